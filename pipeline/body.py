@@ -1,0 +1,146 @@
+"""What a call does with the values of the calls in its body, as one function.
+
+The body of a recurrence returns an expression of lazy calls. Flattened, its operators are a short
+straight-line program: the function of the call's task, whose inputs are the values of those calls.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dask.base import is_dask_collection
+
+from pipeline.graph import leaves, nest
+from pipeline.lazy import Expression, Lazy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Step(NamedTuple):
+    """One operation: its function, and the places of its operands among the values before it."""
+
+    function: Callable[..., Any]
+    places: tuple[int, ...]
+    keywords: tuple[str, ...]  # names of the last operands, where they are passed by name
+
+
+class Body:
+    """A straight-line program: inputs, then constants, then the result of each step; the last counts.
+
+    Without steps its value is its one constant or its one input.
+    """
+
+    __slots__ = ("constants", "steps")
+
+    def __init__(self, constants: tuple[Any, ...] = (), steps: tuple[Step, ...] = ()) -> None:
+        self.constants = constants
+        self.steps = steps
+
+    def __call__(self, *inputs: Any) -> Any:
+        values = [*inputs, *self.constants]
+        for function, places, keywords in self.steps:
+            operands = [values[place] for place in places]
+            if keywords:
+                named = dict(zip(keywords, operands[-len(keywords) :], strict=True))
+                values.append(function(*operands[: -len(keywords)], **named))
+            else:
+                values.append(function(*operands))
+        return values[-1]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Body, (self.constants, self.steps)
+
+    def __repr__(self) -> str:
+        names = [getattr(step.function, "__name__", str(step.function)) for step in self.steps]
+        return f"<Body: {', '.join(names) or 'constant'}>"
+
+
+class Fill:
+    """Puts values into the holes of a nested structure: the list in `task(f)([fib(1), fib(2)])`."""
+
+    def __init__(self, structure: Any) -> None:
+        self.structure = structure
+
+    def __call__(self, *values: Any) -> Any:
+        return nest(self.structure, lambda leaf: values[leaf] if type(leaf) is _Hole else leaf)
+
+
+class _Hole(int):
+    """The place of a value that is yet to come."""
+
+
+def flatten(value: Any) -> tuple[Callable[..., Any], list[Any]]:
+    """The function that computes a lazy value, and the calls whose values it takes.
+
+    Each call object is one input, in the order in which they stand: `fib(2) + fib(2)` has two,
+    `x + x` has one. Nothing here recurses, so a sum may have any number of terms.
+
+    >>> body, calls = flatten(Expression(max, (3, Expression(min, (2, 5)))))
+    >>> body(), calls
+    (3, [])
+    """
+    calls: list[Any] = []
+    constants: list[Any] = []
+    steps: list[tuple[Expression, list[tuple[str, int]]]] = []
+    places: dict[int, tuple[str, int]] = {}  # of each object: which of the lists, and where in it
+    fills: dict[int, Expression | None] = {}  # of each structure: the expression that fills it
+    stack = [value]
+    while stack:
+        item = stack[-1]
+        if id(item) in places:
+            stack.pop()
+            continue
+        if isinstance(item, Expression):
+            expression: Expression | None = item
+        else:
+            if id(item) not in fills:
+                fills[id(item)] = _filling(item)
+            expression = fills[id(item)]
+        if expression is None:
+            bank, found = ("call", calls) if isinstance(item, Lazy) else ("constant", constants)
+            places[id(item)] = (bank, len(found))
+            found.append(item)
+            continue
+        operands = [*expression.operands, *(expression.keywords or {}).values()]
+        missing = [each for each in operands if id(each) not in places]
+        if missing:
+            stack.extend(reversed(missing))
+            continue
+        places[id(item)] = ("step", len(steps))
+        steps.append((expression, [places[id(each)] for each in operands]))
+    start = {"call": 0, "constant": len(calls), "step": len(calls) + len(constants)}
+    program = tuple(
+        Step(
+            expression.function,
+            tuple(start[bank] + place for bank, place in operands),
+            tuple(expression.keywords or ()),
+        )
+        for expression, operands in steps
+    )
+    if len(program) == 1 and not constants and not program[0].keywords:
+        function, taken, _ = program[0]
+        if taken == tuple(range(len(calls))):
+            return function, calls
+    return Body(tuple(map(_constant, constants)), program), calls
+
+
+def _filling(item: Any) -> Expression | None:
+    """The expression that builds a structure with lazy values in it; None if there are none."""
+    if isinstance(item, Lazy):
+        return None
+    lazy = [leaf for leaf in leaves(item) if isinstance(leaf, Lazy)]
+    if not lazy:
+        return None
+    number = iter(range(len(lazy)))
+    holes = nest(item, lambda leaf: _Hole(next(number)) if isinstance(leaf, Lazy) else leaf)
+    return Expression(Fill(holes), tuple(lazy))
+
+
+def _constant(value: Any) -> Any:
+    if is_dask_collection(value):
+        raise TypeError(
+            f"a {type(value).__name__} of Dask stands in a call, where only calls and plain values "
+            "can: compute it first, or compute both together with dask.compute"
+        )
+    return value

@@ -1,0 +1,120 @@
+"""The identity of a call.
+
+A Dask key is all that decides whether two calls are one task or two, so this file decides what
+`pipeline` memoizes. The key of a subproblem is the function's name and code token, then its bound
+arguments; the key of an occurrence is the key of its subproblem and a number:
+
+    ("fib-<code token>", 5)            the subproblem fib(5), a task of the DAG
+    (("fib-<code token>", 5), 3)       its third occurrence, a task of the tree
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import TYPE_CHECKING, Any
+
+from pipeline.encode import digest, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dask.typing import Key
+
+_TOKEN = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$|-[0-9a-f]{12,}$")
+
+
+def prefix(function: Callable[..., Any]) -> str:
+    """The first item of a subproblem's key: the function's name and code token.
+
+    The token changes with the function's code, defaults, closure values, and with the project's
+    functions and plain global values that it names. Libraries count by name.
+    """
+    title = getattr(function, "__name__", type(function).__name__).strip("<>")
+    return f"{title}-{digest(encode(function))[:12]}"
+
+
+def bind(
+    function: Callable[..., Any], signature: inspect.Signature | None, args: Any, kwargs: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments bound to the signature, defaults applied: `f(1)` and `f(x=1)` are one call.
+
+    Without a signature (some builtins have none) keywords are only sorted by name. Raises
+    `TypeError`, as the call itself would.
+    """
+    if signature is None:
+        return tuple(args), dict(sorted(kwargs.items()))
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{getattr(function, '__name__', function)}(): {error}") from None
+    bound.apply_defaults()
+    return bound.args, dict(sorted(bound.kwargs.items()))
+
+
+def key(head: str, args: tuple[Key, ...], kwargs: Mapping[str, Key]) -> Key:
+    """The key of a subproblem, from its prefix and its encoded arguments."""
+    return (head, *args, *(("kw", *item) for item in kwargs.items()))
+
+
+def occurrence(key: Key, number: int) -> Key:
+    """The key of one evaluation of a subproblem in the tree. Numbers start at 1."""
+    return (key, number)
+
+
+def subproblem(key: Key) -> Key:
+    """The subproblem that a key is of: in the DAG, the key itself.
+
+    >>> subproblem((("fib-0123456789ab", 5), 3))
+    ('fib-0123456789ab', 5)
+    """
+    # The first item of any other tuple key is a string: Dask's own rule.
+    return key[0] if isinstance(key, tuple) and isinstance(key[0], tuple) else key
+
+
+def occurrence_number(key: Key) -> int:
+    """Which evaluation of its subproblem a key names, in the order of the naive recursion.
+
+    Starts at 1; a key of the DAG has the one occurrence 1.
+    """
+    return 1 if subproblem(key) is key else key[1]  # type: ignore[index,return-value]
+
+
+def name(key: Key) -> str:
+    """The function's name in a key.
+
+    >>> name(("fib-0123456789ab", 5)), name("sum-aggregate-8f14e45fceea167a5a36dedd4bea2543")
+    ('fib', 'sum-aggregate')
+    """
+    while isinstance(key, tuple):
+        key = key[0]
+    return _TOKEN.sub("", str(key))
+
+
+def label(key: Key) -> str:
+    """The call that a key is of, as a person writes it.
+
+    >>> label((("lcs-0123456789ab", "'abc'", ("kw", "start", 2)), 3))
+    "lcs('abc', start=2)"
+    """
+    key = subproblem(key)
+    if not isinstance(key, tuple):
+        return name(key)
+    head, *arguments = key
+    if head == "expression":
+        return str(arguments[0])
+    return f"{name(head)}({', '.join(map(_argument, arguments))})"
+
+
+_BRACKETS = {"list": "[]", "set": "{}", "frozenset": "{}", "dict": "{}"}
+
+
+def _argument(encoded: Key) -> str:
+    if not isinstance(encoded, tuple):
+        return re.sub(r"@[0-9a-f]{24}|(?<=#[0-9a-f]{6})[0-9a-f]{18}", "", str(encoded))
+    if encoded and encoded[0] == "kw":
+        return f"{encoded[1]}={_argument(encoded[2])}"
+    left, right = "(", ",)" if len(encoded) == 1 else ")"
+    if encoded and isinstance(encoded[0], str) and encoded[0] in _BRACKETS:
+        (left, right), encoded = _BRACKETS[encoded[0]], encoded[1:]
+    return left + ", ".join(map(_argument, encoded)) + right

@@ -1,0 +1,198 @@
+"""`@recurrence` and `@task`: two decorators, two meanings.
+
+A recurrence gives structure: its body runs while the graph is built, with concrete arguments, and
+every call in it is lazy. A task does work: its body runs on a worker, with computed values.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from functools import cached_property, update_wrapper
+from types import MethodType
+from typing import TYPE_CHECKING, Any
+
+from dask.base import is_dask_collection
+
+from pipeline import keys
+from pipeline.body import flatten
+from pipeline.encode import LONG, UnkeyableError, digest, encode, freeze
+from pipeline.graph import leaves, nest
+from pipeline.keys import label
+from pipeline.lazy import Expression, Lazy, text
+from pipeline.trace import Call, functions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dask.typing import Key
+
+
+class LazyArgumentError(TypeError):
+    """A lazy call as an argument of a recurrence."""
+
+
+class _Function:
+    """A callable whose calls are lazy."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        if not callable(function):
+            raise TypeError(f"{function!r} is not callable: decorate a function")
+        if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+            raise TypeError(f"{function!r} yields or awaits: decorate a function that returns")
+        update_wrapper(self, function)
+        self.__wrapped__ = function
+        try:
+            self.signature: inspect.Signature | None = inspect.signature(function)
+        except ValueError:
+            self.signature = None
+        functions.add(self)
+
+    @cached_property
+    def prefix(self) -> str:
+        return keys.prefix(self.__wrapped__)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def __reduce__(self) -> Any:
+        # By name, as functions are, where the name leads here; else by value.
+        found: Any = sys.modules.get(self.__module__)
+        for name in self.__qualname__.split("."):
+            found = getattr(found, name, None)
+        if found is self and self.__module__ != "__main__":
+            return self.__qualname__
+        return type(self), (self.__wrapped__,)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__.lower()} {self.__qualname__}>"
+
+    def _make(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        args, kwargs = keys.bind(self.__wrapped__, self.signature, args, kwargs)
+        named = [*enumerate(args), *kwargs.items()]
+        values = {where: self._argument(where, value) for where, value in named}
+        call = Call()
+        call.function = self
+        call.args = tuple(values[where][0] for where in range(len(args)))
+        call.kwargs = {where: values[where][0] for where in kwargs}
+        encoded = tuple(values[where][1] for where in range(len(args)))
+        call.key = keys.key(self.prefix, encoded, {each: values[each][1] for each in kwargs})
+        return call
+
+    def _argument(self, where: int | str, value: Any) -> tuple[Any, Key]:
+        """An argument as it is now, and encoded."""
+        raise NotImplementedError
+
+    def _complaint(self, where: int | str, value: Any) -> str:
+        names = list(self.signature.parameters) if self.signature else []
+        name = names[where] if isinstance(where, int) and where < len(names) else where
+        shown = f"{value!r:.60}"
+        return f"{self.__name__}(…, {name}={shown}, …)"
+
+
+class Recurrence(_Function):
+    """A function whose body runs while a graph is traced, and whose calls are lazy."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self.body = function
+        parameters = self.signature.parameters.values() if self.signature else ()
+        plain = all(each.kind is each.POSITIONAL_OR_KEYWORD for each in parameters)
+        self.arity = len(parameters) if plain and self.signature else None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Call:
+        if kwargs or len(args) != self.arity:
+            return self._make(args, kwargs)
+        for each in args:
+            if type(each) is not int:
+                return self._make(args, kwargs)
+        # Integers in place: nothing to bind, freeze or encode.
+        call = _new(Call)
+        call.function = self
+        call.args = args
+        call.kwargs = kwargs
+        call.key = (self.prefix, *args)
+        return call
+
+    def _argument(self, where: int | str, value: Any) -> tuple[Any, Key]:
+        for leaf in leaves(value):
+            if is_dask_collection(leaf):
+                raise LazyArgumentError(
+                    f"{self._complaint(where, leaf)}: an argument of a recurrence must be known "
+                    "while tracing, for the graph's shape may hang on it; pass a plain value, or "
+                    "wrap the function in @task"
+                )
+        try:
+            frozen = freeze(value)
+            return frozen, encode(frozen)
+        except UnkeyableError as error:
+            raise UnkeyableError(f"{self._complaint(where, value)} has no key: {error}") from None
+
+
+_new = object.__new__
+
+
+class Task(_Function):
+    """A function whose body runs on a worker, and whose calls are lazy.
+
+    Its arguments may be lazy, alone, under operators, or in lists, tuples, sets and dicts.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Call:
+        return self._make(args, kwargs)
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """The function itself, with computed values."""
+        result = self.__wrapped__(*args, **kwargs)
+        if isinstance(result, Lazy):
+            raise TypeError(
+                f"the task {self.__name__} returned {result!r}, which nobody computes; "
+                "a function that makes calls is a @recurrence"
+            )
+        return result
+
+    def body(self, *args: Any, **kwargs: Any) -> Expression:
+        """A task of this function's own."""
+        return Expression(self.run, args, kwargs)
+
+    def _argument(self, where: int | str, value: Any) -> tuple[Any, Key]:
+        try:
+            frozen = nest(value, lambda leaf: leaf if isinstance(leaf, Lazy) else freeze(leaf))
+            return frozen, _operand(frozen)
+        except UnkeyableError as error:
+            raise UnkeyableError(f"{self._complaint(where, value)} has no key: {error}") from None
+
+
+def _operand(value: Any) -> Key:
+    """An argument of a task, encoded; calls in it count by a digest of their keys."""
+    if isinstance(value, Call):
+        return f"{label(value.key):.{LONG}}@{digest(value.key)}"
+    if not any(isinstance(leaf, Lazy) for leaf in leaves(value)):
+        return encode(value)
+    function, calls = flatten(value)
+    return f"{text(value):.{LONG}}@{digest((encode(function), *(each.key for each in calls)))}"
+
+
+def recurrence(function: Callable[..., Any]) -> Recurrence:
+    """Make a function's calls lazy: its body is run once per subproblem, while a graph is traced.
+
+    >>> @recurrence
+    ... def fib(n):
+    ...     return n if n < 2 else fib(n - 1) + fib(n - 2)
+    >>> fib(6)
+    fib(6)
+    >>> fib(6).compute()
+    8
+    """
+    return Recurrence(function)
+
+
+def task(function: Callable[..., Any]) -> Task:
+    """Make a function's calls lazy: its body is run on a worker, with computed values.
+
+    It decorates a function, or wraps one that somebody else wrote.
+
+    >>> task(max)(3, task(min)(4, 5)).compute()
+    4
+    """
+    return Task(function)

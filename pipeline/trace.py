@@ -1,0 +1,194 @@
+"""Lazy calls, and how they become a graph.
+
+A worklist takes the place of the call stack: `trace` runs the body of each subproblem once, and
+the calls that it finds there are what its task takes. Depth is no limit, and no value is computed.
+"""
+
+from __future__ import annotations
+
+import gc
+from contextlib import contextmanager
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet
+
+from dask.task_spec import TaskRef
+
+from pipeline.body import flatten
+from pipeline.encode import LONG, digest, encode
+from pipeline.graph import GraphError, Node, TaskGraph, cycle, leaves, nest
+from pipeline.keys import label
+from pipeline.lazy import Expression, Lazy, text
+from pipeline.unfold import LIMIT, LimitError, unfold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dask.typing import Key
+
+    Memoize = bool | Callable[["Call"], bool]
+
+
+class Function(Protocol):
+    """What makes calls: a recurrence or a task."""
+
+    body: Callable[..., Any]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Call: ...
+
+
+functions: WeakSet[Any] = WeakSet()
+"""All recurrences and tasks: each caches its prefix, which is made anew for each trace."""
+
+_lock = RLock()
+
+
+class Call(Lazy):
+    """A function with its arguments, not evaluated: a Dask collection of one value.
+
+    function: the recurrence or task
+    args, kwargs: as bound to its signature, defaults applied
+    key: the Dask key of the subproblem
+    """
+
+    __slots__ = ("args", "function", "key", "kwargs")
+    function: Function
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    key: Key
+
+    def __repr__(self) -> str:
+        return label(self.key)
+
+
+def trace(outputs: Any, *, memoize: Memoize = True, limit: int = LIMIT) -> TaskGraph:
+    """The graph of some calls: one, or lists, tuples, sets, dicts and dataclasses of them.
+
+    memoize: True for the DAG, False for the tree; or a predicate on calls, shared where it is true
+        and evaluated again for each consumer where it is false
+    limit: the most tasks that the graph may have
+
+    Raises `GraphError` for a cyclic recurrence, `LimitError` for an endless one and for a tree
+    over the limit, and whatever a body raises, with a note that names the call.
+
+    >>> from pipeline import recurrence
+    >>> @recurrence
+    ... def fib(n):
+    ...     return n if n < 2 else fib(n - 1) + fib(n - 2)
+    >>> len(trace(fib(6))), len(trace(fib(6), memoize=False))
+    (7, 25)
+    >>> trace({"a": fib(6), "b": [fib(7)]}).compute(scheduler="sync")
+    {'a': 8, 'b': [13]}
+    """
+    asked = [leaf for leaf in leaves(outputs) if isinstance(leaf, Lazy)]
+    if not asked:
+        raise TypeError(f"nothing to trace in {outputs!r}: give a call, or a structure of calls")
+    shared: set[Key] = set()
+    tasks: dict[Key, Node] = {}
+    with _lock, _gc_paused():
+        for function in list(functions):
+            function.__dict__.pop("prefix", None)
+        roots = [_root(lazy) for lazy in asked]
+        for root in roots:
+            _follow(root, tasks, limit, shared, memoize if callable(memoize) else None)
+    keys = iter(roots)
+    named = nest(outputs, lambda leaf: TaskRef(next(keys).key) if isinstance(leaf, Lazy) else leaf)
+    # A subproblem's key covers its function's code and its arguments, and so all of its graph.
+    graph = TaskGraph(tasks, named, token=("DAG", *(root.key for root in roots)))
+    return graph if memoize is True else unfold(graph, shared, limit)
+
+
+def _follow(
+    root: Call,
+    tasks: dict[Key, Node],
+    limit: int,
+    shared: set[Key],
+    predicate: Callable[[Call], bool] | None,
+) -> None:
+    """Add the tasks of a call and of all that it needs, inputs before their consumers."""
+    entered: dict[Key, Node] = {}  # the path from the root to the call at hand
+    stack = [root]
+    while stack:
+        call = stack[-1]
+        key = call.key
+        if key in tasks:
+            stack.pop()
+            continue
+        if key in entered:
+            stack.pop()
+            tasks[key] = entered.pop(key)
+            continue
+        if len(tasks) + len(entered) >= limit:
+            raise LimitError(
+                f"{root!r} needs over {limit:,} subproblems, of which {call!r} is one: does the "
+                "recurrence end? If it does, raise limit="
+            )
+        if predicate is not None and predicate(call):
+            shared.add(key)
+        function, calls = _expand(call)
+        entered[key] = Node(key, function, tuple([each.key for each in calls]))
+        for each in reversed(calls):
+            if each.key in tasks:
+                continue
+            if each.key in entered:
+                raise GraphError(
+                    f"{call!r} needs itself: {cycle(entered, each.key)}; "
+                    "every call must come closer to a base case"
+                )
+            stack.append(each)
+
+
+def _expand(call: Call) -> tuple[Callable[..., Any], list[Call]]:
+    """The function of a call's task, and the calls whose values it takes."""
+    try:
+        result = call.function.body(*call.args, **call.kwargs)
+    except Exception as error:
+        error.add_note(f"while tracing {call!r}")
+        raise
+    return flatten(result)
+
+
+def _root(lazy: Lazy) -> Call:
+    """What is asked for, as a call that bears the key of the present code and globals."""
+    if isinstance(lazy, Call):
+        return lazy.function(*lazy.args, **lazy.kwargs)
+    function, calls = flatten(lazy)
+    calls = [_root(each) for each in calls]
+    root = Call()
+    root.function = _Standing(Expression(function, tuple(calls)))
+    root.args, root.kwargs = (), {}
+    content = digest((encode(function), *(each.key for each in calls)))
+    root.key = ("expression", text(lazy)[:LONG], content)
+    return root
+
+
+class _Standing:
+    """An expression that stands in no body, in the place of a function whose body it is."""
+
+    def __init__(self, expression: Expression) -> None:
+        self.body = lambda: expression
+
+    def __call__(self, *_: Any, **__: Any) -> Call:
+        return _root(self.body())
+
+
+@contextmanager
+def _gc_paused() -> Iterator[None]:
+    """Hundreds of thousands of new objects, none of them garbage, set off one collection after
+    another, each over all objects so far: half of the time of a long trace."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _graph(self: Lazy, *, memoize: Memoize = True, limit: int = LIMIT) -> TaskGraph:
+    """The graph of this call: see `trace`."""
+    return trace(self, memoize=memoize, limit=limit)
+
+
+Lazy.graph = _graph
