@@ -80,6 +80,8 @@ def flatten(value: Any) -> tuple[Callable[..., Any], list[Any]]:
     >>> body(), calls
     (3, [])
     """
+    if not isinstance(value, Lazy) and _filling(value) is None:
+        return Body((_constant(value),)), []
     calls: list[Any] = []
     constants: list[Any] = []
     steps: list[tuple[Expression, list[tuple[str, int]]]] = []

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from pipeline.keys import subproblem
+from pipeline.graph import inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Container, Iterable, Iterator
 
     from dask.typing import Key
 
@@ -46,8 +46,7 @@ class Count:
 def count(graph: TaskGraph) -> Count:
     """The counts of a graph, in one pass over it.
 
-    Additions of large integers aside, the time is linear in the tasks of the DAG. A graph that is
-    a tree already is counted as it is: its tree and its DAG are then of one size.
+    Additions of large integers aside, the time is linear in the tasks of the DAG.
     """
     at = Counter(depths(graph).values())
     return Count(tree_size(graph), len(graph), max(at, default=0), max(at.values(), default=0))
@@ -65,42 +64,53 @@ def tree_size(graph: TaskGraph, shared: Collection[Key] = ()) -> int:
     """
     if shared:
         return sum(number for _, number in _occurrences(graph, shared))
-    # From the base cases up: the numbers stay small for longer, and each is freed when its last
-    # consumer has used it, or those of fib(100_000) would hold 400 MB at a time.
-    uses = Counter(each for key in graph.tasks for each in graph.inputs(key))
-    uses.update(graph.keys)
+    sizes = tree_sizes(graph, graph.keys)
+    return sum(sizes[key] for key in graph.keys)
+
+
+def tree_sizes(graph: TaskGraph, wanted: Iterable[Key]) -> dict[Key, int]:
+    """Tasks in the tree of each of some subproblems, exact."""
+    # Each size is freed when its last consumer has used it: those of fib(100_000) would hold
+    # 400 MB at a time.
+    uses = Counter(wanted)
+    for node in graph.tasks.values():
+        uses.update(inputs(node))
     sizes: dict[Key, int] = {}
-    for key in graph.tasks:
+    for key, node in graph.tasks.items():
         size = 1
-        for each in graph.inputs(key):
+        for each in inputs(node):
             size += sizes[each]
             uses[each] -= 1
             if not uses[each]:
                 del sizes[each]
         if uses[key]:
             sizes[key] = size
-    return sum(sizes[key] for key in graph.keys)
+    return sizes
 
 
-def occurrences(graph: TaskGraph) -> dict[Key, int]:
-    """How often the tree evaluates each subproblem, exact: `fib(5)` evaluates `fib(2)` 3 times."""
-    return dict(_occurrences(graph, ()))
+def occurrences(graph: TaskGraph, wanted: Container[Key] | None = None) -> dict[Key, int]:
+    """How often the tree evaluates each subproblem, or some of them, exact.
+
+    `fib(5)` evaluates `fib(2)` 3 times.
+    """
+    found = _occurrences(graph, ())
+    return {key: number for key, number in found if wanted is None or key in wanted}
 
 
 def depths(graph: TaskGraph) -> dict[Key, int]:
     """Tasks on the longest path up to each task. Starts at 1, for the base cases."""
     found: dict[Key, int] = {}
-    for key in graph.tasks:
-        found[key] = 1 + max((found[each] for each in graph.inputs(key)), default=0)
+    for key, node in graph.tasks.items():
+        found[key] = 1 + max((found[each] for each in inputs(node)), default=0)
     return found
 
 
 def _occurrences(graph: TaskGraph, shared: Collection[Key]) -> Iterator[tuple[Key, int]]:
     """Each key, outputs first, with the number of its tasks; numbers are freed as they are told."""
     found = Counter(graph.keys)
-    for key in reversed(graph.tasks):
+    for key, node in reversed(graph.tasks.items()):
         number = 1 if key in shared else found[key]
         del found[key]
-        for each in graph.inputs(key):
+        for each in inputs(node):
             found[each] += number
         yield key, number

@@ -22,7 +22,7 @@ from pipeline.encode import UnkeyableError, digest, encode
 from pipeline.keys import label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from dask.typing import Key
 
@@ -118,7 +118,7 @@ class TaskGraph(DaskMethodsMixin):  # type: ignore[misc]
         shown = ", ".join(map(label, self.keys[:3])) + (", …" if len(self.keys) > 3 else "")
         return f"<TaskGraph: {len(self):,} task{'s' * (len(self) != 1)}, outputs: {shown}>"
 
-    def inputs(self, key: Key) -> list[Key]:
+    def inputs(self, key: Key) -> Sequence[Key]:
         """The keys whose values a task takes, in argument order, repeated as they are used."""
         return inputs(self.tasks[key])
 
@@ -234,10 +234,10 @@ def _items(structure: Any) -> Iterable[Any] | None:
     return None
 
 
-def inputs(node: Any) -> list[Key]:
+def inputs(node: Any) -> Sequence[Key]:
     """The keys that a node of any kind takes, in argument order, repeated as they are used."""
     if isinstance(node, Node):
-        return list(node.inputs)
+        return node.inputs
     if isinstance(node, Alias):
         return [node.target]
     if isinstance(node, TaskRef):

@@ -90,7 +90,7 @@ class Lazy(DaskMethodsMixin):  # type: ignore[misc]
 
     __slots__ = ("_graph",)
 
-    graph: ClassVar[Callable[..., TaskGraph]]  # from `pipeline.trace`, which stands above this file
+    graph: ClassVar[Callable[..., TaskGraph]]  # from `pipeline.call`, which stands above this file
 
     # Lazy values compare lazily, so they are told apart by identity.
     __hash__ = object.__hash__

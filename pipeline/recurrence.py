@@ -20,7 +20,7 @@ from pipeline.encode import LONG, UnkeyableError, digest, encode, freeze
 from pipeline.graph import leaves, nest
 from pipeline.keys import label
 from pipeline.lazy import Expression, Lazy, text
-from pipeline.trace import Call, functions
+from pipeline.call import Call, functions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +110,7 @@ class Recurrence(_Function):
         call = _new(Call)
         call.function = self
         call.args = args
-        call.kwargs = kwargs
+        call.kwargs = _NO_KEYWORDS
         call.key = (self.prefix, *args)
         return call
 
@@ -130,6 +130,7 @@ class Recurrence(_Function):
 
 
 _new = object.__new__
+_NO_KEYWORDS: dict[str, Any] = {}
 
 
 class Task(_Function):

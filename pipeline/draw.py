@@ -1,0 +1,294 @@
+"""Pictures of graphs: what is one task, what is the same again, and how often.
+
+A subproblem has one colour, wherever it stands. Its first evaluation is solid; every repeat is
+faded and dashed. Base cases are boxes, all else is round. The same graph gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import graphviz
+from dask.task_spec import TaskRef
+
+from pipeline.count import count, occurrences, tree_sizes
+from pipeline.encode import digest
+from pipeline.graph import TaskGraph
+from pipeline.keys import label, occurrence, occurrence_number, subproblem
+from pipeline.picture import Picture
+from pipeline.units import shorten, size
+
+if TYPE_CHECKING:
+    from dask.typing import Key
+
+LIMIT = 300
+"""Nodes that a panel shows; of a larger graph, parts are folded."""
+
+PALETTE = ("#4477aa", "#ccaa33", "#aa3377", "#44aacc", "#228833", "#ee6677", "#998877")
+"""After Paul Tol's bright scheme: told apart by the colour-blind, and neighbours in grey."""
+
+
+@dataclass(frozen=True)
+class _Box:
+    """A node of a picture: a task, or, without a key, the tasks that were folded away."""
+
+    id: str
+    key: Key | None
+    again: bool = False  # its first evaluation is another box
+    folded: bool = False  # what it needs is not drawn
+    tasks: int = 1  # that it stands for
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """One graph of a picture: boxes, consumers first; edges, in argument order."""
+
+    name: str
+    title: str
+    boxes: list[_Box]
+    edges: list[tuple[str, str]]
+
+
+def visualize(
+    graph: TaskGraph,
+    filename: str | None = None,
+    *,
+    values: bool | Mapping[Key, Any] = False,
+    limit: int = LIMIT,
+) -> Picture:
+    """Draw a graph as it is, one node a task; save it where a file name is given.
+
+    filename: ends in .svg, .png, .pdf or .dot
+    values: True to compute and show the value of each task, or a mapping of keys to values
+    limit: nodes; of a larger graph, what lies in the middle is folded into one node
+    """
+    panel = _fold(_as_it_is(graph, "graph"), limit, len(graph))
+    picture = _picture([panel], graph, _values(graph, values), {})
+    if filename is not None:
+        picture.save(filename)
+    return picture
+
+
+def contrast(
+    calls: Any, *, values: bool | Mapping[Key, Any] = False, limit: int = LIMIT
+) -> Picture:
+    """The tree beside the DAG, in one picture.
+
+    calls: a call, or a graph with one task per subproblem
+    values: True to compute and show the value of each task, or a mapping of keys to values
+    limit: nodes per panel; in a larger tree each repeat is folded into one node that tells its
+        size, and what is still over the limit is folded in the middle
+
+    The tree is drawn from the DAG: it may have more tasks than could ever be built. Raises
+    `ValueError` for a graph that is a tree already.
+    """
+    graph = calls if isinstance(calls, TaskGraph) else calls.graph()
+    if any(subproblem(key) is not key for key in graph.tasks):
+        raise ValueError(f"{graph!r} is a tree already: contrast the call, or its DAG")
+    counts = count(graph)
+    tree = _fold(_tree(graph, limit, counts.tree), limit, counts.tree)
+    tree = _with_sizes(tree, graph, counts.tree)
+    dag = _fold(_as_it_is(graph, "dag"), limit, counts.dag)
+    panels = [
+        replace(tree, title=f"tree: {_tasks(counts.tree)}|one per call"),
+        replace(dag, title=f"DAG: {_tasks(counts.dag)}|one per subproblem"),
+    ]
+    evaluations = occurrences(graph, {box.key for box in dag.boxes})
+    title = f"sharing factor {size(counts.tree)} ÷ {counts.dag:,} = {size(counts.sharing)}"
+    return _picture(panels, graph, _values(graph, values), evaluations, title)
+
+
+def _values(graph: TaskGraph, values: bool | Mapping[Key, Any]) -> Mapping[Key, Any]:
+    if isinstance(values, Mapping):
+        return values
+    if not values:
+        return {}
+    everything = TaskGraph(graph.tasks, [TaskRef(key) for key in graph.tasks])
+    return dict(zip(graph.tasks, everything.compute(scheduler="sync"), strict=True))
+
+
+# From graphs to panels
+
+
+def _as_it_is(graph: TaskGraph, name: str) -> _Panel:
+    boxes = [_Box(_id(name, key), key, occurrence_number(key) > 1) for key in graph.tasks]
+    edges = [
+        (_id(name, key), _id(name, each))
+        for key in reversed(graph.tasks)
+        for each in graph.inputs(key)
+    ]
+    return _Panel(name, "", boxes[::-1], edges)
+
+
+def _tree(graph: TaskGraph, limit: int, total: int) -> _Panel:
+    """The tree, walked on the DAG in the order of the calls; over the limit, repeats are folded."""
+    numbers: Counter[Key] = Counter()
+    boxes: list[_Box] = []
+    edges: list[tuple[str, str]] = []
+    stack: list[tuple[str, Key]] = [("", key) for key in reversed(graph.keys)]
+    while stack:
+        consumer, key = stack.pop()
+        numbers[key] += 1
+        needs = graph.inputs(key)
+        again = numbers[key] > 1
+        folded = again and bool(needs) and total > limit
+        box = _Box(_id("tree", occurrence(key, numbers[key])), key, again, folded)
+        boxes.append(box)
+        if consumer:
+            edges.append((consumer, box.id))
+        if not folded:
+            stack.extend((box.id, each) for each in reversed(needs))
+    return _Panel("tree", "", boxes, edges)
+
+
+def _fold(panel: _Panel, limit: int, total: int) -> _Panel:
+    """The panel with at most `limit` boxes: those in the middle, by level, become one."""
+    if len(panel.boxes) <= limit:
+        return panel
+    levels: dict[str, int] = {}
+    for consumer, each in panel.edges:  # consumers come first, so that their level is final
+        levels[each] = max(levels.get(each, 0), levels.get(consumer, 0) + 1)
+    ranked = sorted(panel.boxes, key=lambda box: levels.get(box.id, 0))
+    half = max((limit - 1) // 2, 1)
+    kept = {box.id for box in (*ranked[:half], *ranked[-half:])}
+    gap = _Box(_id(panel.name, "gap"), None, tasks=total - len(kept))
+    boxes = [box for box in panel.boxes if box.id in kept]
+    edges = dict.fromkeys(
+        (left if left in kept else gap.id, right if right in kept else gap.id)
+        for left, right in panel.edges
+    )
+    edges.pop((gap.id, gap.id), None)
+    return replace(panel, boxes=[*boxes[:half], gap, *boxes[half:]], edges=list(edges))
+
+
+def _with_sizes(tree: _Panel, graph: TaskGraph, total: int) -> _Panel:
+    """The tree with the number of tasks that each fold in it stands for."""
+    sizes = tree_sizes(graph, [box.key for box in tree.boxes if box.folded and box.key])
+    boxes = [
+        replace(box, tasks=sizes[box.key]) if box.folded and box.key else box for box in tree.boxes
+    ]
+    shown = sum(box.tasks for box in boxes if box.key is not None)
+    return replace(
+        tree,
+        boxes=[replace(box, tasks=total - shown) if box.key is None else box for box in boxes],
+    )
+
+
+def _id(name: str, key: Key) -> str:
+    return f"{name}-{digest(key)}"
+
+
+# From panels to DOT
+
+_FONT = "Helvetica,Arial,sans-serif"
+_INK, _PALE = "#1a1a1a", "#6b6b6b"
+
+
+def _picture(
+    panels: list[_Panel],
+    graph: TaskGraph,
+    values: Mapping[Key, Any],
+    evaluations: Mapping[Key, int],
+    title: str = "",
+) -> Picture:
+    dot = graphviz.Digraph(
+        graph_attr={
+            "bgcolor": "#ffffff", "fontname": _FONT, "nodesep": "0.12", "ranksep": "0.32",
+            "ordering": "out", "margin": "0.1", "labelloc": "t",
+        },
+        node_attr={"fontname": _FONT, "fontsize": "12", "margin": "0.06,0.03", "height": "0.38",
+                   "width": "0.5", "fontcolor": _INK},
+        edge_attr={"color": "#777777", "arrowsize": "0.5"},
+    )  # fmt: skip
+    if title:
+        dot.attr(label=_heading(title))
+    subproblems = dict.fromkeys(map(subproblem, graph.tasks))
+    colours = {key: PALETTE[place % len(PALETTE)] for place, key in enumerate(subproblems)}
+    for panel in panels:
+        with dot.subgraph(name=f"cluster_{panel.name}") as part:
+            part.attr(label=_heading(panel.title), color="#ffffff")
+            for box in panel.boxes:
+                if box.key is None:
+                    part.node(box.id, **_gap(box))
+                else:
+                    look = _look(box, graph, colours[subproblem(box.key)])
+                    lines = _lines(box, box.key, values, evaluations)
+                    part.node(box.id, **look, label=_text(*lines), tooltip=_tooltip(box.key))
+            repeats = {box.id for box in panel.boxes if box.again}
+            for consumer, each in panel.edges:
+                part.edge(consumer, each, style="dashed" if each in repeats else "solid")
+    return Picture(dot.source)
+
+
+def _look(box: _Box, graph: TaskGraph, colour: str) -> dict[str, str]:
+    assert box.key is not None
+    base = not graph.inputs(box.key) if box.key in graph.tasks else False
+    shape = "box" if base else "ellipse"
+    if box.again:
+        return {
+            "shape": shape, "style": "filled,dashed", "fillcolor": _tint(colour, 0.1),
+            "color": _tint(colour, 0.75), "fontcolor": _PALE,
+        }  # fmt: skip
+    return {
+        "shape": shape, "style": "filled", "fillcolor": _tint(colour, 0.45), "color": colour,
+        "penwidth": "1.6",
+    }  # fmt: skip
+
+
+def _gap(box: _Box) -> dict[str, str]:
+    text = _text(f"⋯ {_tasks(box.tasks)} ⋯")
+    return {"shape": "plain", "fontcolor": _PALE, "label": text, "tooltip": "folded"}
+
+
+def _lines(
+    box: _Box, key: Key, values: Mapping[Key, Any], evaluations: Mapping[Key, int]
+) -> list[str]:
+    lines = [_short(label(key)) + (" again" if box.folded else "")]
+    if key in values:
+        lines.append(f"= {_shown(values[key])}")
+    if box.folded:
+        lines.append(_tasks(box.tasks))
+    elif evaluations:
+        lines.append(f"×{size(evaluations[key])}")
+    return lines
+
+
+def _text(first: str, *others: str) -> str:
+    rest = "".join(f'<br/><font point-size="10">{html.escape(line)}</font>' for line in others)
+    return f"<{html.escape(first)}{rest}>"
+
+
+def _heading(title: str) -> str:
+    first, _, second = title.partition("|")
+    rest = f'<br/><font point-size="11" color="{_PALE}">{html.escape(second)}</font>'
+    return f'<<font point-size="14"><b>{html.escape(first)}</b></font>{rest if second else ""}>'
+
+
+def _tooltip(key: Key) -> str:
+    return graphviz.escape(f"{label(key)}\nkey {key!r}"[:1000])
+
+
+def _short(text: str, width: int = 28) -> str:
+    return text if len(text) <= width else f"{text[: width - 10]}…{text[-9:]}"
+
+
+def _shown(value: Any) -> str:
+    return shorten(value) if type(value) is int else _short(repr(value))
+
+
+def _tasks(number: int) -> str:
+    return f"{size(number)} task{'s' * (number != 1)}"
+
+
+def _tint(colour: str, strength: float) -> str:
+    """The colour mixed with white; 1 is the colour itself."""
+    parts = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return "#" + "".join(f"{round(255 - strength * (255 - part)):02x}" for part in parts)
+
+
+TaskGraph.visualize = visualize
+TaskGraph._repr_svg_ = lambda self: visualize(self)._repr_svg_()

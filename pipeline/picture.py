@@ -1,0 +1,52 @@
+"""A picture: DOT source, and the files that Graphviz makes of it.
+
+Graphviz itself comes inside pygraphviz's wheels, so no `dot` program is needed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pygraphviz
+
+FORMATS = ("svg", "png", "pdf", "dot")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """DOT source that can be rendered, saved, and shown in a notebook."""
+
+    dot: str
+
+    def render(self, format: str) -> bytes:  # noqa: A002 - the field's word
+        """The picture as SVG, PNG, PDF or DOT. The same picture gives the same bytes.
+
+        Raises `ValueError` for any other format.
+        """
+        if format not in FORMATS:
+            raise ValueError(
+                f"cannot draw as {format!r}: a picture is one of {', '.join(FORMATS)}"
+            )
+        if format == "dot":
+            return self.dot.encode()
+        graph = pygraphviz.AGraph(string=self.dot)
+        try:
+            drawn = graph.draw(format=format, prog="dot", args="-Gdpi=160" if format == "png" else "")
+        finally:
+            graph.close()
+        # The one thing in a file that tells the time.
+        return re.sub(rb"/CreationDate \(.*?\)", b"/CreationDate (D:19700101000000Z)", drawn)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture in the format of the file's suffix, and return the path.
+
+        Raises `ValueError` for another suffix, `OSError` where the file cannot be written.
+        """
+        path = Path(path)
+        path.write_bytes(self.render(path.suffix.removeprefix(".").lower() or "none"))
+        return path
+
+    def _repr_svg_(self) -> str:
+        return self.render("svg").decode()
