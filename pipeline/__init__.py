@@ -1,9 +1,42 @@
-"""Explicit memoization on Dask task graphs."""
+"""Explicit memoization on Dask task graphs.
 
-from pipeline.count import count
-from pipeline.draw import contrast
-from pipeline.graph import TaskGraph
-from pipeline.recurrence import recurrence, task
+A recursive function becomes a Dask graph twice: the tree, one task per call, and the DAG, one task
+per distinct subproblem. The two differ in the key that a call is given, and in nothing else.
+"""
+
 from pipeline.call import Call, trace
+from pipeline.count import Count, count
+from pipeline.draw import contrast
+from pipeline.encode import UnkeyableError
+from pipeline.graph import GraphError, TaskGraph
+from pipeline.lazy import LazyValueError
+from pipeline.measure import Measurement, measure
+from pipeline.picture import Picture
+from pipeline.recurrence import LazyArgumentError, Recurrence, Task, recurrence, task
+from pipeline.run import SCHEDULERS, SchedulerError, compute, on
+from pipeline.unfold import LimitError
 
-__all__ = ["Call", "TaskGraph", "contrast", "count", "recurrence", "task", "trace"]
+__all__ = [
+    "SCHEDULERS",
+    "Call",
+    "Count",
+    "GraphError",
+    "LazyArgumentError",
+    "LazyValueError",
+    "LimitError",
+    "Measurement",
+    "Picture",
+    "Recurrence",
+    "SchedulerError",
+    "Task",
+    "TaskGraph",
+    "UnkeyableError",
+    "compute",
+    "contrast",
+    "count",
+    "measure",
+    "on",
+    "recurrence",
+    "task",
+    "trace",
+]

@@ -25,8 +25,8 @@ from pipeline.units import shorten, size
 if TYPE_CHECKING:
     from dask.typing import Key
 
-LIMIT = 300
-"""Nodes that a panel shows; of a larger graph, parts are folded."""
+LIMIT = 200
+"""Nodes that a panel shows, in a fifth as many levels; of a larger graph, parts are folded."""
 
 PALETTE = ("#4477aa", "#ccaa33", "#aa3377", "#44aacc", "#228833", "#ee6677", "#998877")
 """After Paul Tol's bright scheme: told apart by the colour-blind, and neighbours in grey."""
@@ -36,9 +36,9 @@ PALETTE = ("#4477aa", "#ccaa33", "#aa3377", "#44aacc", "#228833", "#ee6677", "#9
 class _Box:
     """A node of a picture: a task, or, without a key, the tasks that were folded away."""
 
-    id: str
+    id: Key
     key: Key | None
-    again: bool = False  # its first evaluation is another box
+    number: int = 1  # of the occurrence; after the first, the box is a repeat
     folded: bool = False  # what it needs is not drawn
     tasks: int = 1  # that it stands for
 
@@ -50,7 +50,7 @@ class _Panel:
     name: str
     title: str
     boxes: list[_Box]
-    edges: list[tuple[str, str]]
+    edges: list[tuple[Key, Key]]
 
 
 def visualize(
@@ -66,8 +66,10 @@ def visualize(
     values: True to compute and show the value of each task, or a mapping of keys to values
     limit: nodes; of a larger graph, what lies in the middle is folded into one node
     """
-    panel = _fold(_as_it_is(graph, "graph"), limit, len(graph))
-    picture = _picture([panel], graph, _values(graph, values), {})
+    unfolded = any(subproblem(key) is not key for key in graph.tasks)
+    panel = _fold(_as_it_is(graph, "tree" if unfolded else "graph"), limit, len(graph))
+    evaluations = Counter(map(subproblem, graph.tasks))
+    picture = _picture([panel], graph, _values(graph, values), evaluations)
     if filename is not None:
         picture.save(filename)
     return picture
@@ -97,8 +99,12 @@ def contrast(
         replace(tree, title=f"tree: {_tasks(counts.tree)}|one per call"),
         replace(dag, title=f"DAG: {_tasks(counts.dag)}|one per subproblem"),
     ]
-    evaluations = occurrences(graph, {box.key for box in dag.boxes})
-    title = f"sharing factor {size(counts.tree)} ÷ {counts.dag:,} = {size(counts.sharing)}"
+    evaluations = occurrences(graph, {box.key for box in (*tree.boxes, *dag.boxes)})
+    title = (
+        f"sharing factor: {size(counts.tree)} ÷ {counts.dag:,} = {size(counts.sharing)}"
+        "|one colour, one subproblem · solid: evaluated first · dashed: evaluated again"
+        "|×5: evaluated five times in the tree · box: base case"
+    )
     return _picture(panels, graph, _values(graph, values), evaluations, title)
 
 
@@ -115,30 +121,25 @@ def _values(graph: TaskGraph, values: bool | Mapping[Key, Any]) -> Mapping[Key, 
 
 
 def _as_it_is(graph: TaskGraph, name: str) -> _Panel:
-    boxes = [_Box(_id(name, key), key, occurrence_number(key) > 1) for key in graph.tasks]
-    edges = [
-        (_id(name, key), _id(name, each))
-        for key in reversed(graph.tasks)
-        for each in graph.inputs(key)
-    ]
-    return _Panel(name, "", boxes[::-1], edges)
+    boxes = [_Box(key, key, occurrence_number(key)) for key in reversed(graph.tasks)]
+    edges = [(key, each) for key in reversed(graph.tasks) for each in graph.inputs(key)]
+    return _Panel(name, "", boxes, edges)
 
 
 def _tree(graph: TaskGraph, limit: int, total: int) -> _Panel:
     """The tree, walked on the DAG in the order of the calls; over the limit, repeats are folded."""
     numbers: Counter[Key] = Counter()
     boxes: list[_Box] = []
-    edges: list[tuple[str, str]] = []
-    stack: list[tuple[str, Key]] = [("", key) for key in reversed(graph.keys)]
+    edges: list[tuple[Key, Key]] = []
+    stack: list[tuple[Key | None, Key]] = [(None, key) for key in reversed(graph.keys)]
     while stack:
         consumer, key = stack.pop()
         numbers[key] += 1
         needs = graph.inputs(key)
-        again = numbers[key] > 1
-        folded = again and bool(needs) and total > limit
-        box = _Box(_id("tree", occurrence(key, numbers[key])), key, again, folded)
+        folded = total > limit and numbers[key] > 1 and len(needs) > 0
+        box = _Box(occurrence(key, numbers[key]), key, numbers[key], folded)
         boxes.append(box)
-        if consumer:
+        if consumer is not None:
             edges.append((consumer, box.id))
         if not folded:
             stack.extend((box.id, each) for each in reversed(needs))
@@ -146,23 +147,25 @@ def _tree(graph: TaskGraph, limit: int, total: int) -> _Panel:
 
 
 def _fold(panel: _Panel, limit: int, total: int) -> _Panel:
-    """The panel with at most `limit` boxes: those in the middle, by level, become one."""
-    if len(panel.boxes) <= limit:
-        return panel
-    levels: dict[str, int] = {}
+    """The panel within the limit: the boxes in the middle, by level, become one."""
+    levels: dict[Key, int] = {}
     for consumer, each in panel.edges:  # consumers come first, so that their level is final
         levels[each] = max(levels.get(each, 0), levels.get(consumer, 0) + 1)
+    top, bottom = max(limit // 10, 1), max(levels.values(), default=0) - max(limit // 10, 1)
+    if len(panel.boxes) <= limit and bottom <= top:
+        return panel
     ranked = sorted(panel.boxes, key=lambda box: levels.get(box.id, 0))
     half = max((limit - 1) // 2, 1)
-    kept = {box.id for box in (*ranked[:half], *ranked[-half:])}
-    gap = _Box(_id(panel.name, "gap"), None, tasks=total - len(kept))
-    boxes = [box for box in panel.boxes if box.id in kept]
+    first = [box for box in ranked if levels.get(box.id, 0) < top][:half]
+    last = [box for box in ranked if levels.get(box.id, 0) > bottom][-half:]
+    kept = {box.id for box in (*first, *last)}
+    gap = _Box("gap", None, tasks=total - len(kept))
     edges = dict.fromkeys(
         (left if left in kept else gap.id, right if right in kept else gap.id)
         for left, right in panel.edges
     )
     edges.pop((gap.id, gap.id), None)
-    return replace(panel, boxes=[*boxes[:half], gap, *boxes[half:]], edges=list(edges))
+    return replace(panel, boxes=[*first, gap, *last], edges=list(edges))
 
 
 def _with_sizes(tree: _Panel, graph: TaskGraph, total: int) -> _Panel:
@@ -172,14 +175,8 @@ def _with_sizes(tree: _Panel, graph: TaskGraph, total: int) -> _Panel:
         replace(box, tasks=sizes[box.key]) if box.folded and box.key else box for box in tree.boxes
     ]
     shown = sum(box.tasks for box in boxes if box.key is not None)
-    return replace(
-        tree,
-        boxes=[replace(box, tasks=total - shown) if box.key is None else box for box in boxes],
-    )
-
-
-def _id(name: str, key: Key) -> str:
-    return f"{name}-{digest(key)}"
+    boxes = [replace(box, tasks=total - shown) if box.key is None else box for box in boxes]
+    return replace(tree, boxes=boxes)
 
 
 # From panels to DOT
@@ -212,23 +209,26 @@ def _picture(
         with dot.subgraph(name=f"cluster_{panel.name}") as part:
             part.attr(label=_heading(panel.title), color="#ffffff")
             for box in panel.boxes:
+                name = f"{panel.name}-{digest(box.id)}"
                 if box.key is None:
-                    part.node(box.id, **_gap(box))
-                else:
-                    look = _look(box, graph, colours[subproblem(box.key)])
-                    lines = _lines(box, box.key, values, evaluations)
-                    part.node(box.id, **look, label=_text(*lines), tooltip=_tooltip(box.key))
-            repeats = {box.id for box in panel.boxes if box.again}
+                    part.node(name, **_gap(box))
+                    continue
+                look = _look(box, not graph.inputs(box.key), colours[subproblem(box.key)])
+                lines = _lines(box, box.key, panel.name, values, evaluations[subproblem(box.key)])
+                part.node(name, id=name, **look, label=_text(*lines), tooltip=_tooltip(box.key))
+            repeats = {box.id for box in panel.boxes if box.number > 1}
             for consumer, each in panel.edges:
-                part.edge(consumer, each, style="dashed" if each in repeats else "solid")
+                part.edge(
+                    f"{panel.name}-{digest(consumer)}",
+                    f"{panel.name}-{digest(each)}",
+                    style="dashed" if each in repeats else "solid",
+                )
     return Picture(dot.source)
 
 
-def _look(box: _Box, graph: TaskGraph, colour: str) -> dict[str, str]:
-    assert box.key is not None
-    base = not graph.inputs(box.key) if box.key in graph.tasks else False
+def _look(box: _Box, base: bool, colour: str) -> dict[str, str]:
     shape = "box" if base else "ellipse"
-    if box.again:
+    if box.number > 1:
         return {
             "shape": shape, "style": "filled,dashed", "fillcolor": _tint(colour, 0.1),
             "color": _tint(colour, 0.75), "fontcolor": _PALE,
@@ -245,15 +245,17 @@ def _gap(box: _Box) -> dict[str, str]:
 
 
 def _lines(
-    box: _Box, key: Key, values: Mapping[Key, Any], evaluations: Mapping[Key, int]
+    box: _Box, key: Key, panel: str, values: Mapping[Key, Any], evaluations: int
 ) -> list[str]:
     lines = [_short(label(key)) + (" again" if box.folded else "")]
     if key in values:
         lines.append(f"= {_shown(values[key])}")
     if box.folded:
         lines.append(_tasks(box.tasks))
-    elif evaluations:
-        lines.append(f"×{size(evaluations[key])}")
+    elif panel == "dag":
+        lines.append(f"×{size(evaluations)}")
+    elif panel == "tree":
+        lines.append(f"{box.number} of {size(evaluations)}")
     return lines
 
 
@@ -263,9 +265,11 @@ def _text(first: str, *others: str) -> str:
 
 
 def _heading(title: str) -> str:
-    first, _, second = title.partition("|")
-    rest = f'<br/><font point-size="11" color="{_PALE}">{html.escape(second)}</font>'
-    return f'<<font point-size="14"><b>{html.escape(first)}</b></font>{rest if second else ""}>'
+    first, *others = title.split("|")
+    rest = "".join(
+        f'<br/><font point-size="11" color="{_PALE}">{html.escape(line)}</font>' for line in others
+    )
+    return f'<<font point-size="14"><b>{html.escape(first)}</b></font>{rest}>'
 
 
 def _tooltip(key: Key) -> str:

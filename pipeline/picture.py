@@ -5,11 +5,19 @@ Graphviz itself comes inside pygraphviz's wheels, so no `dot` program is needed.
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
 
 import pygraphviz
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FORMATS = ("svg", "png", "pdf", "dot")
 
@@ -33,7 +41,10 @@ class Picture:
             return self.dot.encode()
         graph = pygraphviz.AGraph(string=self.dot)
         try:
-            drawn = graph.draw(format=format, prog="dot", args="-Gdpi=160" if format == "png" else "")
+            with _without_font_warnings():
+                drawn = graph.draw(
+                    format=format, prog="dot", args="-Gdpi=160" if format == "png" else ""
+                )
         finally:
             graph.close()
         # The one thing in a file that tells the time.
@@ -50,3 +61,20 @@ class Picture:
 
     def _repr_svg_(self) -> str:
         return self.render("svg").decode()
+
+
+@contextmanager
+def _without_font_warnings() -> Iterator[None]:
+    """Graphviz's own fontconfig complains of newer settings of the machine's; all else is told."""
+    with TemporaryFile() as told:
+        screen = os.dup(2)
+        os.dup2(told.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(screen, 2)
+            os.close(screen)
+            told.seek(0)
+            for line in told.read().decode(errors="replace").splitlines():
+                if not line.startswith("Fontconfig "):
+                    print(line, file=sys.stderr)

@@ -19,12 +19,12 @@ _UNITS = (
 
 
 def whole(number: int) -> str:
-    """All digits, with separators; of integers, too, that `str` refuses to print.
+    """All digits, of integers, too, that `str` refuses to print.
 
-    >>> whole(-204668309)
-    '-204,668,309'
+    >>> len(whole(10**5000))
+    5001
     """
-    return f"{Decimal(number):,f}"
+    return f"{Decimal(number):f}"
 
 
 def digits(number: int) -> int:
@@ -41,17 +41,16 @@ def shorten(number: int, width: int = 15) -> str:
     """An integer in at most `width` characters: digits of its middle are left out.
 
     >>> shorten(39088169), shorten(354224848179261915075)
-    ('39,088,169', '354224848…15075')
+    ('39088169', '35422484…915075')
     """
-    if abs(number) < 10**width and len(text := whole(number)) <= width:
-        return text
     sign, number = "-" * (number < 0), abs(number)
     count = digits(number)
-    kept = width - len(sign) - 1
-    if count <= kept + 1:
+    kept = width - len(sign)
+    if count <= kept:
         return f"{sign}{number}"
-    tail = kept // 3 + 1
-    return f"{sign}{number // 10 ** (count - kept + tail)}…{number % 10**tail:0{tail}}"
+    tail = (kept - 1) * 3 // 7
+    head = kept - 1 - tail
+    return f"{sign}{number // 10 ** (count - head)}…{number % 10**tail:0{tail}}"
 
 
 def size(number: Fraction | int) -> str:
@@ -83,8 +82,10 @@ def duration(seconds: Fraction | float) -> str:
 
 
 def _scientific(number: Fraction) -> str:
-    exponent = digits(int(number)) - 1
-    mantissa = float(number / 10**exponent)
-    if round(mantissa, 1) >= 10:
-        mantissa, exponent = mantissa / 10, exponent + 1
+    # In integers: reducing a fraction of thousands of digits takes milliseconds.
+    top, bottom = number.numerator, number.denominator
+    exponent = digits(top // bottom) - 1
+    mantissa = round(top * 1000 // (bottom * 10**exponent), -2) / 1000
+    if mantissa == 10:
+        mantissa, exponent = 1.0, exponent + 1
     return f"{mantissa:.1f}e{exponent}"

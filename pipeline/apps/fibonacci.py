@@ -1,0 +1,186 @@
+"""Fibonacci: the naive recursion is exponential, memoized it is linear.
+
+The tree of fib(n) has 2 F(n+1) - 1 tasks and grows as φⁿ, φ = 1.618…; its DAG has n + 1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from pipeline import contrast, count, measure, recurrence
+from pipeline.units import duration, size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pipeline import Call
+
+GOLDEN = (1 + math.sqrt(5)) / 2
+"""φ, the base of the growth of Fibonacci numbers."""
+
+
+@recurrence
+def fib(n: int) -> Any:
+    """The textbook's function. Lazy: `fib(6).compute()` is 8."""
+    return n if n < 2 else fib(n - 1) + fib(n - 2)
+
+
+def naive(n: int) -> int:
+    """The same function without memoization, run by Python itself."""
+    return n if n < 2 else naive(n - 1) + naive(n - 2)
+
+
+def fibonacci(n: int) -> Call:
+    """The call fib(n).
+
+    Raises `ValueError` where n is not a whole number from 0 on.
+
+    >>> fibonacci(30).compute()
+    832040
+    """
+    if type(n) is not int or n < 0:
+        raise ValueError(f"fib({n!r}): n must be a whole number from 0 on; give one like 6")
+    return fib(n)
+
+
+@dataclass(frozen=True)
+class Row:
+    """fib(n), counted and measured.
+
+    tree, dag: tasks
+    seconds: to trace and run the DAG on the scheduler at hand
+    naive_seconds: of the naive recursion in Python; predicted where that would take over a second
+    """
+
+    n: int
+    value: int
+    tree: int
+    dag: int
+    sharing: Fraction
+    seconds: float
+    naive_seconds: Fraction
+    predicted: bool
+
+    def summary(self) -> dict[str, object]:
+        """The row in JSON's types; what is beyond its numbers, in words."""
+        return {
+            **asdict(self),
+            "sharing": size(self.sharing),
+            "naive_seconds": duration(self.naive_seconds),
+        }
+
+
+def table(numbers: Sequence[int], calls_per_second: float) -> list[Row]:
+    """Rows for some n, computed on the scheduler that Dask is set to."""
+    return [_row(n, calls_per_second) for n in numbers]
+
+
+def _row(n: int, calls_per_second: float) -> Row:
+    call = fibonacci(n)
+    start = perf_counter()
+    value = call.compute()
+    seconds = perf_counter() - start
+    counts = count(call.graph())
+    naive_seconds = Fraction(counts.tree) / Fraction(calls_per_second)
+    predicted = naive_seconds > 1
+    if not predicted:
+        start = perf_counter()
+        naive(n)
+        naive_seconds = Fraction(perf_counter() - start)
+    return Row(
+        n, value, counts.tree, counts.dag, counts.sharing, seconds, naive_seconds, predicted
+    )
+
+
+def naive_rate(at_least: float = 0.1) -> float:
+    """Calls a second of the naive recursion, measured here and now for `at_least` seconds."""
+    n, seconds = 16, 0.0
+    while seconds < at_least:
+        n += 1
+        start = perf_counter()
+        naive(n)
+        seconds = perf_counter() - start
+    return count(fib(n).graph()).tree / seconds
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Tasks and seconds of one n, as a tree and as a DAG."""
+
+    n: int
+    tree_tasks: int
+    tree_seconds: float
+    dag_tasks: int
+    dag_seconds: float
+
+
+def growth(up_to: int = 24, seconds: float = 0.5) -> list[Growth]:
+    """Run trees and DAGs of growing n, until a tree takes longer than some seconds.
+
+    Tasks are those that the scheduler ran.
+    """
+    found: list[Growth] = []
+    for n in range(2, up_to + 1):
+        graphs = fib(n).graph(memoize=False), fib(n).graph()
+        measured = []
+        for graph in graphs:
+            with measure() as run:
+                graph.compute()
+            measured.append(run)
+        tree, dag = measured
+        found.append(Growth(n, tree.tasks, tree.seconds, dag.tasks, dag.seconds))
+        if tree.seconds > seconds:
+            break
+    return found
+
+
+def fitted_base(points: Sequence[tuple[int, float]]) -> float:
+    """The base b of the curve c·bⁿ through the upper half of some points, by least squares of logs.
+
+    >>> round(fitted_base([(n, 3 * 2**n) for n in range(10)]), 6)
+    2.0
+    """
+    upper = points[len(points) // 2 :]
+    middle = sum(n for n, _ in upper) / len(upper)
+    slope = sum((n - middle) * math.log(y) for n, y in upper)
+    return math.exp(slope / sum((n - middle) ** 2 for n, _ in upper))
+
+
+def plot_growth(points: Sequence[Growth], path: Path) -> dict[str, float]:
+    """Draw tasks and seconds against n; give the fitted bases of the tree's growth."""
+    numbers = [point.n for point in points]
+    series = {
+        "tasks": ([point.tree_tasks for point in points], [point.dag_tasks for point in points]),
+        "seconds": (
+            [point.tree_seconds for point in points],
+            [point.dag_seconds for point in points],
+        ),
+    }
+    bases = {}
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    for axes, (unit, (tree, dag)) in zip(figure.subplots(1, 2), series.items(), strict=True):
+        bases[unit] = base = fitted_base(list(zip(numbers, tree, strict=True)))
+        axes.semilogy(numbers, tree, "o-", color="#aa3377", ms=4, label=f"tree, grows as {base:.3f}ⁿ")
+        axes.semilogy(numbers, dag, "s-", color="#4477aa", ms=4, label="DAG")
+        for reference, style, text in ((GOLDEN, "--", "φⁿ, φ = 1.618"), (2, ":", "2ⁿ")):
+            line = [tree[-1] * reference ** (n - numbers[-1]) for n in numbers]
+            axes.semilogy(numbers, line, style, color="#777777", lw=1, label=text)
+        axes.set(xlabel="n", ylabel=f"{unit} to run fib(n)", ylim=(min(dag) / 2, max(tree) * 2))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=9)
+    with rc_context({"svg.hashsalt": "pipeline", "svg.fonttype": "none"}):
+        figure.savefig(path, metadata={"Date": None})
+    return bases
+
+
+def pictures(folder: Path) -> list[Path]:
+    """The contrasts of fib(5) and fib(6), with values."""
+    return [contrast(fib(n)).save(folder / f"fib-{n}.svg") for n in (5, 6)]

@@ -1,0 +1,108 @@
+"""Execution: the schedulers by name, and the way from collections to values."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import dask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SCHEDULERS = ("sync", "threads", "processes", "distributed")
+"""Names of schedulers; the address of a running one, `tcp://host:port`, is another."""
+
+
+class SchedulerError(ValueError):
+    """A scheduler that is not known, or cannot be reached."""
+
+
+def compute(*collections: Any, scheduler: str | None = None) -> tuple[Any, ...]:
+    """The values of any Dask collections, computed together, nested as `dask.compute` nests them.
+
+    scheduler: one of `SCHEDULERS` or an address; without it, whatever Dask is set to
+
+    Raises `SchedulerError` for an unknown scheduler, and what a task raises, with a note that
+    names the call.
+
+    >>> from pipeline.apps.fibonacci import fib
+    >>> compute(fib(6), {"seven": fib(7)}, scheduler="sync")
+    (8, {'seven': 13})
+    """
+    if scheduler is None:
+        return dask.compute(*collections)  # type: ignore[no-any-return]
+    with on(scheduler):
+        return dask.compute(*collections)  # type: ignore[no-any-return]
+
+
+@contextmanager
+def on(scheduler: str) -> Iterator[None]:
+    """Have Dask compute on a scheduler meanwhile, started before and ended after.
+
+    `processes` keeps its workers between computations. `distributed` is a cluster of this machine
+    alone, bound to 127.0.0.1; an address is that of a running cluster, which is left running.
+    Raises `SchedulerError` for an unknown scheduler or an address where none answers.
+    """
+    with ExitStack() as stack:
+        if scheduler in ("sync", "threads"):
+            stack.enter_context(dask.config.set(scheduler=scheduler))
+        elif scheduler == "processes":
+            pool = stack.enter_context(_pool())
+            stack.enter_context(dask.config.set(scheduler="processes", pool=pool))
+        elif scheduler == "distributed":
+            stack.enter_context(_cluster())
+        elif scheduler.startswith(("tcp://", "tls://")):
+            stack.enter_context(_client(scheduler))
+        else:
+            raise SchedulerError(
+                f"unknown scheduler {scheduler!r}: it is one of {', '.join(SCHEDULERS)}, or the "
+                "address of a running one, tcp://host:port"
+            )
+        yield
+
+
+@contextmanager
+def _pool() -> Iterator[Any]:
+    from concurrent.futures import ProcessPoolExecutor
+
+    from dask.multiprocessing import get_context
+    from dask.system import CPU_COUNT
+
+    workers = dask.config.get("num_workers", None) or CPU_COUNT
+    with ProcessPoolExecutor(workers, mp_context=get_context()) as pool:
+        yield pool
+
+
+@contextmanager
+def _cluster() -> Iterator[None]:
+    import logging
+
+    from distributed import Client, LocalCluster
+
+    # What a cluster says while it goes down is of no use to who asked it for a number.
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "30s"}),
+        LocalCluster(
+            host="127.0.0.1",
+            threads_per_worker=1,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster),
+    ):
+        yield
+
+
+@contextmanager
+def _client(address: str) -> Iterator[None]:
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        raise SchedulerError(
+            f"no scheduler answers at {address}: {error}; start one with `dask scheduler`"
+        ) from error
+    with client:
+        yield
