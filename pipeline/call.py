@@ -94,7 +94,8 @@ def trace(outputs: Any, *, memoize: Memoize = True, limit: int = LIMIT) -> TaskG
     keys = iter(roots)
     named = nest(outputs, lambda leaf: TaskRef(next(keys).key) if isinstance(leaf, Lazy) else leaf)
     # A subproblem's key covers its function's code and its arguments, and so all of its graph.
-    graph = TaskGraph(tasks, named, token=("DAG", *(root.key for root in roots)))
+    token = ("DAG", roots[0].key) if isinstance(outputs, Lazy) else None
+    graph = TaskGraph(tasks, named, token=token)
     return graph if memoize is True else unfold(graph, shared, limit)
 
 

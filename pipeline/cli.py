@@ -65,6 +65,8 @@ class _Number(click.ParamType):
     name = "N"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        if str(value).startswith("--"):
+            self.fail(f"no such option: {value}; see pipeline fib --help", param, ctx)
         try:
             return fibonacci.fibonacci(int(value)).args[0]  # type: ignore[no-any-return]
         except ValueError:

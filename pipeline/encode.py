@@ -24,13 +24,18 @@ from weakref import ref
 
 import numpy as np
 
+from pipeline.units import whole
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from dask.typing import Key
 
 LONG = 48
-"""Characters of a string argument that a key shows whole; a longer one is shortened and hashed."""
+"""Characters of an argument that a key shows whole; a longer one is shortened and hashed."""
+
+WORD = 2**63
+"""Integers from -WORD up to here stand for themselves; a cluster's messages can hold no larger."""
 
 _NESTED = 100
 """Depth at which an argument is taken to contain itself."""
@@ -80,7 +85,7 @@ def freeze(value: Any) -> Any:
 
 _MUTABLE = {list: "a tuple", set: "a frozenset", dict: "a tuple of its items", bytearray: "bytes"}
 
-_PLAIN = frozenset({bool, float, complex, NoneType, EllipsisType, bytes, range})
+_PLAIN = frozenset({bool, float, complex, NoneType, EllipsisType, str, bytes, range})
 
 
 class _Encoder:
@@ -94,11 +99,9 @@ class _Encoder:
         # By exact type: a subclass may carry state of its own, and goes by that.
         kind = type(value)
         if kind is int:
-            return value  # type: ignore[no-any-return]
+            return value if -WORD <= value < WORD else _shortened(whole(value))
         if kind in _PLAIN or issubclass(kind, (np.number, np.bool_)):
-            return repr(value)
-        if kind is str:
-            return _string(value)
+            return _shortened(repr(value))
         if kind is np.ndarray:
             return _array(value)
         if isinstance(value, (type, BuiltinFunctionType, np.ufunc, ModuleType)):
@@ -156,10 +159,8 @@ _CONTAINERS: Mapping[type, Callable[[Any, Callable[[Any], Key]], Key]] = {
 }
 
 
-def _string(value: str) -> str:
-    if len(value) <= LONG:
-        return repr(value)
-    return f"{value[: LONG // 2]!r}…#{digest(repr(value))}"
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONG else f"{text[: LONG // 2]}…#{digest(text)}"
 
 
 def _qualified(value: Any) -> str:

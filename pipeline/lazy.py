@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from dask.base import DaskMethodsMixin
 
-from pipeline.graph import TaskGraph
+from pipeline.graph import OwnOptimizer, TaskGraph
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,8 +127,7 @@ class Lazy(DaskMethodsMixin):  # type: ignore[misc]
     def __dask_postpersist__(self) -> Any:
         return self._traced().__dask_postpersist__()
 
-    # The same function as a graph's, so that Dask optimizes calls and graphs together.
-    __dask_optimize__ = staticmethod(TaskGraph.__dask_optimize__)
+    __dask_optimize__ = OwnOptimizer()
     __dask_scheduler__ = staticmethod(TaskGraph.__dask_scheduler__)
 
 

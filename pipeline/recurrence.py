@@ -16,7 +16,7 @@ from dask.base import is_dask_collection
 
 from pipeline import keys
 from pipeline.body import flatten
-from pipeline.encode import LONG, UnkeyableError, digest, encode, freeze
+from pipeline.encode import LONG, WORD, UnkeyableError, digest, encode, freeze
 from pipeline.graph import leaves, nest
 from pipeline.keys import label
 from pipeline.lazy import Expression, Lazy, text
@@ -104,9 +104,9 @@ class Recurrence(_Function):
         if kwargs or len(args) != self.arity:
             return self._make(args, kwargs)
         for each in args:
-            if type(each) is not int:
+            if type(each) is not int or not -WORD <= each < WORD:
                 return self._make(args, kwargs)
-        # Integers in place: nothing to bind, freeze or encode.
+        # Small integers in their places: nothing to bind, freeze or encode.
         call = _new(Call)
         call.function = self
         call.args = args

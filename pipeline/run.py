@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import dask
+from dask.base import unpack_collections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,10 +31,16 @@ def compute(*collections: Any, scheduler: str | None = None) -> tuple[Any, ...]:
     >>> compute(fib(6), {"seven": fib(7)}, scheduler="sync")
     (8, {'seven': 13})
     """
-    if scheduler is None:
-        return dask.compute(*collections)  # type: ignore[no-any-return]
-    with on(scheduler):
-        return dask.compute(*collections)  # type: ignore[no-any-return]
+    found, repack = unpack_collections(*collections)
+    if not found:
+        return collections
+    # One kind after the other: else Dask 2026.8 mixes up the results (see `OwnOptimizer`).
+    kinds = list(dict.fromkeys(map(type, found)))
+    order = sorted(range(len(found)), key=lambda place: kinds.index(type(found[place])))
+    with on(scheduler) if scheduler is not None else nullcontext():
+        values = dask.compute(*(found[place] for place in order), traverse=False)
+    placed = dict(zip(order, values, strict=True))
+    return repack([placed[place] for place in range(len(found))])  # type: ignore[no-any-return]
 
 
 @contextmanager
@@ -86,7 +93,7 @@ def _cluster() -> Iterator[None]:
         LocalCluster(
             host="127.0.0.1",
             threads_per_worker=1,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster),

@@ -164,14 +164,15 @@ def plot_growth(points: Sequence[Growth], path: Path) -> dict[str, float]:
             [point.dag_seconds for point in points],
         ),
     }
-    bases = {}
+    bases, middle = {}, len(points) // 2
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     for axes, (unit, (tree, dag)) in zip(figure.subplots(1, 2), series.items(), strict=True):
         bases[unit] = base = fitted_base(list(zip(numbers, tree, strict=True)))
         axes.semilogy(numbers, tree, "o-", color="#aa3377", ms=4, label=f"tree, grows as {base:.3f}ⁿ")
         axes.semilogy(numbers, dag, "s-", color="#4477aa", ms=4, label="DAG")
         for reference, style, text in ((GOLDEN, "--", "φⁿ, φ = 1.618"), (2, ":", "2ⁿ")):
-            line = [tree[-1] * reference ** (n - numbers[-1]) for n in numbers]
+            # Through the tree's middle, so that the slopes can be compared.
+            line = [tree[middle] * reference ** (n - numbers[middle]) for n in numbers]
             axes.semilogy(numbers, line, style, color="#777777", lw=1, label=text)
         axes.set(xlabel="n", ylabel=f"{unit} to run fib(n)", ylim=(min(dag) / 2, max(tree) * 2))
         axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,179 @@
+"""The identity of a call: what is one subproblem, and what is not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import partial
+from typing import Any
+
+import pytest
+from dask.core import validate_key
+from dask.utils import key_split
+
+from pipeline import recurrence
+from pipeline.keys import label, name, occurrence, occurrence_number, prefix, subproblem
+from tests.functions import binomial, edit_distance, fib
+
+
+def test_a_key_is_the_name_and_token_and_then_the_arguments() -> None:
+    head, *arguments = fib(5).key
+    assert head.startswith("fib-")
+    assert arguments == [5]
+
+
+def test_dask_groups_the_tasks_of_a_function() -> None:
+    assert key_split(fib(5).key) == "fib"
+    assert key_split(occurrence(fib(5).key, 3)) == "fib"
+
+
+@pytest.mark.parametrize("call", [fib(5), edit_distance("a", "b'\"\n"), binomial(3, k=True)])
+def test_a_cluster_accepts_the_key(call: Any) -> None:
+    validate_key(call.key)
+    validate_key(occurrence(call.key, 2))
+
+
+def test_positional_keyword_and_default_arguments_are_one_subproblem() -> None:
+    assert binomial(6).key == binomial(n=6).key == binomial(6, 2).key == binomial(k=2, n=6).key
+
+
+def test_keyword_only_and_variadic_arguments_are_told_apart() -> None:
+    @recurrence
+    def f(*args: int, scale: int = 1, **rest: int) -> int:
+        return 0
+
+    keys = [f().key, f(1).key, f(1, 2).key, f(1, scale=2).key, f(1, other=2).key, f(2, 1).key]
+    assert len(set(keys)) == len(keys)
+    assert f(1, scale=1).key == f(1).key
+    assert f(1, a=1, b=2).key == f(1, b=2, a=1).key
+    assert repr(f(1, scale=2, b="x")) == "f(1, b='x', scale=2)"
+
+
+def test_occurrences_know_their_subproblem_and_number() -> None:
+    key = fib(5).key
+    assert subproblem(occurrence(key, 3)) == key
+    assert occurrence_number(occurrence(key, 3)) == 3
+    assert subproblem(key) is key
+    assert occurrence_number(key) == 1
+
+
+def test_labels_read_as_calls() -> None:
+    assert label(fib(5).key) == "fib(5)"
+    assert label(occurrence(fib(5).key, 3)) == "fib(5)"
+    assert repr(edit_distance("ab", "c")) == "edit_distance('ab', 'c')"
+
+    @recurrence
+    def f(x: Any) -> Any:
+        return x
+
+    assert repr(f((1, (2,)))) == "f((1, (2,)))"
+    assert repr(f(frozenset({2, 1}))) == "f({1, 2})"
+    assert repr(f(1.5)) == "f(1.5)"
+    assert repr(f("x" * 10_000)).startswith("f('xxxxxxxxxxxxxxxxxxxxxxx…#")
+
+
+def test_names_of_foreign_keys() -> None:
+    assert name("inc-2ad4ee41-6f65-4da5-8a2c-9a4fbf6b8e0a") == "inc"
+    assert name(("sum-aggregate-8f14e45fceea167a5a36dedd4bea2543", 0, 1)) == "sum-aggregate"
+    assert name("x1") == "x1"
+
+
+def test_too_many_arguments_raise_as_the_call_would() -> None:
+    with pytest.raises(TypeError, match=r"fib\(\): too many positional arguments"):
+        fib(1, 2)
+
+
+def _make(body: str, scope: dict[str, Any] | None = None) -> Any:
+    """A function as a notebook cell would define it, again and again."""
+    scope = {"__name__": "__main__", **(scope or {})}
+    exec(body, scope)  # noqa: S102 - the sources are below
+    return scope["f"]
+
+
+SAME = "def f(x):\n    return x + 1"
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["def f(x):\n\n\n    return x + 1  # more", "\n\n\ndef f(x): return x + 1"],
+    ids=["comments and lines", "place"],
+)
+def test_the_token_ignores_how_a_function_is_written(other: str) -> None:
+    assert prefix(_make(SAME)) == prefix(_make(other))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "def f(x):\n    return x + 2",
+        "def f(x):\n    return x - 1",
+        "def f(x, y=0):\n    return x + 1",
+        "def f(x, *, y=0):\n    return x + 1",
+        "def f(x):\n    return (lambda: x + 1)()",
+    ],
+)
+def test_the_token_covers_the_code(other: str) -> None:
+    assert prefix(_make(SAME)) != prefix(_make(other))
+
+
+def test_the_token_covers_globals_helpers_and_closures() -> None:
+    body = "def f(x):\n    return x + GLOBAL"
+    assert prefix(_make(body, {"GLOBAL": 1})) != prefix(_make(body, {"GLOBAL": 2}))
+    assert prefix(_make(body, {"GLOBAL": [1]})) == prefix(_make(body, {"GLOBAL": [1]}))
+
+    helper = "def helper(x):\n    return x * {}\ndef f(x):\n    return helper(x)"
+    assert prefix(_make(helper.format(2))) != prefix(_make(helper.format(3)))
+
+    def outer(value: object) -> Any:
+        return lambda: value
+
+    assert prefix(outer(1)) != prefix(outer(1.0))
+    assert prefix(outer(1)) == prefix(outer(1))
+    assert prefix(outer(partial(max, 1))) != prefix(outer(partial(max, 2)))
+
+
+def test_the_token_ignores_unrelated_globals_and_what_has_no_content() -> None:
+    import threading
+
+    body = "def f(x):\n    return LOCK and x"
+    assert prefix(_make(body, {"LOCK": threading.Lock(), "OTHER": 1})) == prefix(
+        _make(body, {"LOCK": threading.Lock(), "OTHER": 2})
+    )
+
+
+def test_recursion_among_functions_ends() -> None:
+    body = "def g(x): return f(x)\ndef f(x): return g(x)"
+    assert prefix(_make(body)) == prefix(_make(body))
+
+
+def test_a_changed_global_changes_the_key_of_the_next_trace() -> None:
+    scope: dict[str, Any] = {"__name__": "__main__", "recurrence": recurrence, "STEP": 1}
+    exec("@recurrence\ndef f(n):\n    return n if n < 3 else f(n - STEP)", scope)  # noqa: S102
+    call = scope["f"](9)
+    (before,) = call.graph().keys
+    scope["STEP"] = 2
+    (after,) = call.graph().keys
+    assert before != after
+    assert len(call.graph()) == 5
+    scope["STEP"] = 1
+    assert call.graph().keys == [before]
+
+
+def test_keys_are_equal_in_every_process() -> None:
+    program = (
+        "from tests.functions import *; import numpy as np\n"
+        "from pipeline.encode import encode\n"
+        "print(fib(5).key, edit_distance('a', 'b').key, (fib(2) + square(fib(3))).graph().keys,"
+        "encode({'a': {1, 2, 'x'}, 'b': np.arange(3)}), encode(frozenset('hello')))"
+    )
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={"PYTHONHASHSEED": seed, "PATH": ""},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "2")
+    }
+    assert len(seen) == 1
