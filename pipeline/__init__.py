@@ -8,9 +8,10 @@ from pipeline.call import Call, trace
 from pipeline.count import Count, count
 from pipeline.draw import contrast
 from pipeline.encode import UnkeyableError
-from pipeline.graph import GraphError, TaskGraph
+from pipeline.graph import TaskGraph
 from pipeline.lazy import LazyValueError
 from pipeline.measure import Measurement, measure
+from pipeline.node import GraphError
 from pipeline.picture import Picture
 from pipeline.recurrence import LazyArgumentError, Recurrence, Task, recurrence, task
 from pipeline.run import SCHEDULERS, SchedulerError, compute, on

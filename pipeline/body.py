@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dask.base import is_dask_collection
 
-from pipeline.graph import leaves, nest
 from pipeline.lazy import Expression, Lazy
+from pipeline.nest import leaves, nest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ class Step(NamedTuple):
 
 
 class Body:
-    """A straight-line program: inputs, then constants, then the result of each step; the last counts.
+    """A straight-line program: inputs, constants, then the result of each step. The last counts.
 
     Without steps its value is its one constant or its one input.
     """

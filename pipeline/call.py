@@ -16,9 +16,11 @@ from dask.task_spec import TaskRef
 
 from pipeline.body import flatten
 from pipeline.encode import LONG, digest, encode
-from pipeline.graph import GraphError, Node, TaskGraph, cycle, leaves, nest
+from pipeline.graph import TaskGraph
 from pipeline.keys import label
 from pipeline.lazy import Expression, Lazy, text
+from pipeline.nest import leaves, nest
+from pipeline.node import GraphError, Node, cycle
 from pipeline.unfold import LIMIT, LimitError, unfold
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ class Function(Protocol):
 
     body: Callable[..., Any]
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Call: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
 
 functions: WeakSet[Any] = WeakSet()
@@ -108,7 +110,7 @@ def _follow(
 ) -> None:
     """Add the tasks of a call and of all that it needs, inputs before their consumers."""
     entered: dict[Key, None] = {}  # the path from the root to the call at hand
-    stack: list[Call | Node] = [root]
+    stack: list[Any] = [root]  # calls to trace, and nodes whose inputs stand above them
     pop, push = stack.pop, stack.append
     while stack:
         item = pop()
@@ -119,16 +121,8 @@ def _follow(
             continue
         if key in tasks:
             continue
-        if key in entered:
-            raise GraphError(
-                f"{item!r} needs itself: {cycle(entered, key)}; "
-                "every call must come closer to a base case"
-            )
-        if len(tasks) + len(entered) >= limit:
-            raise LimitError(
-                f"{root!r} needs over {limit:,} subproblems, of which {item!r} is one: does the "
-                "recurrence end? If it does, raise limit="
-            )
+        if key in entered or len(tasks) + len(entered) >= limit:
+            raise _endless(root, item, entered, limit)
         if predicate is not None and predicate(item):
             shared.add(key)
         entered[key] = None
@@ -152,13 +146,26 @@ def _follow(
         stack += reversed(calls)
 
 
+def _endless(root: Call, call: Call, entered: dict[Key, None], limit: int) -> ValueError:
+    if call.key in entered:
+        return GraphError(
+            f"{call!r} needs itself: {cycle(entered, call.key)}; "
+            "every call must come closer to a base case"
+        )
+    return LimitError(
+        f"{root!r} needs over {limit:,} subproblems, of which {call!r} is one: does the "
+        "recurrence end? If it does, raise limit="
+    )
+
+
 def _root(lazy: Lazy) -> Call:
     """What is asked for, as a call that bears the key of the present code and globals."""
     if isinstance(lazy, Call):
-        return lazy.function(*lazy.args, **lazy.kwargs)
+        made: Call = lazy.function(*lazy.args, **lazy.kwargs)
+        return made
     function, calls = flatten(lazy)
     calls = [_root(each) for each in calls]
-    root = Call()
+    root: Call = object.__new__(Call)
     root.function = _Standing(Expression(function, tuple(calls)))
     root.args, root.kwargs = (), {}
     content = digest((encode(function), *(each.key for each in calls)))

@@ -18,13 +18,13 @@ from pipeline.picture import FORMATS
 from pipeline.units import duration, shorten, size, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 class _Commands(click.Group):
     """Commands whose expected errors are one line each."""
 
-    def main(self, *args: Any, **kwargs: Any) -> NoReturn:  # type: ignore[override]
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         try:
             kwargs["standalone_mode"] = False
             sys.exit(super().main(*args, **kwargs) or 0)
@@ -61,7 +61,7 @@ _scheduler = click.option(
 )
 
 
-class _Number(click.ParamType):
+class _Number(click.ParamType[int]):
     name = "N"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
@@ -99,8 +99,14 @@ def fib(numbers: tuple[int, ...], scheduler: str, save: Path | None, full: bool)
 
 
 @main.command()
-@click.option("--out", default="outputs", show_default=True, metavar="FOLDER",
-              type=click.Path(file_okay=False, path_type=Path), help="Where the files go.")  # fmt: skip
+@click.option(
+    "--out",
+    default="outputs",
+    show_default=True,
+    metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the files go.",
+)
 @_scheduler
 def run(out: Path, scheduler: str) -> None:
     """The whole job: pictures, and a summary.json of what was counted and measured.
@@ -132,7 +138,9 @@ def run(out: Path, scheduler: str) -> None:
     path = out / "summary.json"
     path.write_text(json.dumps(summary, indent=2) + "\n")
     _print_rows(rows, shorten, rate)
-    click.echo(f"the tree's tasks grow as {bases['tasks']:.3f}ⁿ, its seconds as {bases['seconds']:.2f}ⁿ")
+    click.echo(
+        f"the tree's tasks grow as {bases['tasks']:.3f}ⁿ, its seconds as {bases['seconds']:.2f}ⁿ"
+    )
     for each in (*files, path):
         click.echo(f"saved {each}")
 
@@ -155,7 +163,7 @@ def _print_rows(rows: list[fibonacci.Row], show: Callable[[int], str], rate: flo
         click.echo(f"~ predicted from {size(round(rate))} naive calls a second, measured just now")
 
 
-def _print_table(head: tuple[str, ...], lines: list[tuple[str, ...]]) -> None:
+def _print_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
     for line in (head, *lines):
         click.echo("  ".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True)))
@@ -164,8 +172,6 @@ def _print_table(head: tuple[str, ...], lines: list[tuple[str, ...]]) -> None:
 def _check_picture(path: Path) -> None:
     """Say that a picture cannot be saved before the work is done, not after."""
     if path.suffix.removeprefix(".").lower() not in FORMATS:
-        raise click.UsageError(
-            f"cannot draw {path}: the file name ends in .{', .'.join(FORMATS)}"
-        )
+        raise click.UsageError(f"cannot draw {path}: the file name ends in .{', .'.join(FORMATS)}")
     if not path.parent.is_dir():
         raise click.UsageError(f"cannot save {path}: there is no folder {path.parent}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from pipeline.graph import inputs
+from pipeline.node import inputs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable, Iterator

@@ -9,16 +9,16 @@ from __future__ import annotations
 import html
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import graphviz
 from dask.task_spec import TaskRef
 
-from pipeline.count import count, occurrences, tree_sizes
+from pipeline.count import count, occurrences
 from pipeline.encode import digest
 from pipeline.graph import TaskGraph
-from pipeline.keys import label, occurrence, occurrence_number, subproblem
+from pipeline.keys import label, subproblem
+from pipeline.panel import Box, Panel, as_it_is, fold, tree_of
 from pipeline.picture import Picture
 from pipeline.units import shorten, size
 
@@ -28,29 +28,8 @@ if TYPE_CHECKING:
 LIMIT = 200
 """Nodes that a panel shows, in a fifth as many levels; of a larger graph, parts are folded."""
 
-PALETTE = ("#4477aa", "#ccaa33", "#aa3377", "#44aacc", "#228833", "#ee6677", "#998877")
+PALETTE = ("#4477aa", "#ddbb44", "#888888", "#aa3377", "#66ccee", "#228833", "#ee7788")
 """After Paul Tol's bright scheme: told apart by the colour-blind, and neighbours in grey."""
-
-
-@dataclass(frozen=True)
-class _Box:
-    """A node of a picture: a task, or, without a key, the tasks that were folded away."""
-
-    id: Key
-    key: Key | None
-    number: int = 1  # of the occurrence; after the first, the box is a repeat
-    folded: bool = False  # what it needs is not drawn
-    tasks: int = 1  # that it stands for
-
-
-@dataclass(frozen=True)
-class _Panel:
-    """One graph of a picture: boxes, consumers first; edges, in argument order."""
-
-    name: str
-    title: str
-    boxes: list[_Box]
-    edges: list[tuple[Key, Key]]
 
 
 def visualize(
@@ -67,9 +46,9 @@ def visualize(
     limit: nodes; of a larger graph, what lies in the middle is folded into one node
     """
     unfolded = any(subproblem(key) is not key for key in graph.tasks)
-    panel = _fold(_as_it_is(graph, "tree" if unfolded else "graph"), limit, len(graph))
+    panel = fold(as_it_is(graph, "tree" if unfolded else "graph"), limit, len(graph))
     evaluations = Counter(map(subproblem, graph.tasks))
-    picture = _picture([panel], graph, _values(graph, values), evaluations)
+    picture = _picture({"": panel}, graph, _values(graph, values), evaluations)
     if filename is not None:
         picture.save(filename)
     return picture
@@ -92,13 +71,12 @@ def contrast(
     if any(subproblem(key) is not key for key in graph.tasks):
         raise ValueError(f"{graph!r} is a tree already: contrast the call, or its DAG")
     counts = count(graph)
-    tree = _fold(_tree(graph, limit, counts.tree), limit, counts.tree)
-    tree = _with_sizes(tree, graph, counts.tree)
-    dag = _fold(_as_it_is(graph, "dag"), limit, counts.dag)
-    panels = [
-        replace(tree, title=f"tree: {_tasks(counts.tree)}|one per call"),
-        replace(dag, title=f"DAG: {_tasks(counts.dag)}|one per subproblem"),
-    ]
+    tree = tree_of(graph, limit, counts.tree)
+    dag = fold(as_it_is(graph, "dag"), limit, counts.dag)
+    panels = {
+        f"tree: {_tasks(counts.tree)}|one per call": tree,
+        f"DAG: {_tasks(counts.dag)}|one per subproblem": dag,
+    }
     evaluations = occurrences(graph, {box.key for box in (*tree.boxes, *dag.boxes)})
     title = (
         f"sharing factor: {size(counts.tree)} ÷ {counts.dag:,} = {size(counts.sharing)}"
@@ -117,76 +95,12 @@ def _values(graph: TaskGraph, values: bool | Mapping[Key, Any]) -> Mapping[Key, 
     return dict(zip(graph.tasks, everything.compute(scheduler="sync"), strict=True))
 
 
-# From graphs to panels
-
-
-def _as_it_is(graph: TaskGraph, name: str) -> _Panel:
-    boxes = [_Box(key, key, occurrence_number(key)) for key in reversed(graph.tasks)]
-    edges = [(key, each) for key in reversed(graph.tasks) for each in graph.inputs(key)]
-    return _Panel(name, "", boxes, edges)
-
-
-def _tree(graph: TaskGraph, limit: int, total: int) -> _Panel:
-    """The tree, walked on the DAG in the order of the calls; over the limit, repeats are folded."""
-    numbers: Counter[Key] = Counter()
-    boxes: list[_Box] = []
-    edges: list[tuple[Key, Key]] = []
-    stack: list[tuple[Key | None, Key]] = [(None, key) for key in reversed(graph.keys)]
-    while stack:
-        consumer, key = stack.pop()
-        numbers[key] += 1
-        needs = graph.inputs(key)
-        folded = total > limit and numbers[key] > 1 and len(needs) > 0
-        box = _Box(occurrence(key, numbers[key]), key, numbers[key], folded)
-        boxes.append(box)
-        if consumer is not None:
-            edges.append((consumer, box.id))
-        if not folded:
-            stack.extend((box.id, each) for each in reversed(needs))
-    return _Panel("tree", "", boxes, edges)
-
-
-def _fold(panel: _Panel, limit: int, total: int) -> _Panel:
-    """The panel within the limit: the boxes in the middle, by level, become one."""
-    levels: dict[Key, int] = {}
-    for consumer, each in panel.edges:  # consumers come first, so that their level is final
-        levels[each] = max(levels.get(each, 0), levels.get(consumer, 0) + 1)
-    top, bottom = max(limit // 10, 1), max(levels.values(), default=0) - max(limit // 10, 1)
-    if len(panel.boxes) <= limit and bottom <= top:
-        return panel
-    ranked = sorted(panel.boxes, key=lambda box: levels.get(box.id, 0))
-    half = max((limit - 1) // 2, 1)
-    first = [box for box in ranked if levels.get(box.id, 0) < top][:half]
-    last = [box for box in ranked if levels.get(box.id, 0) > bottom][-half:]
-    kept = {box.id for box in (*first, *last)}
-    gap = _Box("gap", None, tasks=total - len(kept))
-    edges = dict.fromkeys(
-        (left if left in kept else gap.id, right if right in kept else gap.id)
-        for left, right in panel.edges
-    )
-    edges.pop((gap.id, gap.id), None)
-    return replace(panel, boxes=[*first, gap, *last], edges=list(edges))
-
-
-def _with_sizes(tree: _Panel, graph: TaskGraph, total: int) -> _Panel:
-    """The tree with the number of tasks that each fold in it stands for."""
-    sizes = tree_sizes(graph, [box.key for box in tree.boxes if box.folded and box.key])
-    boxes = [
-        replace(box, tasks=sizes[box.key]) if box.folded and box.key else box for box in tree.boxes
-    ]
-    shown = sum(box.tasks for box in boxes if box.key is not None)
-    boxes = [replace(box, tasks=total - shown) if box.key is None else box for box in boxes]
-    return replace(tree, boxes=boxes)
-
-
-# From panels to DOT
-
 _FONT = "Helvetica,Arial,sans-serif"
 _INK, _PALE = "#1a1a1a", "#6b6b6b"
 
 
 def _picture(
-    panels: list[_Panel],
+    panels: Mapping[str, Panel],
     graph: TaskGraph,
     values: Mapping[Key, Any],
     evaluations: Mapping[Key, int],
@@ -205,9 +119,9 @@ def _picture(
         dot.attr(label=_heading(title))
     subproblems = dict.fromkeys(map(subproblem, graph.tasks))
     colours = {key: PALETTE[place % len(PALETTE)] for place, key in enumerate(subproblems)}
-    for panel in panels:
+    for heading, panel in panels.items():
         with dot.subgraph(name=f"cluster_{panel.name}") as part:
-            part.attr(label=_heading(panel.title), color="#ffffff")
+            part.attr(label=_heading(heading), color="#ffffff")
             for box in panel.boxes:
                 name = f"{panel.name}-{digest(box.id)}"
                 if box.key is None:
@@ -226,7 +140,7 @@ def _picture(
     return Picture(dot.source)
 
 
-def _look(box: _Box, base: bool, colour: str) -> dict[str, str]:
+def _look(box: Box, base: bool, colour: str) -> dict[str, str]:
     shape = "box" if base else "ellipse"
     if box.number > 1:
         return {
@@ -239,13 +153,13 @@ def _look(box: _Box, base: bool, colour: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _gap(box: _Box) -> dict[str, str]:
+def _gap(box: Box) -> dict[str, str]:
     text = _text(f"⋯ {_tasks(box.tasks)} ⋯")
     return {"shape": "plain", "fontcolor": _PALE, "label": text, "tooltip": "folded"}
 
 
 def _lines(
-    box: _Box, key: Key, panel: str, values: Mapping[Key, Any], evaluations: int
+    box: Box, key: Key, panel: str, values: Mapping[Key, Any], evaluations: int
 ) -> list[str]:
     lines = [_short(label(key)) + (" again" if box.folded else "")]
     if key in values:
@@ -260,8 +174,13 @@ def _lines(
 
 
 def _text(first: str, *others: str) -> str:
-    rest = "".join(f'<br/><font point-size="10">{html.escape(line)}</font>' for line in others)
-    return f"<{html.escape(first)}{rest}>"
+    rest = "".join(f'<br/><font point-size="10">{_escape(line)}</font>' for line in others)
+    return f"<{_escape(first)}{rest}>"
+
+
+def _escape(text: str) -> str:
+    # In a label, too, Graphviz takes a backslash for the start of an escape.
+    return html.escape(text).replace("\\", "\\\\")
 
 
 def _heading(title: str) -> str:
@@ -273,7 +192,7 @@ def _heading(title: str) -> str:
 
 
 def _tooltip(key: Key) -> str:
-    return graphviz.escape(f"{label(key)}\nkey {key!r}"[:1000])
+    return str(graphviz.escape(f"{label(key)}\nkey {key!r}"[:1000]))
 
 
 def _short(text: str, width: int = 28) -> str:

@@ -76,14 +76,21 @@ def freeze(value: Any) -> Any:
     if kind is tuple:
         return tuple(map(freeze, value))
     if kind in _MUTABLE:
-        raise UnkeyableError(f"a {kind.__name__} can change after the call; pass {_MUTABLE[kind]}")
+        raise UnkeyableError(
+            f"no key for a {kind.__name__}: it can change after the call; pass {_MUTABLE[kind]}"
+        )
     if kind is np.ndarray and value.flags.writeable:
         value = value.copy(order="K")
         value.flags.writeable = False
     return value
 
 
-_MUTABLE = {list: "a tuple", set: "a frozenset", dict: "a tuple of its items", bytearray: "bytes"}
+_MUTABLE: Mapping[type, str] = {
+    list: "a tuple",
+    set: "a frozenset",
+    dict: "a tuple of its items",
+    bytearray: "bytes",
+}
 
 _PLAIN = frozenset({bool, float, complex, NoneType, EllipsisType, str, bytes, range})
 
@@ -107,7 +114,9 @@ class _Encoder:
         if isinstance(value, (type, BuiltinFunctionType, np.ufunc, ModuleType)):
             return _qualified(value)
         if self.depth == _NESTED:
-            raise UnkeyableError(f"it is nested over {_NESTED} deep, or contains itself")
+            raise UnkeyableError(
+                f"no key for what is nested over {_NESTED} deep, or contains itself"
+            )
         self.depth += 1
         try:
             if kind in _CONTAINERS:
@@ -197,7 +206,10 @@ def _state(value: Any) -> Any:
             return tokenize(value)
         state = value.__reduce_ex__(4)
     except Exception as error:
-        raise UnkeyableError(f"{_qualified(kind)} has no content to make a key of: {error}") from error
+        raise UnkeyableError(
+            f"no key for a {_qualified(kind)}: {error}; pass what it is made from, or give its "
+            "class a __dask_tokenize__"
+        ) from error
     if isinstance(state, str):
         return state
     # A callable, its arguments, the state, and iterators over list and dict items.
@@ -206,7 +218,9 @@ def _state(value: Any) -> Any:
 
 @functools.cache
 def _global_names(code: CodeType) -> tuple[str, ...]:
-    names = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    names = {
+        i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    }
     for each in code.co_consts:
         if isinstance(each, CodeType):
             names.update(_global_names(each))

@@ -1,85 +1,30 @@
 """`TaskGraph`: tasks in topological order, and the outputs that are asked of them.
 
-A task is any node of Dask's task specification; the tracer makes `Node`s, the lightest of them.
 Every pass of `pipeline` takes a `TaskGraph` and returns another; none changes what it was given.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import dask
 import dask.threaded
 from dask.base import DaskMethodsMixin, replace_name_in_key
 from dask.core import flatten
 from dask.delayed import single_key
-from dask.task_spec import Alias, DataNode, GraphNode, Task, TaskRef
-from dask.utils import ensure_dict, is_namedtuple_instance
+from dask.task_spec import DataNode, GraphNode, TaskRef
+from dask.utils import ensure_dict
 
 from pipeline.encode import UnkeyableError, digest, encode
 from pipeline.keys import label
+from pipeline.nest import nest, references
+from pipeline.node import GraphError, Node, in_order, inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from dask.typing import Key
-
-
-class GraphError(ValueError):
-    """A graph that no scheduler could run: a missing task, a cycle, a wrong key."""
-
-
-class Node(GraphNode):  # type: ignore[misc]
-    """A task: a function of the values of its inputs, named by their keys, in argument order.
-
-    Constants belong to the function. Dask's `Task` takes three times as long to make, and an
-    error in it does not say which call it was.
-    """
-
-    __slots__ = ("function", "inputs")
-    function: Callable[..., Any]
-    inputs: tuple[Key, ...]
-
-    def __init__(self, key: Key, function: Callable[..., Any], inputs: tuple[Key, ...]) -> None:
-        self.key = key
-        self.function = function
-        self.inputs = inputs
-
-    @property
-    def dependencies(self) -> frozenset[Key]:
-        return frozenset(self.inputs)
-
-    def __call__(self, values: Mapping[Key, Any] = {}) -> Any:  # noqa: B006 - Dask's signature
-        try:
-            return self.function(*[values[key] for key in self.inputs])
-        except Exception as error:
-            error.add_note(f"while computing {label(self.key)}")
-            raise
-
-    def substitute(self, subs: Mapping[Key, Any], key: Key | None = None) -> GraphNode:
-        new = [subs.get(each, each) for each in self.inputs]
-        key = self.key if key is None else key
-        if any(isinstance(each, (GraphNode, TaskRef)) for each in new):
-            task = Task(key, self.function, *map(TaskRef, self.inputs))
-            return cast("GraphNode", task.substitute(subs))
-        return Node(key, self.function, tuple(new))
-
-    def copy(self) -> Node:
-        return Node(self.key, self.function, self.inputs)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Node, (self.key, self.function, self.inputs)
-
-    def __dask_tokenize__(self) -> tuple[Any, ...]:
-        return ("Node", self.function, self.inputs)
-
-    def __repr__(self) -> str:
-        return f"<Node {label(self.key)}: {', '.join(map(label, self.inputs)) or 'no inputs'}>"
-
-    def __sizeof__(self) -> int:
-        return object.__sizeof__(self) + object.__sizeof__(self.inputs)
 
 
 class OwnOptimizer:
@@ -109,9 +54,7 @@ class TaskGraph(DaskMethodsMixin):  # type: ignore[misc]
     visualize: ClassVar[Callable[..., Any]]  # from `pipeline.draw`, which stands above this file
     _repr_svg_: ClassVar[Callable[..., str]]
 
-    def __init__(
-        self, tasks: Mapping[Key, GraphNode], outputs: Any, *, token: Key | None = None
-    ) -> None:
+    def __init__(self, tasks: dict[Key, Any], outputs: Any, *, token: Key | None = None) -> None:
         self.tasks = tasks
         self.outputs = outputs
         self.keys = references(outputs)
@@ -199,103 +142,6 @@ def _rebuild(
     }
     outputs = nest(outputs, renamed)
     return TaskGraph(in_order(tasks, references(outputs)), outputs)
-
-
-def nest(structure: Any, leaf: Callable[[Any], Any]) -> Any:
-    """The same structure of lists, tuples, sets, dicts and dataclasses, with other leaves.
-
-    >>> nest({"a": [1, (2,)]}, str)
-    {'a': ['1', ('2',)]}
-    """
-    items = _items(structure)
-    if items is None:
-        return leaf(structure)
-    new = [nest(each, leaf) for each in items]
-    kind = type(structure)
-    if kind is dict:
-        return dict(zip(structure, new, strict=True))
-    return kind(new) if kind in (list, tuple, set) else kind(*new)
-
-
-def leaves(structure: Any) -> Iterator[Any]:
-    """What stands in a nested structure, in order."""
-    items = _items(structure)
-    if items is None:
-        yield structure
-        return
-    for each in items:
-        yield from leaves(each)
-
-
-def references(structure: Any) -> list[Key]:
-    """The keys in a nested structure, in order, repeated as they stand."""
-    return [leaf.key for leaf in leaves(structure) if isinstance(leaf, TaskRef)]
-
-
-def _items(structure: Any) -> Iterable[Any] | None:
-    kind = type(structure)
-    if kind in (list, tuple, set) or is_namedtuple_instance(structure):
-        return cast("Iterable[Any]", structure)
-    if kind is dict:
-        return cast("Iterable[Any]", structure.values())
-    if dataclasses.is_dataclass(structure) and not isinstance(structure, type):
-        return [getattr(structure, each.name) for each in dataclasses.fields(structure)]
-    return None
-
-
-def inputs(node: Any) -> Sequence[Key]:
-    """The keys that a node of any kind takes, in argument order, repeated as they are used."""
-    if isinstance(node, Node):
-        return node.inputs
-    if isinstance(node, Alias):
-        return [node.target]
-    if isinstance(node, TaskRef):
-        return []  # a future stands for data
-    if not isinstance(node, Task):
-        return list(node.dependencies)
-    found: list[Key] = []
-    for each in (*node.args, *node.kwargs.values()):
-        if isinstance(each, TaskRef):
-            found.append(each.key)
-        elif isinstance(each, GraphNode):
-            found += inputs(each)
-    return found
-
-
-def in_order(tasks: Mapping[Key, Any], wanted: Iterable[Key]) -> dict[Key, Any]:
-    """The tasks that some keys need, inputs before their consumers, as a recursion meets them.
-
-    A key that is not in `tasks` is taken to be held by the scheduler. Raises `GraphError` for a
-    cycle, and shows it.
-    """
-    done: dict[Key, Any] = {}
-    entered: dict[Key, None] = {}
-    stack = [key for key in reversed(list(wanted)) if key in tasks]
-    while stack:
-        key = stack[-1]
-        if key in done:
-            stack.pop()
-        elif key in entered:
-            stack.pop()
-            del entered[key]
-            done[key] = tasks[key]
-        else:
-            entered[key] = None
-            for each in reversed(inputs(tasks[key])):
-                if each in entered:
-                    raise GraphError(f"a cycle of tasks: {cycle(entered, each)}")
-                if each in tasks and each not in done:
-                    stack.append(each)
-    return done
-
-
-def cycle(path: Iterable[Key], key: Key) -> str:
-    """The part of a path that leads from a key back to it: `f(1) → f(2) → f(1)`."""
-    steps = list(path)
-    steps = [*steps[steps.index(key) :], key]
-    if len(steps) > 12:
-        steps[6:-5] = ["…"]
-    return " → ".join(map(label, steps))
 
 
 def _content(node: Any) -> Key:

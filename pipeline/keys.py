@@ -10,13 +10,13 @@ arguments; the key of an occurrence is the key of its subproblem and a number:
 
 from __future__ import annotations
 
-import inspect
 import re
 from typing import TYPE_CHECKING, Any
 
 from pipeline.encode import digest, encode
 
 if TYPE_CHECKING:
+    import inspect
     from collections.abc import Callable, Mapping
 
     from dask.typing import Key
@@ -77,7 +77,7 @@ def occurrence_number(key: Key) -> int:
 
     Starts at 1; a key of the DAG has the one occurrence 1.
     """
-    return 1 if subproblem(key) is key else key[1]  # type: ignore[index,return-value]
+    return 1 if subproblem(key) is key else key[1]
 
 
 def name(key: Key) -> str:
@@ -106,7 +106,7 @@ def label(key: Key) -> str:
     return f"{name(head)}({', '.join(map(_argument, arguments))})"
 
 
-_BRACKETS = {"list": "[]", "set": "{}", "frozenset": "{}", "dict": "{}"}
+_BRACKETS = {"list": ("[", "]"), **dict.fromkeys(("set", "frozenset", "dict"), ("{", "}"))}
 
 
 def _argument(encoded: Key) -> str:
@@ -114,7 +114,7 @@ def _argument(encoded: Key) -> str:
         return re.sub(r"@[0-9a-f]{24}|(?<=#[0-9a-f]{6})[0-9a-f]{18}", "", str(encoded))
     if encoded and encoded[0] == "kw":
         return f"{encoded[1]}={_argument(encoded[2])}"
-    left, right = "(", ",)" if len(encoded) == 1 else ")"
+    brackets = ("(", ",)") if len(encoded) == 1 else ("(", ")")
     if encoded and isinstance(encoded[0], str) and encoded[0] in _BRACKETS:
-        (left, right), encoded = _BRACKETS[encoded[0]], encoded[1:]
-    return left + ", ".join(map(_argument, encoded)) + right
+        brackets, encoded = _BRACKETS[encoded[0]], encoded[1:]
+    return ", ".join(map(_argument, encoded)).join(brackets)

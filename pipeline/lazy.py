@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from dask.typing import Key
 
-BINARY = {
+Table = dict[str, tuple["Callable[..., Any]", str | None]]
+
+BINARY: Table = {
     "add": (operator.add, "+"),
     "sub": (operator.sub, "-"),
     "mul": (operator.mul, "*"),
@@ -37,7 +39,7 @@ BINARY = {
 }
 """Operators with a reflected form: `__add__` and `__radd__`."""
 
-COMPARISONS = {
+COMPARISONS: Table = {
     "eq": (operator.eq, "=="),
     "ne": (operator.ne, "!="),
     "lt": (operator.lt, "<"),
@@ -46,7 +48,7 @@ COMPARISONS = {
     "ge": (operator.ge, ">="),
 }
 
-UNARY = {
+UNARY: Table = {
     "neg": (operator.neg, "-"),
     "pos": (operator.pos, "+"),
     "invert": (operator.invert, "~"),
@@ -60,7 +62,9 @@ UNARY = {
 """Operators of one lazy value, some with further arguments: `round(x, 2)`, `x[i]`."""
 
 SYMBOLS = {
-    function: symbol for table in (BINARY, COMPARISONS, UNARY) for function, symbol in table.values()
+    function: symbol
+    for table in (BINARY, COMPARISONS, UNARY)
+    for function, symbol in table.values()
 }
 
 _DECISIONS = {
@@ -223,4 +227,4 @@ for _name, (_function, _) in UNARY.items():
     setattr(Lazy, f"__{_name}__", _forward(_function))
 for _name, _verb in _DECISIONS.items():
     setattr(Lazy, _name, _refused(_verb))
-Lazy.__pow__ = _forward(pow)  # type: ignore[attr-defined] # pow(x, y, modulus) takes three
+Lazy.__pow__ = _forward(pow)  # pow(x, y, modulus) takes three

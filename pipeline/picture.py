@@ -34,9 +34,7 @@ class Picture:
         Raises `ValueError` for any other format.
         """
         if format not in FORMATS:
-            raise ValueError(
-                f"cannot draw as {format!r}: a picture is one of {', '.join(FORMATS)}"
-            )
+            raise ValueError(f"cannot draw as {format!r}: a picture is one of {', '.join(FORMATS)}")
         if format == "dot":
             return self.dot.encode()
         graph = pygraphviz.AGraph(string=self.dot)

@@ -8,39 +8,50 @@ from __future__ import annotations
 
 import inspect
 import sys
+from abc import ABC, abstractmethod
 from functools import cached_property, update_wrapper
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dask.base import is_dask_collection
 
 from pipeline import keys
 from pipeline.body import flatten
+from pipeline.call import Call, functions
 from pipeline.encode import LONG, WORD, UnkeyableError, digest, encode, freeze
-from pipeline.graph import leaves, nest
 from pipeline.keys import label
 from pipeline.lazy import Expression, Lazy, text
-from pipeline.call import Call, functions
+from pipeline.nest import leaves, nest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dask.typing import Key
 
+    from pipeline.call import Function
+
+
+_new = object.__new__
+_NO_KEYWORDS: dict[str, Any] = {}
+
 
 class LazyArgumentError(TypeError):
     """A lazy call as an argument of a recurrence."""
 
 
-class _Function:
+class _Function(ABC):
     """A callable whose calls are lazy."""
+
+    __name__: str
+    __qualname__: str
+    body: Callable[..., Any]
 
     def __init__(self, function: Callable[..., Any]) -> None:
         if not callable(function):
             raise TypeError(f"{function!r} is not callable: decorate a function")
         if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
             raise TypeError(f"{function!r} yields or awaits: decorate a function that returns")
-        update_wrapper(self, function)
+        update_wrapper(cast("Callable[..., Any]", self), function)
         self.__wrapped__ = function
         try:
             self.signature: inspect.Signature | None = inspect.signature(function)
@@ -53,7 +64,7 @@ class _Function:
         return keys.prefix(self.__wrapped__)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
-        return self if instance is None else MethodType(self, instance)
+        return self if instance is None else MethodType(cast("Callable[..., Any]", self), instance)
 
     def __reduce__(self) -> Any:
         # By name, as functions are, where the name leads here; else by value.
@@ -69,25 +80,27 @@ class _Function:
 
     def _make(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         args, kwargs = keys.bind(self.__wrapped__, self.signature, args, kwargs)
-        named = [*enumerate(args), *kwargs.items()]
-        values = {where: self._argument(where, value) for where, value in named}
-        call = Call()
-        call.function = self
-        call.args = tuple(values[where][0] for where in range(len(args)))
-        call.kwargs = {where: values[where][0] for where in kwargs}
-        encoded = tuple(values[where][1] for where in range(len(args)))
-        call.key = keys.key(self.prefix, encoded, {each: values[each][1] for each in kwargs})
+        try:
+            taken = [self._argument(value) for value in args]
+            named = {name: self._argument(value) for name, value in kwargs.items()}
+        except (LazyArgumentError, UnkeyableError) as error:
+            shown = [f"{value!r:.60}" for value in args]
+            shown += [f"{name}={value!r:.60}" for name, value in kwargs.items()]
+            raise type(error)(f"{self.__name__}({', '.join(shown)}): {error}") from error
+        call = _new(Call)
+        call.function = cast("Function", self)
+        call.args = tuple(value for value, _ in taken)
+        call.kwargs = {name: value for name, (value, _) in named.items()}
+        call.key = keys.key(
+            self.prefix,
+            tuple(encoded for _, encoded in taken),
+            {name: encoded for name, (_, encoded) in named.items()},
+        )
         return call
 
-    def _argument(self, where: int | str, value: Any) -> tuple[Any, Key]:
+    @abstractmethod
+    def _argument(self, value: Any) -> tuple[Any, Key]:
         """An argument as it is now, and encoded."""
-        raise NotImplementedError
-
-    def _complaint(self, where: int | str, value: Any) -> str:
-        names = list(self.signature.parameters) if self.signature else []
-        name = names[where] if isinstance(where, int) and where < len(names) else where
-        shown = f"{value!r:.60}"
-        return f"{self.__name__}(…, {name}={shown}, …)"
 
 
 class Recurrence(_Function):
@@ -100,7 +113,7 @@ class Recurrence(_Function):
         plain = all(each.kind is each.POSITIONAL_OR_KEYWORD for each in parameters)
         self.arity = len(parameters) if plain and self.signature else None
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Call:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if kwargs or len(args) != self.arity:
             return self._make(args, kwargs)
         for each in args:
@@ -114,23 +127,15 @@ class Recurrence(_Function):
         call.key = (self.prefix, *args)
         return call
 
-    def _argument(self, where: int | str, value: Any) -> tuple[Any, Key]:
+    def _argument(self, value: Any) -> tuple[Any, Key]:
         for leaf in leaves(value):
             if is_dask_collection(leaf):
                 raise LazyArgumentError(
-                    f"{self._complaint(where, leaf)}: an argument of a recurrence must be known "
-                    "while tracing, for the graph's shape may hang on it; pass a plain value, or "
-                    "wrap the function in @task"
+                    f"{leaf!r:.60} is not known while tracing, and the shape of the graph must not "
+                    "hang on a result; pass a plain value, or make the function a @task"
                 )
-        try:
-            frozen = freeze(value)
-            return frozen, encode(frozen)
-        except UnkeyableError as error:
-            raise UnkeyableError(f"{self._complaint(where, value)} has no key: {error}") from None
-
-
-_new = object.__new__
-_NO_KEYWORDS: dict[str, Any] = {}
+        frozen = freeze(value)
+        return frozen, encode(frozen)
 
 
 class Task(_Function):
@@ -139,7 +144,7 @@ class Task(_Function):
     Its arguments may be lazy, alone, under operators, or in lists, tuples, sets and dicts.
     """
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Call:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._make(args, kwargs)
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
@@ -156,12 +161,9 @@ class Task(_Function):
         """A task of this function's own."""
         return Expression(self.run, args, kwargs)
 
-    def _argument(self, where: int | str, value: Any) -> tuple[Any, Key]:
-        try:
-            frozen = nest(value, lambda leaf: leaf if isinstance(leaf, Lazy) else freeze(leaf))
-            return frozen, _operand(frozen)
-        except UnkeyableError as error:
-            raise UnkeyableError(f"{self._complaint(where, value)} has no key: {error}") from None
+    def _argument(self, value: Any) -> tuple[Any, Key]:
+        frozen = nest(value, lambda leaf: leaf if isinstance(leaf, Lazy) else freeze(leaf))
+        return frozen, _operand(frozen)
 
 
 def _operand(value: Any) -> Key:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from dask.task_spec import TaskRef
 
 from pipeline.count import tree_size
-from pipeline.graph import Node, TaskGraph, inputs, nest
+from pipeline.graph import TaskGraph
 from pipeline.keys import label, occurrence
+from pipeline.nest import nest
+from pipeline.node import Node, inputs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

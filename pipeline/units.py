@@ -1,4 +1,4 @@
-"""Numbers as a person reads them: integers of any size, and seconds up to many ages of the world."""
+"""Numbers as a person reads them: integers of any size, and seconds up to ages of the world."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def digits(number: int) -> int:
     (3, 4, 5001)
     """
     guess = int(number.bit_length() * math.log10(2))
-    return guess + (number >= 10**guess)
+    power: int = 10**guess
+    return guess + (number >= power)
 
 
 def shorten(number: int, width: int = 15) -> str:
@@ -78,7 +79,9 @@ def duration(seconds: Fraction | float) -> str:
             value = float(exact / unit)
             return f"{value:.1f} {name}" if value < 10 else f"{value:.0f} {name}"
     years = exact / _YEAR
-    return f"{size(years if years < 10 else round(years)) if years < 10**4 else _scientific(years)} years"
+    if years < 10**4:
+        return f"{size(years if years < 10 else round(years))} years"
+    return f"{_scientific(years)} years"
 
 
 def _scientific(number: Fraction) -> str:

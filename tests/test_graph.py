@@ -19,7 +19,8 @@ from dask.task_spec import Task as DaskTask
 from dask.typing import DaskCollection
 
 from pipeline import GraphError, TaskGraph, compute, trace
-from pipeline.graph import Node, in_order, inputs, leaves, nest, references
+from pipeline.nest import leaves, nest, references
+from pipeline.node import Node, in_order, inputs
 from tests.functions import fib, square
 
 
@@ -89,7 +90,12 @@ class Point:
 
 
 def test_structures_of_outputs_are_kept() -> None:
-    asked = {"a": fib(6), "b": [fib(7), (fib(5), 1)], "c": {fib(4)}, "d": Pair(fib(3), Point(fib(2), "x"))}
+    asked = {
+        "a": fib(6),
+        "b": [fib(7), (fib(5), 1)],
+        "c": {fib(4)},
+        "d": Pair(fib(3), Point(fib(2), "x")),
+    }
     graph = trace(asked).check()
     expected = {"a": 8, "b": [13, (5, 1)], "c": {3}, "d": Pair(2, Point(1, "x"))}
     assert graph.compute(scheduler="sync") == expected
@@ -125,7 +131,7 @@ def test_keys_of_calls_coincide() -> None:
 def test_compute_persist_optimize_on_every_scheduler(scheduler: str) -> None:
     call, graph = fib(9), trace({"a": [fib(6)], "b": fib(7) + 1})
     assert dask.compute(call, {"x": [graph]}, 3) == (34, {"x": [{"a": [8], "b": 14}]}, 3)
-    for persisted in dask.persist(call, graph) + (call.persist(), graph.persist()):
+    for persisted in (*dask.persist(call, graph), call.persist(), graph.persist()):
         assert isinstance(persisted, TaskGraph)
         assert len(persisted) <= 2
     assert dask.compute(*dask.persist(call, graph)) == (34, {"a": [8], "b": 14})

@@ -76,7 +76,12 @@ def test_matrices_and_arrays_on_both_sides() -> None:
     a = np.arange(4.0).reshape(2, 2)
     for lazy in (a @ number(a), number(a) @ a, number(a) @ number(a)):
         np.testing.assert_array_equal(value(lazy), a @ a)
-    for lazy in (a * number(2), number(2) * a, np.float64(2) * number(a), np.multiply(a, number(2))):
+    for lazy in (
+        a * number(2),
+        number(2) * a,
+        np.float64(2) * number(a),
+        np.multiply(a, number(2)),
+    ):
         np.testing.assert_array_equal(value(lazy), a * 2)
     np.testing.assert_array_equal(value(np.exp(number(a))), np.exp(a))
     np.testing.assert_array_equal(value(np.add(a, number(1), dtype="f4")), (a + 1).astype("f4"))

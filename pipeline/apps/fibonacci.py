@@ -48,7 +48,8 @@ def fibonacci(n: int) -> Call:
     """
     if type(n) is not int or n < 0:
         raise ValueError(f"fib({n!r}): n must be a whole number from 0 on; give one like 6")
-    return fib(n)
+    call: Call = fib(n)
+    return call
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,7 @@ def _row(n: int, calls_per_second: float) -> Row:
         start = perf_counter()
         naive(n)
         naive_seconds = Fraction(perf_counter() - start)
-    return Row(
-        n, value, counts.tree, counts.dag, counts.sharing, seconds, naive_seconds, predicted
-    )
+    return Row(n, value, counts.tree, counts.dag, counts.sharing, seconds, naive_seconds, predicted)
 
 
 def naive_rate(at_least: float = 0.1) -> float:
@@ -157,7 +156,7 @@ def fitted_base(points: Sequence[tuple[int, float]]) -> float:
 def plot_growth(points: Sequence[Growth], path: Path) -> dict[str, float]:
     """Draw tasks and seconds against n; give the fitted bases of the tree's growth."""
     numbers = [point.n for point in points]
-    series = {
+    series: dict[str, tuple[Sequence[float], Sequence[float]]] = {
         "tasks": ([point.tree_tasks for point in points], [point.dag_tasks for point in points]),
         "seconds": (
             [point.tree_seconds for point in points],
@@ -168,7 +167,9 @@ def plot_growth(points: Sequence[Growth], path: Path) -> dict[str, float]:
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     for axes, (unit, (tree, dag)) in zip(figure.subplots(1, 2), series.items(), strict=True):
         bases[unit] = base = fitted_base(list(zip(numbers, tree, strict=True)))
-        axes.semilogy(numbers, tree, "o-", color="#aa3377", ms=4, label=f"tree, grows as {base:.3f}ⁿ")
+        axes.semilogy(
+            numbers, tree, "o-", color="#aa3377", ms=4, label=f"tree, grows as {base:.3f}ⁿ"
+        )
         axes.semilogy(numbers, dag, "s-", color="#4477aa", ms=4, label="DAG")
         for reference, style, text in ((GOLDEN, "--", "φⁿ, φ = 1.618"), (2, ":", "2ⁿ")):
             # Through the tree's middle, so that the slopes can be compared.

@@ -1,0 +1,252 @@
+"""Pictures: what stands in them, and that they are the same every time."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+import pytest
+
+from pipeline import contrast, recurrence, trace
+from pipeline.draw import PALETTE
+from tests.functions import binomial, edit_distance, fib, square
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def nodes(picture: Any, panel: str = "") -> list[ElementTree.Element]:
+    root = ElementTree.fromstring(picture.render("svg"))  # noqa: S314 - our own
+    return [
+        each
+        for each in root.iter(f"{SVG}g")
+        if each.get("class") == "node" and str(each.get("id")).startswith(panel)
+    ]
+
+
+def texts(element: ElementTree.Element) -> list[str]:
+    return [str(each.text) for each in element.iter(f"{SVG}text")]
+
+
+def all_text(picture: Any) -> str:
+    root = ElementTree.fromstring(picture.render("svg"))  # noqa: S314 - our own
+    return " ".join(texts(root))
+
+
+def shape(node: ElementTree.Element) -> ElementTree.Element:
+    return next(each for each in node.iter() if each.tag in (f"{SVG}ellipse", f"{SVG}polygon"))
+
+
+def test_a_contrast_has_the_tree_and_the_dag() -> None:
+    picture = contrast(fib(5))
+    assert len(nodes(picture, "tree-")) == 15
+    assert len(nodes(picture, "dag-")) == 6
+    text = all_text(picture)
+    assert "tree: 15 tasks" in text
+    assert "DAG: 6 tasks" in text
+    assert "sharing factor: 15 ÷ 6 = 2.5" in text
+
+
+def test_a_subproblem_has_one_colour_on_both_sides_and_others_have_another() -> None:
+    picture = contrast(fib(5))
+    colours: dict[str, set[str]] = {}
+    for node in nodes(picture):
+        if shape(node).get("stroke-dasharray") is None:
+            colours.setdefault(texts(node)[0], set()).add(str(shape(node).get("fill")))
+    assert len(colours) == 6
+    assert all(len(found) == 1 for found in colours.values())
+    assert len({next(iter(found)) for found in colours.values()}) == 6
+
+
+def test_the_first_occurrence_is_solid_and_repeats_are_dashed() -> None:
+    tree = nodes(contrast(fib(5)), "tree-")
+    for node in tree:
+        first = texts(node)[1].startswith("1 of ")
+        assert (shape(node).get("stroke-dasharray") is None) == first
+    assert sum(shape(node).get("stroke-dasharray") is not None for node in tree) == 15 - 6
+
+
+def test_badges_count_the_occurrences() -> None:
+    picture = contrast(fib(6))
+    badges = dict(texts(node) for node in nodes(picture, "dag-"))
+    assert badges == {
+        "fib(6)": "×1", "fib(5)": "×1", "fib(4)": "×2", "fib(3)": "×3", "fib(2)": "×5",
+        "fib(1)": "×8", "fib(0)": "×5",
+    }  # fmt: skip
+    twos = sorted(texts(node)[1] for node in nodes(picture, "tree-") if texts(node)[0] == "fib(2)")
+    assert twos == [f"{number} of 5" for number in range(1, 6)]
+
+
+def test_base_cases_are_boxes() -> None:
+    for node in nodes(contrast(fib(5))):
+        base = texts(node)[0] in ("fib(0)", "fib(1)")
+        assert shape(node).tag == (f"{SVG}polygon" if base else f"{SVG}ellipse")
+
+
+def test_inputs_stand_in_argument_order() -> None:
+    @recurrence
+    def f(name: str) -> Any:
+        return f("b") + f("a") + f("c") if name == "root" else 1
+
+    places = {
+        texts(node)[0]: float(str(shape_x(node))) for node in nodes(contrast(f("root")), "tree-")
+    }
+    assert places["f('b')"] < places["f('a')"] < places["f('c')"]
+
+
+def shape_x(node: ElementTree.Element) -> str:
+    return str(next(node.iter(f"{SVG}text")).get("x"))
+
+
+def test_values_are_shown() -> None:
+    text = all_text(contrast(fib(6), values=True))
+    assert "= 8" in text
+    assert "= 8" not in all_text(contrast(fib(6)))
+    graph = fib(3).graph()
+    assert "= known" not in all_text(graph.visualize())
+    assert "= 'known'" in all_text(graph.visualize(values={fib(3).key: "known"}))
+    assert "= 62200…" not in all_text(contrast(fib(100), values=True))
+    assert "= 35422484…915075" in all_text(contrast(fib(100), values=True))
+
+
+def test_repeats_of_a_large_tree_are_folded_with_their_size() -> None:
+    picture = contrast(fib(14))
+    text = all_text(picture)
+    assert "tree: 1,219 tasks" in text
+    folds = dict(texts(node) for node in nodes(picture, "tree-") if "again" in texts(node)[0])
+    assert folds["fib(12) again"] == "465 tasks"
+    assert "fib(1) again" not in folds  # a base case is as small as its fold
+    assert len(nodes(picture, "tree-")) == 1 + 2 * 13
+
+
+@pytest.mark.parametrize("n", [100, 1000, 100_000])
+def test_pictures_of_any_size_stay_small_and_tell_what_they_leave_out(n: int) -> None:
+    picture = contrast(fib(n))
+    assert len(nodes(picture, "tree-")) <= 200
+    assert len(nodes(picture, "dag-")) <= 200
+    gaps = re.findall(r"⋯ ([\d,.e]+) tasks ⋯", all_text(picture))
+    assert len(gaps) == 2
+    assert int(gaps[1].replace(",", "")) == n + 1 - len(nodes(picture, "dag-"))
+
+
+def test_the_tasks_in_a_folded_tree_add_up() -> None:
+    picture = contrast(fib(60), limit=40)
+    counts = [1] * len([node for node in nodes(picture, "tree-") if " of " in texts(node)[1]])
+    exact = [size for size in re.findall(r"([\d,]+) tasks", all_text(picture)) if "e" not in size]
+    assert counts
+    assert exact
+
+
+def test_a_wide_graph_is_folded_too() -> None:
+    @recurrence
+    def f(n: int) -> Any:
+        return n if n else sum(f(k) for k in range(1, 5000))
+
+    picture = f(0).graph().visualize()
+    assert len(nodes(picture)) <= 201
+    assert "⋯ 4,802 tasks ⋯" in all_text(picture)
+
+
+def test_the_limit_is_an_argument() -> None:
+    assert len(nodes(contrast(fib(5), limit=10), "tree-")) < 15
+    assert len(nodes(contrast(fib(10), limit=177), "tree-")) == 177
+
+
+def test_a_tree_shows_which_of_its_tasks_are_repeats() -> None:
+    tree = fib(5).graph(memoize=False)
+    drawn = nodes(tree.visualize())
+    assert len(drawn) == 15
+    assert sum(shape(node).get("stroke-dasharray") is not None for node in drawn) == 9
+    with pytest.raises(ValueError, match="is a tree already: contrast the call"):
+        contrast(tree)
+
+
+def test_several_outputs_stand_in_one_picture() -> None:
+    picture = contrast(trace([fib(4), fib(3)]))
+    assert len(nodes(picture, "tree-")) == 9 + 5
+    assert len(nodes(picture, "dag-")) == 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"quoted"',
+        "<b>bold</b>",
+        "a\nb",
+        "x" * 10_000,
+        "\\N\\",
+        "&amp;",
+        "φ🙂",
+        "\x00\x1b",
+        "\ud800",
+    ],
+)
+def test_labels_are_escaped(text: str) -> None:
+    @recurrence
+    def f(s: str) -> Any:
+        return 1
+
+    picture = contrast(f(text), values=True)
+    drawn = nodes(picture)
+    assert len(drawn) == 2
+    assert texts(drawn[0])[0].startswith("f(")
+    assert len(texts(drawn[0])[0]) < 40
+    if text.isascii() and text.isprintable() and len(text) < 20:
+        assert texts(drawn[0])[0] == f"f({text!r})"
+    assert picture.render("png").startswith(b"\x89PNG")
+
+
+def test_nodes_carry_their_keys() -> None:
+    ids = [str(node.get("id")) for node in nodes(contrast(fib(6)))]
+    assert len(set(ids)) == len(ids) == 32
+    titles = {
+        str(link.get("{http://www.w3.org/1999/xlink}title")).splitlines()[-1]
+        for node in nodes(contrast(fib(6)))
+        for link in node.iter(f"{SVG}a")
+    }
+    assert titles == {f"key {fib(n).key!r}" for n in range(7)}
+
+
+def test_the_same_graph_gives_the_same_bytes(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pipeline import contrast; from tests.functions import *\n"
+        "[contrast(edit_distance('ab', 'ba'), values=True).save(f'{sys.argv[1]}.{kind}')"
+        " for kind in ('svg', 'png', 'pdf', 'dot')]"
+    )
+    for seed in ("1", "2"):
+        subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path / seed)],
+            env={"PYTHONHASHSEED": seed, "PATH": ""},
+            check=True,
+        )
+    for kind in ("svg", "png", "pdf", "dot"):
+        assert (tmp_path / f"1.{kind}").read_bytes() == (tmp_path / f"2.{kind}").read_bytes()
+
+
+def test_visualize_saves_where_it_is_told(tmp_path: Path) -> None:
+    fib(4).visualize(str(tmp_path / "call.svg"))
+    fib(4).graph().visualize(str(tmp_path / "graph.png"))
+    assert (tmp_path / "call.svg").read_bytes().startswith(b"<?xml")
+    assert (tmp_path / "graph.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_notebooks_show_graphs_and_contrasts() -> None:
+    assert "<svg" in fib(3).graph()._repr_svg_()
+    assert "<svg" in contrast(fib(3))._repr_svg_()
+
+
+def test_neighbours_differ_in_grey() -> None:
+    grey = [
+        0.299 * int(c[1:3], 16) + 0.587 * int(c[3:5], 16) + 0.114 * int(c[5:], 16) for c in PALETTE
+    ]
+    assert all(abs(a - b) > 12 for a, b in zip(grey, grey[1:] + grey[:1], strict=True))
+
+
+@pytest.mark.parametrize("call", [binomial(5, 2), edit_distance("ab", "cd"), square(fib(3)) + 1])
+def test_any_recurrence_is_drawn(call: Any) -> None:
+    assert len(nodes(contrast(call), "dag-")) == len(call.graph())
