@@ -177,7 +177,7 @@ class _Standing:
     """An expression that stands in no body, in the place of a function whose body it is."""
 
     def __init__(self, expression: Expression) -> None:
-        self.body = lambda: expression
+        self.body: Callable[[], Expression] = lambda: expression
 
     def __call__(self, *_: Any, **__: Any) -> Call:
         return _root(self.body())

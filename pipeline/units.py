@@ -38,11 +38,11 @@ def digits(number: int) -> int:
     return guess + (number >= power)
 
 
-def shorten(number: int, width: int = 15) -> str:
+def shorten(number: int, width: int = 14) -> str:
     """An integer in at most `width` characters: digits of its middle are left out.
 
     >>> shorten(39088169), shorten(354224848179261915075)
-    ('39088169', '35422484…915075')
+    ('39088169', '35422484…15075')
     """
     sign, number = "-" * (number < 0), abs(number)
     count = digits(number)

@@ -111,7 +111,7 @@ def test_values_are_shown() -> None:
     assert "= known" not in all_text(graph.visualize())
     assert "= 'known'" in all_text(graph.visualize(values={fib(3).key: "known"}))
     assert "= 62200…" not in all_text(contrast(fib(100), values=True))
-    assert "= 35422484…915075" in all_text(contrast(fib(100), values=True))
+    assert "= 35422484…15075" in all_text(contrast(fib(100), values=True))
 
 
 def test_repeats_of_a_large_tree_are_folded_with_their_size() -> None:

@@ -112,7 +112,7 @@ def test_values_keep_their_places_among_other_collections(scheduler: str) -> Non
     )  # fmt: skip
 
 
-def test_daskss_own_order_is_still_mixed_up() -> None:
+def test_dasks_own_order_is_still_mixed_up() -> None:
     """When this fails, Dask is mended, and `OwnOptimizer` and the order in `compute` can go."""
     one, two = (dask.delayed(int)(n) for n in (1, 2))
     three = da.ones(3).sum()

@@ -1,0 +1,154 @@
+"""The command line, as a person uses it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import main
+
+HEAD = "422469633339230487"
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, where nothing may be left on stderr by a warning."""
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline", *arguments], capture_output=True, text=True
+    )
+
+
+def test_the_table_of_the_lecture() -> None:
+    done = run("fib", "38", "40", "100", "2000")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    head, *rows, note = done.stdout.splitlines()
+    assert head.split() == [
+        "n", "value", "tree", "tasks", "DAG", "sharing", "DAG", "time", "naive", "time",
+    ]  # fmt: skip
+    cells = [row.split() for row in rows]
+    assert [row[0] for row in cells] == ["38", "40", "100", "2000"]
+    assert [row[1] for row in cells][:3] == ["39088169", "102334155", "35422484…15075"]
+    assert cells[3][1] == "42246963…17125"
+    assert [row[2] for row in cells][:3] == ["126491971", "331160281", "11462956…68201"]
+    assert [row[3] for row in cells] == ["39", "41", "101", "2001"]
+    assert all("~" in row for row in rows)
+    assert "~1." in rows[3]
+    assert rows[3].endswith("years")
+    assert note.startswith("~ predicted from ")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_full_integers() -> None:
+    done = run("fib", "2000", "--full")
+    value = done.stdout.splitlines()[1].split()[1]
+    assert len(value) == 418
+    assert value.startswith(HEAD)
+    assert value.endswith("17125")
+
+
+def test_small_numbers_are_measured_not_predicted() -> None:
+    done = run("fib", "10", "0", "1")
+    assert "~" not in done.stdout
+    assert [line.split()[1] for line in done.stdout.splitlines()[1:]] == ["55", "0", "1"]
+
+
+@pytest.mark.parametrize("scheduler", ["sync", "threads", "processes", "distributed"])
+def test_every_scheduler_leaves_a_clean_screen(scheduler: str) -> None:
+    done = run("fib", "30", "--scheduler", scheduler)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[1].split()[:4] == ["30", "832040", "2692537", "31"]
+
+
+def test_pictures_are_saved(tmp_path: Path) -> None:
+    for suffix, start in [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF"), ("dot", b"di")]:
+        path = tmp_path / f"fib.{suffix}"
+        done = run("fib", "5", "6", "--save", str(path))
+        assert done.stdout.splitlines()[-1] == f"saved {path}"
+        assert path.read_bytes().startswith(start)
+
+
+def test_the_whole_job(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "outputs"
+    done = run("run", "--out", str(out), "--scheduler", "sync")
+    assert (done.returncode, done.stderr) == (0, "")
+    names = {"fib-5.svg", "fib-6.svg", "fib-growth.svg", "summary.json"}
+    assert {path.name for path in out.iterdir()} == names
+    summary = json.loads((out / "summary.json").read_text())["fibonacci"]
+    assert {row["n"]: row["tree"] for row in summary["rows"]}[38] == 126491971
+    assert summary["fitted_bases"]["tasks"] == pytest.approx(1.618, abs=0.02)
+    points = summary["growth"]
+    assert {point["n"]: (point["tree_tasks"], point["dag_tasks"]) for point in points}[12] == (
+        465,
+        13,
+    )
+    assert set(summary["files"]) == names - {"summary.json"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "code"),
+    [
+        (["fib", "-1"], "fib(-1): n must be a whole number from 0 on, like 6", 2),
+        (["fib", "2.5"], "fib(2.5): n must be a whole number from 0 on, like 6", 2),
+        (["fib", "six"], "fib(six): n must be a whole number from 0 on, like 6", 2),
+        (["fib", "6", "--nope"], "no such option: --nope; see pipeline fib --help", 2),
+        (["fib"], "Missing argument 'N [N ...]'", 2),
+        (["fib", "6", "--scheduler", "fast"], "unknown scheduler 'fast': it is one of sync,", 1),
+        (["fib", "6", "--save", "fib.bmp"], "cannot draw fib.bmp: the file name ends in .svg", 2),
+        (["fib", "6", "--save", "/none/a.svg"], "cannot save /none/a.svg: there is no folder", 2),
+        (["fib", "6", "--save", "/proc/a.svg"], "/proc/a.svg", 1),
+        (["fib", "3000000"], "fib(3000000) needs over 1,000,000 subproblems", 1),
+        (["run", "--out", "/proc/none"], "/proc/none", 1),
+        (["nothing"], "No such command 'nothing'", 2),
+    ],
+)
+def test_an_expected_error_is_one_line_and_an_exit_code(
+    arguments: list[str], message: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    told = capsys.readouterr().err
+    assert stopped.value.code == code
+    assert told.startswith("pipeline: ")
+    assert message in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [[], ["fib"], ["run"]])
+def test_every_command_has_help_with_an_example(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([*command, "--help"])
+    assert not stopped.value.code
+    told = capsys.readouterr().out
+    assert "pipeline fib 38 40 100" in told or "pipeline run --out" in told
+    assert max(map(len, told.splitlines())) <= 80
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out.startswith("pipeline, version ")
+
+
+def test_an_interrupt_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.apps.fibonacci.naive_rate", interrupt)
+    with pytest.raises(SystemExit) as stopped:
+        main(["fib", "5"])
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err.strip() == "pipeline: interrupted"
+
+
+def test_every_command_has_a_place_in_the_readme() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    for command in main.commands:
+        assert f"pipeline {command}" in readme

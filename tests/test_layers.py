@@ -1,0 +1,95 @@
+"""Imports point down: the table of the layers is what the files import."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import pipeline
+
+PACKAGE = Path(__file__).parent.parent / "pipeline"
+
+# From the ground up; a file may import from files above it in this list, and these only.
+LAYERS: dict[str, set[str]] = {
+    "units": set(),
+    "encode": {"units"},
+    "keys": {"encode"},
+    "nest": set(),
+    "node": {"keys"},
+    "graph": {"encode", "keys", "nest", "node"},
+    "count": {"node", "graph"},
+    "unfold": {"count", "graph", "keys", "nest", "node"},
+    "lazy": {"graph"},
+    "body": {"lazy", "nest"},
+    "call": {"body", "encode", "graph", "keys", "lazy", "nest", "node", "unfold"},
+    "recurrence": {"body", "call", "encode", "keys", "lazy", "nest"},
+    "measure": {"keys"},
+    "run": set(),
+    "picture": set(),
+    "panel": {"count", "graph", "keys"},
+    "draw": {"count", "encode", "graph", "keys", "panel", "picture", "units"},
+}
+# The package itself gathers the engine's names; applications and the command line stand on it.
+PUBLIC = {"__init__", "units"}
+ABOVE = {"apps/__init__", "apps/fibonacci", "cli", "__main__"}
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of the package that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide where they point"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            head, *rest = name.split(".")
+            if head == "pipeline" and rest[:1] and rest[0] in pipeline.__all__:
+                found.add("__init__" if len(rest) == 1 else rest[0])
+            elif head == "pipeline":
+                module = "/".join(rest[:2]) if rest[:1] == ["apps"] else (rest or ["__init__"])[0]
+                exists = (PACKAGE / f"{module}.py").exists()
+                found.add(module if exists else "__init__")
+    return found
+
+
+def files() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def test_every_file_has_a_place_in_the_table() -> None:
+    names = {str(path.relative_to(PACKAGE).with_suffix("")) for path in files()}
+    assert names == set(LAYERS) | ABOVE | {"__init__"}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_engine_imports_what_the_table_says(name: str) -> None:
+    below = list(LAYERS)[: list(LAYERS).index(name)]
+    assert imported(PACKAGE / f"{name}.py") == LAYERS[name]
+    assert set(below) >= LAYERS[name]
+
+
+def test_applications_and_the_command_line_use_the_public_api() -> None:
+    assert imported(PACKAGE / "apps/fibonacci.py") <= PUBLIC
+    assert imported(PACKAGE / "cli.py") <= PUBLIC | {"apps/fibonacci", "picture"}
+    assert imported(PACKAGE / "__main__.py") == {"cli"}
+
+
+def test_only_the_command_line_prints() -> None:
+    for path in files():
+        calls = [
+            node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
+        ]
+        names = {node.func.id for node in calls if isinstance(node.func, ast.Name)}
+        if path.name not in ("cli.py", "picture.py"):
+            assert "print" not in names, path
+
+
+@pytest.mark.parametrize("path", files(), ids=str)
+def test_files_are_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 250
