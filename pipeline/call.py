@@ -101,7 +101,7 @@ def trace(outputs: Any, *, memoize: Memoize = True, limit: int = LIMIT) -> TaskG
     return graph if memoize is True else unfold(graph, shared, limit)
 
 
-def _follow(
+def _follow(  # noqa: C901 - one more call in this loop costs a tenth of the time of a trace
     root: Call,
     tasks: dict[Key, Node],
     limit: int,
@@ -127,7 +127,10 @@ def _follow(
             shared.add(key)
         entered[key] = None
         try:
-            result = item.function.body(*item.args, **item.kwargs)
+            if item.kwargs:
+                result = item.function.body(*item.args, **item.kwargs)
+            else:
+                result = item.function.body(*item.args)
             if type(result) is Expression and result.keywords is None:
                 operands = result.operands
                 if len(operands) == 2:

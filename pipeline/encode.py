@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 LONG = 48
 """Characters of an argument that a key shows whole; a longer one is shortened and hashed."""
 
-WORD = 2**63
-"""Integers from -WORD up to here stand for themselves; a cluster's messages can hold no larger."""
+LEAST, MOST = -(2**63), 2**63 - 1
+"""Integers between these stand for themselves; a cluster's messages can hold no others."""
 
 _NESTED = 100
 """Depth at which an argument is taken to contain itself."""
@@ -106,7 +106,7 @@ class _Encoder:
         # By exact type: a subclass may carry state of its own, and goes by that.
         kind = type(value)
         if kind is int:
-            return value if -WORD <= value < WORD else _shortened(whole(value))
+            return value if LEAST <= value <= MOST else _shortened(whole(value))
         if kind in _PLAIN or issubclass(kind, (np.number, np.bool_)):
             return _shortened(repr(value))
         if kind is np.ndarray:

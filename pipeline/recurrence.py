@@ -18,7 +18,7 @@ from dask.base import is_dask_collection
 from pipeline import keys
 from pipeline.body import flatten
 from pipeline.call import Call, functions
-from pipeline.encode import LONG, WORD, UnkeyableError, digest, encode, freeze
+from pipeline.encode import LEAST, LONG, MOST, UnkeyableError, digest, encode, freeze
 from pipeline.keys import label
 from pipeline.lazy import Expression, Lazy, text
 from pipeline.nest import leaves, nest
@@ -117,14 +117,14 @@ class Recurrence(_Function):
         if kwargs or len(args) != self.arity:
             return self._make(args, kwargs)
         for each in args:
-            if type(each) is not int or not -WORD <= each < WORD:
+            if type(each) is not int or not LEAST <= each <= MOST:
                 return self._make(args, kwargs)
         # Small integers in their places: nothing to bind, freeze or encode.
         call = _new(Call)
         call.function = self
         call.args = args
         call.kwargs = _NO_KEYWORDS
-        call.key = (self.prefix, *args)
+        call.key = (self.prefix,) + args  # noqa: RUF005 - in half the time
         return call
 
     def _argument(self, value: Any) -> tuple[Any, Key]:

@@ -1,0 +1,87 @@
+"""The README is true: its blocks run, and print what it says."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pipeline
+
+if TYPE_CHECKING:
+    import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+
+
+def test_python_blocks_print_what_stands_below_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {"__name__": "readme"}
+    ran = 0
+    for (kind, code), (below, expected) in zip(BLOCKS, [*BLOCKS[1:], ("", "")], strict=True):
+        if kind == "python":
+            printed = io.StringIO()
+            with redirect_stdout(printed):
+                exec(code, scope)  # noqa: S102 - our own README
+            assert below == "text"
+            assert printed.getvalue().split() == expected.split()
+            ran += 1
+    assert ran >= 4
+    assert (tmp_path / "fib.svg").exists()
+
+
+def test_the_table_of_the_command_line_is_as_printed() -> None:
+    (command,) = [code for kind, code in BLOCKS if kind == "sh" and code.startswith("pipeline")]
+    shown = next(code for kind, code in BLOCKS if kind == "text" and "naive time" in code)
+    done = subprocess.run(
+        [sys.executable, "-m", *command.split()], capture_output=True, text=True, check=True
+    )
+    # But for the times, which are of the machine and the moment.
+    exact = [line.split()[:5] for line in done.stdout.splitlines()[:-1]]
+    assert [line.split()[:5] for line in shown.splitlines()[:-1]] == exact
+
+
+def test_the_first_code_is_six_lines_and_its_picture_follows() -> None:
+    first = README.split("## ")[0]
+    assert [kind for kind, _ in re.findall(r"```(\w+)\n(.*?)```", first, re.DOTALL)] == [
+        "python",
+        "text",
+    ]
+    code = BLOCKS[0][1].splitlines()
+    assert len([line for line in code if line]) == 6
+    assert first.index("outputs/fib-6.svg") > first.index("```text")
+
+
+def test_the_commands_are_one_line_each() -> None:
+    lines = [code.strip() for kind, code in BLOCKS if kind == "sh" and "venv" in code]
+    assert len(lines) == 2
+    assert all("\n" not in line for line in lines)
+    assert lines[0].endswith("pipeline run")
+    assert lines[1].endswith("pytest -q")
+
+
+def test_pictures_that_are_shown_are_there() -> None:
+    for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
+        assert (ROOT / path).read_bytes().startswith(b"<?xml")
+
+
+def test_every_dependency_is_named_with_its_reason() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    listed = re.findall(r'^    "([a-z0-9-]+)>=', project, re.MULTILINE)
+    extras = re.findall(r'"([a-z0-9-]+)>=', project.split("[project.optional-dependencies]")[1])
+    table = README.split("## What it stands on")[1].split("## ")[0]
+    for name in {*listed, *extras} - {"dask-memo"}:
+        assert re.search(rf"\b{name}\b", table), name
+
+
+def test_every_public_name_is_documented() -> None:
+    for name in pipeline.__all__:
+        assert getattr(pipeline, name).__doc__, name
