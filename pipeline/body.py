@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dask.base import is_dask_collection
 
+from pipeline.encode import ATOMS
 from pipeline.lazy import Expression, Lazy
 from pipeline.nest import leaves, nest
 
@@ -50,6 +51,9 @@ class Body:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Body, (self.constants, self.steps)
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return (self.constants, tuple(map(tuple, self.steps)))
 
     def __repr__(self) -> str:
         names = [getattr(step.function, "__name__", str(step.function)) for step in self.steps]
@@ -129,7 +133,7 @@ def flatten(value: Any) -> tuple[Callable[..., Any], list[Any]]:
 
 def _filling(item: Any) -> Expression | None:
     """The expression that builds a structure with lazy values in it; None if there are none."""
-    if isinstance(item, Lazy):
+    if type(item) in ATOMS or isinstance(item, Lazy):
         return None
     lazy = [leaf for leaf in leaves(item) if isinstance(leaf, Lazy)]
     if not lazy:
@@ -140,7 +144,7 @@ def _filling(item: Any) -> Expression | None:
 
 
 def _constant(value: Any) -> Any:
-    if is_dask_collection(value):
+    if type(value) not in ATOMS and is_dask_collection(value):
         raise TypeError(
             f"a {type(value).__name__} of Dask stands in a call, where only calls and plain values "
             "can: compute it first, or compute both together with dask.compute"

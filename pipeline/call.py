@@ -15,7 +15,7 @@ from weakref import WeakSet
 from dask.task_spec import TaskRef
 
 from pipeline.body import flatten
-from pipeline.encode import LONG, digest, encode
+from pipeline.encode import LONG, digest, encode, remembering
 from pipeline.graph import TaskGraph
 from pipeline.keys import label
 from pipeline.lazy import Expression, Lazy, text
@@ -87,7 +87,7 @@ def trace(outputs: Any, *, memoize: Memoize = True, limit: int = LIMIT) -> TaskG
         raise TypeError(f"nothing to trace in {outputs!r}: give a call, or a structure of calls")
     shared: set[Key] = set()
     tasks: dict[Key, Node] = {}
-    with _lock, _gc_paused():
+    with _lock, _gc_paused(), remembering():
         for function in list(functions):
             function.__dict__.pop("prefix", None)
         roots = [_root(lazy) for lazy in asked]

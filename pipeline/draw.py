@@ -18,6 +18,7 @@ from pipeline.count import count, occurrences
 from pipeline.encode import digest
 from pipeline.graph import TaskGraph
 from pipeline.keys import label, subproblem
+from pipeline.lazy import Lazy
 from pipeline.panel import Box, Panel, as_it_is, fold, tree_of
 from pipeline.picture import Picture
 from pipeline.units import shorten, size
@@ -48,7 +49,7 @@ def visualize(
     unfolded = any(subproblem(key) is not key for key in graph.tasks)
     panel = fold(as_it_is(graph, "tree" if unfolded else "graph"), limit, len(graph))
     evaluations = Counter(map(subproblem, graph.tasks))
-    picture = _picture({"": panel}, graph, _values(graph, values), evaluations)
+    picture = _picture({"": panel}, graph, _values(graph, values, panel), evaluations)
     if filename is not None:
         picture.save(filename)
     return picture
@@ -67,6 +68,8 @@ def contrast(
     The tree is drawn from the DAG: it may have more tasks than could ever be built. Raises
     `ValueError` for a graph that is a tree already.
     """
+    if not isinstance(calls, (TaskGraph, Lazy)):
+        raise TypeError(f"cannot contrast {calls!r:.60}: give a call, or trace(...) of several")
     graph = calls if isinstance(calls, TaskGraph) else calls.graph()
     if any(subproblem(key) is not key for key in graph.tasks):
         raise ValueError(f"{graph!r} is a tree already: contrast the call, or its DAG")
@@ -83,16 +86,19 @@ def contrast(
         "|one colour, one subproblem · solid: evaluated first · dashed: evaluated again"
         "|×5: evaluated five times in the tree · box: base case"
     )
-    return _picture(panels, graph, _values(graph, values), evaluations, title)
+    return _picture(panels, graph, _values(graph, values, tree, dag), evaluations, title)
 
 
-def _values(graph: TaskGraph, values: bool | Mapping[Key, Any]) -> Mapping[Key, Any]:
+def _values(
+    graph: TaskGraph, values: bool | Mapping[Key, Any], *panels: Panel
+) -> Mapping[Key, Any]:
     if isinstance(values, Mapping):
         return values
     if not values:
         return {}
-    everything = TaskGraph(graph.tasks, [TaskRef(key) for key in graph.tasks])
-    return dict(zip(graph.tasks, everything.compute(scheduler="sync"), strict=True))
+    shown = list({box.key: None for panel in panels for box in panel.boxes if box.key is not None})
+    asked = TaskGraph(graph.tasks, [TaskRef(key) for key in shown])
+    return dict(zip(shown, asked.compute(scheduler="sync"), strict=True))
 
 
 _FONT = "Helvetica,Arial,sans-serif"

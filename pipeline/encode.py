@@ -8,22 +8,17 @@ values that they name; objects by their class and state. Never by `hash`, `id` o
 
 from __future__ import annotations
 
-import dis
-import functools
+import sys
+from contextlib import contextmanager
+from contextvars import ContextVar
 from hashlib import blake2b
-from types import (
-    BuiltinFunctionType,
-    CodeType,
-    EllipsisType,
-    FunctionType,
-    ModuleType,
-    NoneType,
-)
+from types import EllipsisType, FunctionType, ModuleType, NoneType
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import numpy as np
 
+from pipeline.reach import library_name, parts
 from pipeline.units import whole
 
 if TYPE_CHECKING:
@@ -54,7 +49,7 @@ def digest(encoded: Key) -> str:
     return blake2b(repr(encoded).encode(errors="surrogatepass"), digest_size=12).hexdigest()
 
 
-def encode(value: object) -> Key:
+def encode(value: Any) -> Key:
     """The content of a value: different for different values, equal in every process.
 
     Raises `UnkeyableError` for what has no content: a lock, a generator, an open file.
@@ -62,57 +57,78 @@ def encode(value: object) -> Key:
     >>> encode(1), encode(1.0), encode(True), encode("1"), encode((1, None))
     (1, '1.0', 'True', "'1'", (1, 'None'))
     """
-    return _Encoder().encode(value)
+    return _atom(value) if type(value) in ATOMS else _Encoder().encode(value)
 
 
-def freeze(value: Any) -> Any:
-    """The argument as it is now: arrays become read-only copies, once; all else stays itself.
+def encode_definition(function: Any) -> Key:
+    """What a function does, also where `encode` would take it by its name."""
+    return _Encoder().content(function)
 
-    A lazy call reads its arguments after the caller has gone on, so an array that could still
-    change is copied, and a list is refused. The copy is passed down a recursion as it is, and
-    hashed only once. Raises `UnkeyableError` for lists, dicts, sets and bytearrays.
+
+ATOMS = frozenset({int, bool, float, complex, NoneType, EllipsisType, str, bytes, range})
+"""Types whose values are encoded by what Python shows of them."""
+
+
+def _atom(value: Any) -> Key:
+    if type(value) is int:
+        return value if LEAST <= value <= MOST else _shortened(whole(value))
+    return _shortened(repr(value))
+
+
+_remembered: ContextVar[dict[int, tuple[Any, Key]] | None] = ContextVar("_remembered", default=None)
+
+
+@contextmanager
+def remembering() -> Iterator[None]:
+    """Encode each object and function once meanwhile, and verify at the end that none has changed.
+
+    The object of a recursive method may be large, and each of its calls would encode it again.
     """
-    kind = type(value)
-    if kind is tuple:
-        return tuple(map(freeze, value))
-    if kind in _MUTABLE:
-        raise UnkeyableError(
-            f"no key for a {kind.__name__}: it can change after the call; pass {_MUTABLE[kind]}"
-        )
-    if kind is np.ndarray and value.flags.writeable:
-        value = value.copy(order="K")
-        value.flags.writeable = False
-    return value
+    known: dict[int, tuple[Any, Key]] = {}
+    before = _remembered.set(known)
+    try:
+        yield
+        for value, encoded in list(known.values()):
+            if not _is_definition(value) and _Encoder().content(value) != encoded:
+                raise UnkeyableError(
+                    f"{value!r:.60} changed while its calls were traced: a recurrence must leave "
+                    "the object whose method it is, and its arguments, as they are"
+                )
+    finally:
+        _remembered.reset(before)
 
 
-_MUTABLE: Mapping[type, str] = {
-    list: "a tuple",
-    set: "a frozenset",
-    dict: "a tuple of its items",
-    bytearray: "bytes",
-}
-
-_PLAIN = frozenset({bool, float, complex, NoneType, EllipsisType, str, bytes, range})
+def _is_definition(value: Any) -> bool:
+    return isinstance(getattr(value, "__wrapped__", value), (FunctionType, type))
 
 
 class _Encoder:
-    """One walk over a value: it remembers the functions it has met, and how deep it is."""
+    """One walk over a value.
+
+    Where functions and classes lead back to one that is being walked, the way back stands for it;
+    what leads nowhere back is walked once. So the code of a value does not hang on what was
+    encoded before it.
+    """
 
     def __init__(self) -> None:
-        self.functions: dict[int, int] = {}
         self.depth = 0
+        self.walked: dict[int, int] = {}  # functions and classes on the way to here: how deep
+        self.closed: dict[int, Key] = {}  # those that do not lead back to another on the way
+        self.back = sys.maxsize  # the least depth that was led back to
 
     def encode(self, value: Any) -> Key:
         # By exact type: a subclass may carry state of its own, and goes by that.
         kind = type(value)
-        if kind is int:
-            return value if LEAST <= value <= MOST else _shortened(whole(value))
-        if kind in _PLAIN or issubclass(kind, (np.number, np.bool_)):
-            return _shortened(repr(value))
+        if kind in ATOMS:
+            return _atom(value)
+        if issubclass(kind, (np.number, np.bool_)):
+            return repr(value)
         if kind is np.ndarray:
             return _array(value)
-        if isinstance(value, (type, BuiltinFunctionType, np.ufunc, ModuleType)):
-            return _qualified(value)
+        if isinstance(value, ModuleType):
+            return f"module {value.__name__}"
+        if (name := library_name(value)) is not None:
+            return name
         if self.depth == _NESTED:
             raise UnkeyableError(
                 f"no key for what is nested over {_NESTED} deep, or contains itself"
@@ -121,33 +137,47 @@ class _Encoder:
         try:
             if kind in _CONTAINERS:
                 return _CONTAINERS[kind](value, self.encode)
-            if isinstance(unwrapped := getattr(value, "__wrapped__", value), FunctionType):
-                return self.function(unwrapped)
-            return f"{kind.__name__}#{digest((_qualified(kind), self.encode(_state(value))))}"
+            return self.once(value)
         finally:
             self.depth -= 1
 
-    def function(self, function: FunctionType) -> Key:
-        if id(function) in self.functions:  # recursion, direct or mutual
-            return f"function {self.functions[id(function)]}"
-        self.functions[id(function)] = len(self.functions)
-        parts = [self.code(function.__code__)]
-        for value in _reached(function):
-            try:
-                parts.append(self.encode(value))
-            except UnkeyableError:
-                # What a function merely names need not be content: a lock, a logger, a file.
-                parts.append(f"opaque {type(value).__qualname__}")
-        return f"{function.__qualname__}#{digest(tuple(parts))}"
+    def once(self, value: Any) -> Key:
+        """An object, function or class: by its content, unless that is remembered."""
+        known = _remembered.get()
+        if known is None or self.walked or not hasattr(value, "__dict__"):
+            return self.content(value)
+        if id(value) not in known:
+            known[id(value)] = value, self.content(value)
+        return known[id(value)][1]
 
-    def code(self, code: CodeType) -> Key:
-        constants = [
-            self.code(each) if isinstance(each, CodeType) else self.encode(each)
-            for each in code.co_consts
-        ]
-        names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
-        counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
-        return (code.co_code.hex(), repr(names), counts, tuple(constants))
+    def content(self, value: Any) -> Key:
+        if _is_definition(value):
+            return self.definition(getattr(value, "__wrapped__", value))
+        kind = type(value)
+        return f"{kind.__name__}#{digest((self.encode(kind), self.encode(_state(value))))}"
+
+    def definition(self, value: FunctionType | type) -> Key:
+        identity, depth = id(value), len(self.walked)
+        if identity in self.closed:
+            return self.closed[identity]
+        if identity in self.walked:  # recursion, direct or mutual
+            self.back = min(self.back, self.walked[identity])
+            return f"back {depth - self.walked[identity]}"
+        self.walked[identity] = depth
+        before, self.back = self.back, sys.maxsize
+        encoded = f"{value.__qualname__}#{digest(tuple(map(self.part, parts(value))))}"
+        if self.back >= depth:
+            self.closed[identity] = encoded
+        self.back = min(before, self.back)
+        del self.walked[identity]
+        return encoded
+
+    def part(self, value: object) -> Key:
+        try:
+            return self.encode(value)
+        except UnkeyableError:
+            # What a function merely names need not have content: a lock, a logger, a file.
+            return "opaque"
 
 
 def _in_order(tag: str) -> Callable[[Any, Callable[[Any], Key]], Key]:
@@ -170,11 +200,6 @@ _CONTAINERS: Mapping[type, Callable[[Any, Callable[[Any], Key]], Key]] = {
 
 def _shortened(text: str) -> str:
     return text if len(text) <= LONG else f"{text[: LONG // 2]}…#{digest(text)}"
-
-
-def _qualified(value: Any) -> str:
-    title = next(filter(None, (getattr(value, each, "") for each in ("__qualname__", "__name__"))))
-    return f"{getattr(value, '__module__', None) or 'builtins'}.{title}"
 
 
 _hashed: dict[int, tuple[ref[np.ndarray[Any, Any]], str]] = {}
@@ -207,41 +232,10 @@ def _state(value: Any) -> Any:
         state = value.__reduce_ex__(4)
     except Exception as error:
         raise UnkeyableError(
-            f"no key for a {_qualified(kind)}: {error}; pass what it is made from, or give its "
+            f"no key for a {kind.__qualname__}: {error}; pass what it is made from, or give its "
             "class a __dask_tokenize__"
         ) from error
     if isinstance(state, str):
         return state
     # A callable, its arguments, the state, and iterators over list and dict items.
     return [list(part) if hasattr(part, "__next__") else part for part in state]
-
-
-@functools.cache
-def _global_names(code: CodeType) -> tuple[str, ...]:
-    names = {
-        i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")
-    }
-    for each in code.co_consts:
-        if isinstance(each, CodeType):
-            names.update(_global_names(each))
-    return tuple(sorted(names))
-
-
-def _reached(function: FunctionType) -> Iterator[object]:
-    """The values that a function's result may hang on: defaults, closure and globals.
-
-    Functions and objects of other projects count by their name alone.
-    """
-    yield function.__defaults__
-    yield function.__kwdefaults__
-    for cell in function.__closure__ or ():
-        try:
-            yield cell.cell_contents
-        except ValueError:
-            yield "empty cell"
-    project = function.__module__.partition(".")[0]
-    for name in _global_names(function.__code__):
-        value = function.__globals__.get(name)
-        module = getattr(value, "__module__", None) or ""
-        foreign = hasattr(value, "__qualname__") and module.partition(".")[0] != project
-        yield (name, _qualified(value) if foreign else value)

@@ -13,7 +13,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from pipeline.encode import digest, encode
+import numpy as np
+
+from pipeline.encode import UnkeyableError, digest, encode_definition
 
 if TYPE_CHECKING:
     import inspect
@@ -27,11 +29,11 @@ _TOKEN = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$|-[0-9a-f]{12,}
 def prefix(function: Callable[..., Any]) -> str:
     """The first item of a subproblem's key: the function's name and code token.
 
-    The token changes with the function's code, defaults, closure values, and with the project's
-    functions and plain global values that it names. Libraries count by name.
+    The token changes with the function's code, defaults and closure values, and with the functions
+    and values of the project that it names. Libraries count by name.
     """
     title = getattr(function, "__name__", type(function).__name__).strip("<>")
-    return f"{title}-{digest(encode(function))[:12]}"
+    return f"{title}-{digest(encode_definition(function))[:12]}"
 
 
 def bind(
@@ -50,6 +52,34 @@ def bind(
         raise TypeError(f"{getattr(function, '__name__', function)}(): {error}") from None
     bound.apply_defaults()
     return bound.args, dict(sorted(bound.kwargs.items()))
+
+
+def freeze(value: Any) -> Any:
+    """The argument as it is now: arrays become read-only copies, once; all else stays itself.
+
+    A lazy call reads its arguments after the caller has gone on, so an array that could still
+    change is copied, and a list is refused. The copy is passed down a recursion as it is, and
+    hashed only once. Raises `UnkeyableError` for lists, dicts, sets and bytearrays.
+    """
+    kind = type(value)
+    if kind is tuple:
+        return tuple(map(freeze, value))
+    if kind in _MUTABLE:
+        raise UnkeyableError(
+            f"no key for a {kind.__name__}: it can change after the call; pass {_MUTABLE[kind]}"
+        )
+    if kind is np.ndarray and value.flags.writeable:
+        value = value.copy(order="K")
+        value.flags.writeable = False
+    return value
+
+
+_MUTABLE: Mapping[type, str] = {
+    list: "a tuple",
+    set: "a frozenset",
+    dict: "a tuple of its items",
+    bytearray: "bytes",
+}
 
 
 def key(head: str, args: tuple[Key, ...], kwargs: Mapping[str, Key]) -> Key:

@@ -41,7 +41,7 @@ class Node(GraphNode):  # type: ignore[misc]
     def dependencies(self) -> frozenset[Key]:
         return frozenset(self.inputs)
 
-    def __call__(self, values: Mapping[Key, Any] = {}) -> Any:
+    def __call__(self, values: Any = ()) -> Any:
         try:
             return self.function(*[values[key] for key in self.inputs])
         except Exception as error:

@@ -12,14 +12,15 @@ from abc import ABC, abstractmethod
 from functools import cached_property, update_wrapper
 from types import MethodType
 from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakValueDictionary
 
 from dask.base import is_dask_collection
 
 from pipeline import keys
 from pipeline.body import flatten
 from pipeline.call import Call, functions
-from pipeline.encode import LEAST, LONG, MOST, UnkeyableError, digest, encode, freeze
-from pipeline.keys import label
+from pipeline.encode import ATOMS, LEAST, LONG, MOST, UnkeyableError, digest, encode
+from pipeline.keys import freeze, label
 from pipeline.lazy import Expression, Lazy, text
 from pipeline.nest import leaves, nest
 
@@ -46,6 +47,9 @@ class _Function(ABC):
     __qualname__: str
     body: Callable[..., Any]
 
+    arity: int | None
+    """How many arguments need no binding: all are positional, and none is left to a default."""
+
     def __init__(self, function: Callable[..., Any]) -> None:
         if not callable(function):
             raise TypeError(f"{function!r} is not callable: decorate a function")
@@ -57,6 +61,9 @@ class _Function(ABC):
             self.signature: inspect.Signature | None = inspect.signature(function)
         except ValueError:
             self.signature = None
+        parameters = self.signature.parameters.values() if self.signature else ()
+        plain = all(each.kind is each.POSITIONAL_OR_KEYWORD for each in parameters)
+        self.arity = len(parameters) if plain and self.signature else None
         functions.add(self)
 
     @cached_property
@@ -79,7 +86,8 @@ class _Function(ABC):
         return f"<{type(self).__name__.lower()} {self.__qualname__}>"
 
     def _make(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-        args, kwargs = keys.bind(self.__wrapped__, self.signature, args, kwargs)
+        if kwargs or len(args) != self.arity:
+            args, kwargs = keys.bind(self.__wrapped__, self.signature, args, kwargs)
         try:
             taken = [self._argument(value) for value in args]
             named = {name: self._argument(value) for name, value in kwargs.items()}
@@ -109,9 +117,6 @@ class Recurrence(_Function):
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
         self.body = function
-        parameters = self.signature.parameters.values() if self.signature else ()
-        plain = all(each.kind is each.POSITIONAL_OR_KEYWORD for each in parameters)
-        self.arity = len(parameters) if plain and self.signature else None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if kwargs or len(args) != self.arity:
@@ -128,6 +133,8 @@ class Recurrence(_Function):
         return call
 
     def _argument(self, value: Any) -> tuple[Any, Key]:
+        if type(value) in ATOMS:
+            return value, encode(value)
         for leaf in leaves(value):
             if is_dask_collection(leaf):
                 raise LazyArgumentError(
@@ -162,6 +169,8 @@ class Task(_Function):
         return Expression(self.run, args, kwargs)
 
     def _argument(self, value: Any) -> tuple[Any, Key]:
+        if type(value) in ATOMS:
+            return value, encode(value)
         frozen = nest(value, lambda leaf: leaf if isinstance(leaf, Lazy) else freeze(leaf))
         return frozen, _operand(frozen)
 
@@ -198,4 +207,12 @@ def task(function: Callable[..., Any]) -> Task:
     >>> task(max)(3, task(min)(4, 5)).compute()
     4
     """
-    return Task(function)
+    # `task(min)` in a body is one task however often the body runs.
+    made = _tasks.get(id(function))
+    if made is None or made.__wrapped__ is not function:
+        made = _tasks[id(function)] = Task(function)
+    return made
+
+
+# By identity: a task holds its function, so that no other function bears the id while it lives.
+_tasks: WeakValueDictionary[int, Task] = WeakValueDictionary()

@@ -11,7 +11,16 @@ import dask
 import numpy as np
 import pytest
 
-from pipeline import GraphError, LimitError, TaskGraph, count, recurrence, task, trace
+from pipeline import (
+    GraphError,
+    LimitError,
+    TaskGraph,
+    UnkeyableError,
+    count,
+    recurrence,
+    task,
+    trace,
+)
 from pipeline.node import Node
 from tests.functions import binomial, catalan, edit_distance, fib, square
 
@@ -94,6 +103,37 @@ def test_methods_and_closures() -> None:
         return f
 
     assert dask.compute(power(2)(10), power(3)(4), scheduler="sync") == (1024, 81)
+
+
+def test_an_object_that_its_own_method_changes_is_told() -> None:
+    class Counter:
+        seen = 0
+
+        @recurrence
+        def down(self, n: int) -> Any:
+            self.seen += 1
+            return n if n == 0 else self.down(n - 1)
+
+    with pytest.raises(UnkeyableError, match="changed while its calls were traced"):
+        Counter().down(3).graph()
+
+
+def test_a_large_object_is_encoded_once_a_trace() -> None:
+    states = []
+
+    class Large:
+        def __getstate__(self) -> int:
+            states.append(1)
+            return 1
+
+        @recurrence
+        def down(self, n: int) -> Any:
+            return n if n == 0 else self.down(n - 1)
+
+    call = Large().down(50)
+    states.clear()
+    call.graph()
+    assert len(states) == 2  # and once more, to see that it is what it was
 
 
 def test_arrays_as_arguments() -> None:

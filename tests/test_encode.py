@@ -10,12 +10,15 @@ from collections import namedtuple
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pipeline.encode import UnkeyableError, digest, encode, freeze
+from pipeline.encode import UnkeyableError, digest, encode
+from pipeline.keys import freeze
 
 
 class Colour(enum.Enum):
@@ -36,6 +39,16 @@ class Point:
     y: Any
 
 
+def local_class(value: int) -> Any:
+    """Classes of one name that differ in a method."""
+
+    class Local:
+        def method(self) -> int:
+            return value
+
+    return Local
+
+
 SQUARE = np.arange(4.0).reshape(2, 2)
 NAN = np.array([np.nan])
 OTHER_NAN = np.frombuffer(b"\x01\x00\x00\x00\x00\x00\xf8\x7f")
@@ -54,6 +67,9 @@ DIFFERENT: list[Any] = [
     np.array([(1, 2)], [("a", "i8"), ("c", "i8")]), np.ma.array([1, 2], mask=[False, True]),
     np.ma.array([1, 2], mask=[True, False]), len, max, np.sin, np.cos, int, float, itertools, enum,
     lambda: 1, lambda: 2, slice(1), slice(2),
+    'a'.upper, 'b'.upper, 'a'.lower, [1].count, [2].count, Point(1, 2).__eq__, Point(2, 1).__eq__,
+    partial(max, 1), partial(max, 2), partial(min, 1), itemgetter(1), itemgetter(2),
+    local_class(1), local_class(2), local_class(1)(), local_class(2)(),
 ]  # fmt: skip
 
 
@@ -75,6 +91,8 @@ def test_different_values_differ() -> None:
         (Pair(1, 2), Pair(1, 2)),
         (np.array(["a", "b"], object), np.array(["a", "b"], object)),
         (range(3), range(3)),
+        (local_class(1), local_class(1)),
+        (local_class(1)(), local_class(1)()),
     ],
 )
 def test_equal_values_agree(left: Any, right: Any) -> None:
