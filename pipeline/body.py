@@ -6,6 +6,8 @@ straight-line program: the function of the call's task, whose inputs are the val
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence, Set, ValuesView
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dask.base import is_dask_collection
@@ -144,9 +146,22 @@ def _filling(item: Any) -> Expression | None:
 
 
 def _constant(value: Any) -> Any:
-    if type(value) not in ATOMS and is_dask_collection(value):
+    kind = type(value)
+    if kind in ATOMS:
+        return value
+    if is_dask_collection(value):
         raise TypeError(
-            f"a {type(value).__name__} of Dask stands in a call, where only calls and plain values "
-            "can: compute it first, or compute both together with dask.compute"
+            f"a {kind.__name__} of Dask stands in a call, where only calls and plain values can: "
+            "compute it first, or compute both together with dask.compute"
+        )
+    inner = value.values() if isinstance(value, Mapping) else value
+    if isinstance(value, Iterator) or (
+        isinstance(inner, (Sequence, Set, ValuesView, deque))
+        and not isinstance(value, (str, bytes))
+        and any(isinstance(each, Lazy) for each in inner)
+    ):
+        raise TypeError(
+            f"a {kind.__name__} may hold calls that would never be computed: use a list, tuple or "
+            "dict of them"
         )
     return value

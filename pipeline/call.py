@@ -6,25 +6,23 @@ the calls that it finds there are what its task takes. Depth is no limit, and no
 
 from __future__ import annotations
 
-import gc
-from contextlib import contextmanager
-from threading import RLock
 from typing import TYPE_CHECKING, Any, Protocol
-from weakref import WeakSet
 
 from dask.task_spec import TaskRef
 
 from pipeline.body import flatten
-from pipeline.encode import LONG, digest, encode, remembering
+from pipeline.encode import LONG, aside, digest, encode
 from pipeline.graph import TaskGraph
 from pipeline.keys import label
 from pipeline.lazy import Expression, Lazy, text
 from pipeline.nest import leaves, nest
 from pipeline.node import GraphError, Node, cycle
+from pipeline.tracing import session
 from pipeline.unfold import LIMIT, LimitError, unfold
+from pipeline.units import brief
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from dask.typing import Key
 
@@ -37,12 +35,6 @@ class Function(Protocol):
     body: Callable[..., Any]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
-
-
-functions: WeakSet[Any] = WeakSet()
-"""All recurrences and tasks: each caches its prefix, which is made anew for each trace."""
-
-_lock = RLock()
 
 
 class Call(Lazy):
@@ -84,18 +76,20 @@ def trace(outputs: Any, *, memoize: Memoize = True, limit: int = LIMIT) -> TaskG
     """
     asked = [leaf for leaf in leaves(outputs) if isinstance(leaf, Lazy)]
     if not asked:
-        raise TypeError(f"nothing to trace in {outputs!r}: give a call, or a structure of calls")
+        raise TypeError(
+            f"nothing to trace in {brief(outputs)}: give a call, or a structure of calls"
+        )
+    if not isinstance(memoize, bool) and not callable(memoize):
+        raise TypeError(f"memoize={memoize!r}: it is True, False or a predicate on calls")
     shared: set[Key] = set()
     tasks: dict[Key, Node] = {}
-    with _lock, _gc_paused(), remembering():
-        for function in list(functions):
-            function.__dict__.pop("prefix", None)
+    with session():
         roots = [_root(lazy) for lazy in asked]
         for root in roots:
             _follow(root, tasks, limit, shared, memoize if callable(memoize) else None)
     keys = iter(roots)
     named = nest(outputs, lambda leaf: TaskRef(next(keys).key) if isinstance(leaf, Lazy) else leaf)
-    # A subproblem's key covers its function's code and its arguments, and so all of its graph.
+    # A subproblem's key covers its arguments and all that its function reaches, and so its graph.
     token = ("DAG", roots[0].key) if isinstance(outputs, Lazy) else None
     graph = TaskGraph(tasks, named, token=token)
     return graph if memoize is True else unfold(graph, shared, limit)
@@ -123,7 +117,7 @@ def _follow(  # noqa: C901 - one more call in this loop costs a tenth of the tim
             continue
         if key in entered or len(tasks) + len(entered) >= limit:
             raise _endless(root, item, entered, limit)
-        if predicate is not None and predicate(item):
+        if predicate is not None and _shares(predicate, item):
             shared.add(key)
         entered[key] = None
         try:
@@ -147,6 +141,16 @@ def _follow(  # noqa: C901 - one more call in this loop costs a tenth of the tim
             raise
         push(Node(key, function, tuple([each.key for each in calls])))
         stack += reversed(calls)
+
+
+def _shares(predicate: Callable[[Call], bool], call: Call) -> bool:
+    if isinstance(call.function, _Standing):
+        return True
+    try:
+        return bool(aside(predicate, call))
+    except Exception as error:
+        error.add_note(f"while asking memoize about {call!r}")
+        raise
 
 
 def _endless(root: Call, call: Call, entered: dict[Key, None], limit: int) -> ValueError:
@@ -184,20 +188,6 @@ class _Standing:
 
     def __call__(self, *_: Any, **__: Any) -> Call:
         return _root(self.body())
-
-
-@contextmanager
-def _gc_paused() -> Iterator[None]:
-    """Hundreds of thousands of new objects, none of them garbage, set off one collection after
-    another, each over all objects so far: half of the time of a long trace."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _graph(self: Lazy, *, memoize: Memoize = True, limit: int = LIMIT) -> TaskGraph:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from pipeline import LimitError, SchedulerError, contrast, on, trace
+from pipeline import SchedulerError, contrast, on, trace
 from pipeline.apps import fibonacci
 from pipeline.picture import FORMATS
+from pipeline.unfold import LIMIT
 from pipeline.units import duration, shorten, size, whole
 
 if TYPE_CHECKING:
@@ -30,8 +31,11 @@ class _Commands(click.Group):
             sys.exit(super().main(*args, **kwargs) or 0)
         except click.ClickException as error:
             _fail(error.format_message(), error.exit_code)
-        except (SchedulerError, LimitError, OSError) as error:
-            _fail(str(error), 1)
+        except SchedulerError as error:
+            _fail(str(error), 2)
+        except OSError as error:
+            place = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            _fail(place, 1)
         except (click.Abort, KeyboardInterrupt):
             _fail("interrupted", 130)
 
@@ -41,15 +45,23 @@ def _fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands,
+    no_args_is_help=False,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.pass_context
 @click.version_option(version("dask-memo"), prog_name="pipeline")
-def main() -> None:
+def main(context: click.Context) -> None:
     """Explicit memoization on Dask task graphs.
 
     \b
     pipeline run             the whole job, into the folder outputs
     pipeline fib 38 40 100   Fibonacci: the naive recursion beside the DAG
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 _scheduler = click.option(
@@ -68,16 +80,19 @@ class _Number(click.ParamType[int]):
         if str(value).startswith("--"):
             self.fail(f"no such option: {value}; see pipeline fib --help", param, ctx)
         try:
-            return fibonacci.fibonacci(int(value)).args[0]  # type: ignore[no-any-return]
+            number: int = fibonacci.fibonacci(int(value)).args[0]
         except ValueError:
             self.fail(f"fib({value}): n must be a whole number from 0 on, like 6", param, ctx)
+        if number >= LIMIT:
+            self.fail(f"fib({value}) has over {LIMIT:,} subproblems, the most that are traced here")
+        return number
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
 @click.argument("numbers", nargs=-1, required=True, type=_Number(), metavar="N [N ...]")
 @_scheduler
 @click.option("--save", type=click.Path(path_type=Path), metavar="PATH.svg|png|pdf|dot",
-              help="Draw the tree beside the DAG.")  # fmt: skip
+              help="Draw the tree beside the DAG, of all N together.")  # fmt: skip
 @click.option("--full", is_flag=True, help="Print long integers whole.")
 def fib(numbers: tuple[int, ...], scheduler: str, save: Path | None, full: bool) -> None:
     """Fibonacci numbers: tasks and seconds of the tree and of the DAG.
@@ -172,6 +187,8 @@ def _print_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
 def _check_picture(path: Path) -> None:
     """Say that a picture cannot be saved before the work is done, not after."""
     if path.suffix.removeprefix(".").lower() not in FORMATS:
-        raise click.UsageError(f"cannot draw {path}: the file name ends in .{', .'.join(FORMATS)}")
+        raise click.UsageError(
+            f"cannot draw {str(path)!r}: the file name ends in .{', .'.join(FORMATS)}"
+        )
     if not path.parent.is_dir():
         raise click.UsageError(f"cannot save {path}: there is no folder {path.parent}")

@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pipeline.graph import TaskGraph, graph_of
 from pipeline.node import inputs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable, Iterator
 
     from dask.typing import Key
-
-    from pipeline.graph import TaskGraph
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,12 @@ class Count:
         return Fraction(self.tree, max(self.dag, 1))
 
 
-def count(graph: TaskGraph) -> Count:
-    """The counts of a graph, in one pass over it.
+def count(asked: TaskGraph | Any) -> Count:
+    """The counts of a graph, or of the graph of a call, in one pass over it.
 
     Additions of large integers aside, the time is linear in the tasks of the DAG.
     """
+    graph = graph_of(asked)
     at = Counter(depths(graph).values())
     return Count(tree_size(graph), len(graph), max(at, default=0), max(at.values(), default=0))
 

@@ -1,28 +1,29 @@
 """The content of a value, as a part of a key.
 
 An encoded value is made of strings, integers and tuples, as Dask's keys are. An integer stands for
-itself; everything else is encoded with its type, so that 1, 1.0, True and "1", equal or alike in
-Python, stay four arguments. Functions are encoded by their code and by the project's functions and
-values that they name; objects by their class and state. Never by `hash`, `id` or chance.
+itself; all else is encoded with its type, so that 1, 1.0, True and "1" stay four arguments.
+Functions and classes are encoded by what they are made of, objects by their class and state.
 """
 
 from __future__ import annotations
 
+import copyreg
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from hashlib import blake2b
 from types import EllipsisType, FunctionType, ModuleType, NoneType
 from typing import TYPE_CHECKING, Any
-from weakref import ref
 
 import numpy as np
 
+from pipeline.arrays import content
 from pipeline.reach import library_name, parts
 from pipeline.units import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from dask.typing import Key
 
@@ -60,11 +61,6 @@ def encode(value: Any) -> Key:
     return _atom(value) if type(value) in ATOMS else _Encoder().encode(value)
 
 
-def encode_definition(function: Any) -> Key:
-    """What a function does, also where `encode` would take it by its name."""
-    return _Encoder().content(function)
-
-
 ATOMS = frozenset({int, bool, float, complex, NoneType, EllipsisType, str, bytes, range})
 """Types whose values are encoded by what Python shows of them."""
 
@@ -89,7 +85,9 @@ def remembering() -> Iterator[None]:
     try:
         yield
         for value, encoded in list(known.values()):
-            if not _is_definition(value) and _Encoder().content(value) != encoded:
+            if isinstance(value, (FunctionType, type)):
+                continue
+            if _Encoder().content(value) != encoded:
                 raise UnkeyableError(
                     f"{value!r:.60} changed while its calls were traced: a recurrence must leave "
                     "the object whose method it is, and its arguments, as they are"
@@ -98,8 +96,18 @@ def remembering() -> Iterator[None]:
         _remembered.reset(before)
 
 
-def _is_definition(value: Any) -> bool:
-    return isinstance(getattr(value, "__wrapped__", value), (FunctionType, type))
+def is_remembering() -> bool:
+    """Whether a graph is being traced, here, in this thread."""
+    return _remembered.get() is not None
+
+
+def aside(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function as if nothing were traced."""
+    before = _remembered.set(None)
+    try:
+        return function(*args)
+    finally:
+        _remembered.reset(before)
 
 
 class _Encoder:
@@ -122,7 +130,7 @@ class _Encoder:
         if kind in ATOMS:
             return _atom(value)
         if issubclass(kind, (np.number, np.bool_)):
-            return repr(value)
+            return f"{kind.__name__}({_shown(value.item())})"
         if kind is np.ndarray:
             return _array(value)
         if isinstance(value, ModuleType):
@@ -136,7 +144,7 @@ class _Encoder:
         self.depth += 1
         try:
             if kind in _CONTAINERS:
-                return _CONTAINERS[kind](value, self.encode)
+                return _short(_CONTAINERS[kind](value, self.encode))
             return self.once(value)
         finally:
             self.depth -= 1
@@ -151,10 +159,17 @@ class _Encoder:
         return known[id(value)][1]
 
     def content(self, value: Any) -> Key:
-        if _is_definition(value):
-            return self.definition(getattr(value, "__wrapped__", value))
+        if isinstance(value, (FunctionType, type)):
+            return self.definition(value)
         kind = type(value)
-        return f"{kind.__name__}#{digest((self.encode(kind), self.encode(_state(value))))}"
+        try:
+            state = _state(value)
+        except UnkeyableError:
+            if self.walked:
+                # What a function merely names need not have content: a lock, a logger, a file.
+                return f"opaque {kind.__qualname__}"
+            raise
+        return f"{kind.__name__}#{digest((self.encode(kind), self.encode(state)))}"
 
     def definition(self, value: FunctionType | type) -> Key:
         identity, depth = id(value), len(self.walked)
@@ -165,19 +180,12 @@ class _Encoder:
             return f"back {depth - self.walked[identity]}"
         self.walked[identity] = depth
         before, self.back = self.back, sys.maxsize
-        encoded = f"{value.__qualname__}#{digest(tuple(map(self.part, parts(value))))}"
+        encoded = f"{value.__qualname__}#{digest(tuple(map(self.encode, parts(value))))}"
         if self.back >= depth:
             self.closed[identity] = encoded
         self.back = min(before, self.back)
         del self.walked[identity]
         return encoded
-
-    def part(self, value: object) -> Key:
-        try:
-            return self.encode(value)
-        except UnkeyableError:
-            # What a function merely names need not have content: a lock, a logger, a file.
-            return "opaque"
 
 
 def _in_order(tag: str) -> Callable[[Any, Callable[[Any], Key]], Key]:
@@ -198,27 +206,25 @@ _CONTAINERS: Mapping[type, Callable[[Any, Callable[[Any], Key]], Key]] = {
 }
 
 
+def _short(encoded: Key) -> Key:
+    """A container that would make a long key, in short."""
+    text = repr(encoded)
+    return encoded if len(text) <= 2 * LONG else _shortened(text)
+
+
+def _shown(number: Any) -> str:
+    # By its bytes where Python has no number of the same size.
+    return number.tobytes().hex() if isinstance(number, np.generic) else repr(number)
+
+
 def _shortened(text: str) -> str:
     return text if len(text) <= LONG else f"{text[: LONG // 2]}…#{digest(text)}"
 
 
-_hashed: dict[int, tuple[ref[np.ndarray[Any, Any]], str]] = {}
-
-
 def _array(value: np.ndarray[Any, Any]) -> str:
-    if (known := _hashed.get(id(value))) is not None and known[0]() is value:
-        return known[1]
-    if value.dtype.hasobject:
-        content = digest(encode(value.tolist()))
-    else:
-        flat = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
-        content = blake2b(flat.data, digest_size=12).hexdigest()
+    elements = digest(encode(value.tolist())) if value.dtype.hasobject else content(value)
     shape = "×".join(map(str, value.shape))
-    text = f"{value.dtype}[{shape}]#{digest((repr(value.dtype), content))}"
-    if not value.flags.writeable and value.flags.owndata:
-        identity = id(value)
-        _hashed[identity] = (ref(value, lambda _: _hashed.pop(identity, None)), text)
-    return text
+    return f"{value.dtype}[{shape}]#{digest((repr(value.dtype), shape, elements))}"
 
 
 def _state(value: Any) -> Any:
@@ -227,9 +233,12 @@ def _state(value: Any) -> Any:
     try:
         if kind is object:
             raise TypeError("it has no state")
+        if hasattr(kind, "__dask_graph__"):
+            raise TypeError("its value is not known yet")
         if callable(tokenize := getattr(kind, "__dask_tokenize__", None)):
             return tokenize(value)
-        state = value.__reduce_ex__(4)
+        reduce = copyreg.dispatch_table.get(kind)
+        state = reduce(value) if reduce is not None else value.__reduce_ex__(4)
     except Exception as error:
         raise UnkeyableError(
             f"no key for a {kind.__qualname__}: {error}; pass what it is made from, or give its "
@@ -238,4 +247,4 @@ def _state(value: Any) -> Any:
     if isinstance(state, str):
         return state
     # A callable, its arguments, the state, and iterators over list and dict items.
-    return [list(part) if hasattr(part, "__next__") else part for part in state]
+    return [list(part) if isinstance(part, Iterator) else part for part in state]

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import dask
 import dask.threaded
+from dask._task_spec import convert_legacy_graph
 from dask.base import DaskMethodsMixin, replace_name_in_key
 from dask.core import flatten
 from dask.delayed import single_key
+from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, GraphNode, TaskRef
 from dask.utils import ensure_dict
 
@@ -20,6 +22,7 @@ from pipeline.encode import UnkeyableError, digest, encode
 from pipeline.keys import label
 from pipeline.nest import nest, references
 from pipeline.node import GraphError, Node, in_order, inputs
+from pipeline.units import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -122,6 +125,16 @@ class TaskGraph(DaskMethodsMixin):  # type: ignore[misc]
     __dask_scheduler__ = staticmethod(dask.threaded.get)
 
 
+def graph_of(asked: Any) -> TaskGraph:
+    """A graph as it is, or that of a call. Raises `TypeError` for anything else."""
+    if isinstance(asked, TaskGraph):
+        return asked
+    if not hasattr(asked, "graph"):
+        raise TypeError(f"{brief(asked)} has no graph: give a call, or trace(...) of several")
+    graph: TaskGraph = asked.graph()
+    return graph
+
+
 def _fill(values: Iterable[Any], keys: Iterable[Key], outputs: Any) -> Any:
     found = dict(zip(keys, values, strict=True))
     return nest(outputs, lambda leaf: found[leaf.key] if isinstance(leaf, TaskRef) else leaf)
@@ -135,10 +148,13 @@ def _rebuild(
             return TaskRef(replace_name_in_key(leaf.key, rename))
         return leaf
 
+    tasks = ensure_dict(dsk)
+    if isinstance(dsk, HighLevelGraph):  # from `dask.graph_manipulation`, in Dask's older form
+        tasks = convert_legacy_graph(tasks)
     # After a local persist the values stand bare, and a bare tuple would be read as a task.
     tasks = {
         key: each if isinstance(each, (GraphNode, TaskRef)) else DataNode(key, each)
-        for key, each in ensure_dict(dsk).items()
+        for key, each in tasks.items()
     }
     outputs = nest(outputs, renamed)
     return TaskGraph(in_order(tasks, references(outputs)), outputs)

@@ -11,11 +11,13 @@ arguments; the key of an occurrence is the key of its subproblem and a number:
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.encode import UnkeyableError, digest, encode_definition
+from pipeline.arrays import freeze_array
+from pipeline.encode import UnkeyableError, digest, encode
 
 if TYPE_CHECKING:
     import inspect
@@ -33,7 +35,7 @@ def prefix(function: Callable[..., Any]) -> str:
     and values of the project that it names. Libraries count by name.
     """
     title = getattr(function, "__name__", type(function).__name__).strip("<>")
-    return f"{title}-{digest(encode_definition(function))[:12]}"
+    return f"{title}-{digest(encode(function))[:12]}"
 
 
 def bind(
@@ -55,22 +57,22 @@ def bind(
 
 
 def freeze(value: Any) -> Any:
-    """The argument as it is now: arrays become read-only copies, once; all else stays itself.
+    """The argument as it is now: arrays become immutable copies, once; all else stays itself.
 
-    A lazy call reads its arguments after the caller has gone on, so an array that could still
-    change is copied, and a list is refused. The copy is passed down a recursion as it is, and
-    hashed only once. Raises `UnkeyableError` for lists, dicts, sets and bytearrays.
+    A lazy call reads its arguments after the caller has gone on, so an array is copied, and a list
+    is refused. The copy is passed down a recursion as it is, and hashed only once. Raises
+    `UnkeyableError` for lists, dicts, sets, bytearrays, and what is derived from them.
     """
     kind = type(value)
     if kind is tuple:
         return tuple(map(freeze, value))
-    if kind in _MUTABLE:
-        raise UnkeyableError(
-            f"no key for a {kind.__name__}: it can change after the call; pass {_MUTABLE[kind]}"
-        )
-    if kind is np.ndarray and value.flags.writeable:
-        value = value.copy(order="K")
-        value.flags.writeable = False
+    for mutable, remedy in _MUTABLE.items():
+        if isinstance(value, mutable):
+            raise UnkeyableError(
+                f"no key for a {kind.__name__}: it can change after the call; pass {remedy}"
+            )
+    if isinstance(value, np.ndarray):
+        return freeze_array(value)
     return value
 
 
@@ -79,6 +81,7 @@ _MUTABLE: Mapping[type, str] = {
     set: "a frozenset",
     dict: "a tuple of its items",
     bytearray: "bytes",
+    deque: "a tuple",
 }
 
 
@@ -121,8 +124,8 @@ def name(key: Key) -> str:
     return _TOKEN.sub("", str(key))
 
 
-def label(key: Key) -> str:
-    """The call that a key is of, as a person writes it.
+def label(key: Key, width: int = 200) -> str:
+    """The call that a key is of, as a person writes it; arguments are cut off at `width`.
 
     >>> label((("lcs-0123456789ab", "'abc'", ("kw", "start", 2)), 3))
     "lcs('abc', start=2)"
@@ -132,8 +135,12 @@ def label(key: Key) -> str:
         return name(key)
     head, *arguments = key
     if head == "expression":
-        return str(arguments[0])
-    return f"{name(head)}({', '.join(map(_argument, arguments))})"
+        return _cut(str(arguments[0]), 3 * width)
+    return f"{name(head)}({', '.join(_cut(_argument(each), width) for each in arguments)})"
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 _BRACKETS = {"list": ("[", "]"), **dict.fromkeys(("set", "frozenset", "dict"), ("{", "}"))}
@@ -146,5 +153,7 @@ def _argument(encoded: Key) -> str:
         return f"{encoded[1]}={_argument(encoded[2])}"
     brackets = ("(", ",)") if len(encoded) == 1 else ("(", ")")
     if encoded and isinstance(encoded[0], str) and encoded[0] in _BRACKETS:
-        brackets, encoded = _BRACKETS[encoded[0]], encoded[1:]
+        brackets, tag, encoded = _BRACKETS[encoded[0]], encoded[0], encoded[1:]
+        if tag == "dict":
+            return ", ".join(": ".join(map(_argument, item)) for item in encoded).join(brackets)
     return ", ".join(map(_argument, encoded)).join(brackets)

@@ -6,80 +6,20 @@ which becomes part of the task of the call in whose body it stands.
 
 from __future__ import annotations
 
-import math
 import operator
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from dask.base import DaskMethodsMixin
 
+from pipeline.encode import is_remembering
 from pipeline.graph import OwnOptimizer, TaskGraph
+from pipeline.operators import BINARY, COMPARISONS, DECISIONS, SYMBOLS, UNARY
+from pipeline.units import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dask.typing import Key
-
-Table = dict[str, tuple["Callable[..., Any]", str | None]]
-
-BINARY: Table = {
-    "add": (operator.add, "+"),
-    "sub": (operator.sub, "-"),
-    "mul": (operator.mul, "*"),
-    "matmul": (operator.matmul, "@"),
-    "truediv": (operator.truediv, "/"),
-    "floordiv": (operator.floordiv, "//"),
-    "mod": (operator.mod, "%"),
-    "divmod": (divmod, None),
-    "pow": (pow, "**"),
-    "lshift": (operator.lshift, "<<"),
-    "rshift": (operator.rshift, ">>"),
-    "and": (operator.and_, "&"),
-    "or": (operator.or_, "|"),
-    "xor": (operator.xor, "^"),
-}
-"""Operators with a reflected form: `__add__` and `__radd__`."""
-
-COMPARISONS: Table = {
-    "eq": (operator.eq, "=="),
-    "ne": (operator.ne, "!="),
-    "lt": (operator.lt, "<"),
-    "le": (operator.le, "<="),
-    "gt": (operator.gt, ">"),
-    "ge": (operator.ge, ">="),
-}
-
-UNARY: Table = {
-    "neg": (operator.neg, "-"),
-    "pos": (operator.pos, "+"),
-    "invert": (operator.invert, "~"),
-    "abs": (abs, None),
-    "round": (round, None),
-    "trunc": (math.trunc, None),
-    "floor": (math.floor, None),
-    "ceil": (math.ceil, None),
-    "getitem": (operator.getitem, None),
-}
-"""Operators of one lazy value, some with further arguments: `round(x, 2)`, `x[i]`."""
-
-SYMBOLS = {
-    function: symbol
-    for table in (BINARY, COMPARISONS, UNARY)
-    for function, symbol in table.values()
-}
-
-_DECISIONS = {
-    "__bool__": "branch on",
-    "__len__": "take the length of",
-    "__iter__": "iterate over",
-    "__reversed__": "iterate over",
-    "__contains__": "search",
-    "__index__": "use as an index",
-    "__int__": "convert",
-    "__float__": "convert",
-    "__complex__": "convert",
-    "__setitem__": "assign into",
-    "__delitem__": "delete from",
-}
 
 
 class LazyValueError(TypeError):
@@ -96,12 +36,39 @@ class Lazy(DaskMethodsMixin):  # type: ignore[misc]
 
     graph: ClassVar[Callable[..., TaskGraph]]  # from `pipeline.call`, which stands above this file
 
-    # Lazy values compare lazily, so they are told apart by identity.
-    __hash__ = object.__hash__
+    __pandas_priority__ = 6000  # above that of a DataFrame, so that it leaves operators to us
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *operands: Any, **kwargs: Any) -> Any:
+    def __hash__(self) -> int:
+        # Lazy values compare lazily, so they are told apart by identity; in a body, where a lookup
+        # would be a decision, not at all.
+        if is_remembering():
+            _refuse("look up", self)
+        return object.__hash__(self)
+
+    def __str__(self) -> str:
+        if is_remembering():
+            _refuse("write", self)
+        return repr(self)
+
+    def __array__(self, *_: Any, **__: Any) -> NoReturn:
+        _refuse("make an array of", self)
+
+    def __array_ufunc__(
+        self, ufunc: Any, method: str, *operands: Any, out: Any = None, **kwargs: Any
+    ) -> Any:
         # An array on the left of an operator would otherwise loop over its elements.
-        return Expression(ufunc, operands, kwargs) if method == "__call__" else NotImplemented
+        if method != "__call__" or (out is not None and out[0] is not operands[0]):
+            return NotImplemented
+        # `array += call` names a new value, as for any operand that cannot be written into.
+        return Expression(ufunc, operands, kwargs)
+
+    def __array_function__(self, function: Any, _: Any, args: Any, kwargs: Any) -> Expression:
+        return Expression(function, tuple(args), kwargs)
+
+    def __getstate__(self) -> Any:
+        state = object.__getstate__(self)
+        slots = state[1] if isinstance(state, tuple) else {}
+        return None, {name: value for name, value in slots.items() if name != "_graph"}
 
     def visualize(self, filename: str | None = None, **options: Any) -> Any:
         """Draw the DAG: see `TaskGraph.visualize`."""
@@ -161,7 +128,7 @@ def text(value: object, depth: int = 3) -> str:
     '1 + (2 ** 3)'
     """
     if not isinstance(value, Expression):
-        return repr(value)
+        return brief(value)
     if depth == 0:
         return "…"
     parts = [text(each, depth - 1) for each in value.operands]
@@ -179,16 +146,7 @@ def text(value: object, depth: int = 3) -> str:
 
 
 def _forward(function: Callable[..., Any]) -> Callable[..., Expression]:
-    new = Expression.__new__
-
-    def method(self: Lazy, *others: Any) -> Expression:
-        made = new(Expression)
-        made.function = function
-        made.operands = (self, *others)
-        made.keywords = None
-        return made
-
-    return method
+    return lambda self, *others: Expression(function, (self, *others))
 
 
 def _binary(function: Callable[..., Any]) -> Callable[..., Expression]:
@@ -209,14 +167,16 @@ def _reflected(function: Callable[..., Any]) -> Callable[..., Expression]:
     return lambda self, other: Expression(function, (other, self))
 
 
-def _refused(verb: str) -> Callable[..., NoReturn]:
-    def method(self: Lazy, *_: Any) -> NoReturn:
-        raise LazyValueError(
-            f"cannot {verb} {self!r} while tracing: its value is not known yet; "
-            f"{verb} arguments, or wrap the decision in @task"
-        )
+def _refuse(verb: str, value: Lazy) -> NoReturn:
+    remedy = "branch on arguments" if verb == "branch on" else "use what is known"
+    raise LazyValueError(
+        f"cannot {verb} {value!r} while tracing: its value is not known yet; {remedy}, or wrap the "
+        "decision in @task"
+    )
 
-    return method
+
+def _refused(verb: str) -> Callable[..., NoReturn]:
+    return lambda self, *_: _refuse(verb, self)
 
 
 for _name, (_function, _) in {**BINARY, **COMPARISONS}.items():
@@ -225,6 +185,6 @@ for _name, (_function, _) in BINARY.items():
     setattr(Lazy, f"__r{_name}__", _reflected(_function))
 for _name, (_function, _) in UNARY.items():
     setattr(Lazy, f"__{_name}__", _forward(_function))
-for _name, _verb in _DECISIONS.items():
+for _name, _verb in DECISIONS.items():
     setattr(Lazy, _name, _refused(_verb))
 Lazy.__pow__ = _forward(pow)  # pow(x, y, modulus) takes three

@@ -15,7 +15,7 @@ from dask.sizeof import sizeof
 from pipeline.keys import name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from dask.typing import Key
@@ -73,8 +73,10 @@ class Measurement:
 def measure() -> Iterator[Measurement]:
     """Measure what the schedulers run meanwhile: the local ones, and the cluster of the client.
 
-    A cluster is asked for its task stream; it keeps the last 100,000 tasks, unless its
-    configuration says otherwise. Tasks that failed are not among the runs.
+    A cluster is asked at the end for its task stream; it keeps the last 100,000 tasks, unless its
+    configuration says otherwise. So a cluster is there before a measurement, and after it:
+    `with on("distributed"), measure() as measured`. Tasks that failed are not among the runs.
+    Dask tells local schedulers' tasks of one computation at a time, not of several in threads.
 
     >>> import dask
     >>> from pipeline.apps.fibonacci import fib
@@ -85,14 +87,24 @@ def measure() -> Iterator[Measurement]:
     """
     measured = Measurement()
     start = perf_counter()
-    with _task_stream() as stream, _Recorder(measured):
-        yield measured
-        measured.seconds = perf_counter() - start
-    for record in getattr(stream, "data", ()):
+    stream: Any = None
+    try:
+        with _task_stream() as stream, _Recorder(measured):
+            try:
+                yield measured
+            finally:
+                measured.seconds = perf_counter() - start
+    finally:
+        measured.runs += _runs(getattr(stream, "data", ()))
+
+
+def _runs(stream: Iterable[Any]) -> Iterator[Run]:
+    """The tasks in a cluster's stream that gave a result."""
+    for record in stream:
         if "exception" not in record:
             spans = [each for each in record["startstops"] if each["action"] == "compute"]
             seconds = sum(each["stop"] - each["start"] for each in spans)
-            measured.runs.append(Run(record["key"], seconds, record["nbytes"]))
+            yield Run(record["key"], seconds, record["nbytes"])
 
 
 class _Recorder(Callback):  # type: ignore[misc]

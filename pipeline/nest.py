@@ -1,8 +1,9 @@
-"""Structures of values: lists, tuples, sets, dicts and dataclasses, nested as Dask nests them."""
+"""Structures of values: lists, tuples, sets, dicts, dataclasses and slices, as Dask nests them."""
 
 from __future__ import annotations
 
 import dataclasses
+from copy import copy
 from typing import TYPE_CHECKING, Any, cast
 
 from dask.task_spec import TaskRef
@@ -23,11 +24,26 @@ def nest(structure: Any, leaf: Callable[[Any], Any]) -> Any:
     items = _items(structure)
     if items is None:
         return leaf(structure)
-    new = [nest(each, leaf) for each in items]
+    old = list(items)
+    new = [nest(each, leaf) for each in old]
     kind = type(structure)
     if kind is dict:
         return dict(zip(structure, new, strict=True))
-    return kind(new) if kind in (list, tuple, set) else kind(*new)
+    if kind in (list, tuple, set):
+        return kind(new)
+    if all(a is b for a, b in zip(old, new, strict=True)):
+        return structure
+    if dataclasses.is_dataclass(structure):
+        return _with_fields(structure, new)
+    return kind(*new)
+
+
+def _with_fields(structure: Any, values: list[Any]) -> Any:
+    # Not through `__init__`, which may do more than set the fields.
+    new = copy(structure)
+    for each, value in zip(dataclasses.fields(structure), values, strict=True):
+        object.__setattr__(new, each.name, value)
+    return new
 
 
 def leaves(structure: Any) -> Iterator[Any]:
@@ -51,6 +67,8 @@ def _items(structure: Any) -> Iterable[Any] | None:
         return cast("Iterable[Any]", structure)
     if kind is dict:
         return cast("Iterable[Any]", structure.values())
+    if kind is slice:
+        return (structure.start, structure.stop, structure.step)
     if dataclasses.is_dataclass(structure) and not isinstance(structure, type):
         return [getattr(structure, each.name) for each in dataclasses.fields(structure)]
     return None

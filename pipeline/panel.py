@@ -40,6 +40,7 @@ class Panel:
 
 
 def as_it_is(graph: TaskGraph, name: str) -> Panel:
+    """A box for each task."""
     boxes = [Box(key, key, occurrence_number(key)) for key in reversed(graph.tasks)]
     edges = [(key, each) for key in reversed(graph.tasks) for each in graph.inputs(key)]
     return Panel(name, boxes, edges)
@@ -74,25 +75,26 @@ def _walk(graph: TaskGraph, folding: bool) -> Panel:
 
 
 def fold(panel: Panel, limit: int, total: int) -> Panel:
-    """The panel within the limit: the boxes in the middle, by level, become one."""
+    """The panel with at most `limit` boxes: those in the middle, by level, become one.
+
+    total: tasks that the panel stands for
+    """
+    if len(panel.boxes) <= limit:
+        return panel
     levels: dict[Key, int] = {}
     for consumer, each in panel.edges:  # consumers come first, so that their level is final
         levels[each] = max(levels.get(each, 0), levels.get(consumer, 0) + 1)
-    top, bottom = max(limit // 10, 1), max(levels.values(), default=0) - max(limit // 10, 1)
-    if len(panel.boxes) <= limit and bottom <= top:
-        return panel
     ranked = sorted(panel.boxes, key=lambda box: levels.get(box.id, 0))
-    half = max((limit - 1) // 2, 1)
-    first = [box for box in ranked if levels.get(box.id, 0) < top][:half]
-    last = [box for box in ranked if levels.get(box.id, 0) > bottom][-half:]
+    half = (limit - 1) // 2
+    first, last = ranked[: limit - 1 - half], ranked[len(ranked) - half :]
     kept = {box.id for box in (*first, *last)}
     gap = Box("gap", None, tasks=total - len(kept))
-    edges = dict.fromkeys(
+    edges = [
         (left if left in kept else gap.id, right if right in kept else gap.id)
         for left, right in panel.edges
-    )
-    edges.pop((gap.id, gap.id), None)
-    return replace(panel, boxes=[*first, gap, *last], edges=list(edges))
+        if left in kept or right in kept
+    ]
+    return replace(panel, boxes=[*first, gap, *last], edges=edges)
 
 
 def _with_sizes(tree: Panel, graph: TaskGraph, total: int) -> Panel:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import pygraphviz
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 FORMATS = ("svg", "png", "pdf", "dot")
 
 
-@dataclass(frozen=True)
+_screen = Lock()
+"""One rendering at a time: the screen is the process's, not the thread's."""
+
+
+@dataclass(frozen=True, repr=False)
 class Picture:
     """DOT source that can be rendered, saved, and shown in a notebook."""
 
@@ -34,12 +39,14 @@ class Picture:
         Raises `ValueError` for any other format.
         """
         if format not in FORMATS:
-            raise ValueError(f"cannot draw as {format!r}: a picture is one of {', '.join(FORMATS)}")
+            raise ValueError(
+                f"cannot draw as {format!r}: a file name ends in .{', .'.join(FORMATS)}"
+            )
         if format == "dot":
             return self.dot.encode()
         graph = pygraphviz.AGraph(string=self.dot)
         try:
-            with _without_font_warnings():
+            with _screen, _without_font_warnings():
                 drawn = graph.draw(
                     format=format, prog="dot", args="-Gdpi=160" if format == "png" else ""
                 )
@@ -54,8 +61,11 @@ class Picture:
         Raises `ValueError` for another suffix, `OSError` where the file cannot be written.
         """
         path = Path(path)
-        path.write_bytes(self.render(path.suffix.removeprefix(".").lower() or "none"))
+        path.write_bytes(self.render(path.suffix.removeprefix(".").lower()))
         return path
+
+    def __repr__(self) -> str:
+        return f"<Picture: {len(self.dot):,} characters of DOT>"
 
     def _repr_svg_(self) -> str:
         return self.render("svg").decode()

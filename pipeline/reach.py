@@ -1,7 +1,7 @@
 """What the result of a function may hang on: its code, and the values that it names.
 
 Functions and classes of installed libraries count by their name and are not looked into; those of
-the project are followed, wherever they lie.
+the project are followed, wherever they lie, attributes of its modules included.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import functools
 import sys
 import sysconfig
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,8 +35,9 @@ def library_name(value: Any) -> str | None:
 
 @functools.cache
 def _is_library(module: str) -> bool:
-    if module.partition(".")[0] == __name__.partition(".")[0]:
-        return True  # this package, also where it is installed from its sources
+    package = __name__.partition(".")[0]
+    if module.partition(".")[0] == package and not module.startswith(f"{package}.apps"):
+        return True  # the engine, also where it is installed from its sources
     path = getattr(sys.modules.get(module), "__file__", None)
     if path is None:
         return module != "__main__"  # built into Python, or not a module at all
@@ -62,7 +63,12 @@ def parts(value: FunctionType | type) -> Iterator[object]:
         except ValueError:
             yield "an empty cell"
     for name in _global_names(value.__code__):
-        yield name, value.__globals__.get(name)
+        found = value.__globals__.get(name)
+        yield name, found
+        if isinstance(found, ModuleType) and not _is_library(found.__name__):
+            for attribute in value.__code__.co_names:
+                if hasattr(found, attribute):
+                    yield f"{name}.{attribute}", getattr(found, attribute)
 
 
 def _code(code: CodeType) -> tuple[object, ...]:
@@ -73,7 +79,7 @@ def _code(code: CodeType) -> tuple[object, ...]:
     return (code.co_code, *names, *counts, *constants)
 
 
-@functools.cache
+@functools.lru_cache(1024)
 def _global_names(code: CodeType) -> tuple[str, ...]:
     loads = ("LOAD_GLOBAL", "LOAD_NAME")
     names = {each.argval for each in dis.get_instructions(code) if each.opname in loads}

@@ -9,20 +9,26 @@ from __future__ import annotations
 import inspect
 import sys
 from abc import ABC, abstractmethod
-from functools import cached_property, update_wrapper
-from types import MethodType
+from collections import deque
+from copy import copy
+from functools import update_wrapper
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakValueDictionary
 
+import numpy as np
 from dask.base import is_dask_collection
 
 from pipeline import keys
+from pipeline.arrays import freeze_array
 from pipeline.body import flatten
-from pipeline.call import Call, functions
+from pipeline.call import Call
 from pipeline.encode import ATOMS, LEAST, LONG, MOST, UnkeyableError, digest, encode
 from pipeline.keys import freeze, label
 from pipeline.lazy import Expression, Lazy, text
 from pipeline.nest import leaves, nest
+from pipeline.tracing import Prefix, register
+from pipeline.units import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,25 +56,30 @@ class _Function(ABC):
     arity: int | None
     """How many arguments need no binding: all are positional, and none is left to a default."""
 
+    prefix = Prefix()
+
     def __init__(self, function: Callable[..., Any]) -> None:
+        if isinstance(function, _Function):
+            raise TypeError(f"{function!r} is decorated already")
+        if isinstance(function, (staticmethod, classmethod)):
+            name = type(function).__name__
+            raise TypeError(f"write @{name} above the decorator of {function.__name__}, not below")
         if not callable(function):
             raise TypeError(f"{function!r} is not callable: decorate a function")
         if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
             raise TypeError(f"{function!r} yields or awaits: decorate a function that returns")
         update_wrapper(cast("Callable[..., Any]", self), function)
         self.__wrapped__ = function
-        try:
-            self.signature: inspect.Signature | None = inspect.signature(function)
-        except ValueError:
-            self.signature = None
+        self.__name__ = getattr(function, "__name__", type(function).__name__)
+        self.__qualname__ = getattr(function, "__qualname__", self.__name__)
+        # Those that are written in C have defaults that cannot be passed.
+        python = isinstance(function, (FunctionType, MethodType))
+        self.signature = inspect.signature(function, follow_wrapped=False) if python else None
         parameters = self.signature.parameters.values() if self.signature else ()
         plain = all(each.kind is each.POSITIONAL_OR_KEYWORD for each in parameters)
         self.arity = len(parameters) if plain and self.signature else None
-        functions.add(self)
-
-    @cached_property
-    def prefix(self) -> str:
-        return keys.prefix(self.__wrapped__)
+        self.defaults = [each.default for each in parameters]
+        register(self)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else MethodType(cast("Callable[..., Any]", self), instance)
@@ -89,11 +100,11 @@ class _Function(ABC):
         if kwargs or len(args) != self.arity:
             args, kwargs = keys.bind(self.__wrapped__, self.signature, args, kwargs)
         try:
-            taken = [self._argument(value) for value in args]
-            named = {name: self._argument(value) for name, value in kwargs.items()}
+            taken = [self._taken(value) for value in args]
+            named = {name: self._taken(value) for name, value in kwargs.items()}
         except (LazyArgumentError, UnkeyableError) as error:
-            shown = [f"{value!r:.60}" for value in args]
-            shown += [f"{name}={value!r:.60}" for name, value in kwargs.items()]
+            shown = [brief(value) for value in args]
+            shown += [f"{name}={brief(value)}" for name, value in kwargs.items()]
             raise type(error)(f"{self.__name__}({', '.join(shown)}): {error}") from error
         call = _new(Call)
         call.function = cast("Function", self)
@@ -105,6 +116,19 @@ class _Function(ABC):
             {name: encoded for name, (_, encoded) in named.items()},
         )
         return call
+
+    def _taken(self, value: Any) -> tuple[Any, Key]:
+        if type(value) in ATOMS:
+            return value, encode(value)
+        try:
+            return self._argument(value)
+        except UnkeyableError:
+            if any(value is default for default in self.defaults):
+                return value, "default"
+            raise
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return (type(self).__name__, self.__wrapped__)
 
     @abstractmethod
     def _argument(self, value: Any) -> tuple[Any, Key]:
@@ -118,7 +142,7 @@ class Recurrence(_Function):
         super().__init__(function)
         self.body = function
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         if kwargs or len(args) != self.arity:
             return self._make(args, kwargs)
         for each in args:
@@ -133,13 +157,11 @@ class Recurrence(_Function):
         return call
 
     def _argument(self, value: Any) -> tuple[Any, Key]:
-        if type(value) in ATOMS:
-            return value, encode(value)
         for leaf in leaves(value):
-            if is_dask_collection(leaf):
+            if isinstance(leaf, Lazy) or is_dask_collection(leaf):
                 raise LazyArgumentError(
-                    f"{leaf!r:.60} is not known while tracing, and the shape of the graph must not "
-                    "hang on a result; pass a plain value, or make the function a @task"
+                    f"{brief(leaf)} is not known while tracing, and the shape of the graph must "
+                    "not hang on a result; pass a plain value, or make the function a @task"
                 )
         frozen = freeze(value)
         return frozen, encode(frozen)
@@ -151,10 +173,10 @@ class Task(_Function):
     Its arguments may be lazy, alone, under operators, or in lists, tuples, sets and dicts.
     """
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._make(args, kwargs)
 
-    def run(self, *args: Any, **kwargs: Any) -> Any:
+    def run(self, /, *args: Any, **kwargs: Any) -> Any:
         """The function itself, with computed values."""
         result = self.__wrapped__(*args, **kwargs)
         if isinstance(result, Lazy):
@@ -164,15 +186,19 @@ class Task(_Function):
             )
         return result
 
-    def body(self, *args: Any, **kwargs: Any) -> Expression:
+    def body(self, /, *args: Any, **kwargs: Any) -> Expression:
         """A task of this function's own."""
         return Expression(self.run, args, kwargs)
 
     def _argument(self, value: Any) -> tuple[Any, Key]:
-        if type(value) in ATOMS:
-            return value, encode(value)
-        frozen = nest(value, lambda leaf: leaf if isinstance(leaf, Lazy) else freeze(leaf))
+        frozen = nest(value, _snapshot)
         return frozen, _operand(frozen)
+
+
+def _snapshot(leaf: Any) -> Any:
+    if isinstance(leaf, np.ndarray):
+        return freeze_array(leaf)
+    return copy(leaf) if isinstance(leaf, (bytearray, deque, dict, list, set)) else leaf
 
 
 def _operand(value: Any) -> Key:

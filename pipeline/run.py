@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import dask
+from dask._expr import Expr
 from dask.base import unpack_collections
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ SCHEDULERS = ("sync", "threads", "processes", "distributed")
 
 
 class SchedulerError(ValueError):
-    """A scheduler that is not known, or cannot be reached."""
+    """A scheduler that is not known."""
 
 
 def compute(*collections: Any, scheduler: str | None = None) -> tuple[Any, ...]:
@@ -34,13 +35,20 @@ def compute(*collections: Any, scheduler: str | None = None) -> tuple[Any, ...]:
     found, repack = unpack_collections(*collections)
     if not found:
         return collections
-    # One kind after the other: else Dask 2026.8 mixes up the results (see `OwnOptimizer`).
-    kinds = list(dict.fromkeys(map(type, found)))
-    order = sorted(range(len(found)), key=lambda place: kinds.index(type(found[place])))
+    # One group after the other: else Dask 2026.8 mixes up the results (see `OwnOptimizer`).
+    groups = [_optimizer(each) for each in found]
+    order = sorted(range(len(found)), key=lambda place: groups.index(groups[place]))
     with on(scheduler) if scheduler is not None else nullcontext():
         values = dask.compute(*(found[place] for place in order), traverse=False)
     placed = dict(zip(order, values, strict=True))
     return repack([placed[place] for place in range(len(found))])  # type: ignore[no-any-return]
+
+
+def _optimizer(collection: Any) -> Any:
+    """By what Dask groups collections; those that are expressions are one group."""
+    if isinstance(getattr(collection, "expr", None), Expr):
+        return None
+    return getattr(collection, "__dask_optimize__", None)
 
 
 @contextmanager
@@ -49,7 +57,10 @@ def on(scheduler: str) -> Iterator[None]:
 
     `processes` keeps its workers between computations. `distributed` is a cluster of this machine
     alone, bound to 127.0.0.1; an address is that of a running cluster, which is left running.
-    Raises `SchedulerError` for an unknown scheduler or an address where none answers.
+    Raises `SchedulerError` for an unknown scheduler, `ConnectionError` where none answers.
+
+    In a script, `processes` and `distributed` need `if __name__ == "__main__":` around what runs:
+    Python starts their workers by importing the script again.
     """
     with ExitStack() as stack:
         if scheduler in ("sync", "threads"):
@@ -108,7 +119,7 @@ def _client(address: str) -> Iterator[None]:
     try:
         client = Client(address, timeout=10)
     except (OSError, ValueError) as error:
-        raise SchedulerError(
+        raise ConnectionError(
             f"no scheduler answers at {address}: {error}; start one with `dask scheduler`"
         ) from error
     with client:

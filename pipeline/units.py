@@ -54,6 +54,19 @@ def shorten(number: int, width: int = 14) -> str:
     return f"{sign}{number // 10 ** (count - head)}…{number % 10**tail:0{tail}}"
 
 
+def brief(value: object, width: int = 60) -> str:
+    """What Python shows of a value, cut off where it is long.
+
+    >>> brief("x" * 100, 12)
+    "'xxxxxxxxxx…"
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # an integer in it has more digits than Python prints
+        text = f"a {type(value).__name__} of very large numbers"
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
 def size(number: Fraction | int) -> str:
     """A count or a ratio: exact where it is short, else two significant digits.
 

@@ -14,14 +14,12 @@ import pytest
 from pipeline import (
     GraphError,
     LimitError,
-    TaskGraph,
     UnkeyableError,
     count,
     recurrence,
     task,
     trace,
 )
-from pipeline.node import Node
 from tests.functions import binomial, catalan, edit_distance, fib, square
 
 
@@ -338,21 +336,3 @@ def test_a_dask_collection_in_a_body_is_refused() -> None:
 def test_there_must_be_a_call_to_trace() -> None:
     with pytest.raises(TypeError, match=r"nothing to trace in \[1\]"):
         trace([1])
-
-
-def test_foreign_tasks_unfold_too() -> None:
-    from operator import add
-
-    from dask.task_spec import Task as DaskTask
-    from dask.task_spec import TaskRef
-
-    from pipeline.unfold import unfold
-
-    tasks: dict[Any, Any] = {
-        "a": Node("a", int, ()),
-        "b": DaskTask("b", add, TaskRef("a"), 1),
-        "c": DaskTask("c", add, TaskRef("b"), TaskRef("b")),
-    }
-    tree = unfold(TaskGraph(tasks, TaskRef("c"))).check()
-    assert len(tree) == 5
-    assert tree.compute(scheduler="sync") == 2

@@ -96,12 +96,12 @@ def test_the_whole_job(tmp_path: Path) -> None:
         (["fib", "six"], "fib(six): n must be a whole number from 0 on, like 6", 2),
         (["fib", "6", "--nope"], "no such option: --nope; see pipeline fib --help", 2),
         (["fib"], "Missing argument 'N [N ...]'", 2),
-        (["fib", "6", "--scheduler", "fast"], "unknown scheduler 'fast': it is one of sync,", 1),
-        (["fib", "6", "--save", "fib.bmp"], "cannot draw fib.bmp: the file name ends in .svg", 2),
+        (["fib", "6", "--scheduler", "fast"], "unknown scheduler 'fast': it is one of sync,", 2),
+        (["fib", "6", "--save", "fib.bmp"], "cannot draw 'fib.bmp': the file name ends in .svg", 2),
         (["fib", "6", "--save", "/none/a.svg"], "cannot save /none/a.svg: there is no folder", 2),
         (["fib", "6", "--save", "/proc/a.svg"], "/proc/a.svg", 1),
-        (["fib", "3000000"], "fib(3000000) needs over 1,000,000 subproblems", 1),
-        (["run", "--out", "/proc/none"], "/proc/none", 1),
+        (["fib", "3000000"], "fib(3000000) has over 1,000,000 subproblems", 2),
+        (["run", "--out", "/proc/none"], "/proc/none: No such file", 1),
         (["nothing"], "No such command 'nothing'", 2),
     ],
 )
@@ -127,6 +127,13 @@ def test_every_command_has_help_with_an_example(
     told = capsys.readouterr().out
     assert "pipeline fib 38 40 100" in told or "pipeline run --out" in told
     assert max(map(len, told.splitlines())) <= 80
+
+
+def test_without_a_command_the_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([], prog_name="pipeline")
+    assert not stopped.value.code
+    assert capsys.readouterr().out.startswith("Usage: pipeline")
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline import arrays
 from pipeline.encode import UnkeyableError, digest, encode
 from pipeline.keys import freeze
 
@@ -143,11 +144,9 @@ def test_freezing_copies_an_array_once() -> None:
 
 
 def test_a_frozen_array_is_forgotten_with_its_last_reference() -> None:
-    from pipeline import encode as module
-
     frozen = freeze(np.arange(5))
     encode(frozen)
-    hashed = module._hashed
+    hashed = arrays._known
     assert id(frozen) in hashed
     identity = id(frozen)
     del frozen

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import shutil
 from collections import namedtuple
 from dataclasses import dataclass
@@ -15,12 +14,11 @@ import numpy as np
 import pytest
 from dask.base import tokenize
 from dask.task_spec import DataNode, TaskRef
-from dask.task_spec import Task as DaskTask
 from dask.typing import DaskCollection
 
 from pipeline import GraphError, TaskGraph, compute, trace
-from pipeline.nest import leaves, nest, references
-from pipeline.node import Node, in_order, inputs
+from pipeline.nest import leaves, nest
+from pipeline.node import Node
 from tests.functions import fib, square
 
 
@@ -55,31 +53,6 @@ def test_check_tells_what_is_wrong(graph: TaskGraph, message: str) -> None:
         graph.check()
 
 
-def test_nodes_of_any_kind_tell_their_inputs_in_order() -> None:
-    task = DaskTask("t", add, TaskRef("b"), dask.task_spec.List(TaskRef("a"), TaskRef("b")))
-    assert list(inputs(task)) == ["b", "a", "b"]
-    assert list(inputs(DataNode("d", 1))) == []
-    assert list(inputs(dask.task_spec.Alias("x", "y"))) == ["y"]
-    assert list(inputs(Node("n", add, ("b", "a")))) == ["b", "a"]
-
-
-def test_order_puts_inputs_first_and_drops_what_nobody_needs() -> None:
-    tasks = {"b": Node("b", abs, ("a",)), "x": Node("x", one, ()), "a": Node("a", one, ())}
-    assert list(in_order(tasks, ["b"])) == ["a", "b"]
-
-
-def test_a_node_pickles_copies_and_renames() -> None:
-    node = Node("b", add, ("a", "c"))
-    for same in (pickle.loads(pickle.dumps(node)), node.copy()):  # noqa: S301
-        assert (same.key, same.function, same.inputs) == ("b", add, ("a", "c"))
-        assert same == node
-    renamed = node.substitute({"a": "z"}, key="y")
-    assert renamed.dependencies == {"z", "c"}
-    assert renamed.key == "y"
-    filled = node.substitute({"a": DataNode(None, 5)})
-    assert filled({"c": 2}) == 7
-
-
 Pair = namedtuple("Pair", "left right")
 
 
@@ -101,10 +74,6 @@ def test_structures_of_outputs_are_kept() -> None:
     assert graph.compute(scheduler="sync") == expected
     assert trace(asked, memoize=False).check().compute(scheduler="sync") == expected
     assert list(leaves(nest(asked, lambda leaf: 1))) == [1] * 8
-
-
-def test_references_are_told_as_often_as_they_stand() -> None:
-    assert references([TaskRef("a"), {"x": TaskRef("b")}, TaskRef("a"), 1]) == ["a", "b", "a"]
 
 
 def test_the_same_output_twice() -> None:

@@ -90,7 +90,7 @@ def test_a_predicate_lies_between(shape: Any, places: set[int]) -> None:
             assert numbers[key] == 1
 
 
-@given(shapes, st.integers(2, 12))
+@given(shapes, st.integers(3, 12))
 @settings(max_examples=25, deadline=None)
 def test_a_picture_never_has_more_boxes_than_the_limit(shape: Any, limit: int) -> None:
     dot = contrast(build(shape), limit=limit).dot

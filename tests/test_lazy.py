@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline import LazyValueError, recurrence, task, trace
-from pipeline.lazy import BINARY, COMPARISONS
+from pipeline.operators import BINARY, COMPARISONS
 from tests.functions import fib, square
 
 
@@ -93,9 +93,9 @@ def test_matrices_and_arrays_on_both_sides() -> None:
     [
         (bool, "branch on"), (len, "take the length of"), (list, "iterate over"),
         (reversed, "iterate over"), (int, "convert"), (float, "convert"), (complex, "convert"),
-        (operator.index, "use as an index"), (lambda x: 1 in x, "search"),
+        (operator.index, "count with"), (lambda x: 1 in x, "search"),
         (lambda x: x and 1, "branch on"), (lambda x: max(x, 1), "branch on"),
-        (lambda x: 1 < x < 3, "branch on"), (lambda x: [0][x], "use as an index"),
+        (lambda x: 1 < x < 3, "branch on"), (lambda x: [0][x], "count with"),
         (lambda x: operator.setitem(x, 0, 1), "assign into"),
         (lambda x: operator.delitem(x, 0), "delete from"),
     ],

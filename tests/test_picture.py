@@ -31,7 +31,7 @@ def test_the_suffix_chooses_the_format(suffix: str, start: bytes, tmp_path: Path
 
 @pytest.mark.parametrize("name", ["a.bmp", "a", "a.svgz"])
 def test_another_suffix_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="a picture is one of svg, png, pdf, dot"):
+    with pytest.raises(ValueError, match=r"a file name ends in .svg, .png, .pdf, .dot"):
         PICTURE.save(tmp_path / name)
 
 

@@ -84,7 +84,7 @@ def test_an_unknown_scheduler_is_refused(scheduler: str) -> None:
 def test_a_silent_address_is_told() -> None:
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
-        pytest.raises(SchedulerError, match=r"no scheduler answers at tcp://127.0.0.1:9"),
+        pytest.raises(ConnectionError, match=r"no scheduler answers at tcp://127.0.0.1:9"),
     ):
         compute(fib(3), scheduler="tcp://127.0.0.1:9")
 

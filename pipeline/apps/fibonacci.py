@@ -15,7 +15,6 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from pipeline import contrast, count, measure, recurrence
-from pipeline.units import duration, size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,12 +70,9 @@ class Row:
     predicted: bool
 
     def summary(self) -> dict[str, object]:
-        """The row in JSON's types; what is beyond its numbers, in words."""
-        return {
-            **asdict(self),
-            "sharing": size(self.sharing),
-            "naive_seconds": duration(self.naive_seconds),
-        }
+        """The row in JSON's types; n must be small enough for its numbers."""
+        numbers = {"sharing": float(self.sharing), "naive_seconds": float(self.naive_seconds)}
+        return {**asdict(self), **numbers}
 
 
 def table(numbers: Sequence[int], calls_per_second: float) -> list[Row]:
@@ -136,7 +132,7 @@ def growth(up_to: int = 24, seconds: float = 0.5) -> list[Growth]:
             measured.append(run)
         tree, dag = measured
         found.append(Growth(n, tree.tasks, tree.seconds, dag.tasks, dag.seconds))
-        if tree.seconds > seconds:
+        if tree.seconds > seconds and len(found) > 3:
             break
     return found
 

@@ -1,0 +1,210 @@
+"""From panels to DOT: how a task looks, and what is written in it.
+
+A subproblem has one colour, wherever it stands. Its first evaluation is solid; every repeat is
+faded and dashed. Base cases are boxes, all else is round.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import html
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import graphviz
+import numpy as np
+
+from pipeline.encode import digest
+from pipeline.keys import label, subproblem
+from pipeline.units import brief, shorten, size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dask.typing import Key
+
+    from pipeline.graph import TaskGraph
+    from pipeline.panel import Box, Panel
+
+PALETTE = ("#4477aa", "#ddbb44", "#888888", "#aa3377", "#66ccee", "#228833", "#ee7788")
+"""After Paul Tol's bright scheme: told apart by the colour-blind, and neighbours in grey."""
+
+_FONT = "Helvetica,Arial,sans-serif"
+_PALE = "#6b6b6b"
+_GRAPH = {
+    "bgcolor": "#ffffff",
+    "fontname": _FONT,
+    "labelloc": "t",
+    "margin": "0.1",
+    "nodesep": "0.12",
+    "ranksep": "0.32",
+    "ordering": "out",
+}
+_NODE = {
+    "fontname": _FONT,
+    "fontsize": "12",
+    "margin": "0.06,0.03",
+    "height": "0.38",
+    "width": "0.5",
+    "fontcolor": "#1a1a1a",
+}
+_EDGE = {"fontname": _FONT, "fontsize": "8", "fontcolor": _PALE, "color": "#777777"}
+
+
+def write(
+    panels: Mapping[str, Panel],
+    graph: TaskGraph,
+    values: Mapping[Key, Any],
+    evaluations: Mapping[Key, int],
+    title: str = "",
+) -> str:
+    """The DOT source of some panels, by their headings, side by side. Lines part at `|`.
+
+    values: to be shown, by key
+    evaluations: in the tree, by subproblem
+    """
+    dot = graphviz.Digraph(
+        graph_attr={**_GRAPH, **({"label": _heading(title)} if title else {})},
+        node_attr=_NODE,
+        edge_attr={**_EDGE, "arrowsize": "0.5"},
+    )
+    subproblems = dict.fromkeys(map(subproblem, graph.tasks))
+    colours = {key: colour(place) for place, key in enumerate(subproblems)}
+    for text, panel in panels.items():
+        if text:
+            _place(dot, text, panel)
+        for box in panel.boxes:
+            name = _id(panel, box.id)
+            if box.key is None:
+                dot.node(name, **_gap(box))
+                continue
+            look = _look(box, not graph.inputs(box.key), colours[subproblem(box.key)])
+            lines = _lines(box, box.key, panel.name, values, evaluations[subproblem(box.key)])
+            dot.node(name, id=name, **look, label=_text(*lines), tooltip=_tooltip(box.key))
+        _edges(dot, panel)
+    with dot.subgraph(graph_attr={"rank": "same"}) as row:
+        for left, right in itertools.pairwise(panels.values()):
+            row.edge(left.name, right.name, style="invis", weight="0")
+    return str(dot.source)
+
+
+def _place(dot: Any, text: str, panel: Panel) -> None:
+    """A heading above the outputs. In clusters, Graphviz would not keep the order of arguments."""
+    dot.node(panel.name, id=panel.name, shape="plain", label=_heading(text))
+    taken = {each for _, each in panel.edges}
+    for box in panel.boxes:
+        if box.id not in taken:
+            dot.edge(panel.name, _id(panel, box.id), style="invis", weight="9")
+
+
+def colour(place: int) -> str:
+    """The colour of the subproblem at a place in the order of evaluation; no two are equal."""
+    if place < len(PALETTE):
+        return PALETTE[place]
+    # Further round the circle by the golden angle each time, now light, now dark.
+    hue, light = place * 0.618034 % 1, 0.35 + 0.3 * (place * 0.4142 % 1)
+    red, green, blue = colorsys.hls_to_rgb(hue, light, 0.55)
+    return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
+
+
+def _id(panel: Panel, box: Key) -> str:
+    return f"{panel.name}-{digest(box)}"
+
+
+def _edges(dot: Any, panel: Panel) -> None:
+    repeats = {box.id for box in panel.boxes if box.number > 1}
+    inputs: dict[Key, list[Key]] = {}
+    for consumer, each in panel.edges:
+        inputs.setdefault(consumer, []).append(each)
+    for consumer, taken in inputs.items():
+        for each in dict.fromkeys(taken):
+            times = taken.count(each) if "gap" not in (consumer, each) else 1
+            dot.edge(
+                _id(panel, consumer),
+                _id(panel, each),
+                style="dashed" if each in repeats else "solid",
+                **({"taillabel": f"×{times}"} if times > 1 else {}),
+            )
+
+
+def _look(box: Box, base: bool, hue: str) -> dict[str, str]:
+    shape = "box" if base else "ellipse"
+    if box.number > 1:
+        return {
+            "shape": shape, "style": "filled,dashed", "fillcolor": _tint(hue, 0.1),
+            "color": _tint(hue, 0.75), "fontcolor": _PALE,
+        }  # fmt: skip
+    return {
+        "shape": shape, "style": "filled", "fillcolor": _tint(hue, 0.45), "color": hue,
+        "penwidth": "1.6",
+    }  # fmt: skip
+
+
+def _gap(box: Box) -> dict[str, str]:
+    text = _text(f"⋯ {tasks(box.tasks)} ⋯")
+    return {"shape": "plain", "fontcolor": _PALE, "label": text, "tooltip": "folded"}
+
+
+def _lines(
+    box: Box, key: Key, panel: str, values: Mapping[Key, Any], evaluations: int
+) -> list[str]:
+    lines = [label(key, 14) + (" again" if box.folded else "")]
+    if key in values:
+        lines.append(f"= {_shown(values[key])}")
+    if box.folded:
+        lines.append(tasks(box.tasks))
+    elif panel == "dag":
+        lines.append(f"×{size(evaluations)}")
+    elif panel == "tree" and subproblem(box.id) is not box.id:
+        lines.append(f"{box.number} of {size(evaluations)}")
+    return lines
+
+
+def tasks(number: int) -> str:
+    """A number of tasks, in words.
+
+    >>> tasks(1), tasks(465)
+    ('1 task', '465 tasks')
+    """
+    return f"{size(number)} task{'s' * (number != 1)}"
+
+
+def _shown(value: Any) -> str:
+    if type(value) is int:
+        return shorten(value)
+    if isinstance(value, np.ndarray):
+        shape = "×".join(map(str, value.shape))
+        return brief(value.tolist(), 28) if value.size <= 6 else f"{value.dtype}[{shape}]"
+    return brief(value, 28)
+
+
+# Texts: in a label Graphviz reads HTML, and a backslash is the start of an escape.
+
+
+def _escape(text: str) -> str:
+    printable = "".join(each if each.isprintable() else "·" for each in text)
+    return html.escape(printable).replace("\\", "\\\\")
+
+
+def _text(first: str, *others: str) -> str:
+    rest = "".join(f'<br/><font point-size="10">{_escape(line)}</font>' for line in others)
+    return f"<{_escape(first)}{rest}>"
+
+
+def _heading(title: str) -> str:
+    first, *others = title.split("|")
+    rest = "".join(
+        f'<br/><font point-size="11" color="{_PALE}">{_escape(line)}</font>' for line in others
+    )
+    return f'<<font point-size="14"><b>{_escape(first)}</b></font>{rest}>'
+
+
+def _tooltip(key: Key) -> str:
+    text = "".join(each if each.isprintable() else "·" for each in f"{label(key)}; key {key!r}")
+    return str(graphviz.escape(text[:1000]))
+
+
+def _tint(hue: str, strength: float) -> str:
+    """The colour mixed with white; 1 is the colour itself."""
+    parts = (int(hue[start : start + 2], 16) for start in (1, 3, 5))
+    return "#" + "".join(f"{round(255 - strength * (255 - part)):02x}" for part in parts)
