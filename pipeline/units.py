@@ -64,6 +64,7 @@ def brief(value: object, width: int = 60) -> str:
         text = repr(value)
     except ValueError:  # an integer in it has more digits than Python prints
         text = f"a {type(value).__name__} of very large numbers"
+    text = text.replace("\n", " ")
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 

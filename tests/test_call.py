@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import math
 import threading
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
 from typing import Any
 
 import dask
@@ -12,9 +14,12 @@ import numpy as np
 import pytest
 
 from pipeline import (
+    Call,
     GraphError,
+    LazyArgumentError,
     LimitError,
     UnkeyableError,
+    compute,
     count,
     recurrence,
     task,
@@ -336,3 +341,158 @@ def test_a_dask_collection_in_a_body_is_refused() -> None:
 def test_there_must_be_a_call_to_trace() -> None:
     with pytest.raises(TypeError, match=r"nothing to trace in \[1\]"):
         trace([1])
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [
+        lambda call: f"({call})",
+        lambda call: np.array([call, 1]),
+        lambda call: (each for each in [call]),
+        lambda call: map(abs, [call]),
+        lambda call: {call: 1},
+        lambda call: {call},
+        lambda call: frozenset([call]),
+        lambda call: deque([call]),
+        lambda call: OrderedDict(a=call),
+        lambda call: 1 if call in {3} else 2,
+        lambda call: np.zeros(2).__setitem__(0, call),
+    ],
+)
+def test_a_call_that_would_never_be_computed_is_told(hide: Any) -> None:
+    @recurrence
+    def f(n: int) -> Any:
+        return 1 if n == 0 else hide(f(n - 1))
+
+    with pytest.raises((TypeError, ValueError)) as caught:
+        f(2).graph()
+    assert caught.value.__notes__ == ["while tracing f(2)"]
+
+
+def test_numpys_functions_take_calls() -> None:
+    @recurrence
+    def power(n: int) -> Any:
+        return np.eye(2) if n == 0 else np.dot(power(n - 1), np.array([[1, 1], [1, 0]]))
+
+    assert value(power(10)).tolist() == [[89, 55], [55, 34]]
+    assert value(np.concatenate([np.ones(1), power(1)[0]])).tolist() == [1, 1, 1]
+
+
+def test_adding_to_an_array_in_place_names_a_new_value() -> None:
+    @recurrence
+    def f(n: int) -> Any:
+        total = np.zeros(2)
+        if n == 0:
+            return total + 1
+        total += f(n - 1)
+        total += f(n - 1)
+        return total
+
+    call = f(3)
+    first = value(call)
+    assert first.tolist() == value(call).tolist() == [8, 8]
+    assert f(3).graph(memoize=False).compute(scheduler="sync").tolist() == [8, 8]
+
+
+def test_a_body_may_wait_for_a_task_that_traces() -> None:
+    @task
+    def inner(n: int) -> Any:
+        return fib(n).compute(scheduler="sync")
+
+    @recurrence
+    def f(n: int) -> Any:
+        return inner(n).compute(scheduler="threads")
+
+    assert f(6).compute(scheduler="threads") == 8
+
+
+def test_keys_are_fixed_while_a_graph_is_traced() -> None:
+    seen: list[int] = []
+
+    @recurrence
+    def f(n: int) -> Any:
+        seen.append(n)  # what the function's token covers
+        fib(3).compute(scheduler="sync")
+        return 1 if n < 2 else f(n - 1) + f(n - 2)
+
+    assert len(f(10).graph().check()) == 11
+
+
+def test_functions_may_be_made_while_others_trace() -> None:
+    errors: list[Exception] = []
+
+    def make() -> None:
+        try:
+            for n in range(300):
+                task(lambda x, n=n: x + n)(1)
+                fib(5).graph()
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=make) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert not errors
+
+
+def test_a_lazy_argument_is_refused_without_tracing_it() -> None:
+    @recurrence
+    def g(n: int) -> Any:
+        return 0 if n == 0 else n - g(g(n - 1))
+
+    with pytest.raises(LazyArgumentError, match=r"g\(g\(99\)\): g\(99\) is not known"):
+        g(100).graph()
+
+
+def test_a_predicate_is_asked_about_calls_alone() -> None:
+    expression = fib(5) + 1
+    assert len(expression.graph(memoize=lambda call: call.args[0] > 9)) == 16
+    with pytest.raises(ZeroDivisionError) as caught:
+        fib(2).graph(memoize=lambda call: 1 / 0)
+    assert caught.value.__notes__ == ["while asking memoize about fib(2)"]
+    for memoize in ("yes", 1, None):
+        with pytest.raises(TypeError, match="it is True, False or a predicate on calls"):
+            fib(2).graph(memoize=memoize)
+
+
+def test_dataclasses_in_a_tasks_arguments_are_not_made_again() -> None:
+    @dataclass(kw_only=True)
+    class Point:
+        x: Any
+        doubled: int = field(init=False, default=0)
+
+        def __post_init__(self) -> None:
+            self.doubled = -1
+
+    point, lazy = Point(x=1), Point(x=fib(5))
+    point.doubled = 7
+    seen = task(lambda p: (p.x, p.doubled))
+    assert compute(seen(point), seen(lazy), scheduler="sync") == ((1, 7), (5, -1))
+    assert isinstance(lazy.x, Call)
+
+
+def test_slices_of_lazy_bounds() -> None:
+    assert value(task(list)("abcdef")[fib(3) : fib(5)]) == ["c", "d", "e"]
+
+
+def test_numbers_too_long_for_python_to_print() -> None:
+    huge = 10**5000
+    assert value(fib(3) + huge) == huge + 2
+    assert value(task(abs)(fib(3) - huge)) == huge - 2
+    with pytest.raises(UnkeyableError, match="no key for a list"):
+        recurrence(lambda n, x: n)(huge, [1])
+
+
+def test_an_array_is_taken_as_it_is_also_through_a_view() -> None:
+    a = np.zeros(1)
+    view = np.broadcast_to(a, (3,))
+    frozen = np.ones(2)
+    frozen.flags.writeable = False
+    total = task(np.sum)
+    calls = total(view), total(frozen), total(np.ma.array(a))
+    a[0] = 5
+    frozen.flags.writeable = True
+    frozen[:] = 9
+    assert compute(*calls, scheduler="sync") == (0, 2, 0)

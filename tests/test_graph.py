@@ -173,3 +173,10 @@ def test_repr_counts_and_names() -> None:
 def test_arrays_as_results() -> None:
     (value,) = compute(square(np.arange(4)) * fib(3), scheduler="sync")
     assert value.tolist() == [0, 2, 8, 18]
+
+
+def test_dask_can_bind_and_wait() -> None:
+    from dask.graph_manipulation import bind, wait_on
+
+    assert wait_on(fib(6)).compute(scheduler="sync") == 8
+    assert bind(fib(6), fib(5)).compute(scheduler="sync") == 8

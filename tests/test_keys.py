@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import re
 import subprocess
 import sys
+import threading
+import types
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 from dask.core import validate_key
 from dask.utils import key_split
 
-from pipeline import recurrence
+from pipeline import compute, recurrence, task
 from pipeline.keys import label, name, occurrence, occurrence_number, prefix, subproblem
 from tests.functions import binomial, edit_distance, fib
 
@@ -133,12 +138,122 @@ def test_the_token_covers_globals_helpers_and_closures() -> None:
 
 
 def test_the_token_ignores_unrelated_globals_and_what_has_no_content() -> None:
-    import threading
-
     body = "def f(x):\n    return LOCK and x"
     assert prefix(_make(body, {"LOCK": threading.Lock(), "OTHER": 1})) == prefix(
         _make(body, {"LOCK": threading.Lock(), "OTHER": 2})
     )
+
+
+def test_the_token_covers_what_a_decorator_does() -> None:
+    def shifted(by: int) -> Any:
+        def decorate(function: Any) -> Any:
+            @functools.wraps(function)
+            def wrapper(n: int) -> int:
+                return int(function(n)) + by
+
+            return wrapper
+
+        return decorate
+
+    def plain(n: int) -> int:
+        return n
+
+    calls = [recurrence(each)(1) for each in (plain, shifted(10)(plain), shifted(20)(plain))]
+    assert compute(*calls, scheduler="sync") == (1, 11, 21)
+    assert compute(*(task(each.function.__wrapped__)(1) for each in calls)) == (1, 11, 21)
+
+
+def test_bound_methods_and_builtins_count_with_their_object() -> None:
+    class Scale:
+        def __init__(self, by: int) -> None:
+            self.by = by
+
+        def times(self, x: int) -> int:
+            return self.by * x
+
+        @recurrence
+        def power(self, n: int) -> Any:
+            return 1 if n == 0 else self.by * self.power(n - 1)
+
+    @recurrence
+    def applied(function: Any, n: int) -> Any:
+        return function(n)
+
+    assert compute(task(Scale(2).times)(5), task(Scale(3).times)(5)) == (10, 15)
+    assert compute(applied(Scale(2).power, 3), applied(Scale(3).power, 3)) == (8, 27)
+    assert compute(task("a".upper)(), task("b".upper)()) == ("A", "B")
+    assert compute(task({1: "a"}.get)(1), task({1: "b"}.get)(1)) == ("a", "b")
+
+
+def test_what_has_no_content_hides_nothing_beside_it() -> None:
+    class Model:
+        def __init__(self, k: int) -> None:
+            self.k, self.lock = k, threading.Lock()
+
+    def made(model: Model) -> Any:
+        return task(lambda x: x * model.k)
+
+    assert compute(made(Model(2))(3), made(Model(3))(3)) == (6, 9)
+    body = "def f(x):\n    return PATTERN.match(x) is not None"
+    assert prefix(_make(body, {"PATTERN": re.compile("a")})) != prefix(
+        _make(body, {"PATTERN": re.compile("b")})
+    )
+
+
+def test_class_attributes_and_the_methods_that_self_reaches_count() -> None:
+    class Weights:
+        unit = 1
+
+        def weigh(self) -> int:
+            return self.unit
+
+        @recurrence
+        def total(self, n: int) -> Any:
+            return self.weigh() + (self.total(n - 1) if n else 0)
+
+    before = Weights().total(2).graph()
+    Weights.unit = 10
+    after = Weights().total(2).graph()
+    Weights.weigh = lambda self: 100  # type: ignore[method-assign]
+    last = Weights().total(2).graph()
+    assert compute(before, after, last, scheduler="sync") == (3, 30, 300)
+
+
+def test_attributes_of_the_projects_modules_count() -> None:
+    module = types.ModuleType("settings_of_the_project")
+    module.__file__ = __file__
+    module.K = 1  # type: ignore[attr-defined]
+    sys.modules[module.__name__] = module
+    body = "def f(x):\n    return x + settings.K"
+    one = prefix(_make(body, {"settings": module}))
+    module.K = 2  # type: ignore[attr-defined]
+    two = prefix(_make(body, {"settings": module}))
+    module.other = 3  # type: ignore[attr-defined]
+    assert one != two
+    assert two == prefix(_make(body, {"settings": module}))
+    del sys.modules[module.__name__]
+
+
+def test_numpy_numbers_count_by_type_and_value() -> None:
+    values = [np.float32(0.1), np.float64(0.1), np.longdouble(0.1), 0.1, np.int8(1), np.bool_(True)]
+    with np.printoptions(legacy="1.25"):
+        keys = [task(float)(value).key for value in values]
+    assert len(set(keys)) == len(values)
+    assert keys == [task(float)(value).key for value in values]
+
+
+def test_outside_of_a_trace_a_key_is_of_the_code_and_globals_of_now() -> None:
+    scope: dict[str, Any] = {"__name__": "__main__", "recurrence": recurrence, "V": 1}
+    exec("@recurrence\ndef g(n):\n    return V", scope)  # noqa: S102
+    key = scope["g"](1).key
+    scope["V"] = 2
+    assert scope["g"](1).key != key
+
+
+def test_long_tuples_make_short_keys() -> None:
+    calls = [task(len)(tuple(range(n))) for n in (3000, 3001)]
+    assert calls[0].key != calls[1].key
+    assert all(len(repr(call.key)) < 200 and len(repr(call)) < 60 for call in calls)
 
 
 def test_recursion_among_functions_ends() -> None:

@@ -60,6 +60,17 @@ def test_a_failed_task_is_no_run(scheduler: str) -> None:
     with measure() as measured, pytest.raises(ZeroDivisionError):
         fail(1).compute()
     assert measured.tasks == 0
+    assert measured.seconds > 0
+
+
+def test_what_ran_before_an_error_is_counted(scheduler: str) -> None:
+    def run_and_fail() -> None:
+        fib(5).compute()
+        raise KeyError
+
+    with pytest.raises(KeyError), measure() as measured:
+        run_and_fail()
+    assert measured.tasks == 6
 
 
 def test_measurements_nest() -> None:

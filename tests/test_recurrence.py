@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import pickle
 import threading
+from functools import partial
+from operator import itemgetter, methodcaller
 from typing import Any
 
 import cloudpickle
 import dask
+import numpy as np
 import pytest
 
 from pipeline import LazyArgumentError, UnkeyableError, recurrence, task
@@ -146,3 +150,93 @@ def test_local_tasks_run_on_every_scheduler(scheduler: str) -> None:
         return x + offset
 
     assert dask.compute(shift(fib(7)), task(min)(fib(4), 9)) == (15, 3)
+
+
+def test_any_callable_runs_on_every_scheduler(scheduler: str) -> None:
+    calls = [
+        task(partial(max, 3))(fib(3)),
+        task(itemgetter(1))([fib(3), fib(4)]),
+        task(methodcaller("upper"))("a"),
+        task(np.sin)(0.0),
+        task(np.add)(fib(3), 1),
+        task(np.sum)([fib(3), fib(4)]),
+        task(np.vectorize(abs))(-1),
+    ]
+    assert dask.compute(*calls) == (3, 3, "A", 0.0, 3, 5, 1)
+    assert repr(task(partial(max, 3))).startswith("<task partial")
+
+
+def test_defaults_need_no_key() -> None:
+    missing = object()
+
+    @recurrence
+    def f(n: int, found: Any = missing, seen: list[int] = []) -> Any:  # noqa: B006
+        return found is missing and not seen
+
+    assert f(1).compute(scheduler="sync") is True
+    assert f(1).key == f(1, missing).key != f(1, 2).key
+    with pytest.raises(UnkeyableError):
+        f(1, object())
+
+
+def test_a_decorator_that_adds_an_argument_works_as_in_python() -> None:
+    def with_ten(function: Any) -> Any:
+        @functools.wraps(function)
+        def wrapper(x: int) -> Any:
+            return function(10, x)
+
+        return wrapper
+
+    @task
+    @with_ten
+    def add(ten: int, x: int) -> int:
+        return ten + x
+
+    assert add(1).compute(scheduler="sync") == 11
+
+
+def test_an_argument_may_be_called_self() -> None:
+    @recurrence
+    def f(self: int) -> Any:
+        return self
+
+    assert dask.compute(f(self=3), task(dict)(self=3), scheduler="sync") == (3, {"self": 3})
+
+
+def test_what_must_not_be_decorated_twice() -> None:
+    for decorate in (recurrence, task):
+        with pytest.raises(TypeError, match="is decorated already"):
+            decorate(fib)
+        with pytest.raises(TypeError, match="write @staticmethod above the decorator of int"):
+            decorate(staticmethod(int))
+
+
+def test_static_and_class_methods() -> None:
+    class Numbers:
+        base = 1
+
+        @staticmethod
+        @recurrence
+        def double(n: int) -> Any:
+            return 0 if n == 0 else 2 + Numbers.double(n - 1)
+
+        @classmethod
+        def up(cls, n: int) -> Any:
+            return cls.count(n)
+
+        @recurrence
+        def count(n: int) -> Any:  # noqa: N805 - called through the class
+            return n
+
+    assert Numbers.double(4).compute(scheduler="sync") == 8
+    assert Numbers().double(4).compute(scheduler="sync") == 8
+    assert Numbers.up(3).compute(scheduler="sync") == 3
+
+
+def test_a_call_pickles_without_its_graph() -> None:
+    call = fib(300)
+    before = len(pickle.dumps(call))
+    call.compute(scheduler="sync")
+    assert len(pickle.dumps(call)) == before < 300
+    again = pickle.loads(pickle.dumps(call + 1))  # noqa: S301
+    assert again.compute(scheduler="sync") == call.compute(scheduler="sync") + 1

@@ -106,7 +106,7 @@ def test_values_keep_their_places_among_other_collections(scheduler: str) -> Non
     y = dask.delayed(add)
     mixed = (fib(6), y(1, 2), x.sum(), [fib(7).graph()], y(3, 4), {"a": trace([fib(5)])})
     assert compute(*mixed) == (8, 3, 45, [[13]][0], 7, {"a": [5]})
-    # Of these, Dask itself has one of a kind, and so it does not mix them up.
+    # Ours never make Dask mix up the results, however they stand.
     assert dask.compute(fib(6), y(1, 2), fib(7), x.sum(), [fib(8).graph()], fib(5)) == (
         8, 3, 13, 45, [21], 5,
     )  # fmt: skip
@@ -118,6 +118,10 @@ def test_dasks_own_order_is_still_mixed_up() -> None:
     three = da.ones(3).sum()
     assert dask.compute(one, three, two) != (1, 3, 2)
     assert compute(one, three, two) == (1, 3, 2)
+    pair = dask.delayed((4, 5))
+    bag = db.from_sequence([-1, 2])
+    mixed = one, fib(6), two, three, pair[0], bag.sum(), fib(5), bag.map(abs), three + 1, pair
+    assert compute(*mixed, scheduler="sync") == (1, 8, 2, 3, 4, 1, 5, [1, 2], 4, (4, 5))
 
 
 def test_collections_with_other_default_schedulers() -> None:
