@@ -104,6 +104,7 @@ def _follow(  # noqa: C901 - one more call in this loop costs a tenth of the tim
 ) -> None:
     """Add the tasks of a call and of all that it needs, inputs before their consumers."""
     entered: dict[Key, None] = {}  # the path from the root to the call at hand
+    room = limit - len(tasks)
     stack: list[Any] = [root]  # calls to trace, and nodes whose inputs stand above them
     pop, push = stack.pop, stack.append
     while stack:
@@ -115,7 +116,8 @@ def _follow(  # noqa: C901 - one more call in this loop costs a tenth of the tim
             continue
         if key in tasks:
             continue
-        if key in entered or len(tasks) + len(entered) >= limit:
+        room -= 1
+        if room < 0 or key in entered:
             raise _endless(root, item, entered, limit)
         if predicate is not None and _shares(predicate, item):
             shared.add(key)
