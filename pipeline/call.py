@@ -130,7 +130,7 @@ def _follow(  # noqa: C901 - one more call in this loop costs a tenth of the tim
             if type(result) is Expression and result.keywords is None:
                 operands = result.operands
                 if len(operands) == 2:
-                    # The common case, `fib(n - 1) + fib(n - 2)`, takes a third of the time so.
+                    # The common case, `fib(n - 1) + fib(n - 2)`, is spared what `flatten` costs.
                     left, right = operands
                     if type(left) is Call and type(right) is Call and left is not right:
                         push(Node(key, result.function, (left.key, right.key)))

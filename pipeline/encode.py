@@ -20,10 +20,10 @@ import numpy as np
 
 from pipeline.arrays import content
 from pipeline.reach import library_name, parts
-from pipeline.units import whole
+from pipeline.units import brief, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from dask.typing import Key
 
@@ -85,11 +85,12 @@ def remembering() -> Iterator[None]:
     try:
         yield
         for value, encoded in list(known.values()):
-            if isinstance(value, (FunctionType, type)):
+            # What a function reaches may change as it runs, a list that it logs to, say.
+            if isinstance(value, (FunctionType, type)) or hasattr(value, "__wrapped__"):
                 continue
             if _Encoder().content(value) != encoded:
                 raise UnkeyableError(
-                    f"{value!r:.60} changed while its calls were traced: a recurrence must leave "
+                    f"{brief(value)} changed while its calls were traced: a recurrence must leave "
                     "the object whose method it is, and its arguments, as they are"
                 )
     finally:
@@ -208,8 +209,7 @@ _CONTAINERS: Mapping[type, Callable[[Any, Callable[[Any], Key]], Key]] = {
 
 def _short(encoded: Key) -> Key:
     """A container that would make a long key, in short."""
-    text = repr(encoded)
-    return encoded if len(text) <= 2 * LONG else _shortened(text)
+    return encoded if len(text := repr(encoded)) <= 2 * LONG else _shortened(text)
 
 
 def _shown(number: Any) -> str:
