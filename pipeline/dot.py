@@ -36,7 +36,7 @@ _GRAPH = {
     "fontname": _FONT,
     "labelloc": "t",
     "margin": "0.1",
-    "nodesep": "0.12",
+    "nodesep": "0.17",
     "ranksep": "0.32",
     "ordering": "out",
 }

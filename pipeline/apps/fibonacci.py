@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from pipeline import contrast, count, measure, recurrence
 
@@ -172,6 +173,7 @@ def plot_growth(points: Sequence[Growth], path: Path) -> dict[str, float]:
             line = [tree[middle] * reference ** (n - numbers[middle]) for n in numbers]
             axes.semilogy(numbers, line, style, color="#777777", lw=1, label=text)
         axes.set(xlabel="n", ylabel=f"{unit} to run fib(n)", ylim=(min(dag) / 2, max(tree) * 2))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=9)
     with rc_context({"svg.hashsalt": "pipeline", "svg.fonttype": "none"}):
