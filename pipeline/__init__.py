@@ -7,7 +7,6 @@ per distinct subproblem. The two differ in the key that a call is given, and in 
 from pipeline.call import Call, trace
 from pipeline.count import Count, count
 from pipeline.draw import contrast
-from pipeline.encode import UnkeyableError
 from pipeline.graph import TaskGraph
 from pipeline.lazy import LazyValueError
 from pipeline.measure import Measurement, measure
@@ -15,6 +14,7 @@ from pipeline.node import GraphError
 from pipeline.picture import Picture
 from pipeline.recurrence import LazyArgumentError, Recurrence, Task, recurrence, task
 from pipeline.run import SCHEDULERS, SchedulerError, compute, on
+from pipeline.state import UnkeyableError
 from pipeline.unfold import LimitError
 
 __all__ = [

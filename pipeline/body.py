@@ -6,15 +6,16 @@ straight-line program: the function of the call's task, whose inputs are the val
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence, Set, ValuesView
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from dask.base import is_dask_collection
 
-from pipeline.encode import ATOMS
+from pipeline.encode import ATOMS, encode
 from pipeline.lazy import Expression, Lazy
 from pipeline.nest import leaves, nest
+from pipeline.state import UnkeyableError, UnknownError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,14 +155,21 @@ def _constant(value: Any) -> Any:
             f"a {kind.__name__} of Dask stands in a call, where only calls and plain values can: "
             "compute it first, or compute both together with dask.compute"
         )
-    inner = value.values() if isinstance(value, Mapping) else value
-    if isinstance(value, Iterator) or (
-        isinstance(inner, (Sequence, Set, ValuesView, deque))
-        and not isinstance(value, (str, bytes))
-        and any(isinstance(each, Lazy) for each in inner)
-    ):
+    if isinstance(value, Iterator) or _hides_calls(value):
         raise TypeError(
             f"a {kind.__name__} may hold calls that would never be computed: use a list, tuple or "
             "dict of them"
         )
     return value
+
+
+def _hides_calls(value: Any) -> bool:
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        return False
+    try:
+        encode(value)
+    except UnknownError:
+        return True
+    except UnkeyableError:
+        pass  # a constant need not have content
+    return False

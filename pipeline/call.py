@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     Memoize = bool | Callable[["Call"], bool]
 
 
+class StaleCallError(ValueError):
+    """A call in another call, made before its function's code or globals were what they are."""
+
+
 class Function(Protocol):
     """What makes calls: a recurrence or a task."""
 
@@ -138,6 +142,12 @@ def _follow(  # noqa: C901 - one more call in this loop costs a tenth of the tim
                         push(left)
                         continue
             function, calls = flatten(result)
+            for each in calls:
+                if each.key[0] != each.function.prefix:
+                    raise StaleCallError(
+                        f"{each!r} was made before something changed that its function reaches: "
+                        "make it again"
+                    )
         except Exception as error:
             error.add_note(f"while tracing {item!r}")
             raise

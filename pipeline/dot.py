@@ -48,7 +48,6 @@ _NODE = {
     "width": "0.5",
     "fontcolor": "#1a1a1a",
 }
-_EDGE = {"fontname": _FONT, "fontsize": "8", "fontcolor": _PALE, "color": "#777777"}
 
 
 def write(
@@ -66,7 +65,7 @@ def write(
     dot = graphviz.Digraph(
         graph_attr={**_GRAPH, **({"label": _heading(title)} if title else {})},
         node_attr=_NODE,
-        edge_attr={**_EDGE, "arrowsize": "0.5"},
+        edge_attr={"arrowsize": "0.5"},
     )
     subproblems = dict.fromkeys(map(subproblem, graph.tasks))
     colours = {key: colour(place) for place, key in enumerate(subproblems)}
@@ -118,12 +117,12 @@ def _edges(dot: Any, panel: Panel) -> None:
         inputs.setdefault(consumer, []).append(each)
     for consumer, taken in inputs.items():
         for each in dict.fromkeys(taken):
-            times = taken.count(each) if "gap" not in (consumer, each) else 1
+            times = taken.count(each) if "gap" not in (consumer, each) else 1  # a double line
             dot.edge(
                 _id(panel, consumer),
                 _id(panel, each),
                 style="dashed" if each in repeats else "solid",
-                **({"taillabel": f"×{times}"} if times > 1 else {}),
+                color="#777777:invis:#777777" if times > 1 else "#777777",
             )
 
 

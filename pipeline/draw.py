@@ -13,7 +13,7 @@ from pipeline import dot
 from pipeline.count import count, occurrences
 from pipeline.graph import TaskGraph, graph_of
 from pipeline.keys import subproblem
-from pipeline.panel import as_it_is, fold, tree_of
+from pipeline.panel import LIMIT, as_it_is, fold, tree_of
 from pipeline.picture import Picture
 from pipeline.units import size
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from dask.typing import Key
 
     from pipeline.panel import Panel
-
-LIMIT = 100
-"""Nodes that a panel shows; of a larger graph, parts are folded."""
 
 
 def visualize(

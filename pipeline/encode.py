@@ -7,23 +7,21 @@ Functions and classes are encoded by what they are made of, objects by their cla
 
 from __future__ import annotations
 
-import copyreg
-import sys
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from hashlib import blake2b
-from types import EllipsisType, FunctionType, ModuleType, NoneType
+from types import EllipsisType, FunctionType, MappingProxyType, ModuleType, NoneType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.arrays import content
 from pipeline.reach import library_name, parts
+from pipeline.state import UnkeyableError, state_of
 from pipeline.units import brief, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from dask.typing import Key
 
@@ -33,12 +31,8 @@ LONG = 48
 LEAST, MOST = -(2**63), 2**63 - 1
 """Integers between these stand for themselves; a cluster's messages can hold no others."""
 
-_NESTED = 100
+_NESTED = 200
 """Depth at which an argument is taken to contain itself."""
-
-
-class UnkeyableError(TypeError):
-    """An argument has no content that a key could be made of."""
 
 
 def digest(encoded: Key) -> str:
@@ -71,6 +65,10 @@ def _atom(value: Any) -> Key:
     return _shortened(repr(value))
 
 
+_NUMBERS = frozenset(np.dtype(code).type for code in "?bBhHiIlLqQefdFD")
+"""NumPy's numbers that Python has numbers for."""
+
+
 _remembered: ContextVar[dict[int, tuple[Any, Key]] | None] = ContextVar("_remembered", default=None)
 
 
@@ -91,7 +89,8 @@ def remembering() -> Iterator[None]:
             if _Encoder().content(value) != encoded:
                 raise UnkeyableError(
                     f"{brief(value)} changed while its calls were traced: a recurrence must leave "
-                    "the object whose method it is, and its arguments, as they are"
+                    "its arguments, and the object whose method it is, as they are; fill caches "
+                    "and cached properties before"
                 )
     finally:
         _remembered.reset(before)
@@ -114,24 +113,23 @@ def aside(function: Callable[..., Any], *args: Any) -> Any:
 class _Encoder:
     """One walk over a value.
 
-    Where functions and classes lead back to one that is being walked, the way back stands for it;
-    what leads nowhere back is walked once. So the code of a value does not hang on what was
-    encoded before it.
+    A function or class stands for itself and all that it reaches: these definitions are numbered
+    in the order in which the walk meets them, each is encoded once, and refers to others by number.
     """
 
     def __init__(self) -> None:
         self.depth = 0
-        self.walked: dict[int, int] = {}  # functions and classes on the way to here: how deep
-        self.closed: dict[int, Key] = {}  # those that do not lead back to another on the way
-        self.back = sys.maxsize  # the least depth that was led back to
+        self.numbers: dict[int, int] = {}  # of the definitions that are being walked
+        self.definitions: list[FunctionType | type] = []
+        self.done: dict[int, tuple[Any, Key]] = {}  # objects and definitions, kept with their code
 
     def encode(self, value: Any) -> Key:
         # By exact type: a subclass may carry state of its own, and goes by that.
         kind = type(value)
         if kind in ATOMS:
             return _atom(value)
-        if issubclass(kind, (np.number, np.bool_)):
-            return f"{kind.__name__}({_shown(value.item())})"
+        if isinstance(value, np.generic) and kind.__module__ == "numpy":
+            return _scalar(value)
         if kind is np.ndarray:
             return _array(value)
         if isinstance(value, ModuleType):
@@ -151,10 +149,10 @@ class _Encoder:
             self.depth -= 1
 
     def once(self, value: Any) -> Key:
-        """An object, function or class: by its content, unless that is remembered."""
+        """An object, function or class: by its content, unless that is known."""
         known = _remembered.get()
-        if known is None or self.walked or not hasattr(value, "__dict__"):
-            return self.content(value)
+        if known is None or self.definitions or _is_of_a_library(value):
+            known = self.done
         if id(value) not in known:
             known[id(value)] = value, self.content(value)
         return known[id(value)][1]
@@ -164,29 +162,32 @@ class _Encoder:
             return self.definition(value)
         kind = type(value)
         try:
-            state = _state(value)
+            state = state_of(value)
         except UnkeyableError:
-            if self.walked:
+            if self.definitions:
                 # What a function merely names need not have content: a lock, a logger, a file.
                 return f"opaque {kind.__qualname__}"
             raise
         return f"{kind.__name__}#{digest((self.encode(kind), self.encode(state)))}"
 
     def definition(self, value: FunctionType | type) -> Key:
-        identity, depth = id(value), len(self.walked)
-        if identity in self.closed:
-            return self.closed[identity]
-        if identity in self.walked:  # recursion, direct or mutual
-            self.back = min(self.back, self.walked[identity])
-            return f"back {depth - self.walked[identity]}"
-        self.walked[identity] = depth
-        before, self.back = self.back, sys.maxsize
-        encoded = f"{value.__qualname__}#{digest(tuple(map(self.encode, parts(value))))}"
-        if self.back >= depth:
-            self.closed[identity] = encoded
-        self.back = min(before, self.back)
-        del self.walked[identity]
-        return encoded
+        is_first = not self.definitions
+        if id(value) not in self.numbers:
+            self.numbers[id(value)] = len(self.numbers)
+            self.definitions.append(value)
+        if not is_first:
+            return f"definition {self.numbers[id(value)]}"
+        before, self.done = self.done, {}  # numbers hold within this walk alone
+        # There will be more of them while they are encoded.
+        encoded = [(each.__qualname__, *map(self.part, parts(each))) for each in self.definitions]
+        self.numbers, self.definitions, self.done = {}, [], before
+        return f"{value.__qualname__}#{digest(tuple(encoded))}"
+
+    def part(self, value: object) -> Key:
+        try:
+            return self.encode(value)
+        except UnkeyableError:
+            return "opaque"
 
 
 def _in_order(tag: str) -> Callable[[Any, Callable[[Any], Key]], Key]:
@@ -204,6 +205,7 @@ _CONTAINERS: Mapping[type, Callable[[Any, Callable[[Any], Key]], Key]] = {
     set: _sorted("set"),
     frozenset: _sorted("frozenset"),
     dict: lambda value, inner: _sorted("dict")(value.items(), inner),
+    MappingProxyType: lambda value, inner: _sorted("dict")(value.items(), inner),
 }
 
 
@@ -212,39 +214,25 @@ def _short(encoded: Key) -> Key:
     return encoded if len(text := repr(encoded)) <= 2 * LONG else _shortened(text)
 
 
-def _shown(number: Any) -> str:
-    # By its bytes where Python has no number of the same size.
-    return number.tobytes().hex() if isinstance(number, np.generic) else repr(number)
+def _is_of_a_library(value: Any) -> bool:
+    """Whether a value is of a type that Python or a library made, without attributes to change."""
+    return not hasattr(value, "__dict__") and library_name(type(value)) is not None
 
 
 def _shortened(text: str) -> str:
     return text if len(text) <= LONG else f"{text[: LONG // 2]}…#{digest(text)}"
 
 
+def _scalar(value: np.generic) -> str:
+    kind = type(value)
+    if kind in _NUMBERS:
+        return f"{kind.__name__}({value.item()!r})"
+    if isinstance(value, np.longdouble):  # wider than Python's, with bytes that mean nothing
+        return f"longdouble({np.format_float_scientific(value)})"
+    return _array(np.asarray(value))
+
+
 def _array(value: np.ndarray[Any, Any]) -> str:
     elements = digest(encode(value.tolist())) if value.dtype.hasobject else content(value)
     shape = "×".join(map(str, value.shape))
     return f"{value.dtype}[{shape}]#{digest((repr(value.dtype), shape, elements))}"
-
-
-def _state(value: Any) -> Any:
-    """What pickle, or the object itself, holds to be its content."""
-    kind = type(value)
-    try:
-        if kind is object:
-            raise TypeError("it has no state")
-        if hasattr(kind, "__dask_graph__"):
-            raise TypeError("its value is not known yet")
-        if callable(tokenize := getattr(kind, "__dask_tokenize__", None)):
-            return tokenize(value)
-        reduce = copyreg.dispatch_table.get(kind)
-        state = reduce(value) if reduce is not None else value.__reduce_ex__(4)
-    except Exception as error:
-        raise UnkeyableError(
-            f"no key for a {kind.__qualname__}: {error}; pass what it is made from, or give its "
-            "class a __dask_tokenize__"
-        ) from error
-    if isinstance(state, str):
-        return state
-    # A callable, its arguments, the state, and iterators over list and dict items.
-    return [list(part) if isinstance(part, Iterator) else part for part in state]

@@ -18,10 +18,11 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, GraphNode, TaskRef
 from dask.utils import ensure_dict
 
-from pipeline.encode import UnkeyableError, digest, encode
+from pipeline.encode import digest, encode
 from pipeline.keys import label
 from pipeline.nest import nest, references
 from pipeline.node import GraphError, Node, in_order, inputs
+from pipeline.state import UnkeyableError
 from pipeline.units import brief
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.arrays import freeze_array
-from pipeline.encode import UnkeyableError, digest, encode
+from pipeline.encode import digest, encode
+from pipeline.state import UnkeyableError
 
 if TYPE_CHECKING:
     import inspect
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from dask.typing import Key
 
+_LAZY = re.compile(r"@[0-9a-f]{24}$")
 _TOKEN = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$|-[0-9a-f]{12,}$")
 
 
@@ -127,6 +129,8 @@ def name(key: Key) -> str:
 def label(key: Key, width: int = 200) -> str:
     """The call that a key is of, as a person writes it; arguments are cut off at `width`.
 
+    Where there is no room for all of an argument that is a call itself, it is left out.
+
     >>> label((("lcs-0123456789ab", "'abc'", ("kw", "start", 2)), 3))
     "lcs('abc', start=2)"
     """
@@ -136,7 +140,12 @@ def label(key: Key, width: int = 200) -> str:
     head, *arguments = key
     if head == "expression":
         return _cut(str(arguments[0]), 3 * width)
-    return f"{name(head)}({', '.join(_cut(_argument(each), width) for each in arguments)})"
+    shown = [
+        "…" if isinstance(each, str) and _LAZY.search(each) and len(each) > width + 25
+        else _cut(_argument(each), width)
+        for each in arguments
+    ]  # fmt: skip
+    return f"{name(head)}({', '.join(shown)})"
 
 
 def _cut(text: str, width: int) -> str:

@@ -53,14 +53,14 @@ class Lazy(DaskMethodsMixin):  # type: ignore[misc]
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
         _refuse("make an array of", self)
 
-    def __array_ufunc__(
-        self, ufunc: Any, method: str, *operands: Any, out: Any = None, **kwargs: Any
-    ) -> Any:
+    def __array_ufunc__(self, ufunc: Any, method: str, *operands: Any, **kwargs: Any) -> Any:
         # An array on the left of an operator would otherwise loop over its elements.
-        if method != "__call__" or (out is not None and out[0] is not operands[0]):
-            return NotImplemented
-        # `array += call` names a new value, as for any operand that cannot be written into.
-        return Expression(ufunc, operands, kwargs)
+        if "out" in kwargs:
+            raise LazyValueError(
+                f"cannot write {ufunc.__name__}({', '.join(map(brief, operands))}) into an array "
+                "while tracing: its value is not known yet; make a new value: x = x + call"
+            )
+        return Expression(ufunc, operands, kwargs) if method == "__call__" else NotImplemented
 
     def __array_function__(self, function: Any, _: Any, args: Any, kwargs: Any) -> Expression:
         return Expression(function, tuple(args), kwargs)

@@ -21,10 +21,10 @@ def nest(structure: Any, leaf: Callable[[Any], Any]) -> Any:
     >>> nest({"a": [1, (2,)]}, str)
     {'a': ['1', ('2',)]}
     """
-    items = _items(structure)
-    if items is None:
+    inner = items(structure)
+    if inner is None:
         return leaf(structure)
-    old = list(items)
+    old = list(inner)
     new = [nest(each, leaf) for each in old]
     kind = type(structure)
     if kind is dict:
@@ -48,11 +48,11 @@ def _with_fields(structure: Any, values: list[Any]) -> Any:
 
 def leaves(structure: Any) -> Iterator[Any]:
     """What stands in a nested structure, in order."""
-    items = _items(structure)
-    if items is None:
+    inner = items(structure)
+    if inner is None:
         yield structure
         return
-    for each in items:
+    for each in inner:
         yield from leaves(each)
 
 
@@ -61,7 +61,8 @@ def references(structure: Any) -> list[Key]:
     return [leaf.key for leaf in leaves(structure) if isinstance(leaf, TaskRef)]
 
 
-def _items(structure: Any) -> Iterable[Any] | None:
+def items(structure: Any) -> Iterable[Any] | None:
+    """What stands directly in a structure; None for what is no structure."""
     kind = type(structure)
     if kind in (list, tuple, set) or is_namedtuple_instance(structure):
         return cast("Iterable[Any]", structure)

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from pipeline.graph import TaskGraph
 
 
+LIMIT = 100
+"""Nodes that a panel shows, unless asked for more; of a larger graph, parts are folded."""
+
+EDGES = 4
+"""For each of these nodes, edges that a panel shows."""
+
+
 @dataclass(frozen=True)
 class Box:
     """A node of a picture: a task, or, without a key, the tasks that were folded away."""
@@ -77,16 +84,25 @@ def _walk(graph: TaskGraph, folding: bool) -> Panel:
 def fold(panel: Panel, limit: int, total: int) -> Panel:
     """The panel with at most `limit` boxes: those in the middle, by level, become one.
 
+    It has a few hundred edges at the most, for these are what a layout takes its time for.
+
     total: tasks that the panel stands for
     """
-    if len(panel.boxes) <= limit:
-        return panel
+    folded = panel
+    while len(folded.boxes) > limit or (
+        len(folded.boxes) > 3 and len(set(folded.edges)) > EDGES * max(limit, LIMIT)
+    ):
+        folded = _folded(panel, min(limit, 3 * len(folded.boxes) // 4), total)
+    return folded
+
+
+def _folded(panel: Panel, limit: int, total: int) -> Panel:
     levels: dict[Key, int] = {}
     for consumer, each in panel.edges:  # consumers come first, so that their level is final
         levels[each] = max(levels.get(each, 0), levels.get(consumer, 0) + 1)
     ranked = sorted(panel.boxes, key=lambda box: levels.get(box.id, 0))
-    half = (limit - 1) // 2
-    first, last = ranked[: limit - 1 - half], ranked[len(ranked) - half :]
+    half = (max(limit, 3) - 1) // 2
+    first, last = ranked[: max(limit, 3) - 1 - half], ranked[len(ranked) - half :]
     kept = {box.id for box in (*first, *last)}
     gap = Box("gap", None, tasks=total - len(kept))
     edges = [

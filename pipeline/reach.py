@@ -12,7 +12,7 @@ import sys
 import sysconfig
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +27,12 @@ def library_name(value: Any) -> str | None:
     name = getattr(value, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str) or not _is_library(module):
         return None
+    return at_its_name(value, name)
+
+
+def at_its_name(value: Any, name: str) -> str | None:
+    """The qualified name of a value, if its module holds it under that name."""
+    module = getattr(value, "__module__", None) or ""
     found: Any = sys.modules.get(module)
     for part in name.split("."):
         found = getattr(found, part, None)
@@ -51,8 +57,7 @@ def parts(value: FunctionType | type) -> Iterator[object]:
         yield value.__bases__
         for name, member in sorted(vars(value).items()):
             if name not in _NOISE:
-                is_property = isinstance(member, property)
-                yield name, (member.fget, member.fset, member.fdel) if is_property else member
+                yield name, _unwrapped(member)
         return
     yield _code(value.__code__)
     yield value.__defaults__
@@ -62,13 +67,33 @@ def parts(value: FunctionType | type) -> Iterator[object]:
             yield cell.cell_contents
         except ValueError:
             yield "an empty cell"
-    for name in _global_names(value.__code__):
+    names = _names(value.__code__)
+    for name in names.loaded:
         found = value.__globals__.get(name)
         yield name, found
-        if isinstance(found, ModuleType) and not _is_library(found.__name__):
-            for attribute in value.__code__.co_names:
-                if hasattr(found, attribute):
-                    yield f"{name}.{attribute}", getattr(found, attribute)
+        yield from _attributes(name, found, names.others)
+    for name in names.imported:
+        yield from _attributes(name, sys.modules.get(name), names.others)
+
+
+def _unwrapped(member: Any) -> Any:
+    if isinstance(member, property):
+        return (member.fget, member.fset, member.fdel)
+    if isinstance(member, (staticmethod, classmethod)):
+        return (type(member).__name__, member.__func__)
+    return member.func if isinstance(member, functools.cached_property) else member
+
+
+def _attributes(name: str, module: Any, names: tuple[str, ...]) -> Iterator[object]:
+    """What a module of the project holds under some names, modules in it included."""
+    if not isinstance(module, ModuleType) or _is_library(module.__name__):
+        return
+    for each in names:
+        if hasattr(module, each):
+            found = getattr(module, each)
+            yield f"{name}.{each}", found
+            if isinstance(found, ModuleType) and found is not module:
+                yield from _attributes(f"{name}.{each}", found, names)
 
 
 def _code(code: CodeType) -> tuple[object, ...]:
@@ -79,11 +104,26 @@ def _code(code: CodeType) -> tuple[object, ...]:
     return (code.co_code, *names, *counts, *constants)
 
 
+class _Names(NamedTuple):
+    """What a function's code names, inner functions included."""
+
+    loaded: tuple[str, ...]  # as globals
+    imported: tuple[str, ...]  # as modules, in its body
+    others: tuple[str, ...]  # as attributes, among them
+
+
 @functools.lru_cache(1024)
-def _global_names(code: CodeType) -> tuple[str, ...]:
-    loads = ("LOAD_GLOBAL", "LOAD_NAME")
-    names = {each.argval for each in dis.get_instructions(code) if each.opname in loads}
-    for each in code.co_consts:
-        if isinstance(each, CodeType):
-            names.update(_global_names(each))
-    return tuple(sorted(names))
+def _names(code: CodeType) -> _Names:
+    loaded, imported, others = set(), set(), set(code.co_names)
+    for each in dis.get_instructions(code):
+        if each.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            loaded.add(each.argval)
+        elif each.opname == "IMPORT_NAME":
+            imported.add(each.argval)
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            names = _names(inner)
+            loaded.update(names.loaded)
+            imported.update(names.imported)
+            others.update(names.others)
+    return _Names(*(tuple(sorted(each)) for each in (loaded, imported, others)))

@@ -7,26 +7,23 @@ every call in it is lazy. A task does work: its body runs on a worker, with comp
 from __future__ import annotations
 
 import inspect
+import itertools
 import sys
 from abc import ABC, abstractmethod
-from collections import deque
-from copy import copy
 from functools import update_wrapper
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakValueDictionary
 
-import numpy as np
 from dask.base import is_dask_collection
 
-from pipeline import keys
-from pipeline.arrays import freeze_array
-from pipeline.body import flatten
+from pipeline import keys, operand
 from pipeline.call import Call
-from pipeline.encode import ATOMS, LEAST, LONG, MOST, UnkeyableError, digest, encode
-from pipeline.keys import freeze, label
-from pipeline.lazy import Expression, Lazy, text
-from pipeline.nest import leaves, nest
+from pipeline.encode import ATOMS, LEAST, MOST, encode
+from pipeline.keys import freeze
+from pipeline.lazy import Expression, Lazy
+from pipeline.nest import leaves
+from pipeline.state import UnkeyableError
 from pipeline.tracing import Prefix, register
 from pipeline.units import brief
 
@@ -78,7 +75,7 @@ class _Function(ABC):
         parameters = self.signature.parameters.values() if self.signature else ()
         plain = all(each.kind is each.POSITIONAL_OR_KEYWORD for each in parameters)
         self.arity = len(parameters) if plain and self.signature else None
-        self.defaults = [each.default for each in parameters]
+        self.defaults = {each.name: each.default for each in parameters}
         register(self)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
@@ -100,8 +97,11 @@ class _Function(ABC):
         if kwargs or len(args) != self.arity:
             args, kwargs = keys.bind(self.__wrapped__, self.signature, args, kwargs)
         try:
-            taken = [self._taken(value) for value in args]
-            named = {name: self._taken(value) for name, value in kwargs.items()}
+            names = itertools.chain(self.defaults, itertools.repeat(""))
+            taken = [self._taken(name, value) for name, value in zip(names, args, strict=False)]
+            named = {name: self._taken(name, value) for name, value in kwargs.items()}
+        except RecursionError:
+            raise UnkeyableError(f"{self.__name__}(): an argument is nested too deeply") from None
         except (LazyArgumentError, UnkeyableError) as error:
             shown = [brief(value) for value in args]
             shown += [f"{name}={brief(value)}" for name, value in kwargs.items()]
@@ -117,13 +117,13 @@ class _Function(ABC):
         )
         return call
 
-    def _taken(self, value: Any) -> tuple[Any, Key]:
+    def _taken(self, name: str, value: Any) -> tuple[Any, Key]:
         if type(value) in ATOMS:
             return value, encode(value)
         try:
             return self._argument(value)
         except UnkeyableError:
-            if any(value is default for default in self.defaults):
+            if value is self.defaults.get(name, self):
                 return value, "default"
             raise
 
@@ -170,7 +170,7 @@ class Recurrence(_Function):
 class Task(_Function):
     """A function whose body runs on a worker, and whose calls are lazy.
 
-    Its arguments may be lazy, alone, under operators, or in lists, tuples, sets and dicts.
+    Its arguments may be lazy, alone, under operators, or in lists, tuples, dicts and dataclasses.
     """
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -191,24 +191,8 @@ class Task(_Function):
         return Expression(self.run, args, kwargs)
 
     def _argument(self, value: Any) -> tuple[Any, Key]:
-        frozen = nest(value, _snapshot)
-        return frozen, _operand(frozen)
-
-
-def _snapshot(leaf: Any) -> Any:
-    if isinstance(leaf, np.ndarray):
-        return freeze_array(leaf)
-    return copy(leaf) if isinstance(leaf, (bytearray, deque, dict, list, set)) else leaf
-
-
-def _operand(value: Any) -> Key:
-    """An argument of a task, encoded; calls in it count by a digest of their keys."""
-    if isinstance(value, Call):
-        return f"{label(value.key):.{LONG}}@{digest(value.key)}"
-    if not any(isinstance(leaf, Lazy) for leaf in leaves(value)):
-        return encode(value)
-    function, calls = flatten(value)
-    return f"{text(value):.{LONG}}@{digest((encode(function), *(each.key for each in calls)))}"
+        frozen = operand.freeze(value)
+        return frozen, operand.encode(frozen)
 
 
 def recurrence(function: Callable[..., Any]) -> Recurrence:

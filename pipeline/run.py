@@ -64,13 +64,13 @@ def on(scheduler: str) -> Iterator[None]:
     """
     with ExitStack() as stack:
         if scheduler in ("sync", "threads"):
-            stack.enter_context(dask.config.set(scheduler=scheduler))
+            stack.enter_context(dask.config.set(scheduler=scheduler, pool=None))
         elif scheduler == "processes":
             pool = stack.enter_context(_pool())
             stack.enter_context(dask.config.set(scheduler="processes", pool=pool))
         elif scheduler == "distributed":
             stack.enter_context(_cluster())
-        elif scheduler.startswith(("tcp://", "tls://")):
+        elif scheduler.startswith("tcp://"):
             stack.enter_context(_client(scheduler))
         else:
             raise SchedulerError(

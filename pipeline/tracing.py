@@ -25,7 +25,7 @@ class Prefix:
     def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None:
             return self
-        prefix = keys.prefix(instance.__wrapped__)
+        prefix = keys.prefix(instance)
         if _sessions.open:
             instance.__dict__["prefix"] = prefix  # found before this attribute of the class
         return prefix

@@ -7,6 +7,8 @@ import math
 import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import dask
@@ -17,6 +19,7 @@ from pipeline import (
     Call,
     GraphError,
     LazyArgumentError,
+    LazyValueError,
     LimitError,
     UnkeyableError,
     compute,
@@ -25,6 +28,7 @@ from pipeline import (
     task,
     trace,
 )
+from pipeline.call import StaleCallError
 from tests.functions import binomial, catalan, edit_distance, fib, square
 
 
@@ -353,7 +357,9 @@ def test_there_must_be_a_call_to_trace() -> None:
         lambda call: {call: 1},
         lambda call: {call},
         lambda call: frozenset([call]),
-        lambda call: deque([call]),
+        lambda call: deque([(call,)]),
+        lambda call: SimpleNamespace(a=call),
+        lambda call: partial(max, call),
         lambda call: OrderedDict(a=call),
         lambda call: 1 if call in {3} else 2,
         lambda call: np.zeros(2).__setitem__(0, call),
@@ -378,20 +384,64 @@ def test_numpys_functions_take_calls() -> None:
     assert value(np.concatenate([np.ones(1), power(1)[0]])).tolist() == [1, 1, 1]
 
 
-def test_adding_to_an_array_in_place_names_a_new_value() -> None:
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda total, call: total.__iadd__(call),
+        lambda total, call: np.add(total, call, out=total),
+        lambda total, call: total[1:].__imul__(call),
+    ],
+)
+def test_writing_into_an_array_is_refused(write: Any) -> None:
     @recurrence
     def f(n: int) -> Any:
-        total = np.zeros(2)
-        if n == 0:
-            return total + 1
-        total += f(n - 1)
-        total += f(n - 1)
-        return total
+        total = np.ones(2)
+        return total if n == 0 else write(total, f(n - 1))
 
-    call = f(3)
-    first = value(call)
-    assert first.tolist() == value(call).tolist() == [8, 8]
-    assert f(3).graph(memoize=False).compute(scheduler="sync").tolist() == [8, 8]
+    with pytest.raises(LazyValueError, match=r"f\(1\)\) into an array .* x = x \+ call"):
+        f(2).graph()
+
+
+def test_a_call_that_has_become_stale_is_told() -> None:
+    scope: dict[str, Any] = {"__name__": "__main__", "recurrence": recurrence, "V": 1}
+    exec("@recurrence\ndef g(n):\n    return V", scope)  # noqa: S102
+    call = square(scope["g"](1))
+    assert value(call) == 1
+    scope["V"] = 2
+    with pytest.raises(StaleCallError, match=r"g\(1\) was made before something changed"):
+        call.graph()
+    assert value(square(scope["g"](1))) == 4
+
+
+def test_an_argument_that_changes_between_two_calls_is_told() -> None:
+    @dataclass(slots=True)
+    class Point:
+        x: int
+
+    @recurrence
+    def f(p: Any) -> Any:
+        return p.x
+
+    @recurrence
+    def g(n: int) -> Any:
+        point = Point(n)
+        before = f(point)
+        point.x = 9
+        return before + f(point)
+
+    with pytest.raises(UnkeyableError, match="changed while its calls were traced"):
+        g(1).graph()
+
+
+def test_deep_or_unordered_arguments_are_told() -> None:
+    deep: Any = ()
+    for _ in range(5000):
+        deep = (deep,)
+    for call in (square, recurrence(lambda x: x)):
+        with pytest.raises(UnkeyableError, match="nested"):
+            call(deep)
+    with pytest.raises(UnkeyableError, match="no key for a set of calls"):
+        square([{fib(3), fib(4)}])
 
 
 def test_a_body_may_wait_for_a_task_that_traces() -> None:

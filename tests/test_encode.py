@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 
 from pipeline import arrays
-from pipeline.encode import UnkeyableError, digest, encode
+from pipeline.encode import digest, encode
 from pipeline.keys import freeze
+from pipeline.state import UnkeyableError
 
 
 class Colour(enum.Enum):

@@ -16,7 +16,7 @@ import pytest
 from dask.core import validate_key
 from dask.utils import key_split
 
-from pipeline import compute, recurrence, task
+from pipeline import UnkeyableError, compute, recurrence, task
 from pipeline.keys import label, name, occurrence, occurrence_number, prefix, subproblem
 from tests.functions import binomial, edit_distance, fib
 
@@ -254,6 +254,94 @@ def test_long_tuples_make_short_keys() -> None:
     calls = [task(len)(tuple(range(n))) for n in (3000, 3001)]
     assert calls[0].key != calls[1].key
     assert all(len(repr(call.key)) < 200 and len(repr(call)) < 60 for call in calls)
+
+
+def test_numpys_units_and_wrapped_functions_count() -> None:
+    times = [np.timedelta64(5, unit) for unit in ("ns", "ps", "Y", "M")]
+    assert len({task(str)(each).key for each in times}) == 4
+
+    def scaled(k: int) -> Any:
+        return functools.cache(lambda x: x * k)
+
+    assert compute(task(scaled(2))(5), task(scaled(3))(5)) == (10, 15)
+    with pytest.raises(UnkeyableError, match="nothing bears its name"):
+        task(np.frompyfunc(lambda x: x + 1, 1, 1))(5)
+
+
+def test_members_of_classes_and_proxies_count() -> None:
+    class A:
+        w = staticmethod(lambda: 1)
+
+        @functools.cached_property
+        def v(self) -> int:
+            return 1
+
+    def used(mapping: Any) -> Any:
+        return lambda: mapping
+
+    body = "def f(x):\n    return A.w()"
+    before = prefix(_make(body, {"A": A}))
+    A.w = staticmethod(lambda: 2)
+    assert prefix(_make(body, {"A": A})) != before
+    proxies = [types.MappingProxyType({"a": k}) for k in (1, 2)]
+    assert prefix(used(proxies[0])) != prefix(used(proxies[1]))
+
+
+def test_modules_count_wherever_in_a_function_they_are_named() -> None:
+    outer, inner = types.ModuleType("outer_of_project"), types.ModuleType("inner_of_project")
+    outer.__file__ = inner.__file__ = __file__
+    outer.inner = inner  # type: ignore[attr-defined]
+    sys.modules.update({outer.__name__: outer, inner.__name__: inner})
+    bodies = [
+        "def f(n):\n    return [outer.K for _ in range(n)]",
+        "def f(n):\n    return (lambda: outer.inner.K)()",
+        "def f(n):\n    import inner_of_project as m\n    return m.K",
+    ]
+    seen = []
+    for k in (1, 2):
+        outer.K = inner.K = k  # type: ignore[attr-defined]
+        seen.append([prefix(_make(body, {"outer": outer})) for body in bodies])
+    assert all(one != two for one, two in zip(*seen, strict=True))
+    for module in (outer, inner):
+        del sys.modules[module.__name__]
+
+
+def test_a_recurrence_and_a_task_of_one_function_have_different_keys() -> None:
+    def f(x: int) -> int:
+        return x
+
+    assert recurrence(f)(1).key != task(f)(1).key
+
+
+def test_defaults_without_content_count_by_their_parameter() -> None:
+    one, two = object(), object()
+
+    @recurrence
+    def f(a: Any = one, b: Any = two) -> Any:
+        return (a is one, b is two)
+
+    assert f(one, 1).compute(scheduler="sync") == (True, False)
+    with pytest.raises(UnkeyableError):
+        f(two, 1)
+
+
+def test_many_functions_that_name_each_other_are_keyed_at_once() -> None:
+    names = [f"f{n}" for n in range(30)]
+    calls = " + ".join(f"{name}(x)" for name in names)
+    source = "\n".join(f"def {name}(x):\n    return {n} + {calls}" for n, name in enumerate(names))
+    assert prefix(_make(source + "\nf = f0")) == prefix(_make(source + "\nf = f0"))
+    assert prefix(_make(source + "\nf = f0")) != prefix(_make(source + "\nf = f1"))
+    shared = Shared(1)
+    for _ in range(20):
+        shared = Shared((shared, shared))
+    assert task(id)(shared).key
+
+
+class Shared:
+    """An object that holds others."""
+
+    def __init__(self, held: Any) -> None:
+        self.held = held
 
 
 def test_recursion_among_functions_ends() -> None:

@@ -75,7 +75,21 @@ def test_a_running_cluster_computes_and_is_left_running(address: str) -> None:
     assert compute(fib(10), scheduler=address) == (55,)
 
 
-@pytest.mark.parametrize("scheduler", ["", "thread", "tcp", "http://127.0.0.1:1"])
+def test_the_command_uses_a_running_cluster(address: str) -> None:
+    command = [sys.executable, "-m", "pipeline", "fib", "12", "--scheduler", address]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[1].split()[:4] == ["12", "144", "465", "13"]
+
+
+def test_a_scheduler_within_another_is_the_inner_one() -> None:
+    with on("processes"), on("threads"):
+        assert dask.delayed(lambda: os.getpid())().compute() == os.getpid()
+
+
+@pytest.mark.parametrize(
+    "scheduler", ["", "thread", "tcp", "http://127.0.0.1:1", "tls://127.0.0.1:9"]
+)
 def test_an_unknown_scheduler_is_refused(scheduler: str) -> None:
     with pytest.raises(SchedulerError, match="it is one of sync, threads, processes, distributed"):
         compute(fib(3), scheduler=scheduler)

@@ -182,5 +182,5 @@ def plot_growth(points: Sequence[Growth], path: Path) -> dict[str, float]:
 
 
 def pictures(folder: Path) -> list[Path]:
-    """The contrasts of fib(5) and fib(6), with values."""
+    """The contrasts of fib(5) and fib(6)."""
     return [contrast(fib(n)).save(folder / f"fib-{n}.svg") for n in (5, 6)]

@@ -1,0 +1,58 @@
+"""Arguments of tasks: as they are when the call is made, and as parts of its key.
+
+A task's argument may be a call, an operator between calls, or a structure with calls in it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline import encode as encoding
+from pipeline.arrays import freeze_array
+from pipeline.body import flatten
+from pipeline.call import Call
+from pipeline.encode import LONG, digest
+from pipeline.keys import label
+from pipeline.lazy import Lazy, text
+from pipeline.nest import items, leaves, nest
+from pipeline.state import UnkeyableError
+
+if TYPE_CHECKING:
+    from dask.typing import Key
+
+
+def freeze(value: Any) -> Any:
+    """The argument as it is now: arrays, lists and dicts are copied, calls stay themselves.
+
+    Raises `UnkeyableError` for a set of calls.
+    """
+    if _holds_calls_in_a_set(value):
+        raise UnkeyableError("no key for a set of calls: it has no order; pass a list")
+    return nest(value, _snapshot)
+
+
+def _snapshot(leaf: Any) -> Any:
+    if isinstance(leaf, np.ndarray):
+        return freeze_array(leaf)
+    return copy(leaf) if isinstance(leaf, (bytearray, deque, dict, list, set)) else leaf
+
+
+def _holds_calls_in_a_set(value: Any) -> bool:
+    if isinstance(value, (set, frozenset)):
+        return any(isinstance(leaf, Lazy) for leaf in leaves(list(value)))
+    return any(map(_holds_calls_in_a_set, items(value) or ()))
+
+
+def encode(value: Any) -> Key:
+    """An argument of a task, encoded; calls in it count by a digest of their keys."""
+    if isinstance(value, Call):
+        return f"{label(value.key):.{LONG}}@{digest(value.key)}"
+    if not any(isinstance(leaf, Lazy) for leaf in leaves(value)):
+        return encoding.encode(value)
+    function, calls = flatten(value)
+    content = (encoding.encode(function), *(each.key for each in calls))
+    return f"{text(value):.{LONG}}@{digest(content)}"
