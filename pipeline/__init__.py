@@ -4,7 +4,7 @@ A recursive function becomes a Dask graph twice: the tree, one task per call, an
 per distinct subproblem. The two differ in the key that a call is given, and in nothing else.
 """
 
-from pipeline.call import Call, trace
+from pipeline.call import Call, StaleCallError, trace
 from pipeline.count import Count, count
 from pipeline.draw import contrast
 from pipeline.graph import TaskGraph
@@ -29,6 +29,7 @@ __all__ = [
     "Picture",
     "Recurrence",
     "SchedulerError",
+    "StaleCallError",
     "Task",
     "TaskGraph",
     "UnkeyableError",

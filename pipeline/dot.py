@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.encode import digest
 from pipeline.keys import label, subproblem
+from pipeline.panel import levels
 from pipeline.units import brief, shorten, size
 
 if TYPE_CHECKING:
@@ -81,14 +82,29 @@ def write(
             lines = _lines(box, box.key, panel.name, values, evaluations[subproblem(box.key)])
             dot.node(name, id=name, **look, label=_text(*lines), tooltip=_tooltip(box.key))
         _edges(dot, panel)
-    with dot.subgraph(graph_attr={"rank": "same"}) as row:
-        for left, right in itertools.pairwise(panels.values()):
-            row.edge(left.name, right.name, style="invis", weight="0")
+    for left, right in itertools.pairwise(panels.values()):
+        _part(dot, left, right)
     return str(dot.source)
 
 
+def _part(dot: Any, left: Panel, right: Panel) -> None:
+    """A straight column of nothing between two panels, so that none reaches into the other.
+
+    Clusters do that too, but in them Graphviz does not keep the order of arguments.
+    """
+    rows = 1 + max([*levels(left).values(), *levels(right).values()], default=0)
+    column = [f"{left.name}-{right.name}-{row}" for row in range(rows)]
+    for name in column:
+        dot.node(name, style="invis", label="", width="0.3", height="0.1")
+    for above, below in itertools.pairwise(column):
+        dot.edge(above, below, style="invis", weight="99")
+    with dot.subgraph(graph_attr={"rank": "same"}) as row:
+        for beside, other in itertools.pairwise([left.name, column[0], right.name]):
+            row.edge(beside, other, style="invis", weight="0")
+
+
 def _place(dot: Any, text: str, panel: Panel) -> None:
-    """A heading above the outputs. In clusters, Graphviz would not keep the order of arguments."""
+    """A heading above the outputs."""
     dot.node(panel.name, id=panel.name, shape="plain", label=_heading(text))
     taken = {each for _, each in panel.edges}
     for box in panel.boxes:

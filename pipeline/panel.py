@@ -96,11 +96,17 @@ def fold(panel: Panel, limit: int, total: int) -> Panel:
     return folded
 
 
-def _folded(panel: Panel, limit: int, total: int) -> Panel:
-    levels: dict[Key, int] = {}
+def levels(panel: Panel) -> dict[Key, int]:
+    """How far below the outputs each box is, at the most. Starts at 0."""
+    found = {box.id: 0 for box in panel.boxes}
     for consumer, each in panel.edges:  # consumers come first, so that their level is final
-        levels[each] = max(levels.get(each, 0), levels.get(consumer, 0) + 1)
-    ranked = sorted(panel.boxes, key=lambda box: levels.get(box.id, 0))
+        found[each] = max(found[each], found[consumer] + 1)
+    return found
+
+
+def _folded(panel: Panel, limit: int, total: int) -> Panel:
+    level = levels(panel)
+    ranked = sorted(panel.boxes, key=lambda box: level[box.id])
     half = (max(limit, 3) - 1) // 2
     first, last = ranked[: max(limit, 3) - 1 - half], ranked[len(ranked) - half :]
     kept = {box.id for box in (*first, *last)}

@@ -103,6 +103,22 @@ def test_inputs_stand_from_left_to_right_in_argument_order(call: Any) -> None:
         assert xs == sorted(xs)
 
 
+@pytest.mark.parametrize("call", [catalan(5), fib(8), binomial(5, 2), edit_distance("abc", "bcd")])
+def test_neither_side_reaches_into_the_other(call: Any) -> None:
+    picture = contrast(call)
+
+    def edges(panel: str) -> list[float]:
+        points = [
+            point.split(",")[0]
+            for node in nodes(picture, panel)
+            for each in node.iter()
+            for point in (each.get("points") or "").split()
+        ]
+        return [float(point) for point in points]
+
+    assert max(edges("tree-")) < min(edges("dag-"))
+
+
 def test_a_dag_tells_how_often_a_task_takes_a_value() -> None:
     @recurrence
     def f(n: int) -> Any:
