@@ -38,7 +38,7 @@ def test_items_of_lists_and_dicts_are_told() -> None:
 
 @pytest.mark.parametrize("value", [threading.Lock(), object(), (c for c in "a")], ids=repr)
 def test_what_has_no_state_is_refused_with_a_remedy(value: Any) -> None:
-    with pytest.raises(UnkeyableError, match="no key for a .*; pass what it is made from"):
+    with pytest.raises(UnkeyableError, match=r"no key for a .*; pass what it is made from"):
         state_of(value)
 
 
