@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import dask
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from distributed import Client
+
+
+# How long an example takes is the machine's affair, not a fact about behaviour.
+settings.register_profile("untimed", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -91,7 +91,7 @@ def test_a_predicate_lies_between(shape: Any, places: set[int]) -> None:
 
 
 @given(shapes, st.integers(3, 12))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_picture_never_has_more_boxes_than_the_limit(shape: Any, limit: int) -> None:
     dot = contrast(build(shape), limit=limit).dot
     for panel in ("tree", "dag"):
@@ -101,7 +101,6 @@ def test_a_picture_never_has_more_boxes_than_the_limit(shape: Any, limit: int) -
 @given(shapes)
 @settings(
     max_examples=10,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_all_schedulers_agree(scheduler: str, shape: Any) -> None:
