@@ -68,8 +68,7 @@ def write(
         node_attr=_NODE,
         edge_attr={"arrowsize": "0.5"},
     )
-    subproblems = dict.fromkeys(map(subproblem, graph.tasks))
-    colours = {key: colour(place) for place, key in enumerate(subproblems)}
+    colours = _colours(panels, graph)
     for text, panel in panels.items():
         if text:
             _place(dot, text, panel)
@@ -112,8 +111,15 @@ def _place(dot: Any, text: str, panel: Panel) -> None:
             dot.edge(panel.name, _id(panel, box.id), style="invis", weight="9")
 
 
+def _colours(panels: Mapping[str, Panel], graph: TaskGraph) -> dict[Key, str]:
+    """A colour for each subproblem that is shown, in the order of evaluation."""
+    shown = {subproblem(box.key) for panel in panels.values() for box in panel.boxes if box.key}
+    ordered = [key for key in dict.fromkeys(map(subproblem, graph.tasks)) if key in shown]
+    return {key: colour(place) for place, key in enumerate(ordered)}
+
+
 def colour(place: int) -> str:
-    """The colour of the subproblem at a place in the order of evaluation; no two are equal."""
+    """The colour of a subproblem by its place among those shown; the first 500 all differ."""
     if place < len(PALETTE):
         return PALETTE[place]
     # Further round the circle by the golden angle each time, now light, now dark.

@@ -47,7 +47,7 @@ def _cull(dsk: Mapping[Key, Any], keys: Any, **_: Any) -> dict[Key, GraphNode]:
     return in_order(ensure_dict(dsk), flatten(keys))
 
 
-class TaskGraph(DaskMethodsMixin):  # type: ignore[misc]
+class TaskGraph(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
     """Tasks by key, inputs before their consumers, and the outputs: a Dask collection.
 
     `outputs` is a `TaskRef`, or lists, tuples, sets, dicts and dataclasses of them, nested as

@@ -26,7 +26,7 @@ class LazyValueError(TypeError):
     """A body needs a value that is computed only when the graph runs."""
 
 
-class Lazy(DaskMethodsMixin):  # type: ignore[misc]
+class Lazy(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
     """A value that a graph will compute: a Dask collection that takes every operator.
 
     It takes no decision: `if`, `len`, `int`, iteration and the like raise `LazyValueError`.

@@ -107,7 +107,7 @@ def _runs(stream: Iterable[Any]) -> Iterator[Run]:
             yield Run(record["key"], seconds, record["nbytes"])
 
 
-class _Recorder(Callback):  # type: ignore[misc]
+class _Recorder(Callback):  # type: ignore[misc] # Dask is untyped
     """Dask's local schedulers tell it of each task."""
 
     def __init__(self, measured: Measurement) -> None:

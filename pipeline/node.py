@@ -21,10 +21,10 @@ class GraphError(ValueError):
     """A graph that no scheduler could run: a missing task, a cycle, a wrong key."""
 
 
-class Node(GraphNode):  # type: ignore[misc]
+class Node(GraphNode):  # type: ignore[misc] # Dask is untyped
     """A task: a function of the values of its inputs, named by their keys, in argument order.
 
-    Constants belong to the function. Dask's `Task` takes three times as long to make, and an
+    Constants belong to the function. Dask's `Task` takes several times as long to make, and an
     error in it does not say which call it was.
     """
 

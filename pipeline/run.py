@@ -41,7 +41,8 @@ def compute(*collections: Any, scheduler: str | None = None) -> tuple[Any, ...]:
     with on(scheduler) if scheduler is not None else nullcontext():
         values = dask.compute(*(found[place] for place in order), traverse=False)
     placed = dict(zip(order, values, strict=True))
-    return repack([placed[place] for place in range(len(found))])  # type: ignore[no-any-return]
+    packed: tuple[Any, ...] = repack([placed[place] for place in range(len(found))])
+    return packed
 
 
 def _optimizer(collection: Any) -> Any:

@@ -156,6 +156,14 @@ def test_dask_visualizes_too(tmp_path: Any) -> None:
     assert (tmp_path / "fib.svg").exists()
 
 
+def test_dask_reads_the_graph_to_draw_it_also_without_dot() -> None:
+    from dask.dot import to_graphviz
+
+    source = to_graphviz(dict(fib(4).graph().tasks)).source
+    assert source.count("->") == 2 * 3 + 5  # what tasks take, and from each task to its value
+    assert len([line for line in source.splitlines() if "shape=circle" in line]) == 5
+
+
 def test_dask_diagnostics_see_the_tasks() -> None:
     from dask.diagnostics import Profiler
 
