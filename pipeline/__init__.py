@@ -7,12 +7,13 @@ per distinct subproblem. The two differ in the key that a call is given, and in 
 from pipeline.call import Call, StaleCallError, trace
 from pipeline.count import Count, count
 from pipeline.draw import contrast
+from pipeline.function import LazyArgumentError
 from pipeline.graph import TaskGraph
 from pipeline.lazy import LazyValueError
 from pipeline.measure import Measurement, measure
 from pipeline.node import GraphError
 from pipeline.picture import Picture
-from pipeline.recurrence import LazyArgumentError, Recurrence, Task, recurrence, task
+from pipeline.recurrence import Recurrence, Task, recurrence, task
 from pipeline.run import SCHEDULERS, SchedulerError, compute, on
 from pipeline.state import UnkeyableError
 from pipeline.unfold import LimitError

@@ -7,6 +7,7 @@ straight-line program: the function of the call's task, whose inputs are the val
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -26,7 +27,19 @@ class Step(NamedTuple):
 
     function: Callable[..., Any]
     places: tuple[int, ...]
-    keywords: tuple[str, ...]  # names of the last operands, where they are passed by name
+
+
+@dataclass(frozen=True)
+class Named:
+    """A function whose last operands are passed by name."""
+
+    function: Callable[..., Any]
+    names: tuple[str, ...]
+
+    def __call__(self, *operands: Any) -> Any:
+        first = len(operands) - len(self.names)
+        named = dict(zip(self.names, operands[first:], strict=True))
+        return self.function(*operands[:first], **named)
 
 
 class Body:
@@ -43,13 +56,8 @@ class Body:
 
     def __call__(self, *inputs: Any) -> Any:
         values = [*inputs, *self.constants]
-        for function, places, keywords in self.steps:
-            operands = [values[place] for place in places]
-            if keywords:
-                named = dict(zip(keywords, operands[-len(keywords) :], strict=True))
-                values.append(function(*operands[: -len(keywords)], **named))
-            else:
-                values.append(function(*operands))
+        for function, places in self.steps:
+            values.append(function(*[values[place] for place in places]))
         return values[-1]
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -59,7 +67,8 @@ class Body:
         return (self.constants, tuple(map(tuple, self.steps)))
 
     def __repr__(self) -> str:
-        names = [getattr(step.function, "__name__", str(step.function)) for step in self.steps]
+        functions = [getattr(step.function, "function", step.function) for step in self.steps]
+        names = [getattr(each, "__name__", str(each)) for each in functions]
         return f"<Body: {', '.join(names) or 'constant'}>"
 
 
@@ -120,18 +129,20 @@ def flatten(value: Any) -> tuple[Callable[..., Any], list[Any]]:
         steps.append((expression, [places[id(each)] for each in operands]))
     start = {"call": 0, "constant": len(calls), "step": len(calls) + len(constants)}
     program = tuple(
-        Step(
-            expression.function,
-            tuple(start[bank] + place for bank, place in operands),
-            tuple(expression.keywords or ()),
-        )
+        Step(_by_position(expression), tuple(start[bank] + place for bank, place in operands))
         for expression, operands in steps
     )
-    if len(program) == 1 and not constants and not program[0].keywords:
-        function, taken, _ = program[0]
+    if len(program) == 1 and not constants:
+        function, taken = program[0]
         if taken == tuple(range(len(calls))):
             return function, calls
     return Body(tuple(map(_constant, constants)), program), calls
+
+
+def _by_position(expression: Expression) -> Callable[..., Any]:
+    if not expression.keywords:
+        return expression.function
+    return Named(expression.function, tuple(expression.keywords))
 
 
 def _filling(item: Any) -> Expression | None:

@@ -14,7 +14,7 @@ from pipeline.body import flatten
 from pipeline.encode import LONG, aside, digest, encode
 from pipeline.graph import TaskGraph
 from pipeline.keys import label
-from pipeline.lazy import Expression, Lazy, text
+from pipeline.lazy import Expression, Lazy, Operation, text
 from pipeline.nest import leaves, nest
 from pipeline.node import GraphError, Node, cycle
 from pipeline.tracing import session
@@ -37,6 +37,9 @@ class Function(Protocol):
     """What makes calls: a recurrence or a task."""
 
     body: Callable[..., Any]
+    prefix: Any
+    fixed: str | None
+    cheap: bool
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
@@ -107,52 +110,78 @@ def _follow(  # noqa: C901 - one more call in this loop costs a tenth of the tim
     predicate: Callable[[Call], bool] | None,
 ) -> None:
     """Add the tasks of a call and of all that it needs, inputs before their consumers."""
-    entered: dict[Key, None] = {}  # the path from the root to the call at hand
-    room = limit - len(tasks)
-    stack: list[Any] = [root]  # calls to trace, and nodes whose inputs stand above them
-    pop, push = stack.pop, stack.append
-    while stack:
-        item = pop()
+    allowed = room = limit - len(tasks)
+    pause = allowed - _FIRST
+    stack: list[Any] = []  # calls to trace, and the nodes that wait for what stands above them
+    pop, push, new = stack.pop, stack.append, object.__new__
+    item = root
+    while True:
         key = item.key
-        if type(item) is Node:  # all its inputs are done
-            del entered[key]
-            tasks[key] = item
-            continue
-        if key in tasks:
-            continue
-        room -= 1
-        if room < 0 or key in entered:
-            raise _endless(root, item, entered, limit)
-        if predicate is not None and _shares(predicate, item):
-            shared.add(key)
-        entered[key] = None
-        try:
-            if item.kwargs:
-                result = item.function.body(*item.args, **item.kwargs)
-            else:
-                result = item.function.body(*item.args)
-            if type(result) is Expression and result.keywords is None:
-                operands = result.operands
-                if len(operands) == 2:
-                    # The common case, `fib(n - 1) + fib(n - 2)`, is spared what `flatten` costs.
-                    left, right = operands
-                    if type(left) is Call and type(right) is Call and left is not right:
-                        push(Node(key, result.function, (left.key, right.key)))
-                        push(right)
-                        push(left)
-                        continue
-            function, calls = flatten(result)
-            for each in calls:
-                if each.key[0] != each.function.prefix:
+        if key not in tasks:
+            room -= 1
+            if room < pause:
+                _verify_progress(root, item, stack, limit, room)
+                pause = max(0, allowed - 2 * (allowed - room))
+            if predicate is not None and _shares(predicate, item):
+                shared.add(key)
+            try:
+                function = item.function
+                if key[0] is not function.fixed and key[0] != function.prefix:
                     raise StaleCallError(
-                        f"{each!r} was made before something changed that its function reaches: "
+                        f"{item!r} was made before something changed that its function reaches: "
                         "make it again"
                     )
-        except Exception as error:
-            error.add_note(f"while tracing {item!r}")
-            raise
-        push(Node(key, function, tuple([each.key for each in calls])))
-        stack += reversed(calls)
+                if item.kwargs:
+                    result = function.body(*item.args, **item.kwargs)
+                else:
+                    result = function.body(*item.args)
+                if type(result) is Operation:
+                    # The common case, `fib(n - 1) + fib(n - 2)`, is spared what `flatten` costs.
+                    left, right = result.operands
+                    if type(left) is Call and type(right) is Call and left is not right:
+                        node = new(Node)
+                        node.key = key
+                        node.function = result.function
+                        node.inputs = (left.key, right.key)
+                        node.cheap = True
+                        push(node)
+                        push(right)
+                        item = left
+                        continue
+                program, calls = flatten(result)
+            except Exception as error:
+                error.add_note(f"while tracing {item!r}")
+                raise
+            push(Node(key, program, tuple([each.key for each in calls]), function.cheap))
+            stack += reversed(calls)
+        while stack:
+            item = pop()
+            if type(item) is not Node:
+                break
+            tasks[item.key] = item  # all its inputs are done
+        else:
+            return
+
+
+_FIRST = 64
+"""Subproblems after which a trace looks for a cycle; then whenever they have doubled."""
+
+
+def _verify_progress(root: Call, call: Call, stack: list[Any], limit: int, room: int) -> None:
+    """Tell a cycle by its path, and an endless recurrence by its length."""
+    path: dict[Key, None] = {}
+    for key in (*(node.key for node in stack if type(node) is Node), call.key):
+        if key in path:
+            raise GraphError(
+                f"{label(key)} needs itself: {cycle(path, key)}; "
+                "every call must come closer to a base case"
+            )
+        path[key] = None
+    if room < 0:
+        raise LimitError(
+            f"{root!r} needs over {limit:,} subproblems, of which {call!r} is one: does the "
+            "recurrence end? If it does, raise limit="
+        )
 
 
 def _shares(predicate: Callable[[Call], bool], call: Call) -> bool:
@@ -163,18 +192,6 @@ def _shares(predicate: Callable[[Call], bool], call: Call) -> bool:
     except Exception as error:
         error.add_note(f"while asking memoize about {call!r}")
         raise
-
-
-def _endless(root: Call, call: Call, entered: dict[Key, None], limit: int) -> ValueError:
-    if call.key in entered:
-        return GraphError(
-            f"{call!r} needs itself: {cycle(entered, call.key)}; "
-            "every call must come closer to a base case"
-        )
-    return LimitError(
-        f"{root!r} needs over {limit:,} subproblems, of which {call!r} is one: does the "
-        "recurrence end? If it does, raise limit="
-    )
 
 
 def _root(lazy: Lazy) -> Call:
@@ -188,12 +205,15 @@ def _root(lazy: Lazy) -> Call:
     root.function = _Standing(Expression(function, tuple(calls)))
     root.args, root.kwargs = (), {}
     content = digest((encode(function), *(each.key for each in calls)))
-    root.key = ("expression", text(lazy)[:LONG], content)
+    root.key = (_Standing.prefix, text(lazy)[:LONG], content)
     return root
 
 
 class _Standing:
     """An expression that stands in no body, in the place of a function whose body it is."""
+
+    prefix = fixed = "expression"
+    cheap = True
 
     def __init__(self, expression: Expression) -> None:
         self.body: Callable[[], Expression] = lambda: expression

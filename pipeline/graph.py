@@ -5,14 +5,13 @@ Every pass of `pipeline` takes a `TaskGraph` and returns another; none changes w
 
 from __future__ import annotations
 
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import dask
 import dask.threaded
 from dask._task_spec import convert_legacy_graph
 from dask.base import DaskMethodsMixin, replace_name_in_key
-from dask.core import flatten
 from dask.delayed import single_key
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, GraphNode, TaskRef
@@ -31,22 +30,6 @@ if TYPE_CHECKING:
     from dask.typing import Key
 
 
-class OwnOptimizer:
-    """What Dask does to our graphs before a run, as a function of each collection's own.
-
-    Dask 2026.8 optimizes collections with one optimizer as a group, and where others stand between
-    them gives back the values in the order of the groups: `dask.compute(delayed, array, delayed)`
-    mixes up its results. Ours are never a group, so they keep their places.
-    """
-
-    def __get__(self, instance: object, owner: type) -> Callable[..., dict[Key, GraphNode]]:
-        return partial(_cull)
-
-
-def _cull(dsk: Mapping[Key, Any], keys: Any, **_: Any) -> dict[Key, GraphNode]:
-    return in_order(ensure_dict(dsk), flatten(keys))
-
-
 class TaskGraph(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
     """Tasks by key, inputs before their consumers, and the outputs: a Dask collection.
 
@@ -57,6 +40,8 @@ class TaskGraph(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
 
     visualize: ClassVar[Callable[..., Any]]  # from `pipeline.draw`, which stands above this file
     _repr_svg_: ClassVar[Callable[..., str]]
+    __dask_optimize__: ClassVar[Any]  # from `pipeline.optimize`
+    fused: TaskGraph  # this graph, fused by `pipeline.optimize`, when it has been run
 
     def __init__(self, tasks: dict[Key, Any], outputs: Any, *, token: Key | None = None) -> None:
         self.tasks = tasks
@@ -103,7 +88,13 @@ class TaskGraph(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
                 raise GraphError(f"the output {key!r} is not in the graph")
         return self
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "fused"}
+
     # Dask's collection protocol
+
+    def _traced(self) -> TaskGraph:
+        return self
 
     def __dask_graph__(self) -> Mapping[Key, GraphNode]:
         return self.tasks
@@ -122,7 +113,6 @@ class TaskGraph(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
     def __dask_postpersist__(self) -> tuple[Callable[..., TaskGraph], tuple[Any, ...]]:
         return _rebuild, (self.outputs,)
 
-    __dask_optimize__ = OwnOptimizer()
     __dask_scheduler__ = staticmethod(dask.threaded.get)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from dask.base import DaskMethodsMixin
 
 from pipeline.encode import is_remembering
-from pipeline.graph import OwnOptimizer, TaskGraph
+from pipeline.graph import TaskGraph
 from pipeline.operators import BINARY, COMPARISONS, DECISIONS, SYMBOLS, UNARY
 from pipeline.units import brief
 
@@ -35,6 +35,7 @@ class Lazy(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
     __slots__ = ("_graph",)
 
     graph: ClassVar[Callable[..., TaskGraph]]  # from `pipeline.call`, which stands above this file
+    __dask_optimize__: ClassVar[Any]  # from `pipeline.optimize`
 
     __pandas_priority__ = 6000  # above that of a DataFrame, so that it leaves operators to us
 
@@ -98,7 +99,6 @@ class Lazy(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
     def __dask_postpersist__(self) -> Any:
         return self._traced().__dask_postpersist__()
 
-    __dask_optimize__ = OwnOptimizer()
     __dask_scheduler__ = staticmethod(TaskGraph.__dask_scheduler__)
 
 
@@ -145,16 +145,20 @@ def text(value: object, depth: int = 3) -> str:
     return f"{getattr(value.function, '__name__', value.function)}({', '.join(parts)})"
 
 
+class Operation(Expression):
+    """An operator of two values. Every subproblem makes one, so its making is kept short."""
+
+    __slots__ = ()
+    __init__ = object.__init__  # type: ignore[assignment]
+
+
 def _forward(function: Callable[..., Any]) -> Callable[..., Expression]:
     return lambda self, *others: Expression(function, (self, *others))
 
 
-def _binary(function: Callable[..., Any]) -> Callable[..., Expression]:
-    # The operator between two calls is on the path that every subproblem takes: one call less.
-    new = Expression.__new__
-
-    def method(self: Lazy, other: Any) -> Expression:
-        made = new(Expression)
+def _binary(function: Callable[..., Any]) -> Callable[..., Operation]:
+    def method(self: Lazy, other: Any) -> Operation:
+        made = Operation()
         made.function = function
         made.operands = (self, other)
         made.keywords = None

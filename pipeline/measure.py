@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,24 +13,12 @@ from dask.callbacks import Callback
 from dask.sizeof import sizeof
 
 from pipeline.keys import name
+from pipeline.runs import Run, runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator, Mapping
 
     from dask.typing import Key
-
-
-class Run(NamedTuple):
-    """One execution of a task.
-
-    seconds: on a local scheduler from hand-over to return, on a cluster of the work alone
-    bytes: of the result, as Dask estimates them
-    """
-
-    key: Key
-    seconds: float
-    bytes: int
 
 
 class Total(NamedTuple):
@@ -73,9 +61,8 @@ class Measurement:
 def measure() -> Iterator[Measurement]:
     """Measure what the schedulers run meanwhile: the local ones, and the cluster of the client.
 
-    A cluster is asked at the end for its task stream; it keeps the last 100,000 tasks, unless its
-    configuration says otherwise. So a cluster is there before a measurement, and after it:
-    `with on("distributed"), measure() as measured`. Tasks that failed are not among the runs.
+    Of a block, each task that it runs is told. A cluster is there before a measurement, and after
+    it: `with on("distributed"), measure() as measured`. Tasks that failed are not among the runs.
     Dask tells local schedulers' tasks of one computation at a time, not of several in threads.
 
     >>> import dask
@@ -87,24 +74,11 @@ def measure() -> Iterator[Measurement]:
     """
     measured = Measurement()
     start = perf_counter()
-    stream: Any = None
-    try:
-        with _task_stream() as stream, _Recorder(measured):
-            try:
-                yield measured
-            finally:
-                measured.seconds = perf_counter() - start
-    finally:
-        measured.runs += _runs(getattr(stream, "data", ()))
-
-
-def _runs(stream: Iterable[Any]) -> Iterator[Run]:
-    """The tasks in a cluster's stream that gave a result."""
-    for record in stream:
-        if "exception" not in record:
-            spans = [each for each in record["startstops"] if each["action"] == "compute"]
-            seconds = sum(each["stop"] - each["start"] for each in spans)
-            yield Run(record["key"], seconds, record["nbytes"])
+    with _cluster(measured), _Recorder(measured):
+        try:
+            yield measured
+        finally:
+            measured.seconds = perf_counter() - start
 
 
 class _Recorder(Callback):  # type: ignore[misc] # Dask is untyped
@@ -118,19 +92,24 @@ class _Recorder(Callback):  # type: ignore[misc] # Dask is untyped
     def _pretask(self, key: Key, *_: Any) -> None:
         self.started[key] = perf_counter()
 
-    def _posttask(self, key: Key, value: Any, *_: Any) -> None:
+    def _posttask(self, key: Key, value: Any, dsk: Mapping[Key, Any], *_: Any) -> None:
         seconds = perf_counter() - self.started.pop(key)
-        self.measured.runs.append(Run(key, seconds, sizeof(value)))
+        self.measured.runs += runs(dsk.get(key), key, seconds, sizeof(value))
 
 
-def _task_stream() -> AbstractContextManager[Any]:
-    # Without the import there is no client, and the import takes half a second.
+@contextmanager
+def _cluster(measured: Measurement) -> Iterator[None]:
+    """Have the scheduler of the client, if there is one, tell what its workers run meanwhile."""
+    # Without this import there is no client.
     distributed = sys.modules.get("distributed")
-    if distributed is None:
-        return nullcontext()
     try:
-        client = distributed.default_client()
+        client = distributed.default_client() if distributed else None
     except ValueError:
-        return nullcontext()
-    stream: AbstractContextManager[Any] = distributed.get_task_stream(client)
-    return stream
+        client = None
+    if client is None:
+        yield
+        return
+    from pipeline.listen import listening
+
+    with listening(client, measured.runs):
+        yield

@@ -5,6 +5,7 @@ A task is any node of Dask's task specification; the tracer makes `Node`s, the l
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from dask.task_spec import Alias, GraphNode, Task, TaskRef
@@ -24,18 +25,27 @@ class GraphError(ValueError):
 class Node(GraphNode):  # type: ignore[misc] # Dask is untyped
     """A task: a function of the values of its inputs, named by their keys, in argument order.
 
-    Constants belong to the function. Dask's `Task` takes several times as long to make, and an
-    error in it does not say which call it was.
+    Constants belong to the function. A cheap task is not worth a scheduler's time, and may be run
+    with others as one. Dask's `Task` takes several times as long to make, and an error in it does
+    not say which call it was.
     """
 
-    __slots__ = ("function", "inputs")
+    __slots__ = ("cheap", "function", "inputs")
     function: Callable[..., Any]
     inputs: tuple[Key, ...]
+    cheap: bool
 
-    def __init__(self, key: Key, function: Callable[..., Any], inputs: tuple[Key, ...]) -> None:
+    def __init__(
+        self,
+        key: Key,
+        function: Callable[..., Any],
+        inputs: tuple[Key, ...],
+        cheap: bool = True,
+    ) -> None:
         self.key = key  # type: ignore[misc] # Dask's slot
         self.function = function
         self.inputs = inputs
+        self.cheap = cheap
 
     @property
     def dependencies(self) -> frozenset[Key]:
@@ -54,19 +64,20 @@ class Node(GraphNode):  # type: ignore[misc] # Dask is untyped
         if any(isinstance(each, (GraphNode, TaskRef)) for each in new):
             task = Task(key, self.function, *map(TaskRef, self.inputs))
             return cast("GraphNode", task.substitute(subs))
-        return Node(key, self.function, tuple(new))
+        return type(self)(key, self.function, tuple(new), self.cheap)
 
     def copy(self) -> Node:
-        return Node(self.key, self.function, self.inputs)
+        return type(self)(self.key, self.function, self.inputs, self.cheap)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Node, (self.key, self.function, self.inputs)
+        return type(self), (self.key, self.function, self.inputs, self.cheap)
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         return ("Node", self.function, self.inputs)
 
     def __repr__(self) -> str:
-        return f"<Node {label(self.key)}: {', '.join(map(label, self.inputs)) or 'no inputs'}>"
+        taken = ", ".join(map(label, self.inputs)) or "no inputs"
+        return f"<{type(self).__name__} {label(self.key)}: {taken}>"
 
     def __sizeof__(self) -> int:
         return object.__sizeof__(self) + object.__sizeof__(self.inputs)
@@ -89,6 +100,15 @@ def inputs(node: Any) -> Sequence[Key]:
         elif isinstance(each, GraphNode):
             found += inputs(each)
     return found
+
+
+def function_of(node: Any) -> Callable[..., Any]:
+    """What a node of any kind computes, as a function of the values of its inputs."""
+    return node.function if isinstance(node, Node) else partial(_evaluate, node)
+
+
+def _evaluate(node: GraphNode, *values: Any) -> Any:
+    return node(dict(zip(inputs(node), values, strict=True)))
 
 
 def in_order(tasks: Mapping[Key, Any], wanted: Iterable[Key]) -> dict[Key, Any]:

@@ -6,25 +6,19 @@ every call in it is lazy. A task does work: its body runs on a worker, with comp
 
 from __future__ import annotations
 
-import inspect
-import itertools
-import sys
-from abc import ABC, abstractmethod
-from functools import update_wrapper
-from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, overload
 from weakref import WeakValueDictionary
 
 from dask.base import is_dask_collection
 
-from pipeline import keys, operand
+from pipeline import operand
 from pipeline.call import Call
-from pipeline.encode import ATOMS, LEAST, MOST, encode
+from pipeline.encode import LEAST, MOST, encode
+from pipeline.function import LazyArgumentError, LazyFunction
 from pipeline.keys import freeze
 from pipeline.lazy import Expression, Lazy
 from pipeline.nest import leaves
-from pipeline.state import UnkeyableError
-from pipeline.tracing import Prefix, register
 from pipeline.units import brief
 
 if TYPE_CHECKING:
@@ -32,128 +26,41 @@ if TYPE_CHECKING:
 
     from dask.typing import Key
 
-    from pipeline.call import Function
 
-
-_new = object.__new__
 _NO_KEYWORDS: dict[str, Any] = {}
+_NONE = object()
+_DIGIT = 2**30 - 1  # the largest integer that Python compares in one step
 
 
-class LazyArgumentError(TypeError):
-    """A lazy call as an argument of a recurrence."""
-
-
-class _Function(ABC):
-    """A callable whose calls are lazy."""
-
-    __name__: str
-    __qualname__: str
-    body: Callable[..., Any]
-
-    arity: int | None
-    """How many arguments need no binding: all are positional, and none is left to a default."""
-
-    prefix = Prefix()
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        if isinstance(function, _Function):
-            raise TypeError(f"{function!r} is decorated already")
-        if isinstance(function, (staticmethod, classmethod)):
-            name = type(function).__name__
-            raise TypeError(f"write @{name} above the decorator of {function.__name__}, not below")
-        if not callable(function):
-            raise TypeError(f"{function!r} is not callable: decorate a function")
-        if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
-            raise TypeError(f"{function!r} yields or awaits: decorate a function that returns")
-        update_wrapper(cast("Callable[..., Any]", self), function)
-        self.__wrapped__ = function
-        self.__name__ = getattr(function, "__name__", type(function).__name__)
-        self.__qualname__ = getattr(function, "__qualname__", self.__name__)
-        # Those that are written in C have defaults that cannot be passed.
-        python = isinstance(function, (FunctionType, MethodType))
-        self.signature = inspect.signature(function, follow_wrapped=False) if python else None
-        parameters = self.signature.parameters.values() if self.signature else ()
-        plain = all(each.kind is each.POSITIONAL_OR_KEYWORD for each in parameters)
-        self.arity = len(parameters) if plain and self.signature else None
-        self.defaults = {each.name: each.default for each in parameters}
-        register(self)
-
-    def __get__(self, instance: object, owner: type | None = None) -> Any:
-        return self if instance is None else MethodType(cast("Callable[..., Any]", self), instance)
-
-    def __reduce__(self) -> Any:
-        # By name, as functions are, where the name leads here; else by value.
-        found: Any = sys.modules.get(self.__module__)
-        for name in self.__qualname__.split("."):
-            found = getattr(found, name, None)
-        if found is self and self.__module__ != "__main__":
-            return self.__qualname__
-        return type(self), (self.__wrapped__,)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__.lower()} {self.__qualname__}>"
-
-    def _make(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-        if kwargs or len(args) != self.arity:
-            args, kwargs = keys.bind(self.__wrapped__, self.signature, args, kwargs)
-        try:
-            names = itertools.chain(self.defaults, itertools.repeat(""))
-            taken = [self._taken(name, value) for name, value in zip(names, args, strict=False)]
-            named = {name: self._taken(name, value) for name, value in kwargs.items()}
-        except RecursionError:
-            raise UnkeyableError(f"{self.__name__}(): an argument is nested too deeply") from None
-        except (LazyArgumentError, UnkeyableError) as error:
-            shown = [brief(value) for value in args]
-            shown += [f"{name}={brief(value)}" for name, value in kwargs.items()]
-            raise type(error)(f"{self.__name__}({', '.join(shown)}): {error}") from error
-        call = _new(Call)
-        call.function = cast("Function", self)
-        call.args = tuple(value for value, _ in taken)
-        call.kwargs = {name: value for name, (value, _) in named.items()}
-        call.key = keys.key(
-            self.prefix,
-            tuple(encoded for _, encoded in taken),
-            {name: encoded for name, (_, encoded) in named.items()},
-        )
-        return call
-
-    def _taken(self, name: str, value: Any) -> tuple[Any, Key]:
-        if type(value) in ATOMS:
-            return value, encode(value)
-        try:
-            return self._argument(value)
-        except UnkeyableError:
-            if value is self.defaults.get(name, self):
-                return value, "default"
-            raise
-
-    def __dask_tokenize__(self) -> tuple[Any, ...]:
-        return (type(self).__name__, self.__wrapped__)
-
-    @abstractmethod
-    def _argument(self, value: Any) -> tuple[Any, Key]:
-        """An argument as it is now, and encoded."""
-
-
-class Recurrence(_Function):
+class Recurrence(LazyFunction):
     """A function whose body runs while a graph is traced, and whose calls are lazy."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
         self.body = function
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, first: Any = _NONE, /, *others: Any, **kwargs: Any) -> Any:
+        # Small integers in their places, one of them above all: nothing to bind, freeze or encode.
+        if type(first) is int and -1 < first < _DIGIT and self.arity == 1 and not others:
+            if kwargs:
+                return self._make((first,), kwargs)
+            call = Call()
+            call.function = self
+            call.args = (first,)
+            call.kwargs = _NO_KEYWORDS
+            call.key = (self.fixed or self.prefix, first)
+            return call
+        args = () if first is _NONE else (first, *others)
         if kwargs or len(args) != self.arity:
             return self._make(args, kwargs)
         for each in args:
             if type(each) is not int or not LEAST <= each <= MOST:
                 return self._make(args, kwargs)
-        # Small integers in their places: nothing to bind, freeze or encode.
-        call = _new(Call)
+        call = Call()
         call.function = self
         call.args = args
         call.kwargs = _NO_KEYWORDS
-        call.key = (self.prefix,) + args  # noqa: RUF005 - in half the time
+        call.key = (self.fixed or self.prefix, *args)
         return call
 
     def _argument(self, value: Any) -> tuple[Any, Key]:
@@ -167,14 +74,22 @@ class Recurrence(_Function):
         return frozen, encode(frozen)
 
 
-class Task(_Function):
+class Task(LazyFunction):
     """A function whose body runs on a worker, and whose calls are lazy.
 
     Its arguments may be lazy, alone, under operators, or in lists, tuples, dicts and dataclasses.
+    A cheap one may share a worker's task with others; all others are Dask tasks of their own.
     """
+
+    def __init__(self, function: Callable[..., Any], cheap: bool = False) -> None:
+        super().__init__(function)
+        self.cheap = cheap
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._make(args, kwargs)
+
+    def _arguments(self) -> tuple[Any, ...]:
+        return self.__wrapped__, self.cheap
 
     def run(self, /, *args: Any, **kwargs: Any) -> Any:
         """The function itself, with computed values."""
@@ -209,20 +124,31 @@ def recurrence(function: Callable[..., Any]) -> Recurrence:
     return Recurrence(function)
 
 
-def task(function: Callable[..., Any]) -> Task:
+@overload
+def task(function: Callable[..., Any], *, cheap: bool = False) -> Task: ...
+@overload
+def task(*, cheap: bool = False) -> Callable[[Callable[..., Any]], Task]: ...
+def task(
+    function: Callable[..., Any] | None = None, *, cheap: bool = False
+) -> Task | Callable[[Callable[..., Any]], Task]:
     """Make a function's calls lazy: its body is run on a worker, with computed values.
 
     It decorates a function, or wraps one that somebody else wrote.
 
-    >>> task(max)(3, task(min)(4, 5)).compute()
+    cheap: whether it takes less time than a scheduler spends on a task, 30 µs or more; cheap tasks
+        are run together, as one. All others are left to Dask, which runs them in parallel.
+
+    >>> task(max)(3, task(min, cheap=True)(4, 5)).compute()
     4
     """
+    if function is None:
+        return partial(task, cheap=cheap)
     # `task(min)` in a body is one task however often the body runs.
-    made = _tasks.get(id(function))
+    made = _tasks.get((id(function), cheap))
     if made is None or made.__wrapped__ is not function:
-        made = _tasks[id(function)] = Task(function)
+        made = _tasks[id(function), cheap] = Task(function, cheap)
     return made
 
 
 # By identity: a task holds its function, so that no other function bears the id while it lives.
-_tasks: WeakValueDictionary[int, Task] = WeakValueDictionary()
+_tasks: WeakValueDictionary[tuple[int, bool], Task] = WeakValueDictionary()

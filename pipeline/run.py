@@ -6,11 +6,20 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import dask
+import dask.local
+import dask.multiprocessing
+import dask.threaded
 from dask._expr import Expr
-from dask.base import unpack_collections
+from dask.base import get_scheduler, unpack_collections
+from dask.utils import shorten_traceback
+
+from pipeline.graph import TaskGraph
+from pipeline.lazy import Lazy
+from pipeline.optimize import ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 SCHEDULERS = ("sync", "threads", "processes", "distributed")
 """Names of schedulers; the address of a running one, `tcp://host:port`, is another."""
@@ -20,10 +29,11 @@ class SchedulerError(ValueError):
     """A scheduler that is not known."""
 
 
-def compute(*collections: Any, scheduler: str | None = None) -> tuple[Any, ...]:
+def compute(*collections: Any, scheduler: str | None = None, fuse: bool = True) -> tuple[Any, ...]:
     """The values of any Dask collections, computed together, nested as `dask.compute` nests them.
 
     scheduler: one of `SCHEDULERS` or an address; without it, whatever Dask is set to
+    fuse: False to run calls and graphs task by task, as they are drawn
 
     Raises `SchedulerError` for an unknown scheduler, and what a task raises, with a note that
     names the call.
@@ -35,10 +45,10 @@ def compute(*collections: Any, scheduler: str | None = None) -> tuple[Any, ...]:
     found, repack = unpack_collections(*collections)
     if not found:
         return collections
-    # One group after the other: else Dask 2026.8 mixes up the results (see `OwnOptimizer`).
-    groups = [_optimizer(each) for each in found]
-    order = sorted(range(len(found)), key=lambda place: groups.index(groups[place]))
-    with on(scheduler) if scheduler is not None else nullcontext():
+    with on(scheduler) if scheduler is not None else nullcontext(), _fusing(fuse):
+        # One group after the other: else Dask 2026.8 mixes up the results (see `OwnOptimizer`).
+        groups = [_optimizer(each) for each in found]
+        order = sorted(range(len(found)), key=lambda place: groups.index(groups[place]))
         values = dask.compute(*(found[place] for place in order), traverse=False)
     placed = dict(zip(order, values, strict=True))
     packed: tuple[Any, ...] = repack([placed[place] for place in range(len(found))])
@@ -50,6 +60,33 @@ def _optimizer(collection: Any) -> Any:
     if isinstance(getattr(collection, "expr", None), Expr):
         return None
     return getattr(collection, "__dask_optimize__", None)
+
+
+def _fusing(fuse: bool) -> AbstractContextManager[Any]:
+    return nullcontext() if fuse else dask.config.set({"pipeline.fuse": False})
+
+
+def _compute(self: Lazy | TaskGraph, *, fuse: bool = True, **options: Any) -> Any:
+    """The value of this collection.
+
+    fuse: False to run the graph task by task, as it is drawn
+    options: as for `dask.compute`: scheduler, num_workers, and the like
+    """
+    with _fusing(fuse):
+        get = get_scheduler(scheduler=options.get("scheduler"), collections=[self])
+        if get not in _LOCAL or options.keys() - {"scheduler", "num_workers", "pool"}:
+            return dask.compute(self, traverse=False, **options)[0]
+        # What Dask does for collections of many kinds takes longer than a tape of 1,000 steps.
+        graph = self._traced()
+        finish, arguments = graph.__dask_postcompute__()
+        options.pop("scheduler", None)
+        with shorten_traceback():
+            return finish(get(ready([graph]), graph.keys, **options), *arguments)
+
+
+_LOCAL = (dask.local.get_sync, dask.threaded.get, dask.multiprocessing.get)
+
+Lazy.compute = TaskGraph.compute = _compute
 
 
 @contextmanager

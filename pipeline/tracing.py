@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Prefix:
-    """The prefix of a function's keys, as an attribute: fixed while graphs are traced.
+    """The prefix of a function's keys, as an attribute: `fixed` while graphs are traced.
 
     A body may change what its own token covers, a list that it logs to, say; within one graph the
     keys must not change with it. At other times the prefix is made of the code and globals of now.
@@ -25,9 +25,9 @@ class Prefix:
     def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None:
             return self
-        prefix = keys.prefix(instance)
+        prefix = instance.fixed or keys.prefix(instance)
         if _sessions.open:
-            instance.__dict__["prefix"] = prefix  # found before this attribute of the class
+            instance.fixed = prefix
         return prefix
 
 
@@ -40,14 +40,15 @@ class _Sessions:
 
     def forget(self) -> None:
         for function in self.functions:
-            function.__dict__.pop("prefix", None)
+            function.fixed = None
 
 
 _sessions = _Sessions()
 
 
 def register(function: Any) -> None:
-    """Have the prefix of a recurrence or task fixed during each session."""
+    """Have the prefix of a recurrence or task fixed during each session, as its `fixed`."""
+    function.fixed = None
     with _sessions.lock:
         _sessions.functions.add(function)
 

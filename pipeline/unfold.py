@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dask.task_spec import TaskRef
@@ -12,12 +11,11 @@ from pipeline.count import tree_size
 from pipeline.graph import TaskGraph
 from pipeline.keys import label, occurrence
 from pipeline.nest import nest
-from pipeline.node import Node, inputs
+from pipeline.node import Node, function_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from dask.task_spec import GraphNode
     from dask.typing import Key
 
 LIMIT = 1_000_000
@@ -75,12 +73,6 @@ def unfold(graph: TaskGraph, shared: Collection[Key] = (), limit: int = LIMIT) -
 
 
 def _copy(node: Any, key: Key, new_inputs: tuple[Key, ...]) -> Any:
-    if isinstance(node, Node):
-        return Node(key, node.function, new_inputs)
     if isinstance(node, TaskRef):
         return node
-    return Node(key, partial(_evaluate, node), new_inputs)
-
-
-def _evaluate(node: GraphNode, *values: Any) -> Any:
-    return node(dict(zip(inputs(node), values, strict=True)))
+    return Node(key, function_of(node), new_inputs, getattr(node, "cheap", False))

@@ -121,6 +121,7 @@ def test_a_client_computes_and_persists(client: Any) -> None:
     assert client.compute(fib(9)).result() == 34
     assert client.persist(fib(10)).compute() == 55
     assert dask.compute(client.persist(fib(10)), fib(11)) == (55, 89)
+    assert dask.compute(fib(11), client.persist(fib(10))) == (89, 55)
 
 
 def test_a_persisted_tuple_stays_a_value() -> None:
@@ -168,7 +169,7 @@ def test_dask_diagnostics_see_the_tasks() -> None:
     from dask.diagnostics import Profiler
 
     with Profiler() as profiler:
-        fib(9).compute(scheduler="sync")
+        fib(9).compute(scheduler="sync", fuse=False)
     assert len(profiler.results) == 10
 
 

@@ -18,7 +18,15 @@ def test_tree_and_dag_run_as_many_tasks_as_they_have(scheduler: str) -> None:
     assert (tree.tasks, dag.tasks) == (465, 13)
     assert {run.key for run in dag.runs} == {fib(n).key for n in range(13)}
     assert dag.seconds > 0
-    assert all(run.bytes > 0 and run.seconds >= 0 for run in tree.runs)
+    assert all(run.seconds >= 0 for run in tree.runs)
+    assert [run.key for run in tree.runs if run.bytes > 0] == [(fib(12).key, 1)]
+
+
+def test_task_by_task_each_result_has_a_size(scheduler: str) -> None:
+    with measure() as measured:
+        fib(5).compute(fuse=False)
+    assert measured.tasks == 6
+    assert all(run.bytes > 0 for run in measured.runs)
 
 
 def test_totals_by_function(scheduler: str) -> None:
