@@ -8,11 +8,13 @@ from pipeline.call import Call, StaleCallError, trace
 from pipeline.count import Count, count
 from pipeline.draw import contrast
 from pipeline.function import LazyArgumentError
+from pipeline.fuse import fuse
 from pipeline.graph import TaskGraph
 from pipeline.lazy import LazyValueError
 from pipeline.measure import Measurement, measure
 from pipeline.node import GraphError
 from pipeline.picture import Picture
+from pipeline.program import Program
 from pipeline.recurrence import Recurrence, Task, recurrence, task
 from pipeline.run import SCHEDULERS, SchedulerError, compute, on
 from pipeline.state import UnkeyableError
@@ -28,6 +30,7 @@ __all__ = [
     "LimitError",
     "Measurement",
     "Picture",
+    "Program",
     "Recurrence",
     "SchedulerError",
     "StaleCallError",
@@ -37,6 +40,7 @@ __all__ = [
     "compute",
     "contrast",
     "count",
+    "fuse",
     "measure",
     "on",
     "recurrence",

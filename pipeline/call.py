@@ -212,7 +212,8 @@ def _root(lazy: Lazy) -> Call:
 class _Standing:
     """An expression that stands in no body, in the place of a function whose body it is."""
 
-    prefix = fixed = "expression"
+    prefix: Any = "expression"
+    fixed: str | None = "expression"
     cheap = True
 
     def __init__(self, expression: Expression) -> None:

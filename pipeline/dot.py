@@ -9,6 +9,8 @@ from __future__ import annotations
 import colorsys
 import html
 import itertools
+from collections import Counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import graphviz
@@ -41,6 +43,10 @@ _GRAPH = {
     "ranksep": "0.32",
     "ordering": "out",
 }
+_BLOCK = {
+    "style": "rounded,filled", "fillcolor": "#f5f5f5", "color": _PALE, "fontcolor": _PALE,
+    "fontsize": "10", "labelloc": "b", "margin": "12",
+}  # fmt: skip
 _NODE = {
     "fontname": _FONT,
     "fontsize": "12",
@@ -57,11 +63,13 @@ def write(
     values: Mapping[Key, Any],
     evaluations: Mapping[Key, int],
     title: str = "",
+    blocks: Mapping[Key, Key] = MappingProxyType({}),
 ) -> str:
     """The DOT source of some panels, by their headings, side by side. Lines part at `|`.
 
     values: to be shown, by key
     evaluations: in the tree, by subproblem
+    blocks: to be outlined: for each key in one, the key of the block
     """
     dot = graphviz.Digraph(
         graph_attr={**_GRAPH, **({"label": _heading(title)} if title else {})},
@@ -81,6 +89,7 @@ def write(
             lines = _lines(box, box.key, panel.name, values, evaluations[subproblem(box.key)])
             dot.node(name, id=name, **look, label=_text(*lines), tooltip=_tooltip(box.key))
         _edges(dot, panel)
+        _outlines(dot, panel, blocks)
     for left, right in itertools.pairwise(panels.values()):
         _part(dot, left, right)
     return str(dot.source)
@@ -100,6 +109,16 @@ def _part(dot: Any, left: Panel, right: Panel) -> None:
     with dot.subgraph(graph_attr={"rank": "same"}) as row:
         for beside, other in itertools.pairwise([left.name, column[0], right.name]):
             row.edge(beside, other, style="invis", weight="0")
+
+
+def _outlines(dot: Any, panel: Panel, blocks: Mapping[Key, Key]) -> None:
+    """A line around the tasks of each block; what stands alone then is a task of its own."""
+    for block, number in Counter(blocks.values()).items():
+        look = {**_BLOCK, "label": f"<one block · {tasks(number)}>"}
+        with dot.subgraph(name=f"cluster-{digest(block)}", graph_attr=look) as it:
+            for box in panel.boxes:
+                if blocks.get(box.id) == block:
+                    it.node(_id(panel, box.id))
 
 
 def _place(dot: Any, text: str, panel: Panel) -> None:

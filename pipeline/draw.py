@@ -11,6 +11,7 @@ from dask.task_spec import TaskRef
 
 from pipeline import dot
 from pipeline.count import count, occurrences
+from pipeline.fuse import Block, fuse
 from pipeline.graph import TaskGraph, graph_of
 from pipeline.keys import subproblem
 from pipeline.panel import LIMIT, as_it_is, fold, tree_of
@@ -29,19 +30,22 @@ def visualize(
     format: str | None = None,  # noqa: A002 - as in `dask.visualize`
     *,
     values: bool | Mapping[Key, Any] = False,
+    blocks: bool = False,
     limit: int = LIMIT,
 ) -> Picture:
     """Draw a graph as it is, one node a task; save it where a file name is given.
 
     filename: ends in .svg, .png, .pdf or .dot, or `format` says which
     values: True to compute and show the value of each task, or a mapping of keys to values
+    blocks: True to outline the blocks of cheap tasks that run as one
     limit: nodes, at least 3; of a larger graph, what lies in the middle is folded into one node
     """
     _check(limit)
     unfolded = any(subproblem(key) is not key for key in graph.tasks)
     panel = fold(as_it_is(graph, "tree" if unfolded else "graph"), limit, len(graph))
     evaluations = Counter(map(subproblem, graph.tasks))
-    picture = Picture(dot.write({"": panel}, graph, _values(graph, values, panel), evaluations))
+    shown, outlined = _values(graph, values, panel), _blocks(graph) if blocks else {}
+    picture = Picture(dot.write({"": panel}, graph, shown, evaluations, blocks=outlined))
     if filename is not None:
         picture.save(filename if format is None else Path(filename).with_suffix(f".{format}"))
     return picture
@@ -95,6 +99,12 @@ def _values(
     shown = list({box.key: None for panel in panels for box in panel.boxes if box.key is not None})
     wanted = TaskGraph(graph.tasks, [TaskRef(key) for key in shown])
     return dict(zip(shown, wanted.compute(scheduler="sync"), strict=True))
+
+
+def _blocks(graph: TaskGraph) -> dict[Key, Key]:
+    """For each key in a block, the key of the block."""
+    found = [node for node in fuse(graph).tasks.values() if isinstance(node, Block)]
+    return {key: node.key for node in found for key in node.function.keys}
 
 
 TaskGraph.visualize = visualize

@@ -7,6 +7,7 @@ convex: a path that left it and came back would lead through a heavy task, and e
 
 from __future__ import annotations
 
+from math import ceil
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -140,7 +141,9 @@ def _needed(graph: TaskGraph) -> set[Key]:
 
 
 def _cut(keys: list[Key]) -> list[list[Key]]:
-    return [keys[start : start + LONGEST] for start in range(0, len(keys), LONGEST)]
+    """Equal parts, none of them longer than a block may be."""
+    size = ceil(len(keys) / ceil(len(keys) / LONGEST))
+    return [keys[start : start + size] for start in range(0, len(keys), size)]
 
 
 class Components:

@@ -40,6 +40,7 @@ class TaskGraph(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
 
     visualize: ClassVar[Callable[..., Any]]  # from `pipeline.draw`, which stands above this file
     _repr_svg_: ClassVar[Callable[..., str]]
+    compile: ClassVar[Callable[..., Any]]  # from `pipeline.program`
     __dask_optimize__: ClassVar[Any]  # from `pipeline.optimize`
     fused: TaskGraph  # this graph, fused by `pipeline.optimize`, when it has been run
 
@@ -108,7 +109,7 @@ class TaskGraph(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
     def __dask_postcompute__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         if isinstance(self.outputs, TaskRef):
             return single_key, ()
-        return _fill, (self.keys, self.outputs)
+        return _in_place, (self.keys, self.outputs)
 
     def __dask_postpersist__(self) -> tuple[Callable[..., TaskGraph], tuple[Any, ...]]:
         return _rebuild, (self.outputs,)
@@ -126,7 +127,12 @@ def graph_of(asked: Any) -> TaskGraph:
     return graph
 
 
-def _fill(values: Iterable[Any], keys: Iterable[Key], outputs: Any) -> Any:
+def _in_place(values: Iterable[Any], keys: Iterable[Key], outputs: Any) -> Any:
+    return filled(outputs, keys, values)
+
+
+def filled(outputs: Any, keys: Iterable[Key], values: Iterable[Any]) -> Any:
+    """The outputs of a graph, with values in the places of their keys."""
     found = dict(zip(keys, values, strict=True))
     return nest(outputs, lambda leaf: found[leaf.key] if isinstance(leaf, TaskRef) else leaf)
 

@@ -149,7 +149,7 @@ class Operation(Expression):
     """An operator of two values. Every subproblem makes one, so its making is kept short."""
 
     __slots__ = ()
-    __init__ = object.__init__  # type: ignore[assignment]
+    __init__ = object.__init__
 
 
 def _forward(function: Callable[..., Any]) -> Callable[..., Expression]:
@@ -158,7 +158,7 @@ def _forward(function: Callable[..., Any]) -> Callable[..., Expression]:
 
 def _binary(function: Callable[..., Any]) -> Callable[..., Operation]:
     def method(self: Lazy, other: Any) -> Operation:
-        made = Operation()
+        made: Operation = Operation()
         made.function = function
         made.operands = (self, other)
         made.keywords = None

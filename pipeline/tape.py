@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from copy import copy
 from operator import length_hint
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,6 @@ class Tape:
             else:
                 for inner, slot in place:
                     slots[slot] = value[inner]
-        del arguments  # so that a large value goes as soon as its slot does
         steps = iter(self.program)
         try:
             for f, a, b, o in zip(steps, steps, steps, steps, strict=True):
@@ -91,6 +91,12 @@ class Tape:
     def task_before(self, left: int) -> Key:
         """The key of the task whose step has just been taken, by what is left of the program."""
         return self.keys[bisect_right(self.ends, left) - 1]
+
+    def replaced(self, program: tuple[Any, ...], constants: tuple[Any, ...]) -> Tape:
+        """The tape with other steps in the place of its own."""
+        new = copy(self)
+        new.program, new.constants = program, constants
+        return new
 
     def __repr__(self) -> str:
         return f"<Tape: {len(self.keys):,} tasks in {self.width:,} slots>"
@@ -220,7 +226,8 @@ class _Recorder:
         values = [*taken, *map(self.constant, body.constants), *results]
         self.slots[results[-1]] = o
         for (function, places), result in zip(reversed(body.steps), reversed(results), strict=True):
-            self.add_step(function, [values[each] for each in places], self.slots.pop(result))
+            if result in self.slots:
+                self.add_step(function, [values[each] for each in places], self.slots.pop(result))
 
     def constant(self, value: Any) -> _Constant:
         """The slot of a constant, counted from the last one."""

@@ -75,7 +75,7 @@ def test_the_whole_job(tmp_path: Path) -> None:
     out = tmp_path / "new" / "outputs"
     done = run("run", "--out", str(out), "--scheduler", "sync")
     assert (done.returncode, done.stderr) == (0, "")
-    names = {"fib-5.svg", "fib-6.svg", "fib-growth.svg", "summary.json"}
+    names = {"fib-5.svg", "fib-6.svg", "fib-blocks.svg", "fib-growth.svg", "summary.json"}
     assert {path.name for path in out.iterdir()} == names
     summary = json.loads((out / "summary.json").read_text())["fibonacci"]
     assert {row["n"]: row["tree"] for row in summary["rows"]}[38] == 126491971

@@ -45,10 +45,13 @@ LAYERS: dict[str, set[str]] = {
     "listen": {"runs"},
     "measure": {"keys", "listen", "runs"},
     "run": {"graph", "lazy", "optimize"},
+    "buffers": {"body", "tape"},
+    "source": {"body", "keys", "operators", "tape"},
+    "program": {"buffers", "graph", "keys", "lazy", "node", "source", "tape"},
     "picture": set(),
     "panel": {"count", "graph", "keys"},
     "dot": {"encode", "graph", "keys", "panel", "units"},
-    "draw": {"count", "dot", "graph", "keys", "panel", "picture", "units"},
+    "draw": {"count", "dot", "fuse", "graph", "keys", "panel", "picture", "units"},
 }  # fmt: skip
 # The package itself gathers the engine's names; applications and the command line stand on it.
 PUBLIC = {"__init__", "units"}

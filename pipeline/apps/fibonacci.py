@@ -15,7 +15,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline import contrast, count, measure, recurrence
+from pipeline import contrast, count, measure, recurrence, task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,7 +119,7 @@ class Growth:
 
 
 def growth(up_to: int = 24, seconds: float = 0.5) -> list[Growth]:
-    """Run trees and DAGs of growing n, until a tree takes longer than some seconds.
+    """Run trees and DAGs of growing n task by task, until a tree takes longer than some seconds.
 
     Tasks are those that the scheduler ran.
     """
@@ -129,7 +129,7 @@ def growth(up_to: int = 24, seconds: float = 0.5) -> list[Growth]:
         measured = []
         for graph in graphs:
             with measure() as run:
-                graph.compute()
+                graph.compute(fuse=False)
             measured.append(run)
         tree, dag = measured
         found.append(Growth(n, tree.tasks, tree.seconds, dag.tasks, dag.seconds))
@@ -181,6 +181,25 @@ def plot_growth(points: Sequence[Growth], path: Path) -> dict[str, float]:
     return bases
 
 
+@task
+def factors(number: int) -> list[int]:
+    """The prime factors of a number, the least first: work that is worth a worker's time.
+
+    >>> factors(fib(12)).compute()
+    [2, 2, 2, 2, 3, 3]
+    """
+    found, divisor = [], 2
+    while divisor * divisor <= number:
+        while number % divisor == 0:
+            found.append(divisor)
+            number //= divisor
+        divisor += 1
+    return [*found, number] if number > 1 else found
+
+
 def pictures(folder: Path) -> list[Path]:
-    """The contrasts of fib(5) and fib(6)."""
-    return [contrast(fib(n)).save(folder / f"fib-{n}.svg") for n in (5, 6)]
+    """The contrasts of fib(5) and fib(6), and the blocks of a graph with heavy tasks in it."""
+    contrasts = [contrast(fib(n)).save(folder / f"fib-{n}.svg") for n in (5, 6)]
+    path = folder / "fib-blocks.svg"
+    (factors(fib(6)) + factors(fib(5))).graph().visualize(path, blocks=True)
+    return [*contrasts, path]

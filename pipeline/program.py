@@ -1,0 +1,121 @@
+"""A graph as a function of some of its values: no tracing, no fusing and no scheduler in a run."""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.buffers import watched
+from pipeline.graph import TaskGraph, filled
+from pipeline.keys import label
+from pipeline.lazy import Lazy
+from pipeline.node import GraphError
+from pipeline.source import compiled
+from pipeline.tape import record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dask.typing import Key
+
+    from pipeline.tape import Tape
+
+KINDS = 8
+"""Kinds of arguments for which a program keeps its buffers."""
+
+
+class Program:
+    """The outputs of a graph, as a function of the values of its inputs.
+
+    All tasks run in the calling thread, one after the other, heavy ones too. The first run with
+    arrays of some shapes and types is watched; from the second on, what stays inside goes into
+    buffers that the program keeps. What it returns is never written to again, and what it is given
+    never at all. Threads may share a program.
+    """
+
+    def __init__(self, graph: TaskGraph, inputs: Sequence[Lazy | Key]) -> None:
+        self.inputs = [_key(each) for each in inputs]
+        self.outputs = graph.outputs
+        for key in self.inputs:
+            if key not in graph.tasks:
+                raise GraphError(f"{label(key)} is not in {graph!r}: an input is one of its tasks")
+        tasks = {key: node for key, node in graph.tasks.items() if key not in set(self.inputs)}
+        self.keys = list(dict.fromkeys(graph.keys))
+        self.tape, taken = record(tasks, list(tasks), self.keys)
+        self.taken = [self.inputs.index(key) for key in taken]
+        self.idle: dict[Any, deque[Callable[..., Any]]] = {}
+
+    def __call__(self, *values: Any) -> Any:
+        """The outputs, nested as the graph's are.
+
+        Raises `TypeError` where the number of values is not that of the inputs, and what a task
+        raises, with a note that names the call.
+        """
+        if len(values) != len(self.inputs):
+            raise TypeError(
+                f"{len(values)} values for {len(self.inputs)} inputs: give one for each of "
+                f"{', '.join(map(label, self.inputs))}"
+            )
+        arguments = [values[place] for place in self.taken]
+        kind = tuple([_kind(each) for each in arguments])
+        # A tape that runs is nobody else's: its buffers are in use.
+        if kind not in self.idle and len(self.idle) == KINDS:
+            self.idle.clear()
+        idle = self.idle.setdefault(kind, deque())
+        try:
+            run = idle.pop()
+        except IndexError:
+            found, tape = watched(self.tape, tuple(arguments))
+            run = compiled(tape, self.outputs) or partial(self._run, tape)
+            found = self._filled(found)
+        else:
+            found = run(*arguments)
+        idle.append(run)
+        return found
+
+    def _run(self, tape: Tape, *arguments: Any) -> Any:
+        return self._filled(tape(*arguments))
+
+    def _filled(self, found: Any) -> Any:
+        return filled(self.outputs, self.keys, (found,) if len(self.keys) == 1 else found)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "idle": {}}
+
+    def __repr__(self) -> str:
+        taken = ", ".join(map(label, self.inputs))
+        return f"<Program of {shorten(taken, 60) or 'no inputs'}: {len(self.tape.keys):,} tasks>"
+
+
+def _key(each: Lazy | Key) -> Key:
+    if isinstance(each, Lazy):
+        return each._traced().keys[0]
+    return each
+
+
+def _kind(value: Any) -> Any:
+    if type(value) is np.ndarray:
+        return value.dtype, value.shape, value.strides
+    return type(value)
+
+
+def _compile(self: TaskGraph, inputs: Sequence[Lazy | Key] = ()) -> Program:
+    """This graph as a function of some of its values, to be run many times.
+
+    inputs: calls or keys of tasks that are not to be run: their values are given to each run
+
+    Raises `GraphError` for an input that is not in the graph.
+
+    >>> from pipeline.apps.fibonacci import fib
+    >>> program = fib(6).graph().compile([fib(1), fib(0)])
+    >>> program(1, 0), program(1.5, 1)
+    (8, 17.0)
+    """
+    return Program(self, inputs)
+
+
+TaskGraph.compile = _compile
