@@ -14,7 +14,7 @@ import numpy as np
 from dask.base import is_dask_collection
 
 from pipeline.encode import ATOMS, encode
-from pipeline.lazy import Expression, Lazy
+from pipeline.lazy import Expression, Lazy, Operation
 from pipeline.nest import leaves, nest
 from pipeline.state import UnkeyableError, UnknownError
 
@@ -99,44 +99,99 @@ def flatten(value: Any) -> tuple[Callable[..., Any], list[Any]]:
     if not isinstance(value, Lazy) and _filling(value) is None:
         return Body((_constant(value),)), []
     calls: list[Any] = []
+    form = _form(value, calls, _NESTED)
+    if form is None or len(set(map(id, calls))) < len(calls):
+        return _flatten(value)
+    made = _made.get(form)
+    if made is None:
+        if len(_made) == _MOST:
+            _made.clear()
+        made = _made[form] = _flatten(value)[0]
+    return made, calls
+
+
+def _form(item: Any, calls: list[Any], deeper: int) -> Any:
+    """What an expression is made of but for its calls, which are listed; None if that is not short.
+
+    The bodies of one recurrence have few forms: each is flattened once.
+    """
+    kind = type(item)
+    if kind is Operation and deeper:
+        left, right = item.operands
+        left, right = _form(left, calls, deeper - 1), _form(right, calls, deeper - 1)
+        return None if left is None or right is None else (item.function, left, right)
+    if kind in _SHORT:
+        return kind, item
+    if not isinstance(item, Lazy) or isinstance(item, Expression):
+        return None
+    calls.append(item)
+    return ()
+
+
+_SHORT = (int, str, bool)
+_NESTED, _MOST = 8, 4096
+_made: dict[Any, Callable[..., Any]] = {}
+
+
+def _flatten(value: Any) -> tuple[Callable[..., Any], list[Any]]:
+    calls, constants, steps, places = _placed(value)
+    taken = [[places[id(each)] for each in step.operands] for step in steps]
+    if not constants and taken == [list(range(len(calls)))] and not steps[0].expression.keywords:
+        return steps[0].expression.function, calls
+    inputs = len(calls)
+    shift = inputs + len(constants) - _STEPS
+    program = tuple([
+        Step(
+            _by_position(step.expression),
+            tuple([inputs + ~at if at < 0 else at + shift if at >= _STEPS else at for at in found]),
+        )
+        for step, found in zip(steps, taken, strict=True)
+    ])  # fmt: skip
+    return Body(tuple(map(_constant, constants)), program), calls
+
+
+def _placed(value: Any) -> tuple[list[Any], list[Any], list[_Open], dict[int, int]]:
+    """Calls, constants and steps, in order; and where each object is: a call from 0 up, a constant
+    from -1 down, a step from `_STEPS` up.
+    """
+    calls: list[Any] = []
     constants: list[Any] = []
-    steps: list[tuple[Expression, list[tuple[str, int]]]] = []
-    places: dict[int, tuple[str, int]] = {}  # of each object: which of the lists, and where in it
-    fills: dict[int, Expression | None] = {}  # of each structure: the expression that fills it
+    steps: list[_Open] = []
+    places: dict[int, int] = {}
     stack = [value]
     while stack:
-        item = stack[-1]
-        if id(item) in places:
-            stack.pop()
+        item = stack.pop()
+        if type(item) is _Open:  # all its operands have places
+            if id(item.of) not in places:
+                places[id(item.of)] = _STEPS + len(steps)
+                steps.append(item)
+        elif id(item) in places:
             continue
-        if isinstance(item, Expression):
-            expression: Expression | None = item
+        elif (expression := item if isinstance(item, Expression) else _filling(item)) is not None:
+            operands = expression.operands
+            if expression.keywords:
+                operands = (*operands, *expression.keywords.values())
+            stack.append(_Open(item, expression, operands))
+            stack += reversed(operands)
+        elif isinstance(item, Lazy):
+            places[id(item)] = len(calls)
+            calls.append(item)
         else:
-            if id(item) not in fills:
-                fills[id(item)] = _filling(item)
-            expression = fills[id(item)]
-        if expression is None:
-            bank, found = ("call", calls) if isinstance(item, Lazy) else ("constant", constants)
-            places[id(item)] = (bank, len(found))
-            found.append(item)
-            continue
-        operands = [*expression.operands, *(expression.keywords or {}).values()]
-        missing = [each for each in operands if id(each) not in places]
-        if missing:
-            stack.extend(reversed(missing))
-            continue
-        places[id(item)] = ("step", len(steps))
-        steps.append((expression, [places[id(each)] for each in operands]))
-    start = {"call": 0, "constant": len(calls), "step": len(calls) + len(constants)}
-    program = tuple(
-        Step(_by_position(expression), tuple(start[bank] + place for bank, place in operands))
-        for expression, operands in steps
-    )
-    if len(program) == 1 and not constants:
-        function, taken = program[0]
-        if taken == tuple(range(len(calls))):
-            return function, calls
-    return Body(tuple(map(_constant, constants)), program), calls
+            constants.append(item)
+            places[id(item)] = -len(constants)
+    return calls, constants, steps, places
+
+
+_STEPS = 2**40
+
+
+class _Open:
+    """An expression whose operands are being placed, of an object in the body."""
+
+    __slots__ = ("expression", "of", "operands")
+
+    def __init__(self, of: Any, expression: Expression, operands: tuple[Any, ...]) -> None:
+        self.of, self.expression, self.operands = of, expression, operands
 
 
 def _by_position(expression: Expression) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ convex: a path that left it and came back would lead through a heavy task, and e
 from __future__ import annotations
 
 from math import ceil
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
 from dask.task_spec import DataNode, TaskRef
@@ -16,12 +16,14 @@ from dask.task_spec import DataNode, TaskRef
 from pipeline.encode import digest
 from pipeline.graph import TaskGraph
 from pipeline.node import Node, inputs
-from pipeline.tape import Tape, record
+from pipeline.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from dask.typing import Key
+
+    from pipeline.tape import Tape
 
 LONGEST = 4096
 """Tasks of a block at the most: a run can be interrupted between blocks, and tells its progress."""
@@ -103,9 +105,13 @@ def _given(
 def _groups(graph: TaskGraph) -> list[list[Key]]:
     """The tasks that are needed: groups of cheap ones, and each other alone, inputs first."""
     tasks = graph.tasks
+    is_one = len(graph.keys) == 1 and set(map(type, tasks.values())) == {Node}
+    is_one = is_one and all(map(_is_cheap, tasks.values()))
+    if is_one and len(tasks) <= LONGEST:
+        return [list(tasks)]  # what one output needs is connected; a tape leaves out the rest
     needed = _needed(graph)
-    if len(graph.keys) == 1 and all(type(each) is Node and each.cheap for each in tasks.values()):
-        return _cut([key for key in tasks if key in needed])  # what one output needs is connected
+    if is_one:
+        return _cut([key for key in tasks if key in needed])
     depth: dict[Key, int] = {}  # heavy tasks on the longest path to a task's consumers
     ranked: list[tuple[int, int, list[Key]]] = []
     component: dict[Key, int] = {}
@@ -130,6 +136,9 @@ def _groups(graph: TaskGraph) -> list[list[Key]]:
         ranked += [(depth[keys[0]], 1, keys) for keys in _cut(group)]
     ranked.sort(key=lambda item: item[:2])
     return [keys for _, _, keys in ranked]
+
+
+_is_cheap = attrgetter("cheap")
 
 
 def _needed(graph: TaskGraph) -> set[Key]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from dask.typing import Key
 
 _LAZY = re.compile(r"@[0-9a-f]{24}$")
+_DIGEST = re.compile(r"@[0-9a-f]{24}|(?<=#[0-9a-f]{6})[0-9a-f]{18}")
 _TOKEN = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$|-[0-9a-f]{12,}$")
 
 
@@ -123,7 +125,12 @@ def name(key: Key) -> str:
     """
     while isinstance(key, tuple):
         key = key[0]
-    return _TOKEN.sub("", str(key))
+    return _without_token(str(key))
+
+
+@lru_cache(4096)
+def _without_token(head: str) -> str:
+    return _TOKEN.sub("", head)
 
 
 def label(key: Key, width: int = 200) -> str:
@@ -141,7 +148,7 @@ def label(key: Key, width: int = 200) -> str:
     if head == "expression":
         return _cut(str(arguments[0]), 3 * width)
     shown = [
-        "…" if isinstance(each, str) and _LAZY.search(each) and len(each) > width + 25
+        "…" if isinstance(each, str) and len(each) > width + 25 and _LAZY.search(each)
         else _cut(_argument(each), width)
         for each in arguments
     ]  # fmt: skip
@@ -157,7 +164,7 @@ _BRACKETS = {"list": ("[", "]"), **dict.fromkeys(("set", "frozenset", "dict"), (
 
 def _argument(encoded: Key) -> str:
     if not isinstance(encoded, tuple):
-        return re.sub(r"@[0-9a-f]{24}|(?<=#[0-9a-f]{6})[0-9a-f]{18}", "", str(encoded))
+        return _DIGEST.sub("", str(encoded))
     if encoded and encoded[0] == "kw":
         return f"{encoded[1]}={_argument(encoded[2])}"
     brackets = ("(", ",)") if len(encoded) == 1 else ("(", ")")

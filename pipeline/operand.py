@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections import deque
 from copy import copy
+from functools import lru_cache
+from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline import encode as encoding
 from pipeline.arrays import freeze_array
-from pipeline.body import flatten
+from pipeline.body import Body, flatten
 from pipeline.call import Call
 from pipeline.encode import LONG, digest
 from pipeline.keys import label
@@ -54,5 +56,18 @@ def encode(value: Any) -> Key:
     if not any(isinstance(leaf, Lazy) for leaf in leaves(value)):
         return encoding.encode(value)
     function, calls = flatten(value)
-    content = (encoding.encode(function), *(each.key for each in calls))
+    content = (_content(function), *(each.key for each in calls))
     return f"{text(value):.{LONG}}@{digest(content)}"
+
+
+def _content(function: Any) -> Key:
+    """The function of an operand: most are a few operators, whose content is their names."""
+    if type(function) is not Body:
+        return encoding.encode(function)
+    constants = tuple(map(encoding.encode, function.constants))
+    if all(isinstance(step.function, (BuiltinFunctionType, np.ufunc)) for step in function.steps):
+        return (constants, _built_in(function.steps))
+    return (constants, encoding.encode(function.steps))
+
+
+_built_in = lru_cache(4096)(encoding.encode)

@@ -14,8 +14,8 @@ from pipeline.graph import TaskGraph, filled
 from pipeline.keys import label
 from pipeline.lazy import Lazy
 from pipeline.node import GraphError
+from pipeline.record import record
 from pipeline.source import compiled
-from pipeline.tape import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

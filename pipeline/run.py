@@ -77,11 +77,12 @@ def _compute(self: Lazy | TaskGraph, *, fuse: bool = True, **options: Any) -> An
         if get not in _LOCAL or options.keys() - {"scheduler", "num_workers", "pool"}:
             return dask.compute(self, traverse=False, **options)[0]
         # What Dask does for collections of many kinds takes longer than a tape of 1,000 steps.
-        graph = self._traced()
-        finish, arguments = graph.__dask_postcompute__()
         options.pop("scheduler", None)
+        graph = self._traced()
         with shorten_traceback():
-            return finish(get(ready([graph]), graph.keys, **options), *arguments)
+            values = get(ready([graph]), graph.keys, **options)
+        finish, arguments = graph.__dask_postcompute__()
+        return finish(values, *arguments)
 
 
 _LOCAL = (dask.local.get_sync, dask.threaded.get, dask.multiprocessing.get)

@@ -7,18 +7,15 @@ a tape holds at any time what is still needed, and no more.
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_right
 from copy import copy
 from operator import length_hint
 from typing import TYPE_CHECKING, Any
 
-from pipeline.body import Body
 from pipeline.keys import label
-from pipeline.node import Node, function_of, inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from array import array
 
     from dask.typing import Key
 
@@ -100,146 +97,3 @@ class Tape:
 
     def __repr__(self) -> str:
         return f"<Tape: {len(self.keys):,} tasks in {self.width:,} slots>"
-
-
-def record(
-    tasks: Mapping[Key, Any],
-    keys: Sequence[Key],
-    outputs: Sequence[Key],
-    held: Mapping[Key, tuple[Key, int]] | None = None,
-) -> tuple[Tape, tuple[Key, ...]]:
-    """The tape of some tasks, inputs before their consumers, and the keys of its arguments.
-
-    Tasks that no output needs are left out.
-
-    held: the values that are items of another block's tuple, each by the block and its place there
-    """
-    recorder = _Recorder()
-    given = tuple([recorder.slot(key) for key in outputs])
-    recorder.add(tasks, keys)
-    blocks: dict[Key, Any] = {}
-    for key, slot in recorder.slots.items():  # what none of the tasks makes
-        block, place = (held or {}).get(key, (None, None))
-        if block is None:
-            blocks[key] = slot
-        else:
-            blocks[block] = (*blocks.get(block, ()), (place, slot))
-    recorder.program.reverse()
-    tape = Tape(
-        tuple(recorder.program),
-        recorder.width,
-        tuple(recorder.constants),
-        tuple(blocks.values()),
-        given,
-        tuple(outputs),
-        tuple(recorder.keys),
-        array("I", recorder.ends),
-    )
-    return tape, tuple(blocks)
-
-
-class _Constant(int):
-    """The slot of a constant."""
-
-
-class _Recorder:
-    """Writes a program from its end to its start.
-
-    The last use of a value is the first that is met: there it gets a slot, which is free again at
-    the step that makes the value. No program could do with fewer slots.
-    """
-
-    def __init__(self) -> None:
-        self.program: list[Any] = []
-        self.width = 0
-        self.slots: dict[Any, int] = {}  # of the values that are needed from here on
-        self.free: list[int] = []
-        self.constants: list[Any] = []
-        self.known: dict[Any, _Constant] = {}
-        self.keys: list[Key] = []
-        self.ends: list[int] = []
-
-    def slot(self, value: Any) -> int:
-        """The slot of a value that is needed from here on."""
-        if value not in self.slots:
-            if not self.free:
-                self.free.append(self.width)
-                self.width += 1
-            self.slots[value] = self.free.pop()
-        return self.slots[value]
-
-    def add(self, tasks: Mapping[Key, Any], keys: Sequence[Key]) -> None:
-        """Write the tasks that are needed."""
-        slots, free, write = self.slots, self.free, self.program.extend
-        for key in reversed(keys):
-            o = slots.pop(key, None)
-            if o is None:
-                continue
-            self.keys.append(key)
-            self.ends.append(len(self.program))
-            node = tasks[key]
-            if type(node) is Node and len(node.inputs) == 2 and type(node.function) is not Body:
-                # Two operands, the common case, are written without a call.
-                left, right = node.inputs
-                a, b = slots.get(left), slots.get(right)
-                if a is None:
-                    a = slots[left] = o
-                    if b is None:
-                        b = self.slot(right)
-                        if b != o:
-                            write((b, None, None, None))
-                elif b is None:
-                    b = slots[right] = o
-                else:
-                    free.append(o)
-                write((o, b, a, node.function))
-                continue
-            function = function_of(node)
-            if type(function) is Body:
-                self.add_body(function, inputs(node), o)
-            else:
-                self.add_step(function, inputs(node), o)
-
-    def add_step(self, function: Callable[..., Any], operands: Sequence[Any], o: int) -> None:
-        """Write one step; a value that it is the last to need gives up its slot."""
-        self.free.append(o)
-        places = []
-        for each in operands:
-            if type(each) is not _Constant and each not in self.slots and self.slot(each) != o:
-                self.program += (self.slots[each], None, None, None)
-            places.append(each if type(each) is _Constant else self.slots[each])
-        if len(places) == 2:
-            self.program += (o, places[1], places[0], function)
-        else:
-            self.program += (o, None, places[0] if len(places) == 1 else tuple(places), function)
-
-    def add_body(self, body: Body, taken: Sequence[Key], o: int) -> None:
-        """Write the steps of a call's own program."""
-        if not body.steps:
-            if body.constants:
-                self.free.append(o)
-                self.program += (o, None, body.constants[-1], None)
-            else:
-                self.add_step(_itself, taken[-1:], o)
-            return
-        results = [object() for _ in body.steps]
-        values = [*taken, *map(self.constant, body.constants), *results]
-        self.slots[results[-1]] = o
-        for (function, places), result in zip(reversed(body.steps), reversed(results), strict=True):
-            if result in self.slots:
-                self.add_step(function, [values[each] for each in places], self.slots.pop(result))
-
-    def constant(self, value: Any) -> _Constant:
-        """The slot of a constant, counted from the last one."""
-        name = (type(value), value) if type(value) in _NAMED else id(value)
-        if name not in self.known:
-            self.constants.append(value)
-            self.known[name] = _Constant(-len(self.constants))
-        return self.known[name]
-
-
-_NAMED = (int, str, bytes, bool)  # where equal values of a type are the same; 0.0 and -0.0 are not
-
-
-def _itself(value: Any) -> Any:
-    return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from pipeline.body import Body, Named, Step
 from pipeline.buffers import LARGE, SHAPED, UFUNCS, watched
 from pipeline.node import Node
-from pipeline.tape import Tape, record
+from pipeline.record import record
+
+if TYPE_CHECKING:
+    from pipeline.tape import Tape
 
 SIDE = 64  # 64 × 64 float64 are over the limit
 A = np.linspace(-1, 1, SIDE * SIDE).reshape(SIDE, SIDE)

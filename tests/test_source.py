@@ -12,8 +12,8 @@ from hypothesis import given
 
 from pipeline.body import Body, Named, Step
 from pipeline.node import Node
+from pipeline.record import record
 from pipeline.source import LONGEST, compiled
-from pipeline.tape import record
 from tests.functions import failing, fib
 from tests.graphs import graphs, values_of
 

@@ -12,7 +12,8 @@ from hypothesis import given
 
 from pipeline.body import Body, Step
 from pipeline.node import Node
-from pipeline.tape import Tape, record
+from pipeline.record import record
+from pipeline.tape import Tape
 from tests.functions import failing, fib
 from tests.graphs import graphs, values_of
 
