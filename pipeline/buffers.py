@@ -79,13 +79,13 @@ class _Array:
 class _Seen(NamedTuple):
     """A step in the run that was watched.
 
-    plain: whether NumPy's arrays and numbers are all that it took
-    arrays: which of its operands are arrays
+    plain: whether numbers and arrays of numbers are all that it took
+    of_array: whether the first that it took is an array of numbers
     large: the array that it made, if that is worth a buffer
     """
 
     plain: bool
-    arrays: tuple[bool, ...]
+    of_array: bool
     large: _Array | None
 
 
@@ -103,16 +103,22 @@ def watched(tape: Tape, arguments: tuple[Any, ...]) -> tuple[Any, Tape]:
 def _spy(function: Callable[..., Any], step: int, seen: dict[int, _Seen]) -> Callable[..., Any]:
     def spy(*operands: Any) -> Any:
         value = function(*operands)
-        plain = all(type(each) is np.ndarray or isinstance(each, _NUMBERS) for each in operands)
-        is_large = type(value) is np.ndarray and value.nbytes >= LARGE and not value.dtype.hasobject
+        plain = all(map(_is_plain, operands))
+        is_large = type(value) is np.ndarray and value.nbytes >= LARGE and _is_plain(value)
         large = _Array(value.dtype, value.shape, value.strides) if plain and is_large else None
-        seen[step] = _Seen(plain, tuple(type(each) is np.ndarray for each in operands), large)
+        is_array = bool(operands) and type(operands[0]) is np.ndarray and _is_plain(operands[0])
+        seen[step] = _Seen(plain, is_array, large)
         return value
 
     return spy
 
 
-_NUMBERS = (np.generic, bool, int, float, complex)
+def _is_plain(value: Any) -> bool:
+    """Whether a value is a number or an array of numbers: its type says all but shape and bits."""
+    kind = type(value)
+    if kind is np.ndarray or isinstance(value, np.generic):
+        return value.dtype.kind in "biufc" and kind.__module__ == "numpy"
+    return kind in (bool, int, float, complex)
 
 
 def _planned(tape: Tape, seen: Mapping[int, _Seen]) -> Tape:
@@ -183,8 +189,10 @@ class _Flow:
                 self.last[each] = step
             if not is_ufunc and function not in SHAPED:
                 self.leaving |= shown  # it may keep what it was given
-            shaped = function in SHAPED and _hangs_on_shapes(function, places, seen[step].arrays)
-            if ((is_ufunc and seen[step].plain) or shaped) and self.fixed.issuperset(taken):
+            # Of an array, and of constants: an axis, a shape or an index that is computed is none.
+            is_shaped = function in SHAPED and all(place < 0 for place in places[1:])
+            known = seen[step].plain if is_ufunc else is_shaped and seen[step].of_array
+            if known and self.fixed.issuperset(taken):
                 self.fixed.add(step)
             self.last[step] = step
             is_fresh = is_ufunc or function in SHAPED - VIEWS
@@ -196,12 +204,3 @@ class _Flow:
 
 def _plain(function: Any) -> Any:
     return function.function if isinstance(function, Named) else function
-
-
-def _hangs_on_shapes(
-    function: Callable[..., Any], places: tuple[int, ...], arrays: tuple[bool, ...]
-) -> bool:
-    """Whether all that a call takes is constant, or an array of which only the shape counts."""
-    if function is operator.getitem:
-        return arrays[0] and places[1] < 0
-    return all(place < 0 or is_array for place, is_array in zip(places, arrays, strict=True))

@@ -65,6 +65,8 @@ class Call(Lazy):
 def trace(outputs: Any, *, memoize: Memoize = True, limit: int = LIMIT) -> TaskGraph:
     """The graph of some calls: one, or lists, tuples, sets, dicts and dataclasses of them.
 
+    outputs: the calls, or a function that makes them. Meanwhile the content of what their functions
+        reach is taken once, not for each call: that counts for many calls, or a large closure.
     memoize: True for the DAG, False for the tree; or a predicate on calls, shared where it is true
         and evaluated again for each consumer where it is false
     limit: the most tasks that the graph may have
@@ -81,16 +83,18 @@ def trace(outputs: Any, *, memoize: Memoize = True, limit: int = LIMIT) -> TaskG
     >>> trace({"a": fib(6), "b": [fib(7)]}).compute(scheduler="sync")
     {'a': 8, 'b': [13]}
     """
-    asked = [leaf for leaf in leaves(outputs) if isinstance(leaf, Lazy)]
-    if not asked:
-        raise TypeError(
-            f"nothing to trace in {brief(outputs)}: give a call, or a structure of calls"
-        )
     if not isinstance(memoize, bool) and not callable(memoize):
         raise TypeError(f"memoize={memoize!r}: it is True, False or a predicate on calls")
     shared: set[Key] = set()
     tasks: dict[Key, Node] = {}
     with session():
+        if callable(outputs):
+            outputs = outputs()
+        asked = [leaf for leaf in leaves(outputs) if isinstance(leaf, Lazy)]
+        if not asked:
+            raise TypeError(
+                f"nothing to trace in {brief(outputs)}: give a call, or a structure of calls"
+            )
         roots = [_root(lazy) for lazy in asked]
         for root in roots:
             _follow(root, tasks, limit, shared, memoize if callable(memoize) else None)
@@ -111,7 +115,7 @@ def _follow(  # noqa: C901 - one more call in this loop costs a tenth of the tim
 ) -> None:
     """Add the tasks of a call and of all that it needs, inputs before their consumers."""
     allowed = room = limit - len(tasks)
-    pause = allowed - _FIRST
+    pause = max(0, allowed - _FIRST)
     stack: list[Any] = []  # calls to trace, and the nodes that wait for what stands above them
     pop, push, new = stack.pop, stack.append, object.__new__
     item = root

@@ -18,7 +18,7 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, TaskRef
 from dask.utils import ensure_dict
 
-from pipeline.fuse import fuse
+from pipeline.fuse import fuse, fused
 from pipeline.graph import TaskGraph
 from pipeline.lazy import Lazy
 from pipeline.node import in_order
@@ -51,7 +51,7 @@ def is_fusing() -> bool:
 def ready(graphs: Sequence[TaskGraph]) -> dict[Key, Any]:
     """The tasks to run for the outputs of some graphs, fused, or as they are."""
     if is_fusing():
-        return _fused_together(graphs).tasks
+        return _fused_together(graphs)
     return in_order(_merged(graphs), [key for graph in graphs for key in graph.keys])
 
 
@@ -77,8 +77,8 @@ class _Fused(Mapping):  # type: ignore[type-arg]
 
     @cached_property
     def tasks(self) -> dict[Key, Any]:
-        fused = _fused_together(self.batch.close())
-        return {**in_order(fused.tasks, self.graph.keys), **(self.added or {})}
+        together = _fused_together(self.batch.close())
+        return {**in_order(together, self.graph.keys), **(self.added or {})}
 
     def __getitem__(self, key: Key) -> Any:
         return self.tasks[key]
@@ -128,10 +128,10 @@ class _Batches(local):
 _batches = _Batches()
 
 
-def _fused_together(graphs: Sequence[TaskGraph]) -> TaskGraph:
+def _fused_together(graphs: Sequence[TaskGraph]) -> dict[Key, Any]:
     if len(graphs) == 1:
-        return _fused(graphs[0])
-    return fuse(TaskGraph(_merged(graphs), [graph.outputs for graph in graphs]))
+        return _fused(graphs[0]).tasks
+    return fused(_merged(graphs), [graph.keys for graph in graphs])
 
 
 def _fused(graph: TaskGraph) -> TaskGraph:

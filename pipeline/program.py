@@ -8,6 +8,7 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from dask.task_spec import TaskRef
 
 from pipeline.buffers import watched
 from pipeline.graph import TaskGraph, filled
@@ -32,9 +33,10 @@ class Program:
     """The outputs of a graph, as a function of the values of its inputs.
 
     All tasks run in the calling thread, one after the other, heavy ones too. The first run with
-    arrays of some shapes and types is watched; from the second on, what stays inside goes into
-    buffers that the program keeps. What it returns is never written to again, and what it is given
-    never at all. Threads may share a program.
+    arrays of some shapes and types is watched; from the second on, results of NumPy's operators and
+    ufuncs that stay inside and are not small go into buffers, which the program keeps for the last
+    few kinds of arguments. What it returns is never written to again, and what it is given never at
+    all. Threads may share a program.
     """
 
     def __init__(self, graph: TaskGraph, inputs: Sequence[Lazy | Key]) -> None:
@@ -43,7 +45,15 @@ class Program:
         for key in self.inputs:
             if key not in graph.tasks:
                 raise GraphError(f"{label(key)} is not in {graph!r}: an input is one of its tasks")
+        if len(set(self.inputs)) < len(self.inputs):
+            raise GraphError(f"an input is named twice: {', '.join(map(label, self.inputs))}")
         tasks = {key: node for key, node in graph.tasks.items() if key not in set(self.inputs)}
+        for key, node in tasks.items():
+            if isinstance(node, TaskRef):
+                raise GraphError(
+                    f"{label(key)} is a value that a cluster holds: compute it, and give it as an "
+                    "input"
+                )
         self.keys = list(dict.fromkeys(graph.keys))
         self.tape, taken = record(tasks, list(tasks), self.keys)
         self.taken = [self.inputs.index(key) for key in taken]

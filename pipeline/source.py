@@ -102,14 +102,15 @@ class _Writer:
             f = f.function
         return f"s{o} = {self.name(f)}({', '.join(operands)})"
 
-    def structure(self, outputs: Any) -> str | None:
+    def structure(self, outputs: Any, deeper: int = 50) -> str | None:
         """Outputs in lists, tuples and dicts, as they are written; None for other structures."""
         kind = type(outputs)
         if isinstance(outputs, TaskRef):
             return self.slot(self.outputs[outputs.key])
-        if kind not in (list, tuple, dict):
+        if kind not in (list, tuple, dict) or not deeper:
             return None
-        inner = [self.structure(each) for each in (outputs.values() if kind is dict else outputs)]
+        parted = outputs.values() if kind is dict else outputs
+        inner = [self.structure(each, deeper - 1) for each in parted]
         if any(each is None for each in inner):
             return None
         parts = [str(each) for each in inner]

@@ -115,6 +115,50 @@ def test_shapes_that_hang_on_values_get_no_buffer() -> None:
             assert planned(shifted) == expected
 
 
+RAGGED = np.empty(1, object)
+RAGGED[0] = np.ones((100, 200))
+RAGGED_TOO = np.empty(1, object)
+RAGGED_TOO[0] = np.ones((1, 200))
+
+
+class Quantity(float):
+    """A number that NumPy's functions refuse, and operators take."""
+
+    __array_ufunc__ = None
+
+    def __rmul__(self, other: Any) -> Any:
+        return np.asarray(other) * float(self)
+
+
+FIRST = Body((0,), (Step(operator.getitem, (0, 1)),))
+WRONG: list[tuple[str, dict[str, Any], tuple[Any, ...], tuple[Any, ...]]] = [
+    ("ragged", {"b": (FIRST, "a"), "c": (operator.add, "bb"), "z": (np.sum, "c")},
+     (RAGGED,), (RAGGED_TOO,)),
+    ("units", {"c": (operator.add, "ab"), "z": (np.max, "c")},
+     (np.zeros(5000, "M8[D]"), np.timedelta64(1, "D")),
+     (np.zeros(5000, "M8[D]"), np.timedelta64(36, "h"))),
+    ("axes", {"c": (np.sum, "ab"), "d": (operator.add, "cc"), "z": (np.sum, "d")},
+     (np.ones((1, 20000)), np.array(0)), (np.ones((1, 20000)), np.array(1))),
+    ("shapes", {"c": (np.reshape, "ab"), "d": (operator.add, "cc"), "z": (np.ravel, "d")},
+     (np.ones(20000), np.array([100, 200])), (np.ones(20000), np.array([200, 100]))),
+    ("texts", {"c": (np.add, "ab"), "d": (np.add, "cb"), "z": (np.strings.str_len, "d")},
+     (np.full(5000, "ab"), np.str_("c")), (np.full(5000, "ab"), np.str_("ccccc"))),
+    ("numbers", {"c": (operator.mul, "ab"), "d": (operator.add, "cc"), "z": (np.sum, "d")},
+     (np.ones(20000), Quantity(2)), (np.ones(20000), Quantity(3))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tasks", "first", "other"), [each[1:] for each in WRONG],
+                         ids=[each[0] for each in WRONG])  # fmt: skip
+def test_what_shapes_and_types_do_not_tell(tasks: Any, first: Any, other: Any) -> None:
+    tape = tape_of("z", **tasks)
+    expected = tape(*other)
+    _, planned = watched(tape, first)
+    for _ in range(2):
+        np.testing.assert_array_equal(planned(*first), tape(*first))
+        np.testing.assert_array_equal(planned(*other), expected)
+
+
 def test_the_order_of_axes_stays() -> None:
     tape = tape_of("d", b=(operator.add, "aa"), c=(np.tanh, "b"), d=(np.ravel, "c"))
     turned = np.asfortranarray(A)

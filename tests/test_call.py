@@ -546,3 +546,17 @@ def test_an_array_is_taken_as_it_is_also_through_a_view() -> None:
     frozen.flags.writeable = True
     frozen[:] = 9
     assert compute(*calls, scheduler="sync") == (0, 2, 0)
+
+
+def test_a_limit_holds_for_all_calls_together() -> None:
+    for asked, limit in (([fib(n) for n in range(50)], 10), (fib(6), 0), ([fib(6), fib(60)], 60)):
+        with pytest.raises(LimitError, match=f"over {limit} subproblems"):
+            trace(asked, limit=limit)
+    assert len(trace([fib(6), fib(60)], limit=61)) == 61
+
+
+def test_calls_may_be_made_while_they_are_traced() -> None:
+    graph = trace(lambda: {n: fib(n) for n in range(5)})
+    assert graph.compute(scheduler="sync") == {0: 0, 1: 1, 2: 1, 3: 2, 4: 3}
+    with pytest.raises(TypeError, match="nothing to trace in 5"):
+        trace(lambda: 5)

@@ -11,7 +11,8 @@ from hypothesis import given
 
 from pipeline import TaskGraph, fuse, recurrence, task, trace
 from pipeline import fuse as fusing_function
-from pipeline.fuse import LONGEST, Block, Components, Part
+from pipeline.fuse import Block, Part, fused
+from pipeline.groups import HEAVY, LONGEST, Components
 from pipeline.node import Node, inputs
 from tests.functions import catalan, edit_distance, fib, square
 from tests.graphs import graphs, values_of
@@ -44,27 +45,44 @@ def test_each_needed_task_is_in_one_place(graph: TaskGraph) -> None:
     assert all(graph.tasks[key].cheap for key in inner)
 
 
-def heavy_depths(graph: TaskGraph) -> dict[Any, int]:
-    """Heavy tasks on the longest path to each task, by its definition."""
-    found: dict[Any, int] = {}
+def heavy_before(graph: TaskGraph) -> dict[Any, set[Any]]:
+    """The heavy tasks that each task waits for."""
+    found: dict[Any, set[Any]] = {}
     for key, node in graph.tasks.items():
-        before = [found[each] + (not graph.tasks[each].cheap) for each in node.inputs]
-        found[key] = max(before, default=0)
+        found[key] = set()
+        for each in node.inputs:
+            found[key] |= found[each] if graph.tasks[each].cheap else {each, *found[each]}
     return found
 
 
 @given(graphs())
-def test_a_block_is_of_one_heavy_depth_and_connected_tasks_of_one_depth_share_it(
+def test_a_block_waits_for_nothing_that_one_of_its_tasks_does_not_wait_for(
     graph: TaskGraph,
 ) -> None:
-    depth = heavy_depths(graph)
-    block_of = {key: n for n, each in enumerate(blocks(fuse(graph))) for key in each.function.keys}
-    for block in blocks(fuse(graph)):
-        assert len({depth[key] for key in block.function.keys}) == 1
-    for key in block_of:
+    before = heavy_before(graph)
+    found = blocks(fuse(graph))
+    block_of = {key: n for n, each in enumerate(found) for key in each.function.keys}
+    for block in found:
+        assert len({frozenset(before[key]) for key in block.function.keys}) == 1
+    for key in block_of:  # and what waits for the same, and is connected, is one block
         for each in graph.tasks[key].inputs:
-            if graph.tasks[each].cheap and depth[each] == depth[key]:
+            if graph.tasks[each].cheap and before[each] == before[key]:
                 assert block_of[each] == block_of[key]
+
+
+@given(graphs(), graphs())
+def test_several_collections_are_fused_together(one: TaskGraph, other: TaskGraph) -> None:
+    tasks = {**one.tasks, **{("m", *key[1:]): renamed(node) for key, node in other.tasks.items()}}
+    asked = [one.keys, [("m", *key[1:]) for key in other.keys], one.keys[:1]]
+    together = fused(tasks, asked)
+    outputs = [TaskRef(key) for keys in asked for key in keys]
+    graph = TaskGraph(together, outputs).check()
+    assert values_of(graph) == values_of(one) + values_of(other) + values_of(one)[:1]
+
+
+def renamed(node: Node) -> Node:
+    inner = tuple(("m", *key[1:]) for key in node.inputs)
+    return Node(("m", *node.key[1:]), node.function, inner, node.cheap)
 
 
 @given(graphs())
@@ -137,6 +155,35 @@ def test_nodes_of_dask_and_values_of_a_cluster_stay_as_they_are() -> None:
     assert fused.tasks["d"] is tasks["d"]
     assert fused.tasks["c"].inputs == ("a", "t", "held")
     assert fused.tasks["c"]({"a": 1, "t": 2, "held": 9}) == 9
+
+
+def test_a_heavy_branch_does_not_wait_for_another() -> None:
+    loads = [square(n) for n in (1, 2)]
+    graph = trace([loads[0] * 2 + loads[1] * 2, square(loads[1] * 2)])
+    fused_graph = fuse(graph)
+    assert fused_graph.tasks[square(loads[1] * 2).key].inputs != graph.tasks
+    reached = heavy_before(TaskGraph({
+        key: Node(key, abs, tuple(inputs(node)), cheap=isinstance(node, (Block, Part)))
+        for key, node in fused_graph.tasks.items()
+    }, graph.outputs))  # fmt: skip
+    assert square(1).key not in reached[square(loads[1] * 2).key]
+
+
+def test_more_heavy_tasks_than_are_told_apart() -> None:
+    @recurrence
+    def chain(n: int) -> Any:
+        return 1 if n == 0 else square(chain(n - 1)) % 1009 + 1 - 1
+
+    graph = chain(HEAVY + 50).graph()
+    fused_graph = fuse(graph).check()
+    assert fused_graph.compute(scheduler="sync") == graph.compute(scheduler="sync", fuse=False)
+
+
+def test_what_only_one_collection_asks_for_is_apart() -> None:
+    graph = trace([fib(15), fib(14)])
+    together = fused(graph.tasks, [[fib(15).key], [fib(14).key]])
+    assert list(map(type, together.values())).count(Block) == 1
+    assert fib(15).key not in next(iter(together.values())).function.keys
 
 
 def test_components_join() -> None:

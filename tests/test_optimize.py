@@ -133,6 +133,14 @@ def test_errors_stay_as_they_are(scheduler: str) -> None:
     ]
 
 
+def test_an_error_stays_with_the_collection_it_is_of(client: Any) -> None:
+    good, bad = client.compute([fib(15), failing(3) + fib(14)])
+    assert good.result() == 610
+    with pytest.raises(ZeroDivisionError):
+        bad.result()
+    assert fib(15).compute() == 610
+
+
 @task
 def spanned(x: Any) -> tuple[float, float]:
     """When a task started and ended: long enough for another to start."""

@@ -72,6 +72,26 @@ def test_what_is_not_in_the_graph_is_no_input() -> None:
         program(1)
 
 
+def test_an_input_is_named_once() -> None:
+    with pytest.raises(GraphError, match=r"named twice: fib\(1\), fib\(1\)"):
+        fib(6).graph().compile([fib(1), fib(1)])
+
+
+def test_a_value_that_a_cluster_holds_is_given(client: Any) -> None:
+    held = client.persist(fib(30))
+    with pytest.raises(GraphError, match=r"fib\(30\) is a value that a cluster holds"):
+        held.compile()
+    assert held.compile([fib(30)])(5) == 5
+
+
+def test_deeply_nested_outputs() -> None:
+    nested: Any = fib(3)
+    for _ in range(300):
+        nested = (nested,)
+    found = trace(nested).compile([fib(1)])
+    assert repr(found(1)) == repr(found(1)) == "(" * 300 + "2" + ",)" * 300
+
+
 def test_errors_name_the_call_in_every_run() -> None:
     @task
     def inverse(value: float) -> float:
