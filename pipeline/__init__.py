@@ -6,6 +6,7 @@ per distinct subproblem. The two differ in the key that a call is given, and in 
 
 from pipeline.call import Call, StaleCallError, trace
 from pipeline.count import Count, count
+from pipeline.dot import Style
 from pipeline.draw import contrast
 from pipeline.function import LazyArgumentError
 from pipeline.fuse import fuse
@@ -34,6 +35,7 @@ __all__ = [
     "Recurrence",
     "SchedulerError",
     "StaleCallError",
+    "Style",
     "Task",
     "TaskGraph",
     "UnkeyableError",

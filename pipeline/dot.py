@@ -7,22 +7,21 @@ faded and dashed. Base cases are boxes, all else is round.
 from __future__ import annotations
 
 import colorsys
-import html
 import itertools
 from collections import Counter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import graphviz
-import numpy as np
 
 from pipeline.encode import digest
 from pipeline.keys import label, subproblem
 from pipeline.panel import levels
-from pipeline.units import brief, shorten, size
+from pipeline.texts import PALE, heading, shown, small, tasks, text, tooltip
+from pipeline.units import size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from dask.typing import Key
 
@@ -33,7 +32,6 @@ PALETTE = ("#4477aa", "#ddbb44", "#888888", "#aa3377", "#66ccee", "#228833", "#e
 """After Paul Tol's bright scheme: told apart by the colour-blind, and neighbours in grey."""
 
 _FONT = "Helvetica,Arial,sans-serif"
-_PALE = "#6b6b6b"
 _GRAPH = {
     "bgcolor": "#ffffff",
     "fontname": _FONT,
@@ -44,7 +42,7 @@ _GRAPH = {
     "ordering": "out",
 }
 _BLOCK = {
-    "style": "rounded,filled", "fillcolor": "#f5f5f5", "color": _PALE, "fontcolor": _PALE,
+    "style": "rounded,filled", "fillcolor": "#f5f5f5", "color": PALE, "fontcolor": PALE,
     "fontsize": "10", "labelloc": "b", "margin": "12",
 }  # fmt: skip
 _NODE = {
@@ -57,6 +55,26 @@ _NODE = {
 }
 
 
+class Style(NamedTuple):
+    """How tasks are named, told apart, and joined.
+
+    label: the first line in a task's node
+    group, kind: tasks of one group have one colour, and what a group is, in a word; without it each
+        subproblem has its own
+    edge: what is written at the edge from a task to one of its inputs
+    rankdir: TB for outputs on top, LR for outputs on the left, and one panel below the other
+    """
+
+    label: Callable[[Key], str] = lambda key: label(key, 14)
+    group: Callable[[Key], int] | None = None
+    kind: str = "subproblem"
+    edge: Callable[[Key, Key], str] | None = None
+    rankdir: str = "TB"
+
+
+PLAIN = Style()
+
+
 def write(
     panels: Mapping[str, Panel],
     graph: TaskGraph,
@@ -64,6 +82,7 @@ def write(
     evaluations: Mapping[Key, int],
     title: str = "",
     blocks: Mapping[Key, Key] = MappingProxyType({}),
+    style: Style = PLAIN,
 ) -> str:
     """The DOT source of some panels, by their headings, side by side. Lines part at `|`.
 
@@ -72,23 +91,28 @@ def write(
     blocks: to be outlined: for each key in one, the key of the block
     """
     dot = graphviz.Digraph(
-        graph_attr={**_GRAPH, **({"label": _heading(title)} if title else {})},
+        graph_attr={
+            **_GRAPH,
+            "rankdir": style.rankdir,
+            **({"label": heading(title)} if title else {}),
+        },
         node_attr=_NODE,
-        edge_attr={"arrowsize": "0.5"},
+        edge_attr={"arrowsize": "0.5", "fontname": _FONT},
     )
-    colours = _colours(panels, graph)
-    for text, panel in panels.items():
-        if text:
-            _place(dot, text, panel)
+    colours = _colours(panels, graph, style)
+    for name, panel in panels.items():
+        if name:
+            _place(dot, name, panel)
         for box in panel.boxes:
-            name = _id(panel, box.id)
+            node = _id(panel, box.id)
             if box.key is None:
-                dot.node(name, **_gap(box))
+                dot.node(node, **_gap(box))
                 continue
             look = _look(box, not graph.inputs(box.key), colours[subproblem(box.key)])
             lines = _lines(box, box.key, panel.name, values, evaluations[subproblem(box.key)])
-            dot.node(name, id=name, **look, label=_text(*lines), tooltip=_tooltip(box.key))
-        _edges(dot, panel)
+            first = style.label(box.key) + " again" * box.folded
+            dot.node(node, id=node, **look, label=text(first, *lines), tooltip=tooltip(box.key))
+        _edges(dot, panel, style)
         _outlines(dot, panel, blocks)
     for left, right in itertools.pairwise(panels.values()):
         _part(dot, left, right)
@@ -121,20 +145,28 @@ def _outlines(dot: Any, panel: Panel, blocks: Mapping[Key, Key]) -> None:
                     it.node(_id(panel, box.id))
 
 
-def _place(dot: Any, text: str, panel: Panel) -> None:
+def _place(dot: Any, title: str, panel: Panel) -> None:
     """A heading above the outputs."""
-    dot.node(panel.name, id=panel.name, shape="plain", label=_heading(text))
+    dot.node(panel.name, id=panel.name, shape="plain", label=heading(title))
     taken = {each for _, each in panel.edges}
     for box in panel.boxes:
         if box.id not in taken:
             dot.edge(panel.name, _id(panel, box.id), style="invis", weight="9")
 
 
-def _colours(panels: Mapping[str, Panel], graph: TaskGraph) -> dict[Key, str]:
+def _edge_text(style: Style, consumer: Key | None, each: Key | None) -> dict[str, str]:
+    if style.edge is None or consumer is None or each is None:
+        return {}
+    written = style.edge(subproblem(consumer), subproblem(each))
+    return {"label": small(f" {written} "), "fontcolor": PALE}
+
+
+def _colours(panels: Mapping[str, Panel], graph: TaskGraph, style: Style) -> dict[Key, str]:
     """A colour for each subproblem that is shown, in the order of evaluation."""
     shown = {subproblem(box.key) for panel in panels.values() for box in panel.boxes if box.key}
     ordered = [key for key in dict.fromkeys(map(subproblem, graph.tasks)) if key in shown]
-    return {key: colour(place) for place, key in enumerate(ordered)}
+    group = style.group or {key: place for place, key in enumerate(ordered)}.__getitem__
+    return {key: colour(group(key)) for key in ordered}
 
 
 def colour(place: int) -> str:
@@ -151,7 +183,8 @@ def _id(panel: Panel, box: Key) -> str:
     return f"{panel.name}-{digest(box)}"
 
 
-def _edges(dot: Any, panel: Panel) -> None:
+def _edges(dot: Any, panel: Panel, style: Style) -> None:
+    keys = {box.id: box.key for box in panel.boxes}
     repeats = {box.id for box in panel.boxes if box.number > 1}
     inputs: dict[Key, list[Key]] = {}
     for consumer, each in panel.edges:
@@ -164,6 +197,7 @@ def _edges(dot: Any, panel: Panel) -> None:
                 _id(panel, each),
                 style="dashed" if each in repeats else "solid",
                 color="#777777:invis:#777777" if times > 1 else "#777777",
+                **_edge_text(style, keys[consumer], keys[each]),
             )
 
 
@@ -172,7 +206,7 @@ def _look(box: Box, base: bool, hue: str) -> dict[str, str]:
     if box.number > 1:
         return {
             "shape": shape, "style": "filled,dashed", "fillcolor": _tint(hue, 0.1),
-            "color": _tint(hue, 0.75), "fontcolor": _PALE,
+            "color": _tint(hue, 0.75), "fontcolor": PALE,
         }  # fmt: skip
     return {
         "shape": shape, "style": "filled", "fillcolor": _tint(hue, 0.45), "color": hue,
@@ -181,16 +215,16 @@ def _look(box: Box, base: bool, hue: str) -> dict[str, str]:
 
 
 def _gap(box: Box) -> dict[str, str]:
-    text = _text(f"⋯ {tasks(box.tasks)} ⋯")
-    return {"shape": "plain", "fontcolor": _PALE, "label": text, "tooltip": "folded"}
+    line = text(f"⋯ {tasks(box.tasks)} ⋯")
+    return {"shape": "plain", "fontcolor": PALE, "label": line, "tooltip": "folded"}
 
 
 def _lines(
     box: Box, key: Key, panel: str, values: Mapping[Key, Any], evaluations: int
 ) -> list[str]:
-    lines = [label(key, 14) + (" again" if box.folded else "")]
+    lines = []
     if key in values:
-        lines.append(f"= {_shown(values[key])}")
+        lines.append(f"= {shown(values[key])}")
     if box.folded:
         lines.append(tasks(box.tasks))
     elif panel == "dag":
@@ -198,50 +232,6 @@ def _lines(
     elif panel == "tree" and subproblem(box.id) is not box.id:
         lines.append(f"{box.number} of {size(evaluations)}")
     return lines
-
-
-def tasks(number: int) -> str:
-    """A number of tasks, in words.
-
-    >>> tasks(1), tasks(465)
-    ('1 task', '465 tasks')
-    """
-    return f"{size(number)} task{'s' * (number != 1)}"
-
-
-def _shown(value: Any) -> str:
-    if type(value) is int:
-        return shorten(value)
-    if isinstance(value, np.ndarray):
-        shape = "×".join(map(str, value.shape))
-        return brief(value.tolist(), 28) if value.size <= 6 else f"{value.dtype}[{shape}]"
-    return brief(value, 28)
-
-
-# Texts: in a label Graphviz reads HTML, and a backslash is the start of an escape.
-
-
-def _escape(text: str) -> str:
-    printable = "".join(each if each.isprintable() else "·" for each in text)
-    return html.escape(printable).replace("\\", "\\\\")
-
-
-def _text(first: str, *others: str) -> str:
-    rest = "".join(f'<br/><font point-size="10">{_escape(line)}</font>' for line in others)
-    return f"<{_escape(first)}{rest}>"
-
-
-def _heading(title: str) -> str:
-    first, *others = title.split("|")
-    rest = "".join(
-        f'<br/><font point-size="11" color="{_PALE}">{_escape(line)}</font>' for line in others
-    )
-    return f'<<font point-size="14"><b>{_escape(first)}</b></font>{rest}>'
-
-
-def _tooltip(key: Key) -> str:
-    text = "".join(each if each.isprintable() else "·" for each in f"{label(key)}; key {key!r}")
-    return str(graphviz.escape(text[:1000]))
 
 
 def _tint(hue: str, strength: float) -> str:

@@ -11,11 +11,13 @@ from dask.task_spec import TaskRef
 
 from pipeline import dot
 from pipeline.count import count, occurrences
+from pipeline.dot import PLAIN, Style
 from pipeline.fuse import Block, fuse
 from pipeline.graph import TaskGraph, graph_of
 from pipeline.keys import subproblem
 from pipeline.panel import LIMIT, as_it_is, fold, tree_of
 from pipeline.picture import Picture
+from pipeline.texts import tasks
 from pipeline.units import size
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ def visualize(
     *,
     values: bool | Mapping[Key, Any] = False,
     blocks: bool = False,
+    style: Style = PLAIN,
     limit: int = LIMIT,
 ) -> Picture:
     """Draw a graph as it is, one node a task; save it where a file name is given.
@@ -38,6 +41,7 @@ def visualize(
     filename: ends in .svg, .png, .pdf or .dot, or `format` says which
     values: True to compute and show the value of each task, or a mapping of keys to values
     blocks: True to outline the blocks of cheap tasks that run as one
+    style: how tasks are named, coloured and joined
     limit: nodes, at least 3; of a larger graph, what lies in the middle is folded into one node
     """
     _check(limit)
@@ -45,19 +49,25 @@ def visualize(
     panel = fold(as_it_is(graph, "tree" if unfolded else "graph"), limit, len(graph))
     evaluations = Counter(map(subproblem, graph.tasks))
     shown, outlined = _values(graph, values, panel), _blocks(graph) if blocks else {}
-    picture = Picture(dot.write({"": panel}, graph, shown, evaluations, blocks=outlined))
+    written = dot.write({"": panel}, graph, shown, evaluations, blocks=outlined, style=style)
+    picture = Picture(written)
     if filename is not None:
         picture.save(filename if format is None else Path(filename).with_suffix(f".{format}"))
     return picture
 
 
 def contrast(
-    asked: Any, *, values: bool | Mapping[Key, Any] = False, limit: int = LIMIT
+    asked: Any,
+    *,
+    values: bool | Mapping[Key, Any] = False,
+    style: Style = PLAIN,
+    limit: int = LIMIT,
 ) -> Picture:
     """The tree beside the DAG, in one picture.
 
     asked: a call, or a graph with one task per subproblem
     values: True to compute and show the value of each task, or a mapping of keys to values
+    style: how tasks are named, coloured and joined
     limit: nodes per panel, at least 3; in a larger tree each repeat is folded into one node that
         tells its size, and what is still over the limit is folded in the middle
 
@@ -72,16 +82,17 @@ def contrast(
     tree = tree_of(graph, limit, counts.tree)
     dag = fold(as_it_is(graph, "dag"), limit, counts.dag)
     panels = {
-        f"tree: {dot.tasks(counts.tree)}|one per call": tree,
-        f"DAG: {dot.tasks(counts.dag)}|one per subproblem": dag,
+        f"tree: {tasks(counts.tree)}|one per call": tree,
+        f"DAG: {tasks(counts.dag)}|one per subproblem": dag,
     }
     evaluations = occurrences(graph, {box.key for box in (*tree.boxes, *dag.boxes)})
     title = (
         f"sharing factor: {size(counts.tree)} ÷ {counts.dag:,} = {size(counts.sharing)}"
-        "|one colour, one subproblem · solid: evaluated first · dashed: evaluated again"
+        f"|one colour, one {style.kind} · solid: evaluated first · dashed: evaluated again"
         "|×5: evaluated five times in the tree · box: base case"
     )
-    return Picture(dot.write(panels, graph, _values(graph, values, tree, dag), evaluations, title))
+    shown = _values(graph, values, tree, dag)
+    return Picture(dot.write(panels, graph, shown, evaluations, title, style=style))
 
 
 def _check(limit: int) -> None:

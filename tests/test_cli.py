@@ -75,9 +75,12 @@ def test_the_whole_job(tmp_path: Path) -> None:
     out = tmp_path / "new" / "outputs"
     done = run("run", "--out", str(out), "--scheduler", "sync")
     assert (done.returncode, done.stderr) == (0, "")
-    names = {"fib-5.svg", "fib-6.svg", "fib-blocks.svg", "fib-growth.svg", "summary.json"}
+    names = {"summary.json"} | {f"fib-{each}.svg" for each in ("5", "6", "blocks", "growth")} | {
+        f"mlp-{each}.svg" for each in ("w3_11", "w1_11", "all", "paths", "growth")
+    }  # fmt: skip
     assert {path.name for path in out.iterdir()} == names
-    summary = json.loads((out / "summary.json").read_text())["fibonacci"]
+    everything = json.loads((out / "summary.json").read_text())
+    summary = everything["fibonacci"]
     assert {row["n"]: row["tree"] for row in summary["rows"]}[38] == 126491971
     assert summary["fitted_bases"]["tasks"] == pytest.approx(1.618, abs=0.02)
     points = summary["growth"]
@@ -85,7 +88,8 @@ def test_the_whole_job(tmp_path: Path) -> None:
         465,
         13,
     )
-    assert set(summary["files"]) == names - {"summary.json"}
+    assert set(everything["files"]) == names - {"summary.json"}
+    assert {point["naive"] for point in everything["mlp"]["growth"]} >= {28, 136, 496}
 
 
 @pytest.mark.parametrize(
@@ -159,3 +163,41 @@ def test_every_command_has_a_place_in_the_readme() -> None:
     readme = (Path(__file__).parent.parent / "README.md").read_text()
     for command in main.commands:
         assert f"pipeline {command}" in readme
+
+
+def test_mlp_prints_gradients_counts_and_formulas() -> None:
+    done = run("mlp", "2-2-2-1", "--all", "--formula", "--scheduler", "sync")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert rows[1][:3] == ["w1_11", "0.0233399", "2"]
+    assert rows[16] == ["all", "51", "+", "6", "45", "+", "6", "21", "+", "2"]
+    assert "∂L/∂w1_11 = ∂L/∂ŷ · ∂ŷ/∂O2_1 · ∂O2_1/∂O1_1 · ∂O1_1/∂w1_11 + " in done.stdout
+    naive = run("mlp", "2-2-2-1", "--all", "--no-memoize", "--scheduler", "sync")
+    assert naive.stdout == "\n".join(done.stdout.splitlines()[:17]) + "\n"
+    assert r"\frac{\partial L}" in run("mlp", "2-2-1", "--latex").stdout
+
+
+def test_mlp_draws(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.svg", tmp_path / "b.dot"]
+    done = run("mlp", "2-2-1", "--weight", "b1_2", "--save", str(paths[0]), "--network",
+               str(paths[1]), "--numbers")  # fmt: skip
+    assert done.returncode == 0
+    assert "∂L/∂b1_2" in paths[0].read_text()
+    assert "1 path from b1_2" in paths[1].read_text()
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), [
+    (["2-2-x"], 2, "pipeline: '2-2-x' is no network: give the nodes of each layer, like 2-2-2-1"),
+    (["2"], 2, "pipeline: sizes (2,): give the nodes of each layer"),
+    (["2-2-1", "--weight", "w1_19"], 2, "pipeline: no variable 'w1_19' in 2-2-1: give one like"),
+    (["2-2-1", "--activation", "relo"], 2, "pipeline: unknown activation 'relo': it is one of"),
+    (["2-2-1", "--loss", "mae"], 2, "pipeline: unknown loss 'mae': it is one of mse"),
+    (["2-2-1", "--save", "x.gif"], 2, "pipeline: cannot draw 'x.gif': the file name ends in"),
+    (["64-32-16-10", "--all", "--no-memoize"], 1, "has 23,027,623,362 tasks, over the limit"),
+])  # fmt: skip
+def test_mlp_tells_what_is_wrong_in_one_line(arguments: list[str], code: int, message: str) -> None:
+    done = run("mlp", *arguments)
+    assert done.returncode == code
+    assert done.stdout == ""
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1

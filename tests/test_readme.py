@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from contextlib import redirect_stdout
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ def test_python_blocks_print_what_stands_below_them(
 
 
 def test_the_table_of_the_command_line_is_as_printed() -> None:
-    (command,) = [code for kind, code in BLOCKS if kind == "sh" and code.startswith("pipeline")]
+    command = next(code for kind, code in BLOCKS if code.startswith("pipeline fib"))
     shown = next(code for kind, code in BLOCKS if kind == "text" and "naive time" in code)
     done = subprocess.run(
         [sys.executable, "-m", *command.split()], capture_output=True, text=True, check=True
@@ -47,6 +48,19 @@ def test_the_table_of_the_command_line_is_as_printed() -> None:
     # But for the times, which are of the machine and the moment.
     exact = [line.split()[:5] for line in done.stdout.splitlines()[:-1]]
     assert [line.split()[:5] for line in shown.splitlines()[:-1]] == exact
+
+
+def test_other_commands_print_what_stands_below_them() -> None:
+    pairs = list(pairwise(BLOCKS))
+    commands = [
+        (code, below[1]) for (kind, code), below in pairs if code.startswith("pipeline mlp")
+    ]
+    assert commands
+    for command, shown in commands:
+        done = subprocess.run(
+            [sys.executable, "-m", *command.split()], capture_output=True, text=True, check=True
+        )
+        assert done.stdout == shown
 
 
 def test_the_first_code_is_six_lines_and_its_picture_follows() -> None:

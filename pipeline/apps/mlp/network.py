@@ -1,0 +1,185 @@
+"""A multilayer perceptron, one scalar variable at a time, each with a name.
+
+`x1` is an input, `w1_12` the weight of layer 1 from input 1 to node 2, `b1_2` that node's bias,
+`z1_2` its weighted sum, `O1_2` its output; `ŷ` is the output of the last layer (`ŷ1`, `ŷ2`, … where
+there are several), and `L` the loss of one example. From ten nodes on, `w1_3,12` has a comma.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from math import sqrt
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pipeline.apps.mlp.rules import ACTIVATIONS, LOSSES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+class NetworkError(ValueError):
+    """A network that cannot be: its layers, its functions, or a name that it does not have."""
+
+
+class Variable(NamedTuple):
+    """What a name stands for.
+
+    kind: x, w, b, z, O (the outputs ŷ too) or L
+    layer: 0 for the inputs, then from 1
+    node: starts at 1
+    source: of a weight, the node of the layer before
+    """
+
+    kind: str
+    layer: int
+    node: int = 0
+    source: int = 0
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers of nodes, and an example that they are shown.
+
+    sizes: nodes of the input layer, of each hidden layer, and of the output layer
+    activation: of the hidden layers, from `ACTIVATIONS`; the outputs are linear
+    loss: from `LOSSES`
+    weights: of each weight and bias, by name
+    x, y: the example: inputs, and targets
+    """
+
+    sizes: tuple[int, ...]
+    activation: str
+    loss: str
+    weights: Mapping[str, Any]
+    x: tuple[Any, ...]
+    y: tuple[Any, ...]
+
+    @cached_property
+    def variables(self) -> dict[str, Variable]:
+        """Every variable by its name, from the inputs to the loss."""
+        return {self.name(each): each for each in _variables(self.sizes)}
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names of all weights and biases, layer by layer."""
+        return [name for name, each in self.variables.items() if each.kind in "wb"]
+
+    def __getitem__(self, name: str) -> Variable:
+        """What a name stands for. Raises `NetworkError`, with the nearest names."""
+        if name in self.variables:
+            return self.variables[name]
+        near = get_close_matches(name, self.variables, n=3, cutoff=0.4)
+        hint = f"; near it are {', '.join(near)}" if near else ""
+        raise NetworkError(f"no variable {name!r} in {self}: give one like w1_11, O1_1 or L{hint}")
+
+    def name(self, variable: Variable) -> str:
+        """The name of a variable."""
+        kind, layer, node, source = variable
+        if kind == "L":
+            return "L"
+        if kind == "x":
+            return f"x{node}"
+        if kind == "w":
+            comma = "," if max(self.sizes[layer - 1 : layer + 1]) > 9 else ""
+            return f"w{layer}_{source}{comma}{node}"
+        if kind == "O" and layer == len(self.sizes) - 1:
+            return "ŷ" if self.sizes[-1] == 1 else f"ŷ{node}"
+        return f"{kind}{layer}_{node}"
+
+    def nodes(self, layer: int) -> list[str]:
+        """The names of the outputs of a layer; of layer 0, the inputs."""
+        kind = "O" if layer else "x"
+        return [self.name(Variable(kind, layer, node + 1)) for node in range(self.sizes[layer])]
+
+    def consumers(self, name: str) -> list[str]:
+        """The variables whose values a variable goes into: those of ∂c/∂v in the chain rule.
+
+        A weighted sum stands inside its node: what comes after an output is the outputs of the
+        next layer, as in ∂O2_1/∂O1_1.
+        """
+        kind, layer, node, _ = self[name]
+        last = len(self.sizes) - 1
+        if kind == "L":
+            return []
+        if kind in "wbz":
+            return [self.name(Variable("O", layer, node))]
+        return ["L"] if layer == last else self.nodes(layer + 1)
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return (self.sizes, self.activation, self.loss, dict(self.weights), self.x, self.y)
+
+    def __str__(self) -> str:
+        return "-".join(map(str, self.sizes))
+
+
+def _variables(sizes: Sequence[int]) -> Iterator[Variable]:
+    for node in range(sizes[0]):
+        yield Variable("x", 0, node + 1)
+    for layer in range(1, len(sizes)):
+        for node in range(1, sizes[layer] + 1):
+            for source in range(sizes[layer - 1]):
+                yield Variable("w", layer, node, source + 1)
+            yield Variable("b", layer, node)
+            yield Variable("z", layer, node)
+            yield Variable("O", layer, node)
+    yield Variable("L", len(sizes))
+
+
+def network(
+    sizes: Sequence[int],
+    activation: str = "sigmoid",
+    loss: str = "mse",
+    *,
+    weights: Mapping[str, Any] | None = None,
+    x: Sequence[Any] | None = None,
+    y: Sequence[Any] | None = None,
+    seed: int = 0,
+) -> Network:
+    """A network with weights and an example; what is not given is drawn from the seed.
+
+    sizes: nodes of each layer, at least two layers
+    weights: some or all weights and biases, by name; the others are drawn, as Xavier's rule has it
+    x, y: inputs and targets of one example
+
+    Raises `NetworkError` for sizes, functions or names that cannot be.
+
+    >>> net = network((2, 2, 2, 1))
+    >>> net.consumers("w1_11"), net.consumers("O1_1"), net.consumers("O2_2")
+    (['O1_1'], ['O2_1', 'O2_2'], ['ŷ'])
+    """
+    sizes = tuple(sizes)
+    if len(sizes) < 2 or any(type(size) is not int or size < 1 for size in sizes):
+        raise NetworkError(
+            f"sizes {sizes!r}: give the nodes of each layer, whole numbers from 1 on, at least an "
+            "input and an output layer, like 2-2-2-1"
+        )
+    for what, chosen, known in (("activation", activation, ACTIVATIONS), ("loss", loss, LOSSES)):
+        if chosen not in known:
+            raise NetworkError(f"unknown {what} {chosen!r}: it is one of {', '.join(known)}")
+    rng = np.random.default_rng(seed)
+    net = Network(sizes, activation, loss, {}, (), ())
+    drawn = {name: _draw(rng, sizes, net[name]) for name in net.parameters}
+    for name in weights or {}:
+        if net[name].kind not in "wb":
+            raise NetworkError(f"{name} is no weight of {net}: give weights and biases, like w1_11")
+    inputs = [round(float(each), 3) for each in rng.uniform(-1, 1, sizes[0])]
+    targets = [float(place == 1) for place in range(sizes[-1])]
+    for what, given, size in (("inputs", x, sizes[0]), ("targets", y, sizes[-1])):
+        if given is not None and len(given) != size:
+            raise NetworkError(f"{len(given)} {what} for {size} nodes: give one for each")
+    return Network(
+        sizes, activation, loss, {**drawn, **(weights or {})}, tuple(inputs if x is None else x),
+        tuple(targets if y is None else y),
+    )  # fmt: skip
+
+
+def _draw(rng: np.random.Generator, sizes: Sequence[int], variable: Variable) -> float:
+    """A weight, uniform within ±√(6 / (nodes before + nodes after)) (Glorot and Bengio, 2010)."""
+    if variable.kind == "b":
+        return 0.1
+    bound = sqrt(6 / (sizes[variable.layer - 1] + sizes[variable.layer]))
+    return round(float(rng.uniform(-bound, bound)), 3)

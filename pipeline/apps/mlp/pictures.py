@@ -1,0 +1,145 @@
+"""Pictures of the chain rule: the naive sum beside backpropagation; a network and its paths."""
+
+from __future__ import annotations
+
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING, Any
+
+import graphviz
+
+from pipeline import Picture, Style, contrast
+from pipeline.apps.mlp.chain import backward, local_values, values
+from pipeline.apps.mlp.formula import path_count, paths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dask.typing import Key
+
+    from pipeline.apps.mlp.network import Network
+
+HUES = ("#aa3377", "#4477aa", "#228833", "#cc7711", "#66ccee", "#888888")
+"""Of the paths, one after the other, told apart by the colour-blind; after the last, again."""
+
+SHOWN = 24
+"""Paths that are drawn; of more, the picture tells the number."""
+
+
+def name_of(key: Key) -> str:
+    """The variable v in the key of the adjoint ∂L/∂v."""
+    return str(key[1]).strip("'")
+
+
+def style(net: Network, *, numbers: bool = False) -> Style:
+    """Adjoints as they are written, coloured by the layer that first needs them, joined by ∂c/∂v.
+
+    numbers: whether the values of the local derivatives are shown too
+    """
+    local = local_values(net) if numbers else None
+
+    def edge(adjoint: Key, above: Key) -> str:
+        consumer, name = name_of(above), name_of(adjoint)
+        written = f"∂{consumer}/∂{name}"
+        return f"{written} = {local(consumer, name):.3g}" if local else written
+
+    return Style(
+        label=lambda key: f"∂L/∂{name_of(key)}",
+        group=lambda key: net[name_of(key)].layer - 1,
+        kind="layer",
+        edge=edge,
+    )
+
+
+def adjoints(
+    net: Network, weights: str | Iterable[str] | None = None, *, numbers: bool = False
+) -> Picture:
+    """The sum over all paths beside backpropagation, for one, some or all weights.
+
+    A node is an adjoint, an edge a product with a local derivative. One colour is one layer, that
+    whose weights need the adjoint first: in an earlier layer's, it was there already.
+
+    numbers: whether values are shown
+    """
+    graph = backward(net, weights)
+    look = style(net, numbers=numbers)
+    if len(graph.keys) > 2:  # side by side, many outputs would be too wide to see
+        look = look._replace(rankdir="LR")
+    return contrast(graph, values=numbers, style=look)
+
+
+def diagram(net: Network, weight: str, *, numbers: bool = False) -> Picture:
+    """The network, and every path from a weight to the loss, one colour a path.
+
+    Of more than `SHOWN` paths the first are drawn, and the number is told.
+
+    numbers: whether the values of the variables are shown
+    """
+    known = values(net) if numbers else {}
+    number = path_count(net, weight)
+    drawn = list(islice(paths(net, weight), SHOWN))
+    dot = graphviz.Digraph(
+        graph_attr={
+            "rankdir": "LR", "bgcolor": "#ffffff", "nodesep": "0.25", "ranksep": "0.9",
+            "splines": "line", "fontname": _FONT, "labelloc": "t",
+            "label": _title(weight, number, len(drawn)),
+        },
+        node_attr={"fontname": _FONT, "fontsize": "12", "shape": "circle", "width": "0.62",
+                   "margin": "0.02", "style": "filled", "fillcolor": "#f5f5f5", "color": _GREY},
+        edge_attr={"color": "#c4c4c4", "arrowsize": "0.5", "fontname": _FONT, "fontsize": "10"},
+    )  # fmt: skip
+    columns = [net.nodes(layer) for layer in range(len(net.sizes))]
+    for column in [*columns, ["L"]]:
+        with dot.subgraph(graph_attr={"rank": "same"}) as same:
+            for each in column:
+                same.node(each, label=_label(each, known))
+            for above, below in pairwise(column):
+                same.edge(above, below, style="invis", weight="99")
+    start = net[weight]
+    marked = _marked(net, weight, drawn)
+    for before, after in zip(columns, [*columns[1:], ["L"]], strict=True):
+        for left in before:
+            for right in after:
+                hues = marked.get((left, right), [])
+                look: dict[str, Any] = {"color": ":".join(hues), "penwidth": "1.8"} if hues else {}
+                if (left, right) == _wire(net, weight):
+                    look |= {"label": _label(weight, known), "fontcolor": "#1a1a1a"}
+                dot.edge(left, right, **look)
+    if start.kind == "b":
+        dot.node(weight, shape="plain", style="", label=_label(weight, known))
+        dot.edge(
+            weight, net.consumers(weight)[0], color=":".join(marked[weight, "b"]), penwidth="1.8"
+        )
+    return Picture(str(dot.source))
+
+
+_FONT = "Helvetica,Arial,sans-serif"
+_GREY = "#888888"
+
+
+def _title(weight: str, number: int, drawn: int) -> str:
+    text = f"{number:,} path{'s' * (number != 1)} from {weight} to the loss"
+    return text + (f", {drawn} of them drawn" if drawn < number else "")
+
+
+def _label(name: str, known: dict[str, Any]) -> str:
+    return f"{name}\n{known[name]:.3g}" if name in known else name
+
+
+def _wire(net: Network, weight: str) -> tuple[str, str] | None:
+    """The edge that a weight is on."""
+    kind, layer, _, source = net[weight]
+    return (net.nodes(layer - 1)[source - 1], net.consumers(weight)[0]) if kind == "w" else None
+
+
+def _marked(net: Network, weight: str, drawn: list[list[str]]) -> dict[tuple[str, str], list[str]]:
+    """The colours of the paths that go over each edge."""
+    marked: dict[tuple[str, str], list[str]] = {}
+    for number, path in enumerate(drawn):
+        hue = HUES[number % len(HUES)]
+        steps = list(pairwise(path[1:]))
+        first = _wire(net, weight) or ((weight, "b") if net[weight].kind == "b" else None)
+        for step in [*([first] if first else []), *steps]:
+            found = marked.setdefault(step, [])
+            if hue not in found:
+                found.append(hue)
+    return marked

@@ -1,0 +1,66 @@
+"""Values and derivatives of activations and losses, as one table.
+
+They are written with operators and NumPy's functions alone, so that they hold for numbers, arrays
+and lazy values alike, and all but cross-entropy for complex numbers too. A derivative may use the
+value that is known already.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+class Activation(NamedTuple):
+    """φ(z), and its derivative φ'(z), given z and a = φ(z)."""
+
+    value: Callable[[Any], Any]
+    derivative: Callable[[Any, Any], Any]
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    # (1 + tanh(z/2)) / 2 is 1 / (1 + exp(-z)), and no z is too large for it.
+    "sigmoid": Activation(lambda z: 0.5 * np.tanh(0.5 * z) + 0.5, lambda _, a: a * (1 - a)),
+    "tanh": Activation(np.tanh, lambda _, a: 1 - a * a),
+    "relu": Activation(lambda z: z * (np.real(z) > 0), lambda z, _: 1.0 * (np.real(z) > 0)),
+    "identity": Activation(lambda z: z, lambda *_: 1.0),
+}
+
+
+class Loss(NamedTuple):
+    """L of some outputs ŷ and their targets y, and ∂L/∂ŷ of the output at a place."""
+
+    value: Callable[[Sequence[Any], Sequence[Any]], Any]
+    derivative: Callable[[Sequence[Any], Sequence[Any], int], Any]
+
+
+def _mean_square(outputs: Sequence[Any], targets: Sequence[Any]) -> Any:
+    errors = [output - target for output, target in zip(outputs, targets, strict=True)]
+    return reduce(add, [error * error for error in errors]) / len(errors)
+
+
+def _mean_square_derivative(outputs: Sequence[Any], targets: Sequence[Any], place: int) -> Any:
+    return (outputs[place] - targets[place]) * (2 / len(outputs))
+
+
+def _cross_entropy(outputs: Sequence[Any], targets: Sequence[Any]) -> Any:
+    taken = reduce(add, [output * y for output, y in zip(outputs, targets, strict=True)])
+    return reduce(np.logaddexp, outputs) * sum(targets) - taken
+
+
+def _cross_entropy_derivative(outputs: Sequence[Any], targets: Sequence[Any], place: int) -> Any:
+    softmax = np.exp(outputs[place] - reduce(np.logaddexp, outputs))
+    return softmax * sum(targets) - targets[place]
+
+
+LOSSES: dict[str, Loss] = {
+    "mse": Loss(_mean_square, _mean_square_derivative),
+    "cross-entropy": Loss(_cross_entropy, _cross_entropy_derivative),
+}
+"""Mean squared error, Σ (ŷ - y)² / n; and softmax cross-entropy, of outputs that are logits."""

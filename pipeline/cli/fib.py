@@ -1,0 +1,76 @@
+"""`pipeline fib`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline import contrast, on, trace
+from pipeline.apps import fibonacci
+from pipeline.cli.screen import check_picture, print_table, scheduler
+from pipeline.unfold import LIMIT
+from pipeline.units import duration, shorten, size, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class _Number(click.ParamType[int]):
+    name = "N"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        if str(value).startswith("--"):
+            self.fail(f"no such option: {value}; see pipeline fib --help", param, ctx)
+        try:
+            number: int = fibonacci.fibonacci(int(value)).args[0]
+        except ValueError:
+            self.fail(f"fib({value}): n must be a whole number from 0 on, like 6", param, ctx)
+        if number >= LIMIT:
+            self.fail(f"fib({value}) has over {LIMIT:,} subproblems, the most that are traced here")
+        return number
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("numbers", nargs=-1, required=True, type=_Number(), metavar="N [N ...]")
+@scheduler
+@click.option("--save", type=click.Path(path_type=Path), metavar="PATH.svg|png|pdf|dot",
+              help="Draw the tree beside the DAG, of all N together.")  # fmt: skip
+@click.option("--full", is_flag=True, help="Print long integers whole.")
+def fib(numbers: tuple[int, ...], scheduler: str, save: Path | None, full: bool) -> None:
+    """Fibonacci numbers: tasks and seconds of the tree and of the DAG.
+
+    \b
+    pipeline fib 38 40 100 2000
+    pipeline fib 6 --save fib.svg
+    """
+    if save is not None:
+        check_picture(save)
+    rate = fibonacci.naive_rate()
+    with on(scheduler):
+        fibonacci.fib(2).compute()  # so that no row pays for the workers' start
+        rows = fibonacci.table(numbers, rate)
+    print_rows(rows, whole if full else shorten, rate)
+    if save is not None:
+        graph = trace([fibonacci.fib(n) for n in numbers])
+        click.echo(f"saved {contrast(graph).save(save)}")
+
+
+def print_rows(rows: list[fibonacci.Row], show: Callable[[int], str], rate: float) -> None:
+    """Print the table of some n."""
+    lines = [
+        (
+            str(row.n),
+            show(row.value),
+            show(row.tree),
+            str(row.dag),
+            size(row.sharing),
+            duration(row.seconds),
+            "~" * row.predicted + duration(row.naive_seconds),
+        )
+        for row in rows
+    ]
+    print_table(("n", "value", "tree tasks", "DAG", "sharing", "DAG time", "naive time"), lines)
+    if any(row.predicted for row in rows):
+        click.echo(f"~ predicted from {size(round(rate))} naive calls a second, measured just now")

@@ -1,0 +1,46 @@
+"""What the commands have in common: options, tables, and errors of one line."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from pipeline.picture import FORMATS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """End with one line on stderr."""
+    click.echo(f"pipeline: {' '.join(message.split())}", err=True)
+    sys.exit(code)
+
+
+scheduler = click.option(
+    "--scheduler",
+    default="threads",
+    show_default=True,
+    metavar="S",
+    help="sync, threads, processes, distributed, or the address of a running one, tcp://host:port.",
+)
+
+
+def print_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    """Print columns, flush right."""
+    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
+    for line in (head, *lines):
+        click.echo("  ".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True)))
+
+
+def check_picture(path: Path) -> None:
+    """Say that a picture cannot be saved before the work is done, not after."""
+    if path.suffix.removeprefix(".").lower() not in FORMATS:
+        raise click.UsageError(
+            f"cannot draw {str(path)!r}: the file name ends in .{', .'.join(FORMATS)}"
+        )
+    if not path.parent.is_dir():
+        raise click.UsageError(f"cannot save {path}: there is no folder {path.parent}")

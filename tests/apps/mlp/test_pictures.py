@@ -1,0 +1,64 @@
+"""What the pictures say."""
+
+from __future__ import annotations
+
+import re
+
+from pipeline.apps.mlp import network
+from pipeline.apps.mlp.pictures import HUES, SHOWN, adjoints, diagram
+
+NET = network((2, 2, 2, 1))
+
+
+def test_nodes_are_adjoints_and_edges_local_derivatives() -> None:
+    dot = adjoints(NET, "w1_11").dot
+    assert "<∂L/∂O2_1<br/>" in dot
+    assert " ∂O2_1/∂O1_1 " in dot
+    assert dot.count("2 of 2") == 1  # ∂L/∂ŷ, again
+    assert "tree: 6 tasks" in dot
+    assert "DAG: 5 tasks" in dot
+
+
+def test_one_path_has_no_repeats() -> None:
+    dot = adjoints(NET, "w3_11").dot
+    assert 'dashed"' not in dot
+    assert "sharing factor: 2 ÷ 2 = 1" in dot
+
+
+def test_numbers_are_shown_where_they_are_asked_for() -> None:
+    dot = adjoints(NET, "w1_11", numbers=True).dot
+    assert re.search(r"∂ŷ/∂O2_1 = 0\.123", dot)
+    assert dot.count("= ") > adjoints(NET, "w1_11").dot.count("= ")
+
+
+def test_one_colour_is_one_layer() -> None:
+    dot = adjoints(NET).dot
+    colours: dict[int, set[str]] = {}
+    for line in dot.splitlines():
+        name = re.search(r"label=<∂L/∂(\S+?)<br/>", line)
+        hue = re.search(r' color="(#\w+)"', line)
+        if name and hue and "dashed" not in line:
+            colours.setdefault(NET[name.group(1)].layer, set()).add(hue.group(1))
+    assert sorted(colours) == [1, 2, 3]
+    assert [len(each) for each in colours.values()] == [1, 1, 1]
+    assert len(set.union(*colours.values())) == 3
+    assert "one colour, one layer" in dot
+    assert "rankdir=LR" in dot
+
+
+def test_the_same_network_gives_the_same_bytes() -> None:
+    assert adjoints(NET).render("svg") == adjoints(network((2, 2, 2, 1))).render("svg")
+
+
+def test_each_path_has_a_colour() -> None:
+    dot = diagram(NET, "w1_11").dot
+    assert "2 paths from w1_11 to the loss" in dot
+    assert f'color="{HUES[0]}:{HUES[1]}"' in dot  # both paths take the first edge
+    assert dot.count(HUES[0]) == 4  # x1 → O1_1 → O2_1 → ŷ → L
+    assert "1 path from b3_1 to the loss" in diagram(NET, "b3_1").dot
+    assert "0.335" in diagram(NET, "w1_11", numbers=True).dot
+
+
+def test_of_many_paths_some_are_drawn_and_all_are_counted() -> None:
+    dot = diagram(network((2, 6, 6, 6, 2)), "w1_11").dot
+    assert f"72 paths from w1_11 to the loss, {SHOWN} of them drawn" in dot
