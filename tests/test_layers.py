@@ -58,8 +58,21 @@ LAYERS: dict[str, set[str]] = {
 }  # fmt: skip
 # The package itself gathers the engine's names; applications and the command line stand on it.
 PUBLIC = {"__init__", "units"}
-MLP = ("rules", "network", "chain", "formula", "counts", "pictures", "__init__", "growth")
-CLI = ("screen", "fib", "mlp", "run", "__init__")
+MLP = (
+    "rules",
+    "network",
+    "chain",
+    "formula",
+    "counts",
+    "pictures",
+    "__init__",
+    "growth",
+    "layers",
+    "data/__init__",
+    "training",
+    "figures",
+)
+CLI = ("screen", "fib", "mlp", "train", "run", "__init__")
 ABOVE = {
     "apps/__init__", "apps/fibonacci", "__main__", *(f"apps/mlp/{each}" for each in MLP),
     *(f"cli/{each}" for each in CLI),

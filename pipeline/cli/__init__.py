@@ -14,6 +14,7 @@ from pipeline.cli.fib import fib
 from pipeline.cli.mlp import mlp
 from pipeline.cli.run import run
 from pipeline.cli.screen import fail
+from pipeline.cli.train import train
 
 
 class _Commands(click.Group):
@@ -51,10 +52,11 @@ def main(context: click.Context) -> None:
     pipeline run             the whole job, into the folder outputs
     pipeline fib 38 40 100   Fibonacci: the naive recursion beside the DAG
     pipeline mlp 2-2-2-1     gradients: the path sum beside backpropagation
+    pipeline train           a network that learns handwritten digits
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
-for _command in (run, fib, mlp):
+for _command in (run, fib, mlp, train):
     main.add_command(_command)

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound="Callable[..., Any] | click.Command")
 
 
-class _Sizes(click.ParamType[tuple[int, ...]]):
+class Sizes(click.ParamType[tuple[int, ...]]):
+    """The nodes of each layer, like 2-2-2-1."""
+
     name = "SIZES"
 
     def convert(self, value: Any, *_: Any) -> tuple[int, ...]:
@@ -39,7 +41,7 @@ def _picture(*names: str, text: str) -> Callable[[_Command], _Command]:
 
 
 @click.command()
-@click.argument("sizes", type=_Sizes(), metavar="SIZES")
+@click.argument("sizes", type=Sizes(), metavar="SIZES")
 @click.option("--weight", "names", multiple=True, metavar="W", help="A weight or bias, like w1_11; "
               "may be given again.  [default: w1_11]")  # fmt: skip
 @click.option("--all", "everything", is_flag=True, help="All weights and biases.")
@@ -56,9 +58,7 @@ def _picture(*names: str, text: str) -> Callable[[_Command], _Command]:
 @click.option("--latex", is_flag=True, help="Print it as LaTeX.")
 @click.option("--numbers", is_flag=True, help="Show values in the pictures.")
 @_picture("--save", text="Draw the sum over all paths beside backpropagation.")
-@_picture(
-    "--network", "drawing", text="Draw the network, and every path from the weight to the loss."
-)
+@_picture("--network", "drawing", text="Draw the network and the weight's paths to the loss.")
 @scheduler
 def mlp(
     sizes: tuple[int, ...], names: tuple[str, ...], everything: bool, activation: str, loss: str,

@@ -129,6 +129,18 @@ def _variables(sizes: Sequence[int]) -> Iterator[Variable]:
     yield Variable("L", len(sizes))
 
 
+def check(sizes: Sequence[int], activation: str, loss: str) -> None:
+    """Raise `NetworkError` for sizes or functions that cannot be."""
+    if len(sizes) < 2 or any(type(size) is not int or size < 1 for size in sizes):
+        raise NetworkError(
+            f"sizes {sizes!r}: give the nodes of each layer, whole numbers from 1 on, at least an "
+            "input and an output layer, like 2-2-2-1"
+        )
+    for what, chosen, known in (("activation", activation, ACTIVATIONS), ("loss", loss, LOSSES)):
+        if chosen not in known:
+            raise NetworkError(f"unknown {what} {chosen!r}: it is one of {', '.join(known)}")
+
+
 def network(
     sizes: Sequence[int],
     activation: str = "sigmoid",
@@ -152,14 +164,7 @@ def network(
     (['O1_1'], ['O2_1', 'O2_2'], ['ŷ'])
     """
     sizes = tuple(sizes)
-    if len(sizes) < 2 or any(type(size) is not int or size < 1 for size in sizes):
-        raise NetworkError(
-            f"sizes {sizes!r}: give the nodes of each layer, whole numbers from 1 on, at least an "
-            "input and an output layer, like 2-2-2-1"
-        )
-    for what, chosen, known in (("activation", activation, ACTIVATIONS), ("loss", loss, LOSSES)):
-        if chosen not in known:
-            raise NetworkError(f"unknown {what} {chosen!r}: it is one of {', '.join(known)}")
+    check(sizes, activation, loss)
     rng = np.random.default_rng(seed)
     net = Network(sizes, activation, loss, {}, (), ())
     drawn = {name: _draw(rng, sizes, net[name]) for name in net.parameters}

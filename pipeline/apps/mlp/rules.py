@@ -28,7 +28,7 @@ ACTIVATIONS: dict[str, Activation] = {
     # (1 + tanh(z/2)) / 2 is 1 / (1 + exp(-z)), and no z is too large for it.
     "sigmoid": Activation(lambda z: 0.5 * np.tanh(0.5 * z) + 0.5, lambda _, a: a * (1 - a)),
     "tanh": Activation(np.tanh, lambda _, a: 1 - a * a),
-    "relu": Activation(lambda z: z * (np.real(z) > 0), lambda z, _: 1.0 * (np.real(z) > 0)),
+    "relu": Activation(lambda z: np.maximum(z, 0), lambda _, a: np.sign(a)),
     "identity": Activation(lambda z: z, lambda *_: 1.0),
 }
 

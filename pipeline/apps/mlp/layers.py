@@ -1,0 +1,171 @@
+"""The same chain rule, a layer at a time: variables are arrays, of a batch of examples.
+
+`x` has a row for each example; `w1` and `b1` are the weights and biases of layer 1, `z1` its
+weighted sums, `O1` its outputs; `ŷ` are the outputs of the last layer, `y` what they should be, and
+`L` the loss. Shapes: x (examples, inputs), w (nodes before, nodes), b (nodes,), y as ŷ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline import recurrence, trace
+from pipeline.apps.mlp.network import check
+from pipeline.apps.mlp.rules import ACTIVATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline import Call, Program, Recurrence, TaskGraph
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A network, without its weights.
+
+    sizes: nodes of the input layer, of each hidden layer, and of the output layer
+    activation: of the hidden layers; the outputs are linear
+    loss: mse, or cross-entropy, of outputs that are logits and targets that are one-hot
+
+    Raises `NetworkError` for sizes or functions that cannot be.
+    """
+
+    sizes: tuple[int, ...]
+    activation: str = "relu"
+    loss: str = "cross-entropy"
+
+    def __post_init__(self) -> None:
+        check(self.sizes, self.activation, self.loss)
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names of weights and biases: w1, b1, w2, …"""
+        return [f"{kind}{layer}" for layer in range(1, len(self.sizes)) for kind in "wb"]
+
+    @property
+    def given(self) -> list[str]:
+        """What a gradient takes: the parameters, `x`, `y`, and `share`, an example's weight."""
+        return [*self.parameters, "x", "y", "share"]
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a parameter."""
+        layer = int(name[1:])
+        return (
+            self.sizes[layer - 1 : layer + 1] if name[0] == "w" else self.sizes[layer : layer + 1]
+        )
+
+
+def value_of(layers: Layers) -> Recurrence:
+    """The recurrence `value(name)`: the forward pass. What is given has no body of its own."""
+    last = len(layers.sizes) - 1
+
+    @recurrence
+    def value(name: str) -> Any:
+        if name in layers.given:
+            return None  # each run gives it
+        if name == "L":
+            return _loss(layers.loss, value)
+        if name == "shifted":  # so that no exponential overflows
+            return value("ŷ") - np.max(value("ŷ"), axis=1, keepdims=True)
+        if name == "exp":
+            return np.exp(value("shifted"))
+        if name == "total":
+            return np.sum(value("exp"), axis=1, keepdims=True)
+        if name[0] == "O":
+            return ACTIVATIONS[layers.activation].value(value(f"z{name[1:]}"))
+        layer = last if name == "ŷ" else int(name[1:])
+        return value(_output(layer - 1)) @ value(f"w{layer}") + value(f"b{layer}")
+
+    return value
+
+
+def _output(layer: int) -> str:
+    return f"O{layer}" if layer else "x"
+
+
+def _loss(kind: str, value: Callable[[str], Any]) -> Any:
+    if kind == "mse":
+        error = value("ŷ") - value("y")
+        return np.sum(error * error) * value("share")
+    log_softmax = value("shifted") - np.log(value("total"))
+    return -np.sum(value("y") * log_softmax) * value("share")
+
+
+def adjoint_of(layers: Layers, value: Callable[[str], Any]) -> Recurrence:
+    """The recurrence `adjoint(name)`: ∂L/∂v, of the same shape as v, by the chain rule."""
+    last = len(layers.sizes) - 1
+
+    @recurrence
+    def adjoint(name: str) -> Any:
+        if name == "ŷ":
+            if layers.loss == "mse":
+                return (value("ŷ") - value("y")) * (2 * value("share"))
+            return (value("exp") / value("total") - value("y")) * value("share")
+        kind, layer = name[0], int(name[1:])
+        if kind == "O":
+            return adjoint(_sums(layer + 1, last)) @ np.transpose(value(f"w{layer + 1}"))
+        if kind == "z":
+            slope = ACTIVATIONS[layers.activation].derivative(value(name), value(f"O{layer}"))
+            return adjoint(f"O{layer}") * slope
+        if kind == "w":
+            return np.transpose(value(_output(layer - 1))) @ adjoint(_sums(layer, last))
+        return np.sum(adjoint(_sums(layer, last)), axis=0)
+
+    return adjoint
+
+
+def _sums(layer: int, last: int) -> str:
+    return "ŷ" if layer == last else f"z{layer}"
+
+
+def gradients(layers: Layers, memoize: bool | Callable[[Call], bool] = True) -> TaskGraph:
+    """The graph of the loss and of ∂L/∂v of every parameter v; its outputs bear their names.
+
+    memoize: False for the sum over all paths, which computes every value and adjoint again for each
+        of its consumers
+    """
+    value = value_of(layers)
+    adjoint = adjoint_of(layers, value)
+    return trace(
+        lambda: {"L": value("L"), **{name: adjoint(name) for name in layers.parameters}},
+        memoize=memoize,
+    )
+
+
+@lru_cache(32)
+def gradient_program(layers: Layers) -> Program:
+    """Loss and gradients as a function of `layers.given`, compiled once a process."""
+    value = value_of(layers)
+    adjoint = adjoint_of(layers, value)
+    graph = trace(lambda: {"L": value("L"), **{name: adjoint(name) for name in layers.parameters}})
+    program: Program = graph.compile([value(name) for name in layers.given])
+    return program
+
+
+@lru_cache(32)
+def output_program(layers: Layers) -> Program:
+    """The outputs ŷ as a function of the parameters and x, compiled once a process."""
+    value = value_of(layers)
+    program: Program = value("ŷ").graph().compile(
+        [value(name) for name in [*layers.parameters, "x"]]
+    )  # fmt: skip
+    return program
+
+
+def initial(layers: Layers, seed: int, dtype: str = "float64") -> dict[str, np.ndarray[Any, Any]]:
+    """Parameters to start from: normal with variance 2/n for relu (He et al., 2015), 1/n otherwise.
+
+    n is the number of nodes before; biases are 0.
+    """
+    rng = np.random.default_rng(seed)
+    gain = 2.0 if layers.activation == "relu" else 1.0
+    found = {}
+    for name in layers.parameters:
+        shape = layers.shape(name)
+        scale = np.sqrt(gain / shape[0]) if name[0] == "w" else 0.0
+        found[name] = (rng.normal(size=shape) * scale).astype(dtype)
+    return found

@@ -1,0 +1,97 @@
+"""Gradients and training beside PyTorch and scikit-learn. They are large: extra `peers`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.apps.mlp import gradient, network
+from pipeline.apps.mlp.data import digits
+from pipeline.apps.mlp.layers import Layers, gradient_program, initial
+from pipeline.apps.mlp.training import Plan, training
+
+WHY = "a large peer: pip install 'dask-memo[peers]'"
+
+
+def torch_loss(torch: Any, layers: Layers, values: dict[str, Any], x: Any, y: Any) -> Any:
+    act = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "relu": torch.relu,
+           "identity": lambda z: z}[layers.activation]  # fmt: skip
+    a, last = x, len(layers.sizes) - 1
+    for n in range(1, last + 1):
+        a = a @ values[f"w{n}"] + values[f"b{n}"]
+        a = act(a) if n < last else a
+    if layers.loss == "mse":
+        return ((a - y) ** 2).sum() / len(x)
+    return torch.nn.functional.cross_entropy(a, y)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
+@pytest.mark.parametrize("loss", ["mse", "cross-entropy"])
+def test_a_hundred_full_batch_steps_follow_pytorch(activation: str, loss: str) -> None:
+    torch = pytest.importorskip("torch", reason=WHY)
+    examples, layers = digits(), Layers((64, 16, 12, 10), activation, loss)
+    rate = 0.05
+    plan = Plan(layers, "sgd", rate=rate, batch=0, seed=2)
+    values = {
+        name: torch.tensor(each, requires_grad=True) for name, each in initial(layers, 2).items()
+    }
+    x, y = torch.tensor(examples.x), torch.tensor(np.eye(10)[examples.labels])
+    for _ in range(100):
+        found = torch_loss(torch, layers, values, x, y)
+        grads = torch.autograd.grad(found, list(values.values()))
+        with torch.no_grad():
+            for value, grad in zip(values.values(), grads, strict=True):
+                value -= rate * grad
+    state = training(plan, examples)(100).compute(scheduler="sync")
+    for name, value in values.items():
+        np.testing.assert_allclose(
+            state.parameters[name], value.detach().numpy(), rtol=1e-10, atol=1e-10
+        )
+    assert state.history[-1].loss == pytest.approx(found.item(), rel=1e-10)
+
+
+def test_scalar_gradients_are_pytorchs() -> None:
+    torch = pytest.importorskip("torch", reason=WHY)
+    net = network((3, 4, 2, 2), "sigmoid", seed=7)
+    values = {
+        name: torch.tensor(float(each), dtype=torch.float64, requires_grad=True)
+        for name, each in net.weights.items()
+    }
+    a: list[Any] = [torch.tensor(each, dtype=torch.float64) for each in net.x]
+    for n in range(1, 4):
+        a = [
+            sum(each * values[f"w{n}_{i}{j}"] for i, each in enumerate(a, 1)) + values[f"b{n}_{j}"]
+            for j in range(1, net.sizes[n] + 1)
+        ]
+        a = [torch.sigmoid(z) for z in a] if n < 3 else a
+    loss = sum((o - y) ** 2 for o, y in zip(a, net.y, strict=True)) / 2
+    grads = torch.autograd.grad(loss, list(values.values()))
+    found = gradient(net).compute(scheduler="sync")
+    expected = {name: float(grad) for name, grad in zip(values, grads, strict=True)}
+    assert found == pytest.approx(expected, rel=1e-12, abs=1e-15)
+
+
+def test_loss_gradients_are_those_of_scikit_learn() -> None:
+    neural = pytest.importorskip("sklearn.neural_network", reason=WHY)
+    preprocessing = pytest.importorskip("sklearn.preprocessing")
+    examples, layers = digits(), Layers((64, 16, 10), "tanh", "cross-entropy")
+    parameters = initial(layers, 3)
+    x, hot = examples.x, np.eye(10)[examples.labels]
+    peer = neural.MLPClassifier((16,), activation="tanh", alpha=0.0)
+    peer._label_binarizer = preprocessing.LabelBinarizer().fit(examples.labels)
+    peer.n_layers_, peer.n_outputs_, peer.out_activation_ = 3, 10, "softmax"
+    peer.loss, peer._random_state = "log_loss", np.random.RandomState(0)
+    peer.coefs_ = [parameters["w1"].copy(), parameters["w2"].copy()]
+    peer.intercepts_ = [parameters["b1"].copy(), parameters["b2"].copy()]
+    activations = [x, np.empty((len(x), 16)), np.empty((len(x), 10))]
+    deltas = [np.empty_like(each) for each in activations[1:]]
+    weights = [np.empty_like(each) for each in peer.coefs_]
+    biases = [np.empty_like(each) for each in peer.intercepts_]
+    loss, weights, biases = peer._backprop(x, hot, None, activations, deltas, weights, biases)
+    found = gradient_program(layers)(*parameters.values(), x, hot, 1 / len(x))
+    assert found["L"] == pytest.approx(loss, rel=1e-12)
+    for n in (1, 2):
+        np.testing.assert_allclose(found[f"w{n}"], weights[n - 1], rtol=1e-10, atol=1e-13)
+        np.testing.assert_allclose(found[f"b{n}"], biases[n - 1], rtol=1e-10, atol=1e-13)
