@@ -61,6 +61,15 @@ SHAPED = VIEWS | {
 """Functions whose result has a shape that hangs on shapes and constants alone."""
 
 
+QUICK: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.sum: np.add.reduce,
+    np.prod: np.multiply.reduce,
+    np.max: np.maximum.reduce,
+    np.min: np.minimum.reduce,
+}
+"""What NumPy's functions call in the end, after microseconds of Python, where they get an array."""
+
+
 @dataclass(frozen=True)
 class _Array:
     """What a buffer for an array must be like."""
@@ -97,7 +106,7 @@ def watched(tape: Tape, arguments: tuple[Any, ...]) -> tuple[Any, Tape]:
         if program[step] is not None:
             program[step] = _spy(program[step], step, seen)
     value = tape.replaced(tuple(program), tape.constants)(*arguments)
-    return value, _planned(tape, seen) if any(each.large for each in seen.values()) else tape
+    return value, _planned(tape, seen)
 
 
 def _spy(function: Callable[..., Any], step: int, seen: dict[int, _Seen]) -> Callable[..., Any]:
@@ -127,6 +136,8 @@ def _planned(tape: Tape, seen: Mapping[int, _Seen]) -> Tape:
     program, constants = list(tape.program), list(tape.constants)
     idle: dict[_Array, list[tuple[int, int]]] = {}  # buffers, with the last step that needs each
     for step, places, _ in _steps(tape):
+        if step in flow.fixed:
+            program[step] = _quick(program[step])
         ufunc, like = _ufunc(program[step], len(places)), seen[step].large
         if ufunc is None or like is None or step in flow.leaving or step not in flow.fixed:
             continue
@@ -140,6 +151,13 @@ def _planned(tape: Tape, seen: Mapping[int, _Seen]) -> Tape:
         idle[like] = [each for each in buffers if each[0] != slot] + [(slot, flow.last[step])]
         program[step : step + 3] = Named(ufunc, ("out",)), (*places, slot), None
     return tape.replaced(tuple(program), tuple(constants))
+
+
+def _quick(function: Any) -> Any:
+    """A function that does the same to an array; a reduction needs its axis to be named."""
+    if isinstance(function, Named) and "axis" in function.names:
+        return Named(QUICK.get(function.function, function.function), function.names)
+    return np.ndarray.transpose if function is np.transpose else function
 
 
 def _ufunc(function: Any, operands: int) -> np.ufunc | None:

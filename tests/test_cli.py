@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.cli import main
@@ -77,6 +78,7 @@ def test_the_whole_job(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     names = {"summary.json"} | {f"fib-{each}.svg" for each in ("5", "6", "blocks", "growth")} | {
         f"mlp-{each}.svg" for each in ("w3_11", "w1_11", "all", "paths", "growth")
+    } | {"weights.npz", "training.svg", "confusion.svg", "mistaken.svg"
     }  # fmt: skip
     assert {path.name for path in out.iterdir()} == names
     everything = json.loads((out / "summary.json").read_text())
@@ -199,5 +201,50 @@ def test_mlp_tells_what_is_wrong_in_one_line(arguments: list[str], code: int, me
     done = run("mlp", *arguments)
     assert done.returncode == code
     assert done.stdout == ""
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_train_writes_weights_and_figures(tmp_path: Path) -> None:
+    options = ["train", "--epochs", "3", "--layers", "64-12-10", "--activation", "tanh"]
+    done = run(*options, "--out", str(tmp_path / "a"))
+    assert done.returncode == 0
+    assert re.search(r"digits: 8\d\.\d% of 359 held-out examples after 3 epochs", done.stdout)
+    names = {path.name for path in (tmp_path / "a").iterdir()}
+    assert names == {"weights.npz", "training.svg", "confusion.svg", "mistaken.svg"}
+    again = run(*options, "--out", str(tmp_path / "b"), "--scheduler", "distributed")
+    assert again.returncode == 0
+    with np.load(tmp_path / "a/weights.npz") as one, np.load(tmp_path / "b/weights.npz") as other:
+        assert sorted(one) == ["b1", "b2", "w1", "w2"]
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_train_on_a_users_data(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("a,b,label\n" + "".join(f"{n},{-n},{int(n > 20)}\n" for n in range(40)))
+    done = run("train", "--data", str(path), "--layers", "2-8-2", "--out", str(tmp_path),
+               "--epochs", "60", "--rate", "0.05")  # fmt: skip
+    assert done.returncode == 0
+    assert "data.csv: 100.0% of 8 held-out examples after 60 epochs" in done.stdout
+    assert not (tmp_path / "mistaken.svg").exists()
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), [
+    (["--layers", "64-5"], 2, "digits has 64 inputs and 10 labels: they do not fit the layers"),
+    (["--layers", "64"], 2, "sizes (64,): give the nodes of each layer"),
+    (["--activation", "relo"], 2, "unknown activation 'relo'"),
+    (["--optimizer", "adagrad"], 2, "unknown optimizer 'adagrad': it is one of sgd, momentum"),
+    (["--epochs", "0"], 2, "--epochs 0: train for one at least"),
+    (["--data", "none.csv"], 1, "none.csv: No such file or directory"),
+    (["--data", "none.xlsx"], 2, "cannot read none.xlsx: data are in an .npz or .csv file"),
+    (["--shards", "2"], 2, "shards are parts of a batch of all examples"),
+    (["--activation", "identity", "--loss", "mse", "--optimizer", "sgd", "--rate", "3"], 1,
+     "stopped, and kept the weights before it"),
+])  # fmt: skip
+def test_train_tells_what_is_wrong_in_one_line(
+    tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    done = run("train", *arguments, "--out", str(tmp_path / "out"))
+    assert done.returncode == code
     assert message in done.stderr
     assert done.stderr.count("\n") == 1

@@ -50,16 +50,19 @@ def test_the_table_of_the_command_line_is_as_printed() -> None:
     assert [line.split()[:5] for line in shown.splitlines()[:-1]] == exact
 
 
-def test_other_commands_print_what_stands_below_them() -> None:
+def test_other_commands_print_what_stands_below_them(tmp_path: Path) -> None:
     pairs = list(pairwise(BLOCKS))
     commands = [
-        (code, below[1]) for (kind, code), below in pairs if code.startswith("pipeline mlp")
+        (code, below[1])
+        for (kind, code), below in pairs
+        if code.startswith(("pipeline mlp", "pipeline train"))
     ]
     assert commands
     for command, shown in commands:
         done = subprocess.run(
-            [sys.executable, "-m", *command.split()], capture_output=True, text=True, check=True
-        )
+            [sys.executable, "-m", *command.split()],
+            capture_output=True, text=True, check=True, cwd=tmp_path,
+        )  # fmt: skip
         assert done.stdout == shown
 
 

@@ -13,11 +13,15 @@ import click
 from pipeline import on
 from pipeline.apps import fibonacci
 from pipeline.apps.mlp import network
+from pipeline.apps.mlp.data import digits
 from pipeline.apps.mlp.growth import growth as mlp_growth
 from pipeline.apps.mlp.growth import plot_growth
+from pipeline.apps.mlp.layers import Layers
 from pipeline.apps.mlp.pictures import adjoints, diagram
+from pipeline.apps.mlp.training import Plan
 from pipeline.cli.fib import print_rows
 from pipeline.cli.screen import scheduler
+from pipeline.cli.train import train_into
 from pipeline.units import shorten
 
 
@@ -67,8 +71,9 @@ def run(out: Path, scheduler: str) -> None:
             "naive_calls_per_second": rate,
         },
         "mlp": {"growth": [dataclasses.asdict(point) for point in mlp_points]},
-        "files": [path.name for path in files],
     }
+    files += train_into(Plan(Layers((64, 64, 32, 10))), digits(), 20, out, scheduler)
+    summary["files"] = [path.name for path in files]
     path = out / "summary.json"
     path.write_text(json.dumps(summary, indent=2) + "\n")
     print_rows(rows, shorten, rate)

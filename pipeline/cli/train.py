@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,10 @@ class _Progress(Callback):  # type: ignore[misc] # Dask is untyped
 
     def __init__(self, epochs: int) -> None:
         super().__init__()
-        self.bar = click.progressbar(length=epochs, label="epochs", item_show_func=_told)
+        self.bar = click.progressbar(
+            length=epochs, label="epochs", item_show_func=_told, show_pos=True, file=sys.stderr,
+            hidden=not sys.stderr.isatty(),
+        )  # fmt: skip
         self.done = 0
 
     def _start(self, *_: Any) -> None:
@@ -94,14 +98,19 @@ def train(
         fail(f"{examples.source} has {examples.x.shape[1]} inputs and {examples.labels.max() + 1} "
              f"labels: they do not fit the layers {'-'.join(map(str, sizes))}", 2)  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
-    bar, is_local = _Progress(epochs), scheduler in ("sync", "threads", "processes")
+    out.mkdir(parents=True, exist_ok=True)
+    for path in train_into(planned, examples, epochs, out, scheduler):
+        click.echo(f"saved {path}")
+
+
+def train_into(
+    plan: Plan, examples: Examples, epochs: int, out: Path, scheduler: str
+) -> list[Path]:
+    """Train, tell what it came to, and write the files; give their paths."""
+    told = _Progress(epochs) if scheduler in ("sync", "threads", "processes") else nullcontext()
     # BLAS sums in another order with more threads, and Dask's workers have one.
-    with threadpool_limits(1, "blas"), on(scheduler), bar if is_local else nullcontext():
-        state = training(planned, examples)(epochs).compute()
-    _report(planned, examples, state, out)
-
-
-def _report(plan: Plan, examples: Examples, state: State, out: Path) -> None:
+    with threadpool_limits(1, "blas"), on(scheduler), told:
+        state = training(plan, examples)(epochs).compute()
     weights = out / "weights.npz"
     _save(weights, state.parameters)
     files = [weights]
@@ -112,17 +121,16 @@ def _report(plan: Plan, examples: Examples, state: State, out: Path) -> None:
             plot_curves(state.history, out / "training.svg"),
             plot_confusion(found, out / "confusion.svg"),
         ]
-        if round(plan.layers.sizes[0] ** 0.5) ** 2 == plan.layers.sizes[0]:
+        if examples.source == "digits":
             path = out / "mistaken.svg"
             files.append(plot_mistaken(examples.test_x, examples.test_labels, guessed, path))
         last = state.history[-1]
         click.echo(f"{examples.source}: {last.accuracy:.1%} of {len(guessed)} held-out examples "
                    f"after {last.number} epochs, loss {last.loss:.4g}")  # fmt: skip
-    for path in files:
-        click.echo(f"saved {path}")
     if state.stopped is not None:
         fail(f"the loss of epoch {state.stopped.number} is {state.stopped.loss}: stopped, and kept "
              f"the weights before it in {weights}; a smaller --rate may help", 1)  # fmt: skip
+    return files
 
 
 def _save(path: Path, parameters: Mapping[str, np.ndarray[Any, Any]]) -> None:

@@ -1,0 +1,224 @@
+"""A full-batch training step (forward, backward, SGD) of tanh and cross-entropy, beside peers."""
+
+from __future__ import annotations
+
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from dask.task_spec import DataNode
+from threadpoolctl import threadpool_limits
+
+from pipeline import TaskGraph, trace
+from pipeline.apps.mlp.layers import Layers, adjoint_of, initial, value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CASES = {
+    "a": (1797, (64, 32, 16, 10)),
+    "b": (256, (784, 256, 128, 10)),
+    "c": (64, (64, *(64,) * 20, 10)),
+    "t": (4, (4, 3, 3, 2)),
+}
+RATE = 0.1
+
+
+def ours(layers: Layers, arrays: list[Any], share: float) -> Callable[[], object]:
+    """The step as a graph, compiled."""
+    graph, inputs = _graph(layers)
+    program = graph.compile(inputs)
+    return lambda: program(*arrays, share)
+
+
+def _graph(layers: Layers) -> Any:
+    value = value_of(layers)
+    adjoint = adjoint_of(layers, value)
+    graph = trace(
+        lambda: [value("L"), *(value(name) - RATE * adjoint(name) for name in layers.parameters)]
+    )
+    return graph, [value(name) for name in layers.given]
+
+
+def unfused(layers: Layers, arrays: list[Any], share: float) -> Callable[[], object]:
+    """The same graph, task by task on Dask's synchronous scheduler."""
+    given = dict(zip(layers.given, [*arrays, share], strict=True))
+    graph, inputs = _graph(layers)
+    keys = {call.key: given[name] for call, name in zip(inputs, given, strict=True)}
+    tasks = {
+        key: DataNode(key, keys[key]) if key in keys else node for key, node in graph.tasks.items()
+    }
+    whole = TaskGraph(tasks, graph.outputs)
+    return lambda: whole.compute(scheduler="sync", fuse=False)
+
+
+def by_hand(layers: Layers, arrays: list[Any], share: float) -> Callable[[], object]:
+    """NumPy with preallocated buffers; the new parameters are new arrays."""
+    last = len(layers.sizes) - 1
+    *parameters, x, y = arrays
+    weights, biases = parameters[::2], parameters[1::2]
+    rows = len(x)
+    outs = [np.empty((rows, size), x.dtype) for size in layers.sizes[1:]]
+    deltas = [np.empty((rows, size), x.dtype) for size in layers.sizes[1:]]
+    slopes = [np.empty((rows, size), x.dtype) for size in layers.sizes[1:]]
+    grads = [np.empty_like(w) for w in weights]
+
+    def step() -> object:
+        a = x
+        for n in range(last):
+            np.matmul(a, weights[n], out=outs[n])
+            np.add(outs[n], biases[n], out=outs[n])
+            if n < last - 1:
+                np.tanh(outs[n], out=outs[n])
+            a = outs[n]
+        shifted, exp = outs[-1], slopes[-1]
+        np.subtract(shifted, shifted.max(axis=1, keepdims=True), out=shifted)
+        np.exp(shifted, out=exp)
+        total = exp.sum(axis=1, keepdims=True)
+        np.subtract(shifted, np.log(total), out=shifted)
+        np.multiply(shifted, y, out=shifted)
+        loss = -shifted.sum() * share
+        delta = deltas[-1]
+        np.divide(exp, total, out=delta)
+        np.subtract(delta, y, out=delta)
+        np.multiply(delta, share, out=delta)
+        new = []
+        for n in reversed(range(last)):
+            before = outs[n - 1] if n else x
+            np.matmul(before.T, delta, out=grads[n])
+            np.multiply(grads[n], RATE, out=grads[n])
+            new.append((weights[n] - grads[n], biases[n] - RATE * delta.sum(axis=0)))
+            if n:
+                np.matmul(delta, weights[n].T, out=deltas[n - 1])
+                np.multiply(before, before, out=slopes[n - 1])
+                np.subtract(1, slopes[n - 1], out=slopes[n - 1])
+                np.multiply(deltas[n - 1], slopes[n - 1], out=deltas[n - 1])
+                delta = deltas[n - 1]
+        return loss, new
+
+    return step
+
+
+def pytorch(layers: Layers, arrays: list[Any], share: float) -> Callable[[], object]:
+    """PyTorch, eager."""
+    import torch
+
+    *parameters, x, y = (torch.tensor(each) for each in arrays)
+    leaves = [each.requires_grad_() for each in parameters]
+
+    def step() -> object:
+        a = x
+        for n in range(0, len(leaves), 2):
+            a = torch.addmm(leaves[n + 1], a, leaves[n])
+            a = torch.tanh(a) if n < len(leaves) - 2 else a
+        loss = torch.nn.functional.cross_entropy(a, y)
+        grads = torch.autograd.grad(loss, leaves)
+        with torch.no_grad():
+            return loss, [leaf - RATE * grad for leaf, grad in zip(leaves, grads, strict=True)]
+
+    return step
+
+
+def autograd(layers: Layers, arrays: list[Any], share: float) -> Callable[[], object]:
+    """HIPS autograd."""
+    import autograd.numpy as anp
+    from autograd import value_and_grad
+
+    *parameters, x, y = arrays
+    of = value_and_grad(lambda values: _loss(anp, values, x, y, share))
+
+    def step() -> object:
+        loss, grads = of(parameters)
+        return loss, [w - RATE * g for w, g in zip(parameters, grads, strict=True)]
+
+    return step
+
+
+def jax(layers: Layers, arrays: list[Any], share: float) -> Callable[[], object]:
+    """JAX, jitted."""
+    import jax
+    import jax.numpy as jnp
+
+    wait: Any = jax.block_until_ready
+    settings: Any = jax.config
+    settings.update("jax_enable_x64", True)
+    *parameters, x, y = (jnp.asarray(each) for each in arrays)
+
+    @jax.jit
+    def run(values: Any, x: Any, y: Any) -> Any:
+        loss, grads = jax.value_and_grad(lambda each: _loss(jnp, each, x, y, share))(values)
+        return loss, [w - RATE * g for w, g in zip(values, grads, strict=True)]
+
+    return lambda: wait(run(parameters, x, y))
+
+
+def _loss(np_: Any, values: Any, x: Any, y: Any, share: float) -> Any:
+    a = x
+    for n in range(0, len(values), 2):
+        a = np_.matmul(a, values[n]) + values[n + 1]
+        a = np_.tanh(a) if n < len(values) - 2 else a
+    shifted = a - np_.max(a, axis=1, keepdims=True)
+    total = np_.sum(np_.exp(shifted), axis=1, keepdims=True)
+    return -np_.sum(y * (shifted - np_.log(total))) * share
+
+
+PEERS = {"NumPy by hand": by_hand, "PyTorch": pytorch, "JAX jit": jax, "autograd": autograd,
+         "unfused": unfused}  # fmt: skip
+
+
+def table(threads: int, rounds: int = 15) -> None:
+    """Seconds of a step, ours, and how many times longer the peers take."""
+    print(f"\na training step, {threads} thread{'s' * (threads > 1)}; peers ÷ ours")
+    print(f"{'':<12}{'ours, ms':>10}" + "".join(f"{name:>15}" for name in PEERS))
+    for name, (rows, sizes) in CASES.items():
+        for dtype in ("float32", "float64"):
+            layers = Layers(sizes, "tanh")
+            rng = np.random.default_rng(0)
+            x = rng.normal(size=(rows, sizes[0])).astype(dtype)
+            y = np.eye(sizes[-1], dtype=dtype)[rng.integers(0, sizes[-1], rows)]
+            arrays = [*initial(layers, 0, dtype).values(), x, y]
+            steps: list[Any] = []
+            for make in (ours, *PEERS.values()):
+                try:
+                    steps.append(make(layers, arrays, 1 / rows))
+                except ImportError:
+                    steps.append(None)
+            seconds = _medians(steps, rounds, threads)
+            cells = "".join(
+                f"{each / seconds[0]:>15.2f}" if each else f"{'–':>15}" for each in seconds[1:]
+            )
+            print(f"{name}, {dtype:<9}{seconds[0] * 1e3:>10.3f}{cells}")
+
+
+def _medians(steps: list[Any], rounds: int, threads: int) -> list[float]:
+    try:
+        import torch
+
+        torch.set_num_threads(threads)
+    except ImportError:
+        pass
+    found: list[list[float]] = [[] for _ in steps]
+    with threadpool_limits(threads):
+        for step in steps:
+            for _ in range(3):
+                step and step()
+        for _ in range(rounds):
+            for step, seconds in zip(steps, found, strict=True):
+                if step is None:
+                    continue
+                number = 1
+                start = perf_counter()
+                step()
+                first = perf_counter() - start
+                number = max(1, int(0.01 / first))
+                start = perf_counter()
+                for _ in range(number):
+                    step()
+                seconds.append((perf_counter() - start) / number)
+    return [median(each) if each else 0.0 for each in found]
+
+
+if __name__ == "__main__":
+    for threads in (1, 2):
+        table(threads)
