@@ -52,18 +52,17 @@ def test_the_table_of_the_command_line_is_as_printed() -> None:
 
 def test_other_commands_print_what_stands_below_them(tmp_path: Path) -> None:
     pairs = list(pairwise(BLOCKS))
-    commands = [
-        (code, below[1])
-        for (kind, code), below in pairs
-        if code.startswith(("pipeline mlp", "pipeline train"))
-    ]
+    ours = ("pipeline mlp", "pipeline train")
+    commands = [(code, below[1]) for (_, code), below in pairs if code.startswith(ours)]
     assert commands
     for command, shown in commands:
         done = subprocess.run(
             [sys.executable, "-m", *command.split()],
             capture_output=True, text=True, check=True, cwd=tmp_path,
         )  # fmt: skip
-        assert done.stdout == shown
+        # The last digits of a training are the machine's.
+        measured = r"\d+\.\d%|loss \S+"
+        assert re.sub(measured, "…", done.stdout) == re.sub(measured, "…", shown)
 
 
 def test_the_first_code_is_six_lines_and_its_picture_follows() -> None:
