@@ -32,11 +32,19 @@ def ours(layers: Layers, arrays: list[Any], share: float) -> Callable[[], object
     return lambda: program(*arrays, share)
 
 
-def _graph(layers: Layers) -> Any:
+def naive(layers: Layers, arrays: list[Any], share: float) -> Callable[[], object]:
+    """The same step as the sum over all paths: only what is given is shared."""
+    graph, inputs = _graph(layers, memoize=lambda call: call.args[0] in layers.given)
+    program = graph.compile(inputs)
+    return lambda: program(*arrays, share)
+
+
+def _graph(layers: Layers, memoize: Any = True) -> Any:
     value = value_of(layers)
     adjoint = adjoint_of(layers, value)
     graph = trace(
-        lambda: [value("L"), *(value(name) - RATE * adjoint(name) for name in layers.parameters)]
+        lambda: [value("L"), *(value(name) - RATE * adjoint(name) for name in layers.parameters)],
+        memoize=memoize,
     )
     return graph, [value(name) for name in layers.given]
 
@@ -164,7 +172,7 @@ def _loss(np_: Any, values: Any, x: Any, y: Any, share: float) -> Any:
 
 
 PEERS = {"NumPy by hand": by_hand, "PyTorch": pytorch, "JAX jit": jax, "autograd": autograd,
-         "unfused": unfused}  # fmt: skip
+         "unfused": unfused, "naive": naive}  # fmt: skip
 
 
 def table(threads: int, rounds: int = 15) -> None:

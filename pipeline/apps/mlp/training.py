@@ -126,18 +126,22 @@ def training(plan: Plan, examples: Examples) -> Recurrence:  # noqa: C901 - they
     [0.9, 0.9, 0.9, 0.9, 0.9]
     """
 
+    # A task's key covers what it reaches: each reaches no more than it needs, so that plans share
+    # what they have in common.
+    layers, classes, dtype, seed = plan.layers, plan.layers.sizes[-1], plan.dtype, plan.seed
+    number = OPTIMIZERS[plan.optimizer].slots
+
     @task
     def data() -> Rows:
-        hot = np.eye(plan.layers.sizes[-1], dtype=plan.dtype)
+        hot = np.eye(classes, dtype=dtype)
         return (
-            examples.x.astype(plan.dtype), hot[examples.labels],
-            examples.test_x.astype(plan.dtype), examples.test_labels,
+            examples.x.astype(dtype), hot[examples.labels],
+            examples.test_x.astype(dtype), examples.test_labels,
         )  # fmt: skip
 
     @task
     def start() -> State:
-        parameters = initial(plan.layers, plan.seed, plan.dtype)
-        number = OPTIMIZERS[plan.optimizer].slots
+        parameters = initial(layers, seed, dtype)
         slots = {
             name: tuple(np.zeros_like(each) for _ in range(number))
             for name, each in parameters.items()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from pipeline import trace
 from pipeline.apps.mlp.data import Examples, digits
 from pipeline.apps.mlp.layers import Layers
 from pipeline.apps.mlp.training import OPTIMIZERS, Plan, State, predicted, training
@@ -42,6 +43,13 @@ def test_a_longer_run_contains_a_shorter_one() -> None:
     assert other(2).key == state(2).key
     assert training(Plan(SMALL, rate=0.1), DIGITS)(2).key != state(2).key
     assert training(Plan(SMALL), digits(1))(2).key != state(2).key
+
+
+def test_a_sweep_shares_what_its_runs_have_in_common() -> None:
+    plans = [Plan(SMALL, rate=rate) for rate in (0.001, 0.003, 0.01)]
+    graph = trace([training(plan, DIGITS)(2) for plan in plans])
+    names = [str(key[0]).partition("-")[0] for key in graph.tasks]
+    assert (names.count("data"), names.count("start"), names.count("epoch")) == (1, 1, 6)
 
 
 def test_shards_are_the_whole_batch() -> None:
