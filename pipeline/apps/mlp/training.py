@@ -122,8 +122,8 @@ def training(plan: Plan, examples: Examples) -> Recurrence:  # noqa: C901 - they
 
     >>> from pipeline.apps.mlp.data import digits
     >>> state = training(Plan(Layers((64, 16, 10))), digits())
-    >>> [round(each.accuracy, 1) for each in state(5).compute().history]
-    [0.9, 0.9, 0.9, 0.9, 0.9]
+    >>> [each.number for each in state(3).compute().history]
+    [1, 2, 3]
     """
 
     # A task's key covers what it reaches: each reaches no more than it needs, so that plans share
