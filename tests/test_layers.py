@@ -68,6 +68,7 @@ MLP = (
     "__init__",
     "growth",
     "layers",
+    "optimizers",
     "data/__init__",
     "training",
     "figures",

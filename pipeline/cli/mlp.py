@@ -9,6 +9,7 @@ import click
 
 from pipeline import on
 from pipeline.apps.mlp import NetworkError, counts, formula, gradient, network
+from pipeline.apps.mlp.network import checked
 from pipeline.apps.mlp.pictures import adjoints, diagram
 from pipeline.apps.mlp.rules import ACTIVATIONS, LOSSES
 from pipeline.cli.screen import check_picture, print_table, scheduler
@@ -76,7 +77,7 @@ def mlp(
         if path is not None:
             check_picture(path)
     net = network(sizes, activation, loss, seed=seed)
-    asked = net.parameters if everything else list(names or net.parameters[:1])
+    asked = net.parameters if everything else checked(net, names or net.parameters[:1])
     with on(scheduler):
         found = gradient(net, asked, memoize=memoize).compute()
     lines = []
@@ -96,7 +97,8 @@ def mlp(
                 shown.expanded, shown.factored)  # fmt: skip
             click.echo("\n" + "\n\n".join(pair))
     if save is not None:
-        click.echo(f"saved {adjoints(net, asked, numbers=numbers).save(save)}")
+        chosen = None if everything else asked
+        click.echo(f"saved {adjoints(net, chosen, numbers=numbers).save(save)}")
     if drawing is not None:
         click.echo(f"saved {diagram(net, asked[0], numbers=numbers).save(drawing)}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,9 @@ from pipeline.apps.mlp import NetworkError
 from pipeline.apps.mlp.data import DataError, digits, load
 from pipeline.apps.mlp.figures import confusion, plot_confusion, plot_curves, plot_mistaken
 from pipeline.apps.mlp.layers import Layers
+from pipeline.apps.mlp.optimizers import OPTIMIZERS
 from pipeline.apps.mlp.rules import ACTIVATIONS, LOSSES
-from pipeline.apps.mlp.training import OPTIMIZERS, Plan, State, predicted, training
+from pipeline.apps.mlp.training import Plan, State, predicted, training
 from pipeline.cli.mlp import Sizes
 from pipeline.cli.screen import fail, scheduler
 
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipeline.apps.mlp.data import Examples
+
+
+MOST = 10_000
+"""Epochs that are trained at a time."""
 
 
 class _Progress(Callback):  # type: ignore[misc] # Dask is untyped
@@ -87,8 +93,11 @@ def train(
     pipeline train
     pipeline train --layers 4-16-3 --data iris.csv --epochs 100
     """
-    if epochs < 1:
-        raise NetworkError(f"--epochs {epochs}: train for one at least")
+    if not 0 < epochs <= MOST:
+        raise NetworkError(f"--epochs {epochs}: train for 1 to {MOST:,} of them")
+    weights = sum(one * other for one, other in pairwise(sizes))
+    if weights > 10 * MOST * MOST:
+        raise NetworkError(f"{'-'.join(map(str, sizes))} has {weights:,} weights: too many here")
     try:
         planned = Plan(Layers(sizes, activation, loss), seed=seed, **plan)
         examples = digits(seed) if data is None else load(data, sizes[0], sizes[-1], seed)
@@ -128,6 +137,8 @@ def train_into(
         click.echo(f"{examples.source}: {last.accuracy:.1%} of {len(guessed)} held-out examples "
                    f"after {last.number} epochs, loss {last.loss:.4g}")  # fmt: skip
     if state.stopped is not None:
+        for path in files:
+            click.echo(f"saved {path}")
         fail(f"the loss of epoch {state.stopped.number} is {state.stopped.loss}: stopped, and kept "
              f"the weights before it in {weights}; a smaller --rate may help", 1)  # fmt: skip
     return files

@@ -153,12 +153,12 @@ def jax(layers: Layers, arrays: list[Any], share: float) -> Callable[[], object]
     settings.update("jax_enable_x64", True)
     *parameters, x, y = (jnp.asarray(each) for each in arrays)
 
-    @jax.jit
     def run(values: Any, x: Any, y: Any) -> Any:
         loss, grads = jax.value_and_grad(lambda each: _loss(jnp, each, x, y, share))(values)
         return loss, [w - RATE * g for w, g in zip(values, grads, strict=True)]
 
-    return lambda: wait(run(parameters, x, y))
+    compiled: Any = jax.jit(run)
+    return lambda: wait(compiled(parameters, x, y))
 
 
 def _loss(np_: Any, values: Any, x: Any, y: Any, share: float) -> Any:

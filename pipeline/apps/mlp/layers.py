@@ -18,7 +18,7 @@ from pipeline.apps.mlp.network import check
 from pipeline.apps.mlp.rules import ACTIVATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pipeline import Call, Program, Recurrence, TaskGraph
 
@@ -29,7 +29,7 @@ class Layers:
 
     sizes: nodes of the input layer, of each hidden layer, and of the output layer
     activation: of the hidden layers; the outputs are linear
-    loss: mse, or cross-entropy, of outputs that are logits and targets that are one-hot
+    loss: mse, the mean over outputs too; or cross-entropy, of outputs that are logits
 
     Raises `NetworkError` for sizes or functions that cannot be.
     """
@@ -59,16 +59,19 @@ class Layers:
         )
 
 
-def value_of(layers: Layers) -> Recurrence:
-    """The recurrence `value(name)`: the forward pass. What is given has no body of its own."""
+def value_of(layers: Layers, given: Mapping[str, Any] | None = None) -> Recurrence:
+    """The recurrence `value(name)`: the forward pass.
+
+    given: values of `layers.given`; without them, a compiled program is given them in each run
+    """
     last = len(layers.sizes) - 1
 
     @recurrence
     def value(name: str) -> Any:
         if name in layers.given:
-            return None  # each run gives it
+            return None if given is None else given[name]
         if name == "L":
-            return _loss(layers.loss, value)
+            return _loss(layers, value)
         if name == "shifted":  # so that no exponential overflows
             return value("ŷ") - np.max(value("ŷ"), axis=1, keepdims=True)
         if name == "exp":
@@ -87,24 +90,25 @@ def _output(layer: int) -> str:
     return f"O{layer}" if layer else "x"
 
 
-def _loss(kind: str, value: Callable[[str], Any]) -> Any:
-    if kind == "mse":
+def _loss(layers: Layers, value: Callable[[str], Any]) -> Any:
+    if layers.loss == "mse":
         error = value("ŷ") - value("y")
-        return np.sum(error * error) * value("share")
+        return np.sum(error * error) * (value("share") / layers.sizes[-1])
     log_softmax = value("shifted") - np.log(value("total"))
     return -np.sum(value("y") * log_softmax) * value("share")
 
 
 def adjoint_of(layers: Layers, value: Callable[[str], Any]) -> Recurrence:
     """The recurrence `adjoint(name)`: ∂L/∂v, of the same shape as v, by the chain rule."""
-    last = len(layers.sizes) - 1
+    last, last_size = len(layers.sizes) - 1, layers.sizes[-1]
 
     @recurrence
     def adjoint(name: str) -> Any:
         if name == "ŷ":
             if layers.loss == "mse":
-                return (value("ŷ") - value("y")) * (2 * value("share"))
-            return (value("exp") / value("total") - value("y")) * value("share")
+                return (value("ŷ") - value("y")) * (2 / last_size * value("share"))
+            weight = np.sum(value("y"), axis=1, keepdims=True)  # 1 where y is one-hot
+            return (value("exp") * (weight / value("total")) - value("y")) * value("share")
         kind, layer = name[0], int(name[1:])
         if kind == "O":
             return adjoint(_sums(layer + 1, last)) @ np.transpose(value(f"w{layer + 1}"))
@@ -122,13 +126,18 @@ def _sums(layer: int, last: int) -> str:
     return "ŷ" if layer == last else f"z{layer}"
 
 
-def gradients(layers: Layers, memoize: bool | Callable[[Call], bool] = True) -> TaskGraph:
+def gradients(
+    layers: Layers,
+    given: Mapping[str, Any] | None = None,
+    memoize: bool | Callable[[Call], bool] = True,
+) -> TaskGraph:
     """The graph of the loss and of ∂L/∂v of every parameter v; its outputs bear their names.
 
+    given: values of `layers.given`; without them the graph can be drawn, counted and compiled
     memoize: False for the sum over all paths, which computes every value and adjoint again for each
         of its consumers
     """
-    value = value_of(layers)
+    value = value_of(layers, given)
     adjoint = adjoint_of(layers, value)
     return trace(
         lambda: {"L": value("L"), **{name: adjoint(name) for name in layers.parameters}},
@@ -147,6 +156,14 @@ def gradient_program(layers: Layers) -> Program:
 
 
 @lru_cache(32)
+def loss_program(layers: Layers) -> Program:
+    """The loss as a function of `layers.given`, compiled once a process."""
+    value = value_of(layers)
+    program: Program = value("L").graph().compile([value(name) for name in layers.given])
+    return program
+
+
+@lru_cache(32)
 def output_program(layers: Layers) -> Program:
     """The outputs ŷ as a function of the parameters and x, compiled once a process."""
     value = value_of(layers)
@@ -157,15 +174,14 @@ def output_program(layers: Layers) -> Program:
 
 
 def initial(layers: Layers, seed: int, dtype: str = "float64") -> dict[str, np.ndarray[Any, Any]]:
-    """Parameters to start from: normal with variance 2/n for relu (He et al., 2015), 1/n otherwise.
-
-    n is the number of nodes before; biases are 0.
+    """Parameters to start from: normal, with variance 2/n for relu (He et al., 2015), 2/(n + m)
+    otherwise (Glorot and Bengio, 2010), for n nodes before and m after. Biases are 0.
     """
     rng = np.random.default_rng(seed)
-    gain = 2.0 if layers.activation == "relu" else 1.0
     found = {}
     for name in layers.parameters:
         shape = layers.shape(name)
-        scale = np.sqrt(gain / shape[0]) if name[0] == "w" else 0.0
+        nodes = shape[0] if layers.activation == "relu" else sum(shape)
+        scale = np.sqrt(2 / nodes) if name[0] == "w" else 0.0
         found[name] = (rng.normal(size=shape) * scale).astype(dtype)
     return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
+from itertools import pairwise
 from math import sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +19,11 @@ import numpy as np
 from pipeline.apps.mlp.rules import ACTIVATIONS, LOSSES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+
+LARGEST = 300_000
+"""Weights of a network whose every weight is a variable of its own."""
 
 
 class NetworkError(ValueError):
@@ -116,6 +121,15 @@ class Network:
         return "-".join(map(str, self.sizes))
 
 
+def checked(net: Network, names: Iterable[str]) -> list[str]:
+    """The names of weights and biases, as they are. Raises `NetworkError` for any other name."""
+    found = list(names)
+    for name in found:
+        if net[name].kind not in "wb":
+            raise NetworkError(f"{name} is no weight of {net}: give weights and biases, like w1_11")
+    return found
+
+
 def _variables(sizes: Sequence[int]) -> Iterator[Variable]:
     for node in range(sizes[0]):
         yield Variable("x", 0, node + 1)
@@ -165,12 +179,18 @@ def network(
     """
     sizes = tuple(sizes)
     check(sizes, activation, loss)
+    number = sum(one * other for one, other in pairwise(sizes))
+    if number > LARGEST:
+        raise NetworkError(
+            f"{'-'.join(map(str, sizes))} has {number:,} weights, each a variable of its own: "
+            f"give at most {LARGEST:,}, or train it a layer at a time"
+        )
+    if type(seed) is not int or seed < 0:
+        raise NetworkError(f"seed={seed!r}: it is a whole number from 0 on")
     rng = np.random.default_rng(seed)
     net = Network(sizes, activation, loss, {}, (), ())
     drawn = {name: _draw(rng, sizes, net[name]) for name in net.parameters}
-    for name in weights or {}:
-        if net[name].kind not in "wb":
-            raise NetworkError(f"{name} is no weight of {net}: give weights and biases, like w1_11")
+    checked(net, weights or {})
     inputs = [round(float(each), 3) for each in rng.uniform(-1, 1, sizes[0])]
     targets = [float(place == 1) for place in range(sizes[-1])]
     for what, given, size in (("inputs", x, sizes[0]), ("targets", y, sizes[-1])):

@@ -10,6 +10,7 @@ import graphviz
 from pipeline import Picture, Style, contrast
 from pipeline.apps.mlp.chain import backward, local_values, values
 from pipeline.apps.mlp.formula import path_count, paths
+from pipeline.apps.mlp.network import NetworkError, checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,11 +19,17 @@ if TYPE_CHECKING:
 
     from pipeline.apps.mlp.network import Network
 
-HUES = ("#aa3377", "#4477aa", "#228833", "#cc7711", "#66ccee", "#888888")
-"""Of the paths, one after the other, told apart by the colour-blind; after the last, again."""
+HUES = (
+    "#aa3377", "#4477aa", "#228833", "#cc7711", "#66ccee", "#888888", "#ddbb44", "#332288",
+    "#ee7788", "#117733", "#882255", "#000000",
+)  # fmt: skip
+"""One colour a path: of more paths, so many are drawn, and the picture tells the number."""
 
-SHOWN = 24
-"""Paths that are drawn; of more, the picture tells the number."""
+COLOURS = ("blue", "yellow", "grey", "purple", "cyan", "green", "pink")
+"""The first colours of pictures, in words."""
+
+WIRES = 2000
+"""Edges of a network that is drawn."""
 
 
 def name_of(key: Key) -> str:
@@ -37,6 +44,8 @@ def style(net: Network, *, numbers: bool = False) -> Style:
     """
     local = local_values(net) if numbers else None
 
+    layers = range(1, len(net.sizes))
+
     def edge(adjoint: Key, above: Key) -> str:
         consumer, name = name_of(above), name_of(adjoint)
         written = f"∂{consumer}/∂{name}"
@@ -45,7 +54,7 @@ def style(net: Network, *, numbers: bool = False) -> Style:
     return Style(
         label=lambda key: f"∂L/∂{name_of(key)}",
         group=lambda key: net[name_of(key)].layer - 1,
-        kind="layer",
+        kind=f"layer ({', '.join(f'{n} {hue}' for n, hue in zip(layers, COLOURS, strict=False))})",
         edge=edge,
     )
 
@@ -60,6 +69,8 @@ def adjoints(
 
     numbers: whether values are shown
     """
+    if weights is None:  # the last layer first, as backpropagation meets them
+        weights = sorted(net.parameters, key=lambda name: -net[name].layer)
     graph = backward(net, weights)
     look = style(net, numbers=numbers)
     if len(graph.keys) > 2:  # side by side, many outputs would be too wide to see
@@ -70,13 +81,19 @@ def adjoints(
 def diagram(net: Network, weight: str, *, numbers: bool = False) -> Picture:
     """The network, and every path from a weight to the loss, one colour a path.
 
-    Of more than `SHOWN` paths the first are drawn, and the number is told.
+    Of more paths than there are colours the first are drawn, and the number is told.
 
     numbers: whether the values of the variables are shown
+
+    Raises `NetworkError` for what is no weight or bias, and for a network of over 2,000 edges.
     """
+    checked(net, [weight])
+    wires = sum(one * other for one, other in pairwise(net.sizes))
+    if wires > WIRES:
+        raise NetworkError(f"{net} has {wires:,} edges: a picture shows {WIRES:,} at the most")
     known = values(net) if numbers else {}
     number = path_count(net, weight)
-    drawn = list(islice(paths(net, weight), SHOWN))
+    drawn = list(islice(paths(net, weight), len(HUES)))
     dot = graphviz.Digraph(
         graph_attr={
             "rankdir": "LR", "bgcolor": "#ffffff", "nodesep": "0.25", "ranksep": "0.9",
@@ -135,7 +152,7 @@ def _marked(net: Network, weight: str, drawn: list[list[str]]) -> dict[tuple[str
     """The colours of the paths that go over each edge."""
     marked: dict[tuple[str, str], list[str]] = {}
     for number, path in enumerate(drawn):
-        hue = HUES[number % len(HUES)]
+        hue = HUES[number]
         steps = list(pairwise(path[1:]))
         first = _wire(net, weight) or ((weight, "b") if net[weight].kind == "b" else None)
         for step in [*([first] if first else []), *steps]:

@@ -13,54 +13,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pipeline import recurrence, task
-from pipeline.apps.mlp.layers import Layers, gradient_program, initial, output_program
+from pipeline.apps.mlp.layers import (
+    Layers,
+    gradient_program,
+    initial,
+    loss_program,
+    output_program,
+)  # fmt: skip
+from pipeline.apps.mlp.optimizers import OPTIMIZERS, Array, Slots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pipeline import Recurrence
     from pipeline.apps.mlp.data import Examples
 
-Array = np.ndarray[Any, Any]
-Slots = tuple[Array, ...]
 Rows = tuple[Array, Array, Array, Array]
 """Inputs and one-hot targets to train on, inputs and labels that are held out."""
 Found = dict[str, Any]
 """The loss and the gradients, by name."""
 
 
-class Optimizer(NamedTuple):
-    """One step of a parameter against its gradient.
-
-    slots: arrays of the parameter's shape that it keeps from step to step, from 0
-    update: of parameter, gradient, slots, rate and the number of the step, from 1: the new
-        parameter and slots
-    """
-
-    slots: int
-    update: Callable[[Array, Array, Slots, float, int], tuple[Array, Slots]]
-
-
-def _momentum(w: Array, g: Array, slots: Slots, rate: float, _: int) -> tuple[Array, Slots]:
-    velocity = 0.9 * slots[0] + g
-    return w - rate * velocity, (velocity,)
-
-
-def _adam(w: Array, g: Array, slots: Slots, rate: float, step: int) -> tuple[Array, Slots]:
-    mean, square = 0.9 * slots[0] + 0.1 * g, 0.999 * slots[1] + 0.001 * g * g
-    scale = rate * (1 - 0.999**step) ** 0.5 / (1 - 0.9**step)
-    return w - scale * mean / (np.sqrt(square) + 1e-8), (mean, square)
-
-
-OPTIMIZERS: dict[str, Optimizer] = {
-    "sgd": Optimizer(0, lambda w, g, _, rate, __: (w - rate * g, ())),
-    "momentum": Optimizer(1, _momentum),  # Polyak, 1964
-    "adam": Optimizer(2, _adam),  # Kingma and Ba, 2015
-}
-
-
 class Epoch(NamedTuple):
-    """What an epoch came to: the mean loss of its batches, and the share of held-out labels hit."""
+    """What an epoch came to: the loss of all examples, and the share of held-out labels hit."""
 
     number: int
     loss: float
@@ -102,7 +75,13 @@ class Plan:
             raise ValueError(
                 f"unknown optimizer {self.optimizer!r}: it is one of {', '.join(OPTIMIZERS)}"
             )
-        if not self.rate > 0 or self.batch < 0 or self.dtype not in ("float32", "float64"):
+        whole = all(type(each) is int for each in (self.batch, self.shards, self.seed))
+        if not whole or self.seed < 0:
+            raise ValueError(
+                f"batch={self.batch}, shards={self.shards}, seed={self.seed}: they are whole "
+                "numbers, the seed from 0 on"
+            )
+        if not 0 < self.rate < np.inf or self.batch < 0 or self.dtype not in ("float32", "float64"):
             raise ValueError(
                 f"rate={self.rate}, batch={self.batch}, dtype={self.dtype}: the rate is above 0, "
                 "the batch at least 1, or 0 for all examples, the type float32 or float64"
@@ -166,7 +145,7 @@ def training(plan: Plan, examples: Examples) -> Recurrence:  # noqa: C901 - they
 
     @task
     def step(before: State, found: Found, rows: Rows, number: int) -> State:
-        return _judged(plan, before, _stepped(plan, before, found), found["L"], rows, number)
+        return _judged(plan, before, _stepped(plan, before, found), rows, number)
 
     @recurrence
     def state(t: int) -> Any:
@@ -186,14 +165,13 @@ def _epoch(plan: Plan, before: State, rows: Rows, number: int) -> State:
     x, y = rows[:2]
     order = np.random.default_rng([plan.seed, number]).permutation(len(x))
     size = plan.batch or len(x)
-    state, total = before, 0.0
+    state = before
     for first in range(0, len(x), size):
         chosen = order[first : first + size] if size < len(x) else slice(None)
         batch = x[chosen]
         found = _gradients(plan, state.parameters, batch, y[chosen], len(batch))
         state = _stepped(plan, state, found)
-        total += float(found["L"]) * len(batch)
-    return _judged(plan, before, state, total / len(x), rows, number)
+    return _judged(plan, before, state, rows, number)
 
 
 def _gradients(plan: Plan, parameters: dict[str, Array], x: Array, y: Array, of: int) -> Found:
@@ -228,21 +206,23 @@ def _stepped(plan: Plan, before: State, found: Found) -> State:
     return replace(before, parameters=parameters, slots=slots, steps=steps)
 
 
-def _judged(plan: Plan, before: State, after: State, loss: float, rows: Rows, number: int) -> State:
-    """The state after an epoch, and what it came to; that before, if the loss is not finite."""
+def _judged(plan: Plan, before: State, after: State, rows: Rows, number: int) -> State:
+    """The state after an epoch, and what it came to; that before, if its loss is not finite."""
     if before.stopped is not None:
         return before
+    arrays = map(_aligned, (*after.parameters.values(), *rows[:2]))
     with np.errstate(all="ignore"):
-        hits = float((predicted(plan.layers, after.parameters, rows[2]) == rows[3]).mean())
-    done = Epoch(number, float(loss), hits)
-    finite = np.isfinite(loss) and all(np.isfinite(w).all() for w in after.parameters.values())
-    if not finite:
+        loss = float(loss_program(plan.layers)(*arrays, 1 / len(rows[0])))
+    hits = float((predicted(plan.layers, after.parameters, rows[2]) == rows[3]).mean())
+    done = Epoch(number, loss, hits)
+    if not np.isfinite(loss):
         return replace(before, stopped=done)
     return replace(after, history=(*before.history, done))
 
 
 def predicted(layers: Layers, parameters: dict[str, Array], x: Array) -> Array:
     """The label of each row: the place of the largest output."""
-    outputs: Array = output_program(layers)(*map(_aligned, (*parameters.values(), x)))
+    with np.errstate(all="ignore"):
+        outputs: Array = output_program(layers)(*map(_aligned, (*parameters.values(), x)))
     labels: Array = outputs.argmax(axis=1)
     return labels

@@ -59,6 +59,8 @@ def test_csv_and_npz(tmp_path: Path) -> None:
     (GOOD.replace("4,0,16", "4,0"), "line 6 has 2 of 3 columns"),
     (GOOD.replace("4,0,16", "4,2,16"), "the label 2 does not fit 2 nodes of the output layer"),
     (GOOD.replace("4,0,16", "4,0.5,16"), "the label 0.5 does not fit"),
+    (GOOD.replace("4,0,16", "4,inf,16"), "the label inf does not fit"),
+    (GOOD.replace("4,0,16", "4,nan,16"), "the label nan does not fit"),
     ("a,label\n1,0\n2,1\n3,0\n4,1\n5,0\n", "1 columns for 2 nodes of the input layer"),
     ("a,label,b\n1,0,1\n", "at least 5 rows"),
 ])  # fmt: skip
@@ -76,5 +78,24 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no array 'y': it has x, z"):
         load(tmp_path / "data.npz", 2, 2)
     np.savez(tmp_path / "data.npz", x=np.ones((9, 2)), y=np.array([{}] * 9))
-    with pytest.raises(DataError, match="allow_pickle"):
+    with pytest.raises(DataError, match=r"is no \.npz file of numbers"):
         load(tmp_path / "data.npz", 2, 2)
+    np.savez(tmp_path / "data.npz", x=np.ones((9, 2)), y=np.array(["a"] * 9))
+    with pytest.raises(DataError, match="y is of type <U1: give numbers"):
+        load(tmp_path / "data.npz", 2, 2)
+    np.savez(tmp_path / "data.npz", x=np.ones((9, 2)), y=np.float64(1))
+    with pytest.raises(DataError, match="the labels one number"):
+        load(tmp_path / "data.npz", 2, 2)
+    for junk in (b"", b"PK\x03\x04 and no more", b"no zip at all"):
+        (tmp_path / "data.npz").write_bytes(junk)
+        with pytest.raises(DataError, match=r"data\.npz is no \.npz file"):
+            load(tmp_path / "data.npz", 2, 2)
+    (tmp_path / "data.csv").write_bytes("é,label,b\n1,0,2\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"data\.csv is no \.csv file that"):
+        load(tmp_path / "data.csv", 2, 2)
+
+
+def test_blank_lines_and_byte_order_marks_are_no_matter(tmp_path: Path) -> None:
+    plain = load(csv_file(tmp_path, GOOD), 2, 2)
+    (tmp_path / "data.CSV").write_text("\ufeff" + GOOD + "\n\n", encoding="utf-8")
+    np.testing.assert_array_equal(load(tmp_path / "data.CSV", 2, 2).x, plain.x)

@@ -51,6 +51,8 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     ((2, 1), {"loss": "mae"}, "unknown loss 'mae': it is one of mse, cross-entropy"),
     ((2, 1), {"weights": {"w1_13": 1}}, r"no variable 'w1_13' in 2-1: .* near it are w1_21, w1_11"),
     ((2, 1), {"weights": {"ŷ": 1}}, "ŷ is no weight of 2-1"),
+    ((100_000, 100_000, 1), {}, "has 10,000,100,000 weights"),
+    ((2, 1), {"seed": -1}, "seed=-1"),
     ((2, 1), {"x": [1]}, "1 inputs for 2 nodes"),
     ((2, 1), {"y": [1, 2]}, "2 targets for 1 nodes"),
 ]

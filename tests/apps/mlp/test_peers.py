@@ -23,7 +23,7 @@ def torch_loss(torch: Any, layers: Layers, values: dict[str, Any], x: Any, y: An
         a = a @ values[f"w{n}"] + values[f"b{n}"]
         a = act(a) if n < last else a
     if layers.loss == "mse":
-        return ((a - y) ** 2).sum() / len(x)
+        return torch.nn.functional.mse_loss(a, y)
     return torch.nn.functional.cross_entropy(a, y)
 
 
@@ -49,7 +49,28 @@ def test_a_hundred_full_batch_steps_follow_pytorch(activation: str, loss: str) -
         np.testing.assert_allclose(
             state.parameters[name], value.detach().numpy(), rtol=1e-10, atol=1e-10
         )
-    assert state.history[-1].loss == pytest.approx(found.item(), rel=1e-10)
+    after = torch_loss(torch, layers, values, x, y)
+    assert state.history[-1].loss == pytest.approx(after.item(), rel=1e-10)
+
+
+def test_adam_follows_pytorch() -> None:
+    torch = pytest.importorskip("torch", reason=WHY)
+    examples, layers = digits(), Layers((64, 12, 10), "tanh")
+    plan = Plan(layers, "adam", rate=0.01, batch=0, seed=4)
+    values = {
+        name: torch.tensor(each, requires_grad=True) for name, each in initial(layers, 4).items()
+    }
+    optimizer = torch.optim.Adam(values.values(), lr=0.01)
+    x, y = torch.tensor(examples.x), torch.tensor(np.eye(10)[examples.labels])
+    for _ in range(50):
+        optimizer.zero_grad()
+        torch_loss(torch, layers, values, x, y).backward()
+        optimizer.step()
+    state = training(plan, examples)(50).compute(scheduler="sync")
+    for name, value in values.items():
+        np.testing.assert_allclose(
+            state.parameters[name], value.detach().numpy(), rtol=1e-9, atol=1e-10
+        )
 
 
 def test_scalar_gradients_are_pytorchs() -> None:

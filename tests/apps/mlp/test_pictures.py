@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
-from pipeline.apps.mlp import network
-from pipeline.apps.mlp.pictures import HUES, SHOWN, adjoints, diagram
+import pytest
+
+from pipeline.apps.mlp import NetworkError, network
+from pipeline.apps.mlp.pictures import HUES, adjoints, diagram
 
 NET = network((2, 2, 2, 1))
 
@@ -42,8 +44,23 @@ def test_one_colour_is_one_layer() -> None:
     assert sorted(colours) == [1, 2, 3]
     assert [len(each) for each in colours.values()] == [1, 1, 1]
     assert len(set.union(*colours.values())) == 3
-    assert "one colour, one layer" in dot
+    assert "one colour, one layer (1 blue, 2 yellow, 3 grey)" in dot
     assert "rankdir=LR" in dot
+
+
+def test_what_later_layers_need_is_there_when_earlier_ones_need_it() -> None:
+    tree = adjoints(NET).dot.partition("id=dag")[0]
+    solid = [line for line in tree.splitlines() if "<∂L/∂ŷ<" in line and ">1 of 21" in line]
+    assert len(solid) == 1
+    first = next(line for line in tree.splitlines() if "<∂L/∂" in line and "tree-" in line)
+    assert "<∂L/∂w3_11<" in first
+
+
+def test_only_weights_have_a_diagram_and_only_of_networks_that_can_be_seen() -> None:
+    with pytest.raises(NetworkError, match="O1_1 is no weight"):
+        diagram(NET, "O1_1")
+    with pytest.raises(NetworkError, match="6,016 edges: a picture shows 2,000"):
+        diagram(network((20, 64, 64, 10)), "w1_1,1")
 
 
 def test_the_same_network_gives_the_same_bytes() -> None:
@@ -61,4 +78,4 @@ def test_each_path_has_a_colour() -> None:
 
 def test_of_many_paths_some_are_drawn_and_all_are_counted() -> None:
     dot = diagram(network((2, 6, 6, 6, 2)), "w1_11").dot
-    assert f"72 paths from w1_11 to the loss, {SHOWN} of them drawn" in dot
+    assert f"72 paths from w1_11 to the loss, {len(HUES)} of them drawn" in dot

@@ -12,7 +12,8 @@ from threadpoolctl import threadpool_limits
 from pipeline import trace
 from pipeline.apps.mlp.data import Examples, digits
 from pipeline.apps.mlp.layers import Layers
-from pipeline.apps.mlp.training import OPTIMIZERS, Plan, State, predicted, training
+from pipeline.apps.mlp.optimizers import OPTIMIZERS
+from pipeline.apps.mlp.training import Plan, State, predicted, training
 
 SMALL = Layers((64, 12, 10), "tanh")
 DIGITS = digits()
@@ -105,6 +106,8 @@ def test_predictions_are_labels() -> None:
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"optimizer": "adagrad"}, "unknown optimizer 'adagrad': it is one of sgd, momentum, adam"),
+    ({"batch": 2.5}, "whole numbers"), ({"seed": -1}, "whole numbers, the seed from 0 on"),
+    ({"rate": float("inf")}, "the rate is above 0"),
     ({"rate": 0}, "the rate is above 0"), ({"rate": float("nan")}, "the rate is above 0"),
     ({"batch": -1}, "the batch at least 1"), ({"dtype": "float16"}, "float32 or float64"),
     ({"shards": 2}, "shards are parts of a batch of all"), ({"shards": 0, "batch": 0}, "shards=0"),
@@ -125,3 +128,11 @@ def test_batches_are_drawn_anew_each_epoch_and_cover_all_rows() -> None:
     whole = np.mean((x * weight - 1) ** 2)
     assert [epoch.loss for epoch in state.history] == pytest.approx([whole, whole])
     assert state.steps == 8
+
+
+def test_the_weights_that_are_kept_have_a_finite_loss() -> None:
+    plan = Plan(Layers((64, 64, 32, 10)), "sgd", rate=1e300, batch=0)
+    state = training(plan, DIGITS)(3).compute(scheduler="sync")
+    assert state.stopped is not None
+    assert state.stopped.number == len(state.history) + 1
+    assert all(np.isfinite(epoch.loss) for epoch in state.history)

@@ -7,6 +7,7 @@ import gzip
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -70,20 +71,24 @@ def load(path: Path, inputs: int, classes: int, seed: int = 0) -> Examples:
 
     Raises `DataError` for what does not fit, with the place; `OSError` where there is no file.
     """
-    if path.suffix not in (".npz", ".csv"):
+    kind = path.suffix.lower()
+    if kind not in (".npz", ".csv"):
         raise DataError(f"cannot read {path}: data are in an .npz or .csv file")
-    x, labels = _npz(path) if path.suffix == ".npz" else _csv(path)
-    if x.ndim != 2 or len(x) != len(labels) or len(x) < HELD_OUT:
+    try:
+        x, labels = _npz(path) if kind == ".npz" else _csv(path)
+    except (BadZipFile, EOFError, KeyError, TypeError, UnicodeError, csv.Error) as error:
+        raise DataError(f"{path} is no {kind} file that can be read: {error}") from error
+    if x.ndim != 2 or labels.ndim != 1 or len(x) != len(labels) or len(x) < HELD_OUT:
         raise DataError(
-            f"{path}: x is {'×'.join(map(str, x.shape))} for {len(labels)} labels: give a row for "
-            f"each, at least {HELD_OUT} rows"
+            f"{path}: x is {_shape(x)}, the labels {_shape(labels)}: give a row for each label, at "
+            f"least {HELD_OUT} rows"
         )
     if x.shape[1] != inputs:
         raise DataError(f"{path}: {x.shape[1]} columns for {inputs} nodes of the input layer")
     if not np.isfinite(x).all():
         row, column = np.argwhere(~np.isfinite(x))[0]
         raise DataError(f"{path}: row {row + 1}, column {column + 1} is {x[row, column]}")
-    wrong = [each for each in labels.tolist() if each != int(each) or not 0 <= each < classes]
+    wrong = [each for each in labels.tolist() if not each.is_integer() or not 0 <= each < classes]
     if wrong:
         raise DataError(
             f"{path}: the label {wrong[0]:g} does not fit {classes} nodes of the output layer: "
@@ -98,24 +103,32 @@ def load(path: Path, inputs: int, classes: int, seed: int = 0) -> Examples:
     )  # fmt: skip
 
 
+def _shape(array: Array) -> str:
+    return "×".join(map(str, array.shape)) or "one number"
+
+
 def _npz(path: Path) -> tuple[Array, Array]:
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             missing = [name for name in ("x", "y") if name not in found]
             if missing:
                 raise DataError(f"{path}: no array {missing[0]!r}: it has {', '.join(found)}")
-            return found["x"].astype(float), found["y"].astype(float)
-    except OSError:
-        raise
-    except DataError:
+            return _numbers(path, "x", found["x"]), _numbers(path, "y", found["y"])
+    except (OSError, DataError):
         raise
     except ValueError as error:
-        raise DataError(f"{path}: {error}") from error
+        raise DataError(f"{path} is no .npz file of numbers") from error
+
+
+def _numbers(path: Path, name: str, array: Array) -> Array:
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{path}: {name} is of type {array.dtype}: give numbers")
+    return array.astype(float)
 
 
 def _csv(path: Path) -> tuple[Array, Array]:
-    with path.open(newline="") as file:
-        rows = list(csv.reader(file))
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = [row for row in csv.reader(file) if row]
     if not rows or "label" not in rows[0]:
         head = ", ".join(rows[0]) if rows else "nothing"
         raise DataError(f"{path}: no column 'label' in the first line: it has {head:.200}")
