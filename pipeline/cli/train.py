@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 MOST = 10_000
 """Epochs that are trained at a time."""
 
+LARGEST = 10**8
+"""Weights of a network that is trained."""
+
 
 class _Progress(Callback):  # type: ignore[misc] # Dask is untyped
     """A line that tells of each epoch as it ends, where a scheduler of this machine tells of it."""
@@ -96,8 +99,10 @@ def train(
     if not 0 < epochs <= MOST:
         raise NetworkError(f"--epochs {epochs}: train for 1 to {MOST:,} of them")
     weights = sum(one * other for one, other in pairwise(sizes))
-    if weights > 10 * MOST * MOST:
-        raise NetworkError(f"{'-'.join(map(str, sizes))} has {weights:,} weights: too many here")
+    if weights > LARGEST:
+        raise NetworkError(
+            f"{'-'.join(map(str, sizes))} has {weights:,} weights: give at most {LARGEST:,}"
+        )
     try:
         planned = Plan(Layers(sizes, activation, loss), seed=seed, **plan)
         examples = digits(seed) if data is None else load(data, sizes[0], sizes[-1], seed)
