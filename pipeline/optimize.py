@@ -59,7 +59,7 @@ def _culled(dsk: Mapping[Key, Any], keys: Any, **_: Any) -> dict[Key, Any]:
     return in_order(ensure_dict(dsk), flatten(keys))
 
 
-class _Fused(Mapping):  # type: ignore[type-arg]
+class _Fused(Mapping[Any, Any]):
     """The tasks of a collection, fused with the others of the same computation once one is read.
 
     Dask optimizes one collection after the other, and reads them only then. Each fused by itself,

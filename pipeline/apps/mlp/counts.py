@@ -11,7 +11,7 @@ from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 class Work(NamedTuple):
@@ -81,9 +81,9 @@ def backpropagation(sizes: Sequence[int], layer: int | None = None) -> Work:
     return work
 
 
-def _all(sizes: Sequence[int], one: object) -> Work:
+def _all(sizes: Sequence[int], one: Callable[[Sequence[int], int], Work]) -> Work:
     work = Work(0, 0)
     for layer in range(1, len(sizes)):
         number = sizes[layer] * (sizes[layer - 1] + 1)
-        work += one(sizes, layer).times(number)  # type: ignore[operator]
+        work += one(sizes, layer).times(number)
     return work
