@@ -160,6 +160,14 @@ def test_heavy_branches_of_one_graph_run_at_the_same_time(
     assert max(left[0], right[0]) < min(left[1], right[1])
 
 
+def test_heavy_branches_that_take_from_one_block_run_at_the_same_time() -> None:
+    """On a cluster both may be put where the block's values are: that is Dask's to choose."""
+    graph = trace([spanned(fib(10)), spanned(fib(9))])
+    with dask.config.set(scheduler="threads", num_workers=2):
+        left, right = graph.compute()
+    assert max(left[0], right[0]) < min(left[1], right[1])
+
+
 def test_progress_moves_during_a_long_tape() -> None:
     with Seen() as seen:
         fib(50_000).compute(scheduler="sync")

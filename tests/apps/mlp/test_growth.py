@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import dask
-import pytest
 
 from pipeline.apps.mlp import counts
 from pipeline.apps.mlp.growth import growth, plot_growth
@@ -31,5 +30,6 @@ def test_points_are_counted_exactly_and_measured_while_it_fits(tmp_path: Path) -
 def test_a_graph_is_not_run_when_the_one_before_took_too_long() -> None:
     with dask.config.set(scheduler="sync"):
         points = growth(3, seconds=1e-9)
-    assert points[0].naive_seconds == pytest.approx(points[0].naive_seconds)
+    assert points[0].naive_seconds is not None
+    assert points[0].naive_seconds > 0
     assert [point.naive_seconds for point in points[1:3]] == [None, None]

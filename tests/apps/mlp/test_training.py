@@ -65,10 +65,10 @@ def test_shards_are_the_whole_batch() -> None:
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_learns(optimizer: str) -> None:
-    rate = 0.003 if optimizer == "adam" else 0.05
+    rate = {"adam": 0.003, "momentum": 0.05, "sgd": 0.2}[optimizer]
     state = training(Plan(SMALL, optimizer, rate), DIGITS)(8).compute(scheduler="sync")
     assert state.history[-1].loss < state.history[0].loss / 2
-    assert state.history[-1].accuracy > 0.85
+    assert state.history[-1].accuracy > 0.9
     assert state.steps == 8 * 45
 
 
