@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dask.task_spec import TaskRef
 
 from pipeline.body import flatten
-from pipeline.encode import LONG, aside, digest, encode
+from pipeline.encode import LONG, aside, encode, short_hash
 from pipeline.graph import TaskGraph
 from pipeline.keys import label
 from pipeline.lazy import Expression, Lazy, Operation, text
@@ -208,7 +208,7 @@ def _root(lazy: Lazy) -> Call:
     root: Call = object.__new__(Call)
     root.function = _Standing(Expression(function, tuple(calls)))
     root.args, root.kwargs = (), {}
-    content = digest((encode(function), *(each.key for each in calls)))
+    content = short_hash((encode(function), *(each.key for each in calls)))
     root.key = (_Standing.prefix, text(lazy)[:LONG], content)
     return root
 

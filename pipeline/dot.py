@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import graphviz
 
-from pipeline.encode import digest
+from pipeline.encode import short_hash
 from pipeline.keys import label, subproblem
 from pipeline.panel import levels
 from pipeline.texts import PALE, heading, shown, small, tasks, text, tooltip
@@ -139,7 +139,7 @@ def _outlines(dot: Any, panel: Panel, blocks: Mapping[Key, Key]) -> None:
     """A line around the tasks of each block; what stands alone then is a task of its own."""
     for block, number in Counter(blocks.values()).items():
         look = {**_BLOCK, "label": f"<one block · {tasks(number)}>"}
-        with dot.subgraph(name=f"cluster-{digest(block)}", graph_attr=look) as it:
+        with dot.subgraph(name=f"cluster-{short_hash(block)}", graph_attr=look) as it:
             for box in panel.boxes:
                 if blocks.get(box.id) == block:
                     it.node(_id(panel, box.id))
@@ -180,7 +180,7 @@ def colour(place: int) -> str:
 
 
 def _id(panel: Panel, box: Key) -> str:
-    return f"{panel.name}-{digest(box)}"
+    return f"{panel.name}-{short_hash(box)}"
 
 
 def _edges(dot: Any, panel: Panel, style: Style) -> None:

@@ -35,10 +35,10 @@ _NESTED = 200
 """Depth at which an argument is taken to contain itself."""
 
 
-def digest(encoded: Key) -> str:
+def short_hash(encoded: Key) -> str:
     """24 hexadecimal digits that stand for an encoded value.
 
-    >>> digest(("fib-0123456789ab", 5))
+    >>> short_hash(("fib-0123456789ab", 5))
     '9680defef6b1412819355b21'
     """
     return blake2b(repr(encoded).encode(errors="surrogatepass"), digest_size=12).hexdigest()
@@ -52,7 +52,7 @@ def encode(value: Any) -> Key:
     >>> encode(1), encode(1.0), encode(True), encode("1"), encode((1, None))
     (1, '1.0', 'True', "'1'", (1, 'None'))
     """
-    return _atom(value) if type(value) in ATOMS else _Encoder().encode(value)
+    return _atom(value) if type(value) in ATOMS else Encoder().encode(value)
 
 
 ATOMS = frozenset({int, bool, float, complex, NoneType, EllipsisType, str, bytes, range})
@@ -62,6 +62,8 @@ ATOMS = frozenset({int, bool, float, complex, NoneType, EllipsisType, str, bytes
 def _atom(value: Any) -> Key:
     if type(value) is int:
         return value if LEAST <= value <= MOST else _shortened(whole(value))
+    if type(value) in (float, complex) and value != value:
+        return f"nan {np.asarray(value).tobytes().hex()}"  # there are many
     return _shortened(repr(value))
 
 
@@ -86,7 +88,7 @@ def remembering() -> Iterator[None]:
             # What a function reaches may change as it runs, a list that it logs to, say.
             if isinstance(value, (FunctionType, type)) or hasattr(value, "__wrapped__"):
                 continue
-            if _Encoder().content(value) != encoded:
+            if Encoder().content(value) != encoded:
                 raise UnkeyableError(
                     f"{brief(value)} changed while its calls were traced: a recurrence must leave "
                     "its arguments, and the object whose method it is, as they are; fill caches "
@@ -110,7 +112,7 @@ def aside(function: Callable[..., Any], *args: Any) -> Any:
         _remembered.reset(before)
 
 
-class _Encoder:
+class Encoder:
     """One walk over a value.
 
     A function or class stands for itself and all that it reaches: these definitions are numbered
@@ -133,9 +135,9 @@ class _Encoder:
         if kind is np.ndarray:
             return _array(value)
         if isinstance(value, ModuleType):
-            return f"module {value.__name__}"
+            return self.library(f"module {value.__name__}", value.__name__)
         if (name := library_name(value)) is not None:
-            return name
+            return self.library(name, value.__module__)
         if self.depth == _NESTED:
             raise UnkeyableError(
                 f"no key for what is nested over {_NESTED} deep, or contains itself"
@@ -148,9 +150,21 @@ class _Encoder:
         finally:
             self.depth -= 1
 
+    def library(self, name: str, module: str) -> str:  # noqa: ARG002 - for those derived from this
+        """What a library holds, by its name."""
+        return name
+
+    def opaque(self, value: Any, error: UnkeyableError) -> str:  # noqa: ARG002 - the same
+        """What a function merely names need not have content: a lock, a logger, a file."""
+        return f"opaque {type(value).__qualname__}"
+
+    def memory(self) -> dict[int, tuple[Any, Key]] | None:
+        """What is known of objects by their ids, beyond this walk."""
+        return _remembered.get()
+
     def once(self, value: Any) -> Key:
         """An object, function or class: by its content, unless that is known."""
-        known = _remembered.get()
+        known = self.memory()
         if known is None or self.definitions or _is_of_a_library(value):
             known = self.done
         if id(value) not in known:
@@ -163,12 +177,11 @@ class _Encoder:
         kind = type(value)
         try:
             state = state_of(value)
-        except UnkeyableError:
+        except UnkeyableError as error:
             if self.definitions:
-                # What a function merely names need not have content: a lock, a logger, a file.
-                return f"opaque {kind.__qualname__}"
+                return self.opaque(value, error)
             raise
-        return f"{kind.__name__}#{digest((self.encode(kind), self.encode(state)))}"
+        return f"{kind.__name__}#{short_hash((self.encode(kind), self.encode(state)))}"
 
     def definition(self, value: FunctionType | type) -> Key:
         is_first = not self.definitions
@@ -181,13 +194,13 @@ class _Encoder:
         # There will be more of them while they are encoded.
         encoded = [(each.__qualname__, *map(self.part, parts(each))) for each in self.definitions]
         self.numbers, self.definitions, self.done = {}, [], before
-        return f"{value.__qualname__}#{digest(tuple(encoded))}"
+        return f"{value.__qualname__}#{short_hash(tuple(encoded))}"
 
     def part(self, value: object) -> Key:
         try:
             return self.encode(value)
-        except UnkeyableError:
-            return "opaque"
+        except UnkeyableError as error:
+            return self.opaque(value, error)
 
 
 def _in_order(tag: str) -> Callable[[Any, Callable[[Any], Key]], Key]:
@@ -220,12 +233,12 @@ def _is_of_a_library(value: Any) -> bool:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= LONG else f"{text[: LONG // 2]}…#{digest(text)}"
+    return text if len(text) <= LONG else f"{text[: LONG // 2]}…#{short_hash(text)}"
 
 
 def _scalar(value: np.generic) -> str:
     kind = type(value)
-    if kind in _NUMBERS:
+    if kind in _NUMBERS and value == value:  # there are many that are not numbers
         return f"{kind.__name__}({value.item()!r})"
     if isinstance(value, np.longdouble):  # wider than Python's, with bytes that mean nothing
         return f"longdouble({np.format_float_scientific(value)})"
@@ -233,6 +246,6 @@ def _scalar(value: np.generic) -> str:
 
 
 def _array(value: np.ndarray[Any, Any]) -> str:
-    elements = digest(encode(value.tolist())) if value.dtype.hasobject else content(value)
+    elements = short_hash(encode(value.tolist())) if value.dtype.hasobject else content(value)
     shape = "×".join(map(str, value.shape))
-    return f"{value.dtype}[{shape}]#{digest((repr(value.dtype), shape, elements))}"
+    return f"{value.dtype}[{shape}]#{short_hash((repr(value.dtype), shape, elements))}"

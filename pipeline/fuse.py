@@ -8,7 +8,7 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from pipeline.encode import digest
+from pipeline.encode import short_hash
 from pipeline.graph import TaskGraph
 from pipeline.groups import groups
 from pipeline.node import Node, in_order, inputs
@@ -58,7 +58,7 @@ def fused(tasks: Mapping[Key, Any], asked: Sequence[Sequence[Key]]) -> dict[Key,
     blocks = [keys for keys in members if len(keys) > 1]
     block_of = {key: number for number, keys in enumerate(blocks) for key in keys}
     given, alone = _given(tasks, outputs, members, block_of)
-    names = [keys[0] if len(keys) == 1 else f"fused-{digest(tuple(keys))}" for keys in given]
+    names = [keys[0] if len(keys) == 1 else f"fused-{short_hash(tuple(keys))}" for keys in given]
     held = {
         key: (name, place)
         for name, keys in zip(names, given, strict=True)

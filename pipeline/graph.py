@@ -17,7 +17,7 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, GraphNode, TaskRef
 from dask.utils import ensure_dict
 
-from pipeline.encode import digest, encode
+from pipeline.encode import encode, short_hash
 from pipeline.keys import label
 from pipeline.nest import nest, references
 from pipeline.node import GraphError, Node, in_order, inputs
@@ -54,7 +54,7 @@ class TaskGraph(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
     @cached_property
     def token(self) -> Key:
         tasks = ((key, _content(node), tuple(inputs(node))) for key, node in self.tasks.items())
-        return digest((_content(self.outputs), *tasks))
+        return short_hash((_content(self.outputs), *tasks))
 
     def __len__(self) -> int:
         return len(self.tasks)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.arrays import freeze_array
-from pipeline.encode import digest, encode
+from pipeline.encode import encode, short_hash
 from pipeline.state import UnkeyableError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def prefix(function: Callable[..., Any]) -> str:
     and values of the project that it names. Libraries count by name.
     """
     title = getattr(function, "__name__", type(function).__name__).strip("<>")
-    return f"{title}-{digest(encode(function))[:12]}"
+    return f"{title}-{short_hash(encode(function))[:12]}"
 
 
 def bind(

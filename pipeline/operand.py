@@ -17,7 +17,7 @@ from pipeline import encode as encoding
 from pipeline.arrays import freeze_array
 from pipeline.body import Body, flatten
 from pipeline.call import Call
-from pipeline.encode import LONG, digest
+from pipeline.encode import LONG, short_hash
 from pipeline.keys import label
 from pipeline.lazy import Lazy, text
 from pipeline.nest import items, leaves, nest
@@ -52,12 +52,12 @@ def _holds_calls_in_a_set(value: Any) -> bool:
 def encode(value: Any) -> Key:
     """An argument of a task, encoded; calls in it count by a digest of their keys."""
     if isinstance(value, Call):
-        return f"{label(value.key):.{LONG}}@{digest(value.key)}"
+        return f"{label(value.key):.{LONG}}@{short_hash(value.key)}"
     if not any(isinstance(leaf, Lazy) for leaf in leaves(value)):
         return encoding.encode(value)
     function, calls = flatten(value)
     content = (_content(function), *(each.key for each in calls))
-    return f"{text(value):.{LONG}}@{digest(content)}"
+    return f"{text(value):.{LONG}}@{short_hash(content)}"
 
 
 def _content(function: Any) -> Key:

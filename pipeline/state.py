@@ -6,6 +6,7 @@ import copyreg
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline import frames
 from pipeline.reach import at_its_name
 from pipeline.units import brief
 
@@ -26,6 +27,10 @@ def state_of(value: Any) -> Any:
     try:
         if kind is object:
             raise TypeError("it has no state")
+        if f"{kind.__module__}.".startswith(frames.KINDS):
+            content = frames.content_of(value)
+            if content is not None:
+                return content
         if callable(tokenize := getattr(kind, "__dask_tokenize__", None)):
             return tokenize(value)
         reduce = copyreg.dispatch_table.get(kind)

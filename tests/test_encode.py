@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from pipeline import arrays
-from pipeline.encode import digest, encode
+from pipeline.encode import encode, short_hash
 from pipeline.keys import freeze
 from pipeline.state import UnkeyableError
 
@@ -78,7 +78,7 @@ DIFFERENT: list[Any] = [
 def test_different_values_differ() -> None:
     encoded = [repr(encode(value)) for value in DIFFERENT]
     assert not {text for text in encoded if encoded.count(text) > 1}
-    assert len({digest(encode(value)) for value in DIFFERENT}) == len(DIFFERENT)
+    assert len({short_hash(encode(value)) for value in DIFFERENT}) == len(DIFFERENT)
 
 
 @pytest.mark.parametrize(

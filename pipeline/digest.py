@@ -1,0 +1,103 @@
+"""Digests: content hashes of values and functions, equal in every process and on every machine.
+
+A key tells calls apart within a run; a digest must do so for years. So it covers the version of
+Python and of every library that a function is taken from, and takes nothing on trust: what has no
+content that can be told has no digest.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from hashlib import blake2b
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from typing import TYPE_CHECKING, Any
+
+from pipeline.encode import ATOMS, Encoder, encode
+from pipeline.state import UnkeyableError
+from pipeline.units import brief
+
+if TYPE_CHECKING:
+    from dask.typing import Key
+
+_PYTHON = f"python {sys.version_info.major}.{sys.version_info.minor}"
+
+_HANDLES = (
+    "_thread.",
+    "threading.",
+    "_contextvars.",
+    "weakref.",
+    "_weakref.",
+    "asyncio.",
+    "logging.",
+)
+"""Modules of what a function may name without hanging on it: locks, loggers, and the like."""
+
+
+def digest(value: Any) -> str:
+    """32 hexadecimal digits of the content of a value, a function, or a class.
+
+    The same in every process of one minor version of Python. Of a function it covers the code,
+    defaults and closure, and the functions, classes and values of the project that it reaches; of
+    what an installed library holds, its name and the library's version. Not covered: comments,
+    docstrings and formatting, the names of files, the order of sets and dicts.
+
+    Raises `TypeError` for what has no content that can be told: a lock, an open file, a generator,
+    and a function that names one of the last two.
+
+    >>> digest([1, 2]) == digest([1, 2]), digest([1, 2]) == digest((1, 2)), digest(1) == digest(1.0)
+    (True, False, False)
+    """
+    return hashed(encoded(value))
+
+
+def encoded(value: Any) -> Key:
+    """What a digest is the hash of, but for the version of Python. Raises `TypeError`."""
+    return encode(value) if type(value) in ATOMS else _Digester().encode(value)
+
+
+def hashed(content: object) -> str:
+    """The hash of what is made of strings, integers and tuples, in this version of Python."""
+    text = repr((_PYTHON, content)).encode(errors="surrogatepass")
+    return blake2b(text, digest_size=16).hexdigest()
+
+
+class _Digester(Encoder):
+    """An encoder that holds libraries to their versions, and refuses what others pass over."""
+
+    def library(self, name: str, module: str) -> str:
+        return f"{name} of {library_version(module.partition('.')[0])}"
+
+    def opaque(self, value: Any, error: UnkeyableError) -> str:
+        kind = type(value)
+        if f"{kind.__module__}.".startswith(_HANDLES):
+            return f"opaque {kind.__qualname__}"
+        name = self.definitions[0].__qualname__
+        raise UnkeyableError(f"{name} reaches {brief(value)}: {error}") from error
+
+    def part(self, value: object) -> Key:
+        return self.encode(value)
+
+    def memory(self) -> None:
+        return None
+
+
+@functools.cache
+def library_version(package: str) -> str:
+    """The name and version of the distribution that a package comes from.
+
+    Python's own modules count with Python, whose version is in every digest.
+
+    >>> library_version("json")
+    'python'
+    """
+    if package in sys.stdlib_module_names:
+        return "python"
+    if package == __name__.partition(".")[0]:
+        return f"dask-memo {version('dask-memo')}"
+    for name in (package, *packages_distributions().get(package, ())):
+        try:
+            return f"{name} {version(name)}"
+        except PackageNotFoundError:
+            continue
+    return str(getattr(sys.modules.get(package), "__version__", "no version"))

@@ -1,0 +1,85 @@
+"""The table of what is not a function of its arguments alone, and why.
+
+A name stands for a function, for a class with its methods, for an object, or for a module with all
+that is in it. Missing packages do no harm. `pipeline.impure` and `pipeline.pure` go before it.
+"""
+
+from __future__ import annotations
+
+RANDOM = "it is random"
+CLOCK = "it reads a clock"
+WORLD = "it reads what its arguments do not say"
+NETWORK = "it asks another program or machine"
+EFFECT = "it is called for what it does"
+FILE = "it reads a file that may change: name it by File(path)"
+UNSEEDED = "it is random without a seed"
+
+TABLE = {
+    RANDOM: (
+        "os.urandom os.getrandom secrets random.SystemRandom random.seed numpy.random.seed "
+        "uuid.uuid1 uuid.uuid4 tempfile torch.rand torch.randn torch.randint torch.randperm "
+        "torch.normal torch.bernoulli torch.multinomial torch.rand_like torch.randn_like "
+        "torch.randint_like tensorflow.random cupy.random"
+    ),
+    CLOCK: (
+        "time.time time.time_ns time.monotonic time.monotonic_ns time.perf_counter "
+        "time.perf_counter_ns time.process_time time.process_time_ns time.thread_time "
+        "time.thread_time_ns time.localtime time.gmtime time.ctime time.asctime time.strftime "
+        "datetime.datetime.now datetime.datetime.utcnow datetime.datetime.today "
+        "datetime.date.today pandas.Timestamp.now pandas.Timestamp.utcnow pandas.Timestamp.today"
+    ),
+    WORLD: (
+        "input sys.stdin sys.argv os.environ os.environb os.getenv os.getcwd os.getpid os.getppid "
+        "os.listdir os.scandir os.walk os.stat os.path.exists os.path.isfile os.path.isdir "
+        "os.path.getsize os.path.getmtime os.cpu_count glob.glob glob.iglob getpass platform.node "
+        "pathlib.Path.cwd pathlib.Path.home pathlib.Path.exists pathlib.Path.stat "
+        "pathlib.Path.glob pathlib.Path.rglob pathlib.Path.iterdir threading.get_ident psutil"
+    ),
+    NETWORK: (
+        "socket ssl urllib.request http.client ftplib smtplib imaplib poplib xmlrpc.client "
+        "requests httpx aiohttp urllib3 websockets boto3 botocore paramiko grpc pymongo redis "
+        "psycopg2 psycopg pymysql sqlite3 sqlalchemy pandas.read_sql pandas.read_sql_query "
+        "pandas.read_sql_table pandas.read_clipboard subprocess os.system os.popen"
+    ),
+    EFFECT: (
+        "print os.remove os.unlink os.rename os.replace os.mkdir os.makedirs os.rmdir os.kill "
+        "shutil numpy.save numpy.savez numpy.savez_compressed numpy.savetxt pickle.dump json.dump "
+        "pathlib.Path.write_text pathlib.Path.write_bytes pathlib.Path.mkdir pathlib.Path.unlink "
+        "pathlib.Path.touch pathlib.Path.rename pandas.DataFrame.to_csv "
+        "pandas.DataFrame.to_parquet pandas.DataFrame.to_pickle pyarrow.parquet.write_table "
+        "dask.array.core.store_chunk dask.array.core.load_store_chunk dask.array.core.load_chunk "
+        "dask.bag.core._to_textfiles_chunk xarray.backends.common joblib.dump"
+    ),
+    FILE: (
+        "open io.open os.open os.read pathlib.Path.open pathlib.Path.read_text "
+        "pathlib.Path.read_bytes gzip.open bz2.open lzma.open zipfile.ZipFile tarfile.open "
+        "linecache.getline numpy.load numpy.loadtxt numpy.genfromtxt numpy.fromfile numpy.memmap "
+        "pandas.read_csv pandas.read_table pandas.read_fwf pandas.read_json pandas.read_excel "
+        "pandas.read_parquet pandas.read_feather pandas.read_orc pandas.read_hdf "
+        "pandas.read_pickle pandas.read_xml pandas.read_html pandas.read_sas pandas.read_spss "
+        "pandas.read_stata pyarrow.parquet pyarrow.csv.read_csv pyarrow.feather pyarrow.dataset "
+        "polars.read_csv polars.read_parquet polars.scan_csv polars.scan_parquet "
+        "xarray.open_dataset xarray.open_dataarray xarray.open_mfdataset xarray.open_zarr "
+        "xarray.load_dataset h5py.File zarr.open netCDF4.Dataset scipy.io.loadmat PIL.Image.open "
+        "imageio skimage.io cv2.imread tifffile.imread joblib.load fsspec dask.bytes "
+        "dask.bag.text dask.dataframe.io dask.dataframe.dask_expr.io.parquet"
+    ),
+    UNSEEDED: (
+        "random.Random numpy.random.default_rng numpy.random.RandomState "
+        "numpy.random.SeedSequence numpy.random.PCG64 numpy.random.MT19937 numpy.random.Philox "
+        "numpy.random.SFC64 numpy.random.PCG64DXSM"
+    ),
+}
+"""Reason → names."""
+
+METHODS = {
+    FILE: "read_text read_bytes",
+    EFFECT: "write_text write_bytes to_csv to_parquet to_pickle to_hdf to_sql savefig",
+}
+"""Reason → names of methods, told by the name alone: of which object, the code does not say."""
+
+OF_ITSELF_ALONE = {"print"}
+"""Impure as a task; a function that calls it on the way is none the worse."""
+
+SEEDS = ("random_state", "seed", "rng", "random_seed")
+"""Parameters of libraries' functions that, left at None, make them random."""

@@ -1,0 +1,202 @@
+"""Which tasks are one subproblem: equal tasks get equal numbers.
+
+A task is the same as another if its function is, and its arguments are, constants by content and
+inputs by their numbers: hash-consing. What is impure, or has no content, is the same as nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dask._expr import ProhibitReuse
+from dask._task_spec import NestedContainer, _execute_subgraph
+from dask.task_spec import Alias, DataNode, GraphNode, Task, TaskRef
+
+from pipeline.digest import encoded
+from pipeline.encode import ATOMS
+from pipeline.impure import RANDOM
+from pipeline.keys import subproblem
+from pipeline.nest import leaves
+from pipeline.node import GraphError, Node, cycle, in_order, inputs
+from pipeline.purity import SOURCES, Impurity, impurity, judged, title
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from dask.typing import Key
+
+_SIMPLE = frozenset({int, bool, str, bytes, type(None)})
+"""Types whose equal values are the same, within the type."""
+
+
+class Apart(Exception):  # noqa: N818 - no error: a task that equals no other
+    """Why a task, or a value, is not the same as any other: what makes it impure, or unknown."""
+
+    def __init__(self, what: Impurity | str) -> None:
+        super().__init__(str(what))
+        self.what = what
+
+
+class _Function(NamedTuple):
+    number: int
+    is_checked: bool  # whether it is pure hangs on the arguments
+
+
+class Numbering:
+    """Numbers for the tasks of a graph; equal numbers stand for equal subproblems.
+
+    of: the number of each task that has been met, inputs before their consumers
+    apart: how many tasks are held apart, by what makes them impure or unknown
+    """
+
+    def __init__(self, tasks: Mapping[Key, Any]) -> None:
+        self.tasks = tasks
+        self.of: dict[Key, int] = {}
+        self.apart: Counter[Impurity | str] = Counter()
+        self._numbers: dict[Any, int] = {}
+        # By id, and with the object, so that no other bears its id.
+        self._functions: dict[int, tuple[Any, _Function | Apart]] = {}
+        self._values: dict[int, tuple[Any, int | Apart]] = {}
+
+    def add(self, wanted: Iterable[Key]) -> None:
+        """Number some tasks and all that they need. Raises `GraphError` for a cycle."""
+        of, tasks = self.of, self.tasks
+        entered: dict[Key, None] = {}
+        stack = list(wanted)[::-1]
+        while stack:
+            key = stack[-1]
+            if key in of:
+                stack.pop()
+                continue
+            found = self._number_of(key, tasks.get(key))
+            if not isinstance(found, list):
+                of[stack.pop()] = found
+                continue
+            if key in entered:
+                again = next(each for each in found if each in entered)
+                raise GraphError(f"a cycle of tasks: {cycle(entered, again)}")
+            entered[key] = None
+            stack += reversed(found)
+
+    def _number_of(self, key: Key, node: Any) -> int | list[Key]:
+        """The number of a task, or what it takes that has no number yet."""
+        of = self.of
+        if type(node) is Task and not node.kwargs:
+            # Most tasks are no more than this, and this must be fast.
+            known = self._functions.get(id(node.func))
+            if known is not None and type(known[1]) is _Function and not known[1].is_checked:
+                numbers = [known[1].number]
+                missing = []
+                for each in node.args:
+                    if type(each) is TaskRef:
+                        number = of.get(each.key)
+                        missing.append(each.key) if number is None else numbers.append(number)
+                    elif type(each) in _SIMPLE:
+                        numbers.append(self._number((type(each), each)))
+                    else:
+                        break
+                else:
+                    return missing or self._number(tuple(numbers))
+        if node is None or isinstance(node, TaskRef):
+            return self._number(("held", key))  # the data of a future, or of another graph
+        missing = [each for each in inputs(node) if each not in of]
+        if missing:
+            return missing
+        try:
+            return self._node(node, of)
+        except Apart as reason:
+            self.apart[reason.what] += 1
+            return self._number(("apart", key))
+
+    def _number(self, signature: Any) -> int:
+        return self._numbers.setdefault(signature, len(self._numbers))
+
+    def _node(self, node: Any, of: Mapping[Key, int]) -> int:
+        """The number of a task, or of what stands in the place of an argument."""
+        if isinstance(node, TaskRef):
+            return of[node.key]
+        if isinstance(node, Alias):
+            return of[node.target]
+        if isinstance(node, DataNode):
+            return self._value(node.value)
+        if isinstance(node, Node):
+            function = self._function(node.function)
+            taken = (of[each] for each in node.inputs)
+            return self._number(("call", subproblem(node.key), function.number, *taken))
+        if isinstance(node, NestedContainer):
+            kind = type(node).__name__
+            return self._number((kind, *(self._node(each, of) for each in node.args)))
+        if type(node) is Task:
+            return self._task(node, of)
+        if isinstance(node, GraphNode):
+            raise Apart(f"a {type(node).__name__}, which belongs to one computation")
+        return self._value(node)
+
+    def _task(self, task: Task, of: Mapping[Key, int]) -> int:
+        if task.func is ProhibitReuse._identity:
+            return self._node(task.args[0], of)
+        if task.func is _execute_subgraph:
+            return self._block(task, of)
+        function = self._function(task.func)
+        if function.is_checked and (found := self._impurity(task)) is not None:
+            raise Apart(found)
+        args = [self._node(each, of) for each in task.args]
+        kwargs = sorted(task.kwargs.items())
+        named = [("by name", name, self._node(each, of)) for name, each in kwargs]
+        return self._number((function.number, *args, *named))
+
+    def _impurity(self, task: Task) -> Impurity | None:
+        given = [*task.args, *task.kwargs.values()]
+        nodes = [self.tasks.get(each.key) if isinstance(each, TaskRef) else each for each in given]
+        values = [each.value if isinstance(each, DataNode) else each for each in nodes]
+        return impurity(task.func, values, tuple(task.kwargs))
+
+    def _block(self, task: Task, of: Mapping[Key, int]) -> int:
+        """The number of a task that Dask has fused of several: that of the last of them."""
+        tasks, last, names, *taken = task.args
+        inner: dict[Key, int] = {
+            name: self._node(each, of) for name, each in zip(names, taken, strict=True)
+        }
+        for key, node in in_order(tasks, [last]).items():
+            inner[key] = self._node(node, inner)
+        return inner[last]
+
+    def _function(self, function: Any) -> _Function:
+        known = self._functions.get(id(function))
+        if known is None:
+            known = self._functions[id(function)] = function, self._learn(function)
+        if isinstance(known[1], Apart):
+            raise known[1]
+        return known[1]
+
+    def _learn(self, function: Any) -> _Function | Apart:
+        found, is_checked = judged(function)
+        if found is not None and not is_checked:
+            return Apart(found)
+        try:
+            return _Function(self._number(("function", encoded(function))), is_checked)
+        except TypeError as error:
+            return Apart(f"{title(function)}: {error}")
+
+    def _value(self, value: Any) -> int:
+        kind = type(value)
+        if kind in _SIMPLE:
+            return self._number((kind, value))
+        if kind in ATOMS:
+            return self._number(("value", encoded(value)))
+        known = self._values.get(id(value))
+        if known is None:
+            known = self._values[id(value)] = value, self._content(value)
+        if isinstance(known[1], Apart):
+            raise known[1]
+        return known[1]
+
+    def _content(self, value: Any) -> int | Apart:
+        for each in leaves(value):
+            if isinstance(each, SOURCES):
+                return Apart(Impurity(f"an argument, a {type(each).__name__}", RANDOM))
+        try:
+            return self._number(("value", encoded(value)))
+        except TypeError as error:
+            return Apart(str(error))
