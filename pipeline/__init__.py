@@ -6,8 +6,10 @@ per distinct subproblem. The two differ in the key that a call is given, and in 
 
 from pipeline.call import Call, StaleCallError, trace
 from pipeline.count import Count, count
+from pipeline.digest import digest
 from pipeline.dot import Style
 from pipeline.draw import contrast
+from pipeline.files import File
 from pipeline.function import LazyArgumentError
 from pipeline.fuse import fuse
 from pipeline.graph import TaskGraph
@@ -16,8 +18,10 @@ from pipeline.measure import Measurement, measure
 from pipeline.node import GraphError
 from pipeline.picture import Picture
 from pipeline.program import Program
+from pipeline.purity import impure, pure
 from pipeline.recurrence import Recurrence, Task, recurrence, task
 from pipeline.run import SCHEDULERS, SchedulerError, compute, on
+from pipeline.share import Sharing, share, sharing
 from pipeline.state import UnkeyableError
 from pipeline.unfold import LimitError
 
@@ -25,6 +29,7 @@ __all__ = [
     "SCHEDULERS",
     "Call",
     "Count",
+    "File",
     "GraphError",
     "LazyArgumentError",
     "LazyValueError",
@@ -34,6 +39,7 @@ __all__ = [
     "Program",
     "Recurrence",
     "SchedulerError",
+    "Sharing",
     "StaleCallError",
     "Style",
     "Task",
@@ -42,10 +48,15 @@ __all__ = [
     "compute",
     "contrast",
     "count",
+    "digest",
     "fuse",
+    "impure",
     "measure",
     "on",
+    "pure",
     "recurrence",
+    "share",
+    "sharing",
     "task",
     "trace",
 ]

@@ -91,7 +91,7 @@ class _Flow:
 
     def __init__(self, code: CodeType) -> None:
         self.steps = steps(code)
-        self.entries = dis.Bytecode(code).exception_entries
+        self.entries = dis.Bytecode(code).exception_entries  # unknown to type checkers
         self.at: dict[int, int] = {}
         for place, step in enumerate(self.steps):
             self.at.setdefault(step.offset, place)

@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Any
 from dask.task_spec import TaskRef
 
 from pipeline import dot
-from pipeline.count import count, occurrences
+from pipeline.count import count, occurrences, tree_size
 from pipeline.dot import PLAIN, Style
 from pipeline.fuse import Block, fuse
 from pipeline.graph import TaskGraph, graph_of
-from pipeline.keys import subproblem
-from pipeline.panel import LIMIT, as_it_is, fold, tree_of
+from pipeline.keys import occurrence, subproblem
+from pipeline.node import inputs
+from pipeline.panel import LIMIT, Box, Panel, as_it_is, fold, tree_of
 from pipeline.picture import Picture
+from pipeline.share import Sharing, sharing
 from pipeline.texts import tasks
+from pipeline.titles import named
 from pipeline.units import size
 
 if TYPE_CHECKING:
     from dask.typing import Key
-
-    from pipeline.panel import Panel
 
 
 def visualize(
@@ -65,7 +66,8 @@ def contrast(
 ) -> Picture:
     """The tree beside the DAG, in one picture.
 
-    asked: a call, or a graph with one task per subproblem
+    asked: a call, or a graph with one task per subproblem; or any other Dask collections, a dict of
+        tasks, or what `sharing` gave, whose own graph is drawn beside the shared one
     values: True to compute and show the value of each task, or a mapping of keys to values
     style: how tasks are named, coloured and joined
     limit: nodes per panel, at least 3; in a larger tree each repeat is folded into one node that
@@ -75,6 +77,9 @@ def contrast(
     `ValueError` for a graph that is a tree already.
     """
     _check(limit)
+    if not hasattr(type(asked), "_traced"):
+        shared = asked if isinstance(asked, Sharing) else sharing(asked)
+        return _contrast_shared(shared, values, style, limit)
     graph = graph_of(asked)
     if any(subproblem(key) is not key for key in graph.tasks):
         raise ValueError(f"{graph!r} is a tree already: contrast the call, or its DAG")
@@ -93,6 +98,50 @@ def contrast(
     )
     shown = _values(graph, values, tree, dag)
     return Picture(dot.write(panels, graph, shown, evaluations, title, style=style))
+
+
+def _contrast_shared(
+    shared: Sharing, values: bool | Mapping[Key, Any], style: Style, limit: int
+) -> Picture:
+    """A graph as somebody built it, beside the shared one."""
+    graph = shared.graph
+    is_tree = tree_size(graph) == shared.before
+    left = (
+        tree_of(graph, limit, shared.before)
+        if is_tree
+        else fold(_as_built(shared), limit, shared.before)
+    )
+    right = fold(as_it_is(graph, "dag"), limit, len(graph))
+    panels = {
+        f"{'tree' if is_tree else 'graph'}: {tasks(shared.before)}|as it was built": left,
+        f"shared: {tasks(len(graph))}|one per subproblem": right,
+    }
+    title = (
+        f"sharing factor: {shared.before:,} ÷ {shared.after:,} = {size(shared.factor)}"
+        "|one colour, one subproblem · solid: evaluated first · dashed: evaluated again"
+        "|×5: five tasks before · box: no inputs"
+    )
+    times = dict.fromkeys(graph.tasks, 1)
+    times |= {name: shared.merged.times[number] for number, name in shared.titles.items()}
+    shown = _values(graph, values, left, right)
+    style = style._replace(label=lambda key: named(key, 14)) if style is PLAIN else style
+    return Picture(dot.write(panels, graph, shown, times, title, style=style))
+
+
+def _as_built(shared: Sharing) -> Panel:
+    """The graph before sharing, each task a numbered evaluation of its subproblem."""
+    numbers: Counter[int] = Counter()
+    boxes: dict[Key, Box] = {}
+    for key, number in shared.merged.numbers.items():
+        numbers[number] += 1
+        name = shared.titles[number]
+        boxes[key] = Box(occurrence(name, numbers[number]), name, numbers[number])
+    edges = [
+        (boxes[key].id, boxes[each].id)
+        for key in reversed(boxes)
+        for each in inputs(shared.merged.given.get(key))
+    ]
+    return Panel("tree", list(reversed(boxes.values())), edges)
 
 
 def _check(limit: int) -> None:

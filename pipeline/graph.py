@@ -121,8 +121,11 @@ def graph_of(asked: Any) -> TaskGraph:
     """A graph as it is, or that of a call. Raises `TypeError` for anything else."""
     if isinstance(asked, TaskGraph):
         return asked
-    if not hasattr(asked, "graph"):
-        raise TypeError(f"{brief(asked)} has no graph: give a call, or trace(...) of several")
+    if not hasattr(type(asked), "_traced"):
+        raise TypeError(
+            f"{brief(asked)} is no call: give one, or trace(...) of several; for other Dask "
+            "collections there are contrast(...) and sharing(...)"
+        )
     graph: TaskGraph = asked.graph()
     return graph
 

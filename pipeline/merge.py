@@ -54,6 +54,10 @@ class Merged:
         """The key that now stands for the subproblem of a task."""
         return self.one[self.numbers[key]]
 
+    def kept_as(self, key: Key) -> Key:
+        """The key that a task has now: its own, where it was wanted."""
+        return key if key in self.tasks else self.one_of(key)
+
     def _rewritten(self, key: Key) -> Any:
         node = _stripped(self.given[key])
         if isinstance(node, TaskRef):

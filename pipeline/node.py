@@ -89,7 +89,7 @@ def inputs(node: Any) -> Sequence[Key]:
         return node.inputs
     if isinstance(node, Alias):
         return [node.target]
-    if isinstance(node, TaskRef):
+    if node is None or isinstance(node, TaskRef):
         return []  # a future stands for data
     if not isinstance(node, Task):
         return list(node.dependencies)

@@ -15,7 +15,7 @@ from dask.task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 
 from pipeline.digest import encoded
 from pipeline.encode import ATOMS
-from pipeline.impure import RANDOM
+from pipeline.impurities import RANDOM
 from pipeline.keys import subproblem
 from pipeline.nest import leaves
 from pipeline.node import GraphError, Node, cycle, in_order, inputs

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 
 from pipeline.files import File
-from pipeline.impure import FILE, METHODS, OF_ITSELF_ALONE, RANDOM, SEEDS, TABLE, UNSEEDED
+from pipeline.impurities import FILE, METHODS, OF_ITSELF_ALONE, RANDOM, SEEDS, TABLE, UNSEEDED
 from pipeline.names import names
 from pipeline.reach import cells, library_name, mentions
 
@@ -51,7 +51,8 @@ def impure(function: _Function) -> _Function:
     >>> str(impurity(sensor))
     'sensor: it is marked impure'
     """
-    return _marked(function, False)
+    _set_mark(function, False)
+    return function
 
 
 def pure(function: _Function) -> _Function:
@@ -64,17 +65,17 @@ def pure(function: _Function) -> _Function:
     ...     return x
     >>> impurity(slowly)
     """
-    return _marked(function, True)
+    _set_mark(function, True)
+    return function
 
 
-def _marked(function: Any, is_pure: bool) -> Any:
+def _set_mark(function: Any, is_pure: bool) -> None:
     if not callable(function):
         raise TypeError(f"{function!r} cannot be marked: only functions are pure or impure")
     try:
         setattr(function, _MARK, is_pure)
     except (AttributeError, TypeError):
         _marks[function] = is_pure
-    return function
 
 
 def _mark(value: Any) -> bool | None:

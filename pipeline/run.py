@@ -16,6 +16,7 @@ from dask.utils import shorten_traceback
 from pipeline.graph import TaskGraph
 from pipeline.lazy import Lazy
 from pipeline.optimize import ready
+from pipeline.share import sharing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,11 +30,15 @@ class SchedulerError(ValueError):
     """A scheduler that is not known."""
 
 
-def compute(*collections: Any, scheduler: str | None = None, fuse: bool = True) -> tuple[Any, ...]:
+def compute(
+    *collections: Any, scheduler: str | None = None, fuse: bool = True, share: bool = False
+) -> tuple[Any, ...]:
     """The values of any Dask collections, computed together, nested as `dask.compute` nests them.
 
     scheduler: one of `SCHEDULERS` or an address; without it, whatever Dask is set to
     fuse: False to run calls and graphs task by task, as they are drawn
+    share: True to compute equal subproblems once, as `share` does; calls and graphs stay as they
+        are, for they say themselves what is one task
 
     Raises `SchedulerError` for an unknown scheduler, and what a task raises, with a note that
     names the call.
@@ -45,6 +50,11 @@ def compute(*collections: Any, scheduler: str | None = None, fuse: bool = True) 
     found, repack = unpack_collections(*collections)
     if not found:
         return collections
+    if share:
+        foreign = [place for place, each in enumerate(found) if not hasattr(type(each), "_traced")]
+        shared = sharing(*(found[place] for place in foreign)).collections
+        for place, each in zip(foreign, shared, strict=True):
+            found[place] = each
     with on(scheduler) if scheduler is not None else nullcontext(), _fusing(fuse):
         # One group after the other: else Dask 2026.8 mixes up the results (see `OwnOptimizer`).
         groups = [_optimizer(each) for each in found]

@@ -7,8 +7,11 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from dask.task_spec import TaskRef
+
+from pipeline.graph import TaskGraph
 from pipeline.merge import Merged
-from pipeline.node import in_order
+from pipeline.node import GraphError, Node, function_of, in_order, inputs
 from pipeline.opened import together, unpacked
 from pipeline.purity import Impurity
 from pipeline.titles import named, title
@@ -97,10 +100,31 @@ class Sharing:
     @cached_property
     def titles(self) -> dict[int, Key]:
         """A key for each number that tells a person what it is."""
-        return {
-            number: title(key, self.merged.given[key], number)
-            for number, key in self.merged.defining.items()
+        found = {}
+        for key, number in self.merged.numbers.items():
+            if number not in found:
+                key = self.merged.defining.get(number, key)
+                found[number] = title(key, self.merged.given.get(key), number)
+        return found
+
+    @cached_property
+    def graph(self) -> TaskGraph:
+        """The tasks that are left, with keys that tell a person what they are."""
+        found = self.titles
+        numbers = self.merged.numbers
+        tasks: dict[Key, Any] = {
+            found[number]: _held(found[number], key)
+            for key, number in numbers.items()
+            if key not in self.merged.given
         }
+        titled = {}
+        for key, node in self.merged.tasks.items():
+            titled[key] = name = found[numbers[key]]
+            if name in tasks:  # an output that is another's equal
+                titled[key] = name = (f"= {name[0]}-{len(tasks):012x}", *name[1:])
+            taken = tuple(found[numbers[each]] for each in inputs(node))
+            tasks[name] = Node(name, function_of(node), taken)
+        return TaskGraph(tasks, [TaskRef(titled[self.merged.kept_as(key)]) for key in self.keys])
 
     @property
     def subproblems(self) -> list[tuple[str, int]]:
@@ -141,3 +165,10 @@ def _listed(head: str, lines: Sequence[tuple[str, int]]) -> Iterator[str]:
         shown = "; ".join(f"{times:,} of {what}" for what, times in lines[:_MOST])
         more = f"; and {len(lines) - _MOST:,} more" if len(lines) > _MOST else ""
         yield f"{head}: {shown}{more}"
+
+
+def _held(key: Key, name: Key) -> Node:
+    def missing() -> Any:
+        raise GraphError(f"{name!r} is not in the graph: a cluster may hold it")
+
+    return Node(key, missing, ())

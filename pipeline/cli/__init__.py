@@ -8,12 +8,13 @@ from typing import Any, NoReturn
 
 import click
 
-from pipeline import LimitError, SchedulerError
+from pipeline import GraphError, LimitError, SchedulerError
 from pipeline.apps.mlp import NetworkError
 from pipeline.cli.fib import fib
 from pipeline.cli.mlp import mlp
 from pipeline.cli.run import run
 from pipeline.cli.screen import fail
+from pipeline.cli.share import share
 from pipeline.cli.train import train
 
 
@@ -28,7 +29,7 @@ class _Commands(click.Group):
             fail(error.format_message(), error.exit_code)
         except (SchedulerError, NetworkError) as error:
             fail(str(error), 2)
-        except LimitError as error:
+        except (LimitError, GraphError) as error:
             fail(str(error), 1)
         except OSError as error:
             place = f"{error.filename}: {error.strerror}" if error.filename else str(error)
@@ -53,10 +54,11 @@ def main(context: click.Context) -> None:
     pipeline fib 38 40 100   Fibonacci: the naive recursion beside the DAG
     pipeline mlp 2-2-2-1     gradients: the path sum beside backpropagation
     pipeline train           a network that learns handwritten digits
+    pipeline share x.py:y    what a Dask program of yours computes twice
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
-for _command in (run, fib, mlp, train):
+for _command in (run, fib, mlp, train, share):
     main.add_command(_command)

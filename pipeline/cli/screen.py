@@ -29,11 +29,13 @@ scheduler = click.option(
 )
 
 
-def print_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    """Print columns, flush right."""
+def print_table(head: Sequence[str], lines: Sequence[Sequence[str]], left: int = 0) -> None:
+    """Print columns, flush right, but for the last `left` of them."""
     widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
+    sides = [">"] * (len(head) - left) + ["<"] * left
     for line in (head, *lines):
-        click.echo("  ".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True)))
+        cells = zip(line, sides, widths, strict=True)
+        click.echo("  ".join(f"{cell:{side}{width}}" for cell, side, width in cells).rstrip())
 
 
 def check_picture(path: Path) -> None:
