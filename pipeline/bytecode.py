@@ -91,7 +91,8 @@ class _Flow:
 
     def __init__(self, code: CodeType) -> None:
         self.steps = steps(code)
-        self.entries = dis.Bytecode(code).exception_entries  # unknown to type checkers
+        listing: Any = dis.Bytecode(code)
+        self.entries = listing.exception_entries  # which typeshed does not know
         self.at: dict[int, int] = {}
         for place, step in enumerate(self.steps):
             self.at.setdefault(step.offset, place)

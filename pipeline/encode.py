@@ -10,7 +10,14 @@ from __future__ import annotations
 from contextlib import contextmanager
 from contextvars import ContextVar
 from hashlib import blake2b
-from types import EllipsisType, FunctionType, MappingProxyType, ModuleType, NoneType
+from types import (
+    EllipsisType,
+    FunctionType,
+    MappingProxyType,
+    ModuleType,
+    NoneType,
+    NotImplementedType,
+)
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,7 +62,9 @@ def encode(value: Any) -> Key:
     return _atom(value) if type(value) in ATOMS else Encoder().encode(value)
 
 
-ATOMS = frozenset({int, bool, float, complex, NoneType, EllipsisType, str, bytes, range})
+ATOMS = frozenset(
+    {int, bool, float, complex, NoneType, EllipsisType, NotImplementedType, str, bytes, range}
+)
 """Types whose values are encoded by what Python shows of them."""
 
 

@@ -10,6 +10,7 @@ from dask._expr import Expr
 from dask._task_spec import convert_legacy_task, fuse_linear_task_spec
 from dask.base import is_dask_collection, unpack_collections
 from dask.core import flatten, istask
+from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.task_spec import DataNode, GraphNode, TaskRef
 
@@ -45,6 +46,9 @@ def opened(collection: Any) -> Opened:
         # One task per subproblem already.
         graph = collection._traced()
         return Opened(graph.tasks, graph.keys, lambda *_: collection)
+    if isinstance(collection, Delayed):
+        tasks = plain(collection.__dask_graph__(), [collection.key])
+        return Opened(tasks, [collection.key], partial(_delayed, collection), False)
     if isinstance(getattr(collection, "expr", None), Expr):
         return _expression(collection)
     keys = list(flatten([collection.__dask_keys__()]))
@@ -58,6 +62,10 @@ def _graph(outputs: Any, tasks: Mapping[Key, Any], merged: Merged) -> TaskGraph:
         return TaskRef(merged.one_of(leaf.key)) if isinstance(leaf, TaskRef) else leaf
 
     return TaskGraph(dict(tasks), nest(outputs, renamed))
+
+
+def _delayed(old: Delayed, tasks: Mapping[Key, Any], merged: Merged) -> Delayed:
+    return Delayed(merged.one_of(old.key), tasks, old._length)
 
 
 def _expression(collection: Any) -> Opened:

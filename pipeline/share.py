@@ -41,7 +41,7 @@ def share(*collections: Any, keys: Any = None) -> Any:
     >>> one, two = (delayed(sum)([delayed(abs)(-1), delayed(abs)(-1)]) for _ in "ab")
     >>> one, two = share(one, two)
     >>> [len(dict(each.dask)) for each in (one, two)]
-    [3, 3]
+    [2, 2]
     """
     shared = sharing(*collections, keys=keys).collections
     return shared[0] if len(shared) == 1 else shared
@@ -74,7 +74,7 @@ class Sharing:
 
     >>> from dask import delayed
     >>> print(sharing([delayed(abs)(-1) for _ in range(3)]))
-    5 tasks → 3, sharing factor 1.7
+    3 tasks → 1, sharing factor 3
     merged: 3 of abs(-1)
     """
 

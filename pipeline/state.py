@@ -6,6 +6,8 @@ import copyreg
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from pipeline import frames
 from pipeline.reach import at_its_name
 from pipeline.units import brief
@@ -31,6 +33,9 @@ def state_of(value: Any) -> Any:
             content = frames.content_of(value)
             if content is not None:
                 return content
+        if kind is np.ma.MaskedArray:  # to print one changes what pickle holds of it
+            mask = np.ma.getmaskarray(value)
+            return (np.asarray(value.data), mask, value.fill_value, value.hardmask)
         if callable(tokenize := getattr(kind, "__dask_tokenize__", None)):
             return tokenize(value)
         reduce = copyreg.dispatch_table.get(kind)
