@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Iterator
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,17 @@ class _Digester(Encoder):
             return f"opaque {kind.__qualname__}"
         name = self.definitions[0].__qualname__
         raise UnkeyableError(f"{name} reaches {brief(value)}: {error}") from error
+
+    def content(self, value: Any) -> Key:
+        if isinstance(value, Iterator):
+            raise UnkeyableError(
+                f"no key for {brief(value)}: what it gives next hangs on who asked before; "
+                "pass a list"
+            )
+        found = super().content(value)
+        if hasattr(type(value), "__dask_tokenize__") and super().content(value) != found:
+            raise UnkeyableError(f"no key for {brief(value)}: it gives another token each time")
+        return found
 
     def part(self, value: object) -> Key:
         return self.encode(value)

@@ -1,4 +1,4 @@
-"""Pairs of values that must differ, and pairs that must agree; run in processes of their own too."""
+"""Pairs of values that must differ, and pairs that must agree; also run as a script."""
 
 from __future__ import annotations
 
@@ -104,7 +104,8 @@ DIFFER: list[tuple[Any, Any]] = [
     (np.array([1], "i8"), np.array([1], "u8")), (np.array([0.0]), np.array([-0.0])),
     (np.array(["a-b", "c"], object), np.array(["a", "b-c"], object)),
     (np.array(["ab", "c"]), np.array(["a", "bc"])), (np.array(["a"], "U1"), np.array(["a"], "U2")),
-    (np.array([1], object), np.array([1.0], object)), (np.array([1], object), np.array([True], object)),
+    (np.array([1], object), np.array([1.0], object)),
+    (np.array([1], object), np.array([True], object)),
     (np.ma.array([1, 2], mask=[0, 1]), np.ma.array([1, 2], mask=[1, 0])),
     (np.ma.array([1, 2]), np.array([1, 2])), (structured("a", "b"), structured("a", "c")),
     (np.array(["2020"], "M8[D]"), np.array(["2020"], "M8[s]")),
@@ -118,10 +119,10 @@ DIFFER: list[tuple[Any, Any]] = [
     ([1].count, [2].count), ("a".upper, "a".lower), (Point(1).__eq__, Point(2).__eq__),
     (operator.itemgetter(1), operator.itemgetter(2)), (adder(1), adder(2)), (len, max),
     (np.sin, np.cos), (int, float), (Point, Vector), (lambda x: x, lambda x: -x),
-    (datetime.datetime(2020, 1, 1, tzinfo=UTC), datetime.datetime(2020, 1, 1)),  # noqa: DTZ001
+    (datetime.datetime(2020, 1, 1, tzinfo=UTC), datetime.datetime(2020, 1, 1)),
     (datetime.datetime(2020, 1, 1, tzinfo=zoneinfo.ZoneInfo("Europe/Paris")),
      datetime.datetime(2020, 1, 1, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin"))),
-    (datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1)),  # noqa: DTZ001
+    (datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1)),
     (datetime.time(1), datetime.time(1, fold=1)), (datetime.timedelta(1), datetime.timedelta(2)),
     (decimal.Decimal("1.0"), decimal.Decimal("1.00")), (fractions.Fraction(1), 1),
     (uuid.UUID(int=1), uuid.UUID(int=2)), (pathlib.PurePosixPath("a"), "a"),
@@ -163,7 +164,8 @@ def agree() -> list[tuple[Any, Any]]:
         (datetime.datetime(2020, 1, 1, tzinfo=UTC), datetime.datetime(2020, 1, 1, tzinfo=UTC)),
         (pd.concat([FRAME[["a"]], FRAME[["b"]]], axis=1), FRAME),
         (FRAME.a, FRAME.copy().a), (pd.concat([FRAME, FRAME], ignore_index=True).iloc[:2], FRAME),
-        (pd.Series([1, 5], dtype="Int64").where([True, False]), pd.Series([1, None], dtype="Int64")),
+        (pd.Series([1, 5], dtype="Int64").where([True, False]),
+         pd.Series([1, None], dtype="Int64")),
         (pa.chunked_array([["a"], ["b"]]), pa.chunked_array([["a", "b"]])),
         (pa.array(["x", "a", "b"])[1:], pa.array(["a", "b"])),
         (pipeline.File(__file__), pipeline.File(pathlib.Path(__file__))),
@@ -171,5 +173,5 @@ def agree() -> list[tuple[Any, Any]]:
 
 
 if __name__ == "__main__":
-    pairs = [pair for pair in (*DIFFER, *agree())]
-    sys.stdout.write("\n".join(" ".join(map(pipeline.digest, pair)) for pair in pairs))
+    for pair in (*DIFFER, *agree()):
+        sys.stdout.write(" ".join(map(pipeline.digest, pair)) + "\n")
