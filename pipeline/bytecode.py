@@ -77,6 +77,8 @@ def steps(code: CodeType) -> list[Step]:
         elif each.opname == "RETURN_CONST":
             found.append(Step(each.offset, "LOAD_CONST", each.argval))
             found.append(Step(each.offset, "RETURN_VALUE", None))
+        elif each.opname == "KW_NAMES":  # whose argument is only a place in older Pythons
+            found.append(Step(each.offset, each.opname, code.co_consts[each.arg or 0]))
         elif each.opname == "STORE_NAME" and each.argval in _NOISE:
             found[-1] = Step(found[-1].offset, "NOP", None)
             found.append(Step(each.offset, "NOP", None))

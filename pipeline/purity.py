@@ -168,17 +168,18 @@ def _seed(function: Any) -> tuple[int, str] | None:
 def _of_function(function: Any) -> Impurity | None:
     """Why a function is not pure by itself, or by what it calls."""
     known = _table(len(sys.modules))
-    seen: set[int] = set()
+    seen: dict[Any, Any] = {}  # with what has the id, so that it keeps it
     stack: list[tuple[Any, str, bool]] = [(function, "", True)]
     while stack:
         value, name, is_seedless = stack.pop()
-        if id(value) in seen and not is_seedless:
+        identity = (id(getattr(value, "__func__", value)), id(getattr(value, "__self__", None)))
+        if identity in seen and not is_seedless:
             continue
-        seen.add(id(value))
+        seen[identity] = value
         mark = _mark(value)
         if mark is not None:
             if not mark:
-                return Impurity(name or value.__qualname__, "it is marked impure")
+                return Impurity(name or title(value), "it is marked impure")
             continue
         found = _in_table(value, name, known)
         if found is not None and (
@@ -205,13 +206,29 @@ def _called(value: Any) -> Iterator[tuple[Any, str, bool]]:
         inner = [each for each in inner if isinstance(each, FunctionType | type)]
     elif isinstance(value, list | tuple | set | frozenset | dict):
         inner = [each for each in getattr(value, "values", value.__iter__)() if callable(each)]
-    elif isinstance(value, MethodType) or hasattr(value, "__wrapped__"):
-        inner = [getattr(value, "__func__", None), getattr(value, "__wrapped__", None)]
-    elif callable(value) and not isinstance(value, BuiltinFunctionType):
-        inner = [type(value).__call__]
+    elif isinstance(value, MethodType):
+        inner = [value.__func__, *_methods(value)]
+    elif hasattr(value, "__wrapped__"):
+        inner = [value.__wrapped__]
+    elif isinstance(call := getattr(type(value), "__call__", None), FunctionType):
+        inner = [MethodType(call, value)]
     else:
         inner = []
     yield from ((each, "", False) for each in inner)
+
+
+def _methods(method: MethodType) -> Iterator[MethodType]:
+    """What a method may call of its own object."""
+    code = getattr(method.__func__, "__code__", None)
+    if code is None or not code.co_argcount:
+        return
+    owner = method.__self__ if isinstance(method.__self__, type) else type(method.__self__)
+    for (head, *attributes), is_global, _ in names(code).chains:
+        if attributes and head == code.co_varnames[0] and not is_global:
+            found = inspect.getattr_static(owner, attributes[0], None)
+            found = getattr(found, "fget", getattr(found, "__func__", found))
+            if isinstance(found, FunctionType):
+                yield MethodType(found, method.__self__)
 
 
 class _Table(NamedTuple):
