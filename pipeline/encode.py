@@ -10,14 +10,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from contextvars import ContextVar
 from hashlib import blake2b
-from types import (
-    EllipsisType,
-    FunctionType,
-    MappingProxyType,
-    ModuleType,
-    NoneType,
-    NotImplementedType,
-)
+from types import FunctionType, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,9 +55,8 @@ def encode(value: Any) -> Key:
     return _atom(value) if type(value) in ATOMS else Encoder().encode(value)
 
 
-ATOMS = frozenset(
-    {int, bool, float, complex, NoneType, EllipsisType, NotImplementedType, str, bytes, range}
-)
+_SINGLE = map(type, (None, ..., NotImplemented))
+ATOMS = frozenset({int, bool, float, complex, str, bytes, range, *_SINGLE})
 """Types whose values are encoded by what Python shows of them."""
 
 
@@ -78,7 +70,6 @@ def _atom(value: Any) -> Key:
 
 _NUMBERS = frozenset(np.dtype(code).type for code in "?bBhHiIlLqQefdFD")
 """NumPy's numbers that Python has numbers for."""
-
 
 _remembered: ContextVar[dict[int, tuple[Any, Key]] | None] = ContextVar("_remembered", default=None)
 
@@ -94,9 +85,8 @@ def remembering() -> Iterator[None]:
     try:
         yield
         for value, encoded in list(known.values()):
-            # What a function reaches may change as it runs, a list that it logs to, say.
             if isinstance(value, (FunctionType, type)) or hasattr(value, "__wrapped__"):
-                continue
+                continue  # what it reaches may change as it runs, a list that it logs to, say
             if Encoder().content(value) != encoded:
                 raise UnkeyableError(
                     f"{brief(value)} changed while its calls were traced: a recurrence must leave "

@@ -6,6 +6,20 @@ that is in it. Missing packages do no harm. `pipeline.impure` and `pipeline.pure
 
 from __future__ import annotations
 
+import functools
+import random
+import sys
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pipeline.names import names
+from pipeline.reach import library_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 RANDOM = "it is random"
 CLOCK = "it reads a clock"
 WORLD = "it reads what its arguments do not say"
@@ -83,3 +97,73 @@ OF_ITSELF_ALONE = {"print"}
 
 SEEDS = ("random_state", "seed", "rng", "random_seed")
 """Parameters of libraries' functions that, left at None, make them random."""
+
+SOURCES = (random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator)
+"""Types whose objects give another number each time that they are asked."""
+
+
+class Impurity(NamedTuple):
+    """Why a function is not pure: the name that was found, as it is called, and what it does."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
+
+
+class _Table(NamedTuple):
+    """The table, as far as its packages are imported."""
+
+    objects: Mapping[Any, Impurity]
+    modules: tuple[tuple[str, Impurity], ...]
+
+
+@functools.lru_cache(1)
+def _table(_: int) -> _Table:
+    objects, modules = {}, []
+    for reason, listed in TABLE.items():
+        for name in listed.split():
+            value = _at(name)
+            if isinstance(value, ModuleType):
+                modules.append((f"{name}.", Impurity(name, reason)))
+            elif value is not None:
+                objects[_handle(value)] = Impurity(name, reason)
+    return _Table(objects, tuple(modules))
+
+
+def _at(name: str) -> Any:
+    """What bears a dotted name, if it is imported."""
+    head, *rest = name.split(".") if "." in name or name in sys.modules else ("builtins", name)
+    value = sys.modules.get(head)
+    for each in rest:
+        value = getattr(value, each, None)
+    return value
+
+
+NAMED = (type, FunctionType, BuiltinFunctionType, MethodType)
+
+
+def _handle(value: Any) -> Any:
+    # Methods are made anew each time that they are asked for, and are equal then.
+    return value if isinstance(value, NAMED) else id(value)
+
+
+def in_table(value: Any, name: str) -> Impurity | None:
+    """What the table says of a value that is called, or asked for a number, by a name."""
+    known = _table(len(sys.modules))
+    if isinstance(value, SOURCES):
+        return Impurity(name or type(value).__qualname__, RANDOM)
+    if isinstance(owner := getattr(value, "__self__", None), SOURCES):
+        return Impurity(f"{type(owner).__module__}.{value.__qualname__}", RANDOM)
+    if (found := known.objects.get(_handle(value))) is not None:
+        return found
+    if isinstance(value, FunctionType) and library_name(value) is None:
+        attributes: set[str] = {*names(value.__code__).others}
+    else:
+        attributes = {getattr(value, "method", "")} if "methodcaller" in str(type(value)) else set()
+    for reason, listed in METHODS.items():
+        for each in attributes.intersection(listed.split()):
+            return Impurity(each, reason)
+    where = f"{getattr(value, '__module__', '')}."
+    return next((found for prefix, found in known.modules if where.startswith(prefix)), None)

@@ -15,11 +15,11 @@ from dask.task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 
 from pipeline.digest import encoded
 from pipeline.encode import ATOMS
-from pipeline.impurities import RANDOM
+from pipeline.impurities import RANDOM, SOURCES, Impurity
 from pipeline.keys import subproblem
 from pipeline.nest import leaves
 from pipeline.node import GraphError, Node, cycle, in_order, inputs
-from pipeline.purity import SOURCES, Impurity, impurity, judged, title
+from pipeline.purity import impurity, judged, title
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from dask.task_spec import TaskRef
 
 from pipeline.graph import TaskGraph
+from pipeline.impurities import Impurity
 from pipeline.merge import Merged
 from pipeline.node import GraphError, Node, function_of, in_order, inputs
 from pipeline.opened import together, unpacked
-from pipeline.purity import Impurity
 from pipeline.titles import named, title
 from pipeline.units import size
 
