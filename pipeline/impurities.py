@@ -62,7 +62,8 @@ TABLE = {
         "pathlib.Path.touch pathlib.Path.rename pandas.DataFrame.to_csv "
         "pandas.DataFrame.to_parquet pandas.DataFrame.to_pickle pyarrow.parquet.write_table "
         "dask.array.core.store_chunk dask.array.core.load_store_chunk dask.array.core.load_chunk "
-        "dask.bag.core._to_textfiles_chunk xarray.backends.common joblib.dump"
+        "dask.bag.core._to_textfiles_chunk xarray.backends.common joblib.dump "
+        "partd dask.dataframe.shuffle.maybe_buffered_partd"
     ),
     FILE: (
         "open io.open os.open os.read pathlib.Path.open pathlib.Path.read_text "
@@ -156,7 +157,8 @@ def in_table(value: Any, name: str) -> Impurity | None:
         return Impurity(name or type(value).__qualname__, RANDOM)
     if isinstance(owner := getattr(value, "__self__", None), SOURCES):
         return Impurity(f"{type(owner).__module__}.{value.__qualname__}", RANDOM)
-    if (found := known.objects.get(_handle(value))) is not None:
+    found = known.objects.get(_handle(value)) or known.objects.get(type(value))
+    if found is not None:
         return found
     if isinstance(value, FunctionType) and library_name(value) is None:
         attributes: set[str] = {*names(value.__code__).others}

@@ -18,7 +18,7 @@ from pipeline.encode import ATOMS
 from pipeline.impurities import RANDOM, SOURCES, Impurity
 from pipeline.keys import subproblem
 from pipeline.nest import leaves
-from pipeline.node import GraphError, Node, cycle, in_order, inputs
+from pipeline.node import Node, in_order, inputs
 from pipeline.purity import impurity, judged, title
 
 if TYPE_CHECKING:
@@ -74,8 +74,7 @@ class Numbering:
                 of[stack.pop()] = found
                 continue
             if key in entered:
-                again = next(each for each in found if each in entered)
-                raise GraphError(f"a cycle of tasks: {cycle(entered, again)}")
+                in_order(tasks, [key])  # which tells the cycle
             entered[key] = None
             stack += reversed(found)
 

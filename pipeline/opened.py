@@ -83,8 +83,10 @@ def _expression(collection: Any) -> Opened:
 
     def closed(tasks: Mapping[Key, Any], _: Merged) -> Any:
         # Dask fuses expressions, not graphs: what it would have fused is fused here.
-        together = fuse_linear_task_spec(dict(tasks), set(keys))
-        return from_graph(together, frame._meta, frame.divisions, keys, name)
+        held = {key: node for key, node in tasks.items() if isinstance(node, TaskRef)}
+        own = {key: node for key, node in tasks.items() if key not in held}
+        graph = {**fuse_linear_task_spec(own, set(keys)), **held}
+        return from_graph(graph, frame._meta, frame.divisions, keys, name)
 
     return Opened(plain(frame.__dask_graph__(), keys), keys, closed)
 
