@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from dask.base import is_dask_collection
 
-from pipeline.encode import ATOMS, encode
+from pipeline.atoms import ATOMS
+from pipeline.encode import encode
 from pipeline.lazy import Expression, Lazy, Operation
 from pipeline.nest import leaves, nest
 from pipeline.state import UnkeyableError, UnknownError

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dask.task_spec import TaskRef
 
+from pipeline.atoms import LONG, short_hash
 from pipeline.body import flatten
-from pipeline.encode import LONG, aside, encode, short_hash
+from pipeline.encode import aside, encode
 from pipeline.graph import TaskGraph
 from pipeline.keys import label
 from pipeline.lazy import Expression, Lazy, Operation, text

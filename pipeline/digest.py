@@ -12,9 +12,11 @@ import sys
 from collections.abc import Iterator
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pipeline.encode import ATOMS, Encoder, encode
+from pipeline.atoms import ATOMS
+from pipeline.encode import CONTAINERS, Encoder, encode, in_order_of_items
+from pipeline.impurities import NAMED, SOURCES
 from pipeline.state import UnkeyableError
 from pipeline.units import brief
 
@@ -54,7 +56,7 @@ def digest(value: Any) -> str:
 
 def encoded(value: Any) -> Key:
     """What a digest is the hash of, but for the version of Python. Raises `TypeError`."""
-    return encode(value) if type(value) in ATOMS else _Digester().encode(value)
+    return encode(value) if type(value) in ATOMS else Digester().encode(value)
 
 
 def hashed(content: object) -> str:
@@ -63,7 +65,7 @@ def hashed(content: object) -> str:
     return blake2b(text, digest_size=16).hexdigest()
 
 
-class _Digester(Encoder):
+class Digester(Encoder):
     """An encoder that holds libraries to their versions, and refuses what others pass over."""
 
     def library(self, name: str, module: str) -> str:
@@ -92,6 +94,34 @@ class _Digester(Encoder):
 
     def memory(self) -> None:
         return None
+
+
+class Examiner(Digester):
+    """A digester for the arguments of tasks.
+
+    It keeps the order of dicts, which a function may see, and notes on its way what may make a
+    task impure: functions that are arguments, and sources of random numbers, at any depth.
+    """
+
+    containers: ClassVar = {**CONTAINERS, dict: in_order_of_items}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.functions: list[Any] = []
+        self.sources: list[Any] = []
+
+    def encode(self, value: Any) -> Key:
+        if isinstance(value, (*NAMED, functools.partial)) and not self.definitions:
+            self.functions.append(value)
+        elif isinstance(value, SOURCES):
+            self.sources.append(value)
+        return super().encode(value)
+
+    def kind(self, kind: type) -> Key:
+        known = len(self.functions)
+        found = self.encode(kind)
+        del self.functions[known:]  # that a method is there does not say that it is called
+        return found
 
 
 @functools.cache

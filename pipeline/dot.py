@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import graphviz
 
-from pipeline.encode import short_hash
+from pipeline.atoms import short_hash
 from pipeline.keys import label, subproblem
 from pipeline.panel import levels
 from pipeline.texts import PALE, heading, shown, small, tasks, text, tooltip

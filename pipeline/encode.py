@@ -9,39 +9,24 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from hashlib import blake2b
 from types import FunctionType, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.arrays import content
+from pipeline.atoms import ATOMS, LONG, atom, scalar, short_hash, shortened
 from pipeline.reach import library_name, parts
 from pipeline.state import UnkeyableError, state_of
-from pipeline.units import brief, whole
+from pipeline.units import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from dask.typing import Key
 
-LONG = 48
-"""Characters of an argument that a key shows whole; a longer one is shortened and hashed."""
-
-LEAST, MOST = -(2**63), 2**63 - 1
-"""Integers between these stand for themselves; a cluster's messages can hold no others."""
-
 _NESTED = 200
 """Depth at which an argument is taken to contain itself."""
-
-
-def short_hash(encoded: Key) -> str:
-    """24 hexadecimal digits that stand for an encoded value.
-
-    >>> short_hash(("fib-0123456789ab", 5))
-    '9680defef6b1412819355b21'
-    """
-    return blake2b(repr(encoded).encode(errors="surrogatepass"), digest_size=12).hexdigest()
 
 
 def encode(value: Any) -> Key:
@@ -52,24 +37,8 @@ def encode(value: Any) -> Key:
     >>> encode(1), encode(1.0), encode(True), encode("1"), encode((1, None))
     (1, '1.0', 'True', "'1'", (1, 'None'))
     """
-    return _atom(value) if type(value) in ATOMS else Encoder().encode(value)
+    return atom(value) if type(value) in ATOMS else Encoder().encode(value)
 
-
-_SINGLE = map(type, (None, ..., NotImplemented))
-ATOMS = frozenset({int, bool, float, complex, str, bytes, range, *_SINGLE})
-"""Types whose values are encoded by what Python shows of them."""
-
-
-def _atom(value: Any) -> Key:
-    if type(value) is int:
-        return value if LEAST <= value <= MOST else _shortened(whole(value))
-    if type(value) in (float, complex) and value != value:
-        return f"nan {np.asarray(value).tobytes().hex()}"  # there are many
-    return _shortened(repr(value))
-
-
-_NUMBERS = frozenset(np.dtype(code).type for code in "?bBhHiIlLqQefdFD")
-"""NumPy's numbers that Python has numbers for."""
 
 _remembered: ContextVar[dict[int, tuple[Any, Key]] | None] = ContextVar("_remembered", default=None)
 
@@ -111,12 +80,38 @@ def aside(function: Callable[..., Any], *args: Any) -> Any:
         _remembered.reset(before)
 
 
+def in_order(tag: str) -> Callable[[Any, Callable[[Any], Key]], Key]:
+    return lambda value, inner: (tag, *map(inner, value))
+
+
+def _sorted(tag: str) -> Callable[[Any, Callable[[Any], Key]], Key]:
+    # The order of a set differs between processes, that of a dict is no part of its value.
+    return lambda value, inner: (tag, *sorted(map(inner, value), key=repr))
+
+
+def in_order_of_items(value: Any, inner: Callable[[Any], Key]) -> Key:
+    """A dict whose order counts."""
+    return ("ordered dict", *map(inner, value.items()))
+
+
+CONTAINERS: Mapping[type, Callable[[Any, Callable[[Any], Key]], Key]] = {
+    tuple: lambda value, inner: tuple(map(inner, value)),
+    list: in_order("list"),
+    set: _sorted("set"),
+    frozenset: _sorted("frozenset"),
+    dict: lambda value, inner: _sorted("dict")(value.items(), inner),
+    MappingProxyType: lambda value, inner: _sorted("dict")(value.items(), inner),
+}
+
+
 class Encoder:
     """One walk over a value.
 
     A function or class stands for itself and all that it reaches: these definitions are numbered
     in the order in which the walk meets them, each is encoded once, and refers to others by number.
     """
+
+    containers = CONTAINERS
 
     def __init__(self) -> None:
         self.depth = 0
@@ -128,9 +123,9 @@ class Encoder:
         # By exact type: a subclass may carry state of its own, and goes by that.
         kind = type(value)
         if kind in ATOMS:
-            return _atom(value)
+            return atom(value)
         if isinstance(value, np.generic) and kind.__module__ == "numpy":
-            return _scalar(value)
+            return scalar(value) or _array(np.asarray(value))
         if kind is np.ndarray:
             return _array(value)
         if isinstance(value, ModuleType):
@@ -143,8 +138,8 @@ class Encoder:
             )
         self.depth += 1
         try:
-            if kind in _CONTAINERS:
-                return _short(_CONTAINERS[kind](value, self.encode))
+            if kind in self.containers:
+                return _short(self.containers[kind](value, self.encode))
             return self.once(value)
         finally:
             self.depth -= 1
@@ -156,6 +151,9 @@ class Encoder:
     def opaque(self, value: Any, error: UnkeyableError) -> str:  # noqa: ARG002 - the same
         """What a function merely names need not have content: a lock, a logger, a file."""
         return f"opaque {type(value).__qualname__}"
+
+    def kind(self, kind: type) -> Key:
+        return self.encode(kind)
 
     def memory(self) -> dict[int, tuple[Any, Key]] | None:
         """What is known of objects by their ids, beyond this walk."""
@@ -180,7 +178,7 @@ class Encoder:
             if self.definitions:
                 return self.opaque(value, error)
             raise
-        return f"{kind.__name__}#{short_hash((self.encode(kind), self.encode(state)))}"
+        return f"{kind.__name__}#{short_hash((self.kind(kind), self.encode(state)))}"
 
     def definition(self, value: FunctionType | type) -> Key:
         is_first = not self.definitions
@@ -202,46 +200,14 @@ class Encoder:
             return self.opaque(value, error)
 
 
-def _in_order(tag: str) -> Callable[[Any, Callable[[Any], Key]], Key]:
-    return lambda value, inner: (tag, *map(inner, value))
-
-
-def _sorted(tag: str) -> Callable[[Any, Callable[[Any], Key]], Key]:
-    # The order of a set differs between processes, that of a dict is no part of its value.
-    return lambda value, inner: (tag, *sorted(map(inner, value), key=repr))
-
-
-_CONTAINERS: Mapping[type, Callable[[Any, Callable[[Any], Key]], Key]] = {
-    tuple: lambda value, inner: tuple(map(inner, value)),
-    list: _in_order("list"),
-    set: _sorted("set"),
-    frozenset: _sorted("frozenset"),
-    dict: lambda value, inner: _sorted("dict")(value.items(), inner),
-    MappingProxyType: lambda value, inner: _sorted("dict")(value.items(), inner),
-}
-
-
 def _short(encoded: Key) -> Key:
     """A container that would make a long key, in short."""
-    return encoded if len(text := repr(encoded)) <= 2 * LONG else _shortened(text)
+    return encoded if len(text := repr(encoded)) <= 2 * LONG else shortened(text)
 
 
 def _is_of_a_library(value: Any) -> bool:
     """Whether a value is of a type that Python or a library made, without attributes to change."""
     return not hasattr(value, "__dict__") and library_name(type(value)) is not None
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= LONG else f"{text[: LONG // 2]}…#{short_hash(text)}"
-
-
-def _scalar(value: np.generic) -> str:
-    kind = type(value)
-    if kind in _NUMBERS and value == value:  # there are many that are not numbers
-        return f"{kind.__name__}({value.item()!r})"
-    if isinstance(value, np.longdouble):  # wider than Python's, with bytes that mean nothing
-        return f"longdouble({np.format_float_scientific(value)})"
-    return _array(np.asarray(value))
 
 
 def _array(value: np.ndarray[Any, Any]) -> str:

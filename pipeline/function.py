@@ -11,8 +11,9 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, cast
 
 from pipeline import keys
+from pipeline.atoms import ATOMS
 from pipeline.call import Call
-from pipeline.encode import ATOMS, encode
+from pipeline.encode import encode
 from pipeline.state import UnkeyableError
 from pipeline.tracing import Prefix, register
 from pipeline.units import brief

@@ -8,7 +8,7 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from pipeline.encode import short_hash
+from pipeline.atoms import short_hash
 from pipeline.graph import TaskGraph
 from pipeline.groups import groups
 from pipeline.node import Node, in_order, inputs

@@ -17,7 +17,8 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, GraphNode, TaskRef
 from dask.utils import ensure_dict
 
-from pipeline.encode import encode, short_hash
+from pipeline.atoms import short_hash
+from pipeline.encode import encode
 from pipeline.keys import label
 from pipeline.nest import nest, references
 from pipeline.node import GraphError, Node, in_order, inputs

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.arrays import freeze_array
-from pipeline.encode import encode, short_hash
+from pipeline.atoms import short_hash
+from pipeline.encode import encode
 from pipeline.state import UnkeyableError
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from dask._expr import ProhibitReuse
 from dask._task_spec import NestedContainer, _execute_subgraph
 from dask.task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 
+from pipeline.atoms import ATOMS
 from pipeline.digest import encoded
-from pipeline.encode import ATOMS
 from pipeline.impurities import RANDOM, SOURCES, Impurity
 from pipeline.keys import subproblem
 from pipeline.nest import leaves

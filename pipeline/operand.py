@@ -15,9 +15,9 @@ import numpy as np
 
 from pipeline import encode as encoding
 from pipeline.arrays import freeze_array
+from pipeline.atoms import LONG, short_hash
 from pipeline.body import Body, flatten
 from pipeline.call import Call
-from pipeline.encode import LONG, short_hash
 from pipeline.keys import label
 from pipeline.lazy import Lazy, text
 from pipeline.nest import items, leaves, nest

@@ -13,8 +13,9 @@ from weakref import WeakValueDictionary
 from dask.base import is_dask_collection
 
 from pipeline import operand
+from pipeline.atoms import LEAST, MOST
 from pipeline.call import Call
-from pipeline.encode import LEAST, MOST, encode
+from pipeline.encode import encode
 from pipeline.function import LazyArgumentError, LazyFunction
 from pipeline.keys import freeze
 from pipeline.lazy import Expression, Lazy

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from dask.task_spec import Alias, DataNode, Task, TaskRef
 
-from pipeline.encode import ATOMS, encode
+from pipeline.atoms import ATOMS
+from pipeline.encode import encode
 from pipeline.keys import label, name, subproblem
 from pipeline.node import Node
 from pipeline.units import brief

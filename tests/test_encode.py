@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from pipeline import arrays
-from pipeline.encode import encode, short_hash
+from pipeline.atoms import short_hash
+from pipeline.encode import encode
 from pipeline.keys import freeze
 from pipeline.state import UnkeyableError
 
