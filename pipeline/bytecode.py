@@ -12,7 +12,10 @@ import opcode
 from functools import lru_cache
 from hashlib import blake2b
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _LEADS_ON = {"NOP", "JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT"}
 _ENDS = {"RETURN_VALUE", "RAISE_VARARGS", "RERAISE"}
@@ -25,7 +28,7 @@ _JOINED = {
     "STORE_FAST_STORE_FAST": ("STORE_FAST", "STORE_FAST"),
 }
 # What a class is given as it is made, and says nothing of what it does.
-_NOISE = {"__doc__", "__firstlineno__", "__static_attributes__"}
+_NOISE = {"__doc__", "__firstlineno__", "__static_attributes__", "__module__", "__qualname__"}
 _CALLED = 0x3AC
 """Flags of how code is called: *args, **kwargs, as a generator, as a coroutine."""
 
@@ -163,26 +166,68 @@ def _argument(value: Any) -> str:
 
 def _minimal(states: list[_State]) -> list[tuple[Any, ...]]:
     """The smallest graph that does the same, listed from its start."""
-    reached, stack = {len(states) - 1}, [len(states) - 1]
-    while stack:
-        for each in states[stack.pop()].after:
-            if each not in reached:
-                reached.add(each)
-                stack.append(each)
     kinds: dict[Any, int] = {}
-    kind = {each: kinds.setdefault(states[each].does, len(kinds)) for each in sorted(reached)}
-    number = 0
-    while len(kinds) > number:  # split what leads to different kinds, until nothing is split
-        number, kinds = len(kinds), {}
-        ways = {each: (kind[each], *(kind[to] for to in states[each].after)) for each in kind}
-        kind = {each: kinds.setdefault(way, len(kinds)) for each, way in ways.items()}
-    one_of = {kind[each]: states[each] for each in kind}
+    kind: dict[int, int] = {}
+    for circle in _circles(states, len(states) - 1):  # what follows a circle has its kinds already
+        inner = dict.fromkeys(circle, 0)
+        found = 0
+        while len(set(inner.values())) > found:  # split, until what is alike leads to alike states
+            found = len(set(inner.values()))
+            table: dict[Any, int] = {}
+            ways = {each: [(to in inner, inner.get(to, kind.get(to)))
+                           for to in states[each].after] for each in circle}  # fmt: skip
+            inner = {
+                each: table.setdefault((inner[each], states[each].does, *ways[each]), len(table))
+                for each in circle
+            }
+        own = circle[0] if len(circle) > 1 or circle[0] in states[circle[0]].after else None
+        for each in circle:
+            after = [inner[each]] if own is not None else [kind[to] for to in states[each].after]
+            kind[each] = kinds.setdefault((own, states[each].does, *after), len(kinds))
+    return _listed(states, kind)
+
+
+def _listed(states: list[_State], kind: dict[int, int]) -> list[tuple[Any, ...]]:
+    one_of = {number: states[each] for each, number in kind.items()}
     places = {kind[len(states) - 1]: 0}
     listed = []
-    for each in (order := [kind[len(states) - 1]]):  # grows as it is walked
+    for each in (order := list(places)):  # grows as it is walked
         for to in one_of[each].after:
             if kind[to] not in places:
                 places[kind[to]] = len(places)
                 order.append(kind[to])
         listed.append((one_of[each].does, *(places[kind[to]] for to in one_of[each].after)))
     return listed
+
+
+def _circles(states: list[_State], start: int) -> Iterator[list[int]]:
+    """The states that lead to each other, together; each such circle after all that it leads to.
+
+    Tarjan's algorithm (Depth-first search and linear graph algorithms, 1972), without recursion.
+    """
+    first: dict[int, int] = {start: 0}
+    low: dict[int, int] = {start: 0}
+    open_states = [start]
+    is_open = {start}
+    stack = [(start, iter(states[start].after))]
+    while stack:
+        each, after = stack[-1]
+        for to in after:
+            if to not in first:
+                first[to] = low[to] = len(first)
+                open_states.append(to)
+                is_open.add(to)
+                stack.append((to, iter(states[to].after)))
+                break
+            if to in is_open:
+                low[each] = min(low[each], first[to])
+        else:
+            stack.pop()
+            if stack:
+                low[stack[-1][0]] = min(low[stack[-1][0]], low[each])
+            if low[each] == first[each]:
+                circle = [open_states.pop()]
+                while circle[-1] != each:
+                    circle.append(open_states.pop())
+                is_open.difference_update(circle)
+                yield circle
