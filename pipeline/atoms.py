@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.arrays import content
 from pipeline.units import whole
 
 if TYPE_CHECKING:
@@ -39,8 +40,15 @@ def atom(value: Any) -> Key:
         return value if LEAST <= value <= MOST else shortened(whole(value))
     if type(value) in (float, complex) and value != value:
         return f"nan {np.asarray(value).tobytes().hex()}"  # there are many
+    if type(value) in (str, bytes) and len(value) > _LARGE:
+        data = value.encode(errors="surrogatepass") if type(value) is str else value
+        hashed = content(np.frombuffer(data, np.uint8))
+        return f"{value[: LONG // 2]!r}…#{hashed} of {len(value)}"
     return shortened(repr(value))
 
+
+_LARGE = 10_000
+"""Characters from which on to print a text takes longer than to hash it."""
 
 _NUMBERS = frozenset(np.dtype(code).type for code in "?bBhHiIlLqQefdFD")
 """NumPy's numbers that Python has numbers for."""

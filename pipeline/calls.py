@@ -4,39 +4,80 @@ from __future__ import annotations
 
 import functools
 import inspect
-from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any
+import operator
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dask.utils import methodcaller
+
+from pipeline.impurities import CHANGES, NAMED, ONCE, UNSEEDED, in_table
 from pipeline.names import names
-from pipeline.reach import cells, mentions
+from pipeline.reach import attribute_of, cells, is_library, mentions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_RUN = ("__init__", "__new__", "__post_init__", "__call__", "__enter__", "__iter__", "__next__")
+"""Methods that run without being named."""
 
-def called(value: Any) -> Iterator[tuple[Any, str, bool]]:
-    """What a value may call when it is called, as it is named there."""
+
+class Called(NamedTuple):
+    """A value that may be called, as it is named there."""
+
+    value: Any
+    name: str = ""
+    is_seedless: bool = False  # it is called there, with nothing or None
+    keywords: tuple[str, ...] | None = None  # by which arguments are passed where it is named
+
+
+def called(value: Any) -> Iterator[Called]:
+    """What a value may call when it is called."""
     if isinstance(value, functools.partial):
-        yield value.func, "", not value.args and not value.keywords
+        yield Called(value.func, "", not value.args and not value.keywords)
         inner = [*value.args, *value.keywords.values()]
     elif isinstance(value, FunctionType):
-        yield from ((each.value, each.name, each.is_seedless) for each in mentions(value))
+        yield from _of_code(value)
         inner = [*cells(value).values(), *(value.__defaults__ or ())]
+        inner += (value.__kwdefaults__ or {}).values()
     elif isinstance(value, type):
-        members = [getattr(each, "fget", each) for each in vars(value).values()]
-        inner = [getattr(each, "__func__", each) for each in members] + list(value.__bases__)
-        inner = [each for each in inner if isinstance(each, FunctionType | type)]
+        inner = [*_members(value), *value.__bases__]
     elif isinstance(value, list | tuple | set | frozenset | dict):
-        inner = [each for each in getattr(value, "values", value.__iter__)() if callable(each)]
+        inner = list(getattr(value, "values", value.__iter__)())
     elif isinstance(value, MethodType):
         inner = [value.__func__, *_methods(value)]
     elif hasattr(value, "__wrapped__"):
         inner = [value.__wrapped__]
-    elif isinstance(call := vars(type(value)).get("__call__"), FunctionType):
-        inner = [MethodType(call, value)]
-    else:
+    elif isinstance(value, BuiltinFunctionType | ModuleType):
         inner = []
-    yield from ((each, "", False) for each in inner)
+    else:
+        call = vars(type(value)).get("__call__")
+        inner = [MethodType(call, value)] if isinstance(call, FunctionType) else []
+        inner += filter(callable, getattr(value, "__dict__", {}).values())
+    yield from map(Called, inner)
+
+
+def _of_code(function: FunctionType) -> Iterator[Called]:
+    found = names(function.__code__)
+    heads: dict[str, Any] = {}
+    for each in mentions(function):
+        yield Called(each.value, each.name, each.is_seedless, found.keywords)
+        if each.owner is None:
+            heads[each.name] = each.value
+        if each.is_last and isinstance(each.value, ModuleType | type):
+            # Under another name it may be asked for any attribute that is named.
+            for other in found.others:
+                yield Called(attribute_of(each.value, other), f"{each.name}.{other}")
+    for (head, *attributes), *_ in found.chains:
+        if attributes and (method := _method(heads.get(head), attributes[0])) is not None:
+            yield Called(method)
+
+
+def _members(kind: type) -> Iterator[Any]:
+    """The methods that run when a class is called, and those with names of their own."""
+    for name, member in vars(kind).items():
+        inner = getattr(member, "fget", getattr(member, "__func__", member))
+        if isinstance(inner, FunctionType) and (name[:2] != "__" or name in _RUN):
+            yield inner
 
 
 def _methods(method: MethodType) -> Iterator[MethodType]:
@@ -44,10 +85,59 @@ def _methods(method: MethodType) -> Iterator[MethodType]:
     code = getattr(method.__func__, "__code__", None)
     if code is None or not code.co_argcount:
         return
-    owner = method.__self__ if isinstance(method.__self__, type) else type(method.__self__)
     for (head, *attributes), is_global, _ in names(code).chains:
         if attributes and head == code.co_varnames[0] and not is_global:
-            found = inspect.getattr_static(owner, attributes[0], None)
-            found = getattr(found, "fget", getattr(found, "__func__", found))
-            if isinstance(found, FunctionType):
-                yield MethodType(found, method.__self__)
+            found = _method(method.__self__, attributes[0])
+            if found is not None:
+                yield found
+
+
+def _method(owner: Any, name: str) -> MethodType | None:
+    """A method of an object, or of a class, without asking the object."""
+    if owner is None or isinstance(owner, ModuleType | FunctionType):
+        return None
+    kind = owner if isinstance(owner, type) else type(owner)
+    found = inspect.getattr_static(kind, name, None)
+    found = getattr(found, "fget", getattr(found, "__func__", found))
+    return MethodType(found, owner) if isinstance(found, FunctionType) else None
+
+
+def changed_arguments(function: Any) -> frozenset[int]:
+    """The places of arguments that a function changes in place, as far as its code says."""
+    if (name := method_name(function)) is not None:
+        return frozenset({0}) if name in CHANGES else frozenset()
+    if isinstance(function, NAMED) and function in _FIRST:
+        return frozenset({0})
+    is_bound = isinstance(function, MethodType)
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    if code is None or is_library(getattr(function, "__module__", "") or ""):
+        return frozenset()
+    found = names(code)
+    changed = {*found.stored, *(path[0] for path, *_ in found.chains if path[-1] in CHANGES)}
+    arguments = code.co_varnames[is_bound : code.co_argcount]
+    return frozenset(place for place, name in enumerate(arguments) if name in changed)
+
+
+def method_name(function: Any) -> str | None:
+    """The name of the method that a caller of methods calls."""
+    if isinstance(function, methodcaller):
+        return str(function.method)
+    if isinstance(function, operator.methodcaller):
+        reduced: Any = function.__reduce__()
+        return str(reduced[1][0] if reduced[1] else reduced[0].args[0])
+    return None
+
+
+def is_used_up(function: Any) -> bool:
+    """Whether the result of a function changes as it is read: an iterator, a random generator."""
+    if isinstance(function, FunctionType):
+        return inspect.isgeneratorfunction(function)
+    if not isinstance(function, NAMED):
+        return False
+    found = in_table(function)
+    is_seeded = found is not None and found.reason == UNSEEDED
+    return is_seeded or function in ONCE or function.__module__ == "itertools"
+
+
+_FIRST = frozenset({operator.setitem, operator.delitem, setattr, delattr, next, iter})
+"""Functions that change their first argument, or let others change it."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 from pipeline.atoms import ATOMS
 from pipeline.encode import CONTAINERS, Encoder, encode, in_order_of_items
@@ -56,13 +57,26 @@ def digest(value: Any) -> str:
 
 def encoded(value: Any) -> Key:
     """What a digest is the hash of, but for the version of Python. Raises `TypeError`."""
-    return encode(value) if type(value) in ATOMS else Digester().encode(value)
+    if type(value) in ATOMS:
+        return encode(value)
+    return walked(Digester(), value)
+
+
+def walked(digester: Digester, value: Any) -> Key:
+    """The value, encoded by a digester of its own. Raises `TypeError` for what is too deep, too."""
+    try:
+        return digester.encode(value)
+    except RecursionError:
+        raise UnkeyableError(f"no key for a {type(value).__qualname__}: it is too deep") from None
 
 
 def hashed(content: object) -> str:
     """The hash of what is made of strings, integers and tuples, in this version of Python."""
     text = repr((_PYTHON, content)).encode(errors="surrogatepass")
     return blake2b(text, digest_size=16).hexdigest()
+
+
+_WEAK = (WeakKeyDictionary, WeakValueDictionary, WeakSet)
 
 
 class Digester(Encoder):
@@ -84,6 +98,8 @@ class Digester(Encoder):
                 f"no key for {brief(value)}: what it gives next hangs on who asked before; "
                 "pass a list"
             )
+        if self.definitions and isinstance(value, _WEAK):
+            return f"opaque {type(value).__qualname__}"  # a cache, of what others hold
         found = super().content(value)
         if hasattr(type(value), "__dask_tokenize__") and super().content(value) != found:
             raise UnkeyableError(f"no key for {brief(value)}: it gives another token each time")
@@ -117,10 +133,12 @@ class Examiner(Digester):
             self.sources.append(value)
         return super().encode(value)
 
-    def kind(self, kind: type) -> Key:
+    def content(self, value: Any) -> Key:
         known = len(self.functions)
-        found = self.encode(kind)
-        del self.functions[known:]  # that a method is there does not say that it is called
+        found = super().content(value)
+        # That an object is of a class, or is made by it, does not say that the class is called.
+        inner = [each for each in self.functions[known:] if not isinstance(each, type)]
+        self.functions[known:] = inner
         return found
 
 

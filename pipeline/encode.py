@@ -16,7 +16,8 @@ import numpy as np
 
 from pipeline.arrays import content
 from pipeline.atoms import ATOMS, LONG, atom, scalar, short_hash, shortened
-from pipeline.reach import library_name, parts
+from pipeline.bytecode import code_content
+from pipeline.reach import Library, is_of_a_library, library_name, parts
 from pipeline.state import UnkeyableError, state_of
 from pipeline.units import brief
 
@@ -54,7 +55,7 @@ def remembering() -> Iterator[None]:
     try:
         yield
         for value, encoded in list(known.values()):
-            if isinstance(value, (FunctionType, type)) or hasattr(value, "__wrapped__"):
+            if isinstance(value, Definition) or hasattr(value, "__wrapped__"):
                 continue  # what it reaches may change as it runs, a list that it logs to, say
             if Encoder().content(value) != encoded:
                 raise UnkeyableError(
@@ -80,27 +81,47 @@ def aside(function: Callable[..., Any], *args: Any) -> Any:
         _remembered.reset(before)
 
 
-def in_order(tag: str) -> Callable[[Any, Callable[[Any], Key]], Key]:
-    return lambda value, inner: (tag, *map(inner, value))
+Definition = FunctionType | type | ModuleType
+"""What stands for all that it reaches."""
 
 
-def _sorted(tag: str) -> Callable[[Any, Callable[[Any], Key]], Key]:
-    # The order of a set differs between processes, that of a dict is no part of its value.
-    return lambda value, inner: (tag, *sorted(map(inner, value), key=repr))
+def _rank(value: Any) -> str:
+    """An order for what has none, that is the same in every process."""
+    if type(value) in ATOMS:
+        return repr(atom(value))
+    code = code_content(value.__code__) if isinstance(value, FunctionType) else ""
+    return f"{type(value).__qualname__} {getattr(value, '__qualname__', '')} {code}"
 
 
-def in_order_of_items(value: Any, inner: Callable[[Any], Key]) -> Key:
+def _listed(tag: str) -> Callable[[Any, Encoder], Key]:
+    return lambda value, encoder: (tag, *map(encoder.encode, value))
+
+
+def _unordered(tag: str) -> Callable[[Any, Encoder], Key]:
+    # The order of a set differs between processes; functions are numbered as they are met.
+    return lambda value, encoder: (
+        tag, *sorted(map(encoder.encode, sorted(value, key=_rank)), key=repr)
+    )  # fmt: skip
+
+
+def _mapped(value: Any, encoder: Encoder) -> Key:
+    # The order of a dict is no part of its value.
+    items = sorted(value.items(), key=lambda item: _rank(item[0]))
+    return ("dict", *sorted(map(encoder.encode, items), key=repr))
+
+
+def in_order_of_items(value: Any, encoder: Encoder) -> Key:
     """A dict whose order counts."""
-    return ("ordered dict", *map(inner, value.items()))
+    return ("ordered dict", *map(encoder.encode, value.items()))
 
 
-CONTAINERS: Mapping[type, Callable[[Any, Callable[[Any], Key]], Key]] = {
-    tuple: lambda value, inner: tuple(map(inner, value)),
-    list: in_order("list"),
-    set: _sorted("set"),
-    frozenset: _sorted("frozenset"),
-    dict: lambda value, inner: _sorted("dict")(value.items(), inner),
-    MappingProxyType: lambda value, inner: _sorted("dict")(value.items(), inner),
+CONTAINERS: Mapping[type, Callable[[Any, Encoder], Key]] = {
+    tuple: lambda value, encoder: tuple(map(encoder.encode, value)),
+    list: _listed("list"),
+    set: _unordered("set"),
+    frozenset: _unordered("frozenset"),
+    dict: _mapped,
+    MappingProxyType: _mapped,
 }
 
 
@@ -116,7 +137,7 @@ class Encoder:
     def __init__(self) -> None:
         self.depth = 0
         self.numbers: dict[int, int] = {}  # of the definitions that are being walked
-        self.definitions: list[FunctionType | type] = []
+        self.definitions: list[Any] = []
         self.done: dict[int, tuple[Any, Key]] = {}  # objects and definitions, kept with their code
 
     def encode(self, value: Any) -> Key:
@@ -125,11 +146,12 @@ class Encoder:
         if kind in ATOMS:
             return atom(value)
         if isinstance(value, np.generic) and kind.__module__ == "numpy":
-            return scalar(value) or _array(np.asarray(value))
+            return scalar(value) or self.array(np.asarray(value))
         if kind is np.ndarray:
-            return _array(value)
-        if isinstance(value, ModuleType):
-            return self.library(f"module {value.__name__}", value.__name__)
+            return self.array(value)
+        if kind is Library or (isinstance(value, ModuleType) and is_of_a_library(value)):
+            module = value.module if kind is Library else value.__name__
+            return self.library(f"module {module}", module)
         if (name := library_name(value)) is not None:
             return self.library(name, value.__module__)
         if self.depth == _NESTED:
@@ -139,10 +161,16 @@ class Encoder:
         self.depth += 1
         try:
             if kind in self.containers:
-                return _short(self.containers[kind](value, self.encode))
+                return _short(self.containers[kind](value, self))
             return self.once(value)
         finally:
             self.depth -= 1
+
+    def array(self, value: np.ndarray[Any, Any]) -> str:
+        has_objects = value.dtype.hasobject
+        elements = short_hash(self.encode(value.tolist())) if has_objects else content(value)
+        shape = "×".join(map(str, value.shape))
+        return f"{value.dtype}[{shape}]#{short_hash((repr(value.dtype), shape, elements))}"
 
     def library(self, name: str, module: str) -> str:  # noqa: ARG002 - for those derived from this
         """What a library holds, by its name."""
@@ -151,9 +179,6 @@ class Encoder:
     def opaque(self, value: Any, error: UnkeyableError) -> str:  # noqa: ARG002 - the same
         """What a function merely names need not have content: a lock, a logger, a file."""
         return f"opaque {type(value).__qualname__}"
-
-    def kind(self, kind: type) -> Key:
-        return self.encode(kind)
 
     def memory(self) -> dict[int, tuple[Any, Key]] | None:
         """What is known of objects by their ids, beyond this walk."""
@@ -169,7 +194,7 @@ class Encoder:
         return known[id(value)][1]
 
     def content(self, value: Any) -> Key:
-        if isinstance(value, (FunctionType, type)):
+        if isinstance(value, Definition):
             return self.definition(value)
         kind = type(value)
         try:
@@ -178,9 +203,9 @@ class Encoder:
             if self.definitions:
                 return self.opaque(value, error)
             raise
-        return f"{kind.__name__}#{short_hash((self.kind(kind), self.encode(state)))}"
+        return f"{kind.__name__}#{short_hash((self.encode(kind), self.encode(state)))}"
 
-    def definition(self, value: FunctionType | type) -> Key:
+    def definition(self, value: Any) -> Key:
         is_first = not self.definitions
         if id(value) not in self.numbers:
             self.numbers[id(value)] = len(self.numbers)
@@ -189,9 +214,9 @@ class Encoder:
             return f"definition {self.numbers[id(value)]}"
         before, self.done = self.done, {}  # numbers hold within this walk alone
         # There will be more of them while they are encoded.
-        encoded = [(each.__qualname__, *map(self.part, parts(each))) for each in self.definitions]
+        encoded = [(_name(each), *map(self.part, parts(each))) for each in self.definitions]
         self.numbers, self.definitions, self.done = {}, [], before
-        return f"{value.__qualname__}#{short_hash(tuple(encoded))}"
+        return f"{_name(value)}#{short_hash(tuple(encoded))}"
 
     def part(self, value: object) -> Key:
         try:
@@ -210,7 +235,5 @@ def _is_of_a_library(value: Any) -> bool:
     return not hasattr(value, "__dict__") and library_name(type(value)) is not None
 
 
-def _array(value: np.ndarray[Any, Any]) -> str:
-    elements = short_hash(encode(value.tolist())) if value.dtype.hasobject else content(value)
-    shape = "×".join(map(str, value.shape))
-    return f"{value.dtype}[{shape}]#{short_hash((repr(value.dtype), shape, elements))}"
+def _name(definition: Any) -> str:
+    return getattr(definition, "__qualname__", "module")

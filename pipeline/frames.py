@@ -59,9 +59,10 @@ def _index(index: Any, pandas: Any) -> tuple[Any, ...]:
     if isinstance(index, pandas.RangeIndex):
         return (kind, index.start, index.stop, index.step, index.name)
     if isinstance(index, pandas.MultiIndex):
+        index = index.remove_unused_levels()
         levels = [content_of(level) for level in index.levels]
         return (kind, levels, [np.asarray(codes) for codes in index.codes], list(index.names))
-    return (kind, index.name, getattr(index, "freqstr", None), _column(index.array))
+    return (kind, index.name, getattr(index, "freq", None), _column(index.array))
 
 
 def _column(array: Any) -> tuple[Any, ...]:
@@ -75,6 +76,8 @@ def _column(array: Any) -> tuple[Any, ...]:
         values = array._data.copy()
         values[array._mask] = values.dtype.type()
         return (*head, np.asarray(array._mask), values)
+    if hasattr(array, "left") and hasattr(array, "right"):
+        return (*head, array.closed, content_of(array.left), content_of(array.right))
     if hasattr(array, "asi8"):  # times, by their number of units
         return (*head, array.asi8)
     if isinstance(array.dtype, np.dtype) or type(array).__name__ == "NumpyExtensionArray":
@@ -82,12 +85,25 @@ def _column(array: Any) -> tuple[Any, ...]:
     return (*head, np.asarray(array, dtype=object).tolist())
 
 
-def _arrow(column: Any) -> tuple[str, Any]:
-    """A column of Arrow, however it is cut: what would be sent of it."""
+def _arrow(column: Any) -> tuple[Any, ...]:
+    """A column of Arrow, however it is cut: its type, what is missing, and the values."""
     arrow = sys.modules["pyarrow"]
+    kinds = arrow.types
     joined = column.combine_chunks() if isinstance(column, arrow.ChunkedArray) else column
-    batch = arrow.record_batch([joined], names=[""])
-    sink = arrow.BufferOutputStream()
-    with arrow.ipc.new_stream(sink, batch.schema) as stream:
-        stream.write_batch(batch)
-    return (str(column.type), np.frombuffer(sink.getvalue(), np.uint8))
+    kind = joined.type
+    if kinds.is_dictionary(kind):
+        return (str(kind), *_arrow(joined.dictionary_decode()))
+    valid = np.asarray(joined.is_valid()) if joined.null_count else None
+    if kinds.is_boolean(kind) or kinds.is_integer(kind) or kinds.is_floating(kind):
+        filled = joined.fill_null(False if kinds.is_boolean(kind) else 0)
+        return (str(kind), valid, filled.to_numpy(zero_copy_only=False))
+    if kinds.is_temporal(kind) and not kinds.is_interval(kind):
+        number = arrow.int32() if kind.bit_width == 32 else arrow.int64()
+        return (str(kind), valid, joined.view(number).fill_null(0).to_numpy())
+    if "string" in str(kind) or "binary" in str(kind):
+        texts = joined.cast(arrow.large_binary()).fill_null(b"")
+        _, ends, data = texts.buffers()
+        ends = np.frombuffer(ends, np.int64)[texts.offset :][: len(texts) + 1]
+        text = np.frombuffer(data or b"", np.uint8)[ends[0] : ends[-1]] if len(texts) else None
+        return (str(kind), valid, np.diff(ends), text)
+    return (str(kind), joined.to_pylist())

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pipeline.names import names
-from pipeline.reach import library_name
+from pipeline.names import Names, names
+from pipeline.reach import Library, library_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 RANDOM = "it is random"
 CLOCK = "it reads a clock"
@@ -27,6 +27,8 @@ NETWORK = "it asks another program or machine"
 EFFECT = "it is called for what it does"
 FILE = "it reads a file that may change: name it by File(path)"
 UNSEEDED = "it is random without a seed"
+OUTSIDE = "it sets a variable outside of it"
+USED_UP = "its result changes as it is read"
 
 TABLE = {
     RANDOM: (
@@ -38,16 +40,18 @@ TABLE = {
     CLOCK: (
         "time.time time.time_ns time.monotonic time.monotonic_ns time.perf_counter "
         "time.perf_counter_ns time.process_time time.process_time_ns time.thread_time "
-        "time.thread_time_ns time.localtime time.gmtime time.ctime time.asctime time.strftime "
+        "time.thread_time_ns time.clock_gettime "
         "datetime.datetime.now datetime.datetime.utcnow datetime.datetime.today "
         "datetime.date.today pandas.Timestamp.now pandas.Timestamp.utcnow pandas.Timestamp.today"
     ),
     WORLD: (
         "input sys.stdin sys.argv os.environ os.environb os.getenv os.getcwd os.getpid os.getppid "
         "os.listdir os.scandir os.walk os.stat os.path.exists os.path.isfile os.path.isdir "
-        "os.path.getsize os.path.getmtime os.cpu_count glob.glob glob.iglob getpass platform.node "
+        "os.path.getsize os.path.getmtime os.cpu_count glob.glob glob.iglob"
+        "getpass.getpass getpass.getuser os.lstat os.access os.path.getatime "
+        "os.path.getctime configparser eval exec platform.node "
         "pathlib.Path.cwd pathlib.Path.home pathlib.Path.exists pathlib.Path.stat "
-        "pathlib.Path.glob pathlib.Path.rglob pathlib.Path.iterdir threading.get_ident psutil"
+        "pathlib.Path.glob pathlib.Path.rglob pathlib.Path.iterdir psutil"
     ),
     NETWORK: (
         "socket ssl urllib.request http.client ftplib smtplib imaplib poplib xmlrpc.client "
@@ -66,18 +70,22 @@ TABLE = {
         "partd dask.dataframe.shuffle.maybe_buffered_partd"
     ),
     FILE: (
-        "open io.open os.open os.read pathlib.Path.open pathlib.Path.read_text "
+        "open io.open os.open os.read codecs.open fileinput mmap.mmap runpy "
+        "pathlib.Path.open pathlib.Path.read_text "
         "pathlib.Path.read_bytes gzip.open bz2.open lzma.open zipfile.ZipFile tarfile.open "
         "linecache.getline numpy.load numpy.loadtxt numpy.genfromtxt numpy.fromfile numpy.memmap "
         "pandas.read_csv pandas.read_table pandas.read_fwf pandas.read_json pandas.read_excel "
         "pandas.read_parquet pandas.read_feather pandas.read_orc pandas.read_hdf "
         "pandas.read_pickle pandas.read_xml pandas.read_html pandas.read_sas pandas.read_spss "
-        "pandas.read_stata pyarrow.parquet pyarrow.csv.read_csv pyarrow.feather pyarrow.dataset "
+        "pandas.read_stata pandas.ExcelFile pandas.HDFStore "
+        "pyarrow.parquet pyarrow.csv.read_csv pyarrow.feather pyarrow.dataset "
         "polars.read_csv polars.read_parquet polars.scan_csv polars.scan_parquet "
         "xarray.open_dataset xarray.open_dataarray xarray.open_mfdataset xarray.open_zarr "
         "xarray.load_dataset h5py.File zarr.open netCDF4.Dataset scipy.io.loadmat PIL.Image.open "
         "imageio skimage.io cv2.imread tifffile.imread joblib.load fsspec dask.bytes "
-        "dask.bag.text dask.dataframe.io dask.dataframe.dask_expr.io.parquet"
+        "dask.bag.text dask.dataframe.io.csv dask.dataframe.io.parquet dask.dataframe.io.json "
+        "dask.dataframe.io.orc dask.dataframe.io.hdf dask.dataframe.io.sql "
+        "dask.dataframe.dask_expr.io.parquet"
     ),
     UNSEEDED: (
         "random.Random numpy.random.default_rng numpy.random.RandomState "
@@ -88,13 +96,25 @@ TABLE = {
 """Reason → names."""
 
 METHODS = {
-    FILE: "read_text read_bytes",
+    WORLD: "exists is_file is_dir iterdir rglob",
+    UNSEEDED: "sample rvs",
     EFFECT: "write_text write_bytes to_csv to_parquet to_pickle to_hdf to_sql savefig",
+    FILE: "read_text read_bytes open",
 }
 """Reason → names of methods, told by the name alone: of which object, the code does not say."""
 
 OF_ITSELF_ALONE = {"print"}
 """Impure as a task; a function that calls it on the way is none the worse."""
+
+ONCE = frozenset({map, filter, zip, iter, enumerate, reversed})
+"""What gives an iterator, which one consumer alone can read; with all of `itertools`."""
+
+CHANGES = frozenset({
+    "add", "append", "clear", "discard", "extend", "fill", "fit", "fit_transform", "insert",
+    "partial_fit", "pop", "popitem", "put", "remove", "resize", "reverse", "setdefault",
+    "setfield", "setflags", "shuffle", "sort", "update", "write",
+})  # fmt: skip
+"""Methods that change their object, by their names: a consumer needs one of its own."""
 
 SEEDS = ("random_state", "seed", "rng", "random_seed")
 """Parameters of libraries' functions that, left at None, make them random."""
@@ -122,15 +142,20 @@ class _Table(NamedTuple):
 
 @functools.lru_cache(1)
 def _table(_: int) -> _Table:
-    objects, modules = {}, []
+    objects: dict[Any, Impurity] = {}
+    modules = []
     for reason, listed in TABLE.items():
         for name in listed.split():
-            value = _at(name)
+            found, value = Impurity(name, reason), _at(name)
             if isinstance(value, ModuleType):
-                modules.append((f"{name}.", Impurity(name, reason)))
+                modules.append((f"{name}.", found))
+                modules.append((f"_{name}.", found))  # the part of it that is written in C
             elif value is not None:
-                objects[_handle(value)] = Impurity(name, reason)
+                objects[_handle(value)] = found
     return _Table(objects, tuple(modules))
+
+
+NAMED = (type, FunctionType, BuiltinFunctionType, MethodType)
 
 
 def _at(name: str) -> Any:
@@ -142,30 +167,51 @@ def _at(name: str) -> Any:
     return value
 
 
-NAMED = (type, FunctionType, BuiltinFunctionType, MethodType)
-
-
 def _handle(value: Any) -> Any:
     # Methods are made anew each time that they are asked for, and are equal then.
     return value if isinstance(value, NAMED) else id(value)
 
 
-def in_table(value: Any, name: str) -> Impurity | None:
+def in_table(value: Any, name: str = "") -> Impurity | None:
     """What the table says of a value that is called, or asked for a number, by a name."""
-    known = _table(len(sys.modules))
+    if isinstance(value, Library):
+        return _by_text(f"{value.module}.{value.attribute or ''}")
+    owner = getattr(value, "__self__", None)
     if isinstance(value, SOURCES):
         return Impurity(name or type(value).__qualname__, RANDOM)
-    if isinstance(owner := getattr(value, "__self__", None), SOURCES):
+    if isinstance(owner, SOURCES):
         return Impurity(f"{type(owner).__module__}.{value.__qualname__}", RANDOM)
-    found = known.objects.get(_handle(value)) or known.objects.get(type(value))
-    if found is not None:
-        return found
+    if getattr(value, "__objclass__", None) in SOURCES:
+        return Impurity(value.__qualname__, RANDOM)
+    known = _table(len(sys.modules))
+    for each in (value, getattr(value, "__func__", value), type(value), owner):
+        if (found := known.objects.get(_handle(each))) is not None:
+            return found
     if isinstance(value, FunctionType) and library_name(value) is None:
-        attributes: set[str] = {*names(value.__code__).others}
-    else:
-        attributes = {getattr(value, "method", "")} if "methodcaller" in str(type(value)) else set()
-    for reason, listed in METHODS.items():
-        for each in attributes.intersection(listed.split()):
-            return Impurity(each, reason)
+        return _by_code(names(value.__code__))
     where = f"{getattr(value, '__module__', '')}."
     return next((found for prefix, found in known.modules if where.startswith(prefix)), None)
+
+
+def _by_code(found: Names) -> Impurity | None:
+    """What the names in a function's code say."""
+    if found.changed:
+        return Impurity(found.changed[0], OUTSIDE)
+    for reason, listed in METHODS.items():
+        for each in sorted(set(found.others).intersection(listed.split())):
+            if reason != UNSEEDED or not set(SEEDS).intersection(found.keywords):
+                return Impurity(each, reason)
+    return None
+
+
+def by_method(name: str, keywords: Iterable[str]) -> Impurity | None:
+    """What the name of a method says of it, where its object is not known."""
+    return _by_code(Names((), (), (name,), tuple(keywords), (), ()))
+
+
+def _by_text(name: str) -> Impurity | None:
+    for reason, listed in TABLE.items():
+        for each in listed.split():
+            if f"{name}.".startswith(f"{each}.") or name.rstrip(".") == each:
+                return Impurity(each, reason)
+    return None

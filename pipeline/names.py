@@ -35,14 +35,22 @@ class Names(NamedTuple):
     chains: tuple[Chain, ...]
     imports: tuple[Import, ...]
     others: tuple[str, ...]  # all attributes
+    keywords: tuple[str, ...]  # by which arguments are passed
+    changed: tuple[str, ...]  # globals and variables of functions around it that it sets
+    stored: tuple[str, ...]  # variables of whose values it sets attributes and items
 
 
 _GLOBALS = {"LOAD_GLOBAL", "LOAD_NAME"}
 _CELLS = {"LOAD_DEREF", "LOAD_CLASSDEREF"}
 _LOCALS = {"LOAD_FAST", "LOAD_FAST_BORROW", "LOAD_FAST_CHECK"}
 _STORES = {"STORE_FAST", "STORE_DEREF", "STORE_NAME", "STORE_GLOBAL"}
+_STORED = {"STORE_ATTR", "DELETE_ATTR", "STORE_SUBSCR", "DELETE_SUBSCR"}
+_CONSTANT = {"LOAD_CONST", "LOAD_SMALL_INT"}
 _ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD"}
 _SILENT = {"PUSH_NULL", "PRECALL", "NOP", "KW_NAMES"}
+_LONGEST = 16
+"""Instructions that a chain is looked for in."""
+
 _SEEDLESS = ([("CALL", 0)], [("LOAD_CONST", None), ("CALL", 1)])
 
 
@@ -52,17 +60,23 @@ def names(code: CodeType) -> Names:
 
     >>> def f(x): return np.sin(x), random.Random()
     >>> [(".".join(each.path), each.is_seedless) for each in names(f.__code__).chains]
-    [('np.sin', False), ('random.Random', True)]
+    [('np.sin', False), ('random.Random', True), ('x', False)]
     """
     chains: set[Chain] = set()
     imports: set[Import] = set()
-    others = set(code.co_names)
+    others, changed, stored = set(code.co_names), set[str](), set[str]()
+    # Only as such are there tuples of names among the constants.
+    keywords = {name for each in code.co_consts if _is_names(each) for name in each}
     found = [each for each in steps(code) if each.name not in _SILENT]
     for place, each in enumerate(found):
         if each.name in _GLOBALS | _CELLS | _LOCALS:
-            chain = _chain(found[place:])
-            if each.name not in _LOCALS or len(chain.path) > 1:
-                chains.add(chain)
+            chains.add(_chain(found[place : place + _LONGEST]))
+        elif each.name == "STORE_GLOBAL" or (
+            each.name == "STORE_DEREF" and each.argument in code.co_freevars
+        ):
+            changed.add(each.argument)
+        elif each.name in _STORED and (owner := _owner(found[:place])) is not None:
+            stored.add(owner)
         elif each.name == "IMPORT_NAME":
             level, wanted = found[place - 2].argument, found[place - 1].argument
             imports.update(_bound(found[place + 1 :], each.argument, level, wanted))
@@ -72,7 +86,21 @@ def names(code: CodeType) -> Names:
             chains.update(more.chains)
             imports.update(more.imports)
             others.update(more.others)
-    return Names(tuple(sorted(chains)), tuple(sorted(imports, key=repr)), tuple(sorted(others)))
+            keywords.update(more.keywords)
+            changed.update(set(more.changed) - set(code.co_cellvars))
+    inner = (sorted(each) for each in (others, keywords, changed, stored))
+    return Names(tuple(sorted(chains)), tuple(sorted(imports, key=repr)), *map(tuple, inner))
+
+
+def _is_names(constant: object) -> bool:
+    return type(constant) is tuple and all(type(each) is str for each in constant)
+
+
+def _owner(before: Sequence[Step]) -> str | None:
+    """The variable whose attribute or item is set: `x.a = …`, `x[0] = …`, with a simple index."""
+    if before and before[-1].name in _CONSTANT and len(before) > 1:
+        before = before[:-1]
+    return before[-1].argument if before and before[-1].name in _LOCALS else None
 
 
 def _chain(found: Sequence[Step]) -> Chain:

@@ -13,13 +13,14 @@ from dask._expr import ProhibitReuse
 from dask._task_spec import NestedContainer, _execute_subgraph
 from dask.task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 
+from pipeline.apart import Apart, call_impurity, changed, checked, content
 from pipeline.atoms import ATOMS
-from pipeline.digest import encoded
-from pipeline.impurities import RANDOM, SOURCES, Impurity
+from pipeline.calls import is_used_up
+from pipeline.encode import encode
+from pipeline.impurities import USED_UP, Impurity
 from pipeline.keys import subproblem
-from pipeline.nest import leaves
 from pipeline.node import Node, in_order, inputs
-from pipeline.purity import impurity, judged, title
+from pipeline.purity import title
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,17 +31,11 @@ _SIMPLE = frozenset({int, bool, str, bytes, type(None)})
 """Types whose equal values are the same, within the type."""
 
 
-class Apart(Exception):  # noqa: N818 - no error: a task that equals no other
-    """Why a task, or a value, is not the same as any other: what makes it impure, or unknown."""
-
-    def __init__(self, what: Impurity | str) -> None:
-        super().__init__(str(what))
-        self.what = what
-
-
 class _Function(NamedTuple):
     number: int
     is_checked: bool  # whether it is pure hangs on the arguments
+    is_used_up: bool  # its result changes as it is read
+    is_simple: bool  # neither
 
 
 class Numbering:
@@ -58,6 +53,7 @@ class Numbering:
         # By id, and with the object, so that no other bears its id.
         self._functions: dict[int, tuple[Any, _Function | Apart]] = {}
         self._values: dict[int, tuple[Any, int | Apart]] = {}
+        self._changed = changed(tasks)
 
     def add(self, wanted: Iterable[Key]) -> None:
         """Number some tasks and all that they need. Raises `GraphError` for a cycle."""
@@ -80,33 +76,41 @@ class Numbering:
 
     def _number_of(self, key: Key, node: Any) -> int | list[Key]:
         """The number of a task, or what it takes that has no number yet."""
-        of = self.of
-        if type(node) is Task and not node.kwargs:
-            # Most tasks are no more than this, and this must be fast.
-            known = self._functions.get(id(node.func))
-            if known is not None and type(known[1]) is _Function and not known[1].is_checked:
-                numbers = [known[1].number]
-                missing = []
-                for each in node.args:
-                    if type(each) is TaskRef:
-                        number = of.get(each.key)
-                        missing.append(each.key) if number is None else numbers.append(number)
-                    elif type(each) in _SIMPLE:
-                        numbers.append(self._number((type(each), each)))
-                    else:
-                        break
-                else:
-                    return missing or self._number(tuple(numbers))
+        if type(node) is Task and not node.kwargs and key not in self._changed:
+            found = self._simple(node)
+            if found is not None:
+                return found
         if node is None or isinstance(node, TaskRef):
             return self._number(("held", key))  # the data of a future, or of another graph
-        missing = [each for each in inputs(node) if each not in of]
+        missing = [each for each in inputs(node) if each not in self.of]
         if missing:
             return missing
         try:
-            return self._node(node, of)
+            if key in self._changed:
+                raise Apart(Impurity(self._changed[key], "it changes its argument"))
+            if type(node) is Task and self._function(node.func).is_used_up:
+                raise Apart(Impurity(title(node.func), USED_UP))
+            return self._node(node, self.of)
         except Apart as reason:
             self.apart[reason.what] += 1
             return self._number(("apart", key))
+
+    def _simple(self, task: Task) -> int | list[Key] | None:
+        """The same, and fast, of the tasks that are most: with inputs and a few constants."""
+        _, function = self._functions.get(id(task.func), (None, None))
+        if type(function) is not _Function or not function.is_simple:
+            return None
+        of, numbers = self.of, [function.number]
+        missing = []
+        for each in task.args:
+            if type(each) is TaskRef:
+                number = of.get(each.key)
+                missing.append(each.key) if number is None else numbers.append(number)
+            elif type(each) in _SIMPLE:
+                numbers.append(self._number((type(each), each)))
+            else:
+                return None
+        return missing or self._number(tuple(numbers))
 
     def _number(self, signature: Any) -> int:
         return self._numbers.setdefault(signature, len(self._numbers))
@@ -141,15 +145,15 @@ class Numbering:
         if function.is_checked and (found := self._impurity(task)) is not None:
             raise Apart(found)
         args = [self._node(each, of) for each in task.args]
-        kwargs = sorted(task.kwargs.items())
-        named = [("by name", name, self._node(each, of)) for name, each in kwargs]
+        # In their order: a function that takes any keywords sees it.
+        named = [("by name", name, self._node(each, of)) for name, each in task.kwargs.items()]
         return self._number((function.number, *args, *named))
 
     def _impurity(self, task: Task) -> Impurity | None:
         given = [*task.args, *task.kwargs.values()]
         nodes = [self.tasks.get(each.key) if isinstance(each, TaskRef) else each for each in given]
         values = [each.value if isinstance(each, DataNode) else each for each in nodes]
-        return impurity(task.func, values, tuple(task.kwargs))
+        return call_impurity(task.func, values, tuple(task.kwargs))
 
     def _block(self, task: Task, of: Mapping[Key, int]) -> int:
         """The number of a task that Dask has fused of several: that of the last of them."""
@@ -170,20 +174,20 @@ class Numbering:
         return known[1]
 
     def _learn(self, function: Any) -> _Function | Apart:
-        found, is_checked = judged(function)
-        if found is not None and not is_checked:
-            return Apart(found)
         try:
-            return _Function(self._number(("function", encoded(function))), is_checked)
-        except TypeError as error:
-            return Apart(f"{title(function)}: {error}")
+            is_checked = checked(function)
+            number = self._number(("value", content(function)))
+        except Apart as reason:
+            return reason
+        used_up = is_used_up(function)
+        return _Function(number, is_checked, used_up, not (is_checked or used_up))
 
     def _value(self, value: Any) -> int:
         kind = type(value)
         if kind in _SIMPLE:
             return self._number((kind, value))
         if kind in ATOMS:
-            return self._number(("value", encoded(value)))
+            return self._number(("value", encode(value)))
         known = self._values.get(id(value))
         if known is None:
             known = self._values[id(value)] = value, self._content(value)
@@ -192,10 +196,7 @@ class Numbering:
         return known[1]
 
     def _content(self, value: Any) -> int | Apart:
-        for each in leaves(value):
-            if isinstance(each, SOURCES):
-                return Apart(Impurity(f"an argument, a {type(each).__name__}", RANDOM))
         try:
-            return self._number(("value", encoded(value)))
-        except TypeError as error:
-            return Apart(str(error))
+            return self._number(("value", content(value)))
+        except Apart as reason:
+            return reason

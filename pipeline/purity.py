@@ -11,7 +11,7 @@ import inspect
 import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipeline.calls import called
+from pipeline.calls import Called, called
 from pipeline.files import File
 from pipeline.impurities import (
     FILE,
@@ -27,7 +27,7 @@ from pipeline.impurities import (
 from pipeline.reach import library_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -65,15 +65,19 @@ def _set_mark(function: Any, is_pure: bool) -> None:
     if not callable(function):
         raise TypeError(f"{function!r} cannot be marked: only functions are pure or impure")
     try:
-        setattr(function, _MARK, is_pure)
+        # With its own id: `functools.wraps` copies what a function has.
+        setattr(function, _MARK, (is_pure, id(function)))
     except (AttributeError, TypeError):
         _marks[function] = is_pure
 
 
 def _mark(value: Any) -> bool | None:
     # Of its own: a class must not mark what is derived from it.
-    found = getattr(value, "__dict__", {}).get(_MARK)
-    if found is None and _marks and isinstance(value, NAMED):
+    found, owner = getattr(value, "__dict__", {}).get(_MARK, (None, 0))
+    if owner == id(value):
+        return bool(found)
+    found = None
+    if _marks and isinstance(value, NAMED):
         found = _marks.get(value)
     return found
 
@@ -90,24 +94,29 @@ def impurity(
     >>> str(impurity(time.time)), str(impurity(random.random))
     ('time.time: it reads a clock', 'random.Random.random: it is random')
     """
-    found = _of_function(function)
-    if found is None:
-        for each in arguments:
-            if isinstance(each, SOURCES):
-                return Impurity(f"an argument, a {type(each).__name__}", RANDOM)
-        return _of_seeds(function, arguments, named)
-    if found.reason == FILE and _are_named(arguments):
-        return None
-    if found.reason == UNSEEDED and any(each is not None for each in arguments):
-        return None
+    found, is_checked = judged(function)
+    if is_checked:
+        if found is None or found.reason == UNSEEDED:
+            found = _of_seeds(function, arguments, named)
+        elif _are_named(arguments):
+            found = None
+    for each in arguments:
+        if found is None and isinstance(each, SOURCES):
+            found = Impurity(f"an argument, a {type(each).__name__}", RANDOM)
     return found
 
 
 def judged(function: Any) -> tuple[Impurity | None, bool]:
     """Why a function is not pure, and whether the arguments of a call may make it so, or not so."""
-    found = _of_function(function)
-    is_seeded = library_name(function) is not None and _seed(function) is not None
-    return found, is_seeded if found is None else found.reason in (FILE, UNSEEDED)
+    if (own := in_table(function)) is not None and own.reason == UNSEEDED:
+        return own, True
+    found = list(_of_function(function))
+    for each in found:
+        if each.reason != FILE:  # which is excused by its arguments, and excuses nothing else
+            return each, False
+    if found:
+        return found[0], True
+    return None, _seed(function) is not None
 
 
 def title(function: Any) -> str:
@@ -132,52 +141,63 @@ def _are_named(arguments: Sequence[Any]) -> bool:
 
 def _of_seeds(function: Any, arguments: Sequence[Any], named: Sequence[str]) -> Impurity | None:
     """Of a library's function whose seed is left out."""
-    seed = _seed(function) if library_name(function) is not None else None
-    if seed is None:
-        return None
-    place, name = seed
+    place, name = _seed(function) or (0, "seed")
     positional = len(arguments) - len(named)
     if name in named:
         given = arguments[positional + list(named).index(name)]
     else:
         given = arguments[place] if place < positional else None
-    return Impurity(f"{function.__qualname__}({name}=None)", UNSEEDED) if given is None else None
+    return None if given is not None else Impurity(f"{title(function)}({name}=None)", UNSEEDED)
 
 
-@functools.lru_cache(1024)
 def _seed(function: Any) -> tuple[int, str] | None:
-    """The place and the name of a parameter that is the seed."""
+    """The place and the name of a parameter of a library's function that is its seed."""
+    inner = getattr(function, "__func__", function)
+    if not isinstance(inner, NAMED) or library_name(inner) is None:
+        return None
+    return _seed_of(inner, inner is not function)
+
+
+@functools.lru_cache(4096)
+def _seed_of(function: Any, is_bound: bool) -> tuple[int, str] | None:
     try:
-        parameters = inspect.signature(function).parameters
+        parameters = list(inspect.signature(function).parameters.items())[is_bound:]
     except (ValueError, TypeError):
         return None
-    for place, (name, parameter) in enumerate(parameters.items()):
+    for place, (name, parameter) in enumerate(parameters):
         if name in SEEDS and parameter.default is None:
             return (10**9 if parameter.kind is parameter.KEYWORD_ONLY else place), name
     return None
 
 
-def _of_function(function: Any) -> Impurity | None:
+def _of_function(function: Any) -> Iterator[Impurity]:
     """Why a function is not pure by itself, or by what it calls."""
     seen: dict[Any, Any] = {}  # with what has the id, so that it keeps it
-    stack: list[tuple[Any, str, bool]] = [(function, "", True)]
+    stack = [Called(function)]
     while stack:
-        value, name, is_seedless = stack.pop()
+        value, name, is_seedless, keywords = stack.pop()
         identity = (id(getattr(value, "__func__", value)), id(getattr(value, "__self__", None)))
         if identity in seen and not is_seedless:
             continue
         seen[identity] = value
-        mark = _mark(value)
-        if mark is not None:
+        if (mark := _mark(value)) is not None:
             if not mark:
-                return Impurity(name or title(value), "it is marked impure")
+                yield Impurity(name or title(value), "it is marked impure")
             continue
+        is_library = library_name(getattr(value, "__func__", value)) is not None
         found = in_table(value, name)
-        if found is not None and (
-            (is_seedless or found.reason != UNSEEDED)
-            and (value is function or found.name not in OF_ITSELF_ALONE)
-        ):
-            return found
-        if library_name(value) is None:
+        if found is None:
+            found = _without_seed(value, keywords) if value is not function else None
+        elif is_library and found.reason == UNSEEDED and not is_seedless:
+            found = None
+        if found is not None and (value is function or found.name not in OF_ITSELF_ALONE):
+            yield found
+        if not is_library:
             stack.extend(called(value))
-    return None
+
+
+def _without_seed(value: Any, keywords: tuple[str, ...] | None) -> Impurity | None:
+    """Of a library's function that is named where no seed is passed by its name."""
+    if keywords is None or set(SEEDS).intersection(keywords) or (seed := _seed(value)) is None:
+        return None
+    return Impurity(f"{title(value)}({seed[1]}=None)", UNSEEDED)

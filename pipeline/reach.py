@@ -27,12 +27,22 @@ if TYPE_CHECKING:
 # What a class holds that says nothing of what it does.
 _NOISE = {
     "__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "_abc_impl",
-    "__static_attributes__",
+    "__static_attributes__", "__slotnames__", "__annotations__", "__annotations_cache__",
+    "__annotate__", "__annotate_func__", "__classdictcell__", "__type_params__", "__parameters__",
+    "__orig_bases__", "_value2member_map_", "_unhashable_values_", "_hashable_values_",
+    "_unhashable_values_map_",
 }  # fmt: skip
 _MADE = 1 << 9
 """The flag of classes that were made by a program, as `class` does."""
 
 _MISSING = object()
+
+
+class Library(NamedTuple):
+    """A module of an installed library, or what it holds, by its name: it need not be loaded."""
+
+    module: str
+    attribute: str | None = None
 
 
 def library_name(value: Any) -> str | None:
@@ -55,15 +65,26 @@ def at_its_name(value: Any, name: str) -> str | None:
     return f"{module}.{name}" if found is value else None
 
 
-@functools.cache
-def is_library(module: str) -> bool:
+def is_library(name: str) -> bool:
     """Whether a module is of Python, of an installed library, or of this engine."""
+    module = sys.modules.get(name)
+    return module is not None and _is_library(name, getattr(module, "__file__", None))
+
+
+def is_of_a_library(module: ModuleType) -> bool:
+    """The same of a module that may not be registered under its name."""
+    return _is_library(module.__name__, getattr(module, "__file__", None))
+
+
+@functools.cache
+def _is_library(name: str, path: str | None) -> bool:
     package = __name__.partition(".")[0]
-    if module.partition(".")[0] == package and not module.startswith(f"{package}.apps"):
+    if name == "__main__":
+        return False  # that of a tool that runs the project's code, may be
+    if name.partition(".")[0] == package and not name.startswith(f"{package}.apps"):
         return True  # the engine, also where it is installed from its sources
-    path = getattr(sys.modules.get(module), "__file__", None)
-    if path is None:
-        return module != "__main__"  # built into Python, or not a module at all
+    if path is None:  # built into Python, a namespace, or made by a program
+        return name in sys.builtin_module_names or name.partition(".")[0] in sys.stdlib_module_names
     return _is_installed(Path(path))
 
 
@@ -79,8 +100,9 @@ class Mention(NamedTuple):
 
     name: str
     value: Any
-    owner: Any  # the module, class or function whose attribute it is; None for a global
+    owner: Any  # the module, class or function whose attribute it is; None for a variable
     is_seedless: bool = False  # it is called there, with nothing or None
+    is_last: bool = True  # it is not only asked for an attribute
 
 
 def mentions(function: FunctionType) -> Iterator[Mention]:
@@ -88,8 +110,8 @@ def mentions(function: FunctionType) -> Iterator[Mention]:
     found = names(function.__code__)
     imported = {each.name: _imported(function, each) for each in found.imports}
     for name, value in imported.items():
-        yield Mention(name, value, None)
-    inner = {**cells(function), **imported}
+        yield Mention(name, value, None, is_last=False)
+    inner = {**cells(function), **{name: _loaded(each) for name, each in imported.items()}}
     for (head, *attributes), is_global, is_seedless in found.chains:
         if is_global:
             value = function.__globals__.get(head, vars(builtins).get(head, _MISSING))
@@ -97,17 +119,15 @@ def mentions(function: FunctionType) -> Iterator[Mention]:
             value = inner.get(head, _MISSING)
         if value is _MISSING:
             continue
-        name = head
-        yield Mention(name, value, None, is_seedless and not attributes)
+        name, owner = head, imported.get(head) if not is_global else None
+        owner = owner if isinstance(owner, Library) else None
+        yield Mention(name, value, owner, is_seedless and not attributes, not attributes)
         for place, attribute in enumerate(attributes, 1):
-            owner, value, name = value, _attribute(value, attribute), f"{name}.{attribute}"
+            owner, value, name = value, attribute_of(value, attribute), f"{name}.{attribute}"
             if value is _MISSING:
                 break
-            yield Mention(name, value, owner, is_seedless and place == len(attributes))
-        else:
-            # A module that goes on as a value may be asked for any attribute that is named.
-            if isinstance(value, ModuleType) and not is_library(value.__name__):
-                yield from _anything(name, value, found.others)
+            is_last = place == len(attributes)
+            yield Mention(name, value, owner, is_seedless and is_last, is_last)
 
 
 def cells(function: FunctionType) -> dict[str, Any]:
@@ -123,66 +143,84 @@ def _is_empty(cell: Any) -> bool:
         return True
 
 
-def _attribute(owner: Any, name: str) -> Any:
+def attribute_of(owner: Any, name: str) -> Any:
+    """An attribute of a module, a class or a function; of an object, asking may do anything."""
     if isinstance(owner, FunctionType):
         return vars(owner).get(name, _MISSING)
     if not isinstance(owner, ModuleType | type):
-        return _MISSING  # of an object, asking may do anything
+        return _MISSING
     try:
         return getattr(owner, name, _MISSING)
     except Exception:
         return _MISSING
 
 
-def _anything(name: str, module: ModuleType, others: tuple[str, ...]) -> Iterator[Mention]:
-    for each in others:
-        value = _attribute(module, each)
-        if value is not _MISSING:
-            yield Mention(f"{name}.{each}", value, module)
-            is_inner = isinstance(value, ModuleType) and value is not module
-            if is_inner and not is_library(value.__name__):
-                yield from _anything(f"{name}.{each}", value, others)
-
-
 def _imported(function: FunctionType, wanted: Import) -> Any:
-    """What an import in a body will find; a module of the project is imported for that."""
+    """What an import in a body will find: a module of the project is imported for that.
+
+    A library counts by its name, whether it is loaded yet or not.
+    """
     package = function.__globals__.get("__package__") or ""
     try:
         name = importlib.util.resolve_name("." * wanted.level + wanted.module, package)
-        if name not in sys.modules:
+        if name in sys.modules:
+            is_installed = is_library(name)
+        else:
             spec = importlib.util.find_spec(name)
-            if spec is None or spec.origin is None or _is_installed(Path(spec.origin)):
-                return None
-        module = importlib.import_module(name)
-        if wanted.attribute is None:
-            return module
-        return getattr(module, wanted.attribute, module)
-    except Exception:
+            is_installed = spec is None or spec.origin is None or _is_installed(Path(spec.origin))
+    except (ImportError, ValueError):
         return None  # the body will not find it either
+    if is_installed:
+        return Library(name, wanted.attribute)
+    return _of_the_project(name, wanted.attribute)
 
 
-def parts(value: FunctionType | type) -> Iterator[object]:
-    """What a function or a class is made of, in an order of its own."""
-    if isinstance(value, type):
-        yield value.__bases__
-        yield type(value)
+def _loaded(value: Any) -> Any:
+    """What a library holds under a name, if it is loaded."""
+    if not isinstance(value, Library):
+        return value
+    module = sys.modules.get(value.module, _MISSING)
+    return module if value.attribute is None else getattr(module, value.attribute, _MISSING)
+
+
+def _of_the_project(name: str, attribute: str | None) -> Any:
+    try:
+        module = importlib.import_module(name)
+        if attribute is None or hasattr(module, attribute):
+            return module if attribute is None else getattr(module, attribute)
+        return importlib.import_module(f"{name}.{attribute}")
+    except Exception:
+        return None  # the body will not get further
+
+
+def parts(value: FunctionType | type | ModuleType) -> Iterator[object]:
+    """What a function, a class or a module is made of, in an order of its own."""
+    if not isinstance(value, FunctionType):
+        if isinstance(value, type):
+            yield value.__bases__
+            yield type(value)
         for name, member in sorted(vars(value).items()):
-            if name not in _NOISE:
+            if name not in _NOISE and not (isinstance(value, ModuleType) and name[:2] == "__"):
                 yield name, _unwrapped(member)
         return
     yield code_content(value.__code__)
     yield value.__defaults__
     yield value.__kwdefaults__
     for cell in value.__closure__ or ():
-        yield "an empty cell" if _is_empty(cell) else cell.cell_contents
+        yield "an empty cell" if _is_empty(cell) else _by_name(cell.cell_contents)
     for each in mentions(value):
         if each.owner is None or _is_of_the_project(each.owner):
-            yield each.name, each.value
+            yield each.name, each.value if each.is_last else _by_name(each.value)
+
+
+def _by_name(value: Any) -> Any:
+    """A module that is asked for attributes counts by them; all else as it is."""
+    return f"module {value.__name__}" if isinstance(value, ModuleType) else value
 
 
 def _is_of_the_project(owner: Any) -> bool:
     if isinstance(owner, ModuleType):
-        return not is_library(owner.__name__)
+        return not is_of_a_library(owner)
     return isinstance(owner, FunctionType) and library_name(owner) is None
 
 

@@ -1,0 +1,90 @@
+"""What is not the same as anything: tasks, functions and values that cannot be shared, and why."""
+
+from __future__ import annotations
+
+from types import FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from dask.task_spec import Alias, GraphNode, Task, TaskRef
+
+from pipeline.calls import changed_arguments, method_name
+from pipeline.digest import Examiner, walked
+from pipeline.impurities import RANDOM, Impurity, by_method
+from pipeline.purity import impurity, judged, title
+from pipeline.units import brief
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dask.typing import Key
+
+
+class Apart(Exception):  # noqa: N818 - no error: a task that equals no other
+    """Why a task, or a value, is not the same as any other: what makes it impure, or unknown."""
+
+    def __init__(self, what: Impurity | str) -> None:
+        super().__init__(str(what))
+        self.what = what
+
+
+def content(value: Any) -> Key:
+    """The content of an argument, or of a function, for what is computed from it.
+
+    Raises `Apart` if it has none, and for what may give another value each time that it is asked.
+    """
+    if isinstance(value, ModuleType):
+        raise Apart(Impurity(value.__name__, "what is taken of a module is not known"))
+    examiner = Examiner()
+    try:
+        found = walked(examiner, value)
+    except TypeError as error:
+        raise Apart(str(error)) from None
+    for each in examiner.sources:
+        raise Apart(Impurity(f"a {type(each).__name__} in {brief(value, 30)}", RANDOM))
+    for each in examiner.functions:
+        if each is not value and (reason := judged(each)[0]) is not None:
+            raise Apart(reason)
+    return found
+
+
+def checked(function: Any) -> bool:
+    """Whether the arguments of a call may make it impure. Raises `Apart` if it always is."""
+    found, is_checked = judged(function)
+    if found is not None and not is_checked:
+        raise Apart(found)
+    return is_checked or method_name(function) is not None
+
+
+def call_impurity(function: Any, values: Sequence[Any], named: Sequence[str]) -> Impurity | None:
+    """Why a call is not pure, by the values of its arguments; those of inputs are tasks."""
+    if (name := method_name(function)) is None:
+        return impurity(function, values, named)
+    owner, *rest = values
+    kind = owner if isinstance(owner, ModuleType) else type(owner)
+    if isinstance(owner, GraphNode | TaskRef) or not hasattr(kind, name):
+        return by_method(name, named)
+    method = getattr(kind, name)
+    if isinstance(method, FunctionType) and not isinstance(owner, ModuleType):
+        method = MethodType(method, owner)
+    return impurity(method, rest, named)
+
+
+def changed(tasks: Mapping[Key, Any]) -> dict[Key, str]:
+    """The tasks whose values a consumer changes in place, with the name of the consumer."""
+    places: dict[int, frozenset[int]] = {}
+    found: dict[Key, str] = {}
+    for node in tasks.values():
+        if type(node) is not Task:
+            continue
+        known = places.get(id(node.func))
+        if known is None:
+            known = places[id(node.func)] = changed_arguments(node.func)
+        for place in known:
+            if place < len(node.args):
+                each = node.args[place]
+                name = method_name(node.func) or title(node.func)
+                if isinstance(each, TaskRef):
+                    found[each.key] = name
+                elif isinstance(each, Alias):
+                    found[each.target] = name
+    return found
