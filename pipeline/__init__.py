@@ -21,7 +21,8 @@ from pipeline.program import Program
 from pipeline.purity import impure, pure
 from pipeline.recurrence import Recurrence, Task, recurrence, task
 from pipeline.run import SCHEDULERS, SchedulerError, compute, on
-from pipeline.share import Sharing, share, sharing
+from pipeline.share import share, sharing
+from pipeline.shared import Sharing
 from pipeline.state import UnkeyableError
 from pipeline.unfold import LimitError
 

@@ -18,7 +18,8 @@ from pipeline.keys import occurrence, subproblem
 from pipeline.node import inputs
 from pipeline.panel import LIMIT, Box, Panel, as_it_is, fold, tree_of
 from pipeline.picture import Picture
-from pipeline.share import Sharing, sharing
+from pipeline.share import sharing
+from pipeline.shared import Sharing
 from pipeline.texts import tasks
 from pipeline.titles import named
 from pipeline.units import size
@@ -122,7 +123,8 @@ def _contrast_shared(
         "|×5: five tasks before · box: no inputs"
     )
     times = dict.fromkeys(graph.tasks, 1)
-    times |= {name: shared.merged.times[number] for number, name in shared.titles.items()}
+    repeats = shared.merged.repeats
+    times |= {name: 1 + repeats[number] for number, name in shared.titles.items()}
     shown = _values(graph, values, left, right)
     style = style._replace(label=lambda key: named(key, 14)) if style is PLAIN else style
     return Picture(dot.write(panels, graph, shown, times, title, style=style))

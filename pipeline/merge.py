@@ -22,11 +22,12 @@ class Merged:
     """A graph with one task per subproblem.
 
     given: the tasks that are needed, as they were
-    tasks: those that are left; a wanted task keeps its key, as an alias if need be
+    tasks: those that are left, inputs before their consumers; a wanted task keeps its key, as an
+        alias if need be
     numbers: the number of each task that was given, inputs before their consumers
     defining: for each number, the key of the task that says what it is
     one: for each number, the key that now stands for it
-    times: for each number, how many tasks had it
+    repeats: for each number that several tasks had, how many besides the first
     apart: how many tasks are held apart, by what makes them impure or unknown
 
     Raises `GraphError` for a cycle.
@@ -40,15 +41,48 @@ class Merged:
         numbering = Numbering(tasks)
         numbering.add([*wanted, *renamed])
         self.numbers = numbering.of
-        self.times = Counter(self.numbers.values())
         self.apart = numbering.apart
-        self.given = {key: tasks[key] for key in self.numbers if key in tasks}
-        self.defining = _defining(self.given, self.numbers)
-        self.one = _names(self.given, wanted, self.numbers, self.defining)
+        self.given = _needed(tasks, self.numbers)
+        self.defining: dict[int, Key] = {}
+        self.repeats: Counter[int] = Counter()
+        held = self._define()
+        self.one = {**self.defining, **held}
+        self._name(wanted, set(held))
         self.tasks = {self.one_of(key): self._rewritten(key) for key in self.defining.values()}
         for key in wanted:
             if (one := self.one_of(key)) != key:
                 self.tasks[key] = Alias(key, one)
+
+    def _define(self) -> dict[int, Key]:
+        """Find the first task of each number, and the keys of what is held by a scheduler."""
+        held: dict[int, Key] = {}
+        for key, number in self.numbers.items():
+            node = self.given.get(key)
+            if number in self.defining or number in held:
+                self.repeats[number] += 1
+            elif node is None:
+                held[number] = key
+            elif not _is_pointer(node):
+                self.defining[number] = key
+                if isinstance(node, TaskRef):
+                    held[number] = key
+        return held
+
+    def _name(self, wanted: Iterable[Key], fixed: set[int]) -> None:
+        """Give each number the key that is wanted of it, or that of the call that it is."""
+        for key in wanted:
+            if (number := self.numbers[key]) not in fixed:
+                self.one[number] = key
+                fixed.add(number)
+        taken: set[Key] | None = None
+        for number, key in self.defining.items():
+            if number in fixed or not isinstance(self.given[key], Node):
+                continue
+            if (own := subproblem(key)) is not key:
+                taken = set(self.one.values()) if taken is None else taken
+                if own not in taken:
+                    self.one[number] = own
+                    taken.add(own)
 
     def one_of(self, key: Key) -> Key:
         """The key that now stands for the subproblem of a task."""
@@ -58,16 +92,31 @@ class Merged:
         """The key that a task has now: its own, where it was wanted."""
         return key if key in self.tasks else self.one_of(key)
 
+    def touches(self, keys: Iterable[Key]) -> bool:
+        """Whether any of some tasks was one of several."""
+        numbers = self.numbers
+        return bool(self.repeats) and any(
+            numbers[key] in self.repeats for key in keys if key in numbers
+        )
+
     def _rewritten(self, key: Key) -> Any:
         node = _stripped(self.given[key])
         if isinstance(node, TaskRef):
             return node  # the data of a future
+        one, numbers = self.one, self.numbers
         changed = {}
         for each in node.dependencies:
-            if (one := self.one_of(each)) != each:
-                changed[each] = one
-        name = self.one_of(key)
+            new = one[numbers[each]]
+            if new is not each and new != each:
+                changed[each] = new
+        name = one[numbers[key]]
         return node.substitute(changed, key=name) if changed or node.key != name else node
+
+
+def _needed(tasks: Mapping[Key, Any], numbers: Mapping[Key, int]) -> Mapping[Key, Any]:
+    if len(tasks) == len(numbers) and all(key in tasks for key in numbers):
+        return tasks
+    return {key: tasks[key] for key in numbers if key in tasks}
 
 
 def _stripped(node: Any) -> Any:
@@ -82,38 +131,6 @@ def _stripped(node: Any) -> Any:
 def _is_pointer(node: Any) -> bool:
     """Whether a task has the value of another."""
     if type(node) is Task and node.func is ProhibitReuse._identity:
-        return isinstance(_stripped(node), Task) and _stripped(node).func is ProhibitReuse._identity
+        inner = _stripped(node)
+        return type(inner) is Task and inner.func is ProhibitReuse._identity
     return isinstance(node, Alias)
-
-
-def _defining(tasks: Mapping[Key, Any], numbers: Mapping[Key, int]) -> dict[int, Key]:
-    """The first task of each number that is there and does more than pointing to another."""
-    found: dict[int, Key] = {}
-    for key, number in numbers.items():
-        if number not in found and key in tasks and not _is_pointer(tasks[key]):
-            found[number] = key
-    return found
-
-
-def _names(
-    tasks: Mapping[Key, Any],
-    wanted: Iterable[Key],
-    numbers: Mapping[Key, int],
-    defining: Mapping[int, Key],
-) -> dict[int, Key]:
-    """The key of each number: one that is wanted, or that of the task that defines it."""
-    found = {  # what a scheduler holds it holds under one key alone
-        number: key
-        for key, number in numbers.items()
-        if key not in tasks or isinstance(tasks[key], TaskRef)
-    }
-    for key in wanted:
-        found.setdefault(numbers[key], key)
-    taken = set(found.values())
-    for number, key in defining.items():
-        if number not in found:
-            # An occurrence of a call goes by the call's own key.
-            own = subproblem(key) if isinstance(tasks[key], Node) else key
-            found[number] = key if own in taken else own
-            taken.add(found[number])
-    return found

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dask._expr import Expr
 from dask._task_spec import convert_legacy_task, fuse_linear_task_spec
-from dask.base import is_dask_collection, unpack_collections
+from dask.base import is_dask_collection
 from dask.core import flatten, istask
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
-from dask.task_spec import DataNode, GraphNode, TaskRef
+from dask.task_spec import Alias, DataNode, GraphNode, TaskRef
 
 from pipeline.graph import TaskGraph
 from pipeline.lazy import Lazy
 from pipeline.nest import nest
-from pipeline.node import GraphError, inputs
+from pipeline.node import GraphError, in_order, inputs
 from pipeline.units import brief
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from dask.typing import Key
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 class Opened(NamedTuple):
     """The tasks of a collection, the keys that it asks for, and how it is made of other tasks."""
 
+    given: Any
     tasks: Mapping[Key, Any]
     keys: Sequence[Key]
     closed: Callable[[Mapping[Key, Any], Merged], Any]
@@ -38,23 +39,33 @@ class Opened(NamedTuple):
     is_plain: bool = False  # a dict, whose keys nobody has made unique
 
 
-def opened(collection: Any) -> Opened:
-    """What a collection is made of, before Dask fuses it."""
+def opened(collection: Any, seen: set[int]) -> Opened:
+    """What a collection is made of, before Dask fuses it.
+
+    seen: layers of other collections, by id, whose tasks need not be taken again
+    """
     if isinstance(collection, TaskGraph):
-        return Opened(collection.tasks, collection.keys, partial(_graph, collection.outputs), False)
+        rebuild = partial(_graph, collection.outputs)
+        return Opened(collection, collection.tasks, collection.keys, rebuild, False)
     if isinstance(collection, Lazy):
         # One task per subproblem already.
         graph = collection._traced()
-        return Opened(graph.tasks, graph.keys, lambda *_: collection)
+        return Opened(collection, graph.tasks, graph.keys, lambda *_: collection)
     if isinstance(collection, Delayed):
-        tasks = plain(collection.__dask_graph__(), [collection.key])
-        return Opened(tasks, [collection.key], partial(_delayed, collection), False)
-    if isinstance(getattr(collection, "expr", None), Expr):
-        return _expression(collection)
+        tasks = plain(collection.__dask_graph__(), None, seen)
+        return Opened(collection, tasks, [collection.key], partial(_delayed, collection), False)
+    if hasattr(collection, "divisions") and isinstance(getattr(collection, "expr", None), Expr):
+        return _frame(collection)
     keys = list(flatten([collection.__dask_keys__()]))
     tasks = plain(collection.__dask_graph__(), keys)
     rebuild, arguments = collection.__dask_postpersist__()
-    return Opened(tasks, keys, lambda new, _: rebuild(new, *arguments))
+    return Opened(collection, tasks, keys, lambda new, _: rebuild(new, *arguments))
+
+
+def is_annotated(collection: Any) -> bool:
+    """Whether some tasks are to run in a way of their own, as `dask.annotate` says."""
+    layers = getattr(getattr(collection, "dask", None), "layers", {})
+    return any(getattr(layer, "annotations", None) for layer in layers.values())
 
 
 def _graph(outputs: Any, tasks: Mapping[Key, Any], merged: Merged) -> TaskGraph:
@@ -65,16 +76,12 @@ def _graph(outputs: Any, tasks: Mapping[Key, Any], merged: Merged) -> TaskGraph:
 
 
 def _delayed(old: Delayed, tasks: Mapping[Key, Any], merged: Merged) -> Delayed:
-    return Delayed(merged.one_of(old.key), tasks, old._length)
+    layer = next(iter(tasks.layers)) if isinstance(tasks, HighLevelGraph) else None
+    return Delayed(merged.one_of(old.key), tasks, old._length, layer=layer)
 
 
-def _expression(collection: Any) -> Opened:
-    """A dataframe, or another collection that is an expression before it is a graph."""
-    if not hasattr(collection, "divisions"):  # an array of Dask's new kind
-        keys = list(flatten([collection.__dask_keys__()]))
-        rebuild, arguments = collection.__dask_postpersist__()
-        tasks = plain(collection.__dask_graph__(), keys)
-        return Opened(tasks, keys, lambda new, _: rebuild(new, *arguments))
+def _frame(collection: Any) -> Opened:
+    """A dataframe, which is an expression before it is a graph."""
     from dask.dataframe.dask_expr import from_graph
 
     frame = collection.optimize(fuse=False)
@@ -88,35 +95,65 @@ def _expression(collection: Any) -> Opened:
         graph = {**fuse_linear_task_spec(own, set(keys)), **held}
         return from_graph(graph, frame._meta, frame.divisions, keys, name)
 
-    return Opened(plain(frame.__dask_graph__(), keys), keys, closed)
+    return Opened(collection, plain(frame.__dask_graph__(), keys), keys, closed)
 
 
-def unpacked(
-    asked: Any, keys: Sequence[Key] | None
-) -> tuple[list[Opened], Callable[[list[Any]], Any]]:
-    """The collections in an argument, opened, and how the argument is made of others.
+def plain(
+    dsk: Mapping[Key, Any], keys: Sequence[Key] | None = None, seen: set[int] | None = None
+) -> dict[Key, Any]:
+    """A graph as one dict of task specifications; what was in Dask's older form is converted."""
+    tasks: dict[Key, Any] = {}
+    if isinstance(dsk, HighLevelGraph):
+        for layer in _layers(dsk, keys):
+            if seen is None or id(layer) not in seen:
+                tasks.update(layer.mapping if type(layer) is MaterializedLayer else layer)
+            if seen is not None:
+                seen.add(id(layer))
+    else:
+        tasks.update(dsk)
+    kinds = set(map(type, tasks.values()))
+    if all(issubclass(kind, GraphNode | TaskRef) for kind in kinds):
+        return tasks
+    older = [key for key, node in tasks.items() if not isinstance(node, GraphNode | TaskRef)]
+    for key in older:
+        node = convert_legacy_task(key, tasks[key], tasks)
+        tasks[key] = node if isinstance(node, GraphNode | TaskRef) else DataNode(key, node)
+        if isinstance(tasks[key], Alias) and tasks[key].target == key:
+            del tasks[key]  # as Dask does: it is held elsewhere
+    return tasks
 
-    A collection; a nested structure of some; or a dict of tasks, which keeps the keys that are
-    named, or else those that no other of its tasks takes.
+
+def _layers(dsk: HighLevelGraph, keys: Sequence[Key] | None) -> Iterable[Any]:
+    layers = dsk.layers.values()
+    if keys is None or all(type(layer) is MaterializedLayer for layer in layers):
+        return layers
+    return dsk.cull(set(keys)).layers.values()  # before tasks are made that nobody needs
+
+
+def dict_of_tasks(asked: Mapping[Key, Any], keys: Any) -> Opened:
+    """A plain graph. It keeps the keys that are named, or else those that no other task takes.
+
+    Raises `GraphError` for a cycle, and for a key that is not there.
     """
-    if is_dask_collection(asked):
-        return [opened(asked)], lambda new: new[0]
-    if isinstance(asked, Mapping) and _is_graph(asked):
-        tasks = plain(asked)
-        if keys is None:
-            taken = {each for node in tasks.values() for each in inputs(node)}
-            keys = [key for key in tasks if key not in taken]
-        elif missing := [key for key in keys if key not in tasks]:
+    tasks = plain(asked)
+    if keys is None:
+        in_order(tasks, tasks)  # which tells a cycle, of which nothing would be left
+        taken = {each for node in tasks.values() for each in inputs(node)}
+        wanted = [key for key in tasks if key not in taken]
+    else:
+        wanted = list(flatten([keys if isinstance(keys, list) else [keys]]))
+        if missing := [key for key in wanted if key not in tasks]:
             raise GraphError(f"keys={brief(keys)}: {missing[0]!r} is not in the graph")
-        return [Opened(tasks, keys, lambda new, _: dict(new), is_plain=True)], lambda new: new[0]
-    found, repack = unpack_collections(asked)
-    return list(map(opened, found)), lambda new: repack(new)[0]
+    return Opened(asked, tasks, wanted, lambda new, _: dict(new), is_plain=True)
 
 
-def _is_graph(asked: Mapping[Any, Any]) -> bool:
-    if isinstance(asked, HighLevelGraph):
-        return True
-    return any(isinstance(each, GraphNode | TaskRef) or istask(each) for each in asked.values())
+def is_graph(asked: Any) -> bool:
+    """Whether this is a graph as a plain dict."""
+    if not isinstance(asked, Mapping) or is_dask_collection(asked):
+        return False
+    return isinstance(asked, HighLevelGraph) or any(
+        isinstance(each, GraphNode | TaskRef) or istask(each) for each in asked.values()
+    )
 
 
 def together(found: Sequence[Opened]) -> Mapping[Key, Any]:
@@ -133,26 +170,4 @@ def together(found: Sequence[Opened]) -> Mapping[Key, Any]:
                         "or give their keys a prefix"
                     )
         tasks.update(each.tasks)
-    return tasks
-
-
-def plain(dsk: Mapping[Key, Any], keys: Sequence[Key] | None = None) -> dict[Key, Any]:
-    """A graph as one dict of task specifications; what was in Dask's older form is converted."""
-    tasks: dict[Key, Any] = {}
-    if isinstance(dsk, HighLevelGraph):
-        layers = dsk.layers.values()
-        made = [each.mapping for each in layers if type(each) is MaterializedLayer]
-        if len(made) < len(layers) and keys is not None:
-            layers = dsk.cull(set(keys)).layers.values()  # before tasks are made that nobody needs
-        for layer in made if len(made) == len(layers) else layers:
-            tasks.update(layer)
-    else:
-        tasks.update(dsk)
-    kinds = set(map(type, tasks.values()))
-    if all(issubclass(kind, GraphNode | TaskRef) for kind in kinds):
-        return tasks
-    older = [key for key, node in tasks.items() if not isinstance(node, GraphNode | TaskRef)]
-    for key in older:
-        node = convert_legacy_task(key, tasks[key], tasks)
-        tasks[key] = node if isinstance(node, GraphNode | TaskRef) else DataNode(key, node)
     return tasks

@@ -64,6 +64,8 @@ def brief(value: object, width: int = 60) -> str:
         text = repr(value)
     except ValueError:  # an integer in it has more digits than Python prints
         text = f"a {type(value).__name__} of very large numbers"
+    except Exception:  # an object that cannot say what it is
+        text = f"a {type(value).__name__}"
     text = text.replace("\n", " ")
     return text if len(text) <= width else f"{text[: width - 1]}…"
 

@@ -6,7 +6,7 @@ import os
 import runpy
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from dask.base import is_dask_collection
@@ -14,6 +14,9 @@ from dask.base import is_dask_collection
 from pipeline import Sharing, contrast, sharing
 from pipeline.cli.screen import check_picture, fail, print_table
 from pipeline.units import brief, size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MOST = 12
 """Subproblems that are listed."""
@@ -23,7 +26,8 @@ MOST = 12
 @click.argument("place", metavar="SCRIPT.py:COLLECTION")
 @click.option("--save", type=click.Path(path_type=Path), metavar="PATH.svg|png|pdf|dot",
               help="Draw the script's own graph beside the shared one.")  # fmt: skip
-@click.option("--limit", default=100, show_default=True, help="Nodes a side of the picture.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(min=3),
+              help="Nodes a side of the picture.")  # fmt: skip
 @click.option("--all", "everything", is_flag=True, help="List all that was merged.")
 def share(place: str, save: Path | None, limit: int, everything: bool) -> None:
     """What a Dask program computes twice: tasks before and after sharing.
@@ -38,7 +42,9 @@ def share(place: str, save: Path | None, limit: int, everything: bool) -> None:
     """
     if save is not None:
         check_picture(save)
-    found = sharing(_collection(place))
+    found = sharing(collection := _collection(place))
+    if not found.before:
+        fail(f"{place} is {brief(collection)}, which has no tasks: name a Dask collection", 2)
     _print(found, None if everything else MOST)
     if save is not None:
         click.echo(f"saved {contrast(found, limit=limit).save(save)}")
@@ -54,34 +60,46 @@ def _collection(place: str) -> Any:
     if not Path(path).is_file():
         fail(f"there is no script {path}", 2)
     sys.path.insert(0, os.path.dirname(os.path.abspath(path)))  # as Python does
-    try:
-        names = runpy.run_path(path)
-    except Exception as error:
-        fail(f"{path} ended with {type(error).__name__}: {error}", 1)
+    sys.argv = [path]
+    names = _run(path, lambda: runpy.run_path(path))
     if name not in names:
-        collections = sorted(each for each, value in names.items() if is_dask_collection(value))
-        fail(f"{path} has no {name!r}; its collections: {', '.join(collections) or 'none'}", 2)
+        known = sorted(each for each, value in names.items() if _is_of_dask(value))
+        fail(f"{path} has no {name!r}; its collections: {', '.join(known) or 'none'}", 2)
     value = names[name]
-    if not is_dask_collection(value) and callable(value):
-        value = value()
-    if sharing(value).before == 0:
-        fail(f"{name} in {path} is {brief(value)}, which has no tasks: name a Dask collection", 2)
+    if callable(value) and not is_dask_collection(value):
+        value = _run(f"{name}() in {path}", value)
     return value
+
+
+def _run(what: str, function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except SystemExit as error:
+        fail(f"{what} ended with exit code {error.code} before it could be shared", 1)
+    except Exception as error:
+        fail(f"{what} ended with {type(error).__name__}: {error}", 1)
+
+
+def _is_of_dask(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_is_of_dask, value))
+    return is_dask_collection(value)
 
 
 def _print(found: Sharing, most: int | None) -> None:
     click.echo(
         f"{found.before:,} tasks before, {found.after:,} after: sharing factor {size(found.factor)}"
     )
+    merged = [(f"{times:,}", f"{left:,}", what) for what, times, left in found.subproblems]
+    impure = [(f"{times:,}", what) for what, times in found.impure]
+    unknown = [(f"{times:,}", what) for what, times in found.unknown]
     for head, lines in (
-        ("merged", found.subproblems),
-        ("held apart: impure", found.impure),
-        ("held apart: no content", found.unknown),
+        (("tasks", "now", "merged"), merged),
+        (("tasks", "held apart: impure"), impure),
+        (("tasks", "held apart: no content"), unknown),
     ):
         if lines:
-            rest = [] if most is None else lines[most:]
-            shown = [(f"{times:,}", what) for what, times in lines[:most]]
             click.echo()
-            print_table(("tasks", head), shown, left=1)
-            if rest:
-                click.echo(f"and {len(rest):,} more: --all lists them")
+            print_table(head, lines[:most], left=1)
+            if most is not None and len(lines) > most:
+                click.echo(f"and {len(lines) - most:,} more: --all lists them")
