@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from dask.task_spec import Alias, GraphNode, Task, TaskRef
 
 from pipeline.calls import changed_arguments, method_name
 from pipeline.digest import Examiner, walked
-from pipeline.impurities import RANDOM, Impurity, by_method
+from pipeline.impurities import RANDOM, UNSEEDED, Impurity, by_method
 from pipeline.purity import impurity, judged, title
 from pipeline.units import brief
 
@@ -22,13 +23,15 @@ if TYPE_CHECKING:
 class Apart(Exception):  # noqa: N818 - no error: a task that equals no other
     """Why a task, or a value, is not the same as any other: what makes it impure, or unknown."""
 
-    def __init__(self, what: Impurity | str) -> None:
+    def __init__(self, what: Impurity | str, spreads: bool = False) -> None:
+        """spreads: the value changes as it is used, so that its consumers are apart, too."""
         super().__init__(str(what))
         self.what = what
+        self.spreads = spreads
 
 
-def content(value: Any) -> Key:
-    """The content of an argument, or of a function, for what is computed from it.
+def content(value: Any, is_judged: bool = False) -> Key:
+    """The content of an argument, or of a function that is judged already.
 
     Raises `Apart` if it has none, and for what may give another value each time that it is asked.
     """
@@ -38,11 +41,14 @@ def content(value: Any) -> Key:
     try:
         found = walked(examiner, value)
     except TypeError as error:
-        raise Apart(str(error)) from None
+        raise Apart(str(error), isinstance(value, Iterator)) from None
     for each in examiner.sources:
-        raise Apart(Impurity(f"a {type(each).__name__} in {brief(value, 30)}", RANDOM))
+        raise Apart(Impurity(f"a {type(each).__name__} in {brief(value, 30)}", RANDOM), True)
     for each in examiner.functions:
-        if each is not value and (reason := judged(each)[0]) is not None:
+        if is_judged and each is value:
+            continue
+        # Whoever takes a class of random generators may give it a seed.
+        if (reason := judged(each)[0]) is not None and reason.reason != UNSEEDED:
             raise Apart(reason)
     return found
 

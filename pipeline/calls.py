@@ -118,6 +118,11 @@ def changed_arguments(function: Any) -> frozenset[int]:
     return frozenset(place for place, name in enumerate(arguments) if name in changed)
 
 
+def changes_its_object(method: Any) -> bool:
+    """Whether a method sets attributes of its object, or calls what changes it."""
+    return isinstance(method, MethodType) and 0 in changed_arguments(method.__func__)
+
+
 def method_name(function: Any) -> str | None:
     """The name of the method that a caller of methods calls."""
     if isinstance(function, methodcaller):

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 from pipeline.atoms import ATOMS
@@ -119,7 +119,7 @@ class Examiner(Digester):
     task impure: functions that are arguments, and sources of random numbers, at any depth.
     """
 
-    containers: ClassVar = {**CONTAINERS, dict: in_order_of_items}
+    containers = {**CONTAINERS, dict: in_order_of_items}  # noqa: RUF012 - as of the base class
 
     def __init__(self) -> None:
         super().__init__()

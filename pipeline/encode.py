@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FunctionType, MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -132,7 +132,7 @@ class Encoder:
     in the order in which the walk meets them, each is encoded once, and refers to others by number.
     """
 
-    containers = CONTAINERS
+    containers: ClassVar[Mapping[type, Callable[[Any, Encoder], Key]]] = CONTAINERS
 
     def __init__(self) -> None:
         self.depth = 0

@@ -30,9 +30,8 @@ if TYPE_CHECKING:
 
 _LAZY = re.compile(r"@[0-9a-f]{24}$")
 _DIGEST = re.compile(r"@[0-9a-f]{24}|(?<=#[0-9a-f]{6})[0-9a-f]{18}")
-_TOKEN = re.compile(
-    r"-?([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})(?=-|$)|-[0-9a-f]{12,}(?=-|$)"
-)
+_UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_TOKEN = re.compile(rf"-?({_UUID}|[0-9a-f]{{32}})(?=-|$)|-[0-9a-f]{{12,}}(?=-|$)")
 
 
 def prefix(function: Callable[..., Any]) -> str:

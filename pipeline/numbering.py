@@ -41,7 +41,8 @@ class _Function(NamedTuple):
 class Numbering:
     """Numbers for the tasks of a graph; equal numbers stand for equal subproblems.
 
-    of: the number of each task that has been met, inputs before their consumers
+    of: the number of each task that has been met, inputs before their consumers; below 0 if its
+        value changes as it is used
     apart: how many tasks are held apart, by what makes them impure or unknown
     """
 
@@ -49,7 +50,7 @@ class Numbering:
         self.tasks = tasks
         self.of: dict[Key, int] = {}
         self.apart: Counter[Impurity | str] = Counter()
-        self._numbers: dict[Any, int] = {}
+        self._numbers: dict[Any, int] = {"none": 0}  # so that the others have a sign
         # By id, and with the object, so that no other bears its id.
         self._functions: dict[int, tuple[Any, _Function | Apart]] = {}
         self._values: dict[int, tuple[Any, int | Apart]] = {}
@@ -87,13 +88,14 @@ class Numbering:
             return missing
         try:
             if key in self._changed:
-                raise Apart(Impurity(self._changed[key], "it changes its argument"))
+                raise Apart(Impurity(self._changed[key], "it changes its argument"), True)
             if type(node) is Task and self._function(node.func).is_used_up:
-                raise Apart(Impurity(title(node.func), USED_UP))
+                raise Apart(Impurity(title(node.func), USED_UP), True)
             return self._node(node, self.of)
         except Apart as reason:
             self.apart[reason.what] += 1
-            return self._number(("apart", key))
+            number = self._number(("apart", key))
+            return -number if reason.spreads else number
 
     def _simple(self, task: Task) -> int | list[Key] | None:
         """The same, and fast, of the tasks that are most: with inputs and a few constants."""
@@ -105,7 +107,12 @@ class Numbering:
         for each in task.args:
             if type(each) is TaskRef:
                 number = of.get(each.key)
-                missing.append(each.key) if number is None else numbers.append(number)
+                if number is None:
+                    missing.append(each.key)
+                elif number < 0:
+                    return None
+                else:
+                    numbers.append(number)
             elif type(each) in _SIMPLE:
                 numbers.append(self._number((type(each), each)))
             else:
@@ -117,15 +124,13 @@ class Numbering:
 
     def _node(self, node: Any, of: Mapping[Key, int]) -> int:
         """The number of a task, or of what stands in the place of an argument."""
-        if isinstance(node, TaskRef):
-            return of[node.key]
-        if isinstance(node, Alias):
-            return of[node.target]
+        if isinstance(node, TaskRef | Alias):
+            return _steady(of[node.key if isinstance(node, TaskRef) else node.target])
         if isinstance(node, DataNode):
             return self._value(node.value)
         if isinstance(node, Node):
             function = self._function(node.function)
-            taken = (of[each] for each in node.inputs)
+            taken = (_steady(of[each]) for each in node.inputs)
             return self._number(("call", subproblem(node.key), function.number, *taken))
         if isinstance(node, NestedContainer):
             kind = type(node).__name__
@@ -176,7 +181,7 @@ class Numbering:
     def _learn(self, function: Any) -> _Function | Apart:
         try:
             is_checked = checked(function)
-            number = self._number(("value", content(function)))
+            number = self._number(("value", content(function, is_judged=True)))
         except Apart as reason:
             return reason
         used_up = is_used_up(function)
@@ -200,3 +205,10 @@ class Numbering:
             return self._number(("value", content(value)))
         except Apart as reason:
             return reason
+
+
+def _steady(number: int) -> int:
+    """The number of an input. Raises `Apart` if its value changes as it is used."""
+    if number < 0:
+        raise Apart(Impurity("an input", "it changes as it is used"))
+    return number

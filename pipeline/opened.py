@@ -124,10 +124,11 @@ def plain(
 
 
 def _layers(dsk: HighLevelGraph, keys: Sequence[Key] | None) -> Iterable[Any]:
-    layers = dsk.layers.values()
+    layers: Iterable[Any] = dsk.layers.values()
     if keys is None or all(type(layer) is MaterializedLayer for layer in layers):
         return layers
-    return dsk.cull(set(keys)).layers.values()  # before tasks are made that nobody needs
+    needed: Iterable[Any] = dsk.cull(set(keys)).layers.values()  # before tasks are made in vain
+    return needed
 
 
 def dict_of_tasks(asked: Mapping[Key, Any], keys: Any) -> Opened:

@@ -11,7 +11,7 @@ import inspect
 import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipeline.calls import Called, called
+from pipeline.calls import Called, called, changes_its_object
 from pipeline.files import File
 from pipeline.impurities import (
     FILE,
@@ -78,7 +78,7 @@ def _mark(value: Any) -> bool | None:
         return bool(found)
     found = None
     if _marks and isinstance(value, NAMED):
-        found = _marks.get(value)
+        return _marks.get(value)
     return found
 
 
@@ -186,6 +186,8 @@ def _of_function(function: Any) -> Iterator[Impurity]:
             continue
         is_library = library_name(getattr(value, "__func__", value)) is not None
         found = in_table(value, name)
+        if found is None and changes_its_object(value):
+            found = Impurity(title(value), "it changes its object")
         if found is None:
             found = _without_seed(value, keywords) if value is not function else None
         elif is_library and found.reason == UNSEEDED and not is_seedless:

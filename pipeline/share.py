@@ -88,7 +88,7 @@ def _closed(found: Sequence[Opened], merged: Merged) -> Iterator[Any]:
     many = sum(isinstance(each.given, Delayed) for each in found) > _MANY
     layer = MaterializedLayer(merged.tasks)
     name = f"shared-{short_hash(tuple(map(str, merged.tasks)))}"
-    common = HighLevelGraph({name: layer}, {name: set()}) if many else None
+    common = HighLevelGraph({name: layer}, {name: set()})
     for each in found:
         is_many = many and isinstance(each.given, Delayed)
         if not each.is_plain and not (merged.repeats if is_many else merged.touches(each.tasks)):

@@ -95,7 +95,7 @@ def _global(value: Any, name: str) -> Any:
     if at_its_name(value, name) is not None:
         return name
     if isinstance(value, np.ufunc):  # which do not say where they are from
-        module = pickle.whichmodule(value, name)
+        module = pickle.whichmodule(value, name)  # type: ignore[attr-defined] # not in typeshed
         if module != "__main__":
             return Library(module, name)
     raise TypeError(f"nothing bears its name, {name}")

@@ -34,6 +34,7 @@ from tests.collections_ import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 MATRIX = np.random.default_rng(0).random((1000, 10))
@@ -53,7 +54,7 @@ def same(one: Any, other: Any) -> bool:
         return one.equals(other)
     if isinstance(one, xr.Dataset | xr.DataArray):
         return one.identical(other)
-    return np.array_equal(one, other)
+    return bool(np.array_equal(one, other))
 
 
 # What the issue of this file was about: four examples, with their counts.
@@ -132,7 +133,7 @@ class Custom:
 
 CUSTOM = {"a": (identity, 1), "b": (identity, 1), "c": (add, "a", "b"), "d": (add, "b", "a")}
 
-COLLECTIONS = {
+COLLECTIONS: dict[str, Callable[[], Any]] = {
     "delayed": lambda: naive(8),
     "delayed nested": lambda: delayed(sorted)([delayed(abs)(-1), {"a": delayed(abs)(-1)}["a"]]),
     "delayed with keywords": lambda: delayed(dict)(a=delayed(abs)(-1), b=[delayed(abs)(-1)]),
@@ -460,6 +461,6 @@ def test_the_report_says_it_all() -> None:
     text = str(sharing(naive(5), delayed(random.random)(), delayed(type)(threading.Lock())))
     first, merged, apart, unknown = text.splitlines()
     assert first == "17 tasks → 8, sharing factor 2.1"
-    assert merged.startswith("merged: 5 of identity(1); 3 of identity(0); 3 of add; 2 of add")
+    assert merged == "merged: 5 of identity(1) → 1; 5 of add → 2; 3 of identity(0) → 1"
     assert apart == "held apart, impure: 1 of random.Random.random: it is random"
     assert unknown.startswith("held apart, without content: 1 of no key for a lock")

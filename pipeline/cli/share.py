@@ -83,7 +83,7 @@ def _run(what: str, function: Callable[[], Any]) -> Any:
 def _is_of_dask(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return any(map(_is_of_dask, value))
-    return is_dask_collection(value)
+    return bool(is_dask_collection(value))
 
 
 def _print(found: Sharing, most: int | None) -> None:
