@@ -137,11 +137,10 @@ def is_used_up(function: Any) -> bool:
     """Whether the result of a function changes as it is read: an iterator, a random generator."""
     if isinstance(function, FunctionType):
         return inspect.isgeneratorfunction(function)
-    if not isinstance(function, NAMED):
-        return False
     found = in_table(function)
-    is_seeded = found is not None and found.reason == UNSEEDED
-    return is_seeded or function in ONCE or function.__module__ == "itertools"
+    if found is not None and found.reason == UNSEEDED:
+        return True
+    return isinstance(function, NAMED) and (function in ONCE or function.__module__ == "itertools")
 
 
 _FIRST = frozenset({operator.setitem, operator.delitem, setattr, delattr, next, iter})

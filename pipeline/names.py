@@ -75,7 +75,7 @@ def names(code: CodeType) -> Names:
             each.name == "STORE_DEREF" and each.argument in code.co_freevars
         ):
             changed.add(each.argument)
-        elif each.name in _STORED and (owner := _owner(found[:place])) is not None:
+        elif (owner := _owner(found, place)) is not None:
             stored.add(owner)
         elif each.name == "IMPORT_NAME":
             level, wanted = found[place - 2].argument, found[place - 1].argument
@@ -96,11 +96,15 @@ def _is_names(constant: object) -> bool:
     return type(constant) is tuple and all(type(each) is str for each in constant)
 
 
-def _owner(before: Sequence[Step]) -> str | None:
-    """The variable whose attribute or item is set: `x.a = …`, `x[0] = …`, with a simple index."""
-    if before and before[-1].name in _CONSTANT and len(before) > 1:
-        before = before[:-1]
-    return before[-1].argument if before and before[-1].name in _LOCALS else None
+def _owner(found: Sequence[Step], place: int) -> str | None:
+    """The variable whose attribute or item is set: `x.a = …`, `x[0] = …`, `x.a += …`."""
+    before = 0
+    if found[place].name in _STORED:
+        before = 1 + (found[place - 1].name in _CONSTANT)
+    elif found[place].name == "COPY" and place + 1 < len(found):
+        before = {"LOAD_ATTR": 1, "COPY": 2}.get(found[place + 1].name, 0)
+    owner = found[place - before] if 0 < before <= place else None
+    return owner.argument if owner is not None and owner.name in _LOCALS else None
 
 
 def _chain(found: Sequence[Step]) -> Chain:

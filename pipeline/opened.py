@@ -15,6 +15,7 @@ from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.task_spec import Alias, DataNode, GraphNode, TaskRef
 
 from pipeline.graph import TaskGraph
+from pipeline.keys import subproblem
 from pipeline.lazy import Lazy
 from pipeline.nest import nest
 from pipeline.node import GraphError, in_order, inputs
@@ -37,6 +38,7 @@ class Opened(NamedTuple):
     closed: Callable[[Mapping[Key, Any], Merged], Any]
     is_bound: bool = True  # to its keys
     is_plain: bool = False  # a dict, whose keys nobody has made unique
+    is_tree: bool = False  # of calls, whose keys become those of the DAG
 
 
 def opened(collection: Any, seen: set[int]) -> Opened:
@@ -46,7 +48,9 @@ def opened(collection: Any, seen: set[int]) -> Opened:
     """
     if isinstance(collection, TaskGraph):
         rebuild = partial(_graph, collection.outputs)
-        return Opened(collection, collection.tasks, collection.keys, rebuild, False)
+        is_tree = any(subproblem(key) is not key for key in collection.keys)
+        tasks, keys = collection.tasks, collection.keys
+        return Opened(collection, tasks, keys, rebuild, is_bound=False, is_tree=is_tree)
     if isinstance(collection, Lazy):
         # One task per subproblem already.
         graph = collection._traced()

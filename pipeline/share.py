@@ -91,7 +91,8 @@ def _closed(found: Sequence[Opened], merged: Merged) -> Iterator[Any]:
     common = HighLevelGraph({name: layer}, {name: set()})
     for each in found:
         is_many = many and isinstance(each.given, Delayed)
-        if not each.is_plain and not (merged.repeats if is_many else merged.touches(each.tasks)):
+        is_touched = merged.repeats if is_many else merged.touches(each.tasks)
+        if not (is_touched or each.is_plain or each.is_tree):
             yield each.given
         elif is_many:
             yield each.closed(common, merged)  # else each would hold a copy of what they share

@@ -7,10 +7,11 @@ from collections import Counter
 from typing import Any
 
 import dask
+from dask.task_spec import Alias, DataNode, List, Task, TaskRef
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import Call, contrast, count, recurrence, task, trace
+from pipeline import Call, contrast, count, recurrence, share, sharing, task, trace
 from pipeline.count import occurrences, tree_size
 from pipeline.keys import subproblem
 
@@ -108,3 +109,82 @@ def test_all_schedulers_agree(scheduler: str, shape: Any) -> None:
     value, _ = plain(shape, len(shape) - 1)
     graphs = trace([call, call + 1]), call.graph(memoize=False)
     assert dask.compute(*graphs) == ([value, value + 1], value)
+
+
+@st.composite
+def dask_graphs(draw: Any) -> tuple[dict[Any, Any], list[Any]]:
+    """Tasks with random keys, of which many compute the same, in any order, and some outputs."""
+    size = draw(st.integers(1, 30))
+    tasks: dict[Any, Any] = {}
+    for number in range(size):
+        kind = draw(st.sampled_from(["value", "task", "nested", "list", "alias", "legacy"]))
+        some = st.integers(0, max(number - 1, 0)).map(lambda place: f"k{place}")
+        one, other = draw(some), draw(some)
+        if not number or kind == "value":
+            tasks[f"k{number}"] = DataNode(f"k{number}", draw(st.integers(0, 2)))
+        elif kind == "task":
+            tasks[f"k{number}"] = Task(f"k{number}", operator.add, TaskRef(one), TaskRef(other))
+        elif kind == "nested":
+            inner = Task(None, operator.mul, TaskRef(one), 2)
+            tasks[f"k{number}"] = Task(f"k{number}", operator.sub, inner, TaskRef(other))
+        elif kind == "list":
+            tasks[f"k{number}"] = Task(f"k{number}", sum, List(TaskRef(one), TaskRef(other), 1))
+        elif kind == "alias":
+            tasks[f"k{number}"] = Alias(f"k{number}", one)
+        else:
+            tasks[f"k{number}"] = (operator.add, one, (operator.neg, other))
+    outputs = draw(st.lists(st.sampled_from(sorted(tasks)), min_size=1, max_size=4, unique=True))
+    shuffled = draw(st.permutations(list(tasks.items())))
+    return dict(shuffled), outputs
+
+
+@given(dask_graphs())
+def test_shared_graphs_have_equal_values_and_nothing_left_to_share(drawn: Any) -> None:
+    graph, outputs = drawn
+    report = sharing(graph, keys=outputs)
+    [shared] = report.collections
+    assert dask.get(shared, outputs) == dask.get(graph, outputs)
+    assert report.after <= report.before
+    assert sharing(shared, keys=outputs).after == report.after
+
+
+@given(dask_graphs(), st.randoms(use_true_random=False))
+def test_the_order_of_tasks_is_irrelevant(drawn: Any, shuffler: Any) -> None:
+    graph, outputs = drawn
+    items = list(graph.items())
+    shuffler.shuffle(items)
+    one, other = share(graph, keys=outputs), share(dict(items), keys=outputs)
+    assert {key: repr(node) for key, node in one.items()} == {
+        key: repr(node) for key, node in other.items()
+    }
+
+
+@given(shapes)
+def test_a_shared_tree_is_the_dag(shape: Any) -> None:
+    call = build(shape)
+    tree, dag = call.graph(memoize=False), call.graph()
+    shared = share(tree)
+    assert set(shared.tasks) == set(dag.tasks)
+    assert shared.compute(scheduler="sync") == dag.compute(scheduler="sync")
+
+
+@given(dask_graphs())
+def test_a_graph_that_is_there_twice_is_shared_back(drawn: Any) -> None:
+    """Each task twice, under other keys: what is left is what was left of one."""
+    graph, outputs = drawn
+    plainly = share(graph, keys=outputs)
+    twice = {
+        **plainly,
+        **{
+            f"again-{key}": node.substitute(
+                {each: f"again-{each}" for each in plainly}, key=f"again-{key}"
+            )
+            for key, node in plainly.items()
+        },
+    }
+    both = [*outputs, *(f"again-{key}" for key in outputs)]
+    shared = share(twice, keys=both)
+    assert sum(not isinstance(node, Alias) for node in shared.values()) == sum(
+        not isinstance(node, Alias) for node in plainly.values()
+    )
+    assert dask.get(shared, both) == 2 * dask.get(graph, outputs)

@@ -34,7 +34,7 @@ from tests.collections_ import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 MATRIX = np.random.default_rng(0).random((1000, 10))
@@ -464,3 +464,135 @@ def test_the_report_says_it_all() -> None:
     assert merged == "merged: 5 of identity(1) → 1; 5 of add → 2; 3 of identity(0) → 1"
     assert apart == "held apart, impure: 1 of random.Random.random: it is random"
     assert unknown.startswith("held apart, without content: 1 of no key for a lock")
+
+
+# What a reviewer found: values that were wrong once.
+
+
+def test_impure_functions_that_are_arguments_hold_tasks_apart() -> None:
+    def noise(_: Any) -> float:
+        return random.random()  # noqa: S311 - what is looked for
+
+    bag = db.from_sequence([1] * 4, npartitions=4).map(noise)
+    array = da.ones(4, chunks=1).map_blocks(lambda block: block * noise(0), dtype=float)
+    series = dd.from_pandas(pd.DataFrame({"x": [1.0] * 3}), npartitions=3).x
+    mapped = series.map(noise, meta=("x", float))
+    given = [bag, array, mapped, delayed(map)(noise, [1])]
+    for each in share(*given)[:3]:
+        values = list(dask.compute(each, scheduler="sync")[0])
+        assert len(set(values)) == len(values)
+
+
+def test_results_that_are_used_up_are_not_shared() -> None:
+    def count() -> Iterator[int]:
+        yield from range(3)
+
+    for iterator in (delayed(map)(str, [1, 2]), delayed(iter)([1, 2]), delayed(count)()):
+        assert sharing(delayed(list)(iterator), delayed(tuple)(iterator)).after == 3
+    twins = [delayed(list)(delayed(map)(str, [1, 2])) for _ in "ab"]
+    assert dask.compute(*share(*twins), scheduler="sync") == (["1", "2"], ["1", "2"])
+    generators = [delayed(np.random.default_rng)(0) for _ in "ab"]
+    draws = [generators[0].normal(), generators[1].random()]
+    assert dask.compute(*share(*draws), scheduler="sync") == dask.compute(*draws, scheduler="sync")
+
+
+def appended(items: list[int], x: int) -> list[int]:
+    items.append(x)
+    return items
+
+
+def stored(items: list[int], x: int) -> list[int]:
+    items[0] = x
+    return items
+
+
+def test_what_a_consumer_changes_is_its_own() -> None:
+    for change in (appended, stored):
+        given = [delayed(change)(delayed(list)((0,)), i) for i in range(3)]
+        expected = dask.compute(*given, scheduler="sync")
+        assert dask.compute(*share(*given), scheduler="sync") == expected
+    report = sharing(*[delayed(list)((0,)).append(i) for i in range(3)])
+    assert report.impure[0] == ("append: it changes its argument", 3)
+
+
+class Sampler:
+    def __init__(self) -> None:
+        self.rng, self.calls = np.random.default_rng(0), 0
+
+    def draw(self) -> float:
+        return float(self.rng.random())
+
+    def __call__(self) -> int:
+        self.calls += 1
+        return self.calls
+
+
+def test_objects_that_hold_a_source_or_change_are_apart() -> None:
+    sampler, wrapped = Sampler(), delayed(Sampler())
+    draws = [delayed(sampler.draw)() for _ in range(3)] + [wrapped.draw() for _ in range(3)]
+    assert len(set(dask.compute(*share(*draws), scheduler="sync")[:3])) == 3
+    calls = [delayed(Sampler.__call__)(sampler) for _ in "ab"]
+    assert sharing(*calls).after == 2
+
+
+def test_the_order_of_dicts_and_keywords_is_kept() -> None:
+    given = [
+        delayed(list)({"a": 1, "b": 2}), delayed(list)({"b": 2, "a": 1}),
+        delayed(list)(delayed(dict)(a=1, b=2)), delayed(list)(delayed(dict)(b=2, a=1)),
+    ]  # fmt: skip
+    expected = (["a", "b"], ["b", "a"], ["a", "b"], ["b", "a"])
+    assert dask.compute(*share(*given), scheduler="sync") == expected
+
+
+def test_annotated_collections_are_left_as_they_are() -> None:
+    with dask.annotate(resources={"GPU": 1}):
+        one = delayed(abs)(-5)
+    report = sharing(one, *[delayed(abs)(-5) for _ in "ab"])
+    assert report.collections[0] is one
+    assert report.unknown == [("a collection with annotations, which is left as it is", 1)]
+    assert report.after == 1
+
+
+def test_collections_that_share_nothing_are_given_back() -> None:
+    array = (da.ones(20, chunks=5) + np.arange(20)).sum()
+    assert share(array) is not None
+    distinct = da.arange(20, chunks=5) * 2
+    assert share(distinct) is distinct
+    rows = dd.from_pandas(FRAME, npartitions=4)
+    assert share(rows) is rows
+
+
+def test_many_collections_over_one_graph_have_it_once() -> None:
+    step = delayed(identity)(0)
+    for _ in range(50):
+        step = delayed(add)(step, 1)
+    given = [delayed(add)(step, i % 20) for i in range(40)]
+    shared = share(*given)
+    assert len({id(each.dask) for each in shared}) == 1
+    assert dask.compute(*shared, scheduler="sync") == tuple(50 + i % 20 for i in range(40))
+    assert shared[3].compute(scheduler="sync") == 53
+
+
+def test_cycles_that_nothing_asks_for_are_told() -> None:
+    with pytest.raises(GraphError, match="a cycle of tasks: a → b → a"):
+        share({"x": (identity, 1), "a": (identity, "b"), "b": (identity, "a")})
+
+
+def test_values_too_deep_to_walk_are_left() -> None:
+    loop: list[Any] = []
+    loop.append(loop)
+    report = sharing({"a": Task("a", len, DataNode(None, loop))})
+    assert "contains itself" in report.unknown[0][0]
+
+
+def test_keys_are_only_for_dicts() -> None:
+    with pytest.raises(TypeError, match="only a dict of tasks needs keys"):
+        share(naive(3), keys=["a"])
+
+
+def test_a_graph_as_deep_as_it_may_be() -> None:
+    deep = 100_000
+    graph: dict[Any, Any] = {0: Task(0, identity, 0)}
+    graph |= {n: Task(n, add, TaskRef(n - 1), 1) for n in range(1, deep)}
+    report = sharing(graph)
+    assert (report.before, report.after) == (deep, deep)
