@@ -22,7 +22,7 @@ from pipeline.share import sharing
 from pipeline.shared import Sharing
 from pipeline.texts import tasks
 from pipeline.titles import named
-from pipeline.units import size
+from pipeline.units import brief, size
 
 if TYPE_CHECKING:
     from dask.typing import Key
@@ -80,6 +80,8 @@ def contrast(
     _check(limit)
     if not hasattr(type(asked), "_traced"):
         shared = asked if isinstance(asked, Sharing) else sharing(asked)
+        if not shared.before:
+            raise TypeError(f"{brief(asked)} has no tasks: give a call, or a Dask collection")
         return _contrast_shared(shared, values, style, limit)
     graph = graph_of(asked)
     if any(subproblem(key) is not key for key in graph.tasks):
@@ -132,16 +134,21 @@ def _contrast_shared(
 
 def _as_built(shared: Sharing) -> Panel:
     """The graph before sharing, each task a numbered evaluation of its subproblem."""
+    merged = shared.merged
     numbers: Counter[int] = Counter()
     boxes: dict[Key, Box] = {}
-    for key, number in shared.merged.numbers.items():
+    ids: dict[Key, Key] = {}
+    for key, number in merged.numbers.items():
+        if key in merged.pointers:  # inputs come first, so that there is what it points to
+            [target] = inputs(merged.given[key])
+            ids[key] = ids[target]
+            continue
         numbers[number] += 1
         name = shared.titles[number]
-        boxes[key] = Box(occurrence(name, numbers[number]), name, numbers[number])
+        ids[key] = occurrence(name, numbers[number])
+        boxes[key] = Box(ids[key], name, numbers[number])
     edges = [
-        (boxes[key].id, boxes[each].id)
-        for key in reversed(boxes)
-        for each in inputs(shared.merged.given.get(key))
+        (ids[key], ids[each]) for key in reversed(boxes) for each in inputs(merged.given.get(key))
     ]
     return Panel("tree", list(reversed(boxes.values())), edges)
 

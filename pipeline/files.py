@@ -15,7 +15,7 @@ class File(os.PathLike[str]):
     takes one counts by what is in the file, and by the last suffix of its name, not by where it
     lies. A folder counts by the names and contents of all files in it.
 
-    Raises `OSError` where it is asked for its content and there is no such file.
+    Where there is no such file, it has no content: `digest` raises `TypeError`, `share` tells it.
 
     >>> os.fspath(File("data/f.csv"))
     'data/f.csv'

@@ -28,6 +28,7 @@ class Merged:
     defining: for each number, the key of the task that says what it is
     one: for each number, the key that now stands for it
     repeats: for each number that several tasks had, how many besides the first
+    pointers: given tasks that only have the value of another
     apart: how many tasks are held apart, by what makes them impure or unknown
 
     Raises `GraphError` for a cycle.
@@ -37,7 +38,7 @@ class Merged:
         self, tasks: Mapping[Key, Any], wanted: Iterable[Key], renamed: Iterable[Key] = ()
     ) -> None:
         """renamed: more tasks that are asked for, whose keys may change."""
-        wanted = list(dict.fromkeys(wanted))
+        wanted = list(wanted)
         numbering = Numbering(tasks)
         numbering.add([*wanted, *renamed])
         self.numbers = numbering.of
@@ -45,24 +46,29 @@ class Merged:
         self.given = _needed(tasks, self.numbers)
         self.defining: dict[int, Key] = {}
         self.repeats: Counter[int] = Counter()
+        self.pointers: set[Key] = set()
         held = self._define()
         self.one = {**self.defining, **held}
         self._name(wanted, set(held))
+        self.aliases = 0
         self.tasks = {self.one_of(key): self._rewritten(key) for key in self.defining.values()}
         for key in wanted:
-            if (one := self.one_of(key)) != key:
+            if (one := self.one_of(key)) is not key and one != key:
                 self.tasks[key] = Alias(key, one)
+                self.aliases += 1
 
     def _define(self) -> dict[int, Key]:
         """Find the first task of each number, and the keys of what is held by a scheduler."""
         held: dict[int, Key] = {}
         for key, number in self.numbers.items():
             node = self.given.get(key)
-            if number in self.defining or number in held:
-                self.repeats[number] += 1
-            elif node is None:
+            if node is None:
                 held[number] = key
-            elif not _is_pointer(node):
+            elif _is_pointer(node):
+                self.pointers.add(key)
+            elif number in self.defining or number in held:
+                self.repeats[number] += 1
+            else:
                 self.defining[number] = key
                 if isinstance(node, TaskRef):
                     held[number] = key
@@ -70,19 +76,17 @@ class Merged:
 
     def _name(self, wanted: Iterable[Key], fixed: set[int]) -> None:
         """Give each number the key that is wanted of it, or that of the call that it is."""
-        for key in wanted:
+        for key in wanted if self.repeats or self.pointers else ():
             if (number := self.numbers[key]) not in fixed:
                 self.one[number] = key
                 fixed.add(number)
-        taken: set[Key] | None = None
-        for number, key in self.defining.items():
-            if number in fixed or not isinstance(self.given[key], Node):
-                continue
-            if (own := subproblem(key)) is not key:
-                taken = set(self.one.values()) if taken is None else taken
-                if own not in taken:
-                    self.one[number] = own
-                    taken.add(own)
+        calls = [key for key in self.defining.values() if type(self.given[key]) is Node]
+        taken = set(self.one.values()) if calls else set()
+        for key in calls:
+            number, own = self.numbers[key], subproblem(key)
+            if number not in fixed and own is not key and own not in taken:
+                self.one[number] = own
+                taken.add(own)
 
     def one_of(self, key: Key) -> Key:
         """The key that now stands for the subproblem of a task."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dask._expr import Expr
 from dask._task_spec import convert_legacy_task, fuse_linear_task_spec
-from dask.base import is_dask_collection
+from dask.base import collections_to_expr, is_dask_collection
 from dask.core import flatten, istask
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
@@ -39,6 +39,7 @@ class Opened(NamedTuple):
     is_bound: bool = True  # to its keys
     is_plain: bool = False  # a dict, whose keys nobody has made unique
     is_tree: bool = False  # of calls, whose keys become those of the DAG
+    is_frame: bool = False
 
 
 def opened(collection: Any, seen: set[int]) -> Opened:
@@ -58,8 +59,6 @@ def opened(collection: Any, seen: set[int]) -> Opened:
     if isinstance(collection, Delayed):
         tasks = plain(collection.__dask_graph__(), None, seen)
         return Opened(collection, tasks, [collection.key], partial(_delayed, collection), False)
-    if hasattr(collection, "divisions") and isinstance(getattr(collection, "expr", None), Expr):
-        return _frame(collection)
     keys = list(flatten([collection.__dask_keys__()]))
     tasks = plain(collection.__dask_graph__(), keys)
     rebuild, arguments = collection.__dask_postpersist__()
@@ -84,22 +83,37 @@ def _delayed(old: Delayed, tasks: Mapping[Key, Any], merged: Merged) -> Delayed:
     return Delayed(merged.one_of(old.key), tasks, old._length, layer=layer)
 
 
-def _frame(collection: Any) -> Opened:
-    """A dataframe, which is an expression before it is a graph."""
+def is_frame(collection: Any) -> bool:
+    """Whether this is a dataframe, or a part of one: an expression before it is a graph."""
+    return hasattr(collection, "divisions") and isinstance(getattr(collection, "expr", None), Expr)
+
+
+def frames(collections: Sequence[Any]) -> list[Opened]:
+    """Dataframes, optimized together: else two that read other columns would read twice."""
+    if not collections:
+        return []
+    together = collections_to_expr(list(collections)).optimize(fuse=False)
+    return [_frame(*pair) for pair in zip(collections, together.operands, strict=True)]
+
+
+def _frame(collection: Any, expression: Any) -> Opened:
     from dask.dataframe.dask_expr import from_graph
 
-    frame = collection.optimize(fuse=False)
-    keys = list(flatten([frame.__dask_keys__()]))
+    keys = list(flatten([expression.__dask_keys__()]))
     name = keys[0][0].rpartition("-")[0]
 
     def closed(tasks: Mapping[Key, Any], _: Merged) -> Any:
-        # Dask fuses expressions, not graphs: what it would have fused is fused here.
-        held = {key: node for key, node in tasks.items() if isinstance(node, TaskRef)}
-        own = {key: node for key, node in tasks.items() if key not in held}
-        graph = {**fuse_linear_task_spec(own, set(keys)), **held}
-        return from_graph(graph, frame._meta, frame.divisions, keys, name)
+        return from_graph(dict(tasks), expression._meta, expression.divisions, keys, name)
 
-    return Opened(collection, plain(frame.__dask_graph__(), keys), keys, closed)
+    tasks = plain(expression.__dask_graph__(), keys)
+    return Opened(collection, tasks, keys, closed, is_frame=True)
+
+
+def fused(tasks: Mapping[Key, Any], keys: Iterable[Key]) -> dict[Key, Any]:
+    """The tasks, those in line as one. Dask fuses expressions, not graphs: this is in its place."""
+    held = {key: node for key, node in tasks.items() if isinstance(node, TaskRef)}
+    own = {key: node for key, node in tasks.items() if key not in held}
+    return {**fuse_linear_task_spec(own, set(keys)), **held}
 
 
 def plain(

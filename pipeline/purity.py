@@ -110,7 +110,13 @@ def judged(function: Any) -> tuple[Impurity | None, bool]:
     """Why a function is not pure, and whether the arguments of a call may make it so, or not so."""
     if (own := in_table(function)) is not None and own.reason == UNSEEDED:
         return own, True
-    found = list(_of_function(function))
+    mine = title(function)
+    found = [
+        each
+        if own is not None or each.name == mine
+        else Impurity(f"{mine}, by {each.name}", each.reason)
+        for each in _of_function(function)
+    ]
     for each in found:
         if each.reason != FILE:  # which is excused by its arguments, and excuses nothing else
             return each, False

@@ -11,7 +11,17 @@ from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from pipeline.atoms import short_hash
 from pipeline.merge import Merged
 from pipeline.node import in_order
-from pipeline.opened import Opened, dict_of_tasks, is_annotated, is_graph, opened, together
+from pipeline.opened import (
+    Opened,
+    dict_of_tasks,
+    frames,
+    fused,
+    is_annotated,
+    is_frame,
+    is_graph,
+    opened,
+    together,
+)
 from pipeline.shared import Sharing
 from pipeline.units import brief
 
@@ -42,7 +52,12 @@ def share(*collections: Any, keys: Any = None) -> Any:
 
 
 def sharing(*collections: Any, keys: Any = None) -> Sharing:
-    """What `share` gives, and a report of what it did."""
+    """What `share` gives, as `collections`, and a report of what it did.
+
+    The report has the tasks `before` and `after`, the sharing `factor`, the `subproblems` that were
+    merged, what is held apart as `impure`, and what has no content, as `unknown`; as text it
+    says them all.
+    """
     asked = [_unpacked(each) for each in collections]
     found = _opened([each for parts, _ in asked for each in parts], keys)
     kept = [key for each in found if each.is_bound for key in each.keys]
@@ -72,10 +87,13 @@ def _opened(parts: Sequence[Any], keys: Any) -> list[Opened]:
             f"keys={brief(keys)}: only a dict of tasks needs keys; collections have them"
         )
     seen: set[int] = set()
+    tables = iter(frames([each for each in parts if is_frame(each)]))
     found = []
     for each in parts:
         if is_graph(each):
             found.append(dict_of_tasks(each, keys))
+        elif is_frame(each):
+            found.append(next(tables))
         elif is_annotated(each):
             found.append(Opened(each, {}, [], lambda *_: None))
         else:
@@ -89,6 +107,8 @@ def _closed(found: Sequence[Opened], merged: Merged) -> Iterator[Any]:
     layer = MaterializedLayer(merged.tasks)
     name = f"shared-{short_hash(tuple(map(str, merged.tasks)))}"
     common = HighLevelGraph({name: layer}, {name: set()})
+    kept = [key for each in found if each.is_bound for key in each.keys]
+    in_lines = fused(merged.tasks, kept) if any(each.is_frame for each in found) else {}
     for each in found:
         is_many = many and isinstance(each.given, Delayed)
         is_touched = merged.repeats if is_many else merged.touches(each.tasks)
@@ -96,6 +116,8 @@ def _closed(found: Sequence[Opened], merged: Merged) -> Iterator[Any]:
             yield each.given
         elif is_many:
             yield each.closed(common, merged)  # else each would hold a copy of what they share
+        elif each.is_frame:
+            yield each.closed(in_order(in_lines, each.keys), merged)
         elif len(found) == 1:
             yield each.closed(merged.tasks, merged)
         else:

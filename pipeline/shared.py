@@ -8,13 +8,13 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from dask.task_spec import TaskRef
+from dask.task_spec import Alias, TaskRef
 
 from pipeline.graph import TaskGraph
 from pipeline.impurities import Impurity
+from pipeline.keys import name
 from pipeline.node import GraphError, Node, function_of, inputs
 from pipeline.titles import named, title
-from pipeline.units import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,13 +45,13 @@ class Sharing:
 
     @property
     def before(self) -> int:
-        """Tasks that were needed for what was asked."""
-        return len(self.merged.given)
+        """Tasks that were needed for what was asked; an alias of another is none."""
+        return len(self.merged.given) - len(self.merged.pointers)
 
     @property
     def after(self) -> int:
         """Tasks that are needed now."""
-        return len(self.merged.tasks)
+        return len(self.merged.tasks) - self.merged.aliases
 
     @property
     def factor(self) -> Fraction:
@@ -78,25 +78,28 @@ class Sharing:
             for key, number in numbers.items()
             if key not in self.merged.given
         }
-        titled = {}
         for key, node in self.merged.tasks.items():
-            titled[key] = name = found[numbers[key]]
-            if name in tasks:  # an output that is another's equal
-                titled[key] = name = (f"= {name[0]}-{len(tasks):012x}", *name[1:])
-            taken = tuple(found[numbers[each]] for each in inputs(node))
-            tasks[name] = Node(name, function_of(node), taken)
-        return TaskGraph(tasks, [TaskRef(titled[self.merged.kept_as(key)]) for key in self.keys])
+            if not isinstance(node, Alias):
+                name = found[numbers[key]]
+                tasks[name] = Node(
+                    name, function_of(node), tuple(found[numbers[each]] for each in inputs(node))
+                )
+        return TaskGraph(tasks, [TaskRef(found[numbers[key]]) for key in self.keys])
 
     @property
     def subproblems(self) -> list[tuple[str, int, int]]:
         """What had several tasks, by name: how many tasks, and how many subproblems they are."""
+        keys = {number: self.titles[number] for number in self.merged.repeats}
+        kinds = Counter(name(key) for key in set(keys.values()))
         tasks: Counter[str] = Counter()
         numbers: Counter[str] = Counter()
         for number, times in self.merged.repeats.items():
-            name = named(self.titles[number])
-            tasks[name] += times + 1
-            numbers[name] += 1
-        return [(name, times, numbers[name]) for name, times in tasks.most_common()]
+            key = keys[number]
+            is_one_of_many = len(key) > 1 and kinds[name(key)] > _ALIKE
+            what = f"{name(key)}(…)" if is_one_of_many else named(key)
+            tasks[what] += times + 1
+            numbers[what] += 1
+        return [(what, times, numbers[what]) for what, times in tasks.most_common()]
 
     @property
     def impure(self) -> list[tuple[str, int]]:
@@ -112,7 +115,9 @@ class Sharing:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.before:,} tasks → {self.after:,}, sharing factor {size(self.factor)}",
+            f"{self.before:,} tasks → {self.after:,}, sharing factor {float(self.factor):.3g}"
+            if self.after < self.before
+            else f"{self.before:,} tasks, none of them twice",
             *_listed("merged", [(f"{what} → {left:,}", n) for what, n, left in self.subproblems]),
             *_listed("held apart, impure", self.impure),
             *_listed("held apart, without content", self.unknown),
@@ -123,6 +128,10 @@ class Sharing:
 
 
 _MOST = 8
+"""Lines of a list that are shown."""
+
+_ALIKE = 3
+"""Subproblems of one function that are named one by one."""
 
 
 def _listed(head: str, lines: Sequence[tuple[str, int]]) -> Iterator[str]:

@@ -43,6 +43,8 @@ def state_of(value: Any) -> Any:
             if found is not None:
                 return found
         return _pickled(value)
+    except OSError as error:
+        raise UnkeyableError(f"no key for {brief(value)}: {error.strerror}") from error
     except Exception as error:
         raise UnkeyableError(
             f"no key for a {kind.__qualname__}: {error}; pass what it is made from, or give its "

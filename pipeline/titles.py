@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from dask.task_spec import Alias, DataNode, Task, TaskRef
@@ -46,7 +47,14 @@ def _shown(value: Any) -> Key:
         value = value.value
     if type(value) in ATOMS:
         return encode(value)
-    return "…" if isinstance(value, TaskRef | Task) else brief(value, 14)
+    if isinstance(value, TaskRef | Task):
+        return "…"
+    if isinstance(value, os.PathLike):  # its end tells more than its beginning
+        path = os.fspath(value)
+        return path if len(path) < 16 else f"…{path[-15:]}"
+    if callable(value):
+        return str(getattr(value, "__name__", type(value).__name__))
+    return brief(value, 14)
 
 
 def named(key: Key, width: int = 40) -> str:

@@ -8,7 +8,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
+import dask.array as da
+import numpy as np
 import pytest
+from dask import delayed
+from dask.task_spec import Alias, Task, TaskRef
 
 from pipeline import contrast, recurrence, trace
 from pipeline.dot import PALETTE, colour
@@ -309,3 +313,52 @@ def test_no_two_subproblems_have_one_colour() -> None:
 @pytest.mark.parametrize("call", [binomial(5, 2), edit_distance("ab", "cd"), square(fib(3)) + 1])
 def test_any_recurrence_is_drawn(call: Any) -> None:
     assert len(nodes(contrast(call), "dag-")) == len(call.graph())
+
+
+def delayed_fib(n: int) -> Any:
+    if n < 2:
+        return delayed(abs)(n)
+    return delayed(max)(delayed_fib(n - 1), delayed_fib(n - 2))
+
+
+def test_the_contrast_of_delayed_calls_is_that_of_tree_and_dag() -> None:
+    dot = contrast(delayed_fib(5)).dot
+    assert "tree: 15 tasks" in dot
+    assert "shared: 6 tasks" in dot
+    assert "sharing factor: 15 ÷ 6 = 2.5" in dot
+    assert "5 of 5" in dot
+    assert dot == contrast(delayed_fib(5)).dot  # though every key is another
+
+
+def test_a_large_tree_of_delayed_calls_is_folded() -> None:
+    dot = contrast(delayed_fib(12)).dot
+    assert "tree: 465 tasks" in dot
+    assert "again" in dot
+
+
+def test_the_contrast_of_any_collection_is_its_graph_beside_the_shared_one() -> None:
+    def twice() -> Any:
+        x = da.from_array(np.arange(8.0), chunks=4, name=False)
+        return (x - x.mean()).sum()
+
+    dot = contrast([twice(), twice()]).dot
+    assert "graph: 20 tasks" in dot
+    assert "shared: 10 tasks" in dot
+    assert "2 of 2" in dot
+    assert "×2" in dot
+
+
+def test_aliases_are_not_drawn_as_work() -> None:
+    graph = {"a": Task("a", abs, 1), "b": Alias("b", "a"), "c": Task("c", abs, TaskRef("b"))}
+    dot = contrast(graph).dot
+    assert "2 tasks" in dot
+    assert "2 of 2" not in dot
+
+
+def test_values_of_a_collection_are_shown() -> None:
+    assert "= 1" in contrast(delayed_fib(3), values=True).dot
+
+
+def test_what_has_no_tasks_is_refused() -> None:
+    with pytest.raises(TypeError, match="5 has no tasks"):
+        contrast(5)

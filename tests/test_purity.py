@@ -186,7 +186,7 @@ def test_the_user_has_the_last_word() -> None:
         return timed(x)
 
     assert impure(sensor) is sensor
-    assert str(impurity(consumer)) == "sensor: it is marked impure"
+    assert str(impurity(consumer)) == "consumer, by sensor: it is marked impure"
     assert pure(timed) is timed
     assert impurity(timed) is None
     assert impurity(outer) is None

@@ -51,7 +51,7 @@ def optimized(*collections: Any) -> int:
 
 def same(one: Any, other: Any) -> bool:
     if isinstance(one, pd.DataFrame | pd.Series | pd.Index):
-        return one.equals(other)
+        return bool(one.equals(other))
     if isinstance(one, xr.Dataset | xr.DataArray):
         return one.identical(other)
     return bool(np.array_equal(one, other))
@@ -460,7 +460,7 @@ def test_what_has_no_content_is_left_and_told() -> None:
 def test_the_report_says_it_all() -> None:
     text = str(sharing(naive(5), delayed(random.random)(), delayed(type)(threading.Lock())))
     first, merged, apart, unknown = text.splitlines()
-    assert first == "17 tasks → 8, sharing factor 2.1"
+    assert first == "17 tasks → 8, sharing factor 2.12"
     assert merged == "merged: 5 of identity(1) → 1; 5 of add → 2; 3 of identity(0) → 1"
     assert apart == "held apart, impure: 1 of random.Random.random: it is random"
     assert unknown.startswith("held apart, without content: 1 of no key for a lock")
@@ -596,3 +596,23 @@ def test_a_graph_as_deep_as_it_may_be() -> None:
     graph |= {n: Task(n, add, TaskRef(n - 1), 1) for n in range(1, deep)}
     report = sharing(graph)
     assert (report.before, report.after) == (deep, deep)
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_two_questions_about_a_table_read_it_once(tmp_path: Path, is_named: bool) -> None:
+    log = tmp_path / "log"
+
+    @pure
+    def read(part: Any) -> pd.DataFrame:
+        with open(log, "a") as file:
+            file.write("read\n")
+        return pd.DataFrame({"x": [part] * 3, "y": [1.0] * 3})
+
+    def table() -> Any:
+        return dd.from_delayed([delayed(read)(i) for i in range(4)], meta=read(0).iloc[:0])
+
+    one = table()
+    other = table() if is_named else one
+    log.write_text("")
+    assert compute(one.x.mean(), other.y.sum(), scheduler="sync", share=True) == (1.5, 12.0)
+    assert log.read_text().count("read") == 4

@@ -11,6 +11,7 @@ from fractions import Fraction
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from dask import delayed
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -20,6 +21,8 @@ from pipeline import contrast, count, measure, recurrence, task
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from dask.delayed import Delayed
 
     from pipeline import Call
 
@@ -197,9 +200,30 @@ def factors(number: int) -> list[int]:
     return [*found, number] if number > 1 else found
 
 
+@delayed  # type: ignore[untyped-decorator] # Dask is untyped
+def leaf(n: int) -> int:
+    """A base case."""
+    return n
+
+
+@delayed  # type: ignore[untyped-decorator] # Dask is untyped
+def add(one: int, other: int) -> int:
+    """What the naive recursion does with the values of two calls."""
+    return one + other
+
+
+def delayed_naive(n: int) -> Delayed:
+    """fib(n) as it is first written with `dask.delayed`: each call is a task of its own.
+
+    >>> delayed_naive(6).compute()
+    8
+    """
+    return leaf(n) if n < 2 else add(delayed_naive(n - 1), delayed_naive(n - 2))
+
+
 def pictures(folder: Path) -> list[Path]:
-    """The contrasts of fib(5) and fib(6), and the blocks of a graph with heavy tasks in it."""
+    """The contrasts of fib(5), fib(6) and delayed calls, and the blocks of a graph."""
     contrasts = [contrast(fib(n)).save(folder / f"fib-{n}.svg") for n in (5, 6)]
     path = folder / "fib-blocks.svg"
     (factors(fib(6)) + factors(fib(5))).graph().visualize(path, blocks=True)
-    return [*contrasts, path]
+    return [*contrasts, path, contrast(delayed_naive(5)).save(folder / "share-5.svg")]

@@ -13,7 +13,7 @@ from dask.base import is_dask_collection
 
 from pipeline import Sharing, contrast, sharing
 from pipeline.cli.screen import check_picture, fail, print_table
-from pipeline.units import brief, size
+from pipeline.units import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,9 +32,9 @@ MOST = 12
 def share(place: str, save: Path | None, limit: int, everything: bool) -> None:
     """What a Dask program computes twice: tasks before and after sharing.
 
-    Runs the script (not what stands under `if __name__ == "__main__"`), and shares a collection of
-    its, by name; a list or dict of several; or what a function of that name returns, called
-    without arguments. Nothing is computed.
+    Runs the script, in the folder where you are, but not what stands under `if __name__ ==
+    "__main__"`, and shares a collection of its, by name; a list or dict of several; or what a
+    function of that name returns, called without arguments. Nothing is computed.
 
     \b
     pipeline share model.py:result
@@ -87,9 +87,8 @@ def _is_of_dask(value: Any) -> bool:
 
 
 def _print(found: Sharing, most: int | None) -> None:
-    click.echo(
-        f"{found.before:,} tasks before, {found.after:,} after: sharing factor {size(found.factor)}"
-    )
+    factor = f"{float(found.factor):.3g}"
+    click.echo(f"{found.before:,} tasks before, {found.after:,} after: sharing factor {factor}")
     merged = [(f"{times:,}", f"{left:,}", what) for what, times, left in found.subproblems]
     impure = [(f"{times:,}", what) for what, times in found.impure]
     unknown = [(f"{times:,}", what) for what, times in found.unknown]
