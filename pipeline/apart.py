@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from dask.task_spec import Alias, GraphNode, Task, TaskRef
+from dask.task_spec import GraphNode, Task, TaskRef
 
-from pipeline.calls import changed_arguments, method_name
+from pipeline.atoms import ATOMS
+from pipeline.calls import method_name
+from pipeline.changes import changed_arguments
 from pipeline.digest import Examiner, walked
-from pipeline.impurities import RANDOM, UNSEEDED, Impurity, by_method
+from pipeline.impurities import CHANGES, NAMED, RANDOM, UNSEEDED, Impurity, by_method
+from pipeline.node import inputs
 from pipeline.purity import impurity, judged, title
-from pipeline.units import brief
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,7 +46,7 @@ def content(value: Any, is_judged: bool = False) -> Key:
     except TypeError as error:
         raise Apart(str(error), isinstance(value, Iterator)) from None
     for each in examiner.sources:
-        raise Apart(Impurity(f"a {type(each).__name__} in {brief(value, 30)}", RANDOM), True)
+        raise Apart(Impurity(f"{type(each).__name__} in {title(value)}", RANDOM), True)
     for each in examiner.functions:
         if is_judged and each is value:
             continue
@@ -76,21 +79,40 @@ def call_impurity(function: Any, values: Sequence[Any], named: Sequence[str]) ->
 
 
 def changed(tasks: Mapping[Key, Any]) -> dict[Key, str]:
-    """The tasks whose values a consumer changes in place, with the name of the consumer."""
-    places: dict[int, frozenset[int]] = {}
+    """The tasks whose values a consumer changes in place, with the name of the consumer.
+
+    A task that changes what it was given as a constant is one of them itself.
+    """
+    places: dict[int, frozenset[int | str]] = {}
     found: dict[Key, str] = {}
-    for node in tasks.values():
+    for key, node in tasks.items():
         if type(node) is not Task:
             continue
         known = places.get(id(node.func))
         if known is None:
-            known = places[id(node.func)] = changed_arguments(node.func)
-        for place in known:
-            if place < len(node.args):
-                each = node.args[place]
-                name = method_name(node.func) or title(node.func)
-                if isinstance(each, TaskRef):
-                    found[each.key] = name
-                elif isinstance(each, Alias):
-                    found[each.target] = name
+            known = places[id(node.func)] = _changed_places(node.func)
+        if known:
+            args = [each for place, each in enumerate(node.args) if place in known]
+            args += [each for name, each in node.kwargs.items() if name in known]
+            for each in args:
+                taken = [each.key] if isinstance(each, TaskRef) else _taken(each)
+                if not taken and type(each) not in ATOMS:
+                    taken = [key]
+                found |= dict.fromkeys(taken, method_name(node.func) or title(node.func))
     return found
+
+
+def _taken(argument: Any) -> Sequence[Key]:
+    return inputs(argument) if isinstance(argument, GraphNode) else []
+
+
+def _changed_places(function: Any) -> frozenset[int | str]:
+    if (name := method_name(function)) is not None:
+        return frozenset({0}) if name in CHANGES else frozenset()
+    if isinstance(function, NAMED) and function in _FIRST:
+        return frozenset({0})
+    return changed_arguments(function)
+
+
+_FIRST = frozenset({operator.setitem, operator.delitem, setattr, delattr, next, iter})
+"""Functions that change their first argument, or let others change it."""

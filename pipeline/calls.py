@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dask.utils import methodcaller
 
-from pipeline.impurities import CHANGES, NAMED, ONCE, UNSEEDED, in_table
+from pipeline.impurities import NAMED, ONCE, UNSEEDED, in_table
 from pipeline.names import names
-from pipeline.reach import attribute_of, cells, is_library, mentions
+from pipeline.reach import attribute_of, cells, mentions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,27 +102,6 @@ def _method(owner: Any, name: str) -> MethodType | None:
     return MethodType(found, owner) if isinstance(found, FunctionType) else None
 
 
-def changed_arguments(function: Any) -> frozenset[int]:
-    """The places of arguments that a function changes in place, as far as its code says."""
-    if (name := method_name(function)) is not None:
-        return frozenset({0}) if name in CHANGES else frozenset()
-    if isinstance(function, NAMED) and function in _FIRST:
-        return frozenset({0})
-    is_bound = isinstance(function, MethodType)
-    code = getattr(getattr(function, "__func__", function), "__code__", None)
-    if code is None or is_library(getattr(function, "__module__", "") or ""):
-        return frozenset()
-    found = names(code)
-    changed = {*found.stored, *(path[0] for path, *_ in found.chains if path[-1] in CHANGES)}
-    arguments = code.co_varnames[is_bound : code.co_argcount]
-    return frozenset(place for place, name in enumerate(arguments) if name in changed)
-
-
-def changes_its_object(method: Any) -> bool:
-    """Whether a method sets attributes of its object, or calls what changes it."""
-    return isinstance(method, MethodType) and 0 in changed_arguments(method.__func__)
-
-
 def method_name(function: Any) -> str | None:
     """The name of the method that a caller of methods calls."""
     if isinstance(function, methodcaller):
@@ -141,7 +120,3 @@ def is_used_up(function: Any) -> bool:
     if found is not None and found.reason == UNSEEDED:
         return True
     return isinstance(function, NAMED) and (function in ONCE or function.__module__ == "itertools")
-
-
-_FIRST = frozenset({operator.setitem, operator.delitem, setattr, delattr, next, iter})
-"""Functions that change their first argument, or let others change it."""

@@ -12,12 +12,14 @@ import sys
 from collections.abc import Iterator
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 from pipeline.atoms import ATOMS
 from pipeline.encode import CONTAINERS, Encoder, encode, in_order_of_items
-from pipeline.impurities import NAMED, SOURCES
+from pipeline.impurities import NAMED, OWN_SOURCES, SEEDS, SOURCES, STEADY
+from pipeline.reach import library_name
 from pipeline.state import UnkeyableError
 from pipeline.units import brief
 
@@ -100,6 +102,11 @@ class Digester(Encoder):
             )
         if self.definitions and isinstance(value, _WEAK):
             return f"opaque {type(value).__qualname__}"  # a cache, of what others hold
+        kind = type(value)
+        if self.definitions and f"{kind.__module__}.".startswith(_HANDLES):
+            return f"opaque {kind.__qualname__}"
+        if any(value is each for each in OWN_SOURCES):
+            return f"the random numbers of {kind.__module__}"  # another state in each process
         found = super().content(value)
         if hasattr(type(value), "__dask_tokenize__") and super().content(value) != found:
             raise UnkeyableError(f"no key for {brief(value)}: it gives another token each time")
@@ -110,6 +117,16 @@ class Digester(Encoder):
 
     def memory(self) -> None:
         return None
+
+
+def _is_unseeded(value: Any) -> bool:
+    """Whether an object has a seed, and it is None: an estimator that will draw numbers."""
+    attributes = getattr(type(value), "__dict__", None) and getattr(value, "__dict__", None)
+    return (
+        type(attributes) is dict
+        and any(each in attributes and attributes[each] is None for each in SEEDS)
+        and library_name(type(value)) not in STEADY
+    )
 
 
 class Examiner(Digester):
@@ -130,6 +147,9 @@ class Examiner(Digester):
         if isinstance(value, (*NAMED, functools.partial)) and not self.definitions:
             self.functions.append(value)
         elif isinstance(value, SOURCES):
+            if not any(value is each for each in OWN_SOURCES):  # those who draw of them are told
+                self.sources.append(value)
+        elif not isinstance(value, ModuleType) and _is_unseeded(value):
             self.sources.append(value)
         return super().encode(value)
 

@@ -15,6 +15,7 @@ from pipeline.dot import PLAIN, Style
 from pipeline.fuse import Block, fuse
 from pipeline.graph import TaskGraph, graph_of
 from pipeline.keys import occurrence, subproblem
+from pipeline.nest import leaves
 from pipeline.node import inputs
 from pipeline.panel import LIMIT, Box, Panel, as_it_is, fold, tree_of
 from pipeline.picture import Picture
@@ -78,7 +79,7 @@ def contrast(
     `ValueError` for a graph that is a tree already.
     """
     _check(limit)
-    if not hasattr(type(asked), "_traced"):
+    if not any(hasattr(type(each), "_traced") for each in leaves(asked)):
         shared = asked if isinstance(asked, Sharing) else sharing(asked)
         if not shared.before:
             raise TypeError(f"{brief(asked)} has no tasks: give a call, or a Dask collection")

@@ -89,8 +89,9 @@ def _rank(value: Any) -> str:
     """An order for what has none, that is the same in every process."""
     if type(value) in ATOMS:
         return repr(atom(value))
-    code = code_content(value.__code__) if isinstance(value, FunctionType) else ""
-    return f"{type(value).__qualname__} {getattr(value, '__qualname__', '')} {code}"
+    if isinstance(value, FunctionType):
+        return f"function {value.__qualname__} {code_content(value.__code__)}"
+    return f"{type(value).__qualname__} {value.__qualname__ if isinstance(value, type) else ''}"
 
 
 def _listed(tag: str) -> Callable[[Any, Encoder], Key]:

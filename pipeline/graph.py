@@ -124,7 +124,7 @@ def graph_of(asked: Any) -> TaskGraph:
         return asked
     if not hasattr(type(asked), "_traced"):
         raise TypeError(
-            f"{brief(asked)} is no call: give one, or trace(...) of several; for other Dask "
+            f"{brief(asked)} is no call: give a call, or trace(...) of several; for other Dask "
             "collections there are contrast(...) and sharing(...)"
         )
     graph: TaskGraph = asked.graph()

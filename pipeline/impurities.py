@@ -120,11 +120,26 @@ CHANGES = frozenset({
 })  # fmt: skip
 """Methods that change their object, by their names: a consumer needs one of its own."""
 
+STEADY = frozenset(
+    f"sklearn.{each}"
+    for each in (
+        "linear_model._logistic.LogisticRegression", "linear_model._ridge.Ridge",
+        "linear_model._coordinate_descent.Lasso", "linear_model._coordinate_descent.ElasticNet",
+        "svm._classes.SVC", "model_selection._split.KFold",
+        "model_selection._split.StratifiedKFold",
+    )
+)  # fmt: skip
+"""Classes with a seed that is not used unless they are asked for what is random."""
+
 SEEDS = ("random_state", "seed", "rng", "random_seed")
 """Parameters of libraries' functions that, left at None, make them random."""
 
 SOURCES = (random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator)
 """Types whose objects give another number each time that they are asked."""
+
+
+OWN_SOURCES = (np.random.mtrand._rand, random._inst)
+"""Those that NumPy and Python themselves hold."""
 
 
 class Impurity(NamedTuple):
@@ -210,7 +225,7 @@ def _by_code(found: Names) -> Impurity | None:
 
 def by_method(name: str, keywords: Iterable[str]) -> Impurity | None:
     """What the name of a method says of it, where its object is not known."""
-    return _by_code(Names((), (), (name,), tuple(keywords), (), ()))
+    return _by_code(Names((), (), (name,), tuple(keywords), ()))
 
 
 def _by_text(name: str) -> Impurity | None:

@@ -37,15 +37,12 @@ class Names(NamedTuple):
     others: tuple[str, ...]  # all attributes
     keywords: tuple[str, ...]  # by which arguments are passed
     changed: tuple[str, ...]  # globals and variables of functions around it that it sets
-    stored: tuple[str, ...]  # variables of whose values it sets attributes and items
 
 
 _GLOBALS = {"LOAD_GLOBAL", "LOAD_NAME"}
 _CELLS = {"LOAD_DEREF", "LOAD_CLASSDEREF"}
 _LOCALS = {"LOAD_FAST", "LOAD_FAST_BORROW", "LOAD_FAST_CHECK"}
 _STORES = {"STORE_FAST", "STORE_DEREF", "STORE_NAME", "STORE_GLOBAL"}
-_STORED = {"STORE_ATTR", "DELETE_ATTR", "STORE_SUBSCR", "DELETE_SUBSCR"}
-_CONSTANT = {"LOAD_CONST", "LOAD_SMALL_INT"}
 _ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD"}
 _SILENT = {"PUSH_NULL", "PRECALL", "NOP", "KW_NAMES"}
 _LONGEST = 16
@@ -64,9 +61,10 @@ def names(code: CodeType) -> Names:
     """
     chains: set[Chain] = set()
     imports: set[Import] = set()
-    others, changed, stored = set(code.co_names), set[str](), set[str]()
-    # Only as such are there tuples of names among the constants.
+    others, changed = set(code.co_names), set[str]()
+    # Only as such are there tuples of names among the constants; beside `*args` each stands alone.
     keywords = {name for each in code.co_consts if _is_names(each) for name in each}
+    keywords |= {each for each in code.co_consts if type(each) is str and each.isidentifier()}
     found = [each for each in steps(code) if each.name not in _SILENT]
     for place, each in enumerate(found):
         if each.name in _GLOBALS | _CELLS | _LOCALS:
@@ -75,8 +73,6 @@ def names(code: CodeType) -> Names:
             each.name == "STORE_DEREF" and each.argument in code.co_freevars
         ):
             changed.add(each.argument)
-        elif (owner := _owner(found, place)) is not None:
-            stored.add(owner)
         elif each.name == "IMPORT_NAME":
             level, wanted = found[place - 2].argument, found[place - 1].argument
             imports.update(_bound(found[place + 1 :], each.argument, level, wanted))
@@ -88,23 +84,12 @@ def names(code: CodeType) -> Names:
             others.update(more.others)
             keywords.update(more.keywords)
             changed.update(set(more.changed) - set(code.co_cellvars))
-    inner = (sorted(each) for each in (others, keywords, changed, stored))
+    inner = (sorted(each) for each in (others, keywords, changed))
     return Names(tuple(sorted(chains)), tuple(sorted(imports, key=repr)), *map(tuple, inner))
 
 
 def _is_names(constant: object) -> bool:
     return type(constant) is tuple and all(type(each) is str for each in constant)
-
-
-def _owner(found: Sequence[Step], place: int) -> str | None:
-    """The variable whose attribute or item is set: `x.a = …`, `x[0] = …`, `x.a += …`."""
-    before = 0
-    if found[place].name in _STORED:
-        before = 1 + (found[place - 1].name in _CONSTANT)
-    elif found[place].name == "COPY" and place + 1 < len(found):
-        before = {"LOAD_ATTR": 1, "COPY": 2}.get(found[place + 1].name, 0)
-    owner = found[place - before] if 0 < before <= place else None
-    return owner.argument if owner is not None and owner.name in _LOCALS else None
 
 
 def _chain(found: Sequence[Step]) -> Chain:

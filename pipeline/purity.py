@@ -9,9 +9,11 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+from types import MethodType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipeline.calls import Called, called, changes_its_object
+from pipeline.calls import Called, called
+from pipeline.changes import changes_its_object
 from pipeline.files import File
 from pipeline.impurities import (
     FILE,
@@ -20,8 +22,10 @@ from pipeline.impurities import (
     RANDOM,
     SEEDS,
     SOURCES,
+    STEADY,
     UNSEEDED,
     Impurity,
+    by_method,
     in_table,
 )
 from pipeline.reach import library_name
@@ -95,11 +99,12 @@ def impurity(
     ('time.time: it reads a clock', 'random.Random.random: it is random')
     """
     found, is_checked = judged(function)
-    if is_checked:
-        if found is None or found.reason == UNSEEDED:
+    if is_checked and found is not None and found.reason == FILE:
+        found = None if _are_named(arguments) else found
+    elif is_checked:
+        found = by_method(function.__name__, named) if isinstance(function, MethodType) else None
+        if found is None and not (isinstance(function, MethodType) and _seed(function) is None):
             found = _of_seeds(function, arguments, named)
-        elif _are_named(arguments):
-            found = None
     for each in arguments:
         if found is None and isinstance(each, SOURCES):
             found = Impurity(f"an argument, a {type(each).__name__}", RANDOM)
@@ -108,12 +113,13 @@ def impurity(
 
 def judged(function: Any) -> tuple[Impurity | None, bool]:
     """Why a function is not pure, and whether the arguments of a call may make it so, or not so."""
-    if (own := in_table(function)) is not None and own.reason == UNSEEDED:
+    own = in_table(function) if library_name(function) is not None else None
+    if own is not None and own.reason == UNSEEDED:
         return own, True
-    mine = title(function)
+    mine, direct = title(function), in_table(function)
     found = [
         each
-        if own is not None or each.name == mine
+        if each in (own, direct) or each.name == mine
         else Impurity(f"{mine}, by {each.name}", each.reason)
         for each in _of_function(function)
     ]
@@ -122,7 +128,8 @@ def judged(function: Any) -> tuple[Impurity | None, bool]:
             return each, False
     if found:
         return found[0], True
-    return None, _seed(function) is not None
+    is_method = isinstance(function, MethodType) and by_method(function.__name__, ()) is not None
+    return None, is_method or _seed(function) is not None
 
 
 def title(function: Any) -> str:
@@ -157,9 +164,9 @@ def _of_seeds(function: Any, arguments: Sequence[Any], named: Sequence[str]) -> 
 
 
 def _seed(function: Any) -> tuple[int, str] | None:
-    """The place and the name of a parameter of a library's function that is its seed."""
+    """The place and the name of a parameter of a function that is its seed, None by default."""
     inner = getattr(function, "__func__", function)
-    if not isinstance(inner, NAMED) or library_name(inner) is None:
+    if not isinstance(inner, NAMED) or library_name(inner) in STEADY:
         return None
     return _seed_of(inner, inner is not function)
 
@@ -208,4 +215,6 @@ def _without_seed(value: Any, keywords: tuple[str, ...] | None) -> Impurity | No
     """Of a library's function that is named where no seed is passed by its name."""
     if keywords is None or set(SEEDS).intersection(keywords) or (seed := _seed(value)) is None:
         return None
+    if library_name(getattr(value, "__func__", value)) is None:
+        return None  # of the project: what it calls says it
     return Impurity(f"{title(value)}({seed[1]}=None)", UNSEEDED)

@@ -67,6 +67,8 @@ def _pickled(value: Any) -> Any:
             for name, each in parts[2].items()
             if not isinstance(members.get(name), functools.cached_property)
         }
+    while parts and not parts[-1]:  # an empty state says no more than none
+        parts.pop()
     return parts
 
 

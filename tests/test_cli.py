@@ -78,7 +78,7 @@ def test_the_whole_job(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     names = {"summary.json"} | {f"fib-{each}.svg" for each in ("5", "6", "blocks", "growth")} | {
         f"mlp-{each}.svg" for each in ("w3_11", "w1_11", "all", "paths", "growth")
-    } | {"weights.npz", "training.svg", "confusion.svg", "mistaken.svg"
+    } | {"weights.npz", "training.svg", "confusion.svg", "mistaken.svg", "share-5.svg"
     }  # fmt: skip
     assert {path.name for path in out.iterdir()} == names
     everything = json.loads((out / "summary.json").read_text())
@@ -295,7 +295,8 @@ def test_share_tells_what_a_script_computes_twice(script: str, tmp_path: Path) -
     lines = done.stdout.splitlines()
     assert lines[0] == "25 tasks before, 7 after: sharing factor 3.57"
     assert [line.split() for line in lines[2:6]] == [
-        ["tasks", "now", "merged"], ["10", "3", "add"], ["8", "1", "leaf(1)"], ["5", "1", "leaf(0)"],
+        ["tasks", "now", "merged"], ["10", "3", "add"], ["8", "1", "leaf(1)"],
+        ["5", "1", "leaf(0)"],
     ]  # fmt: skip
     assert "tree: 25 tasks" in (tmp_path / "tree.svg").read_text()
     assert max(map(len, lines[:-1])) <= 80
@@ -303,7 +304,7 @@ def test_share_tells_what_a_script_computes_twice(script: str, tmp_path: Path) -
 
 def test_share_takes_lists_and_functions(script: str) -> None:
     several = run("share", f"{script}:several").stdout
-    assert several.startswith("42 tasks before, 9 after")
+    assert several.startswith("67 tasks before, 9 after")
     assert "held apart: impure" in several
     assert "random.Random.random: it is random" in several
     assert run("share", f"{script}:made").stdout.startswith("15 tasks before, 6 after")

@@ -211,3 +211,26 @@ def test_the_table_has_a_reason_for_each_name_and_no_name_twice() -> None:
     listed = [name for names in TABLE.values() for name in names.split()]
     assert len(listed) == len(set(listed))
     assert all(TABLE)
+
+
+def monte_carlo(n: int, seed: int | None = None) -> float:
+    return float(np.random.default_rng(seed).random(n).mean())
+
+
+def bootstrap(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.sample(frac=0.5)
+
+
+def seeded_bootstrap(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.sample(frac=0.5, random_state=0)
+
+
+def test_a_seed_that_is_left_out_is_noticed_wherever_it_is_left_out() -> None:
+    frame = pd.DataFrame({"a": [1, 2]})
+    assert impurity(monte_carlo, (5,)) is not None
+    assert impurity(monte_carlo, (5, 3)) is None
+    assert impurity(monte_carlo, (5, 3), ("seed",)) is None
+    assert impurity(bootstrap, (frame,)) is not None
+    assert impurity(seeded_bootstrap, (frame,)) is None
+    assert impurity(frame.sample, (1,)) is not None
+    assert impurity(frame.sample, (1, 0), ("random_state",)) is None
