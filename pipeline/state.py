@@ -28,7 +28,8 @@ class UnknownError(UnkeyableError):
 def state_of(value: Any) -> Any:
     """What pickle, or the object itself, holds to be its content."""
     kind = type(value)
-    if hasattr(kind, "__dask_graph__") and is_dask_collection(value):
+    # To ask a call of ours whether it is a collection would be to trace it.
+    if hasattr(kind, "__dask_graph__") and (hasattr(kind, "_traced") or is_dask_collection(value)):
         raise UnknownError(f"no key for {brief(value)}: its value is not known yet")
     try:
         if kind is object:
