@@ -23,7 +23,7 @@ from pipeline.node import Node, in_order, inputs
 from pipeline.purity import title
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from dask.typing import Key
 
@@ -171,19 +171,12 @@ class Numbering:
         return inner[last]
 
     def _function(self, function: Any) -> _Function:
-        known = self._functions.get(id(function))
-        if known is None:
-            known = self._functions[id(function)] = function, self._learn(function)
-        if isinstance(known[1], Apart):
-            raise known[1]
-        return known[1]
+        found: _Function = _known(self._functions, function, self._learn)
+        return found
 
-    def _learn(self, function: Any) -> _Function | Apart:
-        try:
-            is_checked = checked(function)
-            number = self._number(("value", content(function, is_judged=True)))
-        except Apart as reason:
-            return reason
+    def _learn(self, function: Any) -> _Function:
+        is_checked = checked(function)
+        number = self._number(("value", content(function, is_judged=True)))
         used_up = is_used_up(function)
         return _Function(number, is_checked, used_up, not (is_checked or used_up))
 
@@ -193,18 +186,21 @@ class Numbering:
             return self._number((kind, value))
         if kind in ATOMS:
             return self._number(("value", encode(value)))
-        known = self._values.get(id(value))
-        if known is None:
-            known = self._values[id(value)] = value, self._content(value)
-        if isinstance(known[1], Apart):
-            raise known[1]
-        return known[1]
+        found: int = _known(self._values, value, lambda it: self._number(("value", content(it))))
+        return found
 
-    def _content(self, value: Any) -> int | Apart:
+
+def _known(cache: dict[int, tuple[Any, Any]], what: Any, learn: Callable[[Any], Any]) -> Any:
+    """What is known of an object, learned once. Raises `Apart`, if that was what was learned."""
+    if id(what) not in cache:
         try:
-            return self._number(("value", content(value)))
+            cache[id(what)] = what, learn(what)
         except Apart as reason:
-            return reason
+            cache[id(what)] = what, reason
+    found = cache[id(what)][1]
+    if isinstance(found, Apart):
+        raise found.with_traceback(None)  # which would grow with each time that it is raised
+    return found
 
 
 def _steady(number: int) -> int:

@@ -48,7 +48,7 @@ class Whole(int):
     pass
 
 
-class Words(list):  # type: ignore[type-arg]
+class Words(list[Any]):
     pass
 
 

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import threading
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -616,3 +617,26 @@ def test_two_questions_about_a_table_read_it_once(tmp_path: Path, is_named: bool
     log.write_text("")
     assert compute(one.x.mean(), other.y.sum(), scheduler="sync", share=True) == (1.5, 12.0)
     assert log.read_text().count("read") == 4
+
+
+def test_trap_stale_keys_of_files(tmp_path: Path) -> None:
+    # With `pure=True` Dask makes the key of the path; of a File, of what is in it.
+    path = tmp_path / "f.csv"
+    keys = {}
+    for text in ("a\n1\n", "a\n2\n"):
+        path.write_text(text)
+        keys[text] = [delayed(pd.read_csv, pure=True)(each).key for each in (str(path), File(path))]
+    (stale, named), (again, changed) = keys.values()
+    assert stale == again
+    assert named != changed
+
+
+def test_held_apart_again_and_again_takes_no_memory() -> None:
+    lock = threading.Lock()
+    graph = {f"k{i}": Task(f"k{i}", type, lock) for i in range(2000)}
+    tracemalloc.start()
+    report = sharing(graph)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert report.after == 2000
+    assert peak < 2000 * 1000
