@@ -40,9 +40,10 @@ class Opened(NamedTuple):
     is_plain: bool = False  # a dict, whose keys nobody has made unique
     is_tree: bool = False  # of calls, whose keys become those of the DAG
     is_frame: bool = False
+    note: str = ""  # why it is left as it is
 
 
-def opened(collection: Any, seen: set[int]) -> Opened:
+def opened(collection: Any, seen: set[int] | None) -> Opened:
     """What a collection is made of, before Dask fuses it.
 
     seen: layers of other collections, by id, whose tasks need not be taken again
@@ -67,8 +68,8 @@ def opened(collection: Any, seen: set[int]) -> Opened:
 
 def is_annotated(collection: Any) -> bool:
     """Whether some tasks are to run in a way of their own, as `dask.annotate` says."""
-    layers = getattr(getattr(collection, "dask", None), "layers", {})
-    return any(getattr(layer, "annotations", None) for layer in layers.values())
+    layers: Mapping[str, Any] = getattr(getattr(collection, "dask", None), "layers", {})
+    return any(layer.annotations for layer in layers.values())
 
 
 def _graph(outputs: Any, tasks: Mapping[Key, Any], merged: Merged) -> TaskGraph:
@@ -122,11 +123,12 @@ def plain(
     """A graph as one dict of task specifications; what was in Dask's older form is converted."""
     tasks: dict[Key, Any] = {}
     if isinstance(dsk, HighLevelGraph):
-        for layer in _layers(dsk, keys):
-            if seen is None or id(layer) not in seen:
-                tasks.update(layer.mapping if type(layer) is MaterializedLayer else layer)
-            if seen is not None:
-                seen.add(id(layer))
+        layers = _layers(dsk, keys)
+        if seen is not None:
+            layers = [each for each in layers if id(each) not in seen]
+            seen.update(map(id, layers))
+        for layer in layers:
+            tasks.update(layer.mapping if type(layer) is MaterializedLayer else layer)
     else:
         tasks.update(dsk)
     kinds = set(map(type, tasks.values()))

@@ -80,10 +80,7 @@ def _mark(value: Any) -> bool | None:
     found, owner = getattr(value, "__dict__", {}).get(_MARK, (None, 0))
     if owner == id(value):
         return bool(found)
-    found = None
-    if _marks and isinstance(value, NAMED):
-        return _marks.get(value)
-    return found
+    return _marks.get(value) if _marks and isinstance(value, NAMED) else None
 
 
 def impurity(

@@ -26,7 +26,9 @@ from pipeline.shared import Sharing
 from pipeline.units import brief
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from dask.typing import Key
 
 
 def share(*collections: Any, keys: Any = None) -> Any:
@@ -65,8 +67,7 @@ def sharing(*collections: Any, keys: Any = None) -> Sharing:
     merged = Merged(together(found), kept, loose)
     closed = iter(_closed(found, merged))
     new = tuple(rebuilt([next(closed) for _ in parts]) for parts, rebuilt in asked)
-    notes = [_ANNOTATED for each in found if is_annotated(each.given)]
-    merged.apart.update(notes)
+    merged.apart.update(each.note for each in found if each.note)
     return Sharing(new, merged, list(dict.fromkeys([*kept, *loose])))
 
 
@@ -86,7 +87,7 @@ def _opened(parts: Sequence[Any], keys: Any) -> list[Opened]:
         raise TypeError(
             f"keys={brief(keys)}: only a dict of tasks needs keys; collections have them"
         )
-    seen: set[int] = set()
+    seen: set[int] | None = set() if len(parts) > 1 else None
     tables = iter(frames([each for each in parts if is_frame(each)]))
     found = []
     for each in parts:
@@ -95,7 +96,7 @@ def _opened(parts: Sequence[Any], keys: Any) -> list[Opened]:
         elif is_frame(each):
             found.append(next(tables))
         elif is_annotated(each):
-            found.append(Opened(each, {}, [], lambda *_: None))
+            found.append(Opened(each, {}, [], lambda *_: None, note=_ANNOTATED))
         else:
             found.append(opened(each, seen))
     return found
@@ -104,9 +105,7 @@ def _opened(parts: Sequence[Any], keys: Any) -> list[Opened]:
 def _closed(found: Sequence[Opened], merged: Merged) -> Iterator[Any]:
     """The collections, made of the tasks that are left; those that share nothing as they are."""
     many = sum(isinstance(each.given, Delayed) for each in found) > _MANY
-    layer = MaterializedLayer(merged.tasks)
-    name = f"shared-{short_hash(tuple(map(str, merged.tasks)))}"
-    common = HighLevelGraph({name: layer}, {name: set()})
+    common = _one_layer(merged.tasks) if many else merged.tasks
     kept = [key for each in found if each.is_bound for key in each.keys]
     in_lines = fused(merged.tasks, kept) if any(each.is_frame for each in found) else {}
     for each in found:
@@ -123,6 +122,12 @@ def _closed(found: Sequence[Opened], merged: Merged) -> Iterator[Any]:
         else:
             keys = each.keys if each.is_bound else map(merged.one_of, each.keys)
             yield each.closed(in_order(merged.tasks, keys), merged)
+
+
+def _one_layer(tasks: Mapping[Key, Any]) -> HighLevelGraph:
+    """A graph of one layer, by which Dask knows it again."""
+    name = f"shared-{short_hash(tuple(map(str, tasks)))}"
+    return HighLevelGraph({name: MaterializedLayer(tasks)}, {name: set()})
 
 
 _MANY = 8
