@@ -43,6 +43,7 @@ class Merged:
         numbering.add([*wanted, *renamed])
         self.numbers = numbering.of
         self.apart = numbering.apart
+        del numbering  # what tasks are made of takes more memory than their numbers
         self.given = _needed(tasks, self.numbers)
         self.defining: dict[int, Key] = {}
         self.repeats: Counter[int] = Counter()

@@ -45,6 +45,16 @@ class Library(NamedTuple):
     attribute: str | None = None
 
 
+class Unimportable:
+    """A module of the project that cannot be imported now, and so has no content to tell."""
+
+    def __init__(self, name: str, error: Exception) -> None:
+        self.name, self.error = name, error
+
+    def __reduce__(self) -> str:
+        raise TypeError(f"importing {self.name} raised {type(self.error).__name__}: {self.error}")
+
+
 def library_name(value: Any) -> str | None:
     """The qualified name of what an installed library, or Python itself, holds under that name."""
     module = getattr(value, "__module__", None)
@@ -151,7 +161,7 @@ def attribute_of(owner: Any, name: str) -> Any:
         return _MISSING
     try:
         return getattr(owner, name, _MISSING)
-    except Exception:
+    except Exception:  # a lazy module, or a metaclass, may raise anything
         return _MISSING
 
 
@@ -167,9 +177,14 @@ def _imported(function: FunctionType, wanted: Import) -> Any:
             is_installed = is_library(name)
         else:
             spec = importlib.util.find_spec(name)
-            is_installed = spec is None or spec.origin is None or _is_installed(Path(spec.origin))
+            if spec is None:
+                return None  # the body will not find it either
+            # A folder without an `__init__.py` has no file, but places.
+            places = [spec.origin] if spec.origin else spec.submodule_search_locations or ()
+            is_installed = all(not Path(each).is_absolute() or _is_installed(Path(each))
+                               for each in places)  # fmt: skip
     except (ImportError, ValueError):
-        return None  # the body will not find it either
+        return None  # nor this
     if is_installed:
         return Library(name, wanted.attribute)
     return _of_the_project(name, wanted.attribute)
@@ -189,8 +204,8 @@ def _of_the_project(name: str, attribute: str | None) -> Any:
         if attribute is None or hasattr(module, attribute):
             return module if attribute is None else getattr(module, attribute)
         return importlib.import_module(f"{name}.{attribute}")
-    except Exception:
-        return None  # the body will not get further
+    except Exception as error:  # whatever it is that a module raises
+        return Unimportable(name, error)
 
 
 def parts(value: FunctionType | type | ModuleType) -> Iterator[object]:

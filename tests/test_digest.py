@@ -330,3 +330,45 @@ def test_large_arrays_are_hashed_without_a_copy() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < array.nbytes / 20
+
+
+def test_imports_in_a_body_are_followed_into_folders_without_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    found = set()
+    for number in (1, 2):
+        folder = tmp_path / str(number)
+        (folder / "loose").mkdir(parents=True)
+        (folder / "loose" / "inner.py").write_text(f"def g(x):\n    return x + {number}\n")
+        names: dict[str, Any] = {"__name__": "__main__"}
+        exec("def f(x):\n    from loose import inner\n    return inner.g(x)", names)  # noqa: S102 - as a cell is
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(str(folder))
+            found.add(digest(names["f"]))
+        for name in ("loose", "loose.inner"):
+            sys.modules.pop(name, None)
+    assert len(found) == 2
+
+
+def test_a_module_that_cannot_be_imported_leaves_a_function_without_a_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_module.py").write_text("raise RuntimeError('no licence')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def uses() -> Any:
+        import broken_module  # type: ignore[import-not-found] # it is made above
+
+        return broken_module.x
+
+    def tries() -> Any:
+        try:
+            import not_there_at_all  # type: ignore[import-not-found] # that is the point
+        except ImportError:
+            return None
+        return not_there_at_all
+
+    with pytest.raises(TypeError, match="importing broken_module raised RuntimeError: no licence"):
+        digest(uses)
+    assert digest(tries) == digest(tries)

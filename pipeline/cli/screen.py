@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -29,13 +30,19 @@ scheduler = click.option(
 )
 
 
+_COLUMNS = 80
+
+
 def print_table(head: Sequence[str], lines: Sequence[Sequence[str]], left: int = 0) -> None:
-    """Print columns, flush right, but for the last `left` of them."""
+    """Print columns, flush right, but for the last `left` of them, whose last is text: it wraps."""
     widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
     sides = [">"] * (len(head) - left) + ["<"] * left
+    indent = sum(widths[:-1]) + 2 * (len(head) - 1)
     for line in (head, *lines):
         cells = zip(line, sides, widths, strict=True)
-        click.echo("  ".join(f"{cell:{side}{width}}" for cell, side, width in cells).rstrip())
+        text = "  ".join(f"{cell:{side}{width}}" for cell, side, width in cells).rstrip()
+        click.echo(textwrap.fill(text, _COLUMNS, subsequent_indent=" " * indent,
+                                 replace_whitespace=False) if left else text)  # fmt: skip
 
 
 def check_picture(path: Path) -> None:
