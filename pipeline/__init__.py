@@ -4,32 +4,39 @@ A recursive function becomes a Dask graph twice: the tree, one task per call, an
 per distinct subproblem. The two differ in the key that a call is given, and in nothing else.
 """
 
+import pipeline.context  # noqa: F401 - gives stores their `with`
 from pipeline.call import Call, StaleCallError, trace
 from pipeline.count import Count, count
 from pipeline.digest import digest
 from pipeline.dot import Style
 from pipeline.draw import contrast
+from pipeline.explain import Explanation
 from pipeline.files import File
 from pipeline.function import LazyArgumentError
 from pipeline.fuse import fuse
 from pipeline.graph import TaskGraph
 from pipeline.lazy import LazyValueError
+from pipeline.ledger import StoreWarning
 from pipeline.measure import Measurement, measure
 from pipeline.node import GraphError
 from pipeline.picture import Picture
 from pipeline.program import Program
 from pipeline.purity import impure, pure
 from pipeline.recurrence import Recurrence, Task, recurrence, task
+from pipeline.room import StoreError
 from pipeline.run import SCHEDULERS, SchedulerError, compute, on
 from pipeline.share import share, sharing
 from pipeline.shared import Sharing
 from pipeline.state import UnkeyableError
+from pipeline.storable import storable
+from pipeline.store import Store
 from pipeline.unfold import LimitError
 
 __all__ = [
     "SCHEDULERS",
     "Call",
     "Count",
+    "Explanation",
     "File",
     "GraphError",
     "LazyArgumentError",
@@ -42,6 +49,9 @@ __all__ = [
     "SchedulerError",
     "Sharing",
     "StaleCallError",
+    "Store",
+    "StoreError",
+    "StoreWarning",
     "Style",
     "Task",
     "TaskGraph",
@@ -58,6 +68,7 @@ __all__ = [
     "recurrence",
     "share",
     "sharing",
+    "storable",
     "task",
     "trace",
 ]

@@ -42,7 +42,7 @@ class Merged:
         numbering = Numbering(tasks)
         numbering.add([*wanted, *renamed])
         self.numbers = numbering.of
-        self.apart = numbering.apart
+        self.apart = Counter(numbering.reasons.values())
         del numbering  # what tasks are made of takes more memory than their numbers
         self.given = _needed(tasks, self.numbers)
         self.defining: dict[int, Key] = {}

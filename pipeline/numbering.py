@@ -6,7 +6,6 @@ inputs by their numbers: hash-consing. What is impure, or has no content, is the
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dask._expr import ProhibitReuse
@@ -43,13 +42,13 @@ class Numbering:
 
     of: the number of each task that has been met, inputs before their consumers; below 0 if its
         value changes as it is used
-    apart: how many tasks are held apart, by what makes them impure or unknown
+    reasons: why tasks are held apart: what makes them impure or unknown
     """
 
     def __init__(self, tasks: Mapping[Key, Any]) -> None:
         self.tasks = tasks
         self.of: dict[Key, int] = {}
-        self.apart: Counter[Impurity | str] = Counter()
+        self.reasons: dict[Key, Impurity | str] = {}
         self._numbers: dict[Any, int] = {"none": 0}  # so that the others have a sign
         # By id, and with the object, so that no other bears its id.
         self._functions: dict[int, tuple[Any, _Function | Apart]] = {}
@@ -93,7 +92,7 @@ class Numbering:
                 raise Apart(Impurity(title(node.func), USED_UP), True)
             return self._node(node, self.of)
         except Apart as reason:
-            self.apart[reason.what] += 1
+            self.reasons[key] = reason.what
             number = self._number(("apart", key))
             return -number if reason.spreads else number
 

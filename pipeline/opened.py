@@ -35,7 +35,7 @@ class Opened(NamedTuple):
     given: Any
     tasks: Mapping[Key, Any]
     keys: Sequence[Key]
-    closed: Callable[[Mapping[Key, Any], Merged], Any]
+    closed: Callable[[Mapping[Key, Any], Any], Any]  # of other tasks, and how they were merged
     is_bound: bool = True  # to its keys
     is_plain: bool = False  # a dict, whose keys nobody has made unique
     is_tree: bool = False  # of calls, whose keys become those of the DAG
@@ -103,11 +103,19 @@ def _frame(collection: Any, expression: Any) -> Opened:
     keys = list(flatten([expression.__dask_keys__()]))
     name = keys[0][0].rpartition("-")[0]
 
-    def closed(tasks: Mapping[Key, Any], _: Merged) -> Any:
+    def closed(tasks: Mapping[Key, Any], _: Any) -> Any:
         return from_graph(dict(tasks), expression._meta, expression.divisions, keys, name)
 
     tasks = plain(expression.__dask_graph__(), keys)
     return Opened(collection, tasks, keys, closed, is_frame=True)
+
+
+def unfused(collection: Any) -> Any:
+    """A dataframe with a task for each of its operations; any other collection as it is."""
+    if not is_frame(collection):
+        return collection
+    [found] = frames([collection])
+    return found.closed(found.tasks, None)
 
 
 def fused(tasks: Mapping[Key, Any], keys: Iterable[Key]) -> dict[Key, Any]:

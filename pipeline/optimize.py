@@ -38,7 +38,7 @@ class OwnOptimizer:
     """
 
     def __get__(self, instance: Any, owner: type) -> Callable[..., Mapping[Key, Any]]:
-        if instance is None or not is_fusing():
+        if instance is None or not is_fusing() or dask.config.get("pipeline.recall", False):
             return partial(_culled)
         return partial(_Fused, instance._traced())
 

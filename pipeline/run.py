@@ -6,19 +6,24 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import dask
+import dask.base
 import dask.local
 import dask.multiprocessing
 import dask.threaded
 from dask._expr import Expr
-from dask.base import get_scheduler, unpack_collections
+from dask.base import unpack_collections
 from dask.utils import shorten_traceback
 
 from pipeline.graph import TaskGraph
 from pipeline.lazy import Lazy
+from pipeline.opened import unfused
 from pipeline.optimize import ready
 from pipeline.share import sharing
+from pipeline.store import Store
+from pipeline.through import Through
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
@@ -31,14 +36,16 @@ class SchedulerError(ValueError):
 
 
 def compute(
-    *collections: Any, scheduler: str | None = None, fuse: bool = True, share: bool = False
-) -> tuple[Any, ...]:
+    *collections: Any, scheduler: str | None = None, fuse: bool = True, share: bool = False,
+    store: Store | str | os.PathLike[str] | None = None,
+) -> tuple[Any, ...]:  # fmt: skip
     """The values of any Dask collections, computed together, nested as `dask.compute` nests them.
 
     scheduler: one of `SCHEDULERS` or an address; without it, whatever Dask is set to
     fuse: False to run calls and graphs task by task, as they are drawn
     share: True to compute equal subproblems once, as `share` does; calls and graphs stay as they
         are, for they say themselves what is one task
+    store: from which results are loaded, and where those that are computed are kept; or its URL
 
     Raises `SchedulerError` for an unknown scheduler, and what a task raises, with a note that
     names the call.
@@ -59,10 +66,23 @@ def compute(
         # One group after the other: else Dask 2026.8 mixes up the results (see `OwnOptimizer`).
         groups = [_optimizer(each) for each in found]
         order = sorted(range(len(found)), key=lambda place: groups.index(groups[place]))
-        values = dask.compute(*(found[place] for place in order), traverse=False)
+        values = _computed([found[place] for place in order], store)
     placed = dict(zip(order, values, strict=True))
     packed: tuple[Any, ...] = repack([placed[place] for place in range(len(found))])
     return packed
+
+
+def _computed(collections: list[Any], store: Any) -> tuple[Any, ...]:
+    if store is None:
+        return tuple(dask.compute(*collections, traverse=False))
+    if not isinstance(store, Store):
+        store = Store(store)
+    through = Through(store, dask.base.get_scheduler(collections=collections))
+    # Not fused: a result is of one task. What is left to run is fused afterwards.
+    collections = [unfused(each) for each in collections]
+    return tuple(
+        dask.compute(*collections, traverse=False, optimize_graph=False, scheduler=through)
+    )
 
 
 def _optimizer(collection: Any) -> Any:
@@ -83,7 +103,7 @@ def _compute(self: Lazy | TaskGraph, *, fuse: bool = True, **options: Any) -> An
     options: as for `dask.compute`: scheduler, num_workers, and the like
     """
     with _fusing(fuse):
-        get = get_scheduler(scheduler=options.get("scheduler"), collections=[self])
+        get = dask.base.get_scheduler(scheduler=options.get("scheduler"), collections=[self])
         if get not in _LOCAL or options.keys() - {"scheduler", "num_workers", "pool"}:
             return dask.compute(self, traverse=False, **options)[0]
         # What Dask does for collections of many kinds takes longer than a tape of 1,000 steps.

@@ -1,0 +1,178 @@
+"""What a function reaches, part by part, and which part of it has changed since a result was made.
+
+A digest tells that something is another; this tells a person what.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from pipeline.digest import Digester
+from pipeline.reach import cells, mentions, parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from dask.typing import Key
+
+Description = dict[str, dict[str, str]]
+"""For each definition that a function reaches, what it is made of: texts, or hashes of them."""
+
+_OWN = "its own"
+"""The definition that is the function itself."""
+
+
+def described(function: Any) -> Description:
+    """What the digest of a function covers, part by part."""
+    describer = _Describer()
+    try:
+        describer.encode(function)
+    except (TypeError, RecursionError):
+        return describer.found  # as far as it could be told
+    describer.found["libraries"] = describer.libraries
+    return describer.found
+
+
+class _Describer(Digester):
+    """A digester that notes what it meets, by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: Description = {}
+        self.libraries: dict[str, str] = {}
+
+    def library(self, name: str, module: str) -> str:
+        found = super().library(name, module)
+        package, _, version = found.rpartition(" of ")[2].partition(" ")
+        if version:
+            self.libraries[package] = version
+        return found
+
+    def definition(self, value: Any) -> Key:
+        if id(value) in self.numbers:
+            return f"definition {_name(value)}"
+        is_first = not self.definitions
+        self.numbers[id(value)] = len(self.numbers)
+        self.definitions.append(value)
+        if is_first:
+            for each in self.definitions:  # there will be more of them meanwhile
+                at = _OWN if each is value else f"{_kind(each)} `{_name(each)}`{_where(each)}"
+                self.found[at] = {name: str(self.part(part)) for name, part in _parts(each)}
+            self.numbers, self.definitions = {}, []
+        return f"definition {_name(value)}"
+
+
+def _parts(value: Any) -> Iterator[tuple[str, object]]:
+    """The parts of a definition by name, as a person would call them."""
+    if not isinstance(value, FunctionType):
+        for each in parts(value):
+            named = isinstance(each, tuple) and len(each) == 2 and isinstance(each[0], str)
+            yield (f"`{each[0]}`", each[1]) if named else ("bases", each)  # type: ignore[index]
+        return
+    globals_ = {each.name for each in mentions(value) if each.owner is None}
+    own = iter(parts(value))
+    yield "code", next(own)
+    yield "defaults", next(own)
+    yield "keyword defaults", next(own)
+    for name in value.__code__.co_freevars:
+        yield f"closure value `{name}`", next(own)
+    for each in own:
+        name, inner = each  # type: ignore[misc] # the rest are mentions
+        if name not in cells(value):
+            yield f"{'global' if name in globals_ else 'value'} `{name}`", inner
+
+
+def _kind(definition: Any) -> str:
+    if isinstance(definition, ModuleType):
+        return "module"
+    return "class" if isinstance(definition, type) else "helper"
+
+
+def _name(definition: Any) -> str:
+    return str(getattr(definition, "__qualname__", getattr(definition, "__name__", "?")))
+
+
+def _where(definition: Any) -> str:
+    code = getattr(definition, "__code__", None)
+    module = definition if isinstance(definition, ModuleType) else None
+    if code is None and module is None:
+        module = sys.modules.get(getattr(definition, "__module__", ""))
+    path = code.co_filename if code is not None else getattr(module, "__file__", None)
+    return f" in {Path(path).name}" if path and not str(path).startswith("<") else ""
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What has changed between two descriptions of a function, for a person.
+
+    >>> differences({"its own": {"code": "a"}}, {"its own": {"code": "b"}})
+    ['its code changed']
+    """
+    found = []
+    for place in sorted({*before, *now}, key=lambda each: each != _OWN):
+        old, new = before.get(place), now.get(place)
+        if place == "libraries":
+            found += [
+                f"library {name} was {(old or {}).get(name, 'not used')}, is {version}"
+                for name, version in (new or {}).items()
+                if (old or {}).get(name) != version
+            ]
+        elif not isinstance(old, dict):
+            found.append(f"{place} is new")
+        elif not isinstance(new, dict):
+            found.append(f"{place} is no longer used")
+        elif old != new:
+            found += _changed(place, old, new)
+    # That it calls another definition now is told by that.
+    return found if len(found) == 1 else [each for each in found if "definition" not in each]
+
+
+def _changed(place: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+    changed = [each for each in {**old, **new} if old.get(each) != new.get(each)]
+    if place != _OWN and "code" in changed:
+        yield f"{place} changed"
+        return
+    of = "" if place == _OWN else f" of {place}"
+    for each in changed:
+        if each in ("code", "bases", "defaults", "keyword defaults"):
+            yield f"its {each}{of} changed"
+        elif each in old and each in new and _is_short(old[each]) and _is_short(new[each]):
+            yield f"{each}{of} was {old[each]}, is {new[each]}"
+        else:
+            yield f"{each}{of} changed"
+
+
+def _is_short(text: str) -> bool:
+    return len(text) <= 40 and "#" not in text and "definition" not in text
+
+
+def argument_changes(before: list[list[str]], now: list[list[str]]) -> list[str]:
+    """Which arguments have changed, for a person.
+
+    >>> argument_changes([["1", "a"], ["0.1", "b"]], [["1", "a"], ["0.2", "c"]])
+    ['argument 2 was 0.1, is 0.2']
+    """
+    if len(before) != len(now):
+        return [f"it took {len(before)} arguments, takes {len(now)}"]
+    found = []
+    for place, (old, new) in enumerate(zip(before, now, strict=True), 1):
+        if old[1] == new[1] and old[1]:
+            continue
+        name, sign, _ = new[0].partition("=")
+        what = f"argument {name}" if sign and name.isidentifier() else f"argument {place}"
+        if new[1].startswith("@") and old[1].startswith("@") and old[0] == new[0]:
+            found.append(f"its input {brief_text(new[0])} changed")
+        elif old[0] == new[0]:
+            found.append(f"{what}, {brief_text(new[0])}, has another content")
+        else:
+            old_text = old[0].removeprefix(f"{name}=") if sign else old[0]
+            new_text = new[0].removeprefix(f"{name}=") if sign else new[0]
+            found.append(f"{what} was {brief_text(old_text)}, is {brief_text(new_text)}")
+    return found
+
+
+def brief_text(text: str) -> str:
+    """A text, cut off where it is long."""
+    return text if len(text) <= 30 else f"{text[:29]}…"

@@ -1,0 +1,113 @@
+"""`with store:`: all that Dask computes meanwhile goes through a store.
+
+The one file that leans on what Dask does not promise: that `dask.compute` and `dask.persist` ask
+`dask.base.get_scheduler` for what runs a graph, and that whatever a client runs goes through
+`Client._graph_to_futures`. `tests/test_context.py` fails where that is no longer so;
+`pipeline.compute(…, store=store)` needs none of it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import dask
+import dask.base
+from dask.task_spec import TaskRef
+
+from pipeline.graph import TaskGraph
+from pipeline.recall import planned
+from pipeline.store import Store
+from pipeline.through import Through, counted, inside, is_inside, tasks_of, to_run
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+_entered: list[tuple[Store, Any]] = []
+"""The stores that are in use, the last of them asked, and Dask's settings for each."""
+
+_UNFUSED = {
+    # Dask fuses after it has been decided what runs: each task has a result to store.
+    "array_optimize": False,
+    "bag_optimize": False,
+    "delayed_optimize": False,
+    "pipeline.recall": True,
+}
+
+_get_scheduler = dask.base.get_scheduler
+_graph_to_futures: Any = None
+
+
+def _enter(self: Store) -> Store:
+    settings = dask.config.set(_UNFUSED)
+    settings.__enter__()
+    if not _entered:
+        dask.base.get_scheduler = _scheduler
+        if (client := _clients()) is not None:
+            _watch(client)
+    _entered.append((self, settings))
+    return self
+
+
+def _exit(self: Store, *exception: Any) -> None:
+    place = max(place for place, (store, _) in enumerate(_entered) if store is self)
+    _, settings = _entered.pop(place)
+    settings.__exit__(*exception)
+    if not _entered:
+        dask.base.get_scheduler = _get_scheduler
+        if (client := _clients()) is not None and _graph_to_futures is not None:
+            client.Client._graph_to_futures = _graph_to_futures
+    self.speak()
+
+
+def _clients() -> ModuleType | None:
+    """Dask's module of clients, if somebody has imported it: that takes half a second."""
+    return sys.modules.get("distributed.client")
+
+
+def _watch(client: ModuleType) -> None:
+    global _graph_to_futures
+    if client.Client._graph_to_futures is not _futures:
+        _graph_to_futures = client.Client._graph_to_futures
+        client.Client._graph_to_futures = _futures
+
+
+def _scheduler(*args: Any, **kwargs: Any) -> Any:
+    """What Dask asks for: the scheduler that it would take, by way of the store."""
+    found = _get_scheduler(*args, **kwargs)
+    if (client := _clients()) is not None:
+        _watch(client)
+        if isinstance(getattr(found, "__self__", None), client.Client):
+            return found  # all that it runs is seen below
+    if found is None or isinstance(found, Through) or is_inside():
+        return found
+    return Through(_entered[-1][0], found)
+
+
+def _futures(client: Any, expr: Any, keys: Any, *args: Any, **kwargs: Any) -> Any:
+    """What a client runs: what it was given, or what is left of that."""
+    if is_inside() or not _entered:
+        return _graph_to_futures(client, expr, keys, *args, **kwargs)
+    store = _entered[-1][0]
+    expr = expr.optimize() if hasattr(expr, "optimize") else expr
+    annotations = getattr(expr, "__dask_annotations__", dict)()
+    if any(annotations.values()):
+        store.tell("annotated", "a collection with annotations (dask.annotate) is computed as it "
+                   "is, and not stored: compute it with pipeline.compute(…, store=)")  # fmt: skip
+    elif store.at.is_everywhere:
+        plan = planned(store, tasks_of(expr), list(keys), is_opening=False)
+        counted(plan, 0.0)
+        left = to_run(plan, plan.outputs, is_local=False)
+        graph = TaskGraph(left, [TaskRef(key) for key in plan.outputs], token=uuid4().hex)
+        expr = dask.base.collections_to_expr(graph, optimize_graph=False)
+        store.log()
+    else:
+        store.tell("private", f"{store.url} is known to this process alone: a client's results "
+                   "are not stored; give a folder, or a URL that the workers reach")  # fmt: skip
+    store.speak()
+    with inside():
+        return _graph_to_futures(client, expr, keys, *args, **kwargs)
+
+
+Store.__enter__, Store.__exit__ = _enter, _exit  # type: ignore[method-assign]

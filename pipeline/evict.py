@@ -1,0 +1,44 @@
+"""Which entries go first, when a store is full."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+class Candidate(NamedTuple):
+    """An entry that may go: its size, when it was last used, and what it took to compute."""
+
+    digest: str
+    bytes: int
+    used: float
+    seconds: float
+
+
+def leaving(candidates: Iterable[Candidate], wanted: int, now: float) -> Iterator[Candidate]:
+    """The entries to remove so that so many bytes become free.
+
+    Those go first that take many bytes, are quick to compute again, and were not used for long:
+    the greatest product of size and age per second of work.
+
+    >>> old, dear = Candidate("old", 10, 0.0, 1.0), Candidate("dear", 10, 0.0, 60.0)
+    >>> new = Candidate("new", 10, 90.0, 1.0)
+    >>> [each.digest for each in leaving([dear, new, old], 15, 100.0)]
+    ['old', 'new']
+    """
+    freed = 0
+    for each in sorted(candidates, key=lambda each: -_uselessness(each, now)):
+        if freed >= wanted:
+            return
+        freed += each.bytes
+        yield each
+
+
+def _uselessness(entry: Candidate, now: float) -> float:
+    return entry.bytes * (max(now - entry.used, 0.0) + 1.0) / (entry.seconds + _LEAST)
+
+
+_LEAST = 1e-4
+"""Seconds that any entry is taken to be worth: what opening its file costs."""

@@ -1,0 +1,133 @@
+"""What a run with a store would do with each task, and why, before it runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pipeline.causes import argument_changes, described, differences
+from pipeline.recall import COMPUTED, CULLED, LOADED, SKIPPED, Plan, planned
+from pipeline.store import Store
+from pipeline.through import asked
+from pipeline.told import call_of, function_of_task, title_of, told
+from pipeline.units import duration, size
+
+if TYPE_CHECKING:
+    from dask.typing import Key
+
+WORDS = {LOADED: "hit", COMPUTED: "miss", SKIPPED: "skipped", CULLED: "culled"}
+"""What a person calls what happens to a task."""
+
+
+class Line(NamedTuple):
+    """A task: whether it is a `hit`, a `miss`, `skipped` or `culled`, and why.
+
+    seconds, bytes: that the stored result took; 0 if there is none
+    """
+
+    status: str
+    call: str
+    why: str
+    key: Key
+    function: str
+    seconds: float = 0.0
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a run would do with each task, inputs before their consumers; as text, a table.
+
+    Tasks of one function that share their fate for one reason stand in one line.
+    """
+
+    lines: list[Line]
+
+    def count(self, status: str) -> int:
+        """How many tasks are a `hit`, a `miss`, `skipped` or `culled`."""
+        return sum(each.status == status for each in self.lines)
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Status, task and reason of each line of the table."""
+        alike = Counter((each.status, each.function, each.why) for each in self.lines)
+        found = {}
+        for each in self.lines:
+            times = alike[each.status, each.function, each.why]
+            what = each.call if times == 1 else f"{times:,} of {each.function}"
+            found[each.status, what, each.why] = None
+        return list(found)
+
+    def __str__(self) -> str:
+        rows = self.rows()
+        widths = [min(max((len(row[place]) for row in rows), default=0), 40) for place in (0, 1)]
+        table = [f"{status:{widths[0]}}  {what:{widths[1]}}  {why}" for status, what, why in rows]
+        totals = [f"{self.count(each):,} {each}" for each in WORDS.values() if self.count(each)]
+        return "\n".join([*table, ", ".join(totals) or "no tasks"])
+
+    __repr__ = __str__
+
+
+def explain(self: Store, *collections: Any) -> Explanation:
+    """What a run of some collections would do with each task, and why. Nothing is computed.
+
+    A hit is loaded; a miss is computed, and stored if that is worth it; what is skipped is
+    computed, neither looked up nor stored; what is culled is needed by nothing that runs. A miss
+    is told against the nearest result of the same function that was stored.
+    """
+    tasks, outputs = asked(collections)
+    plan = planned(self, tasks, outputs)
+    lines = [_line(plan, key) for key in plan.digests.of if key in plan.status]
+    self.speak()
+    return Explanation(lines)
+
+
+def _line(plan: Plan, key: Key) -> Line:
+    status, node = plan.status[key], plan.tasks[key]
+    call, function = call_of(key, node), title_of(key, node)
+    if status == LOADED and (found := plan.entries[key]) is not None:
+        entry = found[0]
+        why = f"{size(entry.bytes)} bytes, took {duration(entry.seconds)}"
+        return Line("hit", call, why, key, function, entry.seconds, entry.bytes)
+    why = {COMPUTED: _cause, SKIPPED: lambda *_: plan.why.get(key, ""), CULLED: _unneeded}[status](
+        plan, key
+    )
+    return Line(WORDS[status], call, why, key, function)
+
+
+def _unneeded(*_: Any) -> str:
+    return "what takes it is loaded"
+
+
+def _cause(plan: Plan, key: Key) -> str:
+    """Why a result is not in the store: what differs from the nearest that was."""
+    node, digest = plan.tasks[key], plan.digests.digest(key)
+    about = told(key, node, plan.digests)
+    history = plan.store.history(about["function"])
+    for known, _, _, why in reversed(history):
+        if known == digest:
+            return str(why) or "evicted"
+    if not history:
+        return "never computed"
+    _, _, nearest = max((_likeness(each, about), place, each) for place, each in enumerate(history))
+    changes = []
+    if nearest[1] != about["code"]:
+        changes = _code_changes(plan.store, nearest[1], function_of_task(node))
+    changes += argument_changes(nearest[2], about["arguments"])
+    return "; ".join(changes) or "its code, or what it reaches, changed"
+
+
+def _likeness(line: list[Any], about: dict[str, Any]) -> float:
+    """How many arguments a result that was stored has in common with a task."""
+    pairs = zip(line[2], about["arguments"], strict=False)
+    same = sum(old[1] == new[1] for old, new in pairs) / max(len(about["arguments"]), 1)
+    return same + 0.5 * (line[1] == about["code"]) + (len(line[2]) == len(about["arguments"]))
+
+
+def _code_changes(store: Store, code: str, function: Any) -> list[str]:
+    before = next((each for each in store.noted(f"code-{code}") if isinstance(each, dict)), None)
+    found = differences(before, described(function)) if before and function is not None else []
+    return found or ["its code, or what it reaches, changed"]
+
+
+Store.explain = explain  # type: ignore[method-assign]

@@ -1,0 +1,188 @@
+"""What a run with a store does with each task: load its result, compute it, or leave it out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from dask._task_spec import NestedContainer
+from dask.task_spec import Alias, DataNode, TaskRef
+
+from pipeline.digested import Digests
+from pipeline.node import Node, function_of, in_order, inputs
+from pipeline.saver import Load, Loading, Save, Saving
+from pipeline.told import function_of_task, names_of, told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from dask.typing import Key
+
+    from pipeline.entry import Entry
+    from pipeline.store import Store
+
+LOADED, COMPUTED, SKIPPED, CULLED = "loaded", "computed", "skipped", "culled"
+
+
+@dataclass
+class Plan:
+    """What happens to the tasks of a graph.
+
+    tasks: the graph, and outputs: what is asked of it
+    digests: of its tasks
+    status: of each task that is needed for the outputs: `loaded`, from the store; `computed`, and
+        stored if that is worth it; `skipped`, which is computed and neither looked up nor stored;
+        `culled`, which nothing that runs takes
+    why: tasks are skipped
+    entries: of the tasks that are loaded, open
+    """
+
+    store: Store
+    tasks: Mapping[Key, Any]
+    outputs: list[Key]
+    digests: Digests
+    status: dict[Key, str] = field(default_factory=dict)
+    why: dict[Key, str] = field(default_factory=dict)
+    entries: dict[Key, tuple[Entry, memoryview] | None] = field(default_factory=dict)
+
+    def count(self, status: str) -> int:
+        """How many tasks have a status."""
+        return sum(each == status for each in self.status.values())
+
+
+def planned(
+    store: Store, tasks: Mapping[Key, Any], outputs: Iterable[Key], is_loading: bool = True,
+    is_opening: bool = True,
+) -> Plan:  # fmt: skip
+    """What to do with the tasks of a graph. Raises `GraphError` for a cycle.
+
+    is_loading: False to compute all, and to store it
+    is_opening: False not to open what will be loaded, but by the workers that load it
+    """
+    plan = Plan(store, tasks, list(outputs), Digests(tasks))
+    plan.digests.add(plan.outputs)
+    asked = _without_aliases(tasks, plan.outputs)
+    wanted = {key for key in asked if _looked_up(plan, key, True)} if is_loading else set()
+    found = store.known(plan.digests.digest(key) or "" for key in wanted)
+    if len(found) < len(wanted) or len(wanted) < len(asked):
+        more = {key for key in plan.digests.of if key not in wanted and _looked_up(plan, key)}
+        if more and is_loading:
+            found |= store.known(plan.digests.digest(key) or "" for key in more)
+    _walk(plan, asked, found, is_opening)
+    for key in plan.digests.of:
+        if key not in plan.status and _is_work(tasks.get(key)):
+            plan.status[key] = CULLED
+    return plan
+
+
+def _walk(plan: Plan, asked: set[Key], found: set[str], is_opening: bool) -> None:
+    """Decide of each task, outputs first; what is loaded needs no inputs."""
+    stack, seen = list(plan.outputs)[::-1], set()
+    while stack:
+        key = stack.pop()
+        if key in seen:
+            continue
+        seen.add(key)
+        node = plan.tasks.get(key)
+        if _is_work(node):
+            plan.status[key] = _status(plan, key, key in asked, found, is_opening)
+        if plan.status.get(key) != LOADED:
+            stack.extend(each for each in reversed(inputs(node)) if each not in seen)
+
+
+def _status(plan: Plan, key: Key, is_output: bool, found: set[str], is_opening: bool) -> str:
+    if not _looked_up(plan, key, is_output):
+        return SKIPPED
+    digest = plan.digests.digest(key)
+    if digest not in found:
+        return COMPUTED
+    if is_opening or is_output:
+        opened = plan.store.open(digest)
+        if opened is None:
+            return COMPUTED
+        plan.entries[key] = opened
+    else:
+        plan.entries[key] = None
+    return LOADED
+
+
+def _without_aliases(tasks: Mapping[Key, Any], outputs: Iterable[Key]) -> set[Key]:
+    """The tasks whose values are asked for."""
+    found = set()
+    for key in outputs:
+        while isinstance(node := tasks.get(key), Alias):
+            key = node.target
+        found.add(key)
+    return found
+
+
+def _is_work(node: Any) -> bool:
+    """Whether a task computes something: constants, and data that a cluster holds, are there."""
+    return node is not None and not isinstance(node, DataNode | Alias | TaskRef)
+
+
+def _looked_up(plan: Plan, key: Key, is_output: bool = False) -> bool:
+    """Whether the result of a task may be in the store; if not, why."""
+    node = plan.tasks.get(key)
+    if not _is_work(node):
+        return False
+    why = ""
+    if plan.digests.digest(key) is None:
+        why = _reason(plan, key)
+    elif plan.store.skip and plan.store.skip & names_of(key, node):
+        why = "it is one of skip="
+    elif not is_output and _is_cheap(node) and not _is_kept(plan.store, key, node):
+        why = "it is cheap, and no output"
+    if why:
+        plan.why[key] = why
+    return not why
+
+
+def _is_cheap(node: Any) -> bool:
+    return isinstance(node, NestedContainer) or (isinstance(node, Node) and node.cheap)
+
+
+def _is_kept(store: Store, key: Key, node: Any) -> bool:
+    return bool(store.keep) and bool(store.keep & names_of(key, node))
+
+
+def _reason(plan: Plan, key: Key) -> str:
+    """Why a task has no digest."""
+    reasons = plan.digests.reasons
+    if key in reasons:
+        return f"impure: {reasons[key]}" if not isinstance(reasons[key], str) else str(reasons[key])
+    for each in inputs(plan.tasks.get(key)):
+        node = plan.tasks.get(each)
+        if plan.digests.digest(each) is None:
+            if node is None or isinstance(node, TaskRef):
+                return "it takes what a cluster holds, whose content is not known"
+            return f"it depends on {names_of(each, node).pop() or each}, which is not stored"
+    return "it has no content that can be told"
+
+
+def rewritten(plan: Plan, is_local: bool) -> dict[Key, Any]:
+    """The tasks to run: those that are loaded without what they need, the others storing.
+
+    is_local: whether they run in this process, which holds the entries open
+    """
+    begun = time.time()
+    behind = max((each[0].behind for each in plan.entries.values() if each), default=0.0)
+    asked = _without_aliases(plan.tasks, plan.outputs)
+    is_storing = is_local or plan.store.at.is_everywhere
+    tasks: dict[Key, Any] = dict(plan.tasks)
+    for key, status in plan.status.items():
+        node, digest = plan.tasks[key], plan.digests.digest(key)
+        if digest is None:
+            continue
+        if status == LOADED:
+            load = Load(plan.store, digest, plan.entries[key] if is_local else None)
+            tasks[key] = Loading(key, load, (), cheap=False)
+        elif status == COMPUTED and is_storing:
+            save = Save(
+                plan.store, digest, function_of(node), told(key, node, plan.digests),
+                function_of_task(node),
+                key in asked or _is_kept(plan.store, key, node), begun, behind,
+            )  # fmt: skip
+            tasks[key] = Saving(key, save, tuple(inputs(node)), cheap=False)
+    return in_order(tasks, plan.outputs)

@@ -1,0 +1,128 @@
+"""Tasks of a run with a store: those that store their results, and those that load them."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from dask.sizeof import sizeof
+
+from pipeline.causes import described
+from pipeline.codec import UnstorableError
+from pipeline.ledger import LostError, topic
+from pipeline.node import Node
+from pipeline.room import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.entry import Entry
+    from pipeline.store import Store
+
+
+class Loading(Node):
+    """A task whose result is loaded."""
+
+    __slots__ = ()
+
+
+class Saving(Node):
+    """A task whose result is stored."""
+
+    __slots__ = ()
+
+
+class Load:
+    """The value of an entry, which was verified when the run was planned, or is now."""
+
+    def __init__(
+        self, store: Store, digest: str, held: tuple[Entry, memoryview] | None = None
+    ) -> None:
+        """held: the entry, open: it stays readable when it is removed."""
+        self.store, self.digest, self.held = store, digest, held
+
+    def __call__(self) -> Any:
+        found = self.held or self.store.open(self.digest)
+        if found is None:
+            raise LostError(
+                f"{self.digest} was in {self.store.url} when the run began, and cannot be loaded "
+                "here: run it again; on a cluster every worker must reach the store"
+            )
+        return self.store.value(*found)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Load, (self.store, self.digest)
+
+
+class Save:
+    """A function whose result is stored, when that is worth it.
+
+    One process or thread computes at a time; those who waited for it load what it has stored.
+
+    told: fields of the entry: what the task was
+    source: what the entry's code is the digest of
+    is_always: whether to store results that are quicker to compute than to load
+    begun: when the run did, in seconds since 1970
+    behind: seconds that what this run loaded had once taken
+    """
+
+    def __init__(
+        self, store: Store, digest: str, function: Callable[..., Any], told: dict[str, Any],
+        source: Any, is_always: bool, begun: float, behind: float,
+    ) -> None:  # fmt: skip
+        self.store, self.digest, self.function, self.told = store, digest, function, told
+        self.source, self.is_always, self.begun, self.behind = source, is_always, begun, behind
+
+    def __call__(self, *values: Any) -> Any:
+        store, lease = self.store, None
+        if self.is_always or self.told["function"] not in store.quick:
+            with store.forgiving("written") as reach:
+                lease = store.at.lease(self.digest) if reach else None
+        is_stored = False
+        try:
+            if lease is not None and (found := store.open(self.digest)) is not None:
+                is_stored = True
+                try:
+                    return store.value(*found)
+                except LostError:
+                    is_stored = False
+            start = time.perf_counter()
+            value = self.function(*values)
+            seconds = time.perf_counter() - start
+            is_stored = self._stored(value, seconds)
+            return value
+        finally:
+            if lease is not None:
+                lease.end(is_stored)
+
+    def _stored(self, value: Any, seconds: float) -> bool:
+        """Store a value, if that is worth it and can be done."""
+        store, told = self.store, self.told
+        if not self.is_always:
+            is_quick = seconds < _LEAST or seconds < store.cost(sizeof(value))
+            (store.quick.add if is_quick else store.quick.discard)(told["function"])
+            if is_quick:
+                return False
+        behind = self.behind + time.time() - self.begun
+        with store.forgiving("written") as reach:
+            if not reach:
+                return False
+            try:
+                store.put(self.digest, value, seconds=seconds, behind=behind,
+                          loading=store.cost(sizeof(value)), **told)  # fmt: skip
+            except (UnstorableError, StoreError) as error:
+                what = getattr(error, "what", "a result that is too large")
+                store.tell(f"not stored {told['function']} {what}",
+                           f"{told['call']} is not stored: {error}")  # fmt: skip
+                line = [self.digest, told["code"], told["arguments"], f"not storable: {what}"]
+                store.note(topic(told["function"]), line)
+                return False
+            if told["code"]:
+                store.note_once(f"code-{told['code']}", partial(described, self.source))
+            return True
+        return False
+
+
+_LEAST = 1e-3
+"""Seconds under which no inner task is stored: to write a file takes as long."""

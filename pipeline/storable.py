@@ -1,0 +1,162 @@
+"""What can be stored, what cannot, and the classes of a program that are marked to be stored."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from enum import Enum
+from types import MemberDescriptorType
+from typing import Any, TypeVar
+
+Class = TypeVar("Class", bound=type)
+
+_known: dict[str, type] = {}
+"""The classes marked in this process, by module and qualified name."""
+
+
+class CodecError(ValueError):
+    """Bytes that are no value: torn, foreign or hostile."""
+
+
+class UnstorableError(TypeError):
+    """A value that cannot be stored.
+
+    `what` says in a few words what it is: "a lock".
+
+    >>> print(UnstorableError("a lock", "no format for _thread.lock; return numbers"))
+    a lock: no format for _thread.lock; return numbers
+    """
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(what, why)
+        self.what = what
+
+    def __str__(self) -> str:
+        return ": ".join(self.args)
+
+
+def noun(value: object) -> str:
+    """A value in words, by its type.
+
+    >>> noun(1.5), noun([])
+    ('a float', 'a list')
+    """
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
+
+
+def type_name(kind: type) -> str:
+    """Where a type is defined, and its name there.
+
+    >>> type_name(int), type_name(Enum)
+    ('int', 'enum.Enum')
+    """
+    return kind.__qualname__ if kind.__module__ == "builtins" else _path(kind, ".")
+
+
+def storable(kind: Class) -> Class:
+    """Mark a dataclass or a NamedTuple, so that a store can keep what it makes.
+
+    Its fields are stored as values. An object is loaded with these fields, and none of the code of
+    its class runs for that: no `__init__`, no `__post_init__`. The class must be marked in each
+    process that loads, which it is where its module is imported.
+
+    >>> @storable
+    ... @dataclasses.dataclass(frozen=True)
+    ... class Fit:
+    ...     slope: float
+    ...     error: float
+    >>> Fit(2.0, 0.1)
+    Fit(slope=2.0, error=0.1)
+
+    Raises `TypeError` for other classes, and for those that hold more than their fields.
+    """
+    if not isinstance(kind, type) or not (_is_named_tuple(kind) or _is_plain(kind)):
+        raise TypeError(
+            f"cannot mark {getattr(kind, '__qualname__', kind)!r} as storable: it is no dataclass "
+            "of plain fields and no NamedTuple; put @dataclass below @storable, or store a dict "
+            "of its attributes"
+        )
+    _known[_path(kind)] = kind
+    return kind
+
+
+def is_storable(kind: type) -> bool:
+    """Whether a class is marked, and no other was marked by its name since."""
+    return _known.get(_path(kind)) is kind
+
+
+def apart(value: Any) -> list[Any]:
+    """An object as the path of its class, the names of its fields, and their values."""
+    kind = type(value)
+    names = _fields(kind)
+    if issubclass(kind, tuple):
+        return [_path(kind), " ".join(names), *value]
+    extra = getattr(value, "__dict__", {}).keys() - {*names, "__orig_class__"}
+    if more := sorted(name for name in extra if not _is_cached(kind, name)):
+        raise UnstorableError(
+            noun(value),
+            f"its attribute {more[0]} is no field; declare it as one, field(init=False)",
+        )
+    missing = [name for name in names if not hasattr(value, name)]
+    if missing:
+        raise UnstorableError(
+            noun(value), f"its field {missing[0]} is not set; set it, to None say"
+        )
+    return [_path(kind), " ".join(names), *(getattr(value, name) for name in names)]
+
+
+def together(path: Any, fields: Any, *values: Any) -> Any:
+    """The object of these field values; no code of its class runs."""
+    kind = _known.get(path) if type(path) is str else None
+    if kind is None:
+        module = str(path).partition(":")[0]
+        raise CodecError(f"{path} is not known here: import {module}, that marks it @storable")
+    names = _fields(kind)
+    if fields != " ".join(names) or len(values) != len(names):
+        raise CodecError(
+            f"{path} has the fields {', '.join(names)} now, and had {fields!r}: compute it again"
+        )
+    if issubclass(kind, tuple):
+        return tuple.__new__(kind, values)
+    made = object.__new__(kind)
+    for name, value in zip(names, values, strict=True):
+        object.__setattr__(made, name, value)
+    return made
+
+
+def _path(kind: type, between: str = ":") -> str:
+    return f"{kind.__module__}{between}{kind.__qualname__}"
+
+
+def _fields(kind: Any) -> tuple[str, ...]:
+    if issubclass(kind, tuple):
+        return tuple(kind._fields)
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+def _is_named_tuple(kind: type) -> bool:
+    # A class derived from a NamedTuple may have attributes beside the fields.
+    return kind.__bases__ == (tuple,) and hasattr(kind, "_fields")
+
+
+def _is_plain(kind: type) -> bool:
+    """Whether a class is a dataclass that holds its fields, and nothing that a base would hold."""
+    if not dataclasses.is_dataclass(kind) or issubclass(kind, Enum | type):
+        return False
+    try:
+        object.__new__(kind)
+    except TypeError:  # it derives from a list, say, or is abstract
+        return False
+    return not any(_runs_code(kind, name) for name in _fields(kind))
+
+
+def _runs_code(kind: type, name: str) -> bool:
+    """Whether to set a field would call something of the class."""
+    member = inspect.getattr_static(kind, name, None)
+    return hasattr(type(member), "__set__") and not isinstance(member, MemberDescriptorType)
+
+
+def _is_cached(kind: type, name: str) -> bool:
+    """Whether an attribute has been computed from others, by a cached property."""
+    return hasattr(inspect.getattr_static(kind, name, None), "__set_name__")
