@@ -59,8 +59,11 @@ class _Describer(Digester):
         self.definitions.append(value)
         if is_first:
             for each in self.definitions:  # there will be more of them meanwhile
-                at = _OWN if each is value else f"{_kind(each)} `{_name(each)}`{_where(each)}"
+                at = _OWN if each is value else f"{_kind(each)} `{_name(each)}`"
+                while at in self.found:
+                    at += "′"
                 self.found[at] = {name: str(self.part(part)) for name, part in _parts(each)}
+                self.found[at]["in"] = _where(each)
             self.numbers, self.definitions = {}, []
         return f"definition {_name(value)}"
 
@@ -120,21 +123,22 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
                 if (old or {}).get(name) != version
             ]
         elif not isinstance(old, dict):
-            found.append(f"{place} is new")
+            found.append(f"{place}{now[place].get('in', '')} is new")
         elif not isinstance(new, dict):
             found.append(f"{place} is no longer used")
-        elif old != new:
+        else:
             found += _changed(place, old, new)
     # That it calls another definition now is told by that.
     return found if len(found) == 1 else [each for each in found if "definition" not in each]
 
 
 def _changed(place: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
-    changed = [each for each in {**old, **new} if old.get(each) != new.get(each)]
-    if place != _OWN and "code" in changed:
+    changed = [each for each in {**old, **new} if old.get(each) != new.get(each) and each != "in"]
+    at, place = place, f"{place}{new.get('in', '')}"
+    if at != _OWN and "code" in changed:
         yield f"{place} changed"
         return
-    of = "" if place == _OWN else f" of {place}"
+    of = "" if at == _OWN else f" of {place}"
     for each in changed:
         if each in ("code", "bases", "defaults", "keyword defaults"):
             yield f"its {each}{of} changed"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -50,13 +49,18 @@ class Explanation:
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Status, task and reason of each line of the table."""
-        alike = Counter((each.status, each.function, each.why) for each in self.lines)
-        found = {}
+        alike: dict[tuple[str, str, str], list[Line]] = {}
         for each in self.lines:
-            times = alike[each.status, each.function, each.why]
-            what = each.call if times == 1 else f"{times:,} of {each.function}"
-            found[each.status, what, each.why] = None
-        return list(found)
+            why = "" if each.status == "hit" else each.why
+            alike.setdefault((each.status, each.function, why), []).append(each)
+        found = []
+        for (status, function, why), lines in alike.items():
+            what = lines[0].call if len(lines) == 1 else f"{len(lines):,} of {function}"
+            if status == "hit":
+                seconds, taken = sum(each.seconds for each in lines), sum(x.bytes for x in lines)
+                why = f"{size(taken)} bytes, took {duration(seconds)}"
+            found.append((status, what, why))
+        return found
 
     def __str__(self) -> str:
         rows = self.rows()
@@ -87,8 +91,7 @@ def _line(plan: Plan, key: Key) -> Line:
     call, function = call_of(key, node), title_of(key, node)
     if status == LOADED and (found := plan.entries[key]) is not None:
         entry = found[0]
-        why = f"{size(entry.bytes)} bytes, took {duration(entry.seconds)}"
-        return Line("hit", call, why, key, function, entry.seconds, entry.bytes)
+        return Line("hit", call, "stored", key, function, entry.seconds, entry.bytes)
     why = {COMPUTED: _cause, SKIPPED: lambda *_: plan.why.get(key, ""), CULLED: _unneeded}[status](
         plan, key
     )
@@ -121,7 +124,8 @@ def _likeness(line: list[Any], about: dict[str, Any]) -> float:
     """How many arguments a result that was stored has in common with a task."""
     pairs = zip(line[2], about["arguments"], strict=False)
     same = sum(old[1] == new[1] for old, new in pairs) / max(len(about["arguments"]), 1)
-    return same + 0.5 * (line[1] == about["code"]) + (len(line[2]) == len(about["arguments"]))
+    like = same + 0.5 * (line[1] == about["code"]) + (len(line[2]) == len(about["arguments"]))
+    return float(like)
 
 
 def _code_changes(store: Store, code: str, function: Any) -> list[str]:

@@ -38,6 +38,12 @@ class Part(Node):
     __slots__ = ()
 
 
+class Loading(Node):
+    """A task whose result is loaded, not computed."""
+
+    __slots__ = ()
+
+
 def fuse(graph: TaskGraph) -> TaskGraph:
     """The graph with its cheap tasks fused into blocks, and without tasks that no output needs.
 

@@ -229,8 +229,10 @@ def parts(value: FunctionType | type | ModuleType) -> Iterator[object]:
 
 
 def _by_name(value: Any) -> Any:
-    """A module that is asked for attributes counts by them; all else as it is."""
-    return f"module {value.__name__}" if isinstance(value, ModuleType) else value
+    """A module that is asked for attributes counts by them, and a library's as that library."""
+    if not isinstance(value, ModuleType):
+        return value
+    return Library(value.__name__) if is_of_a_library(value) else f"module {value.__name__}"
 
 
 def _is_of_the_project(owner: Any) -> bool:

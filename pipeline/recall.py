@@ -10,9 +10,10 @@ from dask._task_spec import NestedContainer
 from dask.task_spec import Alias, DataNode, TaskRef
 
 from pipeline.digested import Digests
+from pipeline.fuse import Loading
 from pipeline.node import Node, function_of, in_order, inputs
-from pipeline.saver import Load, Loading, Save, Saving
-from pipeline.told import function_of_task, names_of, told
+from pipeline.saver import Load, Save, Saving
+from pipeline.told import function_of_task, names_of, title_of, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -157,7 +158,7 @@ def _reason(plan: Plan, key: Key) -> str:
         if plan.digests.digest(each) is None:
             if node is None or isinstance(node, TaskRef):
                 return "it takes what a cluster holds, whose content is not known"
-            return f"it depends on {names_of(each, node).pop() or each}, which is not stored"
+            return f"it depends on {title_of(each, node)}, which is not stored"
     return "it has no content that can be told"
 
 

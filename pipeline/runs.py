@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.fuse import Block, Part
+from pipeline.fuse import Block, Loading, Part
 
 if TYPE_CHECKING:
     from dask.typing import Key
@@ -26,8 +26,8 @@ class Run(NamedTuple):
 
 def runs(node: Any, key: Key, seconds: float, size: int) -> list[Run]:
     """The runs that one task of a scheduler stands for, in their order."""
-    if isinstance(node, Part):
-        return []  # it only takes a value out of a block
+    if isinstance(node, Part | Loading):
+        return []  # it only takes a value out of a block, or out of a store
     if not isinstance(node, Block):
         return [Run(key, seconds, size)]
     tape = node.function

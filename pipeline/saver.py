@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,6 @@ if TYPE_CHECKING:
 
     from pipeline.entry import Entry
     from pipeline.store import Store
-
-
-class Loading(Node):
-    """A task whose result is loaded."""
-
-    __slots__ = ()
 
 
 class Saving(Node):
@@ -73,6 +68,7 @@ class Save:
     ) -> None:  # fmt: skip
         self.store, self.digest, self.function, self.told = store, digest, function, told
         self.source, self.is_always, self.begun, self.behind = source, is_always, begun, behind
+        self.home = os.getpid()
 
     def __call__(self, *values: Any) -> Any:
         store, lease = self.store, None
@@ -118,6 +114,8 @@ class Save:
                 line = [self.digest, told["code"], told["arguments"], f"not storable: {what}"]
                 store.note(topic(told["function"]), line)
                 return False
+            if os.getpid() != self.home:
+                store.log()  # the process that planned the run does not hear of it otherwise
             if told["code"]:
                 store.note_once(f"code-{told['code']}", partial(described, self.source))
             return True

@@ -17,14 +17,13 @@ from dask.core import flatten
 from dask.task_spec import Alias, Task, TaskRef
 from dask.utils import ensure_dict
 
-from pipeline.fuse import fused
+from pipeline.fuse import Loading, fused
 from pipeline.graph import TaskGraph
 from pipeline.ledger import LostError
-from pipeline.node import in_order
+from pipeline.node import in_order, inputs
 from pipeline.opened import fused as in_lines
 from pipeline.opened import plain, unfused
 from pipeline.recall import COMPUTED, LOADED, SKIPPED, Plan, planned, rewritten
-from pipeline.saver import Loading
 from pipeline.told import told
 
 if TYPE_CHECKING:
@@ -169,8 +168,8 @@ def to_run(plan: Plan, outputs: list[Key], is_local: bool) -> dict[Key, Any]:
         if isinstance(key, tuple) and type(plan.tasks[key]) is Task and type(node) is not Loading
     }
     if len(blocks) > 1:
-        needed = {each for key, node in tasks.items() if key not in blocks
-                  for each in node.dependencies}  # fmt: skip
+        others = [node for key, node in tasks.items() if key not in blocks]
+        needed = {each for node in others for each in inputs(node)}
         tasks = {**tasks, **in_lines(blocks, {*outputs, *needed})}
         tasks = in_order(tasks, outputs)
     return fused(tasks, [outputs])

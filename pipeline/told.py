@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from dask._task_spec import NestedContainer
 from dask.task_spec import DataNode, GraphNode, Task, TaskRef
 
 from pipeline.body import Body
@@ -45,7 +46,9 @@ def title_of(key: Key, node: Any) -> str:
     """By which name a task's function is known: its own, where it is of the project."""
     function = function_of_task(node)
     if isinstance(node, Node) or not _is_own(function):
-        return name(key)
+        found = name(key)
+        # That Dask puts the blocks of a collection together says less than what they are of.
+        return name(inputs(node)[0]) if found.startswith("finalize") and inputs(node) else found
     return str(function.__name__)
 
 
@@ -59,9 +62,11 @@ def call_of(key: Key, node: Any) -> str:
     """A task as a person writes it: `fib(5)`, `load('a.csv')`."""
     if isinstance(node, Node):
         return label(key, 40)
-    found = named(title(key, node, 0))
-    _, bracket, arguments = found.partition("(")
-    return f"{title_of(key, node)}{bracket}{arguments}"
+    found = title_of(key, node)
+    if name(key).startswith("finalize"):
+        return found
+    _, bracket, arguments = named(title(key, node, 0)).partition("(")
+    return f"{found}{bracket}{arguments}"
 
 
 def told(key: Key, node: Any, digests: Digests) -> dict[str, Any]:
@@ -113,6 +118,9 @@ def _argument(each: Any, digests: Digests) -> tuple[str, str]:
         if isinstance(node, DataNode):
             return brief(node.value, WIDTH), digests.digest(each.key) or ""
         return call_of(each.key, node)[:WIDTH], _of_input(each.key, digests)
+    if isinstance(each, NestedContainer):
+        parts = [_argument(part, digests) for part in each.args]
+        return f"[{', '.join(text for text, _ in parts)}]"[:WIDTH], " ".join(x for _, x in parts)
     if isinstance(each, GraphNode):
         found = [_of_input(key, digests) for key in inputs(each)]
         return brief(each, WIDTH), " ".join(found) or repr(each)[:1000]

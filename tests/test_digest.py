@@ -323,6 +323,32 @@ def test_libraries_count_by_name_and_version(monkeypatch: pytest.MonkeyPatch) ->
     library_version.cache_clear()
 
 
+def _total(x: float) -> float:
+    import pandas
+
+    return float(pandas.Series([x]).sum())
+
+
+@pytest.mark.parametrize(
+    ("function", "package"),
+    [
+        (lambda x: np.sin(x), "numpy"),
+        (lambda x: np.linalg.norm(x), "numpy"),
+        (_total, "pandas"),
+    ],
+)
+def test_the_version_of_a_library_counts_wherever_it_is_named(
+    function: Any, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = digest(function)
+    module = sys.modules["pipeline.digest"]
+    known = module.library_version
+    monkeypatch.setattr(
+        module, "library_version", lambda name: "newer" if name == package else known(name)
+    )
+    assert digest(function) != before
+
+
 def test_large_arrays_are_hashed_without_a_copy() -> None:
     array = np.zeros(5_000_000)
     tracemalloc.start()

@@ -1,0 +1,181 @@
+"""Before a run: what would happen to each task, and why."""
+
+from __future__ import annotations
+
+import importlib
+import random
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from dask import delayed
+
+import pipeline
+from pipeline import Explanation, Store, measure
+from pipeline.apps.fibonacci import fib
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+MAIN = """
+from dask import delayed
+
+from features import scale
+
+RATE = 0.5
+
+
+class Model:
+    slope = 3
+
+
+def load(name, rows=2):
+    return [float(len(name))] * rows
+
+
+def make(offset):
+    def clean(rows):
+        return [scale(each) * RATE + Model.slope + offset for each in rows]
+    return clean
+
+
+clean = make(1)
+
+
+def fit(rows, rate):
+    return sum(rows) * rate
+
+
+def build(name="abc", rate=0.1):
+    return delayed(fit)(delayed(clean)(delayed(load)(name)), rate)
+"""
+FEATURES = "def scale(x):\n    return 2 * x\n"
+
+
+@pytest.fixture
+def project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[Any, dict[str, str]]]:
+    """A collection of a project, edited, and why each of its functions is a miss."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    places = 0
+
+    def built(store: Store, old: str = "", new: str = "", **options: Any) -> Any:
+        nonlocal places
+        places += 1
+        folder = tmp_path / str(places)
+        folder.mkdir()
+        assert (FEATURES + MAIN).count(old) == 1 or not old
+        (folder / "features.py").write_text(FEATURES.replace(old, new) if old else FEATURES)
+        (folder / "main.py").write_text(MAIN.replace(old, new) if old else MAIN)
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(str(folder))
+            try:
+                collection = importlib.import_module("main").build(**options)
+                found = store.explain(collection)
+            finally:
+                sys.modules.pop("main", None)
+                sys.modules.pop("features", None)
+        why = {each.function: each.why for each in found.lines if each.status == "miss"}
+        return collection, why
+
+    return built
+
+
+KEEP = ["load", "clean", "fit"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        ({"old": "2 * x", "new": "3 * x"}, {"clean": "helper `scale` in features.py changed"}),
+        ({"old": "RATE = 0.5", "new": "RATE = 0.25"},
+         {"clean": "global `RATE` was 0.5, is 0.25"}),
+        ({"old": "make(1)", "new": "make(2)"}, {"clean": "closure value `offset` was 1, is 2"}),
+        ({"old": "slope = 3", "new": "slope = 4"},
+         {"clean": "`slope` of class `Model` in main.py was 3, is 4"}),
+        ({"old": "sum(rows) * rate", "new": "sum(rows) / rate"}, {"fit": "its code changed"}),
+        ({"old": "rows=2", "new": "rows=3"}, {"load": "its defaults changed"}),
+        ({"rate": 0.2}, {"fit": "argument 2 was 0.1, is 0.2"}),
+        ({"name": "abcd"}, {"load": "argument 1 was 'abc', is 'abcd'"}),
+    ],
+)  # fmt: skip
+def test_a_miss_is_told_against_the_nearest_result(
+    project: Any, tmp_path: Path, edit: dict[str, Any], expected: dict[str, str]
+) -> None:
+    store = Store(tmp_path / "cache", keep=KEEP, durable=False)
+    collection, why = project(store)
+    assert why == dict.fromkeys(KEEP, "never computed")
+    pipeline.compute(collection, store=store, scheduler="sync")
+    assert project(store)[1] == {}
+    why = project(store, **edit)[1]
+    later = KEEP[KEEP.index(next(iter(expected))) + 1 :]
+    assert why == {**expected, **{each: why[each] for each in later}}
+    assert all(why[each].startswith("its input ") or "argument 1" in why[each] for each in later)
+
+
+def explained(store: Store, *collections: Any) -> dict[str, tuple[str, str]]:
+    return {each.call: (each.status, each.why) for each in store.explain(*collections).lines}
+
+
+def slow(x: int) -> int:
+    return x + 1
+
+
+def test_each_fate_has_its_reason(tmp_path: Path) -> None:
+    store = Store(tmp_path, keep=[slow], skip=["skipped"])
+
+    def skipped(x: int) -> int:
+        return x
+
+    lock = delayed(threading.Lock)()
+    parts = [delayed(slow)(1), delayed(skipped)(1), delayed(random.random)(), delayed(time.time)()]
+    found = explained(store, lock, *parts)
+    assert found["slow(1)"] == ("miss", "never computed")
+    assert found["skipped(1)"] == ("skipped", "it is one of skip=")
+    assert found["random"] == ("skipped", "impure: random.Random.random: it is random")
+    assert found["time"] == ("skipped", "impure: time.time: it reads a clock")
+    with pytest.warns(pipeline.StoreWarning, match="lock"):
+        pipeline.compute(lock, store=store, scheduler="sync")
+    assert explained(store, lock)["allocate_lock"] == ("miss", "not storable: a lock")
+    pipeline.compute(*parts, store=store, scheduler="sync")
+    assert explained(store, *parts)["slow(1)"][0] == "hit"
+    [digest] = [each.digest for each in store.entries() if each.function == "slow"]
+    store.remove(digest)
+    assert explained(store, *parts)["slow(1)"] == ("miss", "evicted")
+
+
+def test_nothing_is_computed_and_what_is_loaded_needs_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with measure() as measured:
+        first = store.explain(fib(20))
+    assert measured.tasks == 0
+    assert (first.count("miss"), first.count("skipped")) == (1, 20)
+    fib(20)
+    pipeline.compute(fib(20), store=store, scheduler="sync")
+    second = store.explain(fib(20))
+    assert (second.count("hit"), second.count("culled")) == (1, 20)
+
+
+def test_tasks_of_one_fate_stand_in_one_line(tmp_path: Path) -> None:
+    parts = delayed(sum)([delayed(slow)(x) for x in range(5)])
+    store = Store(tmp_path, keep=[slow])
+    assert str(store.explain(parts)).splitlines() == [
+        "miss  5 of slow  never computed",
+        "miss  sum(…)     never computed",
+        "6 miss",
+    ]
+    pipeline.compute(parts, store=store, scheduler="sync")
+    [culled, hit, total] = str(store.explain(parts)).splitlines()
+    assert culled == "culled  5 of slow  what takes it is loaded"
+    assert hit.startswith("hit     sum(…)")
+    assert "bytes, took" in hit
+    assert total == "1 hit, 5 culled"
+
+
+def test_of_nothing_there_is_nothing_to_explain(tmp_path: Path) -> None:
+    assert str(Store(tmp_path).explain(3)) == "no tasks"
+    assert Store(tmp_path).explain() == Explanation([])
