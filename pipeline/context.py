@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import dask
 import dask.base
-from dask.task_spec import TaskRef
 
-from pipeline.graph import TaskGraph
 from pipeline.recall import planned
 from pipeline.store import Store
-from pipeline.through import Through, counted, inside, is_inside, tasks_of, to_run
+from pipeline.through import Through, counted, expression, inside, is_inside, tasks_of, to_run
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -98,9 +95,7 @@ def _futures(client: Any, expr: Any, keys: Any, *args: Any, **kwargs: Any) -> An
     elif store.at.is_everywhere:
         plan = planned(store, tasks_of(expr), list(keys), is_opening=False)
         counted(plan, 0.0)
-        left = to_run(plan, plan.outputs, is_local=False)
-        graph = TaskGraph(left, [TaskRef(key) for key in plan.outputs], token=uuid4().hex)
-        expr = dask.base.collections_to_expr(graph, optimize_graph=False)
+        expr = expression(to_run(plan, plan.outputs, is_local=False), plan.outputs)
         store.log()
     else:
         store.tell("private", f"{store.url} is known to this process alone: a client's results "

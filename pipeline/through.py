@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import dask
+import dask.base
 import dask.local
 import dask.multiprocessing
 import dask.threaded
@@ -147,13 +148,16 @@ def _run(
         return {}
     tasks = to_run(plan, left, is_local)
     with inside():
-        if is_local or scheduler is dask.multiprocessing.get:
-            found = scheduler(tasks, left, **options)
-        else:
-            graph = TaskGraph(tasks, [TaskRef(key) for key in left], token=uuid4().hex)
-            found = dask.compute(graph, scheduler=scheduler, traverse=False,
-                                 optimize_graph=False, **options)[0]  # fmt: skip
+        if not is_local and scheduler is not dask.multiprocessing.get:
+            tasks = expression(tasks, left)
+        found = scheduler(tasks, left, **options)
     return dict(zip(left, found, strict=True))
+
+
+def expression(tasks: dict[Key, Any], outputs: list[Key]) -> Any:
+    """Tasks as Dask's clients take them; a plain dict would be hashed, task by task."""
+    graph = TaskGraph(tasks, [TaskRef(key) for key in outputs], token=uuid4().hex)
+    return dask.base.collections_to_expr(graph, optimize_graph=False)
 
 
 def to_run(plan: Plan, outputs: list[Key], is_local: bool) -> dict[Key, Any]:

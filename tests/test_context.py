@@ -1,0 +1,141 @@
+"""`with store:`, and what it leans on in Dask: these tests fail where Dask changes that."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import dask
+import dask.array as da
+import dask.base
+import numpy as np
+import pytest
+from dask import delayed
+
+import pipeline
+from pipeline import Store, measure
+from pipeline.apps.fibonacci import fib
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from distributed import Client
+
+
+def slow(x: int) -> int:
+    time.sleep(0.02)
+    return x + 1
+
+
+def test_dask_asks_for_its_scheduler_where_the_context_answers() -> None:
+    """`dask.compute` and `dask.persist` find `get_scheduler` in `dask.base` when they are called."""
+    assert {"scheduler", "collections"} <= set(inspect.signature(dask.base.get_scheduler).parameters)
+    for function in (dask.base.compute, dask.base.persist):
+        assert "get_scheduler" in function.__code__.co_names
+        assert function.__globals__ is vars(dask.base)
+
+
+def test_clients_run_everything_through_one_method() -> None:
+    from distributed import Client
+
+    names = list(inspect.signature(Client._graph_to_futures).parameters)
+    assert names[:4] == ["self", "expr", "keys", "span_metadata"]
+    for method in (Client.get, Client.compute, Client.persist, Client.submit, Client.map):
+        assert "_graph_to_futures" in method.__code__.co_names
+
+
+def test_all_that_dask_computes_goes_through_the_store(tmp_path: Path, scheduler: str) -> None:
+    for tasks in (True, False):
+        with Store(tmp_path), measure() as measured:
+            x = da.arange(6, chunks=3).map_blocks(slow, dtype=int)
+            assert delayed(slow)(1).compute() == 2
+            assert dask.compute(delayed(slow)(2), [x.sum()]) == (3, [21])
+            assert fib(30).compute() == 832040
+            assert pipeline.compute(delayed(slow)(3)) == (4,)
+        assert bool(measured.tasks) == tasks
+
+
+def test_it_shares_its_results_with_the_explicit_form(tmp_path: Path) -> None:
+    graph = da.arange(6, chunks=3).map_blocks(slow, dtype=int)
+    with Store(tmp_path):
+        graph.compute(scheduler="sync")
+    with measure() as measured:
+        pipeline.compute(graph, store=tmp_path, scheduler="sync")
+    assert measured.tasks == 0
+
+
+def test_a_scheduler_that_is_named_goes_through_it_too(tmp_path: Path) -> None:
+    for tasks in (1, 0):
+        with Store(tmp_path), measure() as measured:
+            delayed(slow)(1).compute(scheduler="sync")
+        assert measured.tasks == tasks
+
+
+def test_clients_compute_persist_submit_and_map_through_it(tmp_path: Path, client: Client) -> None:
+    for ran in (True, False):
+        with Store(tmp_path), measure() as measured:
+            futures = [
+                client.compute(delayed(slow)(1)),
+                client.submit(slow, 2),
+                *client.map(slow, [3, 4]),
+            ]
+            assert client.gather(futures) == [2, 3, 4, 5]
+            x = da.arange(6, chunks=3).map_blocks(slow, dtype=int).persist()
+            assert x.sum().compute() == 21
+            assert client.get({"y": (slow, 7)}, "y") == 8
+        assert ("slow" in measured.functions) == ran
+        del futures, x
+
+
+def test_afterwards_all_is_as_it_was(tmp_path: Path) -> None:
+    from distributed import Client
+
+    before = dask.base.get_scheduler, Client._graph_to_futures
+    with pytest.raises(ZeroDivisionError), Store(tmp_path):
+        delayed(slow)(1).compute(scheduler="sync")
+        _ = 1 / 0
+    assert (dask.base.get_scheduler, Client._graph_to_futures) == before
+    assert not dask.config.get("pipeline.recall", False)
+    with measure() as measured:
+        delayed(slow)(1).compute(scheduler="sync")
+    assert measured.tasks == 1
+
+
+def test_the_innermost_store_is_asked(tmp_path: Path) -> None:
+    outer, inner = Store(tmp_path / "outer"), Store(tmp_path / "inner")
+    with outer:
+        with inner:
+            delayed(slow)(1).compute(scheduler="sync")
+        delayed(slow)(2).compute(scheduler="sync")
+    assert (len(outer), len(inner)) == (1, 1)
+
+
+def test_a_task_may_compute_with_a_store_itself(tmp_path: Path) -> None:
+    def outer(x: int) -> int:
+        return int(delayed(slow)(x).compute(scheduler="sync"))
+
+    with Store(tmp_path):
+        assert delayed(pipeline.pure(outer))(1).compute(scheduler="sync") == 2
+
+
+def test_what_cannot_be_stored_is_told_when_it_is_there(tmp_path: Path) -> None:
+    with Store(tmp_path), pytest.warns(pipeline.StoreWarning, match="a lock"):
+        assert delayed(threading.Lock)().compute(scheduler="sync") is not None
+
+
+def test_annotated_collections_of_a_client_are_left_as_they_are(
+    tmp_path: Path, client: Client
+) -> None:
+    with dask.annotate(priority=1):
+        x = da.ones(4, chunks=2) + 1
+    with Store(tmp_path) as store, pytest.warns(pipeline.StoreWarning, match="annotations"):
+        assert np.array_equal(client.compute(x).result(), [2.0] * 4)
+    assert len(store) == 0
+
+
+def test_arrays_persisted_here_stay_collections(tmp_path: Path) -> None:
+    with Store(tmp_path):
+        x: Any = da.arange(6, chunks=3).map_blocks(slow, dtype=int).persist(scheduler="sync")
+    assert x.sum().compute() == 21
