@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dask.task_spec import TaskRef
 
 from pipeline.apart import Apart, call_impurity
-from pipeline.body import Body, Named
+from pipeline.body import Body, Named, Step
 from pipeline.digest import hashed
 from pipeline.encode import encode
 from pipeline.impurities import USED_UP, Impurity
@@ -92,6 +92,8 @@ class Digests(Numbering):
     def _learn(self, function: Any) -> _Function:
         if type(function) is Body:
             return self._of_body(function)
+        if (inner := plain(function)) is not function:
+            return self._of_body(Body((), (Step(inner, ()),)))  # all that it takes are inputs
         found: _Function = super()._learn(function)
         return found
 

@@ -63,6 +63,7 @@ class Style(NamedTuple):
         subproblem has its own
     edge: what is written at the edge from a task to one of its inputs
     rankdir: TB for outputs on top, LR for outputs on the left, and one panel below the other
+    fate: what happens to a task in a run with a store, a word of `FATES`, which gives its colour
     """
 
     label: Callable[[Key], str] = lambda key: label(key, 14)
@@ -70,7 +71,11 @@ class Style(NamedTuple):
     kind: str = "subproblem"
     edge: Callable[[Key, Key], str] | None = None
     rankdir: str = "TB"
+    fate: Callable[[Key], str] | None = None
 
+
+FATES = {"loaded": "#228833", "computed": "#4477aa", "skipped": "#aa3377", "culled": "#888888"}
+"""Colours of what happens to tasks in a run with a store; what is culled is pale, too."""
 
 PLAIN = Style()
 
@@ -108,8 +113,11 @@ def write(
             if box.key is None:
                 dot.node(node, **_gap(box))
                 continue
-            look = _look(box, not graph.inputs(box.key), colours[subproblem(box.key)])
+            fate = style.fate(subproblem(box.key)) if style.fate else ""
+            is_pale = box.number > 1 or fate == "culled"
+            look = _look(is_pale, not graph.inputs(box.key), colours[subproblem(box.key)])
             lines = _lines(box, box.key, panel.name, values, evaluations[subproblem(box.key)])
+            lines += [fate] if fate else []
             first = style.label(box.key) + " again" * box.folded
             dot.node(node, id=node, **look, label=text(first, *lines), tooltip=tooltip(box.key))
         _edges(dot, panel, style)
@@ -165,6 +173,8 @@ def _colours(panels: Mapping[str, Panel], graph: TaskGraph, style: Style) -> dic
     """A colour for each subproblem that is shown, in the order of evaluation."""
     shown = {subproblem(box.key) for panel in panels.values() for box in panel.boxes if box.key}
     ordered = [key for key in dict.fromkeys(map(subproblem, graph.tasks)) if key in shown]
+    if style.fate is not None:
+        return {key: FATES.get(style.fate(key), PALETTE[2]) for key in ordered}
     group = style.group or {key: place for place, key in enumerate(ordered)}.__getitem__
     return {key: colour(group(key)) for key in ordered}
 
@@ -201,9 +211,9 @@ def _edges(dot: Any, panel: Panel, style: Style) -> None:
             )
 
 
-def _look(box: Box, base: bool, hue: str) -> dict[str, str]:
+def _look(is_pale: bool, base: bool, hue: str) -> dict[str, str]:
     shape = "box" if base else "ellipse"
-    if box.number > 1:
+    if is_pale:
         return {
             "shape": shape, "style": "filled,dashed", "fillcolor": _tint(hue, 0.1),
             "color": _tint(hue, 0.75), "fontcolor": PALE,

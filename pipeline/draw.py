@@ -19,6 +19,7 @@ from pipeline.nest import leaves
 from pipeline.node import inputs
 from pipeline.panel import LIMIT, Box, Panel, as_it_is, fold, tree_of
 from pipeline.picture import Picture
+from pipeline.recall import CULLED, planned
 from pipeline.share import sharing
 from pipeline.shared import Sharing
 from pipeline.texts import tasks
@@ -27,6 +28,8 @@ from pipeline.units import brief, size
 
 if TYPE_CHECKING:
     from dask.typing import Key
+
+    from pipeline.store import Store
 
 
 def visualize(
@@ -38,6 +41,7 @@ def visualize(
     blocks: bool = False,
     style: Style = PLAIN,
     limit: int = LIMIT,
+    store: Store | None = None,
 ) -> Picture:
     """Draw a graph as it is, one node a task; save it where a file name is given.
 
@@ -46,8 +50,11 @@ def visualize(
     blocks: True to outline the blocks of cheap tasks that run as one
     style: how tasks are named, coloured and joined
     limit: nodes, at least 3; of a larger graph, what lies in the middle is folded into one node
+    store: to colour tasks by what a run with it would do: load, compute, skip or cull them
     """
     _check(limit)
+    if store is not None:
+        style = _fated(style, planned(store, graph.tasks, graph.keys).status)
     unfolded = any(subproblem(key) is not key for key in graph.tasks)
     panel = fold(as_it_is(graph, "tree" if unfolded else "graph"), limit, len(graph))
     evaluations = Counter(map(subproblem, graph.tasks))
@@ -65,6 +72,7 @@ def contrast(
     values: bool | Mapping[Key, Any] = False,
     style: Style = PLAIN,
     limit: int = LIMIT,
+    store: Store | None = None,
 ) -> Picture:
     """The tree beside the DAG, in one picture.
 
@@ -74,6 +82,7 @@ def contrast(
     style: how tasks are named, coloured and joined
     limit: nodes per panel, at least 3; in a larger tree each repeat is folded into one node that
         tells its size, and what is still over the limit is folded in the middle
+    store: to colour tasks by what a run with it would do: load, compute, skip or cull them
 
     The tree is drawn from the DAG: it may have more tasks than could ever be built. Raises
     `ValueError` for a graph that is a tree already.
@@ -83,10 +92,12 @@ def contrast(
         shared = asked if isinstance(asked, Sharing) else sharing(asked)
         if not shared.before:
             raise TypeError(f"{brief(asked)} has no tasks: give a call, or a Dask collection")
-        return _contrast_shared(shared, values, style, limit)
+        return _contrast_shared(shared, values, style, limit, store)
     graph = graph_of(asked)
     if any(subproblem(key) is not key for key in graph.tasks):
         raise ValueError(f"{graph!r} is a tree already: contrast the call, or its DAG")
+    if store is not None:
+        style = _fated(style, planned(store, graph.tasks, graph.keys).status)
     counts = count(graph)
     tree = tree_of(graph, limit, counts.tree)
     dag = fold(as_it_is(graph, "dag"), limit, counts.dag)
@@ -97,7 +108,7 @@ def contrast(
     evaluations = occurrences(graph, {box.key for box in (*tree.boxes, *dag.boxes)})
     title = (
         f"sharing factor: {size(counts.tree)} ÷ {counts.dag:,} = {size(counts.sharing)}"
-        f"|one colour, one {style.kind} · solid: evaluated first · dashed: evaluated again"
+        f"|{_legend(style)} · solid: evaluated first · dashed: evaluated again"
         "|×5: evaluated five times in the tree · box: base case"
     )
     shown = _values(graph, values, tree, dag)
@@ -105,10 +116,21 @@ def contrast(
 
 
 def _contrast_shared(
-    shared: Sharing, values: bool | Mapping[Key, Any], style: Style, limit: int
+    shared: Sharing,
+    values: bool | Mapping[Key, Any],
+    style: Style,
+    limit: int,
+    store: Store | None,
 ) -> Picture:
     """A graph as somebody built it, beside the shared one."""
     graph = shared.graph
+    style = style._replace(label=lambda key: named(key, 14)) if style is PLAIN else style
+    if store is not None:
+        found = planned(store, shared.merged.given, shared.keys).status
+        numbers, names = shared.merged.numbers, shared.titles
+        # Of equal tasks some may be culled: what happens to one of them is what is told.
+        order = sorted(found, key=lambda key: found[key] != CULLED)
+        style = _fated(style, {names[numbers[key]]: found[key] for key in order})
     is_tree = tree_size(graph) == shared.before
     left = (
         tree_of(graph, limit, shared.before)
@@ -122,15 +144,23 @@ def _contrast_shared(
     }
     title = (
         f"sharing factor: {shared.before:,} ÷ {shared.after:,} = {size(shared.factor)}"
-        "|one colour, one subproblem · solid: evaluated first · dashed: evaluated again"
+        f"|{_legend(style)} · solid: evaluated first · dashed: evaluated again"
         "|×5: five tasks before · box: no inputs"
     )
     times = dict.fromkeys(graph.tasks, 1)
     repeats = shared.merged.repeats
     times |= {name: 1 + repeats[number] for number, name in shared.titles.items()}
     shown = _values(graph, values, left, right)
-    style = style._replace(label=lambda key: named(key, 14)) if style is PLAIN else style
     return Picture(dot.write(panels, graph, shown, times, title, style=style))
+
+
+def _fated(style: Style, found: Mapping[Key, str]) -> Style:
+    """A style that tells what a run with a store does; constants are there anyway."""
+    return style._replace(fate=lambda key: found.get(key, ""))
+
+
+def _legend(style: Style) -> str:
+    return f"one colour, one {style.kind}" if style.fate is None else " · ".join(dot.FATES)
 
 
 def _as_built(shared: Sharing) -> Panel:

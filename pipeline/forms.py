@@ -16,11 +16,17 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from pipeline import npy, storable
-from pipeline.storable import CodecError, UnstorableError
+from pipeline import npy
+from pipeline.storable import (
+    CodecError,
+    UnstorableError,
+    is_storable,
+    object_apart,
+    object_together,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Sequence
 
 
 class Form(NamedTuple):
@@ -28,7 +34,7 @@ class Form(NamedTuple):
 
     tag: int
     kind: type
-    apart: Callable[[Any], Iterable[Any]]
+    apart: Callable[[Any], Sequence[Any]]
     together: Callable[..., Any]
     types: Collection[type] | None
     """The types that parts may have; None for all."""
@@ -49,8 +55,8 @@ def _dict(*parts: Any) -> dict[Any, Any]:
 
 def _clock(*parts: Any) -> Any:
     """A time, or a date and a time, by how many parts there are."""
-    *numbers, zone, fold = parts
-    return (time if len(parts) == 6 else datetime)(*numbers, tzinfo=zone, fold=fold)
+    kind: Any = time if len(parts) == 6 else datetime
+    return kind(*parts[:-1], fold=parts[-1])
 
 
 def _clock_parts(value: Any) -> tuple[Any, ...]:
@@ -73,7 +79,7 @@ BIG = Form(
 )  # fmt: skip
 NUMBER = Form(11, np.generic, npy.scalar, npy.scalar_of, {str, bytes})
 STRINGS = Form(12, np.dtypes.StringDType, npy.strings_apart, npy.strings_together, None)
-OBJECT = Form(13, object, storable.apart, storable.together, None)
+OBJECT = Form(13, object, object_apart, object_together, None)
 _FORMS = (
     BIG, NUMBER, STRINGS, OBJECT,
     Form(20, list, list, lambda *parts: list(parts), None),
@@ -85,7 +91,7 @@ _FORMS = (
     Form(31, range, lambda value: (value.start, value.stop, value.step), range, {int, bool}),
     Form(32, slice, lambda value: (value.start, value.stop, value.step), slice, None),
     Form(33, bytearray, lambda value: (bytes(value),), bytearray, {bytes}),
-    Form(34, EllipsisType, lambda value: (), lambda: ..., ()),
+    Form(34, EllipsisType, lambda _: (), lambda: ..., ()),
     Form(35, Decimal, lambda value: (str(value),), Decimal, {str}),
     Form(36, Fraction, lambda value: (value.numerator, value.denominator), Fraction, {int}),
     Form(40, date, lambda value: (value.year, value.month, value.day), date, {int}),
@@ -101,7 +107,7 @@ _FORMS = (
     Form(52, np.void, lambda value: (np.asarray(value),), lambda array: array.copy()[()],
          {np.ndarray}),
     Form(53, np.ma.MaskedArray, npy.mask_apart, npy.mask_together, {np.ndarray, NoneType, bool}),
-    Form(54, type(np.ma.masked), lambda value: (), lambda: np.ma.masked, ()),
+    Form(54, type(np.ma.masked), lambda _: (), lambda: np.ma.masked, ()),
 )  # fmt: skip
 BY_TAG = {form.tag: form for form in _FORMS}
 BY_KIND = {form.kind: form for form in _FORMS[4:]}
@@ -116,6 +122,6 @@ def form_of(kind: type, value: Any) -> Form | None:
             return NUMBER
         if kind is np.ndarray and isinstance(value.dtype, np.dtypes.StringDType):
             return STRINGS
-        if storable.is_storable(kind):
+        if is_storable(kind):
             return OBJECT
     return form

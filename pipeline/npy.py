@@ -25,6 +25,9 @@ _ALIGNMENT = 64
 _LONGEST = 10_000
 """Characters of a header, at most: what NumPy reads without being told that the file is trusted."""
 
+_MANY = 1000
+"""Elements without any bytes, at most: their number has nothing else to be measured by."""
+
 _START = npy.magic(2, 0)
 _BEFORE = len(_START) + 4
 
@@ -41,6 +44,10 @@ _SCALAR_CODE = re.compile(rf"{_CODE.pattern}|[<>][mM]8|[bBhHiIlLqQpPgG]")
 def buffers(array: Array) -> list[bytes | memoryview]:
     """An array as its header and its elements, which are copied where they lie apart only."""
     check_dtype(array.dtype)
+    if array.size > _MANY and not array.itemsize:
+        raise UnstorableError(
+            f"an array of {array.dtype}", f"it has {array.size} elements without bytes; store less"
+        )
     is_fortran = array.flags.f_contiguous and not array.flags.c_contiguous
     contiguous = array if is_fortran else np.ascontiguousarray(array).reshape(array.shape)
     described = {
@@ -65,8 +72,11 @@ def _header(described: dict[str, Any]) -> bytes:
     return _START + struct.pack("<I", len(text)) + text.encode("ascii")
 
 
-def read(view: memoryview) -> Array:
-    """The array of these bytes, read-only, and in them: nothing is copied."""
+def read(view: memoryview, is_aligned: bool = False) -> Array:
+    """The array of these bytes, read-only, and in them: nothing is copied.
+
+    That the fields of a structure are aligned is said beside: a header does not say it.
+    """
     if bytes(view[: len(_START)]) != _START or len(view) < _BEFORE:
         raise CodecError("an array without a header of npy 2.0")
     (length,) = struct.unpack_from("<I", view, len(_START))
@@ -77,7 +87,10 @@ def read(view: memoryview) -> Array:
     if not _TOKENS.fullmatch(text.decode("ascii")):
         raise CodecError(f"an array with the header {text[:100]!r}")
     shape, is_fortran, dtype = _parsed(text.decode("ascii"))
-    if math.prod(shape) * dtype.itemsize != len(view) - begin:
+    if is_aligned:
+        dtype = _aligned(dtype)
+    count = math.prod(shape)
+    if count * dtype.itemsize != len(view) - begin or (count > _MANY and not dtype.itemsize):
         raise CodecError(f"an array {shape} of {dtype} in {len(view) - begin} bytes")
     array: Array = np.ndarray(shape, dtype, view[begin:], order="F" if is_fortran else "C")
     array.flags.writeable = False
@@ -113,13 +126,33 @@ def check_dtype(dtype: np.dtype[Any]) -> None:
             "an array of objects", f"no format for {dtype}; return a list, or give it a dtype"
         )
     try:
-        is_exact = _is_exact(dtype) and npy.descr_to_dtype(npy.dtype_to_descr(dtype)) == dtype
+        is_exact = _is_exact(dtype) and repr(_restored(dtype)) == repr(dtype)
     except (ValueError, TypeError):  # fields that overlap, or are out of order
         is_exact = False
     if not is_exact:
         raise UnstorableError(
             f"an array of {dtype}", "the npy format does not keep such a dtype; convert it before"
         )
+
+
+def _restored(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    made = npy.descr_to_dtype(npy.dtype_to_descr(dtype))
+    return _aligned(made) if dtype.isalignedstruct else made
+
+
+def _aligned(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """A structure that says of itself, and of those in it, that their fields are aligned."""
+    if dtype.subdtype is not None:
+        return np.dtype((_aligned(dtype.base), dtype.shape))
+    if dtype.names is None:
+        return dtype
+    return np.dtype({
+        "names": list(dtype.names),
+        "formats": [_aligned(dtype[name]) for name in dtype.names],
+        "offsets": [dtype.fields[name][1] for name in dtype.names] if dtype.fields else [],
+        "itemsize": dtype.itemsize,
+        "aligned": True,
+    })  # fmt: skip
 
 
 def _is_exact(dtype: np.dtype[Any]) -> bool:
@@ -168,8 +201,9 @@ def mask_apart(array: np.ma.MaskedArray[Any, Any]) -> tuple[Any, ...]:
             "a masked array", f"no format for {type(elements).__qualname__}; mask a plain array"
         )
     mask = None if array.mask is np.ma.nomask else array.mask
-    # NumPy knows no other way to ask whether it has been set.
-    return elements, mask, array._fill_value, bool(array.hardmask)
+    # Of the public fill_value nobody can tell whether it has been set.
+    fill = getattr(array, "_fill_value")  # noqa: B009 - no part of NumPy's types
+    return elements, mask, fill, bool(array.hardmask)
 
 
 def mask_together(elements: Array, mask: Array | None, fill: Any, is_hard: bool) -> Any:
@@ -177,10 +211,12 @@ def mask_together(elements: Array, mask: Array | None, fill: Any, is_hard: bool)
     kind = np.ma.make_mask_descr(elements.dtype)
     if mask is not None and (mask.shape != elements.shape or mask.dtype != kind):
         raise CodecError(f"an array {elements.shape} with a mask {mask.shape} of {mask.dtype}")
-    if fill is not None and (fill.shape or fill.dtype != elements.dtype):
+    if fill is not None and (fill.shape or fill.dtype.kind != elements.dtype.kind):
         raise CodecError(f"an array of {elements.dtype} to be filled with {fill.dtype}")
-    given = np.ma.nomask if mask is None else mask
-    return np.ma.MaskedArray(elements, given, fill_value=fill, hard_mask=is_hard)
+    made = np.ma.MaskedArray(elements, np.ma.nomask if mask is None else mask, hard_mask=is_hard)
+    # To set the public one would cut a text to the length of the elements.
+    setattr(made, "_fill_value", fill)  # noqa: B010 - no part of NumPy's types
+    return made
 
 
 def strings_apart(array: Array) -> tuple[Any, ...]:

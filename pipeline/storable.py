@@ -42,7 +42,7 @@ def noun(value: object) -> str:
     ('a float', 'a list')
     """
     name = type(value).__name__
-    return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
+    return f"{'an' if name[:1] in set('aeioAEIO') else 'a'} {name}"
 
 
 def type_name(kind: type) -> str:
@@ -86,7 +86,7 @@ def is_storable(kind: type) -> bool:
     return _known.get(_path(kind)) is kind
 
 
-def apart(value: Any) -> list[Any]:
+def object_apart(value: Any) -> list[Any]:
     """An object as the path of its class, the names of its fields, and their values."""
     kind = type(value)
     names = _fields(kind)
@@ -106,7 +106,7 @@ def apart(value: Any) -> list[Any]:
     return [_path(kind), " ".join(names), *(getattr(value, name) for name in names)]
 
 
-def together(path: Any, fields: Any, *values: Any) -> Any:
+def object_together(path: Any, fields: Any, *values: Any) -> Any:
     """The object of these field values; no code of its class runs."""
     kind = _known.get(path) if type(path) is str else None
     if kind is None:
@@ -137,7 +137,7 @@ def _fields(kind: Any) -> tuple[str, ...]:
 
 def _is_named_tuple(kind: type) -> bool:
     # A class derived from a NamedTuple may have attributes beside the fields.
-    return kind.__bases__ == (tuple,) and hasattr(kind, "_fields")
+    return issubclass(kind, tuple) and hasattr(kind, "_fields") and not kind.__dictoffset__
 
 
 def _is_plain(kind: type) -> bool:
@@ -148,7 +148,10 @@ def _is_plain(kind: type) -> bool:
         object.__new__(kind)
     except TypeError:  # it derives from a list, say, or is abstract
         return False
-    return not any(_runs_code(kind, name) for name in _fields(kind))
+    names = _fields(kind)
+    members = (each for base in kind.__mro__ for each in vars(base).items())
+    slots = {name for name, member in members if isinstance(member, MemberDescriptorType)}
+    return slots <= set(names) and not any(_runs_code(kind, name) for name in names)
 
 
 def _runs_code(kind: type, name: str) -> bool:

@@ -1,62 +1,28 @@
-"""Tables: pandas' objects as their columns in Arrow's stream format, and what stands beside.
+"""Tables: pandas' objects as columns in Arrow's stream format, and what stands beside them.
 
-Arrow has no place for all that pandas knows, and pandas reads from Arrow's metadata what may ask
-for anything. So the columns go there nameless, numbers and texts only, in one batch that is not
-compressed; labels, dtypes and frequencies stand beside them, as plain values.
+Arrow has no place for all that pandas knows, and what pandas reads from Arrow's metadata may ask
+for anything. So the columns go there nameless, flat and uncompressed; labels, dtypes, frequencies
+and objects stand beside them as values.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline import columns
+from pipeline.columns import offset_apart, offset_together
 from pipeline.encode import encode
 from pipeline.storable import CodecError, UnstorableError, noun
 
-_OFFSETS = frozenset(
-    [
-        "Day",
-        "Hour",
-        "Minute",
-        "Second",
-        "Milli",
-        "Micro",
-        "Nano",
-        "BusinessDay",
-        "Week",
-        "MonthBegin",
-        "MonthEnd",
-        "BusinessMonthBegin",
-        "BusinessMonthEnd",
-        "SemiMonthBegin",
-        "SemiMonthEnd",
-        "QuarterBegin",
-        "QuarterEnd",
-        "BQuarterBegin",
-        "BQuarterEnd",
-        "YearBegin",
-        "YearEnd",
-        "BYearBegin",
-        "BYearEnd",
-    ]
-)
-"""The frequencies that are said by a name and numbers."""
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
-_INDEXES = frozenset(
-    [
-        "Index",
-        "RangeIndex",
-        "MultiIndex",
-        "DatetimeIndex",
-        "TimedeltaIndex",
-        "PeriodIndex",
-        "CategoricalIndex",
-        "IntervalIndex",
-    ]
-)
-_MOMENTS = frozenset(["Timestamp", "Timedelta", "NaTType", "NAType"])
+_TIMED = ("DatetimeIndex", "TimedeltaIndex")
+_INDEXES = ("Index", "PeriodIndex", "CategoricalIndex", "IntervalIndex", *_TIMED)
+_MISSING = {"NaTType": "NaT", "NAType": "NA"}
 
 
 def is_table(kind: type) -> bool:
@@ -64,126 +30,141 @@ def is_table(kind: type) -> bool:
     return f"{kind.__module__}.".startswith("pandas.")
 
 
-def apart(value: Any) -> tuple[tuple[Any, ...], Any]:
-    """A table as plain values and indexes, and a stream of Arrow that holds its columns."""
+def apart(value: Any) -> tuple[tuple[Any, ...], memoryview]:
+    """A table as its head, of plain values and indexes, and a stream of Arrow with its columns."""
+    flat: list[Any] = []
     try:
-        columns: list[Any] = []
-        head = _head(value, columns)
-        stream = _stream(columns)
-        if encode(together(head, memoryview(stream))) != encode(value):
-            raise ValueError("it would come back changed")
+        return _head(value, flat), columns.stream(flat)
     except ImportError as error:
         raise UnstorableError(
             noun(value), "tables are stored by pyarrow; install it: pip install pyarrow"
         ) from error
     except UnstorableError:
         raise
+    except Exception as error:  # pandas and Arrow have many for what they cannot convert
+        raise UnstorableError(noun(value), f"{error}; give it plain dtypes") from error
+
+
+def check(value: Any, head: Any, view: memoryview) -> None:
+    """Refuse a table that would come back with other content: that pandas made it is no proof."""
+    try:
+        is_equal = encode(together(head, view)) == encode(value)
     except Exception as error:
-        raise UnstorableError(
-            noun(value), f"{error}; give its columns plain dtypes, or use Store(pickle=True)"
-        ) from error
-    return head, memoryview(stream)
+        raise UnstorableError(noun(value), f"{error}; give it plain dtypes") from error
+    if not is_equal:
+        raise UnstorableError(noun(value), "it would come back changed; give it plain dtypes")
 
 
 def together(head: Any, view: memoryview) -> Any:
-    """The table of these values and this stream."""
+    """The table of this head and this stream."""
     import pandas
 
     kind, *parts = head
-    columns = iter(_columns(view))
-    made = _MADE[kind](pandas, columns, *parts)
-    if next(columns, None) is not None:
-        raise CodecError("a table with more columns than it has labels")
+    flat = iter(columns.read(view))
+    made = _MADE[kind](pandas, flat, *parts)
+    if next(flat, None) is not None:
+        raise CodecError("a table with more columns than it has heads of columns")
     return made
 
 
-def _flags(value: Any) -> bool:
-    return bool(value.flags.allows_duplicate_labels)
-
-
-def _head(value: Any, columns: list[Any]) -> tuple[Any, ...]:
-    """A table as a kind and plain values; its columns are added to those given."""
+def _head(value: Any, flat: list[Any]) -> tuple[Any, ...]:
+    """The head of a table; its columns are added to those given."""
     kind = type(value).__name__
-    pandas = sys.modules["pandas"]
-    if type(value) is not getattr(pandas, kind, None) and kind not in ("NaTType", "NAType"):
-        raise UnstorableError(noun(value), "it derives from a table of pandas; return that")
-    if kind == "DataFrame":
-        labels = (value.columns, value.index, dict(value.attrs), _flags(value))
+    if kind in _MISSING:
+        return (kind,)
+    if type(value) is not getattr(sys.modules["pandas"], kind, None):
+        raise UnstorableError(noun(value), "no format for it; return a plain table of pandas")
+    if kind in ("DataFrame", "Series"):
+        beside = (value.index, dict(value.attrs), bool(value.flags.allows_duplicate_labels))
+        if kind == "Series":
+            return (kind, *beside, value.name, columns.apart(value.array, flat))
         arrays = (value.iloc[:, place].array for place in range(value.shape[1]))
-        return (kind, *labels, [_column(array, columns) for array in arrays])
-    if kind == "Series":
-        beside = (value.name, value.index, dict(value.attrs), _flags(value))
-        return (kind, *beside, _column(value.array, columns))
+        return (kind, *beside, value.columns, [columns.apart(array, flat) for array in arrays])
     if kind == "RangeIndex":
         return (kind, value.name, value.start, value.stop, value.step)
     if kind == "MultiIndex":
         codes = [np.asarray(each) for each in value.codes]
         return (kind, list(value.names), list(value.levels), codes, value.sortorder)
     if kind in _INDEXES:
-        freq = _frequency(getattr(value, "freq", None)) if kind in _TIMED else None
-        return ("Index", kind, value.name, freq, _column(value.array, columns))
+        freq = offset_apart(value.freq) if kind in _TIMED else None
+        return ("Index", kind, value.name, freq, columns.apart(value.array, flat))
     if kind == "Timestamp":
-        return (kind, value.unit, value.tz, value.asm8.view("i8").item())
+        return (kind, value.asm8.view("i8").item(), value.unit, value.tzinfo)
     if kind == "Timedelta":
-        return (kind, value.unit, value.asm8.view("i8").item())
-    if kind in ("NaTType", "NAType"):
-        return (kind,)
-    raise UnstorableError(noun(value), "return a DataFrame, a Series or an Index of it")
+        return (kind, value.asm8.view("i8").item(), value.unit)
+    raise UnstorableError(noun(value), "no format for it; return a Series or an Index of it")
 
 
-def _frequency(offset: Any) -> tuple[Any, ...] | None:
-    if offset is None:
-        return None
-    kind = type(offset).__name__
-    if kind not in _OFFSETS:
-        raise UnstorableError(f"a frequency {kind}", "set freq to None before it is stored")
-    return (kind, offset.n, offset.normalize, offset.kwds)
+def _frame(
+    pandas: Any, flat: Iterator[Any], index: Any, attrs: Any, flag: Any, labels: Any, heads: Any
+) -> Any:
+    _check_indexes(pandas, index, labels)
+    arrays = [columns.together(pandas, flat, head) for head in heads]
+    if len(arrays) != len(labels) or any(len(array) != len(index) for array in arrays):
+        raise CodecError(f"a table of {len(index)} rows, {len(labels)} labels and other columns")
+    parts = {place: _column(pandas, array) for place, array in enumerate(arrays)}
+    made = pandas.DataFrame(parts, index=None if parts else index)
+    made.index, made.columns = index, labels
+    return _described(made, attrs, flag)
 
 
-def _offset(pandas: Any, frequency: Any) -> Any:
-    if frequency is None:
-        return None
-    kind, number, normalize, options = frequency
-    if kind not in _OFFSETS:
-        raise CodecError(f"a table of the frequency {kind!r}")
-    return getattr(pandas.offsets, kind)(number, normalize, **options)
+def _series(
+    pandas: Any, flat: Iterator[Any], index: Any, attrs: Any, flag: Any, name: Any, head: Any
+) -> Any:
+    _check_indexes(pandas, index)
+    made = _column(pandas, columns.together(pandas, flat, head))
+    made.index, made.name = index, name
+    return _described(made, attrs, flag)
 
 
-def _column(array: Any, columns: list[Any]) -> tuple[Any, ...]:
-    """What a column is beside its numbers or texts, which are added to the columns of Arrow."""
-    import pyarrow
+def _check_indexes(pandas: Any, *indexes: Any) -> None:
+    for index in indexes:
+        if not isinstance(index, pandas.Index):
+            raise CodecError(f"a table with {noun(index)} for an index")
 
-    dtype = array.dtype
-    kind = type(dtype).__name__
-    if isinstance(dtype, np.dtype):
-        values = np.asarray(array)
-        if dtype.hasobject:
-            return ("objects", values.tolist())
-        if dtype.kind in "mM":
-            columns.append(pyarrow.array(values.view("i8")))
-        elif dtype.kind not in "biuf" or not dtype.isnative:
-            return ("array", values)
-        else:
-            columns.append(pyarrow.array(values))
-        return ("numbers", dtype.str)
-    if kind == "DatetimeTZDtype":
-        columns.append(pyarrow.array(array.asi8))
-        return ("zoned", dtype.unit, dtype.tz)
-    if kind == "PeriodDtype":
-        columns.append(pyarrow.array(array.asi8))
-        return ("periods", _frequency(dtype.freq))
-    if kind == "CategoricalDtype":
-        columns.append(pyarrow.array(array.codes))
-        return ("categories", dtype.categories, bool(dtype.ordered))
-    if kind == "IntervalDtype":
-        return ("intervals", dtype.closed, array.left, array.right)
-    if kind == "StringDtype":
-        columns.append(_whole(pyarrow.array(array, type=pyarrow.large_string())))
-        return ("texts", dtype.storage, dtype.na_value is not sys.modules["pandas"].NA)
-    if kind == "ArrowDtype":
-        columns.append(_whole(pyarrow.chunked_array(array.__arrow_array__())))
-        return ("arrow",)
-    if hasattr(array, "_mask") and hasattr(array, "_data"):
-        columns.append(pyarrow.array(array._data, mask=array._mask))
-        return ("masked", array._data.dtype.str)
-    raise UnstorableError(f"a column of {dtype}", "convert it to a plain dtype with astype")
+
+def _column(pandas: Any, array: Any) -> Any:
+    # Left to itself, pandas would make texts of objects that are texts.
+    return pandas.Series(array, dtype=array.dtype, copy=False)
+
+
+def _described(made: Any, attrs: Any, flag: Any) -> Any:
+    if type(attrs) is not dict or type(flag) is not bool:
+        raise CodecError("a table with other attributes than a dict")
+    made.attrs = attrs
+    made.flags.allows_duplicate_labels = flag
+    return made
+
+
+def _index(pandas: Any, flat: Iterator[Any], kind: Any, name: Any, freq: Any, head: Any) -> Any:
+    array = columns.together(pandas, flat, head)
+    if freq is not None and kind in _TIMED:
+        offset = offset_together(pandas, freq)
+        return getattr(pandas, kind)(array, freq=offset, name=name)
+    made = pandas.Index(array, dtype=array.dtype, name=name, tupleize_cols=False)
+    if type(made).__name__ != kind:
+        raise CodecError(f"{noun(made)} that should be a {kind}")
+    return made
+
+
+def _multi_index(pandas: Any, names: Any, levels: Any, codes: Any, order: Any) -> Any:
+    _check_indexes(pandas, *levels)
+    return pandas.MultiIndex(levels, codes, names=names, sortorder=order)
+
+
+def _timestamp(pandas: Any, number: Any, unit: Any, zone: Any) -> Any:
+    made = pandas.Timestamp(np.datetime64(number, unit))
+    return made if zone is None else made.tz_localize("UTC").tz_convert(columns.zone(zone))
+
+
+_MADE: dict[str, Callable[..., Any]] = {
+    "DataFrame": _frame,
+    "Series": _series,
+    "Index": _index,
+    "MultiIndex": lambda pandas, _, *parts: _multi_index(pandas, *parts),
+    "RangeIndex": lambda pandas, _, name, *ends: pandas.RangeIndex(*ends, name=name),
+    "Timestamp": lambda pandas, _, *parts: _timestamp(pandas, *parts),
+    "Timedelta": lambda pandas, _, *parts: pandas.Timedelta(np.timedelta64(*parts)),
+    "NaTType": lambda pandas, _: pandas.NaT,
+    "NAType": lambda pandas, _: pandas.NA,
+}

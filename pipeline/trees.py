@@ -23,7 +23,7 @@ from pipeline.forms import BIG, BY_KIND, BY_TAG, form_of
 from pipeline.storable import CodecError, UnstorableError, noun, type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _DEEP = 200
 _LEAST, _MOST = -(2**63), 2**64 - 1
@@ -31,13 +31,12 @@ _LONG = 1 << 16
 """Length from which texts and bytes have buffers of their own."""
 
 _PLAIN = frozenset({NoneType, bool, float, int, str, bytes})
-_ARRAY, _TABLE, _PICKLE, _TEXT, _BYTES = 1, 2, 3, 4, 5  # those that take a buffer
 
 packed = partial(msgpack.packb, unicode_errors="surrogatepass")
 """A tree as bytes."""
 
 
-def _are_plain(values: list[Any] | tuple[Any, ...]) -> bool:
+def _are_plain(values: Sequence[Any]) -> bool:
     """Whether values stand for themselves, all of them; a million take some 20 ms."""
     kinds = set(map(type, values))
     if not kinds <= _PLAIN:
@@ -51,12 +50,18 @@ def _are_plain(values: list[Any] | tuple[Any, ...]) -> bool:
     return True
 
 
+class _Tag:
+    """The tags that take a buffer; all others are those of forms."""
+
+    ARRAY, TABLE, PICKLE, TEXT, BYTES = range(1, 6)
+
+
 class _TooDeepError(UnstorableError):
     """What contains itself cannot be pickled part by part."""
 
 
 class Writer:
-    """One walk over a value: its tree, and the buffers in the order in which the tree takes them."""
+    """One walk over a value, which gives its tree, and the buffers in their order."""
 
     def __init__(self, pickle: bool) -> None:
         self.pickle = pickle
@@ -79,7 +84,7 @@ class Writer:
             if not self.pickle or isinstance(error, _TooDeepError):
                 raise
             del self.buffers[begun:]
-            return self.taking(_PICKLE, _pickled(value))
+            return self.taking(_Tag.PICKLE, _pickled(value))
         finally:
             self.depth -= 1
 
@@ -87,8 +92,8 @@ class Writer:
         if isinstance(value, int):
             return [BIG.tag, *map(self.tree, BIG.apart(value))]
         if isinstance(value, str):
-            return self.taking(_TEXT, value.encode("utf-8", "surrogatepass"))
-        return self.taking(_BYTES, value)
+            return self.taking(_Tag.TEXT, value.encode("utf-8", "surrogatepass"))
+        return self.taking(_Tag.BYTES, value)
 
     def taking(self, tag: int, *buffer: Any) -> list[Any]:
         self.buffers.append(buffer)
@@ -100,13 +105,18 @@ class Writer:
             parts = form.apart(value)
             if kind in (set, frozenset):
                 return [form.tag, *self.in_order(parts)]
-            return [form.tag, *(parts if _are_plain(parts) else map(self.tree, parts))]
+            if _are_plain(parts):
+                return [form.tag, *parts]
+            # No map: a StopIteration from within would pass for its end.
+            return [form.tag, *[self.tree(each) for each in parts]]
         if kind is np.ndarray:
-            return self.taking(_ARRAY, *npy.buffers(value))
+            tree = self.taking(_Tag.ARRAY, *npy.buffers(value))
+            return [*tree, True] if value.dtype.isalignedstruct else tree
         if tables.is_table(kind):
             head, columns = tables.apart(value)
             tree = self.tree(head)
-            return [*self.taking(_TABLE, columns), tree]
+            tables.check(value, head, columns)
+            return [*self.taking(_Tag.TABLE, columns), tree]
         raise _refusal(value, kind)
 
     def in_order(self, elements: Any) -> Iterator[Any]:
@@ -149,28 +159,27 @@ class Reader:
     def formed(self, tag: int, *parts: Any) -> Any:
         form = BY_TAG[tag]
         if not _PLAIN.issuperset(map(type, parts)):
-            parts = tuple(map(self.value, parts))
+            parts = tuple([self.value(each) for each in parts])  # no map, as above
         if form.types is not None and not set(map(type, parts)) <= set(form.types):
             raise CodecError(f"parts of other types than those of a {form.kind.__name__}")
         return form.together(*parts)
 
     def from_buffer(self, tag: int, *heads: Any) -> Any:
         head = [self.value(each) for each in heads]
-        # No iterator: its end, inside of a map, would pass for the end of the map.
         if self.taken == len(self.buffers):
             raise CodecError("a value without its buffer")
         view = self.buffers[self.taken]
         self.taken += 1
         match tag, head:
-            case 1, []:
-                return npy.read(view)
-            case 2, [_]:
+            case _Tag.ARRAY, [] | [True]:
+                return npy.read(view, *head)
+            case _Tag.TABLE, [_]:
                 return tables.together(head[0], view)
-            case 3, []:
+            case _Tag.PICKLE, []:
                 return _unpickled(view, self.pickle)
-            case 4, []:
+            case _Tag.TEXT, []:
                 return str(view, "utf-8", "surrogatepass")
-            case 5, []:
+            case _Tag.BYTES, []:
                 return bytes(view)
         raise CodecError(f"no value has the tag {tag} and {len(head)} parts")
 

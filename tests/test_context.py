@@ -30,8 +30,10 @@ def slow(x: int) -> int:
 
 
 def test_dask_asks_for_its_scheduler_where_the_context_answers() -> None:
-    """`dask.compute` and `dask.persist` find `get_scheduler` in `dask.base` when they are called."""
-    assert {"scheduler", "collections"} <= set(inspect.signature(dask.base.get_scheduler).parameters)
+    """`dask.compute` and `dask.persist` find `get_scheduler` in `dask.base` when called."""
+    assert {"scheduler", "collections"} <= set(
+        inspect.signature(dask.base.get_scheduler).parameters
+    )
     for function in (dask.base.compute, dask.base.persist):
         assert "get_scheduler" in function.__code__.co_names
         assert function.__globals__ is vars(dask.base)
@@ -93,9 +95,8 @@ def test_afterwards_all_is_as_it_was(tmp_path: Path) -> None:
     from distributed import Client
 
     before = dask.base.get_scheduler, Client._graph_to_futures
-    with pytest.raises(ZeroDivisionError), Store(tmp_path):
-        delayed(slow)(1).compute(scheduler="sync")
-        _ = 1 / 0
+    with Store(tmp_path), pytest.raises(ZeroDivisionError):
+        delayed(divmod)(1, 0).compute(scheduler="sync")
     assert (dask.base.get_scheduler, Client._graph_to_futures) == before
     assert not dask.config.get("pipeline.recall", False)
     with measure() as measured:

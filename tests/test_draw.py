@@ -14,8 +14,9 @@ import pytest
 from dask import delayed
 from dask.task_spec import Alias, Task, TaskRef
 
-from pipeline import contrast, recurrence, trace
-from pipeline.dot import PALETTE, colour
+import pipeline
+from pipeline import Store, contrast, recurrence, trace
+from pipeline.dot import FATES, PALETTE, colour
 from tests.functions import binomial, catalan, edit_distance, fib, square
 
 if TYPE_CHECKING:
@@ -362,3 +363,37 @@ def test_values_of_a_collection_are_shown() -> None:
 def test_what_has_no_tasks_is_refused() -> None:
     with pytest.raises(TypeError, match="5 has no tasks"):
         contrast(5)
+
+
+def fates(picture: Any) -> dict[str, tuple[str, str | None]]:
+    """What a run does with each task, and the colour of its line."""
+    return {texts(each)[0]: (texts(each)[-1], shape(each).get("stroke")) for each in nodes(picture)}
+
+
+def test_with_a_store_a_picture_tells_what_a_run_would_do(tmp_path: Path) -> None:
+    store = Store(tmp_path, keep=["square"])
+    call = catalan(3) + square(2)
+    before = contrast(call, store=store)
+    assert "loaded · computed · skipped · culled" in all_text(before)
+    assert fates(before)["square(2)"] == ("computed", FATES["computed"])
+    assert fates(before)["catalan(2)"][0] == "skipped"
+    square(2).graph()
+    pipeline.compute(square(2), store=store, scheduler="sync")
+    assert fates(contrast(call, store=store))["square(2)"] == ("loaded", FATES["loaded"])
+    pipeline.compute(call, store=store, scheduler="sync")
+    after = fates(call.graph().visualize(store=store))
+    assert {fate for fate, _ in after.values()} == {"loaded", "culled"}
+
+
+def test_equal_tasks_of_other_fates_are_told_by_what_happens(tmp_path: Path) -> None:
+    def load(x: int) -> int:
+        return x
+
+    store = Store(tmp_path, keep=[load])
+    kept = delayed(min)([delayed(load)(1), 2])
+    pipeline.compute(kept, store=store, scheduler="sync")
+    asked = delayed(sum)([delayed(max)([delayed(load)(1), 2]), kept])
+    found = fates(contrast(asked, store=store))
+    assert {name: fate for name, (fate, _) in found.items() if name != "sum"} == {
+        "load(1)": "loaded", "min": "loaded", "max": "computed",
+    }  # fmt: skip
