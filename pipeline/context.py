@@ -15,8 +15,9 @@ import dask
 import dask.base
 
 from pipeline.recall import planned
+from pipeline.remains import annotations_of, expression, remaining, tasks_of
 from pipeline.store import Store
-from pipeline.through import Through, counted, expression, inside, is_inside, tasks_of, to_run
+from pipeline.through import Through, counted, inside, is_inside
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -88,14 +89,13 @@ def _futures(client: Any, expr: Any, keys: Any, *args: Any, **kwargs: Any) -> An
         return _graph_to_futures(client, expr, keys, *args, **kwargs)
     store = _entered[-1][0]
     expr = expr.optimize() if hasattr(expr, "optimize") else expr
-    annotations = getattr(expr, "__dask_annotations__", dict)()
-    if any(annotations.values()):
-        store.tell("annotated", "a collection with annotations (dask.annotate) is computed as it "
-                   "is, and not stored: compute it with pipeline.compute(…, store=)")  # fmt: skip
-    elif store.at.is_everywhere:
-        plan = planned(store, tasks_of(expr), list(keys), is_opening=False)
-        counted(plan, 0.0)
-        expr = expression(to_run(plan, plan.outputs, is_local=False), plan.outputs)
+    if store.at.is_everywhere:
+        annotations = annotations_of(expr)
+        plan = planned(store, tasks_of(expr), list(keys), opening="none")
+        counted(plan)
+        alone = {key for each in annotations.values() for key in each}
+        left = remaining(plan, plan.outputs, is_local=False, alone=alone)
+        expr = expression(left, plan.outputs, annotations)
         store.log()
     else:
         store.tell("private", f"{store.url} is known to this process alone: a client's results "

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.causes import argument_changes, described, differences
 from pipeline.recall import COMPUTED, CULLED, LOADED, SKIPPED, Plan, planned
+from pipeline.remains import asked
 from pipeline.store import Store
-from pipeline.through import asked
 from pipeline.told import call_of, function_of_task, title_of, told
 from pipeline.units import duration, size
 
@@ -89,8 +89,8 @@ def explain(self: Store, *collections: Any) -> Explanation:
 def _line(plan: Plan, key: Key) -> Line:
     status, node = plan.status[key], plan.tasks[key]
     call, function = call_of(key, node), title_of(key, node)
-    if status == LOADED and (found := plan.entries[key]) is not None:
-        entry = found[0]
+    if status == LOADED:
+        entry = plan.entries[key][0]
         return Line("hit", call, "stored", key, function, entry.seconds, entry.bytes)
     why = {COMPUTED: _cause, SKIPPED: lambda *_: plan.why.get(key, ""), CULLED: _unneeded}[status](
         plan, key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dask._task_spec import NestedContainer
 from dask.task_spec import Alias, DataNode, TaskRef
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.entry import Entry
     from pipeline.store import Store
 
+Opening = Literal["all", "outputs", "none"]
 LOADED, COMPUTED, SKIPPED, CULLED = "loaded", "computed", "skipped", "culled"
 
 
@@ -36,7 +37,7 @@ class Plan:
         stored if that is worth it; `skipped`, which is computed and neither looked up nor stored;
         `culled`, which nothing that runs takes
     why: tasks are skipped
-    entries: of the tasks that are loaded, open
+    entries: of the tasks that are loaded, with the payload of those that are open
     """
 
     store: Store
@@ -45,7 +46,7 @@ class Plan:
     digests: Digests
     status: dict[Key, str] = field(default_factory=dict)
     why: dict[Key, str] = field(default_factory=dict)
-    entries: dict[Key, tuple[Entry, memoryview] | None] = field(default_factory=dict)
+    entries: dict[Key, tuple[Entry, memoryview | None]] = field(default_factory=dict)
 
     def count(self, status: str) -> int:
         """How many tasks have a status."""
@@ -53,13 +54,17 @@ class Plan:
 
 
 def planned(
-    store: Store, tasks: Mapping[Key, Any], outputs: Iterable[Key], is_loading: bool = True,
-    is_opening: bool = True,
-) -> Plan:  # fmt: skip
+    store: Store,
+    tasks: Mapping[Key, Any],
+    outputs: Iterable[Key],
+    is_loading: bool = True,
+    opening: Opening = "all",
+) -> Plan:
     """What to do with the tasks of a graph. Raises `GraphError` for a cycle.
 
     is_loading: False to compute all, and to store it
-    is_opening: False not to open what will be loaded, but by the workers that load it
+    opening: which of the entries that will be loaded are opened, and so verified, now: those that
+        this process loads; workers open the others
     """
     plan = Plan(store, tasks, list(outputs), Digests(tasks))
     plan.digests.add(plan.outputs)
@@ -70,14 +75,14 @@ def planned(
         more = {key for key in plan.digests.of if key not in wanted and _looked_up(plan, key)}
         if more and is_loading:
             found |= store.known(plan.digests.digest(key) or "" for key in more)
-    _walk(plan, asked, found, is_opening)
+    _walk(plan, asked, found, opening)
     for key in plan.digests.of:
         if key not in plan.status and _is_work(tasks.get(key)):
             plan.status[key] = CULLED
     return plan
 
 
-def _walk(plan: Plan, asked: set[Key], found: set[str], is_opening: bool) -> None:
+def _walk(plan: Plan, asked: set[Key], found: set[str], opening: Opening) -> None:
     """Decide of each task, outputs first; what is loaded needs no inputs."""
     stack, seen = list(plan.outputs)[::-1], set()
     while stack:
@@ -87,24 +92,25 @@ def _walk(plan: Plan, asked: set[Key], found: set[str], is_opening: bool) -> Non
         seen.add(key)
         node = plan.tasks.get(key)
         if _is_work(node):
-            plan.status[key] = _status(plan, key, key in asked, found, is_opening)
+            plan.status[key] = _status(plan, key, key in asked, found, opening)
         if plan.status.get(key) != LOADED:
             stack.extend(each for each in reversed(inputs(node)) if each not in seen)
 
 
-def _status(plan: Plan, key: Key, is_output: bool, found: set[str], is_opening: bool) -> str:
+def _status(plan: Plan, key: Key, is_output: bool, found: set[str], opening: Opening) -> str:
     if not _looked_up(plan, key, is_output):
         return SKIPPED
     digest = plan.digests.digest(key)
-    if digest not in found:
+    if digest is None or digest not in found:
         return COMPUTED
-    if is_opening or is_output:
-        opened = plan.store.open(digest)
-        if opened is None:
-            return COMPUTED
-        plan.entries[key] = opened
+    if opening == "all" or (is_output and opening == "outputs"):
+        opened: Any = plan.store.open(digest)
     else:
-        plan.entries[key] = None
+        entry = plan.store.entry(digest)
+        opened = entry and (entry, None)
+    if not opened:
+        return COMPUTED
+    plan.entries[key] = opened
     return LOADED
 
 
@@ -168,7 +174,7 @@ def rewritten(plan: Plan, is_local: bool) -> dict[Key, Any]:
     is_local: whether they run in this process, which holds the entries open
     """
     begun = time.time()
-    behind = max((each[0].behind for each in plan.entries.values() if each), default=0.0)
+    behind = max((entry.behind for entry, _ in plan.entries.values()), default=0.0)
     asked = _without_aliases(plan.tasks, plan.outputs)
     is_storing = is_local or plan.store.at.is_everywhere
     tasks: dict[Key, Any] = dict(plan.tasks)
@@ -177,7 +183,9 @@ def rewritten(plan: Plan, is_local: bool) -> dict[Key, Any]:
         if digest is None:
             continue
         if status == LOADED:
-            load = Load(plan.store, digest, plan.entries[key] if is_local else None)
+            entry, payload = plan.entries[key]
+            held = (entry, payload) if is_local and payload is not None else None
+            load = Load(plan.store, digest, held)
             tasks[key] = Loading(key, load, (), cheap=False)
         elif status == COMPUTED and is_storing:
             save = Save(

@@ -100,7 +100,7 @@ class Save:
             (store.quick.add if is_quick else store.quick.discard)(told["function"])
             if is_quick:
                 return False
-        behind = self.behind + time.time() - self.begun
+        behind = self.behind + max(time.time() - self.begun, seconds)
         with store.forgiving("written") as reach:
             if not reach:
                 return False

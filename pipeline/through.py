@@ -6,32 +6,23 @@ import time
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
-import dask
-import dask.base
 import dask.local
-import dask.multiprocessing
 import dask.threaded
-from dask.base import unpack_collections
 from dask.core import flatten
-from dask.task_spec import Alias, Task, TaskRef
-from dask.utils import ensure_dict
+from dask.task_spec import Alias
 
-from pipeline.fuse import Loading, fused
-from pipeline.graph import TaskGraph
 from pipeline.ledger import LostError
-from pipeline.node import in_order, inputs
-from pipeline.opened import fused as in_lines
-from pipeline.opened import plain, unfused
-from pipeline.recall import COMPUTED, LOADED, SKIPPED, Plan, planned, rewritten
+from pipeline.recall import COMPUTED, LOADED, SKIPPED, Plan, planned
+from pipeline.remains import annotations_of, expression, remaining, tasks_of
 from pipeline.told import told
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from dask.typing import Key
 
+    from pipeline.remains import Annotations
     from pipeline.store import Store
 
 _HERE = (dask.local.get_sync, dask.threaded.get)
@@ -59,124 +50,92 @@ class Through:
     """A scheduler of Dask's that looks into a store before it runs tasks, and stores results."""
 
     def __init__(self, store: Store, scheduler: Callable[..., Any]) -> None:
-        self.store, self.scheduler = store, scheduler
+        self.store = store
+        self.scheduler = scheduler.scheduler if isinstance(scheduler, Through) else scheduler
+        self.is_local = self.scheduler in _HERE
+        self.is_client = hasattr(getattr(self.scheduler, "__self__", None), "scheduler_info")
 
     def __call__(self, dsk: Any, keys: Any, **options: Any) -> Any:
         if is_inside():
             return self.scheduler(dsk, keys, **options)
         outputs = list(dict.fromkeys(flatten([keys])))
-        values = _computed(self.store, tasks_of(dsk), outputs, self.scheduler, options)
+        values = self._values(tasks_of(dsk), outputs, annotations_of(dsk), options)
         return dask.local.nested_get(keys, values)
 
+    def _values(
+        self,
+        tasks: Mapping[Key, Any],
+        outputs: list[Key],
+        annotations: Annotations,
+        options: dict[str, Any],
+    ) -> dict[Key, Any]:
+        """The values of some tasks, by key."""
+        store = self.store
+        try:
+            for is_loading in (True, True, False):
+                plan = planned(
+                    store, tasks, outputs, is_loading, "all" if self.is_local else "outputs"
+                )
+                try:
+                    values = _loaded(plan)
+                    values |= self._computed(plan, values, annotations, options)
+                    break
+                except LostError:  # it was there when the run was planned
+                    if not is_loading:
+                        raise
+            if not (self.is_local or store.at.is_everywhere):
+                _keep(plan, values)
+        finally:
+            store.log()
+        store.speak()
+        return values
 
-def asked(collections: Sequence[Any]) -> tuple[dict[Key, Any], list[Key]]:
-    """The tasks of some collections, each of which has a result of its own, and what is asked."""
-    found: list[tuple[dict[Key, Any], list[Key]]] = []
-
-    def get(dsk: Any, keys: list[Key], **_: Any) -> list[None]:
-        found.append((tasks_of(dsk), list(dict.fromkeys(flatten([keys])))))
-        return [None for _ in keys]
-
-    unpacked = [unfused(each) for each in unpack_collections(*collections)[0]]
-    if not unpacked:
-        return {}, []
-    dask.compute(*unpacked, traverse=False, optimize_graph=False, scheduler=get)
-    return found[0]
-
-
-def tasks_of(dsk: Any) -> dict[Key, Any]:
-    """The tasks of what a scheduler is given: an expression, or a graph."""
-    graph = dsk if not hasattr(dsk, "__dask_graph__") else dsk.__dask_graph__()
-    return plain(ensure_dict(graph))
-
-
-def _computed(
-    store: Store, tasks: Mapping[Key, Any], outputs: list[Key], scheduler: Any,
-    options: dict[str, Any],
-) -> dict[Key, Any]:  # fmt: skip
-    """The values of some tasks, by key."""
-    is_local = scheduler in _HERE
-    try:
-        for is_loading in (True, True, False):
-            plan = planned(store, tasks, outputs, is_loading)
-            try:
-                start = time.perf_counter()
-                values = _loaded(plan)
-                counted(plan, time.perf_counter() - start)
-                values |= _run(plan, values, is_local, scheduler, options)
-                break
-            except LostError:
-                if not is_loading:
-                    raise
-        if not (is_local or store.at.is_everywhere):
-            _keep(plan, values)
-    finally:
-        store.log()
-    store.speak()
-    return values
+    def _computed(
+        self,
+        plan: Plan,
+        values: Mapping[Key, Any],
+        annotations: Annotations,
+        options: dict[str, Any],
+    ) -> dict[Key, Any]:
+        """The values of the outputs that were not loaded."""
+        left = [key for key in plan.outputs if key not in values]
+        if not left:
+            return {}
+        alone = {key for each in annotations.values() for key in each}
+        tasks: Any = remaining(plan, left, self.is_local, alone)
+        if self.is_client:
+            tasks = expression(tasks, left, annotations)
+        with inside():
+            return dict(zip(left, self.scheduler(tasks, left, **options), strict=True))
 
 
 def _loaded(plan: Plan) -> dict[Key, Any]:
     """The outputs that are in the store."""
-    values = {}
+    values, start = {}, time.perf_counter()
     for key in plan.outputs:
         at = key
         while isinstance(node := plan.tasks.get(at), Alias):
             at = node.target
-        if plan.status.get(at) == LOADED and (found := plan.entries[at]) is not None:
-            values[key] = plan.store.value(*found)
+        if plan.status.get(at) == LOADED:
+            entry, payload = plan.entries[at]
+            if payload is not None:
+                values[key] = plan.store.value(entry, payload)
+    counted(plan, time.perf_counter() - start)
     return values
 
 
-def counted(plan: Plan, seconds: float) -> None:
-    """Count what was planned, for `Store.stats`."""
+def counted(plan: Plan, seconds: float = 0.0) -> None:
+    """Count what was planned, for `Store.stats`.
+
+    seconds: that it took to load what is loaded
+    """
     counts = plan.store.counts
     counts.hits += plan.count(LOADED)
     counts.misses += plan.count(COMPUTED)
     counts.skipped += plan.count(SKIPPED)
-    loaded = [each[0] for each in plan.entries.values() if each is not None]
-    counts.loaded_bytes += sum(each.bytes for each in loaded)
-    counts.saved += max(max((each.behind for each in loaded), default=0.0) - seconds, 0.0)
-
-
-def _run(
-    plan: Plan, values: Mapping[Key, Any], is_local: bool, scheduler: Any, options: Any
-) -> dict[Key, Any]:
-    """The values of the outputs that are not in the store, computed."""
-    left = [key for key in plan.outputs if key not in values]
-    if not left:
-        return {}
-    tasks = to_run(plan, left, is_local)
-    with inside():
-        if not is_local and scheduler is not dask.multiprocessing.get:
-            tasks = expression(tasks, left)
-        found = scheduler(tasks, left, **options)
-    return dict(zip(left, found, strict=True))
-
-
-def expression(tasks: dict[Key, Any], outputs: list[Key]) -> Any:
-    """Tasks as Dask's clients take them; a plain dict would be hashed, task by task."""
-    graph = TaskGraph(tasks, [TaskRef(key) for key in outputs], token=uuid4().hex)
-    return dask.base.collections_to_expr(graph, optimize_graph=False)
-
-
-def to_run(plan: Plan, outputs: list[Key], is_local: bool) -> dict[Key, Any]:
-    """The tasks that are left, fused as they would be without a store."""
-    tasks = in_order(rewritten(plan, is_local), outputs)
-    if not dask.config.get("pipeline.fuse", True):
-        return tasks
-    # Blocks of arrays and tables: their collections have not been fused, so that each is stored.
-    blocks = {
-        key: node
-        for key, node in tasks.items()
-        if isinstance(key, tuple) and type(plan.tasks[key]) is Task and type(node) is not Loading
-    }
-    if len(blocks) > 1:
-        others = [node for key, node in tasks.items() if key not in blocks]
-        needed = {each for node in others for each in inputs(node)}
-        tasks = {**tasks, **in_lines(blocks, {*outputs, *needed})}
-        tasks = in_order(tasks, outputs)
-    return fused(tasks, [outputs])
+    entries = [entry for entry, _ in plan.entries.values()]
+    counts.loaded_bytes += sum(each.bytes for each in entries)
+    counts.saved += max(max((each.behind for each in entries), default=0.0) - seconds, 0.0)
 
 
 def _keep(plan: Plan, values: Mapping[Key, Any]) -> None:

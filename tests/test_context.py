@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import dask
 import dask.array as da
 import dask.base
-import numpy as np
 import pytest
 from dask import delayed
 
@@ -126,14 +125,29 @@ def test_what_cannot_be_stored_is_told_when_it_is_there(tmp_path: Path) -> None:
         assert delayed(threading.Lock)().compute(scheduler="sync") is not None
 
 
-def test_annotated_collections_of_a_client_are_left_as_they_are(
-    tmp_path: Path, client: Client
-) -> None:
-    with dask.annotate(priority=1):
-        x = da.ones(4, chunks=2) + 1
-    with Store(tmp_path) as store, pytest.warns(pipeline.StoreWarning, match="annotations"):
-        assert np.array_equal(client.compute(x).result(), [2.0] * 4)
-    assert len(store) == 0
+@pytest.mark.parametrize("explicit", [True, False])
+def test_annotations_reach_the_cluster(tmp_path: Path, client: Client, explicit: bool) -> None:
+    attempts = tmp_path / "attempts"
+
+    @pipeline.pure
+    def flaky(x: int) -> int:
+        with attempts.open("a") as file:
+            file.write("x")
+        if len(attempts.read_text()) < 3:
+            raise OSError("not yet")
+        return x + 1
+
+    with dask.annotate(retries=5):
+        graph = delayed(flaky)(1)
+    graph = delayed(max)(graph, delayed(slow)(0))
+    store = Store(tmp_path / "cache", keep=["flaky"])
+    if explicit:
+        assert pipeline.compute(graph, store=store) == (2,)
+    else:
+        with store:
+            assert client.compute(graph).result() == 2
+    assert attempts.read_text() == "xxx"
+    assert {each.function for each in store.entries()} >= {"flaky", "max"}
 
 
 def test_arrays_persisted_here_stay_collections(tmp_path: Path) -> None:

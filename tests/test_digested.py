@@ -18,7 +18,7 @@ from hypothesis import given
 
 from pipeline import TaskGraph, recurrence, task, trace
 from pipeline.digested import Digests
-from pipeline.through import asked
+from pipeline.remains import asked
 from tests.graphs import graphs
 
 

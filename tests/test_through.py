@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,21 @@ def test_a_store_that_is_private_to_a_process_is_filled_by_it(scheduler: str) ->
         with measure() as measured:
             assert pipeline.compute(delayed(slow)(1), store=store) == (1,)
         assert measured.tasks == tasks
+
+
+def test_an_executor_is_a_scheduler_too(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool, dask.config.set(scheduler=pool):
+        for tasks in (2, 0):
+            with measure() as measured:
+                assert pipeline.compute(delayed(sum)([delayed(slow)(1)]), store=tmp_path) == (1,)
+            assert measured.tasks == tasks
+
+
+def test_the_store_that_is_named_goes_before_that_of_the_context(tmp_path: Path) -> None:
+    outer, inner = Store(tmp_path / "outer"), Store(tmp_path / "inner")
+    with outer:
+        assert pipeline.compute(delayed(slow)(1), store=inner, scheduler="sync") == (1,)
+    assert (len(outer), len(inner)) == (0, 1)
 
 
 def test_calls_and_dask_agree_without_a_store() -> None:

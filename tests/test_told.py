@@ -10,7 +10,7 @@ from dask.task_spec import DataNode, List, Task, TaskRef
 
 from pipeline import recurrence, task
 from pipeline.digested import Digests
-from pipeline.through import asked
+from pipeline.remains import asked
 from pipeline.told import call_of, function_of_task, names_of, title_of, told
 
 

@@ -1,0 +1,107 @@
+"""What a scheduler is given, as tasks; and what remains of it, as a scheduler takes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import dask
+import dask.base
+from dask.base import unpack_collections
+from dask.core import flatten
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from dask.task_spec import Task, TaskRef
+from dask.utils import ensure_dict
+
+from pipeline.fuse import Loading, fused
+from pipeline.graph import TaskGraph
+from pipeline.node import in_order, inputs
+from pipeline.opened import fused as in_lines
+from pipeline.opened import plain, unfused
+from pipeline.recall import rewritten
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Mapping, Sequence
+
+    from dask.typing import Key
+
+    from pipeline.recall import Plan
+
+Annotations = dict[str, dict["Key", Any]]
+"""How tasks are to be run, by kind and key: `priority`, `retries`, `resources`, …"""
+
+
+def asked(collections: Sequence[Any]) -> tuple[dict[Key, Any], list[Key]]:
+    """The tasks of some collections, each of which has a result of its own, and what is asked."""
+    found: list[tuple[dict[Key, Any], list[Key]]] = []
+
+    def get(dsk: Any, keys: list[Key], **_: Any) -> list[None]:
+        found.append((tasks_of(dsk), list(dict.fromkeys(flatten([keys])))))
+        return [None for _ in keys]
+
+    unpacked = [unfused(each) for each in unpack_collections(*collections)[0]]
+    if not unpacked:
+        return {}, []
+    dask.compute(*unpacked, traverse=False, optimize_graph=False, scheduler=get)
+    return found[0]
+
+
+def tasks_of(dsk: Any) -> dict[Key, Any]:
+    """The tasks of what a scheduler is given: an expression, or a graph."""
+    graph = dsk if not hasattr(dsk, "__dask_graph__") else dsk.__dask_graph__()
+    return plain(ensure_dict(graph))
+
+
+def annotations_of(dsk: Any) -> Annotations:
+    """How the tasks of an expression are to be run, as `dask.annotate` says."""
+    told = dsk.__dask_annotations__() if hasattr(dsk, "__dask_annotations__") else {}
+    return {kind: dict(each) for kind, each in told.items() if each}
+
+
+def remaining(
+    plan: Plan, outputs: Sequence[Key], is_local: bool, alone: Container[Key] = ()
+) -> dict[Key, Any]:
+    """The tasks that are left, fused as they would be without a store.
+
+    alone: tasks that are run in a way of their own, and so not fused
+    """
+    tasks = in_order(rewritten(plan, is_local), outputs)
+    if not dask.config.get("pipeline.fuse", True):
+        return tasks
+    # Blocks of arrays and tables: their collections have not been fused, so that each is stored.
+    blocks = {
+        key: node
+        for key, node in tasks.items()
+        if isinstance(key, tuple)
+        and type(plan.tasks[key]) is Task
+        and type(node) is not Loading
+        and key not in alone
+    }
+    if len(blocks) > 1:
+        others = [node for key, node in tasks.items() if key not in blocks]
+        needed = {each for node in others for each in inputs(node)}
+        tasks = in_order({**tasks, **in_lines(blocks, {*outputs, *needed})}, outputs)
+    return fused(tasks, [outputs])
+
+
+def expression(tasks: Mapping[Key, Any], outputs: Sequence[Key], annotations: Annotations) -> Any:
+    """Tasks as a client takes them; a plain dict would be hashed, task by task."""
+    graph = TaskGraph(dict(tasks), [TaskRef(key) for key in outputs], token=uuid4().hex)
+    if annotations:
+        graph.__dask_graph__ = lambda: _annotated(tasks, annotations)  # type: ignore[method-assign]
+    return dask.base.collections_to_expr(graph, optimize_graph=False)
+
+
+def _annotated(tasks: Mapping[Key, Any], annotations: Annotations) -> HighLevelGraph:
+    """Tasks in layers, one for all that are run in the same way."""
+    layers: dict[str, dict[Key, Any]] = {}
+    how: dict[str, dict[str, Any]] = {}
+    for key, node in tasks.items():
+        own = {kind: told[key] for kind, told in annotations.items() if key in told}
+        layers.setdefault(repr(own), {})[key] = node
+        how[repr(own)] = own
+    found = {
+        name: MaterializedLayer(each, annotations=how[name] or None)
+        for name, each in layers.items()
+    }
+    return HighLevelGraph(found, {name: set(found) - {name} for name in found})
