@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.causes import argument_changes, described, differences
@@ -13,7 +14,11 @@ from pipeline.told import call_of, function_of_task, title_of, told
 from pipeline.units import duration, size
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dask.typing import Key
+
+    History = Callable[[str], list[list[Any]]]
 
 WORDS = {LOADED: "hit", COMPUTED: "miss", SKIPPED: "skipped", CULLED: "culled"}
 """What a person calls what happens to a task."""
@@ -81,38 +86,37 @@ def explain(self: Store, *collections: Any) -> Explanation:
     """
     tasks, outputs = asked(collections)
     plan = planned(self, tasks, outputs)
-    lines = [_line(plan, key) for key in plan.digests.of if key in plan.status]
+    history = cache(self.history)  # of each function, asked for once
+    lines = [_line(plan, key, history) for key in plan.digests.of if key in plan.status]
     self.speak()
     return Explanation(lines)
 
 
-def _line(plan: Plan, key: Key) -> Line:
+def _line(plan: Plan, key: Key, history: History) -> Line:
     status, node = plan.status[key], plan.tasks[key]
     call, function = call_of(key, node), title_of(key, node)
     if status == LOADED:
         entry = plan.entries[key][0]
         return Line("hit", call, "stored", key, function, entry.seconds, entry.bytes)
-    why = {COMPUTED: _cause, SKIPPED: lambda *_: plan.why.get(key, ""), CULLED: _unneeded}[status](
-        plan, key
-    )
+    if status == COMPUTED:
+        why = _cause(plan, key, history)
+    else:
+        why = plan.why.get(key, "") if status == SKIPPED else "what takes it is loaded"
     return Line(WORDS[status], call, why, key, function)
 
 
-def _unneeded(*_: Any) -> str:
-    return "what takes it is loaded"
-
-
-def _cause(plan: Plan, key: Key) -> str:
+def _cause(plan: Plan, key: Key, history: History) -> str:
     """Why a result is not in the store: what differs from the nearest that was."""
     node, digest = plan.tasks[key], plan.digests.digest(key)
     about = told(key, node, plan.digests)
-    history = plan.store.history(about["function"])
-    for known, _, _, why in reversed(history):
+    known_of = history(about["function"])
+    for known, _, _, why in reversed(known_of):
         if known == digest:
             return str(why) or "evicted"
-    if not history:
+    if not known_of:
         return "never computed"
-    _, _, nearest = max((_likeness(each, about), place, each) for place, each in enumerate(history))
+    likeness = [(_likeness(each, about), place) for place, each in enumerate(known_of)]
+    nearest = known_of[max(likeness)[1]]
     changes = []
     if nearest[1] != about["code"]:
         changes = _code_changes(plan.store, nearest[1], function_of_task(node))

@@ -184,9 +184,10 @@ def rewritten(plan: Plan, is_local: bool) -> dict[Key, Any]:
             continue
         if status == LOADED:
             entry, payload = plan.entries[key]
-            held = (entry, payload) if is_local and payload is not None else None
-            load = Load(plan.store, digest, held)
-            tasks[key] = Loading(key, load, (), cheap=False)
+            held = (entry, payload) if payload is not None else None
+            load = Load(plan.store, digest, held if is_local or not is_storing else None)
+            # Workers that cannot reach the store are given the value.
+            tasks[key] = Loading(key, load, (), False) if is_storing else DataNode(key, load())
         elif status == COMPUTED and is_storing:
             save = Save(
                 plan.store, digest, function_of(node), told(key, node, plan.digests),

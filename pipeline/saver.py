@@ -101,25 +101,36 @@ class Save:
             if is_quick:
                 return False
         behind = self.behind + max(time.time() - self.begun, seconds)
-        with store.forgiving("written") as reach:
-            if not reach:
-                return False
-            try:
-                store.put(self.digest, value, seconds=seconds, behind=behind,
-                          loading=store.cost(sizeof(value)), **told)  # fmt: skip
-            except (UnstorableError, StoreError) as error:
-                what = getattr(error, "what", "a result that is too large")
-                store.tell(f"not stored {told['function']} {what}",
-                           f"{told['call']} is not stored: {error}")  # fmt: skip
-                line = [self.digest, told["code"], told["arguments"], f"not storable: {what}"]
-                store.note(topic(told["function"]), line)
-                return False
-            if os.getpid() != self.home:
-                store.log()  # the process that planned the run does not hear of it otherwise
-            if told["code"]:
-                store.note_once(f"code-{told['code']}", partial(described, self.source))
-            return True
-        return False
+        is_stored = stored(
+            store, self.digest, value, {**told, "seconds": seconds, "behind": behind}
+        )
+        if is_stored and told["code"]:
+            store.note_once(f"code-{told['code']}", partial(described, self.source))
+        if is_stored and os.getpid() != self.home:
+            store.log()  # the process that planned the run does not hear of it otherwise
+        return is_stored
+
+
+def stored(store: Store, digest: str, value: Any, told: dict[str, Any]) -> bool:
+    """Store a value, and tell it if that cannot be done.
+
+    told: fields of the entry
+    """
+    loading = store.cost(sizeof(value))
+    with store.forgiving("written") as reach:
+        if not reach:
+            return False
+        try:
+            store.put(digest, value, loading=loading, **told)
+        except (UnstorableError, StoreError) as error:
+            what = getattr(error, "what", "a result that is too large")
+            store.tell(f"not stored {told['function']} {what}",
+                       f"{told['call']} is not stored: {error}")  # fmt: skip
+            line = [digest, told["code"], told["arguments"], f"not storable: {what}"]
+            store.note(topic(told["function"]), line)
+            return False
+        return True
+    return False
 
 
 _LEAST = 1e-3

@@ -15,6 +15,7 @@ from dask.task_spec import Alias
 from pipeline.ledger import LostError
 from pipeline.recall import COMPUTED, LOADED, SKIPPED, Plan, planned
 from pipeline.remains import annotations_of, expression, remaining, tasks_of
+from pipeline.saver import stored
 from pipeline.told import told
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from dask.typing import Key
 
+    from pipeline.recall import Opening
     from pipeline.remains import Annotations
     from pipeline.store import Store
 
@@ -71,11 +73,11 @@ class Through:
     ) -> dict[Key, Any]:
         """The values of some tasks, by key."""
         store = self.store
+        is_near = self.is_local or not store.at.is_everywhere
+        opening: Opening = "all" if is_near else "outputs"
         try:
             for is_loading in (True, True, False):
-                plan = planned(
-                    store, tasks, outputs, is_loading, "all" if self.is_local else "outputs"
-                )
+                plan = planned(store, tasks, outputs, is_loading, opening)
                 try:
                     values = _loaded(plan)
                     values |= self._computed(plan, values, annotations, options)
@@ -83,7 +85,7 @@ class Through:
                 except LostError:  # it was there when the run was planned
                     if not is_loading:
                         raise
-            if not (self.is_local or store.at.is_everywhere):
+            if not self.is_local:
                 _keep(plan, values)
         finally:
             store.log()
@@ -139,10 +141,11 @@ def counted(plan: Plan, seconds: float = 0.0) -> None:
 
 
 def _keep(plan: Plan, values: Mapping[Key, Any]) -> None:
-    """Store outputs from here, which the workers could not."""
-    for key in plan.outputs:
-        digest = plan.digests.digest(key)
-        if plan.status.get(key) == COMPUTED and digest is not None:
-            with plan.store.forgiving("written") as reach:
-                if reach:
-                    plan.store.put(digest, values[key], **told(key, plan.tasks[key], plan.digests))
+    """Store the outputs that the workers could not, or say why that cannot be done."""
+    store, digests = plan.store, plan.digests
+    asked = {key: digests.digest(key) for key in plan.outputs if plan.status.get(key) == COMPUTED}
+    there = store.known(digest for digest in asked.values() if digest is not None)
+    for key, digest in asked.items():
+        if digest is not None and digest not in there:
+            about = told(key, plan.tasks[key], digests)
+            stored(store, digest, values[key], about)
