@@ -31,6 +31,7 @@ from pipeline.state import UnkeyableError
 from pipeline.storable import storable
 from pipeline.store import Store
 from pipeline.unfold import LimitError
+from pipeline.verify import Verification
 
 __all__ = [
     "SCHEDULERS",
@@ -56,6 +57,7 @@ __all__ = [
     "Task",
     "TaskGraph",
     "UnkeyableError",
+    "Verification",
     "compute",
     "contrast",
     "count",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.digest import Digester
 from pipeline.reach import cells, mentions, parts
@@ -82,8 +82,8 @@ def _parts(value: Any) -> Iterator[tuple[str, object]]:
     yield "keyword defaults", next(own)
     for name in value.__code__.co_freevars:
         yield f"closure value `{name}`", next(own)
-    for each in own:
-        name, inner = each  # type: ignore[misc] # the rest are mentions
+    for mention in own:
+        name, inner = cast("tuple[str, object]", mention)
         if name not in cells(value):
             yield f"{'global' if name in globals_ else 'value'} `{name}`", inner
 

@@ -15,9 +15,16 @@ import dask
 import dask.base
 
 from pipeline.recall import planned
-from pipeline.remains import annotations_of, expression, remaining, tasks_of
+from pipeline.remains import (
+    annotations_of,
+    expression,
+    inside,
+    is_inside,
+    remaining,
+    tasks_of,
+)
 from pipeline.store import Store
-from pipeline.through import Through, counted, inside, is_inside
+from pipeline.through import Through, counted
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -105,4 +112,4 @@ def _futures(client: Any, expr: Any, keys: Any, *args: Any, **kwargs: Any) -> An
         return _graph_to_futures(client, expr, keys, *args, **kwargs)
 
 
-Store.__enter__, Store.__exit__ = _enter, _exit  # type: ignore[method-assign]
+Store.__enter__, Store.__exit__ = _enter, _exit

@@ -18,9 +18,11 @@ known from itself.
 
 from __future__ import annotations
 
+import math
 import platform
 import time
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
+from functools import partial
 from struct import Struct
 from typing import Any
 
@@ -37,6 +39,12 @@ _HEAD = Struct("<8sIIQ")
 _PREFIX = _HEAD.size + 16
 _LONGEST = 1 << 20
 """Bytes of a header, at the most."""
+
+_TOLD = 1 << 16
+"""Bytes of a header over which it does not tell the arguments: a sum may have a million."""
+
+
+Checksum = bytes
 
 
 @dataclass(frozen=True)
@@ -64,24 +72,36 @@ class Entry:
     bytes: int = 0
     created: float = field(default_factory=time.time)
     python: str = field(default_factory=platform.python_version)
-    checksum: bytes = b""
+    checksum: Checksum = b""
 
 
 _TYPES: dict[str, tuple[type, ...]] = {
-    each.name: {"str": (str,), "float": (float, int), "int": (int,), "bytes": (bytes,)}.get(
+    each.name: {"str": (str,), "float": (float, int), "int": (int,), "Checksum": (bytes,)}.get(
         str(each.type), (list,)
     )
     for each in fields(Entry)
 }
 
+_NUMBERS = [each.name for each in fields(Entry) if str(each.type) in ("float", "int")]
+
 
 def packed(entry: Entry, payload: list[Any]) -> list[Any]:
     """An entry as buffers to be written one after the other; the payload is not copied."""
-    header = asdict(entry) | {"bytes": size(payload), "checksum": checksum(payload)}
-    text = msgpack.packb(header, unicode_errors="surrogatepass")
-    head = _HEAD.pack(MAGIC, VERSION, len(text), header["bytes"])
+    taken = size(payload)
+    header = {**vars(entry), "bytes": taken, "checksum": checksum(payload)}
+    for name in _NUMBERS:  # a clock may have been set back meanwhile
+        header[name] = header[name] if 0 <= header[name] < math.inf else 0
+    text = _packed(header)
+    if len(text) > _TOLD:
+        text = _packed({**header, "arguments": []})
+    if len(text) > _LONGEST:
+        raise ValueError(f"a header of {len(text):,} bytes: {_LONGEST:,} are the most")
+    head = _HEAD.pack(MAGIC, VERSION, len(text), taken)
     gap = -(_PREFIX + len(text)) % ALIGNED
     return [head + xxh3_128(head + text).digest() + text + bytes(gap), *payload]
+
+
+_packed = partial(msgpack.packb, unicode_errors="surrogatepass")
 
 
 def size(buffers: list[Any]) -> int:
@@ -135,6 +155,8 @@ def _entry(told: Any) -> Entry:
     for name, kinds in _TYPES.items():
         if type(told[name]) not in kinds:
             raise CodecError(f"no entry: its {name} is a {type(told[name]).__name__}")
+    if not all(math.isfinite(told[name]) and told[name] >= 0 for name in _NUMBERS):
+        raise CodecError("no entry: a number in it is negative, or none")
     if not all(
         isinstance(each, list) and len(each) == 2 and all(type(part) is str for part in each)
         for each in told["arguments"]

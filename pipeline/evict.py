@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 
 class Candidate(NamedTuple):
@@ -17,23 +17,18 @@ class Candidate(NamedTuple):
     seconds: float
 
 
-def leaving(candidates: Iterable[Candidate], wanted: int, now: float) -> Iterator[Candidate]:
-    """The entries to remove so that so many bytes become free.
+def leaving(candidates: Iterable[Candidate], now: float) -> list[Candidate]:
+    """Entries in the order in which they go.
 
     Those go first that take many bytes, are quick to compute again, and were not used for long:
     the greatest product of size and age per second of work.
 
     >>> old, dear = Candidate("old", 10, 0.0, 1.0), Candidate("dear", 10, 0.0, 60.0)
     >>> new = Candidate("new", 10, 90.0, 1.0)
-    >>> [each.digest for each in leaving([dear, new, old], 15, 100.0)]
-    ['old', 'new']
+    >>> [each.digest for each in leaving([dear, new, old], 100.0)]
+    ['old', 'new', 'dear']
     """
-    freed = 0
-    for each in sorted(candidates, key=lambda each: -_uselessness(each, now)):
-        if freed >= wanted:
-            return
-        freed += each.bytes
-        yield each
+    return sorted(candidates, key=lambda each: _uselessness(each, now), reverse=True)
 
 
 def _uselessness(entry: Candidate, now: float) -> float:

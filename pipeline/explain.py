@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -65,7 +66,7 @@ class Explanation:
                 seconds, taken = sum(each.seconds for each in lines), sum(x.bytes for x in lines)
                 why = f"{size(taken)} bytes, took {duration(seconds)}"
             found.append((status, what, why))
-        return found
+        return _shortened(found)
 
     def __str__(self) -> str:
         rows = self.rows()
@@ -75,6 +76,24 @@ class Explanation:
         return "\n".join([*table, ", ".join(totals) or "no tasks"])
 
     __repr__ = __str__
+
+
+def _shortened(rows: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Rows of which no more than some tell of one function, each with a reason of its own."""
+    found, times = [], Counter[tuple[str, str]]()
+    for status, what, why in rows:
+        function = what.partition("(")[0]
+        times[status, function] += 1
+        if times[status, function] <= _MOST:
+            found.append((status, what, why))
+    for (status, function), number in times.items():
+        if number > _MOST:
+            found.append((status, f"{number - _MOST:,} more of {function}", "…"))
+    return found
+
+
+_MOST = 8
+"""Lines that tell of one function, each for a reason of its own."""
 
 
 def explain(self: Store, *collections: Any) -> Explanation:
@@ -138,4 +157,4 @@ def _code_changes(store: Store, code: str, function: Any) -> list[str]:
     return found or ["its code, or what it reaches, changed"]
 
 
-Store.explain = explain  # type: ignore[method-assign]
+Store.explain = explain

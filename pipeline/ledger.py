@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from threading import RLock
@@ -15,7 +15,7 @@ from pipeline.codec import UnstorableError
 from pipeline.remote import Remote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pipeline.entry import Entry
     from pipeline.folder import Folder
@@ -60,33 +60,32 @@ class Ledger:
 
     def __init__(self, url: str, at: Folder | Remote) -> None:
         self.url, self.at = url, at
+        self.is_apart = False  # in a process that works for another, whose store speaks for itself
         self.counts = Counts()
         self._told: set[str] = set()
         self._unsaid: list[str] = []
         self._noted: set[str] = set()
-        self._down = 0.0
+        self._down = 0.0  # until then it is not tried again
         self._lock = RLock()
 
     def note_entry(self, entry: Entry) -> None:
         if not entry.function:
             return
-        told = [entry.digest, entry.code, entry.arguments, ""]
+        line = json.dumps([entry.digest, entry.code, entry.arguments, ""])
+        if len(line) > _LONG:
+            line = json.dumps([entry.digest, entry.code, [], ""])
         with suppress(Exception):  # a result is stored, whether it can be explained or not
-            self.at.note(topic(entry.function), json.dumps(told))
+            self.at.note(topic(entry.function), line)
 
     def history(self, function: str) -> list[list[Any]]:
         """What was computed of a function: digest, code, arguments, and why it was not stored."""
-        found = self.noted(topic(function))
-        return [each for each in found if isinstance(each, list) and len(each) == 4]
+        return list(filter(_is_history, self.noted(topic(function))))
 
     def noted(self, about: str) -> list[Any]:
         """The notes on a topic."""
-        found = []
         with suppress(Exception):
-            for line in self.at.notes(about):
-                with suppress(ValueError):
-                    found.append(json.loads(line))
-        return found
+            return _parsed(self.at.notes(about))
+        return []
 
     def note(self, about: str, told: Any) -> None:
         """Add to the notes on a topic."""
@@ -102,47 +101,55 @@ class Ledger:
 
     def log(self) -> None:
         """Keep what this store has counted, for `pipeline cache stats`, and begin anew."""
-        counted, self.counts = self.counts, Counts()
+        with self._lock:
+            counted, self.counts = self.counts, Counts()
         if counted:
             with suppress(Exception):
-                self.at.note("runs", json.dumps(vars(counted)))
+                line = json.dumps(vars(counted))
+                if isinstance(self.at, Remote):
+                    self.at.note("runs", line)
+                else:
+                    self.at.note("runs", line, _summed)
+
+    def count_stored(self, taken: int) -> None:
+        """Count an entry that was stored."""
+        with self._lock:
+            self.counts.stored += 1
+            self.counts.stored_bytes += taken
+        if self.is_apart and not isinstance(self.at, Remote):
+            self.log()
 
     def stats(self) -> Counts:
         """What was counted in all runs, this process's included."""
         total = replace(self.counts)
-        for each in self.noted("runs"):
-            with suppress(TypeError, KeyError):
-                total.add(Counts(**each))
+        total.add(_sum(self.noted("runs")))
         return total
 
     # What fails
 
-    @contextmanager
-    def forgiving(self, what: str) -> Iterator[bool]:
+    def forgiving(self, what: str) -> Forgiving:
         """Whether the store can be reached; what fails is told once, and does no more harm."""
-        if self._down > time.monotonic():
-            yield False
-            return
-        try:
-            yield True
-        except LostError:
-            raise
-        except UnstorableError as error:
-            self.tell(f"unstorable {error}", str(error))
-        except Exception as error:
-            if isinstance(self.at, Remote):
-                self._down = time.monotonic() + _PAUSE
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            kind = f"{type(error).__name__} {getattr(error, 'errno', '')}"
-            self.tell(f"{what} {kind}", f"{self.url} could not be {what}: {reason}; results are "
-                      "computed, and not stored where this fails")  # fmt: skip
+        return Forgiving(self, what)
+
+    def failed(self, what: str, error: Exception) -> None:
+        """Tell that the store could not be read, or written."""
+        if isinstance(self.at, Remote):
+            self._down = time.monotonic() + _PAUSE
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        kind = f"{type(error).__name__} {getattr(error, 'errno', '')}"
+        self.tell(f"{what} {kind}", f"{self.url} could not be {what}: {reason}; results are "
+                  "computed, and not stored where this fails")  # fmt: skip
 
     def tell(self, once: str, message: str) -> None:
         """Have a user warned, once of each thing, when it does no harm: see `speak`."""
         with self._lock:
-            if once not in self._told:
-                self._told.add(once)
-                self._unsaid.append(message)
+            if once in self._told:
+                return
+            self._told.add(once)
+            self._unsaid.append(message)
+        if self.is_apart:  # nobody will ask it to speak
+            with suppress(StoreWarning):  # which is an error there, and no task is to fail for it
+                self.speak()
 
     def speak(self) -> None:
         """Warn of what was told, now that results are there."""
@@ -150,6 +157,60 @@ class Ledger:
             unsaid, self._unsaid = self._unsaid, []
         for each in unsaid:
             warnings.warn(each, StoreWarning, stacklevel=3)
+
+
+class Forgiving:
+    """A context of which a store's failures do not leave; as what it says whether to try at all."""
+
+    def __init__(self, ledger: Ledger, what: str) -> None:
+        self.ledger, self.what = ledger, what
+
+    def __enter__(self) -> bool:
+        return self.ledger._down <= time.monotonic()
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        if not isinstance(error, Exception) or isinstance(error, LostError):
+            return False
+        if isinstance(error, UnstorableError):
+            self.ledger.tell(f"unstorable {error}", str(error))
+        else:
+            self.ledger.failed(self.what, error)
+        return True
+
+
+_LONG = 1 << 16
+"""Bytes of a note over which it does not tell the arguments."""
+
+
+def _is_history(line: Any) -> bool:
+    """Whether a note, which anybody may have written, tells what was computed of a function."""
+    return (
+        isinstance(line, list)
+        and list(map(type, line)) == [str, str, list, str]
+        and all(isinstance(each, list) and list(map(type, each)) == [str, str] for each in line[2])
+    )
+
+
+def _sum(told: list[Any]) -> Counts:
+    """What runs came to together; what is no note of a run is left out."""
+    total, kinds = Counts(), {name: type(each) for name, each in vars(Counts()).items()}
+    for each in told:
+        if isinstance(each, dict) and {name: type(each[name]) for name in each} == kinds:
+            total.add(Counts(**each))
+    return total
+
+
+def _summed(lines: list[str]) -> list[str]:
+    """Notes of runs as one line that says the same."""
+    return [json.dumps(vars(_sum(_parsed(lines))))]
+
+
+def _parsed(lines: list[str]) -> list[Any]:
+    found = []
+    for line in lines:
+        with suppress(ValueError, RecursionError):
+            found.append(json.loads(line))
+    return found
 
 
 _PAUSE = 30.0

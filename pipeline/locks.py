@@ -3,75 +3,104 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks; there the last writer wins
-    fcntl = None  # type: ignore[assignment]
+if sys.platform == "win32":  # where there are no such locks
+    LOCK_EX = LOCK_NB = LOCK_UN = 0
+
+    def flock(*_: int) -> None:
+        raise OSError("no locks here")
+else:
+    from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 
 OWNER_ONLY = 0o600
 
 
-def lock(file: int, is_patient: bool = True) -> bool:
+def lock(file: int, is_patient: bool = True) -> bool | None:
     """Lock an open file for this opening of it alone; False if another one has it.
 
-    A file system that knows no locks grants each.
+    None where the file system knows no locks: then nobody can tell.
     """
-    if fcntl is None:
-        return True
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if is_patient else fcntl.LOCK_NB))
+        flock(file, LOCK_EX if is_patient else LOCK_EX | LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
-        return True
+        return None
     return True
 
 
+def release(file: int) -> None:
+    """Unlock a file, and close it."""
+    # To close it is not enough: a process that was forked meanwhile has it open, too.
+    with suppress(OSError):
+        flock(file, LOCK_UN)
+    os.close(file)
+
+
 @contextmanager
-def locked(path: str) -> Iterator[int]:
-    """Hold the lock of a file, which is made where it is missing."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY)
+def holding(file: int) -> Iterator[int]:
+    """Hold the lock of an open file, which is closed afterwards."""
     try:
         lock(file)
         yield file
     finally:
-        os.close(file)
+        release(file)
 
 
 class Lease:
     """The right to compute a task, which one process or thread has at a time.
 
+    path: of a file that stands for the task, and open_: what opens it, made where it is missing
     is_vain: another had it, and finished without storing a result: it is held no more, so that
         those who waited compute at the same time
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, open_: Callable[[], int]) -> None:
         self.path = path
         self.is_vain = False
-        while True:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY)
-            lock(self._file)
-            state = os.fstat(self._file)
-            if state.st_size:
-                self.is_vain = True
+        for _ in range(_TRIES):
+            self._file = open_()
+            try:
+                lock(self._file)
+                state = os.fstat(self._file)
+                self.is_vain = state.st_size > 0
+                is_held = not self.is_vain and _is_at(path, state)
+            except BaseException:  # the user has interrupted the wait
                 os.close(self._file)
+                raise
+            if is_held:
                 return
-            if state.st_nlink:
+            release(self._file)  # its owner has finished, and removed it
+            if self.is_vain:
                 return
-            os.close(self._file)  # its owner has stored the result, and removed the lease
+        self.is_vain = True
 
     def end(self, is_stored: bool) -> None:
         """Let those who wait go on, and tell them whether there is a result now."""
         if self.is_vain:
             return
-        with suppress(OSError):  # a full disk, or a folder that is gone: then they wait in vain
+        with suppress(OSError):  # then they compute one after the other
             if not is_stored:
-                os.write(self._file, b"-")
+                os.truncate(self._file, 1)  # which, unlike to write, a full disk lets one do
+        with suppress(OSError):
             os.unlink(self.path)
-        os.close(self._file)
+        release(self._file)
+        self.is_vain = True
+
+
+def _is_at(path: str, state: os.stat_result) -> bool:
+    """Whether a file is the one of this path."""
+    try:
+        return os.path.samestat(os.stat(path), state)
+    except FileNotFoundError:
+        return False
+
+
+_TRIES = 1000
+"""How often a lease is asked for where each time it has just ended."""

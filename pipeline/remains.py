@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -21,7 +23,7 @@ from pipeline.opened import plain, unfused
 from pipeline.recall import rewritten
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
     from dask.typing import Key
 
@@ -29,6 +31,24 @@ if TYPE_CHECKING:
 
 Annotations = dict[str, dict["Key", Any]]
 """How tasks are to be run, by kind and key: `priority`, `retries`, `resources`, …"""
+
+
+_is_inside: ContextVar[bool] = ContextVar("_is_inside", default=False)
+
+
+def is_inside() -> bool:
+    """Whether what runs now has been planned with a store already."""
+    return _is_inside.get()
+
+
+@contextmanager
+def inside() -> Iterator[None]:
+    """Have no store asked about what runs meanwhile."""
+    before = _is_inside.set(True)
+    try:
+        yield
+    finally:
+        _is_inside.reset(before)
 
 
 def asked(collections: Sequence[Any]) -> tuple[dict[Key, Any], list[Key]]:
@@ -42,7 +62,8 @@ def asked(collections: Sequence[Any]) -> tuple[dict[Key, Any], list[Key]]:
     unpacked = [unfused(each) for each in unpack_collections(*collections)[0]]
     if not unpacked:
         return {}, []
-    dask.compute(*unpacked, traverse=False, optimize_graph=False, scheduler=get)
+    with inside():
+        dask.compute(*unpacked, traverse=False, optimize_graph=False, scheduler=get)
     return found[0]
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline import codec
+from pipeline.aside import Aside
 from pipeline.codec import CodecError
-from pipeline.entry import Entry, header, packed, unpacked
+from pipeline.entry import Entry, header, packed, prefixed, unpacked
 from pipeline.evict import Candidate, leaving
 from pipeline.folder import DIGEST, Folder
 from pipeline.ledger import Ledger
 from pipeline.units import brief
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pipeline.remote import Remote
 
@@ -37,58 +39,82 @@ class Room(Ledger):
 
     def entry(self, digest: str) -> Entry | None:
         """What is known of a result. None if it is not stored, or torn."""
-        found = self.at.read(checked(digest), 1 << 14)
-        try:
-            entry = header(found[0]) if found is not None else None
-            return entry if entry is None or entry.digest == digest else None
-        except CodecError:
-            whole = self.at.read(digest) if found is not None else None
-            with suppress(CodecError):  # a header may be long
-                return header(whole[0]) if whole is not None else None
-        return None
+        found = self.at.read(checked(digest), _BEGINNING)
+        return self._header(digest, found[0]) if found is not None else None
 
     def entries(self) -> Iterator[Entry]:
         """What is known of all results, in the order of their digests; torn ones are left out."""
-        for digest in self.at.names():
-            if (entry := self.entry(digest)) is not None:
+        for digest, view in self.at.heads(self.at.names(), _BEGINNING):
+            if (entry := self._header(digest, view)) is not None:
                 yield entry
+
+    def _header(self, digest: str, view: memoryview) -> Entry | None:
+        """The header of an entry of which this is the beginning. None if it is torn."""
+        with suppress(CodecError):
+            if prefixed(view) > len(view) >= _BEGINNING:  # it is long
+                found = self.at.read(digest, prefixed(view))
+                view = found[0] if found is not None else view
+            entry = header(view)
+            return entry if entry.digest == digest else None
+        return None
 
     def __len__(self) -> int:
         return sum(1 for _ in self.at.names())
 
     def make_room(self, digest: str, taken: int) -> None:
-        """Count what will be added, and have others go for it."""
+        """Count what will be added, and have others go for it.
+
+        Raises `OSError` where there is no room, since others cannot be removed.
+        """
+        if self.max_bytes is None and not self.at.is_counted:
+            return
         before = self.at.stat(digest)
-        more = taken - (before.bytes if before is not None else 0)
+        # Never too few: killed here, the old entry is still there, and is counted.
+        more = max(taken - (before.bytes if before is not None else 0), 0)
         total = self.at.total()
         if self.max_bytes is not None and total + more > self.max_bytes:
             total = self._evicted(self.max_bytes - more, digest)
+            if total + more > self.max_bytes:
+                raise OSError(errno.ENOSPC, f"{total:,} bytes are stored, and cannot be removed "
+                              f"for max_bytes={self.max_bytes:,}")  # fmt: skip
         self.at.set_total(total + more)
 
     def _evicted(self, most: int, spared: str = "") -> int:
         """Remove entries until no more than so many bytes are left; gives what is left."""
-        total = self.at.count()
-        found = []
-        for each in self.at.names() if total > most else ():
-            stat = self.at.stat(each)
-            if stat is not None and each != spared:
-                if each not in self._seconds:
-                    entry = self.entry(each)
-                    self._seconds[each] = entry.behind if entry is not None else 0.0
-                found.append(Candidate(each, stat.bytes, stat.used, self._seconds[each]))
-        wanted = total - most + most // _SPARE if total > most else 0
-        for candidate in leaving(found, wanted, time.time()):
-            total -= self.at.remove(candidate.digest)
+        found = self.at.stats()
+        total = sum(each.bytes for each in found.values())
+        if total <= most:
+            return total
+        self._learn(each for each in found if each not in self._seconds)
+        candidates = [
+            Candidate(each, stat.bytes, stat.used, self._seconds.get(each, 0.0))
+            for each, stat in found.items()
+            if each != spared
+        ]
+        for candidate in leaving(candidates, time.time()):
+            if total <= most - most // _SPARE:
+                break
+            with suppress(OSError):  # it belongs to another user
+                total -= self.at.remove(candidate.digest)
+                self._seconds.pop(candidate.digest, None)
         return total
+
+    def _learn(self, digests: Iterable[str]) -> None:
+        """Find out what it would take to compute some results again."""
+        with suppress(OSError):  # what cannot be read is worth nothing
+            for digest, view in self.at.heads(digests, _BEGINNING):
+                entry = self._header(digest, view)
+                self._seconds[digest] = entry.behind if entry is not None else 0.0
 
     def remove(self, digest: str) -> bool:
         """Remove a result. False if there was none."""
         with self.at.locked():
-            taken = self.at.remove(checked(digest))
-            if taken:
+            is_there = self.at.has(checked(digest))
+            taken = self.at.remove(digest) if is_there else 0
+            if taken and (self.max_bytes is not None or self.at.is_counted):
                 self.at.set_total(max(self.at.total() - taken, 0))
         self._verified.pop(digest, None)
-        return taken > 0
+        return is_there
 
     def gc(self, max_bytes: int | None = None, unused: float | None = None) -> tuple[int, int]:
         """Remove what killed writers left, entries over a size, and those not used for long.
@@ -98,16 +124,16 @@ class Room(Ledger):
         Gives the number of entries that went, and of bytes.
         """
         self.at.sweep()
-        before, entries = self.at.count(), len(self)
-        for each in self.at.names() if unused is not None else ():
-            stat = self.at.stat(each)
-            if stat is not None and unused is not None and time.time() - stat.used > unused:
-                self.remove(each)
+        before = self.at.stats()
+        for digest, stat in before.items():
+            if unused is not None and time.time() - stat.used > unused:
+                self.remove(digest)
         bound = max_bytes if max_bytes is not None else self.max_bytes
         with self.at.locked():
-            after = self.at.count() if bound is None else self._evicted(bound)
-            self.at.set_total(after)
-        return entries - len(self), before - after
+            self.at.set_total(self.at.count() if bound is None else self._evicted(bound))
+        after = self.at.stats()
+        gone = before.keys() - after.keys()
+        return len(gone), sum(before[each].bytes for each in gone)
 
     def cost(self, size: int) -> float:
         """Seconds that storing a result and loading it once take here, as measured at first."""
@@ -117,21 +143,35 @@ class Room(Ledger):
         return latency + size * per_byte
 
     def _measured(self) -> tuple[float, float]:
-        took = []
+        # The least of several: a machine that is busy with something else makes nothing dearer.
+        took = [[self._tried(length) for _ in range(3)] for length in (64, 1 << 20)]
+        least, most = map(min, took)
+        return least, max(most - least, 0.0) / 2**20 if least < float("inf") else 0.0
+
+    def _tried(self, length: int) -> float:
+        """Seconds that it takes to store and load so many bytes."""
         with self.forgiving("written") as reach:
-            for length in (64, 1 << 20) if reach else ():
+            if reach:
                 entry, payload = Entry(os.urandom(16).hex()), codec.encoded(bytes(length))
                 start = time.perf_counter()
-                with self.at.aside(entry.digest, packed(entry, payload)) as written:
-                    written.publish()
-                found = self.at.read(entry.digest)
-                unpacked(found[0] if found else memoryview(b""), entry.digest)
-                took.append(time.perf_counter() - start)
-                self.at.remove(entry.digest)
-        if len(took) < 2:
-            return float("inf"), 0.0
-        return took[0], max(took[1] - took[0], 0.0) / 2**20
+                found = self._trial(entry, packed(entry, payload))
+                unpacked(found, entry.digest)
+                return time.perf_counter() - start
+        return float("inf")
 
+    def _trial(self, entry: Entry, buffers: list[Any]) -> memoryview:
+        """Write what is no entry, and read it."""
+        with self.at.aside(entry.digest, buffers) as written:
+            if isinstance(written, Aside):
+                return written.tried()
+            written.publish()
+        found = self.at.read(entry.digest)
+        self.at.remove(entry.digest)
+        return found[0] if found is not None else memoryview(b"")
+
+
+_BEGINNING = 1 << 14
+"""Bytes of an entry that hold its header, but for few."""
 
 _SPARE = 20
 """One part in so many of a full store is made free at once."""

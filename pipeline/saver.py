@@ -14,6 +14,7 @@ from pipeline.codec import UnstorableError
 from pipeline.ledger import LostError, topic
 from pipeline.node import Node
 from pipeline.room import StoreError
+from pipeline.storable import is_storable, of_the_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,14 @@ class Load:
         return self.store.value(*found)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Load, (self.store, self.digest)
+        return _load, (self.store, self.digest, of_the_script())
+
+
+def _load(store: Store, digest: str, kinds: tuple[type, ...]) -> Load:
+    """In another process, which must know the classes of what it loads."""
+    for each in kinds:
+        is_storable(each)
+    return Load(store, digest)
 
 
 class Save:

@@ -14,6 +14,12 @@ _known: dict[str, type] = {}
 """The classes marked in this process, by module and qualified name."""
 
 
+_MARK = "__pipeline_storable__"
+
+_MAIN = ("__mp_main__", "<run_path>")
+"""What the main script is called where another process, or `runpy`, has run it."""
+
+
 class CodecError(ValueError):
     """Bytes that are no value: torn, foreign or hostile."""
 
@@ -77,13 +83,22 @@ def storable(kind: Class) -> Class:
             "of plain fields and no NamedTuple; put @dataclass below @storable, or store a dict "
             "of its attributes"
         )
+    setattr(kind, _MARK, True)
     _known[_path(kind)] = kind
     return kind
 
 
 def is_storable(kind: type) -> bool:
     """Whether a class is marked, and no other was marked by its name since."""
-    return _known.get(_path(kind)) is kind
+    path = _path(kind)
+    if path.startswith("__main__:") and _MARK in vars(kind):
+        _known[path] = kind  # the main script's come to a worker by value, and it goes by these
+    return _known.get(path) is kind
+
+
+def of_the_script() -> tuple[type, ...]:
+    """The marked classes that other processes cannot import, for they stand in the main script."""
+    return tuple(kind for path, kind in _known.items() if path.startswith("__main__:"))
 
 
 def object_apart(value: Any) -> list[Any]:
@@ -126,7 +141,8 @@ def object_together(path: Any, fields: Any, *values: Any) -> Any:
 
 
 def _path(kind: type, between: str = ":") -> str:
-    return f"{kind.__module__}{between}{kind.__qualname__}"
+    module = "__main__" if kind.__module__ in _MAIN else kind.__module__
+    return f"{module}{between}{kind.__qualname__}"
 
 
 def _fields(kind: Any) -> tuple[str, ...]:

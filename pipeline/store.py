@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pipeline import codec
 from pipeline.codec import CodecError
 from pipeline.entry import Entry, packed, size, unpacked
-from pipeline.folder import Folder
+from pipeline.folder import Folder, Stat
 from pipeline.ledger import LostError
 from pipeline.remote import Remote
 from pipeline.room import Room, StoreError, checked
@@ -67,7 +67,12 @@ class Store(Room):
             raise StoreError(
                 f"max_bytes={max_bytes!r}: it is a number of bytes, 1 or more, or None"
             )
-        self.url = os.fspath(url)
+        try:
+            self.url = os.fspath(url)
+        except TypeError:
+            self.url = b""  # type: ignore[assignment]
+        if not isinstance(self.url, str) or not self.url.removeprefix("file://"):
+            raise StoreError(f"{brief(url)} is no store: give a folder, or s3://bucket/cache")
         self.pickle, self.durable = pickle, durable
         self.keep, self.skip = _names("keep", keep), _names("skip", skip)
         self.options = dict(options or {})
@@ -77,8 +82,6 @@ class Store(Room):
 
     def _place(self) -> Folder | Remote:
         if "://" not in self.url:
-            if not self.url:
-                raise StoreError("Store(''): give a folder, or a URL like s3://bucket/cache")
             return Folder(self.url, self.durable)
         if self.url.startswith("file://"):
             return Folder(self.url.removeprefix("file://"), self.durable)
@@ -119,13 +122,16 @@ class Store(Room):
 
         Arrays are read-only maps of the file. What is torn or foreign is told, and removed.
         """
-        found = self.open(checked(digest))
-        if found is None:
-            raise KeyError(digest)
         try:
-            return self.value(*found)
-        except LostError as error:
-            raise KeyError(digest) from error
+            found = self.open(checked(digest))
+            if found is not None:
+                return self.value(*found)
+        except LostError:
+            pass
+        finally:
+            if self._unsaid:
+                self.speak()
+        raise KeyError(digest)
 
     def open(self, digest: str) -> tuple[Entry, memoryview] | None:
         """An entry and its payload, verified. None, if there is none, or none that is whole."""
@@ -138,13 +144,11 @@ class Store(Room):
                 is_verified = self._verified.get(digest) == stat.identity != ()
                 entry, payload = unpacked(view, digest, is_verified)
             except CodecError as error:
-                self.drop(digest, str(error))
+                self.drop(digest, str(error), stat)
                 return None
             if 0 < stat.used < time.time() - _RECENT:
-                self.at.touch(digest)
-                again = self.at.stat(digest)
-                stat = again if again is not None else stat
-            if len(payload) >= _LARGE:
+                self.at.touch(digest)  # whereby it has another identity, and is verified once more
+            elif len(payload) >= _LARGE and not is_verified:
                 self._verified[digest] = stat.identity
             return entry, payload
         return None
@@ -161,11 +165,18 @@ class Store(Room):
                           f"loaded: {error}")  # fmt: skip
             raise LostError(f"{entry.digest}: {error}") from error
 
-    def drop(self, digest: str, why: str) -> None:
-        """Remove an entry that cannot be taken, and tell it."""
-        self.tell(f"torn {digest}", f"{self.url}: {digest} is removed, and computed again: {why}")
-        with suppress(Exception):
-            self.remove(digest)
+    def drop(self, digest: str, why: str, seen: Stat | None = None) -> None:
+        """Remove an entry that cannot be taken, and tell it.
+
+        seen: the file that was found to be such; not another that has taken its place
+        """
+        done = "is removed, and computed again"
+        try:
+            if seen is None or _is_same(self.at.stat(digest), seen):
+                self.remove(digest)
+        except Exception as error:
+            done = f"cannot be removed ({getattr(error, 'strerror', None) or error})"
+        self.tell(f"torn {digest}", f"{self.url}: {digest} {done}: {why}")
 
     def put(self, digest: str, value: Any, **told: Any) -> Entry:
         """Store a result, and give its entry.
@@ -179,7 +190,8 @@ class Store(Room):
         entry = Entry(checked(digest), bytes=size(payload), **told)
         if not self._is_swept:
             self._is_swept = True
-            self.at.sweep()
+            with suppress(Exception):  # if nothing can be done there, what follows will tell
+                self.at.sweep()
         self.put_packed(entry, packed(entry, payload))
         return entry
 
@@ -192,9 +204,13 @@ class Store(Room):
             self.make_room(entry.digest, taken)
             written.publish()
         self._verified.pop(entry.digest, None)
-        self.counts.stored += 1
-        self.counts.stored_bytes += taken
+        self._seconds[entry.digest] = entry.behind
         self.note_entry(entry)
+        self.count_stored(taken)
+
+
+def _is_same(now: Stat | None, seen: Stat) -> bool:
+    return now is not None and (now.bytes, now.used) == (seen.bytes, seen.used)
 
 
 _RECENT = 60.0
@@ -210,10 +226,12 @@ def _store(identity: str, told: tuple[Any, ...]) -> Store:
     """The store of this process with some settings."""
     if identity not in _stores:
         url, max_bytes, pickle, durable, keep, skip, options = told
-        _stores[identity] = Store(
+        made = Store(
             url, max_bytes=max_bytes, pickle=pickle, durable=durable, keep=keep, skip=skip,
             options=options,
         )  # fmt: skip
+        made.is_apart = True
+        _stores.setdefault(identity, made)
     return _stores[identity]
 
 

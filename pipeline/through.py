@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import dask.local
@@ -14,12 +12,19 @@ from dask.task_spec import Alias
 
 from pipeline.ledger import LostError
 from pipeline.recall import COMPUTED, LOADED, SKIPPED, Plan, planned
-from pipeline.remains import annotations_of, expression, remaining, tasks_of
+from pipeline.remains import (
+    annotations_of,
+    expression,
+    inside,
+    is_inside,
+    remaining,
+    tasks_of,
+)
 from pipeline.saver import stored
 from pipeline.told import told
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from dask.typing import Key
 
@@ -30,30 +35,13 @@ if TYPE_CHECKING:
 _HERE = (dask.local.get_sync, dask.threaded.get)
 """Schedulers that run tasks in this process."""
 
-_is_inside: ContextVar[bool] = ContextVar("_is_inside", default=False)
-
-
-def is_inside() -> bool:
-    """Whether what runs now has been planned with a store already."""
-    return _is_inside.get()
-
-
-@contextmanager
-def inside() -> Iterator[None]:
-    """Have no store asked about what runs meanwhile."""
-    before = _is_inside.set(True)
-    try:
-        yield
-    finally:
-        _is_inside.reset(before)
-
 
 class Through:
     """A scheduler of Dask's that looks into a store before it runs tasks, and stores results."""
 
     def __init__(self, store: Store, scheduler: Callable[..., Any]) -> None:
         self.store = store
-        self.scheduler = scheduler.scheduler if isinstance(scheduler, Through) else scheduler
+        self.scheduler: Any = scheduler.scheduler if isinstance(scheduler, Through) else scheduler
         self.is_local = self.scheduler in _HERE
         self.is_client = hasattr(getattr(self.scheduler, "__self__", None), "scheduler_info")
 

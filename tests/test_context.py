@@ -154,3 +154,11 @@ def test_arrays_persisted_here_stay_collections(tmp_path: Path) -> None:
     with Store(tmp_path):
         x: Any = da.arange(6, chunks=3).map_blocks(slow, dtype=int).persist(scheduler="sync")
     assert x.sum().compute() == 21
+
+
+def test_what_a_run_would_do_can_be_asked_inside(tmp_path: Path) -> None:
+    graph = delayed(slow)(1)
+    with Store(tmp_path) as store:
+        assert store.explain(graph).count("miss") == 1
+        graph.compute(scheduler="sync")
+        assert store.explain(graph).count("hit") == 1

@@ -59,10 +59,48 @@ LAYERS: dict[str, set[str]] = {
     "opened": {"graph", "keys", "lazy", "merge", "nest", "node", "units"},
     "shared": {"graph", "impurities", "keys", "merge", "node", "titles"},
     "share": {"atoms", "merge", "node", "opened", "shared", "units"},
+    "storable": set(),
+    "npy": {"storable"},
+    "columns": {"storable"},
+    "tables": {"columns", "encode", "storable"},
+    "forms": {"npy", "storable"},
+    "trees": {"forms", "npy", "storable", "tables"},
+    "codec": {"storable", "trees"},
+    "entry": {"codec"},
+    "locks": set(),
+    "disk": {"locks"},
+    "aside": {"disk", "locks"},
+    "notes": {"disk", "locks"},
+    "tally": {"disk", "locks"},
+    "folder": {"aside", "disk", "locks", "notes", "tally"},
+    "bucket": set(),
+    "remote": {"bucket", "folder"},
+    "evict": set(),
+    "ledger": {"codec", "entry", "folder", "remote"},
+    "room": {"aside", "codec", "entry", "evict", "folder", "ledger", "remote", "units"},
+    "store": {"codec", "entry", "folder", "ledger", "remote", "room", "units"},
+    "digested": {
+        "apart", "body", "digest", "encode", "impurities", "node", "numbering", "purity",
+        "recurrence",
+    },
+    "told": {"body", "digested", "keys", "node", "reach", "titles", "units"},
+    "causes": {"digest", "reach"},
+    "saver": {"causes", "codec", "entry", "ledger", "node", "room", "storable", "store"},
+    "recall": {"digested", "entry", "fuse", "node", "saver", "store", "told"},
+    "remains": {"fuse", "graph", "node", "opened", "recall"},
+    "through": {"ledger", "recall", "remains", "saver", "store", "told"},
+    "context": {"recall", "remains", "store", "through"},
+    "explain": {"causes", "recall", "remains", "store", "told", "units"},
+    "rerun": {"codec", "digest", "entry", "ledger", "store", "units"},
+    "verify": {
+        "codec", "digested", "entry", "fuse", "graph", "ledger", "node", "remains", "rerun", "room",
+        "saver", "store", "told",
+    },
+    "archive": {"codec", "entry", "folder", "locks", "room", "store"},
     "runs": {"fuse"},
     "listen": {"runs"},
     "measure": {"keys", "listen", "runs"},
-    "run": {"graph", "lazy", "optimize", "share"},
+    "run": {"graph", "lazy", "opened", "optimize", "share", "store", "through"},
     "buffers": {"body", "tape"},
     "source": {"body", "keys", "operators", "tape"},
     "program": {"buffers", "graph", "keys", "lazy", "node", "record", "source", "tape"},
@@ -71,8 +109,8 @@ LAYERS: dict[str, set[str]] = {
     "texts": {"keys", "units"},
     "dot": {"atoms", "graph", "keys", "panel", "texts", "units"},
     "draw": {
-        "count", "dot", "fuse", "graph", "keys", "nest", "node", "panel", "picture", "share",
-        "shared", "texts", "titles", "units",
+        "count", "dot", "fuse", "graph", "keys", "nest", "node", "panel", "picture", "recall",
+        "share", "shared", "store", "texts", "titles", "units",
     },
 }  # fmt: skip
 # The package itself gathers the engine's names; applications and the command line stand on it.
@@ -92,7 +130,9 @@ MLP = (
     "training",
     "figures",
 )
-CLI = ("screen", "fib", "mlp", "train", "share", "run", "__init__")
+CLI = (
+    "screen", "script", "stored", "fib", "mlp", "train", "share", "entries", "cache", "run", "__init__",
+)  # fmt: skip
 ABOVE = {
     "apps/__init__", "apps/fibonacci", "__main__", *(f"apps/mlp/{each}" for each in MLP),
     *(f"cli/{each}" for each in CLI),
@@ -150,7 +190,7 @@ def test_applications_and_the_command_line_use_the_public_api() -> None:
     apps = {"apps/__init__", "apps/fibonacci", *(f"apps/mlp/{each}" for each in MLP)}
     for place, name in enumerate(CLI):
         below = {f"cli/{each}" for each in CLI[:place]}
-        engine = {"picture", "unfold"}
+        engine = {"archive", "picture", "rerun", "unfold", "verify"}
         assert imported(PACKAGE / f"cli/{name}.py") <= PUBLIC | engine | apps | below
     assert imported(PACKAGE / "__main__.py") == {"cli/__init__"}
 

@@ -305,7 +305,7 @@ def test_keep_and_skip_overrule_what_is_worth_it(tmp_path: Path) -> None:
         ({"keep": quick, "skip": sum}, ["quick", "quick"]),
         ({}, ["sum"]),
     ):
-        store = Store(tmp_path / str(options), **options)  # type: ignore[arg-type]
+        store = Store(tmp_path / str(options), **options)
         pipeline.compute(graph, store=store, scheduler="sync")
         assert sorted(each.function for each in store.entries()) == expected
 

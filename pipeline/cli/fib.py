@@ -10,6 +10,7 @@ import click
 from pipeline import contrast, on, trace
 from pipeline.apps import fibonacci
 from pipeline.cli.screen import check_picture, print_table, scheduler
+from pipeline.cli.stored import store, tell, through
 from pipeline.unfold import LIMIT
 from pipeline.units import duration, shorten, size, whole
 
@@ -35,26 +36,34 @@ class _Number(click.ParamType[int]):
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("numbers", nargs=-1, required=True, type=_Number(), metavar="N [N ...]")
 @scheduler
+@store
 @click.option("--save", type=click.Path(path_type=Path), metavar="PATH.svg|png|pdf|dot",
               help="Draw the tree beside the DAG, of all N together.")  # fmt: skip
 @click.option("--full", is_flag=True, help="Print long integers whole.")
-def fib(numbers: tuple[int, ...], scheduler: str, save: Path | None, full: bool) -> None:
+def fib(
+    numbers: tuple[int, ...], scheduler: str, url: str | None, save: Path | None, full: bool
+) -> None:
     """Fibonacci numbers: tasks and seconds of the tree and of the DAG.
+
+    With --store, the time of the DAG is that of loading its result, or of computing and storing it.
 
     \b
     pipeline fib 38 40 100 2000
     pipeline fib 6 --save fib.svg
+    pipeline fib 2000 --store cache
     """
     if save is not None:
         check_picture(save)
     rate = fibonacci.naive_rate()
     with on(scheduler):
         fibonacci.fib(2).compute()  # so that no row pays for the workers' start
-        rows = fibonacci.table(numbers, rate)
+        with through(url) as used:
+            rows = fibonacci.table(numbers, rate)
     print_rows(rows, whole if full else shorten, rate)
     if save is not None:
         graph = trace([fibonacci.fib(n) for n in numbers])
         click.echo(f"saved {contrast(graph).save(save)}")
+    tell(used)
 
 
 def print_rows(rows: list[fibonacci.Row], show: Callable[[int], str], rate: float) -> None:

@@ -13,6 +13,7 @@ from pipeline.apps.mlp.network import checked
 from pipeline.apps.mlp.pictures import adjoints, diagram
 from pipeline.apps.mlp.rules import ACTIVATIONS, LOSSES
 from pipeline.cli.screen import check_picture, print_table, scheduler
+from pipeline.cli.stored import store, tell, through
 from pipeline.units import size
 
 if TYPE_CHECKING:
@@ -61,10 +62,11 @@ def _picture(*names: str, text: str) -> Callable[[_Command], _Command]:
 @_picture("--save", text="Draw the sum over all paths beside backpropagation.")
 @_picture("--network", "drawing", text="Draw the network and the weight's paths to the loss.")
 @scheduler
+@store
 def mlp(
     sizes: tuple[int, ...], names: tuple[str, ...], everything: bool, activation: str, loss: str,
     seed: int, memoize: bool, words: bool, latex: bool, numbers: bool, save: Path | None,
-    drawing: Path | None, scheduler: str,
+    drawing: Path | None, scheduler: str, url: str | None,
 ) -> None:  # fmt: skip
     """Gradients of a multilayer perceptron: the sum over all paths beside backpropagation.
 
@@ -72,13 +74,14 @@ def mlp(
     pipeline mlp 2-2-2-1 --formula
     pipeline mlp 2-2-2-1 --weight w1_11 --save w1_11.svg --numbers
     pipeline mlp 784-256-128-10 --activation relu --loss cross-entropy
+    pipeline mlp 784-256-128-10 --store cache
     """
     for path in (save, drawing):
         if path is not None:
             check_picture(path)
     net = network(sizes, activation, loss, seed=seed)
     asked = net.parameters if everything else checked(net, names or net.parameters[:1])
-    with on(scheduler):
+    with on(scheduler), through(url) as used:
         found = gradient(net, asked, memoize=memoize).compute()
     lines = []
     for name in asked[:20]:
@@ -101,6 +104,7 @@ def mlp(
         click.echo(f"saved {adjoints(net, chosen, numbers=numbers).save(save)}")
     if drawing is not None:
         click.echo(f"saved {diagram(net, asked[0], numbers=numbers).save(drawing)}")
+    tell(used)
 
 
 def _works(sizes: tuple[int, ...], layer: int | None) -> list[str]:

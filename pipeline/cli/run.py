@@ -21,7 +21,8 @@ from pipeline.apps.mlp.pictures import adjoints, diagram
 from pipeline.apps.mlp.training import Plan
 from pipeline.cli.fib import print_rows
 from pipeline.cli.screen import scheduler
-from pipeline.cli.train import train_into
+from pipeline.cli.stored import store, tell, through
+from pipeline.cli.train import KEPT, train_into
 from pipeline.units import shorten
 
 
@@ -35,11 +36,15 @@ from pipeline.units import shorten
     help="Where the files go.",
 )
 @scheduler
-def run(out: Path, scheduler: str) -> None:
+@store
+def run(out: Path, scheduler: str, url: str | None) -> None:
     """The whole job: pictures, and a summary.json of what was counted and measured.
+
+    With --store, training goes on from what is stored; what is measured is computed each time.
 
     \b
     pipeline run --out outputs --scheduler distributed
+    pipeline run --store cache
     """
     out.mkdir(parents=True, exist_ok=True)
     rate = fibonacci.naive_rate()
@@ -72,7 +77,8 @@ def run(out: Path, scheduler: str) -> None:
         },
         "mlp": {"growth": [dataclasses.asdict(point) for point in mlp_points]},
     }
-    files += train_into(Plan(Layers((64, 64, 32, 10))), digits(), 20, out, scheduler)
+    with through(url, KEPT) as used:
+        files += train_into(Plan(Layers((64, 64, 32, 10))), digits(), 20, out, scheduler)
     summary["files"] = [path.name for path in files]
     path = out / "summary.json"
     path.write_text(json.dumps(summary, indent=2) + "\n")
@@ -82,3 +88,4 @@ def run(out: Path, scheduler: str) -> None:
     )
     for each in (*files, path):
         click.echo(f"saved {each}")
+    tell(used)

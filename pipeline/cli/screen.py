@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from typing import TYPE_CHECKING, NoReturn
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from pipeline import StoreWarning
 from pipeline.picture import FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
@@ -19,6 +22,23 @@ def fail(message: str, code: int) -> NoReturn:
     """End with one line on stderr."""
     click.echo(f"pipeline: {' '.join(message.split())}", err=True)
     sys.exit(code)
+
+
+@contextmanager
+def warnings_in_lines() -> Iterator[None]:
+    """Have what a store warns of told as errors are, without a place in the code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", StoreWarning)
+        show = warnings.showwarning
+
+        def showwarning(message: Any, category: Any, *place: Any, **more: Any) -> None:
+            if issubclass(category, StoreWarning):
+                click.echo(f"pipeline: {' '.join(str(message).split())}", err=True)
+            else:
+                show(message, category, *place, **more)
+
+        warnings.showwarning = showwarning
+        yield
 
 
 scheduler = click.option(

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import runpy
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
-from dask.base import is_dask_collection
 
 from pipeline import Sharing, contrast, sharing
 from pipeline.cli.screen import check_picture, fail, print_table
+from pipeline.cli.script import collection_of
 from pipeline.units import brief
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MOST = 12
 """Subproblems that are listed."""
@@ -42,48 +35,12 @@ def share(place: str, save: Path | None, limit: int, everything: bool) -> None:
     """
     if save is not None:
         check_picture(save)
-    found = sharing(collection := _collection(place))
+    found = sharing(collection := collection_of(place))
     if not found.before:
         fail(f"{place} is {brief(collection)}, which has no tasks: name a Dask collection", 2)
     _print(found, None if everything else MOST)
     if save is not None:
         click.echo(f"saved {contrast(found, limit=limit).save(save)}")
-
-
-def _collection(place: str) -> Any:
-    """What a script holds under a name."""
-    path, colon, name = place.rpartition(":")
-    if not colon or not path or not name.isidentifier():
-        raise click.UsageError(
-            f"{place!r} names no collection: give a script and a name in it, like model.py:result"
-        )
-    if not Path(path).is_file():
-        fail(f"there is no script {path}", 2)
-    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))  # as Python does
-    sys.argv = [path]
-    names = _run(path, lambda: runpy.run_path(path))
-    if name not in names:
-        known = sorted(each for each, value in names.items() if _is_of_dask(value))
-        fail(f"{path} has no {name!r}; its collections: {', '.join(known) or 'none'}", 2)
-    value = names[name]
-    if callable(value) and not is_dask_collection(value):
-        value = _run(f"{name}() in {path}", value)
-    return value
-
-
-def _run(what: str, function: Callable[[], Any]) -> Any:
-    try:
-        return function()
-    except SystemExit as error:
-        fail(f"{what} ended with exit code {error.code} before it could be shared", 1)
-    except Exception as error:
-        fail(f"{what} ended with {type(error).__name__}: {error}", 1)
-
-
-def _is_of_dask(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return any(map(_is_of_dask, value))
-    return bool(is_dask_collection(value))
 
 
 def _print(found: Sharing, most: int | None) -> None:

@@ -23,6 +23,7 @@ from pipeline.apps.mlp.rules import ACTIVATIONS, LOSSES
 from pipeline.apps.mlp.training import Plan, State, predicted, training
 from pipeline.cli.mlp import Sizes
 from pipeline.cli.screen import fail, scheduler
+from pipeline.cli.stored import store, tell, through
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 MOST = 10_000
 """Epochs that are trained at a time."""
+
+KEPT = ("epoch", "step")
+"""Functions whose results are stored however short they took: training goes on from the last."""
 
 LARGEST = 10**8
 """Weights of a network that is trained."""
@@ -86,15 +90,20 @@ def _told(state: State | None) -> str:
               type=click.Path(file_okay=False, path_type=Path),
               help="Where the files go.")  # fmt: skip
 @scheduler
+@store
 def train(
     sizes: tuple[int, ...], data: Path | None, activation: str, loss: str, epochs: int, seed: int,
-    out: Path, scheduler: str, **plan: Any,
+    out: Path, scheduler: str, url: str | None, **plan: Any,
 ) -> None:  # fmt: skip
     """Train a network, and draw what it came to. A fifth of the examples is held out.
+
+    With --store, each epoch is stored: a run that was killed goes on from its last whole epoch,
+    and one of 200 epochs from those of one of 100.
 
     \b
     pipeline train
     pipeline train --layers 4-16-3 --data iris.csv --epochs 100
+    pipeline train --epochs 100 --store cache
     """
     if not 0 < epochs <= MOST:
         raise NetworkError(f"--epochs {epochs}: train for 1 to {MOST:,} of them")
@@ -112,9 +121,11 @@ def train(
         fail(f"{examples.source} has {examples.x.shape[1]} inputs and {examples.labels.max() + 1} "
              f"labels: they do not fit the layers {'-'.join(map(str, sizes))}", 2)  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
-    out.mkdir(parents=True, exist_ok=True)
-    for path in train_into(planned, examples, epochs, out, scheduler):
+    with through(url, KEPT) as used:
+        files = train_into(planned, examples, epochs, out, scheduler)
+    for path in files:
         click.echo(f"saved {path}")
+    tell(used)
 
 
 def train_into(

@@ -181,7 +181,10 @@ def deciding(folder: Path) -> None:
             os.close(os.open(place / digest, os.O_CREAT | os.O_WRONLY, 0o600))
             names.append(digest)
             made += 1
-        asked = [*rng.sample(names, n // 2), *(f"{rng.getrandbits(128):032x}" for _ in range(n // 2))]
+        asked = [
+            *rng.sample(names, n // 2),
+            *(f"{rng.getrandbits(128):032x}" for _ in range(n // 2)),
+        ]
         start = time.perf_counter()
         found = store.known(asked)
         seconds = time.perf_counter() - start

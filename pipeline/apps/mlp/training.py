@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pipeline import recurrence, task
+from pipeline import recurrence, storable, task
 from pipeline.apps.mlp.layers import (
     Layers,
     gradient_program,
@@ -32,6 +32,7 @@ Found = dict[str, Any]
 """The loss and the gradients, by name."""
 
 
+@storable
 class Epoch(NamedTuple):
     """What an epoch came to: the loss of all examples, and the share of held-out labels hit."""
 
@@ -40,6 +41,7 @@ class Epoch(NamedTuple):
     accuracy: float
 
 
+@storable
 @dataclass(frozen=True)
 class State:
     """Parameters after some epochs, what the optimizer keeps, and what the epochs came to.

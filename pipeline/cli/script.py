@@ -1,0 +1,54 @@
+"""A script that a user names, and a collection of its: `model.py:result`."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from dask.base import is_dask_collection
+
+from pipeline.cli.screen import fail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def collection_of(place: str) -> Any:
+    """What a script holds under a name."""
+    path, colon, name = place.rpartition(":")
+    if not colon or not path or not name.isidentifier():
+        raise click.UsageError(
+            f"{place!r} names no collection: give a script and a name in it, like model.py:result"
+        )
+    if not Path(path).is_file():
+        fail(f"there is no script {path}", 2)
+    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))  # as Python does
+    sys.argv = [path]
+    names = ran(path, lambda: runpy.run_path(path))
+    if name not in names:
+        known = sorted(each for each, value in names.items() if _is_of_dask(value))
+        fail(f"{path} has no {name!r}; its collections: {', '.join(known) or 'none'}", 2)
+    value = names[name]
+    if callable(value) and not is_dask_collection(value):
+        value = ran(f"{name}() in {path}", value)
+    return value
+
+
+def ran(what: str, function: Callable[[], Any]) -> Any:
+    """What a user's code gives; what it raises is told in one line."""
+    try:
+        return function()
+    except SystemExit as error:
+        fail(f"{what} ended with exit code {error.code}", 1)
+    except Exception as error:
+        fail(f"{what} ended with {type(error).__name__}: {error}", 1)
+
+
+def _is_of_dask(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_is_of_dask, value))
+    return bool(is_dask_collection(value))

@@ -1,0 +1,158 @@
+"""Processes that use one store, some of them to be killed: `python -m tests.store_workers …`."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from dask import delayed
+
+import pipeline
+from pipeline import Store, pure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LARGE, SMALL = 32 * "a", 32 * "b"
+
+
+def appended(path: str, line: str) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(file, f"{line}\n".encode())
+    os.close(file)
+
+
+@pure
+def logged(path: str, n: int) -> int:
+    """A task that says in a file that it ran."""
+    appended(path, str(n))
+    time.sleep(0.02)
+    return n * n
+
+
+@pure
+def longer(path: str, before: Any, n: int) -> Any:
+    """A task of a chain, whose result is large enough to be mapped."""
+    appended(path, str(n))
+    time.sleep(0.02)
+    return before + np.full(50_000, float(n))
+
+
+def chain(path: str, length: int) -> Any:
+    step = delayed(longer)
+    value: Any = np.zeros(50_000)
+    for n in range(length):
+        value = step(path, value, n)
+    return value
+
+
+def killed(work: Callable[[], object], wait: Callable[[], object]) -> None:
+    """Do some work in a child, which is killed after some wait.
+
+    A child that is forked is there at once, where a new Python takes a second.
+    """
+    child = os.fork()
+    if not child:
+        work()
+        os._exit(0)
+    wait()
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def written(folder: str, size: float) -> None:
+    """Wait until a file aside has a size, or there is one no more."""
+    limit = time.monotonic() + 30
+    while not (found := asides(folder)):
+        assert time.monotonic() < limit
+    with suppress(FileNotFoundError):
+        while found[0].stat().st_size < size and time.monotonic() < limit:
+            pass
+
+
+def dice_of(seed: int) -> random.Random:
+    return random.Random(seed)  # noqa: S311 - the same in each run
+
+
+def asides(folder: str) -> list[Path]:
+    return list(Path(folder, "aside").glob("*"))
+
+
+def kill_writers(folder: str, rounds: str, size: str) -> dict[str, int]:
+    """Kill a process at random points while it writes a large entry."""
+    dice, found = dice_of(6), {"whole": 0, "left": 0}
+    value = np.random.default_rng(6).integers(0, 256, int(size), np.uint8)
+    for each in range(int(rounds)):
+        writer = Store(folder, durable=each % 3 == 0)
+        point = dice.uniform(0, 1.3)  # of the bytes; over 1 while they go to the disk
+
+        def wait(point: float = point) -> None:
+            written(folder, min(point, 1.0) * int(size))
+            time.sleep(max(point - 1, 0) / 4)
+
+        killed(lambda writer=writer: writer.put(LARGE, value), wait)  # type: ignore[misc]
+        found["left"] += bool(asides(folder))
+        store = Store(folder)
+        if LARGE in store:
+            found["whole"] += 1
+            assert np.array_equal(store.get(LARGE), value)
+        store.put(SMALL, each)
+        assert (not asides(folder), store.get(SMALL)) == (True, each)
+        store.remove(LARGE)
+    return found
+
+
+def kill_chains(folder: str, log: str, rounds: str) -> dict[str, int]:
+    """Kill a process at random points while it runs a chain of tasks; then let one end."""
+    dice = dice_of(7)
+    pipeline.compute(chain(os.devnull, 3), scheduler="sync", store=Store(f"{folder}-first"))
+
+    def run() -> Any:
+        return pipeline.compute(chain(log, 20), scheduler="sync", store=Store(folder))[0]
+
+    for _ in range(int(rounds)):
+        # Each gets further than the one before: what that has stored is there.
+        killed(run, lambda: time.sleep(dice.uniform(0.02, 0.2)))
+    kept = {each.digest for each in Store(folder).entries()}
+    before = len(Path(log).read_text().split())
+    assert run()[0] == sum(range(20))
+    store = Store(folder)
+    assert kept <= {each.digest for each in store.entries() if store.open(each.digest)}
+    ran = len(Path(log).read_text().split()) - before
+    leases = len(list(Path(folder, "leases").glob("*")))
+    return {"kept": len(kept), "ran": ran, "aside": len(asides(folder)), "leases": leases}
+
+
+def run_twenty(folder: str, log: str) -> list[int]:
+    """The same tasks as other processes run at the same time."""
+    step = delayed(logged)
+    return list(pipeline.compute(*(step(log, n) for n in range(20)), store=Store(folder)))
+
+
+def put_many(folder: str, seed: str, most: str) -> int:
+    """Store entries under a bound, of random sizes."""
+    dice = dice_of(int(seed))
+    store = Store(folder, max_bytes=int(most), durable=False)
+    for _ in range(60):
+        store.put(dice.randbytes(16).hex(), dice.randbytes(dice.randrange(50_000)))
+    return len(store)
+
+
+def hold(folder: str, digest: str) -> str:
+    """Have a lease until the end, which does not come by itself."""
+    lease = Store(folder).at.lease(digest)
+    print("held", flush=True)
+    time.sleep(60)
+    return repr(lease)
+
+
+if __name__ == "__main__":
+    print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:])))
