@@ -13,7 +13,6 @@ from pipeline.digested import Digests
 from pipeline.remains import asked
 from pipeline.told import call_of, function_of_task, names_of, title_of, told
 
-
 TOP = "top-" + 32 * "0"
 
 

@@ -11,7 +11,6 @@ import shutil
 import tempfile
 import time
 import warnings
-from functools import partial
 from itertools import count
 from operator import add
 from pathlib import Path
