@@ -66,6 +66,7 @@ class Ledger:
         self._unsaid: list[str] = []
         self._noted: set[str] = set()
         self._down = 0.0  # until then it is not tried again
+        self.pause = _PAUSE
         self._lock = RLock()
 
     def note_entry(self, entry: Entry) -> None:
@@ -84,7 +85,7 @@ class Ledger:
     def noted(self, about: str) -> list[Any]:
         """The notes on a topic."""
         with suppress(Exception):
-            return _parsed(self.at.notes(about))
+            return _parsed(self.at.notes(about)) if self.is_up else []
         return []
 
     def note(self, about: str, told: Any) -> None:
@@ -103,7 +104,7 @@ class Ledger:
         """Keep what this store has counted, for `pipeline cache stats`, and begin anew."""
         with self._lock:
             counted, self.counts = self.counts, Counts()
-        if counted:
+        if counted and self.is_up:
             with suppress(Exception):
                 line = json.dumps(vars(counted))
                 if isinstance(self.at, Remote):
@@ -127,16 +128,22 @@ class Ledger:
 
     # What fails
 
+    @property
+    def is_up(self) -> bool:
+        """Whether it is to be tried: a remote store that failed is left alone for a while."""
+        return self._down <= time.monotonic()
+
     def forgiving(self, what: str) -> Forgiving:
         """Whether the store can be reached; what fails is told once, and does no more harm."""
         return Forgiving(self, what)
 
     def failed(self, what: str, error: Exception) -> None:
         """Tell that the store could not be read, or written."""
-        if isinstance(self.at, Remote):
-            self._down = time.monotonic() + _PAUSE
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         kind = f"{type(error).__name__} {getattr(error, 'errno', '')}"
+        if isinstance(self.at, Remote):
+            self._down, self.pause = time.monotonic() + self.pause, min(2 * self.pause, _LONGEST)
+            what, kind = "reached", ""  # it is one trouble, whatever was asked of it
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         self.tell(f"{what} {kind}", f"{self.url} could not be {what}: {reason}; results are "
                   "computed, and not stored where this fails")  # fmt: skip
 
@@ -166,9 +173,11 @@ class Forgiving:
         self.ledger, self.what = ledger, what
 
     def __enter__(self) -> bool:
-        return self.ledger._down <= time.monotonic()
+        return self.ledger.is_up
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        if error is None and self.ledger.is_up:
+            self.ledger.pause = _PAUSE
         if not isinstance(error, Exception) or isinstance(error, LostError):
             return False
         if isinstance(error, UnstorableError):
@@ -213,8 +222,8 @@ def _parsed(lines: list[str]) -> list[Any]:
     return found
 
 
-_PAUSE = 30.0
-"""Seconds in which a remote store that failed is not tried again."""
+_PAUSE, _LONGEST = 30.0, 600.0
+"""Seconds in which a remote store that failed is not tried again: at first, and at the most."""
 
 
 def topic(function: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -76,7 +75,6 @@ class Save:
     ) -> None:  # fmt: skip
         self.store, self.digest, self.function, self.told = store, digest, function, told
         self.source, self.is_always, self.begun, self.behind = source, is_always, begun, behind
-        self.home = os.getpid()
 
     def __call__(self, *values: Any) -> Any:
         store, lease = self.store, None
@@ -114,8 +112,6 @@ class Save:
         )
         if is_stored and told["code"]:
             store.note_once(f"code-{told['code']}", partial(described, self.source))
-        if is_stored and os.getpid() != self.home:
-            store.log()  # the process that planned the run does not hear of it otherwise
         return is_stored
 
 

@@ -46,10 +46,9 @@ class Store(Room):
     ([1, 2.5, 'three'], True)
     """
 
-    # From `pipeline.context` and `pipeline.explain`, which stand above this file.
-    explain: ClassVar[Callable[..., Any]]
+    explain: ClassVar[Callable[..., Any]]  # from the files of these names, which stand above
     verify: ClassVar[Callable[..., Any]]
-    __enter__: ClassVar[Callable[..., Any]]
+    __enter__: ClassVar[Callable[..., Any]]  # from `pipeline.context`
     __exit__: ClassVar[Callable[..., Any]]
 
     def __init__(
@@ -83,8 +82,9 @@ class Store(Room):
     def _place(self) -> Folder | Remote:
         if "://" not in self.url:
             return Folder(self.url, self.durable)
-        if self.url.startswith("file://"):
-            return Folder(self.url.removeprefix("file://"), self.durable)
+        protocol, _, path = self.url.partition("://")
+        if protocol in ("file", "local"):
+            return Folder(path, self.durable)
         try:
             return Remote(self.url, self.options)
         except ImportError as error:
