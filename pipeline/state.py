@@ -85,6 +85,13 @@ def _masked(value: np.ma.MaskedArray[Any, Any]) -> tuple[Any, ...]:
 
 _KINDS: Mapping[type, Callable[[Any], Any]] = {
     MethodType: lambda value: (value.__func__, value.__self__),
+    # Pickle tells whether anybody has asked for its attributes.
+    functools.partial: lambda value: (
+        value.func,
+        value.args,
+        value.keywords,
+        _attributes(value) or None,
+    ),
     np.ma.MaskedArray: _masked,
     np.ndarray: lambda value: (np.asarray(value), _attributes(value)),
     set: lambda value: (set(value), _attributes(value)),

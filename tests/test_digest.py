@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 import os
@@ -301,6 +302,15 @@ class Moody:
 def test_a_token_that_changes_is_refused() -> None:
     with pytest.raises(TypeError, match="gives another token each time"):
         digest(Moody())
+
+
+def test_to_look_at_a_partial_function_changes_nothing() -> None:
+    function = functools.partial(max, 1, key=abs)
+    before = digest(function)
+    assert vars(function) == {}  # which makes the dict
+    assert digest(function) == before
+    function.rate = 2  # type: ignore[attr-defined]
+    assert digest(function) != before
 
 
 def test_functions_that_call_each_other_in_circles_have_digests() -> None:

@@ -117,7 +117,7 @@ def large(folder: Path) -> None:
     store = Store(place)
     misses = medians(
         lambda: store.put(new(), array),
-        lambda: written(folder / "plain", array),
+        lambda: written(folder / f"plain-{new()}", array),  # a new file, as an entry is
         lambda: cached(next(places)),
         rounds=5,
     )
