@@ -7,15 +7,19 @@ from collections.abc import Iterator
 from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from dask.task_spec import GraphNode, Task, TaskRef
+import numpy as np
+from dask._task_spec import NestedContainer
+from dask.task_spec import DataNode, GraphNode, Task, TaskRef
 
 from pipeline.atoms import ATOMS
-from pipeline.calls import method_name
+from pipeline.calls import attributes_of, method_name, method_of
 from pipeline.changes import changed_arguments
 from pipeline.digest import Examiner, walked
-from pipeline.impurities import CHANGES, NAMED, RANDOM, UNSEEDED, Impurity, by_method
+from pipeline.files import File
+from pipeline.impurities import CHANGES, FILE, NAMED, RANDOM, UNSEEDED, Impurity, by_method
 from pipeline.node import inputs
 from pipeline.purity import impurity, judged, title
+from pipeline.reach import library_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,6 +80,42 @@ def call_impurity(function: Any, values: Sequence[Any], named: Sequence[str]) ->
     if isinstance(method, FunctionType) and not isinstance(owner, ModuleType):
         method = MethodType(method, owner)
     return impurity(method, rest, named)
+
+
+def objects_in(value: Any, depth: int = 3) -> Iterator[Any]:
+    """The objects of the project's classes in an argument, also in lists and the like."""
+    if isinstance(value, DataNode):
+        value = value.value
+    kind = type(value)
+    if kind in ATOMS or isinstance(value, (np.ndarray, ModuleType, TaskRef, *NAMED)) or not depth:
+        return
+    if isinstance(value, NestedContainer | list | tuple | set | frozenset):
+        inner = value.args if isinstance(value, NestedContainer) else value
+    elif isinstance(value, dict):
+        inner = value.values()
+    elif library_name(kind) is None:
+        yield value
+        return
+    else:
+        return
+    for each in inner:
+        yield from objects_in(each, depth - 1)
+
+
+def by_object(function: Any, owner: Any) -> Impurity | None:
+    """Why a call is not pure, by a method that it calls of an object that it is given."""
+    for name in sorted(attributes_of(function)):
+        method = method_of(owner, name)
+        found = judged(method)[0] if method is not None else None
+        if found is not None and not (found.reason == FILE and _has_file(owner)):
+            return Impurity(
+                f"{title(function)}, by {type(owner).__name__}.{found.name}", found.reason
+            )
+    return None
+
+
+def _has_file(owner: Any) -> bool:
+    return any(isinstance(each, File) for each in getattr(owner, "__dict__", {}).values())
 
 
 def changed(tasks: Mapping[Key, Any]) -> dict[Key, str]:

@@ -12,7 +12,7 @@ from dask.utils import methodcaller
 
 from pipeline.impurities import NAMED, ONCE, UNSEEDED, in_table
 from pipeline.names import names
-from pipeline.reach import attribute_of, cells, mentions
+from pipeline.reach import attribute_of, cells, library_name, mentions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +68,7 @@ def _of_code(function: FunctionType) -> Iterator[Called]:
             for other in found.others:
                 yield Called(attribute_of(each.value, other), f"{each.name}.{other}")
     for (head, *attributes), *_ in found.chains:
-        if attributes and (method := _method(heads.get(head), attributes[0])) is not None:
+        if attributes and (method := method_of(heads.get(head), attributes[0])) is not None:
             yield Called(method)
 
 
@@ -87,12 +87,12 @@ def _methods(method: MethodType) -> Iterator[MethodType]:
         return
     for (head, *attributes), is_global, _ in names(code).chains:
         if attributes and head == code.co_varnames[0] and not is_global:
-            found = _method(method.__self__, attributes[0])
+            found = method_of(method.__self__, attributes[0])
             if found is not None:
                 yield found
 
 
-def _method(owner: Any, name: str) -> MethodType | None:
+def method_of(owner: Any, name: str) -> MethodType | None:
     """A method of an object, or of a class, without asking the object."""
     if owner is None or isinstance(owner, ModuleType | FunctionType):
         return None
@@ -100,6 +100,27 @@ def _method(owner: Any, name: str) -> MethodType | None:
     found = inspect.getattr_static(kind, name, None)
     found = getattr(found, "fget", getattr(found, "__func__", found))
     return MethodType(found, owner) if isinstance(found, FunctionType) else None
+
+
+def attributes_of(function: Any) -> frozenset[str]:
+    """The attributes that a function names, or one of the project's that it calls."""
+    found: set[str] = set()
+    seen: dict[int, Any] = {}
+    stack = [function]
+    while stack:
+        value = stack.pop()
+        value = getattr(value, "__func__", value)
+        if id(value) in seen:
+            continue
+        seen[id(value)] = value
+        if isinstance(value, FunctionType):
+            if library_name(value) is not None:
+                continue
+            found.update(names(value.__code__).others)
+        elif not isinstance(value, functools.partial) and not hasattr(value, "__wrapped__"):
+            continue
+        stack += [each.value for each in called(value)]
+    return frozenset(found)
 
 
 def method_name(function: Any) -> str | None:

@@ -28,12 +28,17 @@ _OWN = "its own"
 def described(function: Any) -> Description:
     """What the digest of a function covers, part by part."""
     describer = _Describer()
+    function = getattr(function, "__func__", function)
     try:
         describer.encode(function)
     except (TypeError, RecursionError):
         return describer.found  # as far as it could be told
     describer.found["libraries"] = describer.libraries
     return describer.found
+
+
+_MOST = 3
+"""Changes that are told one by one."""
 
 
 class _Describer(Digester):
@@ -129,7 +134,8 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         else:
             found += _changed(place, old, new)
     # That it calls another definition now is told by that.
-    return found if len(found) == 1 else [each for each in found if "definition" not in each]
+    found = [each for each in found if "definition" not in each] or found
+    return found if len(found) <= _MOST else [*found[:_MOST], f"{len(found) - _MOST} more changes"]
 
 
 def _changed(place: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
@@ -165,18 +171,34 @@ def argument_changes(before: list[list[str]], now: list[list[str]]) -> list[str]
         if old[1] == new[1] and old[1]:
             continue
         name, sign, _ = new[0].partition("=")
-        what = f"argument {name}" if sign and name.isidentifier() else f"argument {place}"
-        if new[1].startswith("@") and old[1].startswith("@") and old[0] == new[0]:
-            found.append(f"its input {brief_text(new[0])} changed")
-        elif old[0] == new[0]:
-            found.append(f"{what}, {brief_text(new[0])}, has another content")
+        is_named = bool(sign) and name.isidentifier() and old[0].startswith(f"{name}=")
+        what = f"argument {name}" if is_named else f"argument {place}"
+        was, now_is = (each[0].removeprefix(f"{name}=") if is_named else each[0]
+                       for each in (old, new))  # fmt: skip
+        if was != now_is:
+            found.append("{} was {}, is {}".format(what, *_apart(was, now_is)))
+        elif new[1].startswith("@") and old[1].startswith("@"):
+            found.append(f"its input {brief_text(now_is)} changed")
         else:
-            old_text = old[0].removeprefix(f"{name}=") if sign else old[0]
-            new_text = new[0].removeprefix(f"{name}=") if sign else new[0]
-            found.append(f"{what} was {brief_text(old_text)}, is {brief_text(new_text)}")
+            found.append(f"{what}, {brief_text(now_is)}, has another content")
     return found
+
+
+def _apart(one: str, other: str) -> tuple[str, str]:
+    """Two texts, cut off so that it is seen where they differ."""
+    pairs = enumerate(zip(one, other, strict=False))
+    same = next((place for place, pair in pairs if pair[0] != pair[1]), len(one))
+    if max(len(one), len(other)) <= _WIDTH or same < _WIDTH // 2:
+        return brief_text(one), brief_text(other)
+    start = same - _WIDTH // 3
+    first, second = (brief_text(f"…{each[start:]}") for each in (one, other))
+    return first, second
 
 
 def brief_text(text: str) -> str:
     """A text, cut off where it is long."""
-    return text if len(text) <= 30 else f"{text[:29]}…"
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
+
+
+_WIDTH = 30
+"""Characters of an argument that are shown."""

@@ -101,7 +101,7 @@ def _futures(client: Any, expr: Any, keys: Any, *args: Any, **kwargs: Any) -> An
         plan = planned(store, tasks_of(expr), list(keys), opening="none")
         counted(plan)
         alone = {key for each in annotations.values() for key in each}
-        left = remaining(plan, plan.outputs, is_local=False, alone=alone)
+        left = remaining(plan, plan.outputs, is_local=False, alone=alone, is_final=True)
         expr = expression(left, plan.outputs, annotations)
         store.log()
     else:

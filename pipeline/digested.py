@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dask.task_spec import TaskRef
 
-from pipeline.apart import Apart, call_impurity
+from pipeline.apart import Apart, by_object, call_impurity, objects_in
 from pipeline.body import Body, Named, Step
 from pipeline.digest import hashed
 from pipeline.encode import encode
@@ -114,6 +114,9 @@ class Digests(Numbering):
                 raise Apart(Impurity(title(inner), USED_UP), True)
             if found.is_checked and (reason := _impurity(inner, names, places, body)) is not None:
                 raise Apart(reason)
+            for each in objects_in(list(body.constants)):
+                if (reason := by_object(inner, each)) is not None:
+                    raise Apart(reason)
             form.append((names, places))
             numbers.append(found.number)
         numbers += map(self._value, body.constants)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
@@ -71,7 +72,14 @@ class Explanation:
     def __str__(self) -> str:
         rows = self.rows()
         widths = [min(max((len(row[place]) for row in rows), default=0), 40) for place in (0, 1)]
-        table = [f"{status:{widths[0]}}  {what:{widths[1]}}  {why}" for status, what, why in rows]
+        indent = " " * (sum(widths) + 4)
+        table = [
+            textwrap.fill(
+                f"{status:{widths[0]}}  {what:{widths[1]}}  {why}", 80, subsequent_indent=indent,
+                replace_whitespace=False, break_long_words=False,
+            )
+            for status, what, why in rows
+        ]  # fmt: skip
         totals = [f"{self.count(each):,} {each}" for each in WORDS.values() if self.count(each)]
         return "\n".join([*table, ", ".join(totals) or "no tasks"])
 
@@ -133,7 +141,8 @@ def _cause(plan: Plan, key: Key, history: History) -> str:
         if known == digest:
             return str(why) or "evicted"
     if not known_of:
-        return "never computed"
+        is_new = key in plan.outputs or not plan.store.noted("runs")
+        return "never computed" if is_new else "never stored: new, or quick to compute"
     likeness = [(_likeness(each, about), place) for place, each in enumerate(known_of)]
     nearest = known_of[max(likeness)[1]]
     changes = []

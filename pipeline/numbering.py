@@ -12,7 +12,15 @@ from dask._expr import ProhibitReuse
 from dask._task_spec import NestedContainer, _execute_subgraph
 from dask.task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 
-from pipeline.apart import Apart, call_impurity, changed, checked, content
+from pipeline.apart import (
+    Apart,
+    by_object,
+    call_impurity,
+    changed,
+    checked,
+    content,
+    objects_in,
+)
 from pipeline.atoms import ATOMS
 from pipeline.calls import is_used_up
 from pipeline.encode import encode
@@ -22,7 +30,7 @@ from pipeline.node import Node, in_order, inputs
 from pipeline.purity import title
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from dask.typing import Key
 
@@ -53,6 +61,8 @@ class Numbering:
         # By id, and with the object, so that no other bears its id.
         self._functions: dict[int, tuple[Any, _Function | Apart]] = {}
         self._values: dict[int, tuple[Any, int | Apart]] = {}
+        self._objects: dict[int, Any] = {}  # of the project's classes, by number
+        self._methods: dict[tuple[int, int], Impurity | None] = {}  # by function and object
         self._changed = changed(tasks)
 
     def add(self, wanted: Iterable[Key]) -> None:
@@ -108,7 +118,7 @@ class Numbering:
                 number = of.get(each.key)
                 if number is None:
                     missing.append(each.key)
-                elif number < 0:
+                elif number < 0 or number in self._objects:
                     return None
                 else:
                     numbers.append(number)
@@ -148,6 +158,12 @@ class Numbering:
         function = self._function(task.func)
         if function.is_checked and (found := self._impurity(task)) is not None:
             raise Apart(found)
+        for each in self._given(task):
+            pair = id(task.func), id(each)  # which the graph holds
+            if pair not in self._methods:
+                self._methods[pair] = by_object(task.func, each)
+            if (found := self._methods[pair]) is not None:
+                raise Apart(found)
         args = [self._node(each, of) for each in task.args]
         # In their order: a function that takes any keywords sees it.
         named = [("by name", name, self._node(each, of)) for name, each in task.kwargs.items()]
@@ -158,6 +174,14 @@ class Numbering:
         nodes = [self.tasks.get(each.key) if isinstance(each, TaskRef) else each for each in given]
         values = [each.value if isinstance(each, DataNode) else each for each in nodes]
         return call_impurity(task.func, values, tuple(task.kwargs))
+
+    def _given(self, task: Task) -> Iterator[Any]:
+        """The objects of the project's classes that a task is given."""
+        for each in (*task.args, *task.kwargs.values()):
+            if not isinstance(each, TaskRef):
+                yield from objects_in(each)
+            elif (found := self._objects.get(self.of.get(each.key, 0))) is not None:
+                yield found
 
     def _block(self, task: Task, of: Mapping[Key, int]) -> int:
         """The number of a task that Dask has fused of several: that of the last of them."""
@@ -186,6 +210,8 @@ class Numbering:
         if kind in ATOMS:
             return self._number(("value", encode(value)))
         found: int = _known(self._values, value, lambda it: self._number(("value", content(it))))
+        if next(objects_in(value), None) is value:
+            self._objects[found] = value
         return found
 
 

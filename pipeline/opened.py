@@ -111,11 +111,46 @@ def _frame(collection: Any, expression: Any) -> Opened:
 
 
 def unfused(collection: Any) -> Any:
-    """A dataframe with a task for each of its operations; any other collection as it is."""
-    if not is_frame(collection):
+    """A collection each of whose operations is a task, and whose tasks do not hold collections."""
+    if is_frame(collection):
+        [found] = frames([collection])
+        return found.closed(found.tasks, None)
+    if isinstance(collection, Delayed | Lazy | TaskGraph) or hasattr(collection, "expr"):
         return collection
-    [found] = frames([collection])
-    return found.closed(found.tasks, None)
+    finish, arguments = collection.__dask_postcompute__()
+    return Loose(collection) if _has_collection((finish, *arguments)) else collection
+
+
+def _has_collection(parts: Iterable[Any]) -> bool:
+    return any(is_dask_collection(getattr(each, "__self__", each)) for each in parts)
+
+
+class Loose:
+    """The blocks of a collection, as a collection; what puts them together holds it itself.
+
+    A task that does so, of xarray's, has no content: it takes what is to be computed.
+    """
+
+    def __init__(self, whole: Any) -> None:
+        self.whole = whole
+        self.__dask_scheduler__ = whole.__dask_scheduler__
+
+    def __dask_graph__(self) -> Any:
+        return self.whole.__dask_graph__()
+
+    def __dask_keys__(self) -> list[Any]:
+        return list(self.whole.__dask_keys__())
+
+    def __dask_tokenize__(self) -> Any:
+        return ("Loose", self.whole.__dask_tokenize__())
+
+    def __dask_postcompute__(self) -> Any:
+        return list, ()
+
+    def finished(self, blocks: Any) -> Any:
+        """The value of the collection, put together."""
+        finish, arguments = self.whole.__dask_postcompute__()
+        return finish(blocks, *arguments)
 
 
 def fused(tasks: Mapping[Key, Any], keys: Iterable[Key]) -> dict[Key, Any]:

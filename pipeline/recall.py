@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+import dask.local
 from dask._task_spec import NestedContainer
 from dask.task_spec import Alias, DataNode, TaskRef
 
@@ -168,16 +170,18 @@ def _reason(plan: Plan, key: Key) -> str:
     return "it has no content that can be told"
 
 
-def rewritten(plan: Plan, is_local: bool) -> dict[Key, Any]:
+def rewritten(plan: Plan, is_local: bool, is_final: bool = False) -> dict[Key, Any]:
     """The tasks to run: those that are loaded without what they need, the others storing.
 
     is_local: whether they run in this process, which holds the entries open
+    is_final: whether nobody plans again if an entry is lost: then workers compute it themselves
     """
     begun = time.time()
     behind = max((entry.behind for entry, _ in plan.entries.values()), default=0.0)
     asked = _without_aliases(plan.tasks, plan.outputs)
     is_storing = is_local or plan.store.at.is_everywhere
     tasks: dict[Key, Any] = dict(plan.tasks)
+    room = _MOST
     for key, status in plan.status.items():
         node, digest = plan.tasks[key], plan.digests.digest(key)
         if digest is None:
@@ -185,7 +189,11 @@ def rewritten(plan: Plan, is_local: bool) -> dict[Key, Any]:
         if status == LOADED:
             entry, payload = plan.entries[key]
             held = (entry, payload) if payload is not None else None
-            load = Load(plan.store, digest, held if is_local or not is_storing else None)
+            instead = _otherwise(plan, key, room) if is_final else {}
+            room -= len(instead)
+            otherwise = partial(dask.local.get_sync, instead, key) if instead else None
+            is_near = is_local or not is_storing
+            load = Load(plan.store, digest, held if is_near else None, otherwise)
             # Workers that cannot reach the store are given the value.
             tasks[key] = Loading(key, load, (), False) if is_storing else DataNode(key, load())
         elif status == COMPUTED and is_storing:
@@ -196,3 +204,22 @@ def rewritten(plan: Plan, is_local: bool) -> dict[Key, Any]:
             )  # fmt: skip
             tasks[key] = Saving(key, save, tuple(inputs(node)), cheap=False)
     return in_order(tasks, plan.outputs)
+
+
+_MOST = 20_000
+"""Tasks that go, all in all, with those that are loaded, to be run in their place."""
+
+
+def _otherwise(plan: Plan, key: Key, most: int) -> dict[Key, Any]:
+    """The tasks that compute a result that is lost; none where they are many, or not all known."""
+    found: dict[Key, Any] = {}
+    stack = [key]
+    while stack:
+        each = stack.pop()
+        if each in found:
+            continue
+        node = found[each] = plan.tasks.get(each)
+        if node is None or isinstance(node, TaskRef) or len(found) > most:
+            return {}
+        stack += inputs(node)
+    return found

@@ -80,13 +80,18 @@ def annotations_of(dsk: Any) -> Annotations:
 
 
 def remaining(
-    plan: Plan, outputs: Sequence[Key], is_local: bool, alone: Container[Key] = ()
+    plan: Plan,
+    outputs: Sequence[Key],
+    is_local: bool,
+    alone: Container[Key] = (),
+    is_final: bool = False,
 ) -> dict[Key, Any]:
     """The tasks that are left, fused as they would be without a store.
 
     alone: tasks that are run in a way of their own, and so not fused
+    is_final: whether nobody plans again if an entry is lost
     """
-    tasks = in_order(rewritten(plan, is_local), outputs)
+    tasks = in_order(rewritten(plan, is_local, is_final), outputs)
     if not dask.config.get("pipeline.fuse", True):
         return tasks
     # Blocks of arrays and tables: their collections have not been fused, so that each is stored.

@@ -16,7 +16,7 @@ from dask.utils import shorten_traceback
 
 from pipeline.graph import TaskGraph
 from pipeline.lazy import Lazy
-from pipeline.opened import unfused
+from pipeline.opened import Loose, unfused
 from pipeline.optimize import ready
 from pipeline.share import sharing
 from pipeline.store import Store
@@ -79,9 +79,11 @@ def _computed(collections: list[Any], store: Any) -> tuple[Any, ...]:
         store = Store(store)
     through = Through(store, dask.base.get_scheduler(collections=collections))
     # Not fused: a result is of one task. What is left to run is fused afterwards.
-    collections = [unfused(each) for each in collections]
+    loose = [unfused(each) for each in collections]
+    values = dask.compute(*loose, traverse=False, optimize_graph=False, scheduler=through)
     return tuple(
-        dask.compute(*collections, traverse=False, optimize_graph=False, scheduler=through)
+        each.finished(value) if isinstance(each, Loose) else value
+        for each, value in zip(loose, values, strict=True)
     )
 
 

@@ -29,32 +29,48 @@ class Saving(Node):
 
 
 class Load:
-    """The value of an entry, which was verified when the run was planned, or is now."""
+    """The value of an entry, which was verified when the run was planned, or is now.
+
+    held: the entry, open: it stays readable when it is removed
+    otherwise: what computes the value where it cannot be loaded; without it that is a `LostError`,
+        for whoever planned the run to plan it again
+    """
 
     def __init__(
-        self, store: Store, digest: str, held: tuple[Entry, memoryview] | None = None
+        self,
+        store: Store,
+        digest: str,
+        held: tuple[Entry, memoryview] | None = None,
+        otherwise: Callable[[], Any] | None = None,
     ) -> None:
-        """held: the entry, open: it stays readable when it is removed."""
-        self.store, self.digest, self.held = store, digest, held
+        self.store, self.digest, self.held, self.otherwise = store, digest, held, otherwise
 
     def __call__(self) -> Any:
-        found = self.held or self.store.open(self.digest)
-        if found is None:
-            raise LostError(
-                f"{self.digest} was in {self.store.url} when the run began, and cannot be loaded "
-                "here: run it again; on a cluster every worker must reach the store"
-            )
-        return self.store.value(*found)
+        try:
+            found = self.held or self.store.open(self.digest)
+            if found is not None:
+                return self.store.value(*found)
+        except LostError:
+            if self.otherwise is None:
+                raise
+        if self.otherwise is not None:
+            return self.otherwise()
+        raise LostError(
+            f"{self.digest} was in {self.store.url} when the run began, and cannot be loaded here: "
+            "run it again; on a cluster every worker must reach the store"
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _load, (self.store, self.digest, of_the_script())
+        return _load, (self.store, self.digest, self.otherwise, of_the_script())
 
 
-def _load(store: Store, digest: str, kinds: tuple[type, ...]) -> Load:
+def _load(
+    store: Store, digest: str, otherwise: Callable[[], Any] | None, kinds: tuple[type, ...]
+) -> Load:
     """In another process, which must know the classes of what it loads."""
     for each in kinds:
         is_storable(each)
-    return Load(store, digest)
+    return Load(store, digest, otherwise=otherwise)
 
 
 class Save:

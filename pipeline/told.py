@@ -116,7 +116,7 @@ def _argument(each: Any, digests: Digests) -> tuple[str, str]:
     if isinstance(each, TaskRef):
         node = digests.tasks.get(each.key)
         if isinstance(node, DataNode):
-            return brief(node.value, WIDTH), digests.digest(each.key) or ""
+            return _text(node.value), digests.digest(each.key) or ""
         return call_of(each.key, node)[:WIDTH], _of_input(each.key, digests)
     if isinstance(each, NestedContainer):
         parts = [_argument(part, digests) for part in each.args]
@@ -124,7 +124,13 @@ def _argument(each: Any, digests: Digests) -> tuple[str, str]:
     if isinstance(each, GraphNode):
         found = [_of_input(key, digests) for key in inputs(each)]
         return brief(each, WIDTH), " ".join(found) or repr(each)[:1000]
-    return brief(each, WIDTH), digests.value(each)
+    return _text(each), digests.value(each)
+
+
+def _text(value: Any) -> str:
+    text = brief(value, WIDTH)
+    # Where an object lies says nothing of it.
+    return f"a {type(value).__name__}" if " at 0x" in repr(value) else text
 
 
 def _of_input(key: Key, digests: Digests) -> str:

@@ -62,6 +62,11 @@ def test_differences_are_told_by_name(
         ([["1", "a"]], [["1", "a"]], []),
         ([["1", "a"]], [], ["it took 1 arguments, takes 0"]),
         ([["rate=1", "a"]], [["rate=2", "b"]], ["argument rate was 1, is 2"]),
+        ([["n=3, rate=0.1, offset=0.0, scale=1.5, x)", "a"]],
+         [["n=3, rate=0.1, offset=0.0, scale=2.5, x)", "b"]],
+         ["argument n was ….0, scale=1.5, x), is ….0, scale=2.5, x)"]),
+        ([["Point(x=1)", "a"]], [["Point(x=2)", "b"]],
+         ["argument 1 was Point(x=1), is Point(x=2)"]),
         ([["[0.5 …]", "a"]], [["[0.5 …]", "b"]], ["argument 1, [0.5 …], has another content"]),
         ([["load('a')", "@a"]], [["load('a')", "@b"]], ["its input load('a') changed"]),
     ],
@@ -70,3 +75,9 @@ def test_changed_arguments_are_told_by_place_or_name(
     before: list[list[str]], now: list[list[str]], told: list[str]
 ) -> None:
     assert argument_changes(before, now) == told
+
+
+def test_many_differences_are_told_by_their_number() -> None:
+    before = {f"helper `{each}`": {"code": "1"} for each in "abcdef"}
+    now = {f"helper `{each}`": {"code": "2"} for each in "abcdef"}
+    assert differences(before, now)[2:] == ["helper `c` changed", "3 more changes"]

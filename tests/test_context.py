@@ -162,3 +162,15 @@ def test_what_a_run_would_do_can_be_asked_inside(tmp_path: Path) -> None:
         assert store.explain(graph).count("miss") == 1
         graph.compute(scheduler="sync")
         assert store.explain(graph).count("hit") == 1
+
+
+def test_what_a_worker_cannot_load_it_computes(tmp_path: Path, client: Client) -> None:
+    """A future cannot be planned again: what is lost meanwhile is computed where it is missed."""
+    store = Store(tmp_path)
+    graph = delayed(slow)(delayed(slow)(1))
+    pipeline.compute(graph, store=store)
+    for each in tmp_path.glob("entries/*/*"):
+        each.write_bytes(each.read_bytes()[:-1] + b"?")
+    with store:
+        assert graph.compute() == 3
+        assert client.compute(delayed(slow)(delayed(slow)(1))).result() == 3

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import operator
 import threading
+import time
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from dask.task_spec import Alias, DataNode, List, Task, TaskRef
 
+from pipeline import File
 from pipeline.node import GraphError
 from pipeline.numbering import Numbering
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def numbers(tasks: dict[Any, Any], *wanted: Any) -> list[int]:
@@ -93,3 +98,71 @@ def test_a_cycle_is_shown() -> None:
     tasks = {"a": Task("a", abs, TaskRef("b")), "b": Task("b", abs, TaskRef("a"))}
     with pytest.raises(GraphError, match="a cycle of tasks: a → b → a"):
         numbers(tasks, "a")
+
+
+class Sensor:
+    """Its methods are known when a task is given it."""
+
+    def __init__(self, path: Any = None) -> None:
+        self.path = path
+
+    def read(self) -> float:
+        return self.noise()
+
+    def noise(self) -> float:
+        return time.time()
+
+    def name(self) -> str:
+        return "sensor"
+
+    def load(self) -> str:
+        with open(self.path) as file:
+            return file.read()
+
+
+def measured(sensor: Any) -> Any:
+    return sensor.read()
+
+
+def through_another(sensor: Any) -> Any:
+    return measured(sensor[0])
+
+
+def named(sensor: Any) -> Any:
+    return sensor.name()
+
+
+def loaded(sensor: Any) -> Any:
+    return sensor.load()
+
+
+@pytest.mark.parametrize(
+    ("function", "given", "is_apart"),
+    [
+        (measured, Sensor(), True),
+        (measured, DataNode("d", Sensor()), True),
+        (through_another, [Sensor()], True),
+        (through_another, {"a": Sensor()}, True),
+        (through_another, List(Sensor(), 1), True),
+        (named, Sensor(), False),
+        (loaded, Sensor("f.txt"), True),
+        (loaded, Sensor(File("f.txt")), False),
+        (len, Sensor(), False),
+    ],
+)
+def test_methods_of_objects_that_a_task_is_given_count(
+    function: Any, given: Any, is_apart: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "f.txt").write_text("1")
+    tasks = {"x": Task("x", function, given)}
+    numbering = Numbering(tasks)
+    numbering.add("x")
+    assert bool(numbering.reasons) == is_apart
+
+
+def test_they_count_where_the_object_is_a_task_of_its_own() -> None:
+    tasks = {"d": DataNode("d", Sensor()), "x": Task("x", measured, TaskRef("d"))}
+    numbering = Numbering(tasks)
+    numbering.add("x")
+    assert "Sensor.read" in str(numbering.reasons["x"])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import dask
+import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
@@ -101,6 +102,36 @@ def test_dataframes_are_stored_part_by_part(tmp_path: Path) -> None:
         with measure() as measured:
             (found,) = pipeline.compute(frame, store=tmp_path, scheduler="sync")
         pd.testing.assert_frame_equal(found, table * 2)
+    assert measured.tasks == 0
+
+
+def test_what_xarray_computes_is_stored(tmp_path: Path) -> None:
+    import xarray
+
+    values = da.arange(10, chunks=5)
+    for tasks in (True, False):
+        for asked in (
+            xarray.DataArray(values, dims="t", name="x").mean("t"),
+            xarray.Dataset({"a": (("t",), values), "b": (("t",), np.arange(10))}).max(),
+            xarray.Variable(("t",), values),
+        ):
+            with measure() as measured:
+                (found,) = pipeline.compute(asked, store=tmp_path, scheduler="sync")
+            assert found.identical(asked.compute())
+            assert bool(measured.tasks) == tasks
+
+
+def test_to_ask_what_a_run_would_do_changes_nothing(tmp_path: Path) -> None:
+    def built() -> Any:
+        x = da.from_array(np.arange(1e4).reshape(100, 100), chunks=(25, 100))
+        return x.map_blocks(np.abs).sum()
+
+    store = Store(tmp_path)
+    pipeline.compute(built(), store=store, scheduler="sync")
+    asked = built()
+    assert store.explain(asked).count("hit") == 1
+    with measure() as measured:
+        pipeline.compute(asked, store=store, scheduler="sync")
     assert measured.tasks == 0
 
 
