@@ -104,7 +104,7 @@ def objects_in(value: Any, depth: int = 3) -> Iterator[Any]:
 
 def by_object(function: Any, owner: Any) -> Impurity | None:
     """Why a call is not pure, by a method that it calls of an object that it is given."""
-    for name in sorted(attributes_of(function)):
+    for name in sorted({*attributes_of(function), *_UNNAMED}):
         method = method_of(owner, name)
         found = judged(method)[0] if method is not None else None
         if found is not None and not (found.reason == FILE and _has_file(owner)):
@@ -112,6 +112,10 @@ def by_object(function: Any, owner: Any) -> Impurity | None:
                 f"{title(function)}, by {type(owner).__name__}.{found.name}", found.reason
             )
     return None
+
+
+_UNNAMED = ("__getitem__", "__call__", "__iter__", "__next__", "__len__", "__array__")
+"""Methods that are called without being named."""
 
 
 def _has_file(owner: Any) -> bool:
@@ -140,6 +144,20 @@ def changed(tasks: Mapping[Key, Any]) -> dict[Key, str]:
                     taken = [key]
                 found |= dict.fromkeys(taken, method_name(node.func) or title(node.func))
     return found
+
+
+def bound(tasks: Mapping[Key, Any]) -> frozenset[Key]:
+    """The tasks that pass more than their values to tasks of one computation: Dask's shuffles do.
+
+    One of them that was loaded, not run, would leave the others waiting.
+    """
+    odd = {
+        kind
+        for kind in set(map(type, tasks.values()))
+        if issubclass(kind, Task) and kind.__module__.startswith("distributed.")
+    }
+    found = (inputs(node) for node in tasks.values() if type(node) in odd) if odd else ()
+    return frozenset(key for taken in found for key in taken)
 
 
 def _taken(argument: Any) -> Sequence[Key]:

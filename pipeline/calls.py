@@ -68,8 +68,11 @@ def _of_code(function: FunctionType) -> Iterator[Called]:
             for other in found.others:
                 yield Called(attribute_of(each.value, other), f"{each.name}.{other}")
     for (head, *attributes), *_ in found.chains:
-        if attributes and (method := method_of(heads.get(head), attributes[0])) is not None:
-            yield Called(method)
+        owner = heads.get(head)
+        for attribute in attributes:
+            if (method := method_of(owner, attribute)) is not None:
+                yield Called(method)
+            owner = getattr(owner, "__dict__", {}).get(attribute)
 
 
 def _members(kind: type) -> Iterator[Any]:

@@ -59,6 +59,28 @@ def changes_its_object(method: Any) -> bool:
 
 
 @lru_cache(4096)
+def counted_outside(code: CodeType) -> str:
+    """A global, or a variable of a function around it, that the code counts up in place.
+
+    A cache that it fills is none: `cache[x] = y` does not look at what was there.
+    """
+    steps = list(_steps(code))
+    taken: dict[str, str] = {}
+    for place, step in enumerate(steps):
+        if step.name == "STORE_FAST":
+            taken[step.value] = _source(steps, place)
+        elif step.name == "BINARY_OP" and step.number >= _IN_PLACE:
+            root = _root(steps, place, 1)
+            root = taken.get(root) or root
+            if root.startswith(_GLOBAL) or root in code.co_freevars:
+                return root.removeprefix(_GLOBAL)
+    return ""
+
+
+_GLOBAL = "global "
+
+
+@lru_cache(4096)
 def _changed(code: CodeType) -> frozenset[str]:
     """The variables whose values the code changes, and what they are taken from."""
     steps = list(_steps(code))
@@ -128,6 +150,8 @@ def _root(steps: Sequence[_Step], place: int, above: int) -> str:
 
 
 def _variable(step: _Step) -> str:
+    if step.name == "LOAD_GLOBAL":
+        return f"{_GLOBAL}{step.value}"
     return str(step.value) if step.name.startswith(_LOADS) else ""
 
 

@@ -29,8 +29,8 @@ from pipeline.through import Through, counted
 if TYPE_CHECKING:
     from types import ModuleType
 
-_entered: list[tuple[Store, Any]] = []
-"""The stores that are in use, the last of them asked, and Dask's settings for each."""
+_entered: list[Store] = []
+"""The stores that are in use, in all threads; the last of them is asked."""
 
 _UNFUSED = {
     # Dask fuses after it has been decided what runs: each task has a result to store.
@@ -42,24 +42,25 @@ _UNFUSED = {
 
 _get_scheduler = dask.base.get_scheduler
 _graph_to_futures: Any = None
+_settings: Any = None
 
 
 def _enter(self: Store) -> Store:
-    settings = dask.config.set(_UNFUSED)
-    settings.__enter__()
+    global _settings
     if not _entered:
+        _settings = dask.config.set(_UNFUSED)
         dask.base.get_scheduler = _scheduler
         if (client := _clients()) is not None:
             _watch(client)
-    _entered.append((self, settings))
+    _entered.append(self)
     return self
 
 
 def _exit(self: Store, *exception: Any) -> None:
-    place = max(place for place, (store, _) in enumerate(_entered) if store is self)
-    _, settings = _entered.pop(place)
-    settings.__exit__(*exception)
+    # The last of this store: others may have been entered since, in another thread.
+    del _entered[max(place for place, store in enumerate(_entered) if store is self)]
     if not _entered:
+        _settings.__exit__(*exception)
         dask.base.get_scheduler = _get_scheduler
         if (client := _clients()) is not None and _graph_to_futures is not None:
             client.Client._graph_to_futures = _graph_to_futures
@@ -87,14 +88,14 @@ def _scheduler(*args: Any, **kwargs: Any) -> Any:
             return found  # all that it runs is seen below
     if found is None or isinstance(found, Through) or is_inside():
         return found
-    return Through(_entered[-1][0], found)
+    return Through(_entered[-1], found)
 
 
 def _futures(client: Any, expr: Any, keys: Any, *args: Any, **kwargs: Any) -> Any:
     """What a client runs: what it was given, or what is left of that."""
     if is_inside() or not _entered:
         return _graph_to_futures(client, expr, keys, *args, **kwargs)
-    store = _entered[-1][0]
+    store = _entered[-1]
     expr = expr.optimize() if hasattr(expr, "optimize") else expr
     if store.at.is_everywhere:
         annotations = annotations_of(expr)

@@ -36,18 +36,20 @@ TABLE = {
         "os.urandom os.getrandom secrets random.SystemRandom random.seed numpy.random.seed "
         "uuid.uuid1 uuid.uuid4 tempfile torch.rand torch.randn torch.randint torch.randperm "
         "torch.normal torch.bernoulli torch.multinomial torch.rand_like torch.randn_like "
-        "torch.randint_like tensorflow.random cupy.random"
+        "torch.randint_like torch.nn.init tensorflow.random cupy.random"
     ),
     CLOCK: (
         "time.time time.time_ns time.monotonic time.monotonic_ns time.perf_counter "
         "time.perf_counter_ns time.process_time time.process_time_ns time.thread_time "
-        "time.thread_time_ns time.clock_gettime "
+        "time.thread_time_ns time.clock_gettime time.localtime time.gmtime time.ctime time.asctime "
+        "time.strftime "
         "datetime.datetime.now datetime.datetime.utcnow datetime.datetime.today "
         "datetime.date.today pandas.Timestamp.now pandas.Timestamp.utcnow pandas.Timestamp.today"
     ),
     WORLD: (
         "input sys.stdin sys.argv os.environ os.environb os.getenv os.getcwd os.getpid os.getppid "
-        "globals importlib.import_module decimal.getcontext decimal.localcontext locale "
+        "globals hash id importlib.import_module pkgutil.get_data dask.config "
+        "os.path.expandvars os.path.expanduser decimal.getcontext decimal.localcontext locale "
         "pandas.get_option pandas.options numpy.geterr numpy.get_printoptions "
         "os.listdir os.scandir os.walk os.stat os.path.exists os.path.isfile os.path.isdir "
         "os.path.getsize os.path.getmtime os.cpu_count glob.glob glob.iglob "
@@ -69,7 +71,7 @@ TABLE = {
         "pathlib.Path.touch pathlib.Path.rename pandas.DataFrame.to_csv "
         "pandas.DataFrame.to_parquet pandas.DataFrame.to_pickle pyarrow.parquet.write_table "
         "dask.array.core.store_chunk dask.array.core.load_store_chunk dask.array.core.load_chunk "
-        "dask.bag.core._to_textfiles_chunk xarray.backends.common joblib.dump "
+        "dask.bag.core._to_textfiles_chunk distributed.shuffle xarray.backends.common joblib.dump "
         "partd dask.dataframe.shuffle.maybe_buffered_partd"
     ),
     FILE: (
@@ -84,7 +86,8 @@ TABLE = {
         "pyarrow.parquet pyarrow.csv.read_csv pyarrow.feather pyarrow.dataset "
         "polars.read_csv polars.read_parquet polars.scan_csv polars.scan_parquet "
         "xarray.open_dataset xarray.open_dataarray xarray.open_mfdataset xarray.open_zarr "
-        "xarray.load_dataset h5py.File zarr.open netCDF4.Dataset scipy.io.loadmat PIL.Image.open "
+        "xarray.load_dataset h5py.File zarr.open netCDF4.Dataset scipy.io.loadmat scipy.io.wavfile.read "
+        "xml.etree.ElementTree.parse torch.load PIL.Image.open "
         "imageio skimage.io cv2.imread tifffile.imread joblib.load fsspec"
     ),
     DASKS_FILE: (

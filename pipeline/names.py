@@ -118,5 +118,7 @@ def _bound(
     for each in after:  # `import a.b` binds a, `import a.b as x` goes down to b
         if each.name in _STORES:
             is_top = each is after[0]
+            if is_top and "." in module:  # it is loaded, and found as an attribute of its package
+                yield Import(f"import {module}", module, level, None)
             yield Import(each.argument, module.partition(".")[0] if is_top else module, level, None)
             return

@@ -14,6 +14,7 @@ from dask.task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 
 from pipeline.apart import (
     Apart,
+    bound,
     by_object,
     call_impurity,
     changed,
@@ -63,7 +64,7 @@ class Numbering:
         self._values: dict[int, tuple[Any, int | Apart]] = {}
         self._objects: dict[int, Any] = {}  # of the project's classes, by number
         self._methods: dict[tuple[int, int], Impurity | None] = {}  # by function and object
-        self._changed = changed(tasks)
+        self._changed, self._bound = changed(tasks), bound(tasks)
 
     def add(self, wanted: Iterable[Key]) -> None:
         """Number some tasks and all that they need. Raises `GraphError` for a cycle."""
@@ -86,7 +87,8 @@ class Numbering:
 
     def _number_of(self, key: Key, node: Any) -> int | list[Key]:
         """The number of a task, or what it takes that has no number yet."""
-        if type(node) is Task and not node.kwargs and key not in self._changed:
+        is_apart = key in self._changed or key in self._bound
+        if type(node) is Task and not node.kwargs and not is_apart:
             found = self._simple(node)
             if found is not None:
                 return found
@@ -96,6 +98,8 @@ class Numbering:
         if missing:
             return missing
         try:
+            if key in self._bound:
+                raise Apart("a part of a shuffle, which belongs to one computation")
             if key in self._changed:
                 raise Apart(Impurity(self._changed[key], "it changes its argument"), True)
             if type(node) is Task and self._function(node.func).is_used_up:
@@ -222,6 +226,8 @@ def _known(cache: dict[int, tuple[Any, Any]], what: Any, learn: Callable[[Any], 
             cache[id(what)] = what, learn(what)
         except Apart as reason:
             cache[id(what)] = what, reason
+        except Exception as error:  # whatever an object raises that is asked what it is
+            cache[id(what)] = what, Apart(f"{type(error).__name__} when it is looked at: {error}")
     found = cache[id(what)][1]
     if isinstance(found, Apart):
         raise found.with_traceback(None)  # which would grow with each time that it is raised

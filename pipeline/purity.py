@@ -9,16 +9,17 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from types import MethodType
+from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.calls import Called, called
-from pipeline.changes import changes_its_object
+from pipeline.changes import changes_its_object, counted_outside
 from pipeline.files import File
 from pipeline.impurities import (
     FILE,
     NAMED,
     OF_ITSELF_ALONE,
+    OUTSIDE,
     RANDOM,
     SEEDS,
     SOURCES,
@@ -97,7 +98,7 @@ def impurity(
     """
     found, is_checked = judged(function)
     if is_checked and found is not None and found.reason == FILE:
-        found = None if _are_named(arguments) else found
+        found = None if _are_named(arguments) and not _names_paths(function) else found
     elif is_checked:
         found = by_method(function.__name__, named) if isinstance(function, MethodType) else None
         if found is None and not (isinstance(function, MethodType) and _seed(function) is None):
@@ -149,6 +150,32 @@ def _are_named(arguments: Sequence[Any]) -> bool:
     )
 
 
+def _names_paths(function: Any) -> bool:
+    """Whether the code of a function, or of one that it calls, names a file that is there."""
+    seen: dict[int, Any] = {}
+    stack = [function]
+    while stack:
+        value = stack.pop()
+        value = getattr(value, "__func__", value)
+        if id(value) in seen or library_name(value) is not None:
+            continue
+        seen[id(value)] = value
+        if isinstance(value, FunctionType):
+            texts = [each for each in _constants(value.__code__) if isinstance(each, str)]
+            if any("://" in each or (each.strip("./") and os.path.exists(each)) for each in texts):
+                return True
+        stack += [each.value for each in called(value)]
+    return False
+
+
+def _constants(code: CodeType) -> Iterator[Any]:
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield from _constants(each)
+        elif each is not code.co_consts[0] or not isinstance(each, str):  # the docstring, may be
+            yield each
+
+
 def _of_seeds(function: Any, arguments: Sequence[Any], named: Sequence[str]) -> Impurity | None:
     """Of a library's function whose seed is left out."""
     place, name = _seed(function) or (0, "seed")
@@ -196,8 +223,8 @@ def _of_function(function: Any) -> Iterator[Impurity]:
             continue
         is_library = library_name(getattr(value, "__func__", value)) is not None
         found = in_table(value, name)
-        if found is None and changes_its_object(value):
-            found = Impurity(title(value), "it changes its object")
+        if found is None and not is_library:
+            found = _changing(value)
         if found is None:
             found = _without_seed(value, keywords) if value is not function else None
         elif is_library and found.reason == UNSEEDED and not is_seedless:
@@ -206,6 +233,14 @@ def _of_function(function: Any) -> Iterator[Impurity]:
             yield found
         if not is_library:
             stack.extend(called(value))
+
+
+def _changing(value: Any) -> Impurity | None:
+    """Of a function that changes what is there after it."""
+    if changes_its_object(value):
+        return Impurity(title(value), "it changes its object")
+    outside = counted_outside(value.__code__) if isinstance(value, FunctionType) else ""
+    return Impurity(outside, OUTSIDE) if outside else None
 
 
 def _without_seed(value: Any, keywords: tuple[str, ...] | None) -> Impurity | None:

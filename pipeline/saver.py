@@ -118,7 +118,7 @@ class Save:
         """Store a value, if that is worth it and can be done."""
         store, told = self.store, self.told
         if not self.is_always:
-            is_quick = seconds < _LEAST or seconds < store.cost(sizeof(value))
+            is_quick = seconds < _LEAST or seconds < store.cost(_size(value))
             (store.quick.add if is_quick else store.quick.discard)(told["function"])
             if is_quick:
                 return False
@@ -136,7 +136,7 @@ def stored(store: Store, digest: str, value: Any, told: dict[str, Any]) -> bool:
 
     told: fields of the entry
     """
-    loading = store.cost(sizeof(value))
+    loading = store.cost(_size(value))
     with store.forgiving("written") as reach:
         if not reach:
             return False
@@ -151,6 +151,13 @@ def stored(store: Store, digest: str, value: Any, told: dict[str, Any]) -> bool:
             return False
         return True
     return False
+
+
+def _size(value: Any) -> int:
+    try:
+        return int(sizeof(value))
+    except Exception:  # of the value's own: its result is worth more than its size
+        return 0
 
 
 _LEAST = 1e-3

@@ -174,3 +174,29 @@ def test_what_a_worker_cannot_load_it_computes(tmp_path: Path, client: Client) -
     with store:
         assert graph.compute() == 3
         assert client.compute(delayed(slow)(delayed(slow)(1))).result() == 3
+
+
+def test_contexts_may_end_in_any_order(tmp_path: Path) -> None:
+    one, two = Store(tmp_path / "one"), Store(tmp_path / "two")
+    one.__enter__()
+    two.__enter__()
+    one.__exit__(None, None, None)
+    delayed(slow)(1).compute(scheduler="sync")
+    two.__exit__(None, None, None)
+    delayed(slow)(2).compute(scheduler="sync")
+    assert (len(one), len(two)) == (0, 1)
+    assert not dask.config.get("pipeline.recall", False)
+    assert dask.config.get("array_optimize", None) is None
+
+
+def test_shuffles_of_a_cluster_run_each_time(tmp_path: Path, client: Client) -> None:
+    """They pass their data beside the graph: a part of one that is loaded would starve the rest."""
+    import dask.dataframe as dd
+    import pandas as pd
+
+    table = pd.DataFrame({"k": list("abab") * 10, "v": range(40)})
+    for _ in range(2):
+        frame = dd.from_pandas(table, npartitions=4).shuffle("k")
+        assert pipeline.compute(frame.v.sum(), store=tmp_path) == (780,)
+        with Store(tmp_path):
+            assert frame.v.max().compute() == 39

@@ -408,3 +408,25 @@ def test_a_module_that_cannot_be_imported_leaves_a_function_without_a_digest(
     with pytest.raises(TypeError, match="importing broken_module raised RuntimeError: no licence"):
         digest(uses)
     assert digest(tries) == digest(tries)
+
+
+def test_a_module_that_a_body_imports_by_its_dotted_name_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "box").mkdir()
+    (tmp_path / "box" / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def f(x: int) -> int:
+        import box.inner  # type: ignore[import-not-found]
+
+        return int(box.inner.RATE * x)
+
+    found = []
+    for rate in (1, 2, 1):
+        (tmp_path / "box" / "inner.py").write_text(f"RATE = {rate}")
+        found.append(digest(f))
+        for name in ("box", "box.inner"):
+            sys.modules.pop(name, None)
+    assert found[0] == found[2] != found[1]

@@ -63,3 +63,13 @@ def test_imports_in_a_body(body: str, expected: Import) -> None:
 def test_several_imports_at_once() -> None:
     found = names(code("from a import b, c as d")).imports
     assert found == (Import("b", "a", 0, "b"), Import("d", "a", 0, "c"))
+
+
+def test_what_a_dotted_import_loads_counts() -> None:
+    def f() -> object:
+        import os.path
+
+        return os.path
+
+    found = {(each.name, each.module) for each in names(f.__code__).imports}
+    assert found == {("import os.path", "os.path"), ("os", "os")}

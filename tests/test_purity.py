@@ -234,3 +234,55 @@ def test_a_seed_that_is_left_out_is_noticed_wherever_it_is_left_out() -> None:
     assert impurity(seeded_bootstrap, (frame,)) is None
     assert impurity(frame.sample, (1,)) is not None
     assert impurity(frame.sample, (1, 0), ("random_state",)) is None
+
+
+COUNT = {"n": 0}
+CACHE: dict[int, int] = {}
+
+
+def counts() -> int:
+    COUNT["n"] += 1
+    return COUNT["n"]
+
+
+def counts_under_another_name() -> int:
+    mine = COUNT
+    mine["n"] += 1
+    return mine["n"]
+
+
+def remembers(x: int) -> int:
+    if x not in CACHE:
+        CACHE[x] = 2 * x
+    return CACHE[x]
+
+
+def counts_its_own(x: int) -> int:
+    own = {"n": 0}
+    own["n"] += x
+    return own["n"]
+
+
+def test_what_counts_up_outside_is_impure_and_a_cache_is_not() -> None:
+    assert str(impurity(counts)).endswith("it sets a variable outside of it")
+    assert impurity(counts_under_another_name) is not None
+    assert impurity(remembers) is None
+    assert impurity(counts_its_own) is None
+
+
+def reads_two(path: Any) -> Any:
+    return open(path), open("rates.txt")
+
+
+def test_one_named_file_does_not_excuse_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert impurity(reads_two, [File("a.csv")]) is None  # there is no other
+    (tmp_path / "rates.txt").write_text("1")
+    assert impurity(reads_two, [File("a.csv")]) is not None
+
+
+@pytest.mark.parametrize("function", [time.localtime, time.strftime, hash, id, globals])
+def test_more_that_is_impure(function: Any) -> None:
+    assert impurity(function) is not None
