@@ -10,7 +10,7 @@ from hashlib import blake2b
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from dask.task_spec import TaskRef
+from dask.task_spec import Alias, TaskRef
 
 from pipeline.apart import Apart, by_object, call_impurity, objects_in
 from pipeline.body import Body, Named, Step
@@ -91,8 +91,8 @@ class Digests(Numbering):
         return blake2b(text, digest_size=16).hexdigest()
 
     def _node(self, node: Any, of: Mapping[Key, int]) -> int:
-        if isinstance(node, Node) and _is_identity(node.function) and len(node.inputs) == 1:
-            return _steady(of[node.inputs[0]])  # a call that is another one has its result
+        if isinstance(node, Node) and (target := alias_of(node)) is not None:
+            return _steady(of[target])
         found: int = super()._node(node, of)
         return found
 
@@ -124,8 +124,15 @@ class Digests(Numbering):
         return _Function(number, False, False, True)
 
 
-def _is_identity(function: Any) -> bool:
-    return type(function) is Body and not function.steps and not function.constants
+def alias_of(node: Any) -> Key | None:
+    """The task whose result a task only passes on, as a call does that returns another call."""
+    if isinstance(node, Alias):
+        target: Key = node.target
+        return target
+    if isinstance(node, Node) and type(node.function) is Body and len(node.inputs) == 1:
+        is_empty = not (node.function.steps or node.function.constants)
+        return node.inputs[0] if is_empty else None
+    return None
 
 
 def _unnamed(function: Any) -> tuple[Any, tuple[str, ...]]:

@@ -86,8 +86,8 @@ TABLE = {
         "pyarrow.parquet pyarrow.csv.read_csv pyarrow.feather pyarrow.dataset "
         "polars.read_csv polars.read_parquet polars.scan_csv polars.scan_parquet "
         "xarray.open_dataset xarray.open_dataarray xarray.open_mfdataset xarray.open_zarr "
-        "xarray.load_dataset h5py.File zarr.open netCDF4.Dataset scipy.io.loadmat scipy.io.wavfile.read "
-        "xml.etree.ElementTree.parse torch.load PIL.Image.open "
+        "xarray.load_dataset h5py.File zarr.open netCDF4.Dataset scipy.io.loadmat "
+        "scipy.io.wavfile.read xml.etree.ElementTree.parse torch.load PIL.Image.open "
         "imageio skimage.io cv2.imread tifffile.imread joblib.load fsspec"
     ),
     DASKS_FILE: (

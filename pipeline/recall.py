@@ -11,7 +11,7 @@ import dask.local
 from dask._task_spec import NestedContainer
 from dask.task_spec import Alias, DataNode, TaskRef
 
-from pipeline.digested import Digests
+from pipeline.digested import Digests, alias_of
 from pipeline.fuse import Loading
 from pipeline.node import Node, function_of, in_order, inputs
 from pipeline.saver import Load, Save, Saving
@@ -120,15 +120,21 @@ def _without_aliases(tasks: Mapping[Key, Any], outputs: Iterable[Key]) -> set[Ke
     """The tasks whose values are asked for."""
     found = set()
     for key in outputs:
-        while isinstance(node := tasks.get(key), Alias):
-            key = node.target
-        found.add(key)
+        found.add(passed_on(tasks, key))
     return found
+
+
+def passed_on(tasks: Mapping[Key, Any], key: Key) -> Key:
+    """The task whose result a key has in the end."""
+    while (target := alias_of(tasks.get(key))) is not None:
+        key = target
+    return key
 
 
 def _is_work(node: Any) -> bool:
     """Whether a task computes something: constants, and data that a cluster holds, are there."""
-    return node is not None and not isinstance(node, DataNode | Alias | TaskRef)
+    is_there = node is None or isinstance(node, DataNode | TaskRef)
+    return not is_there and alias_of(node) is None
 
 
 def _looked_up(plan: Plan, key: Key, is_output: bool = False) -> bool:
@@ -178,7 +184,8 @@ def rewritten(plan: Plan, is_local: bool, is_final: bool = False) -> dict[Key, A
     """
     begun = time.time()
     behind = max((entry.behind for entry, _ in plan.entries.values()), default=0.0)
-    asked = _without_aliases(plan.tasks, plan.outputs)
+    asked = {plan.digests.digest(key) for key in _without_aliases(plan.tasks, plan.outputs)}
+    first: dict[str, Key] = {}
     is_storing = is_local or plan.store.at.is_everywhere
     tasks: dict[Key, Any] = dict(plan.tasks)
     room = _MOST
@@ -196,11 +203,13 @@ def rewritten(plan: Plan, is_local: bool, is_final: bool = False) -> dict[Key, A
             load = Load(plan.store, digest, held if is_near else None, otherwise)
             # Workers that cannot reach the store are given the value.
             tasks[key] = Loading(key, load, (), False) if is_storing else DataNode(key, load())
+        elif status == COMPUTED and first.setdefault(digest, key) != key:
+            tasks[key] = Alias(key, first[digest])  # else one would wait for the other
         elif status == COMPUTED and is_storing:
             save = Save(
                 plan.store, digest, function_of(node), told(key, node, plan.digests),
                 function_of_task(node),
-                key in asked or _is_kept(plan.store, key, node), begun, behind,
+                digest in asked or _is_kept(plan.store, key, node), begun, behind,
             )  # fmt: skip
             tasks[key] = Saving(key, save, tuple(inputs(node)), cheap=False)
     return in_order(tasks, plan.outputs)

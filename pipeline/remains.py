@@ -12,7 +12,7 @@ import dask.base
 from dask.base import unpack_collections
 from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
-from dask.task_spec import Task, TaskRef
+from dask.task_spec import Alias, Task, TaskRef
 from dask.utils import ensure_dict
 
 from pipeline.fuse import Loading, fused
@@ -100,7 +100,7 @@ def remaining(
         for key, node in tasks.items()
         if isinstance(key, tuple)
         and type(plan.tasks[key]) is Task
-        and type(node) is not Loading
+        and type(node) not in (Alias, Loading)
         and key not in alone
     }
     if len(blocks) > 1:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import dask.local
 import dask.threaded
 from dask.core import flatten
-from dask.task_spec import Alias
 
 from pipeline.ledger import LostError
-from pipeline.recall import COMPUTED, LOADED, SKIPPED, Plan, planned
+from pipeline.recall import COMPUTED, LOADED, SKIPPED, Plan, passed_on, planned
 from pipeline.remains import (
     annotations_of,
     expression,
@@ -103,9 +102,7 @@ def _loaded(plan: Plan) -> dict[Key, Any]:
     """The outputs that are in the store."""
     values, start = {}, time.perf_counter()
     for key in plan.outputs:
-        at = key
-        while isinstance(node := plan.tasks.get(at), Alias):
-            at = node.target
+        at = passed_on(plan.tasks, key)
         if plan.status.get(at) == LOADED:
             entry, payload = plan.entries[at]
             if payload is not None:
@@ -131,9 +128,12 @@ def counted(plan: Plan, seconds: float = 0.0) -> None:
 def _keep(plan: Plan, values: Mapping[Key, Any]) -> None:
     """Store the outputs that the workers could not, or say why that cannot be done."""
     store, digests = plan.store, plan.digests
-    asked = {key: digests.digest(key) for key in plan.outputs if plan.status.get(key) == COMPUTED}
+    ends = {key: passed_on(plan.tasks, key) for key in plan.outputs}
+    asked = {
+        key: digests.digest(end) for key, end in ends.items() if plan.status.get(end) == COMPUTED
+    }
     there = store.known(digest for digest in asked.values() if digest is not None)
     for key, digest in asked.items():
         if digest is not None and digest not in there:
-            about = told(key, plan.tasks[key], digests)
+            about = told(ends[key], plan.tasks[ends[key]], digests)
             stored(store, digest, values[key], about)

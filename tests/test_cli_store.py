@@ -82,12 +82,12 @@ def test_a_killed_training_goes_on_from_its_last_whole_epoch(folder: Path) -> No
     assert (again.returncode, again.stderr) == (0, "")
     loaded, computed = counted(again.stdout)
     assert loaded <= 2
-    # Of each epoch that was left, the work and the call; and of the first the call and the rows.
-    assert 2 * (100 - done) - 2 <= computed <= 2 * (100 - done) + 3
+    # The epochs that were left, the rows, and what else is quick to compute again.
+    assert 100 - done <= computed <= 100 - done + 3
     assert weights(folder / "killed/weights.npz") == weights(folder / "undisturbed/weights.npz")
 
     longer = run(*train, "120", "--out", "longer", "--store", "cache")
-    assert 38 <= counted(longer[1])[1] <= 43
+    assert 20 <= counted(longer[1])[1] <= 22
     assert run(*train, "120", "--out", "whole")[0] == 0
     assert weights(folder / "longer/weights.npz") == weights(folder / "whole/weights.npz")
 
