@@ -16,7 +16,6 @@ from pipeline.function import LazyArgumentError
 from pipeline.fuse import fuse
 from pipeline.graph import TaskGraph
 from pipeline.lazy import LazyValueError
-from pipeline.ledger import StoreWarning
 from pipeline.measure import Measurement, measure
 from pipeline.node import GraphError
 from pipeline.picture import Picture
@@ -32,6 +31,7 @@ from pipeline.storable import storable
 from pipeline.store import Store
 from pipeline.unfold import LimitError
 from pipeline.verify import Verification
+from pipeline.warned import StoreWarning
 
 __all__ = [
     "SCHEDULERS",

@@ -12,16 +12,17 @@ import json
 import mmap
 import os
 import re
+import stat
 import tarfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pipeline.codec import CodecError
-from pipeline.entry import unpacked
-from pipeline.folder import DIGEST
+from pipeline.entry import DIGEST, unpacked
 from pipeline.locks import OWNER_ONLY
 from pipeline.room import StoreError
+from pipeline.units import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -92,7 +93,7 @@ def _written(store: Store, file: BinaryIO, digests: Iterable[str]) -> Moved:
         try:
             entry, _ = unpacked(found[0], name)
         except CodecError as error:
-            moved.refused.append((name, str(error)))
+            moved.refused.append((name, printable(str(error))))
             continue
         _add(file, name, found[0], int(entry.created))
         moved.entries += 1
@@ -123,6 +124,8 @@ def take(store: Store, path: str | os.PathLike[str]) -> Moved:
     none of the file's; yet who stores with `pickle=True` must trust whoever made the file.
     """
     moved = Moved()
+    if not stat.S_ISREG(os.stat(path).st_mode):  # to open a pipe would wait for who writes to it
+        raise ArchiveError(f"{os.fspath(path)} is no file: give a tar file of `cache export`")
     with open(path, "rb") as file:
         if not os.fstat(file.fileno()).st_size:
             raise ArchiveError(f"{os.fspath(path)} is empty: give a tar file of `cache export`")
@@ -132,7 +135,7 @@ def take(store: Store, path: str | os.PathLike[str]) -> Moved:
         try:
             _take(store, info, data, moved)
         except (CodecError, StoreError) as error:
-            moved.refused.append((info.name, str(error)))
+            moved.refused.append((printable(info.name), printable(str(error))))
     store.speak()
     return moved
 
@@ -195,7 +198,7 @@ def _take_code(store: Store, topic: str, data: memoryview) -> None:
     if not _is_description(told):
         raise CodecError("no description of code: it is no dict of dicts of texts")
     if not any(map(_is_description, store.noted(topic))):
-        store.note(topic, told)
+        store.at.note(topic, json.dumps(told))
 
 
 def _is_description(told: Any) -> bool:

@@ -47,7 +47,7 @@ class Aside:
             lock(file)
             is_there = os.fstat(file).st_nlink > 0
         except BaseException:
-            os.close(file)
+            release(file)
             raise
         if not is_there:
             release(file)

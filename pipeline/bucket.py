@@ -12,7 +12,8 @@ from contextlib import contextmanager, suppress
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from fsspec.core import url_to_fs
+from fsspec import get_filesystem_class
+from fsspec.core import split_protocol, url_to_fs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,15 +55,16 @@ class Bucket:
     """
 
     def __init__(self, url: str, options: dict[str, Any]) -> None:
+        # Nothing is connected before it is used: only what is asked wrongly fails here.
         self.url, self.options = url, options
         self.protocol = url.partition("://")[0].rpartition("::")[2]
         self._is_whole = self.protocol in _BUCKETS or self.protocol == "memory"
-        fs, path = self._opened()
-        self._is_shared = fs.async_impl or self.protocol == "memory"
-        self._known: dict[tuple[int, int], Any] = {}
-        self.path = path.rstrip("/")
-        if self.protocol in _BUCKETS and not self.path:
+        self._is_shared = self._is_whole  # of others it is known when there is a connection
+        self._known: dict[tuple[int, int], tuple[Any, str]] = {}
+        if self.protocol in _BUCKETS and not url.partition("://")[2].strip("/"):
             raise ValueError(f"it names no bucket: give {self.protocol}://bucket/cache")
+        for each in filter(None, (split_protocol(part)[0] for part in url.split("::"))):
+            get_filesystem_class(each)
 
     def _opened(self) -> tuple[Any, str]:
         options = {"use_listings_cache": False, **self.options}
@@ -78,22 +80,35 @@ class Bucket:
     @property
     def fs(self) -> Any:
         """The file system, as this process uses it, and this thread where that matters."""
+        return self._connected()[0]
+
+    @property
+    def path(self) -> str:
+        """Where the files are in it."""
+        return self._connected()[1]
+
+    def _connected(self) -> tuple[Any, str]:
         # What awaits does so in a thread, which a fork leaves behind; what does not await is one
         # connection, of FTP for one, on which two threads would speak at the same time.
         here = os.getpid(), 0 if self._is_shared else get_ident()
         if here not in self._known:
-            self._known[here] = self._opened()[0]
+            fs, path = self._opened()
+            self._is_shared = bool(fs.async_impl) or self._is_shared
+            self._known[here] = fs, path.rstrip("/")
         return self._known[here]
 
-    @_reached()
     def listed(self, folder: str) -> dict[str, dict[str, Any]]:
         """What is known of each file below a folder, by its name."""
+        return {path.rpartition("/")[2]: told for path, told in self.found(folder).items()}
+
+    @_reached()
+    def found(self, folder: str) -> dict[str, dict[str, Any]]:
+        """What is known of each file below a folder, by its path."""
         try:
             self.fs.invalidate_cache()
-            found = self.fs.find(f"{self.path}/{folder}", detail=True)
+            return dict(self.fs.find(f"{self.path}/{folder}", detail=True))
         except FileNotFoundError:
             return {}
-        return {path.rpartition("/")[2]: told for path, told in found.items()}
 
     @_reached()
     def info(self, path: str) -> dict[str, Any] | None:
@@ -169,7 +184,7 @@ class Bucket:
         if self._is_whole:
             return 0
         before = time.time_ns() - _ABANDONED * 10**9
-        old = [each for each in self.listed("aside") if _given(each) < before]
+        old = [each for each in self.listed("aside") if given(each) < before]
         self.erase(f"aside/{each}" for each in old)
         return len(old)
 
@@ -179,7 +194,7 @@ def stamp() -> str:
     return f"{time.time_ns():020}-{os.urandom(4).hex()}"
 
 
-def _given(stamp: str) -> int:
+def given(stamp: str) -> int:
     """When a name was given, in nanoseconds since 1970; 0 for what is no such name."""
     digits = stamp.partition("-")[0]
     return int(digits) if digits.isdecimal() else 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+import os
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dask.utils import methodcaller
@@ -124,6 +125,32 @@ def attributes_of(function: Any) -> frozenset[str]:
             continue
         stack += [each.value for each in called(value)]
     return frozenset(found)
+
+
+def names_paths(function: Any) -> bool:
+    """Whether the code of a function, or of one that it calls, names a file that is there."""
+    seen: dict[int, Any] = {}
+    stack = [function]
+    while stack:
+        value = stack.pop()
+        value = getattr(value, "__func__", value)
+        if id(value) in seen or library_name(value) is not None:
+            continue
+        seen[id(value)] = value
+        if isinstance(value, FunctionType):
+            texts = [each for each in _constants(value.__code__) if isinstance(each, str)]
+            if any("://" in each or (each.strip("./") and os.path.exists(each)) for each in texts):
+                return True
+        stack += [each.value for each in called(value)]
+    return False
+
+
+def _constants(code: CodeType) -> Iterator[Any]:
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield from _constants(each)
+        elif each is not code.co_consts[0] or not isinstance(each, str):  # the docstring, may be
+            yield each
 
 
 def method_name(function: Any) -> str | None:

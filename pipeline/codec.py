@@ -21,17 +21,21 @@ from __future__ import annotations
 import struct
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfoNotFoundError
 
 import msgpack
 
-from pipeline.storable import CodecError, UnstorableError, noun
-from pipeline.trees import Reader, Writer, packed
+from pipeline.storable import CodecError, UnreadableError, UnstorableError, noun
+from pipeline.trees import Reader, Writer, packed, pickled
 
-__all__ = ["CodecError", "UnstorableError", "decoded", "encoded"]
+__all__ = ["CodecError", "UnreadableError", "UnstorableError", "decoded", "encoded"]
 
 _ALIGNMENT = 64
 _SMALL = 1 << 12
 """Length of a structure up to which false lengths in it cost nothing."""
+
+_OWN = (MemoryError, RecursionError, ImportError, ZoneInfoNotFoundError)
+"""Errors that are the reader's, and not those of the bytes."""
 
 _unpacked = partial(msgpack.unpackb, strict_map_key=False, unicode_errors="surrogatepass")
 
@@ -39,21 +43,31 @@ _unpacked = partial(msgpack.unpackb, strict_map_key=False, unicode_errors="surro
 def encoded(value: Any, pickle: bool = False) -> list[Any]:
     """A value as buffers, to be written one after the other; large arrays are not copied.
 
-    With `pickle`, what has no format here is pickled. Raises `UnstorableError` for the rest.
+    With `pickle`, what has a part without a format here is pickled, as one. Raises
+    `UnstorableError` for the rest.
 
     >>> decoded(b"".join(encoded({"n": [1, 2.5, None]})))
     {'n': [1, 2.5, None]}
     """
-    writer = Writer(pickle)
+    writer = Writer()
     try:
-        tree = writer.tree(value)
-        lengths = [sum(map(len, parts)) for parts in writer.buffers]
-        structure = packed([tree, lengths])
-        found = [struct.pack("<I", len(structure)) + structure]
+        return _laid_out(writer.tree(value), writer.buffers)
+    except UnstorableError:
+        if not pickle:
+            raise
     except (RecursionError, struct.error, ValueError) as error:
-        raise UnstorableError(noun(value), f"{error}; store its parts one by one") from error
+        if not pickle:
+            raise UnstorableError(noun(value), f"{error}; store its parts one by one") from error
+    # Not the part alone: objects that are in two parts would come back as two.
+    return _laid_out(*pickled(value))
+
+
+def _laid_out(tree: Any, buffers: list[tuple[Any, ...]]) -> list[Any]:
+    lengths = [sum(map(len, parts)) for parts in buffers]
+    structure = packed([tree, lengths])
+    found = [struct.pack("<I", len(structure)) + structure]
     end = len(found[0])
-    for parts, length in zip(writer.buffers, lengths, strict=True):
+    for parts, length in zip(buffers, lengths, strict=True):
         if fill := -end % _ALIGNMENT:
             found.append(bytes(fill))
         found += parts
@@ -62,17 +76,27 @@ def encoded(value: Any, pickle: bool = False) -> list[Any]:
 
 
 def decoded(view: memoryview | bytes, pickle: bool = False) -> Any:
-    """The value of these bytes; its arrays are read-only, and lie in them.
+    """The value of these bytes; its arrays lie in them, and can be changed if they can.
 
-    Raises `CodecError`, and nothing else, for all that is no value; what was pickled is one only
-    with `pickle`, since to load it may run any code.
+    Raises `CodecError`, and nothing else, for all that is no value, and of these `UnreadableError`
+    for what may be one elsewhere. What was pickled is one only with `pickle`, since to load it may
+    run any code.
     """
     try:
-        return _read(memoryview(view).toreadonly().cast("B"), pickle)
+        return _read(memoryview(view).cast("B"), pickle)
     except CodecError:
         raise
+    except _OWN as error:
+        raise UnreadableError(f"not read: {_said(error)}") from error
     except Exception as error:  # each library has errors of its own for what it cannot read
-        raise CodecError(f"no value: {type(error).__name__}: {error}") from error
+        raise CodecError(f"no value: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # of a number with too many digits to be shown, say
+        return type(error).__name__
 
 
 def _read(view: memoryview, pickle: bool) -> Any:
@@ -88,7 +112,7 @@ def _read(view: memoryview, pickle: bool) -> Any:
     for each in lengths:
         begin = end + -end % _ALIGNMENT
         if type(each) is not int or each < 0 or begin + each > len(view) or any(view[end:begin]):
-            raise CodecError(f"a buffer of {each!r} bytes after {end} of {len(view)}")
+            raise CodecError(f"no length of a buffer after {end} of {len(view)} bytes")
         end = begin + each
         buffers.append(view[begin:end])
     if end != len(view):

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from pipeline.storable import CodecError, UnstorableError
+from pipeline.storable import CodecError, UnstorableError, check_range, noun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +69,8 @@ def read(view: memoryview) -> list[Any]:
     if batch.num_rows * batch.num_columns > 64 * len(view) + 1024:
         raise CodecError(f"a stream of Arrow with {batch.num_rows} rows in {len(view)} bytes")
     batch.validate(full=True)
+    if batch.nbytes > len(view):
+        raise CodecError(f"a stream of Arrow with {batch.nbytes} bytes in {len(view)}")
     return list(batch.columns)
 
 
@@ -185,45 +187,51 @@ def _whole(column: Any) -> Any:
 
 def together(pandas: Any, flat: Iterator[Any], head: Any) -> Any:
     """The column of a head; only arrays of Arrow, which never change, share the bytes of it."""
-    match head:
-        case "objects", list(values):
+    match head:  # by type first, here and below: to compare a range with a text makes an array
+        case str("objects"), list(values):
             return np.fromiter(values, object, len(values))
-        case "array", np.ndarray() as values:
+        case str("array"), np.ndarray() as values:
             return values.copy()
-        case "intervals", str(closed), left, right:
+        case str("intervals"), str(closed), left, right:
+            # Others may be lengths without bytes, of which an array would be made.
+            if not {type(left), type(right)} <= {
+                pandas.Index, pandas.DatetimeIndex, pandas.TimedeltaIndex
+            }:  # fmt: skip
+                raise CodecError(f"intervals from {noun(left)} to {noun(right)}")
             return pandas.arrays.IntervalArray.from_arrays(left, right, closed)
-        case "texts" | "arrow" | "masked", *_:
+        case str("texts" | "arrow" | "masked"), *_:
             return _of_arrow(pandas, next(flat), head)
     return _of_numbers(pandas, _numbers(next(flat)), head)
 
 
 def _of_arrow(pandas: Any, column: Any, head: Any) -> Any:
     match head:
-        case "texts", "python" | "pyarrow" as storage, bool(is_nan) if (
+        case str("texts"), str("python" | "pyarrow") as storage, bool(is_nan) if (
             column.type == "large_string"
         ):
             options = {"na_value": np.nan} if is_nan else {}
             return pandas.StringDtype(storage, **options).__from_arrow__(column)
-        case ("arrow",):
+        case (str("arrow"),):
             return pandas.arrays.ArrowExtensionArray(column)
-        case ("masked",):
+        case (str("masked"),):
             return _masked(pandas.arrays, column)
     raise CodecError(f"no column has the head {head!r:.100}")
 
 
 def _of_numbers(pandas: Any, numbers: np.ndarray[Any, Any], head: Any) -> Any:
     match head:
-        case ("numbers",):
+        case (str("numbers"),):
             return numbers
-        case "times", str(code) if code.startswith(("<M8[", "<m8[")):
+        case str("times"), str(code) if code.startswith(("<M8[", "<m8[")):
             return numbers.view(code)
-        case "zoned", "s" | "ms" | "us" | "ns" as unit, named:
+        case str("zoned"), str("s" | "ms" | "us" | "ns") as unit, named:
             moments = pandas.DatetimeIndex(numbers.view(f"M8[{unit}]"))
             return moments.tz_localize("UTC").tz_convert(zone(named)).array
-        case "periods", freq:
+        case str("periods"), freq:
             dtype = pandas.PeriodDtype(offset_together(pandas, freq))
             return pandas.arrays.PeriodArray(numbers, dtype=dtype)
-        case "categories", pandas.Index() as categories, bool(ordered):
+        case str("categories"), pandas.Index() as categories, bool(ordered):
+            check_range(categories, numbers.nbytes)
             dtype = pandas.CategoricalDtype(categories, ordered)
             return pandas.Categorical.from_codes(numbers, dtype=dtype)
     raise CodecError(f"no column has the head {head!r:.100}")

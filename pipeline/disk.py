@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _BINARY = getattr(os, "O_BINARY", 0)  # of Windows, which would change line ends
+_OURS = getattr(os, "O_NOFOLLOW", 0)  # or a link would have us write into what is elsewhere
 _NOW = getattr(os, "O_NONBLOCK", 0)  # or to open a pipe would wait for who writes to it
 
 _MAPPED = 1 << 18
@@ -95,8 +96,8 @@ class Folders:
 
 
 def opened(path: str, flags: int) -> int:
-    """An open file, that its owner alone may read and write where it is made."""
-    file = os.open(path, flags | _BINARY, OWNER_ONLY)
+    """An open file, and no link; its owner alone may read and write it where it is made."""
+    file = os.open(path, flags | _BINARY | _OURS, OWNER_ONLY)
     if flags & os.O_CREAT and os.name != "nt":
         try:
             if os.fstat(file).st_mode & OWNER_ONLY != OWNER_ONLY:
@@ -142,8 +143,8 @@ def content(path: str, most: int | None) -> tuple[memoryview, os.stat_result]:
         os.close(file)
 
 
-def _read(file: int, length: int) -> bytes:
-    found = os.read(file, length)
+def _read(file: int, length: int) -> bytearray:
+    found = bytearray(os.read(file, length))
     while len(found) < length and (more := os.read(file, length - len(found))):
         found += more
     return found
@@ -156,11 +157,15 @@ _OPTIONS: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) els
 
 
 def _mapped(file: int, length: int) -> memoryview | None:
-    """A map of an open file. None where it would be one too many."""
+    """A map of an open file. None where it would be one too many.
+
+    It is this reader's own: what is changed in it changes neither the file nor another's map, so
+    that a result that was loaded may be used as one that was computed.
+    """
     if not _OPTIONS and len(_maps) >= _most_maps():
         return None
     try:
-        made = mmap.mmap(file, length, access=mmap.ACCESS_READ, **_OPTIONS)
+        made = mmap.mmap(file, length, access=mmap.ACCESS_COPY, **_OPTIONS)
     except (OSError, ValueError):  # there is no room for it, or the file has just become shorter
         return None
     if not _OPTIONS:

@@ -18,8 +18,8 @@ known from itself.
 
 from __future__ import annotations
 
-import math
 import platform
+import re
 import time
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -30,6 +30,9 @@ import msgpack
 from xxhash import xxh3_128
 
 from pipeline.codec import CodecError
+
+DIGEST = re.compile(r"[0-9a-f]{32}")
+"""What an entry may be called; nothing else becomes a name of a file."""
 
 MAGIC = b"\x89MEMO\r\n\x1a"
 VERSION = 1
@@ -82,15 +85,18 @@ _TYPES: dict[str, tuple[type, ...]] = {
     for each in fields(Entry)
 }
 
-_NUMBERS = [each.name for each in fields(Entry) if str(each.type) in ("float", "int")]
+_TIMES = [each.name for each in fields(Entry) if str(each.type) == "float"]
+
+_LATEST = 2.0**33
+"""Seconds, below which all times are: three hundred years, and no more than a calendar knows."""
 
 
 def packed(entry: Entry, payload: list[Any]) -> list[Any]:
     """An entry as buffers to be written one after the other; the payload is not copied."""
     taken = size(payload)
     header = {**vars(entry), "bytes": taken, "checksum": checksum(payload)}
-    for name in _NUMBERS:  # a clock may have been set back meanwhile
-        header[name] = header[name] if 0 <= header[name] < math.inf else 0
+    for name in _TIMES:  # a clock may have been set back meanwhile
+        header[name] = header[name] if 0 <= header[name] < _LATEST else 0
     text = _packed(header)
     if len(text) > _TOLD:
         text = _packed({**header, "arguments": []})
@@ -155,8 +161,10 @@ def _entry(told: Any) -> Entry:
     for name, kinds in _TYPES.items():
         if type(told[name]) not in kinds:
             raise CodecError(f"no entry: its {name} is a {type(told[name]).__name__}")
-    if not all(math.isfinite(told[name]) and told[name] >= 0 for name in _NUMBERS):
-        raise CodecError("no entry: a number in it is negative, or none")
+    if not DIGEST.fullmatch(told["digest"]):  # nor is it shown, whatever it holds
+        raise CodecError("no entry: its digest is none")
+    if not all(0 <= told[name] < _LATEST for name in _TIMES) or told["bytes"] < 0:
+        raise CodecError("no entry: a number in it is negative, too large, or none")
     if not all(
         isinstance(each, list) and len(each) == 2 and all(type(part) is str for part in each)
         for each in told["arguments"]

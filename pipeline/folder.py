@@ -19,26 +19,23 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.aside import swept, writing
 from pipeline.disk import Folders, content, listed, opened, write
+from pipeline.entry import DIGEST
 from pipeline.locks import Lease
 from pipeline.notes import Notes
 from pipeline.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from pipeline.aside import Aside
     from pipeline.notes import Shorter
-
-DIGEST = re.compile(r"[0-9a-f]{32}")
-"""What an entry may be called; nothing else becomes a name of a file."""
 
 _MARK, _LAYOUT = "dask-memo", "1"
 _OWN = {"entries", "aside", "leases", "notes", "size"}
@@ -173,11 +170,17 @@ class Folder:
 
     # What many processes do together
 
-    def lease(self, digest: str) -> Lease:
-        """Wait for the right to compute a task."""
+    def lease(
+        self, digest: str, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> Lease:
+        """Wait for the right to compute a task.
+
+        waiting: what stands around a wait for another
+        """
         folder = f"{self.path}/leases"
         flags = os.O_RDWR | os.O_CREAT
-        return Lease(f"{folder}/{digest}", lambda: self.folders.open(folder, digest, flags))
+        path = f"{folder}/{digest}"
+        return Lease(path, lambda: self.folders.open(folder, digest, flags), waiting)
 
     def locked(self) -> AbstractContextManager[None]:
         """Be the only one who counts bytes."""
@@ -204,6 +207,14 @@ class Folder:
     def notes(self, topic: str) -> list[str]:
         """The lines on a topic, the oldest first."""
         return self._notes.read(topic)
+
+    def topics(self) -> dict[str, float]:
+        """When each topic was last written, in seconds since 1970."""
+        return self._notes.topics()
+
+    def forget(self, topic: str) -> None:
+        """Remove the notes on a topic."""
+        self._notes.remove(topic)
 
 
 def _stat(state: os.stat_result) -> Stat:

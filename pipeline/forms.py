@@ -10,6 +10,7 @@ from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
 from itertools import chain
+from pickle import PicklingError
 from types import EllipsisType, NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -66,9 +67,44 @@ def _clock_parts(value: Any) -> tuple[Any, ...]:
 
 
 def _zone_parts(zone: ZoneInfo) -> tuple[str]:
-    if type(zone.key) is not str:
-        raise UnstorableError("a time zone without a name", "use ZoneInfo(name)")
+    try:
+        zone.__reduce__()
+    except PicklingError as error:  # of a file, which may say anything, whatever its name
+        raise UnstorableError(
+            "a time zone from a file", "its name may stand for another; use ZoneInfo(name)"
+        ) from error
     return (zone.key,)
+
+
+def strings_apart(array: Any) -> tuple[Any, ...]:
+    """Texts of any length: shape, order, how they are coerced, what is missing, and the texts."""
+    dtype: Any = array.dtype
+    missing = [dtype.na_object] if hasattr(dtype, "na_object") else []
+    if missing and not _is_missing(missing[0]):
+        raise UnstorableError(
+            f"an array of {dtype}", "no format for what is missing in it; use nan or None for that"
+        )
+    is_fortran = array.flags.f_contiguous and not array.flags.c_contiguous
+    shape = list(array.shape)
+    return shape, bool(is_fortran), bool(dtype.coerce), missing, array.reshape(-1).tolist()
+
+
+def strings_together(
+    shape: list[int], is_fortran: bool, coerce: bool, missing: list[Any], texts: list[Any]
+) -> Any:
+    """The array of texts, as it was taken apart."""
+    if not all(map(_is_missing, missing)) or not all(
+        type(each) is str or (missing and _is_missing(each)) for each in texts
+    ):
+        raise CodecError("an array of texts that holds something else")
+    options = {"na_object": missing[0]} if missing else {}
+    dtype = np.dtypes.StringDType(coerce=coerce, **options)
+    array = np.array(texts, dtype=dtype).reshape(shape)
+    return np.asfortranarray(array) if is_fortran else array
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (type(value) is float and value != value)
 
 
 _ZONES = {NoneType, timezone, ZoneInfo, int}
@@ -78,7 +114,7 @@ BIG = Form(
     lambda data: int.from_bytes(data, "little", signed=True), {bytes},
 )  # fmt: skip
 NUMBER = Form(11, np.generic, npy.scalar, npy.scalar_of, {str, bytes})
-STRINGS = Form(12, np.dtypes.StringDType, npy.strings_apart, npy.strings_together, None)
+STRINGS = Form(12, np.dtypes.StringDType, strings_apart, strings_together, {list, bool})
 OBJECT = Form(13, object, object_apart, object_together, None)
 _FORMS = (
     BIG, NUMBER, STRINGS, OBJECT,

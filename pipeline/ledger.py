@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import warnings
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -13,16 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.codec import UnstorableError
 from pipeline.remote import Remote
+from pipeline.units import masked, printable
+from pipeline.warned import StoreWarning, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.entry import Entry
     from pipeline.folder import Folder
-
-
-class StoreWarning(UserWarning):
-    """A result that was not stored, or a stored one that was not taken, and why."""
 
 
 class LostError(RuntimeError):
@@ -89,8 +86,12 @@ class Ledger:
         return []
 
     def note(self, about: str, told: Any) -> None:
-        """Add to the notes on a topic."""
-        self.at.note(about, json.dumps(told))
+        """Add to the notes on a topic, where that can be done."""
+        if self.is_up:
+            try:
+                self.at.note(about, json.dumps(told))
+            except Exception:  # what the note is about tells the user enough
+                self._rest()
 
     def note_once(self, about: str, told: Callable[[], Any]) -> None:
         """Keep what is said once of a topic."""
@@ -140,12 +141,17 @@ class Ledger:
     def failed(self, what: str, error: Exception) -> None:
         """Tell that the store could not be read, or written."""
         kind = f"{type(error).__name__} {getattr(error, 'errno', '')}"
+        self._rest()
         if isinstance(self.at, Remote):
-            self._down, self.pause = time.monotonic() + self.pause, min(2 * self.pause, _LONGEST)
             what, kind = "reached", ""  # it is one trouble, whatever was asked of it
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         self.tell(f"{what} {kind}", f"{self.url} could not be {what}: {reason}; results are "
                   "computed, and not stored where this fails")  # fmt: skip
+
+    def _rest(self) -> None:
+        """Leave a remote store that failed alone for a while."""
+        if isinstance(self.at, Remote):
+            self._down, self.pause = time.monotonic() + self.pause, min(2 * self.pause, _LONGEST)
 
     def tell(self, once: str, message: str) -> None:
         """Have a user warned, once of each thing, when it does no harm: see `speak`."""
@@ -153,7 +159,7 @@ class Ledger:
             if once in self._told:
                 return
             self._told.add(once)
-            self._unsaid.append(message)
+            self._unsaid.append(printable(masked(message)))
         if self.is_apart:  # nobody will ask it to speak
             with suppress(StoreWarning):  # which is an error there, and no task is to fail for it
                 self.speak()
@@ -163,7 +169,7 @@ class Ledger:
         with self._lock:
             unsaid, self._unsaid = self._unsaid, []
         for each in unsaid:
-            warnings.warn(each, StoreWarning, stacklevel=3)
+            warn(each)
 
 
 class Forgiving:
@@ -204,9 +210,14 @@ def _sum(told: list[Any]) -> Counts:
     """What runs came to together; what is no note of a run is left out."""
     total, kinds = Counts(), {name: type(each) for name, each in vars(Counts()).items()}
     for each in told:
-        if isinstance(each, dict) and {name: type(each[name]) for name in each} == kinds:
+        is_known = isinstance(each, dict) and {name: type(each[name]) for name in each} == kinds
+        if is_known and all(0 <= number < _FINITE for number in each.values()):
             total.add(Counts(**each))
     return total
+
+
+_FINITE = 1 << 63
+"""What no run comes to; not infinite, since a sum of finite numbers may be."""
 
 
 def _summed(lines: list[str]) -> list[str]:

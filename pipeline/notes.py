@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pipeline.disk import opened, write
+from pipeline.disk import listed, opened, write
 from pipeline.locks import holding
 
 if TYPE_CHECKING:
@@ -51,6 +52,19 @@ class Notes:
         except FileNotFoundError:
             return []
         return [each.decode(errors="replace") for each in lines if each]
+
+    def topics(self) -> dict[str, float]:
+        """When each topic was last written, in seconds since 1970."""
+        found = {}
+        for name in filter(_TOPIC.fullmatch, listed(self.path)):
+            with suppress(FileNotFoundError):
+                found[name] = os.stat(f"{self.path}/{name}").st_mtime
+        return found
+
+    def remove(self, topic: str) -> None:
+        """Remove the lines on a topic; one that is being added may go with them."""
+        with suppress(FileNotFoundError):
+            os.unlink(f"{self.path}/{_checked(topic)}")
 
     def _shorten(self, name: str, shorter: Shorter) -> None:
         kept = "".join(f"{each}\n" for each in shorter(self.read(name)))

@@ -26,7 +26,7 @@ _LONGEST = 10_000
 """Characters of a header, at most: what NumPy reads without being told that the file is trusted."""
 
 _MANY = 1000
-"""Elements without any bytes, at most: their number has nothing else to be measured by."""
+"""Elements without any bytes, at most, beside those that have some: a number that costs nothing."""
 
 _START = npy.magic(2, 0)
 _BEFORE = len(_START) + 4
@@ -44,9 +44,9 @@ _SCALAR_CODE = re.compile(rf"{_CODE.pattern}|[<>][mM]8|[bBhHiIlLqQpPgG]")
 def buffers(array: Array) -> list[bytes | memoryview]:
     """An array as its header and its elements, which are copied where they lie apart only."""
     check_dtype(array.dtype)
-    if array.size > _MANY and not array.itemsize:
+    if (many := array.size * _empty(array.dtype)) > _MANY + 8 * array.nbytes:
         raise UnstorableError(
-            f"an array of {array.dtype}", f"it has {array.size} elements without bytes; store less"
+            f"an array of {array.dtype}", f"it has {many} elements without bytes; store less"
         )
     is_fortran = array.flags.f_contiguous and not array.flags.c_contiguous
     contiguous = array if is_fortran else np.ascontiguousarray(array).reshape(array.shape)
@@ -73,7 +73,7 @@ def _header(described: dict[str, Any]) -> bytes:
 
 
 def read(view: memoryview, is_aligned: bool = False) -> Array:
-    """The array of these bytes, read-only, and in them: nothing is copied.
+    """The array of these bytes, and in them: nothing is copied; read-only, if they are.
 
     That the fields of a structure are aligned is said beside: a header does not say it.
     """
@@ -90,17 +90,21 @@ def read(view: memoryview, is_aligned: bool = False) -> Array:
     if is_aligned:
         dtype = _aligned(dtype)
     count = math.prod(shape)
-    if count * dtype.itemsize != len(view) - begin or (count > _MANY and not dtype.itemsize):
-        raise CodecError(f"an array {shape} of {dtype} in {len(view) - begin} bytes")
+    size = len(view) - begin
+    if count * dtype.itemsize != size or count * _empty(dtype) > _MANY + 8 * size:
+        raise CodecError(f"an array {shape} of {dtype} in {size} bytes")
     array: Array = np.ndarray(shape, dtype, view[begin:], order="F" if is_fortran else "C")
-    array.flags.writeable = False
     _check_characters(array)
     return array
 
 
 def _parsed(text: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """What a header says, in NumPy's terms, once its words are known to be such terms."""
-    match ast.literal_eval(text):
+    try:
+        header = ast.literal_eval(text)
+    except MemoryError:  # that is how Python's parser calls what is nested too deep for it
+        raise CodecError(f"an array with the header {text[:100]!r}") from None
+    match header:
         case {"descr": descr, "fortran_order": bool(order), "shape": tuple(shape), **others} if (
             not others and all(type(each) is int for each in shape) and _is_description(descr)
         ):
@@ -117,6 +121,15 @@ def _is_description(descr: Any) -> bool:
         and (len(field) == 2 or all(type(each) is int for each in field[2]))
         for field in descr
     )  # fmt: skip
+
+
+def _empty(dtype: np.dtype[Any]) -> int:
+    """How many numbers and texts in each element have no bytes."""
+    if dtype.subdtype is not None:
+        return math.prod(dtype.shape) * _empty(dtype.base)
+    if dtype.names:
+        return sum(_empty(dtype[name]) for name in dtype.names)
+    return int(not dtype.itemsize)
 
 
 def check_dtype(dtype: np.dtype[Any]) -> None:
@@ -188,7 +201,7 @@ def scalar(value: np.generic) -> tuple[str, bytes]:
 def scalar_of(code: str, data: bytes) -> np.generic:
     """The number or the time of this code, in these bytes."""
     if not _SCALAR_CODE.fullmatch(code) or len(data) != (dtype := np.dtype(code)).itemsize:
-        raise CodecError(f"a number of type {code} in {len(data)} bytes")
+        raise CodecError(f"a number of type {code!r} in {len(data)} bytes")
     made: np.generic = np.frombuffer(data, dtype)[0]
     return made
 
@@ -217,34 +230,3 @@ def mask_together(elements: Array, mask: Array | None, fill: Any, is_hard: bool)
     # To set the public one would cut a text to the length of the elements.
     setattr(made, "_fill_value", fill)  # noqa: B010 - no part of NumPy's types
     return made
-
-
-def strings_apart(array: Array) -> tuple[Any, ...]:
-    """Texts of any length: shape, order, how they are coerced, what is missing, and the texts."""
-    dtype: Any = array.dtype
-    missing = [dtype.na_object] if hasattr(dtype, "na_object") else []
-    if missing and not _is_missing(missing[0]):
-        raise UnstorableError(
-            f"an array of {dtype}", "no format for what is missing in it; use nan or None for that"
-        )
-    is_fortran = array.flags.f_contiguous and not array.flags.c_contiguous
-    shape = list(array.shape)
-    return shape, bool(is_fortran), bool(dtype.coerce), missing, array.reshape(-1).tolist()
-
-
-def strings_together(
-    shape: list[int], is_fortran: bool, coerce: bool, missing: list[Any], texts: list[Any]
-) -> Array:
-    """The array of texts, as it was taken apart."""
-    if not all(map(_is_missing, missing)) or not all(
-        type(each) is str or (missing and _is_missing(each)) for each in texts
-    ):
-        raise CodecError("an array of texts that holds something else")
-    options = {"na_object": missing[0]} if missing else {}
-    dtype = np.dtypes.StringDType(coerce=coerce, **options)
-    array = np.array(texts, dtype=dtype).reshape(shape)
-    return np.asfortranarray(array) if is_fortran else array
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or (type(value) is float and value != value)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from types import CodeType, FunctionType, MethodType
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipeline.calls import Called, called
+from pipeline.calls import Called, called, names_paths
 from pipeline.changes import changes_its_object, counted_outside
 from pipeline.files import File
 from pipeline.impurities import (
@@ -98,7 +98,7 @@ def impurity(
     """
     found, is_checked = judged(function)
     if is_checked and found is not None and found.reason == FILE:
-        found = None if _are_named(arguments) and not _names_paths(function) else found
+        found = None if _are_named(arguments) and not names_paths(function) else found
     elif is_checked:
         found = by_method(function.__name__, named) if isinstance(function, MethodType) else None
         if found is None and not (isinstance(function, MethodType) and _seed(function) is None):
@@ -148,32 +148,6 @@ def _are_named(arguments: Sequence[Any]) -> bool:
         not isinstance(each, File) and ("://" in os.fspath(each) or os.path.exists(each))
         for each in paths
     )
-
-
-def _names_paths(function: Any) -> bool:
-    """Whether the code of a function, or of one that it calls, names a file that is there."""
-    seen: dict[int, Any] = {}
-    stack = [function]
-    while stack:
-        value = stack.pop()
-        value = getattr(value, "__func__", value)
-        if id(value) in seen or library_name(value) is not None:
-            continue
-        seen[id(value)] = value
-        if isinstance(value, FunctionType):
-            texts = [each for each in _constants(value.__code__) if isinstance(each, str)]
-            if any("://" in each or (each.strip("./") and os.path.exists(each)) for each in texts):
-                return True
-        stack += [each.value for each in called(value)]
-    return False
-
-
-def _constants(code: CodeType) -> Iterator[Any]:
-    for each in code.co_consts:
-        if isinstance(each, CodeType):
-            yield from _constants(each)
-        elif each is not code.co_consts[0] or not isinstance(each, str):  # the docstring, may be
-            yield each
 
 
 def _of_seeds(function: Any, arguments: Sequence[Any], named: Sequence[str]) -> Impurity | None:

@@ -17,8 +17,10 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pipeline.bucket import Bucket, stamp
-from pipeline.folder import DIGEST, Stat
+from pipeline.bucket import Bucket, given, stamp
+from pipeline.entry import DIGEST
+from pipeline.folder import Stat
+from pipeline.units import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,7 +56,7 @@ class Remote:
         self._total, self._until = 0, 0.0
 
     def __repr__(self) -> str:
-        return self.bucket.url
+        return masked(self.bucket.url)
 
     # Entries
 
@@ -82,7 +84,10 @@ class Remote:
             found = self.bucket.whole(_at(digest))
         else:
             [found] = self.bucket.begun([_at(digest)], [most])
-        return None if found is None else (memoryview(found), Stat(len(found), 0.0, ()))
+        if found is None:
+            return None
+        # The reader's own, as a map of a file is: see `pipeline.disk`.
+        return memoryview(bytearray(found)), Stat(len(found), 0.0, ())
 
     def stat(self, digest: str) -> Stat | None:
         if time.monotonic() < self._until:
@@ -118,7 +123,7 @@ class Remote:
 
     # What many processes do together
 
-    def lease(self, digest: str) -> None:
+    def lease(self, digest: str, waiting: Any = None) -> None:
         """Nothing to wait for: that another computes the same is not known."""
 
     @contextmanager
@@ -161,6 +166,18 @@ class Remote:
             with suppress(Exception):  # as where one may only read
                 self._merge(topic, lines, read)
         return [lines[each].decode(errors="replace") for each in sorted(lines)]
+
+    def topics(self) -> dict[str, float]:
+        """When each topic was last written, in seconds since 1970."""
+        found: dict[str, float] = {}
+        for path in self.bucket.found("notes"):
+            topic, name = path.split("/")[-2:]
+            found[topic] = max(found.get(topic, 0.0), given(name) / 1e9)
+        return found
+
+    def forget(self, topic: str) -> None:
+        """Remove the notes on a topic."""
+        self.bucket.erase(f"notes/{topic}/{each}" for each in self.bucket.listed(f"notes/{topic}"))
 
     def _merge(self, topic: str, lines: dict[bytes, bytes], paths: Iterable[str]) -> None:
         """Put lines into one object, and the oldest away if they are many."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from pipeline import codec
 from pipeline.aside import Aside
 from pipeline.codec import CodecError
-from pipeline.entry import Entry, header, packed, prefixed, unpacked
+from pipeline.entry import DIGEST, Entry, header, packed, prefixed, unpacked
 from pipeline.evict import Candidate, leaving
-from pipeline.folder import DIGEST, Folder
-from pipeline.ledger import Ledger
+from pipeline.folder import Folder
+from pipeline.ledger import Ledger, topic
 from pipeline.units import brief
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Room(Ledger):
         self._costs: tuple[float, float] | None = None
         self._seconds: dict[str, float] = {}
         self._verified: dict[str, tuple[int, ...]] = {}
+        self._is_counted = False
 
     def entry(self, digest: str) -> Entry | None:
         """What is known of a result. None if it is not stored, or torn."""
@@ -71,7 +73,7 @@ class Room(Ledger):
         before = self.at.stat(digest)
         # Never too few: killed here, the old entry is still there, and is counted.
         more = max(taken - (before.bytes if before is not None else 0), 0)
-        total = self.at.total()
+        total = self._total()
         if self.max_bytes is not None and total + more > self.max_bytes:
             total = self._evicted(self.max_bytes - more, digest)
             if total + more > self.max_bytes:
@@ -79,12 +81,23 @@ class Room(Ledger):
                               f"for max_bytes={self.max_bytes:,}")  # fmt: skip
         self.at.set_total(total + more)
 
+    def _total(self) -> int:
+        """Bytes in all entries."""
+        # What is counted may be wrong, since anybody may put files there: a store that keeps a
+        # bound counts them itself, once.
+        if self._is_counted or self.max_bytes is None:
+            return self.at.total()
+        total, self._is_counted = self.at.count(), True
+        return total
+
     def _evicted(self, most: int, spared: str = "") -> int:
         """Remove entries until no more than so many bytes are left; gives what is left."""
         found = self.at.stats()
         total = sum(each.bytes for each in found.values())
         if total <= most:
             return total
+        # Read while the others wait: three seconds for 100,000 entries, once in a process. Later it
+        # knows them, and a part of the room is made free at once, so that it is not full soon.
         self._learn(each for each in found if each not in self._seconds)
         candidates = [
             Candidate(each, stat.bytes, stat.used, self._seconds.get(each, 0.0))
@@ -119,6 +132,8 @@ class Room(Ledger):
     def gc(self, max_bytes: int | None = None, unused: float | None = None) -> tuple[int, int]:
         """Remove what killed writers left, entries over a size, and those not used for long.
 
+        With them go notes on what has no entries, and was not noted for a month.
+
         unused: seconds since an entry was used
 
         Gives the number of entries that went, and of bytes.
@@ -131,9 +146,21 @@ class Room(Ledger):
         bound = max_bytes if max_bytes is not None else self.max_bytes
         with self.at.locked():
             self.at.set_total(self.at.count() if bound is None else self._evicted(bound))
+        self._forget()
         after = self.at.stats()
         gone = before.keys() - after.keys()
         return len(gone), sum(before[each].bytes for each in gone)
+
+    def _forget(self) -> None:
+        """Remove notes on functions and code that have no entries, and were not noted for long."""
+        with suppress(OSError):  # where something cannot be read, more stays
+            before = time.time() - _FORGOTTEN
+            old = {about for about, written in self.at.topics().items()
+                   if written < before and _ABOUT.fullmatch(about)}  # fmt: skip
+            for entry in self.entries() if old else ():
+                old -= {topic(entry.function), f"code-{entry.code}"}
+            for about in old:
+                self.at.forget(about)
 
     def cost(self, size: int) -> float:
         """Seconds that storing a result and loading it once take here, as measured at first."""
@@ -173,6 +200,10 @@ class Room(Ledger):
 
 _BEGINNING = 1 << 14
 """Bytes of an entry that hold its header, but for few."""
+
+_ABOUT = re.compile(r"(function|code)-[0-9a-f]*")
+_FORGOTTEN = 30 * 86400
+"""Seconds after which notes on what has no entries are removed."""
 
 _SPARE = 20
 """One part in so many of a full store is made free at once."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from pipeline.room import StoreError
 from pipeline.storable import is_storable, of_the_script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pipeline.entry import Entry
     from pipeline.store import Store
@@ -96,7 +98,7 @@ class Save:
         store, lease = self.store, None
         if self.is_always or self.told["function"] not in store.quick:
             with store.forgiving("written") as reach:
-                lease = store.at.lease(self.digest) if reach else None
+                lease = store.at.lease(self.digest, _waiting) if reach else None
         is_stored = False
         try:
             if lease is not None and (found := store.open(self.digest)) is not None:
@@ -151,6 +153,23 @@ def stored(store: Store, digest: str, value: Any, told: dict[str, Any]) -> bool:
             return False
         return True
     return False
+
+
+@contextmanager
+def _waiting() -> Iterator[None]:
+    """Meanwhile a worker of a cluster runs other tasks: what is waited for may need one of them."""
+    distributed = sys.modules.get("distributed")
+    try:
+        if distributed is None:
+            raise ValueError("no cluster")
+        distributed.secede()
+    except Exception:  # this is no thread of a worker
+        yield
+        return
+    try:
+        yield
+    finally:
+        distributed.rejoin()
 
 
 def _size(value: Any) -> int:

@@ -20,8 +20,44 @@ _MAIN = ("__mp_main__", "<run_path>")
 """What the main script is called where another process, or `runpy`, has run it."""
 
 
+_LONGEST = 1000
+"""Characters of a text that tells of bytes."""
+
+
+_MANY = 1 << 20
+"""Numbers without bytes, at most, beside what has some."""
+
+
 class CodecError(ValueError):
-    """Bytes that are no value: torn, foreign or hostile."""
+    """Bytes that are no value: torn, foreign or hostile.
+
+    Its text may cite them. It is one line, and commands no terminal.
+
+    >>> print(CodecError("no class \x1b[2J"))
+    no class \\x1b[2J
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__("".join(map(_shown, text[:_LONGEST])))
+
+
+def _shown(character: str) -> str:
+    if character.isprintable():
+        return character
+    return character.encode("unicode_escape").decode("ascii")
+
+
+class UnreadableError(CodecError):
+    """Bytes that may well be a value, but not here and now.
+
+    What it takes is missing: a library, a marked class, memory, leave to unpickle.
+    """
+
+
+def check_range(index: Any, room: int) -> None:
+    """Refuse an index that is a long range beside few bytes: pandas may make an array of it."""
+    if type(index).__name__ == "RangeIndex" and len(index) > _MANY + room:
+        raise CodecError(f"a range of {len(index)} beside {room} bytes")
 
 
 class UnstorableError(TypeError):
@@ -123,12 +159,16 @@ def object_apart(value: Any) -> list[Any]:
 
 def object_together(path: Any, fields: Any, *values: Any) -> Any:
     """The object of these field values; no code of its class runs."""
-    kind = _known.get(path) if type(path) is str else None
+    if type(path) is not str:
+        raise CodecError(f"an object whose class is {noun(path)}")
+    kind = _known.get(path)
     if kind is None:
-        module = str(path).partition(":")[0]
-        raise CodecError(f"{path} is not known here: import {module}, that marks it @storable")
+        module = path.partition(":")[0]
+        raise UnreadableError(
+            f"{path!r} is not known here: import {module!r}, that marks it @storable"
+        )
     names = _fields(kind)
-    if fields != " ".join(names) or len(values) != len(names):
+    if type(fields) is not str or fields != " ".join(names) or len(values) != len(names):
         raise CodecError(
             f"{path} has the fields {', '.join(names)} now, and had {fields!r}: compute it again"
         )

@@ -5,7 +5,6 @@ It knows no graphs: what a digest stands for is the business of `pipeline.recall
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,14 +12,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pipeline import codec
 from pipeline.codec import CodecError
 from pipeline.entry import Entry, packed, size, unpacked
-from pipeline.folder import Folder, Stat
 from pipeline.ledger import LostError
-from pipeline.remote import Remote
+from pipeline.places import named, placed, whole_name
 from pipeline.room import Room, StoreError, checked
-from pipeline.units import brief
+from pipeline.units import brief, masked
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Sequence
+
+    from pipeline.folder import Stat
 
 
 class Store(Room):
@@ -66,40 +67,23 @@ class Store(Room):
             raise StoreError(
                 f"max_bytes={max_bytes!r}: it is a number of bytes, 1 or more, or None"
             )
-        try:
-            self.url = os.fspath(url)
-        except TypeError:
-            self.url = b""  # type: ignore[assignment]
-        if not isinstance(self.url, str) or not self.url.removeprefix("file://"):
-            raise StoreError(f"{brief(url)} is no store: give a folder, or s3://bucket/cache")
+        place = named(url)
         self.pickle, self.durable = pickle, durable
         self.keep, self.skip = _names("keep", keep), _names("skip", skip)
         self.options = dict(options or {})
-        super().__init__(self.url, self._place(), max_bytes)
-        self.quick: set[str] = set()
+        super().__init__(masked(place), placed(place, self.durable, self.options), max_bytes)
+        self.quick: set[str] = set()  # functions whose results were quicker to compute than to load
+        self._closed: set[str] = set()  # entries that cannot be read here
         self._is_swept = False
-
-    def _place(self) -> Folder | Remote:
-        if "://" not in self.url:
-            return Folder(self.url, self.durable)
-        protocol, _, path = self.url.partition("://")
-        if protocol in ("file", "local"):
-            return Folder(path, self.durable)
-        try:
-            return Remote(self.url, self.options)
-        except ImportError as error:
-            raise ImportError(f"{self.url}: {error}") from error
-        except ValueError as error:
-            raise StoreError(f"{self.url}: {error}") from error
 
     def __repr__(self) -> str:
         return f"Store({self.url!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A worker has one store, whatever comes to it: it counts, and tells what fails once.
-        url = self.at.path if isinstance(self.at, Folder) else self.url
         keep, skip = sorted(self.keep), sorted(self.skip)
-        told = (url, self.max_bytes, self.pickle, self.durable, keep, skip, self.options)
+        place = whole_name(self.at)
+        told = (place, self.max_bytes, self.pickle, self.durable, keep, skip, self.options)
         return _store, (repr(told), told)
 
     # Entries
@@ -114,13 +98,14 @@ class Store(Room):
         """Those of some digests that are stored. None, where the store cannot be reached."""
         with self.forgiving("asked") as reach:
             if reach:
-                return self.at.known(digests)
+                return self.at.known(digests) - self._closed
         return set()
 
     def get(self, digest: str) -> Any:
         """A stored result. Raises `KeyError` if there is none, or none that is whole.
 
-        Arrays are read-only maps of the file. What is torn or foreign is told, and removed.
+        Arrays are maps of the file, and private: a change in them changes no file. What is torn or
+        foreign is told, and removed.
         """
         try:
             found = self.open(checked(digest))
@@ -136,7 +121,7 @@ class Store(Room):
     def open(self, digest: str) -> tuple[Entry, memoryview] | None:
         """An entry and its payload, verified. None, if there is none, or none that is whole."""
         with self.forgiving("read") as reach:
-            found = self.at.read(digest) if reach else None
+            found = self.at.read(digest) if reach and digest not in self._closed else None
             if found is None:
                 return None
             view, stat = found
@@ -154,15 +139,19 @@ class Store(Room):
         return None
 
     def value(self, entry: Entry, payload: memoryview) -> Any:
-        """The result in an entry. Raises `LostError`, and removes the entry, if it is none."""
+        """The result in an entry. Raises `LostError`, and removes the entry, if it is none.
+
+        One that is not read for a reason that lies here, not in its bytes, is told, and stays.
+        """
         try:
             return codec.decoded(payload, self.pickle)
+        except codec.UnreadableError as error:  # elsewhere it may be one, so it stays
+            self._closed.add(entry.digest)
+            self.tell(f"closed {entry.function}", f"{entry.call or entry.digest} is not "
+                      f"loaded: {error}")  # fmt: skip
+            raise LostError(f"{entry.digest}: {error}") from error
         except CodecError as error:
-            if "pickle=True" not in str(error) and "storable" not in str(error):
-                self.drop(entry.digest, str(error))
-            else:
-                self.tell(f"closed {entry.function}", f"{entry.call or entry.digest} is not "
-                          f"loaded: {error}")  # fmt: skip
+            self.drop(entry.digest, str(error))
             raise LostError(f"{entry.digest}: {error}") from error
 
     def drop(self, digest: str, why: str, seen: Stat | None = None) -> None:
@@ -204,6 +193,7 @@ class Store(Room):
             self.make_room(entry.digest, taken)
             written.publish()
         self._verified.pop(entry.digest, None)
+        self._closed.discard(entry.digest)
         self._seconds[entry.digest] = entry.behind
         self.note_entry(entry)
         self.count_stored(taken)

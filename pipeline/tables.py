@@ -15,7 +15,7 @@ import numpy as np
 from pipeline import columns
 from pipeline.columns import offset_apart, offset_together
 from pipeline.encode import encode
-from pipeline.storable import CodecError, UnstorableError, noun
+from pipeline.storable import CodecError, UnreadableError, UnstorableError, check_range, noun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +59,11 @@ def together(head: Any, view: memoryview) -> Any:
     """The table of this head and this stream."""
     import pandas
 
+    if type(head) is not tuple or not head or type(head[0]) is not str:
+        raise CodecError("a table without a kind")
     kind, *parts = head
+    if kind not in _MADE:
+        raise UnreadableError(f"a table of the kind {kind!r}: a newer release may know it")
     flat = iter(columns.read(view))
     made = _MADE[kind](pandas, flat, *parts)
     if next(flat, None) is not None:
@@ -137,8 +141,10 @@ def _described(made: Any, attrs: Any, flag: Any) -> Any:
 
 
 def _index(pandas: Any, flat: Iterator[Any], kind: Any, name: Any, freq: Any, head: Any) -> Any:
+    if type(kind) is not str:
+        raise CodecError(f"an index whose kind is {noun(kind)}")
     array = columns.together(pandas, flat, head)
-    if freq is not None and kind in _TIMED:
+    if freq is not None and kind in _TIMED and array.dtype.kind in "mM":
         offset = offset_together(pandas, freq)
         return getattr(pandas, kind)(array, freq=offset, name=name)
     made = pandas.Index(array, dtype=array.dtype, name=name, tupleize_cols=False)
@@ -148,7 +154,14 @@ def _index(pandas: Any, flat: Iterator[Any], kind: Any, name: Any, freq: Any, he
 
 
 def _multi_index(pandas: Any, names: Any, levels: Any, codes: Any, order: Any) -> Any:
+    # By exact types: of a length without bytes, a range say, pandas would make an array.
+    if {list} != {type(names), type(levels), type(codes)}:
+        raise CodecError("an index whose names, levels and codes are no lists")
     _check_indexes(pandas, *levels)
+    for level, each in zip(levels, codes, strict=True):
+        if type(each) is not np.ndarray or each.dtype.kind != "i" or each.ndim != 1:
+            raise CodecError(f"an index with {noun(each)} for the codes of a level")
+        check_range(level, each.nbytes)
     return pandas.MultiIndex(levels, codes, names=names, sortorder=order)
 
 

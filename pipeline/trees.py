@@ -20,7 +20,7 @@ import numpy as np
 
 from pipeline import npy, tables
 from pipeline.forms import BIG, BY_KIND, BY_TAG, form_of
-from pipeline.storable import CodecError, UnstorableError, noun, type_name
+from pipeline.storable import CodecError, UnreadableError, UnstorableError, noun, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,18 +53,14 @@ def _are_plain(values: Sequence[Any]) -> bool:
 class _Tag:
     """The tags that take a buffer; all others are those of forms."""
 
-    ARRAY, TABLE, PICKLE, TEXT, BYTES = range(1, 6)
-
-
-class _TooDeepError(UnstorableError):
-    """What contains itself cannot be pickled part by part."""
+    ALL = range(1, 6)
+    ARRAY, TABLE, PICKLE, TEXT, BYTES = ALL
 
 
 class Writer:
     """One walk over a value, which gives its tree, and the buffers in their order."""
 
-    def __init__(self, pickle: bool) -> None:
-        self.pickle = pickle
+    def __init__(self) -> None:
         self.depth = 0
         self.buffers: list[tuple[Any, ...]] = []  # each of one or more parts
 
@@ -73,20 +69,13 @@ class Writer:
         if kind in _PLAIN:
             return value if _are_plain((value,)) else self.long(value)
         if self.depth == _DEEP:
-            raise _TooDeepError(
+            raise UnstorableError(
                 noun(value), f"it is nested over {_DEEP} deep, or contains itself; return it flat"
             )
         self.depth += 1
-        begun = len(self.buffers)
-        try:
-            return self.walk(value, kind)
-        except UnstorableError as error:
-            if not self.pickle or isinstance(error, _TooDeepError):
-                raise
-            del self.buffers[begun:]
-            return self.taking(_Tag.PICKLE, _pickled(value))
-        finally:
-            self.depth -= 1
+        tree = self.walk(value, kind)
+        self.depth -= 1
+        return tree
 
     def long(self, value: int | str | bytes) -> Any:
         if isinstance(value, int):
@@ -165,6 +154,8 @@ class Reader:
         return form.together(*parts)
 
     def from_buffer(self, tag: int, *heads: Any) -> Any:
+        if tag not in _Tag.ALL:
+            raise UnreadableError(f"no value has the tag {tag}: a newer release may know it")
         head = [self.value(each) for each in heads]
         if self.taken == len(self.buffers):
             raise CodecError("a value without its buffer")
@@ -186,11 +177,21 @@ class Reader:
 
 def _unpickled(view: memoryview, pickle: bool) -> Any:
     if not pickle:
-        raise CodecError("a pickle, which may run any code: open the store with Store(pickle=True)")
-    return cloudpickle.loads(view)
+        raise UnreadableError(
+            "a pickle, which may run any code: open the store with Store(pickle=True)"
+        )
+    try:
+        return cloudpickle.loads(view)
+    except AttributeError as error:  # a module without what it had where this was pickled
+        raise UnreadableError(f"a pickle of what is missing here: {error}") from error
 
 
-def _pickled(value: Any) -> bytes:
+def pickled(value: Any) -> tuple[list[Any], list[tuple[Any, ...]]]:
+    """The tree of a value that is pickled as one, and its buffer."""
+    return [_Tag.PICKLE], [(_as_pickle(value),)]
+
+
+def _as_pickle(value: Any) -> bytes:
     try:
         data = pickle.dumps(value, protocol=5)
         # Another process has another __main__.

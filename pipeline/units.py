@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from decimal import Decimal
 from fractions import Fraction
 
@@ -68,6 +69,27 @@ def brief(value: object, width: int = 60) -> str:
         text = f"a {type(value).__name__}"
     text = text.replace("\n", " ")
     return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def printable(text: str) -> str:
+    """A text that may come from anywhere, without what a terminal would obey, in one line.
+
+    >>> printable("\\x1b[31mred\\n\\tblue")
+    '·[31mred  blue'
+    """
+    return "".join(each if each.isprintable() else " " if each.isspace() else "·" for each in text)
+
+
+def masked(text: str) -> str:
+    """A text whose URLs do not tell their passwords.
+
+    >>> masked("ftp://ann:secret@host/cache is down")
+    'ftp://ann:***@host/cache is down'
+    """
+    return _PASSWORD.sub(r"\1:***@", text)
+
+
+_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s]*@")
 
 
 def size(number: Fraction | int) -> str:

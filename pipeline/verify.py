@@ -25,6 +25,7 @@ from pipeline.room import StoreError
 from pipeline.saver import Load
 from pipeline.store import Store
 from pipeline.told import call_of, names_of, title_of
+from pipeline.units import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -88,7 +89,8 @@ def inspected(store: Store, is_removing: bool = True) -> Verification:
             entries += 1
             unpacked(found[0], name)
         except CodecError as error:
-            torn.append((name, f"{error}{_removed(store, name) if is_removing else ''}"))
+            done = _removed(store, name) if is_removing else ""
+            torn.append((name, printable(f"{error}{done}")))
         except OSError as error:
             entries += 1
             torn.append((name, f"it cannot be read: {error.strerror or error}"))

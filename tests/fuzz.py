@@ -18,6 +18,7 @@ from pipeline.encode import encode
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Iterator
 
 PARIS = ZoneInfo("Europe/Paris")
 NAN = float(np.array([0x7FF8_0000_0000_0003], np.uint64).view(np.float64)[0])
@@ -80,13 +81,16 @@ VALUES: list[Any] = [
     pd.interval_range(DAY, periods=2), pd.CategoricalIndex(["a", "b"], ["b", "a"], ordered=True),
     pd.MultiIndex.from_product([[1, 2], ["a", "b"]], names=["x", None]), pd.NA, pd.NaT,
     DAY, DAY.tz_localize(PARIS), pd.Timedelta("3h"), [FRAME, {"s": FRAME.real}],
+    range(10**15), pd.RangeIndex(10**15), pd.DataFrame(index=pd.RangeIndex(10**15)),
+    pd.MultiIndex.from_arrays([pd.RangeIndex(3), [*"abc"]]).set_levels(pd.RangeIndex(5), level=0),
+    pd.Series(pd.Categorical.from_codes([0, 2], pd.RangeIndex(4))),
 ]  # fmt: skip
 
 
 def packed(tree: Any, *buffers: bytes, lengths: Any = None) -> bytes:
     """The payload of a tree, right or wrong, and buffers."""
     lengths = [len(each) for each in buffers] if lengths is None else lengths
-    structure: bytes = msgpack.packb([tree, lengths])
+    structure: bytes = msgpack.packb([tree, lengths], unicode_errors="surrogatepass")
     found = struct.pack("<I", len(structure)) + structure
     for each in buffers:
         found += bytes(-len(found) % 64) + each
@@ -125,6 +129,45 @@ def mutated(payload: bytes, random: random.Random) -> bytes:
     return bytes(data)
 
 
+_ENDLESS: tuple[Any, ...] = (
+    10**15, [31, 0, 10**15, 1], ([2, [21, "RangeIndex", None, 0, 10**15, 1]], b""),
+)  # fmt: skip
+"""Trees of lengths that no memory has room for; what takes a buffer is a pair with it."""
+
+
+def swollen(payload: bytes, random: random.Random) -> bytes:
+    """A payload a part of which is a length without bytes."""
+    end = 4 + struct.unpack_from("<I", payload)[0]
+    tree, lengths = msgpack.unpackb(payload[4:end], unicode_errors="surrogatepass")
+    buffers = []
+    for each in lengths:
+        begin = end + -end % 64
+        end = begin + each
+        buffers.append(payload[begin:end])
+    places: list[Any] = []
+    root = [_joined(tree, iter(buffers), places)]
+    parts, place = random.choice([*places, (root, 0)])
+    parts[place] = random.choice(_ENDLESS)
+    buffers = []
+    return packed(_parted(root[0], buffers), *buffers)
+
+
+def _joined(tree: Any, buffers: Iterator[bytes], places: list[Any]) -> Any:
+    if type(tree) is not list:
+        return tree
+    made = [tree[0], *[_joined(each, buffers, places) for each in tree[1:]]]
+    places += [(made, place) for place in range(1, len(made))]
+    return (made, next(buffers)) if made[0] in range(1, 6) else made
+
+
+def _parted(tree: Any, buffers: list[bytes]) -> Any:
+    if type(tree) is tuple:
+        made = _parted(tree[0], buffers)
+        buffers.append(tree[1])
+        return made
+    return [_parted(each, buffers) for each in tree] if type(tree) is list else tree
+
+
 def grown(random: random.Random, depth: int = 0) -> Any:
     """A tree of any tags and parts."""
     if depth > 4 or random.random() < 0.4:
@@ -134,10 +177,12 @@ def grown(random: random.Random, depth: int = 0) -> Any:
 
 
 def survives(payload: bytes) -> bool:
-    """Whether a payload is a value; all errors but CodecError pass through."""
+    """Whether a payload is a value; all errors but CodecError pass through, and want of memory."""
     try:
         decoded(payload)
-    except CodecError:
+    except CodecError as error:
+        if isinstance(error.__cause__, MemoryError):
+            raise
         return False
     return True
 

@@ -154,5 +154,18 @@ def hold(folder: str, digest: str) -> str:
     return repr(lease)
 
 
+def hold_and_fork(folder: str) -> list[int]:
+    """Run a task that leaves a child behind, and does not end by itself."""
+
+    def forking() -> int:
+        child = os.fork()
+        time.sleep(0 if child else 60)
+        print(child, flush=True)
+        time.sleep(60)
+        return child
+
+    return list(pipeline.compute(delayed(forking)(), store=Store(folder), scheduler="sync"))
+
+
 if __name__ == "__main__":
     print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:])))

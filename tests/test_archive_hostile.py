@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tarfile
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -170,3 +171,16 @@ def test_descriptions_of_code_are_kept_once(tmp_path: Path, other: Store) -> Non
     )
     assert take(other, tmp_path / "code.tar").refused == []
     assert other.noted(f"code-{ENTRY}") == [told]
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path, other: Store) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(ArchiveError, match="is no file: give a tar file"):
+            take(other, path)
+
+
+def test_what_is_refused_is_told_without_escapes(tmp_path: Path, other: Store) -> None:
+    (tmp_path / "x.tar").write_bytes(member("\x1b[31m", b"x") + bytes(1024))
+    [(name, _)] = take(other, tmp_path / "x.tar").refused
+    assert name == "·[31m"

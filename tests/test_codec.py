@@ -12,19 +12,24 @@ import struct
 import subprocess
 import sys
 import threading
+import tracemalloc
+import zoneinfo
+from importlib import resources
 from typing import Any, NamedTuple
 
 import msgpack
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from pipeline.codec import CodecError, UnstorableError, decoded, encoded
+from pipeline import codec, columns
+from pipeline.codec import CodecError, UnreadableError, UnstorableError, decoded, encoded
 from tests import fuzz
-from tests.fuzz import FRAME, PAYLOADS, VALUES, grown, mutated, packed, same, survives
+from tests.fuzz import FRAME, PAYLOADS, VALUES, grown, mutated, packed, same, survives, swollen
 
 BIG = 2**32 - 1
 
@@ -160,12 +165,33 @@ def test_200_levels_are_stored_and_more_are_refused() -> None:
         encoded(nested(100_000))
 
 
-@pytest.mark.parametrize("pickle", [False, True])
-def test_what_contains_itself_is_refused(pickle: bool) -> None:
+def test_what_contains_itself_is_refused_or_pickled() -> None:
     loop: list[Any] = []
     loop.append({"again": loop})
     with pytest.raises(UnstorableError, match="contains itself"):
-        encoded(loop, pickle)
+        encoded(loop)
+    back = decoded(payload(loop, pickle=True), pickle=True)
+    assert back[0]["again"] is back
+    with pytest.raises(UnstorableError, match="pickle has no format for it either"):
+        encoded(nested(100_000), pickle=True)
+
+
+class Linked:
+    """An object of no format, which knows another."""
+
+    def __init__(self, following: Linked | None = None) -> None:
+        self.following = following
+        self.parts = [1]
+
+
+def test_objects_that_are_pickled_stay_the_same_objects() -> None:
+    last = Linked()
+    first = Linked(last)
+    value = {"both": [first, last], "parts": last.parts, "array": np.arange(3)}
+    back = decoded(payload(value, pickle=True), pickle=True)
+    assert back["both"][0].following is back["both"][1]
+    assert back["parts"] is back["both"][1].parts
+    assert back["array"].tolist() == [0, 1, 2]
 
 
 def test_other_values_are_pickled_where_that_is_wanted() -> None:
@@ -237,17 +263,160 @@ def test_bytes_that_are_no_value_are_a_codec_error(name: str) -> None:
     assert not survives(ODD[name])
 
 
-def test_lengths_that_are_false_take_no_memory() -> None:
-    data = struct.pack("<I", 4_000_000) + (b"\xdd" + struct.pack(">I", 3_900_000)) * 800_000
+ENDLESS: Any = [2, [21, "RangeIndex", None, 0, 10**8, 1]]
+SHORT: Any = [2, [21, "RangeIndex", None, 0, 2, 1]]
+RANGE: Any = [31, 0, 10**8, 1]
+CODES: Any = [20, [1]]
+ARRAY = payload(np.zeros(2, "i8"))[64:]
+ROWS = bytes(columns.stream([pa.array([0, 1])]))
+
+
+@pytest.mark.parametrize(
+    ("head", "buffers"),
+    [
+        (
+            ["Index", "IntervalIndex", None, None, [21, "intervals", "right", ENDLESS, ENDLESS]],
+            "  ",
+        ),
+        (["MultiIndex", [20, None], [20, ENDLESS], [20, ENDLESS], None], "  "),
+        (["MultiIndex", [20, None], [20, ENDLESS], [20, RANGE], None], " "),
+        (["MultiIndex", [20, None], [20, SHORT], [20, ENDLESS], None], "  "),
+        (["MultiIndex", [20, None], [20, SHORT], [20, RANGE], None], " "),
+        (["MultiIndex", [20, None], [20, ENDLESS], RANGE, None], " "),
+        (["MultiIndex", [20, None], RANGE, CODES, None], "a"),
+        (["MultiIndex", RANGE, [20, ENDLESS], CODES, None], " a"),
+        (["MultiIndex", [20, None], [20, ENDLESS], CODES, None], " a"),
+        (["Index", "CategoricalIndex", None, None, [21, "categories", ENDLESS, False]], " r"),
+        (["Series", ENDLESS, [22], True, None, [21, "objects", [20]]], " "),
+        (["Series", ENDLESS, [22], True, None, [21, "objects", RANGE]], " "),
+        (["DataFrame", ENDLESS, [22], True, ENDLESS, [20]], "  "),
+        (["DataFrame", ENDLESS, [22], True, ENDLESS, RANGE], "  "),
+        (["DataFrame", ENDLESS, [22], False, [2, [21, "RangeIndex", None, 0, 0, 1]], [20]], "  "),
+        (None, ""),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_lengths_without_bytes_take_no_memory(head: Any, buffers: str) -> None:
+    tree = RANGE if head is None else [21, *head]
+    kinds = {" ": b"", "a": ARRAY, "r": ROWS}
+    data = [kinds[each] for each in buffers] + ([] if "r" in buffers else [b""])
+    limited(packed([2, tree], *data))
+
+
+@given(st.integers(), st.sampled_from(range(len(PAYLOADS))))
+def test_lengths_without_bytes_anywhere_in_a_value_take_no_memory(seed: int, place: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - repeatable
+    for _ in range(30):
+        survives(swollen(PAYLOADS[place], chance))
+
+
+def limited(data: bytes) -> None:
+    """Read bytes where little memory is left, in another process; it must suffice."""
     code = (
         "import resource, sys; from pipeline.codec import decoded, CodecError\n"
+        "from pipeline.encode import encode\n"
         "import pandas, pyarrow\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + 2**28,) * 2)\n"
-        "try: decoded(sys.stdin.buffer.read())\n"
+        "try: encode(decoded(sys.stdin.buffer.read()))\n"
         "except CodecError as error: sys.exit('Memory' in str(error))"
     )
     subprocess.run([sys.executable, "-c", code], input=data, check=True)
+
+
+def test_lists_that_are_shorter_than_they_say_take_no_memory() -> None:
+    structure = (b"\xdd" + struct.pack(">I", 39_000)) * 1000 + bytes(35_000)
+    tracemalloc.start()
+    try:
+        assert not survives(struct.pack("<I", len(structure)) + structure)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+class Longwinded(Exception):  # noqa: N818
+    """An error whose text cannot be made."""
+
+    def __str__(self) -> str:
+        raise ValueError("too long")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RecursionError(), ModuleNotFoundError("no pyarrow"), ImportError(),
+     zoneinfo.ZoneInfoNotFoundError("Europe/Paris")],
+    ids=lambda error: type(error).__name__,
+)  # fmt: skip
+def test_errors_of_the_reader_are_not_those_of_the_bytes(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(codec, "Reader", failing)
+    with pytest.raises(UnreadableError, match=type(error).__name__):
+        decoded(payload(1))
+    error = Longwinded()
+    with pytest.raises(CodecError, match="no value: Longwinded") as caught:
+        decoded(payload(1))
+    assert type(caught.value) is CodecError
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (packed([99]), "no value has the tag 99"), (packed([6], b""), "a newer release"),
+        (packed([2, [21, "Cube"]], b""), "a table of the kind 'Cube'"),
+        (packed([3], b"N."), "pickle=True"), (packed([13, "a:B", "x", 1]), "'a:B' is not known"),
+        (packed([45, "Nowhere/Else"]), "ZoneInfoNotFoundError"),
+    ],
+    ids=lambda value: str(value)[-20:],
+)  # fmt: skip
+def test_what_may_be_a_value_elsewhere_is_told_apart(data: bytes, why: str) -> None:
+    with pytest.raises(UnreadableError, match=why):
+        decoded(data)
+
+
+@pytest.mark.parametrize("data", [b"cnowhere\nx\n.", b"ctests.test_codec\nGone\n."], ids=repr)
+def test_pickles_of_what_is_missing_here_may_be_values_elsewhere(data: bytes) -> None:
+    with pytest.raises(UnreadableError, match=r"nowhere|Gone"):
+        decoded(packed([3], data), pickle=True)
+    with pytest.raises(CodecError) as caught:
+        decoded(packed([3], data[:-1]), pickle=True)
+    assert issubclass(UnreadableError, CodecError)
+    assert caught.value is not None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        packed([13, "\x1b[2J\r\u202e:B", "x", 1]), packed([2, [21, "\x1b[2J"]], b""),
+        packed([45, "\x1b[2J"]), packed([35, "\x1b[2J"]), packed([11, "\x1b[2J", b""]),
+        packed([2, [21, "Timestamp", 1, "\x1b[2J\n", None]], b""),
+        packed([13, "\ud800" * 10**5, "x", 1]), packed([2, [21, [10, b"\1" * 9999]]], b""),
+        packed([2, [21, "Timedelta", [10, b"\1" * 9999], "s"]], b""),
+    ],
+    ids=lambda data: f"{len(data)}",
+)  # fmt: skip
+def test_what_is_told_of_bytes_commands_no_terminal(data: bytes) -> None:
+    with pytest.raises(CodecError) as caught:
+        decoded(data)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 10_000
+
+
+def test_a_time_zone_from_a_file_is_refused_whatever_its_name() -> None:
+    with resources.files("tzdata").joinpath("zoneinfo/Asia/Tokyo").open("rb") as file:
+        zone = zoneinfo.ZoneInfo.from_file(file, key="Europe/Berlin")
+    for value in (zone, datetime.datetime(2020, 1, 1, tzinfo=zone), pd.Timestamp(0, tz=zone)):
+        with pytest.raises(UnstorableError, match="a time zone from a file"):
+            encoded(value)
+    assert decoded(payload(zoneinfo.ZoneInfo.no_cache("Asia/Tokyo"))).key == "Asia/Tokyo"
+
+
+def test_lengths_that_are_false_take_no_memory() -> None:
+    data = struct.pack("<I", 4_000_000) + (b"\xdd" + struct.pack(">I", 3_900_000)) * 800_000
+    limited(data)
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: f"{type(value).__name__}")

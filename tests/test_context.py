@@ -200,3 +200,21 @@ def test_shuffles_of_a_cluster_run_each_time(tmp_path: Path, client: Client) -> 
         assert pipeline.compute(frame.v.sum(), store=tmp_path) == (780,)
         with Store(tmp_path):
             assert frame.v.max().compute() == 39
+
+
+def test_a_task_that_waits_for_its_equal_leaves_its_thread_to_others(tmp_path: Path) -> None:
+    from distributed import Client, LocalCluster, worker_client
+
+    @pipeline.pure
+    def outer(x: int) -> int:
+        with worker_client() as within:
+            return int(within.submit(slow, x).result())
+
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as single,
+        Client(single) as client, Store(tmp_path),
+    ):  # fmt: skip
+        futures = [client.compute(delayed(outer, pure=False)(1)) for _ in range(2)]
+        assert [each.result(timeout=30) for each in futures] == [2, 2]

@@ -41,6 +41,27 @@ def test_folders_are_made_when_something_is_put_into_them(tmp_path: Path) -> Non
     assert claimed == [1, 1]
 
 
+@pytest.mark.parametrize("is_durable", [True, False])
+def test_a_new_folder_is_known_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_durable: bool
+) -> None:
+    flushed = []
+    monkeypatch.setattr(os, "fsync", lambda file: flushed.append(os.fstat(file).st_ino))
+    Folders(f"{tmp_path}/a", is_durable, lambda: None).made(f"{tmp_path}/a/b/c")
+    parents = [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
+    assert flushed == ([each.stat().st_ino for each in parents] if is_durable else [])
+
+
+def test_no_link_is_followed_to_write(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "size").symlink_to(tmp_path / "precious")
+    folders = Folders(str(tmp_path), False, lambda: None)
+    for flags in (os.O_RDWR | os.O_CREAT, os.O_WRONLY, os.O_RDWR):
+        with pytest.raises(OSError, match="symbolic links"):
+            folders.open(str(tmp_path), "size", flags)
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
 def test_folders_that_were_removed_are_made_again(tmp_path: Path) -> None:
     folders = Folders(str(tmp_path / "root"), False, lambda: None)
     place = folders.made(f"{tmp_path}/root/in")

@@ -73,12 +73,17 @@ def test_the_crafted_entry_is_one_when_nothing_is_wrong() -> None:
         ({"bytes": -1}, "negative"),
         ({"bytes": True}, "its bytes is a bool"),
         ({"bytes": 1.0}, "its bytes is a float"),
-        ({"seconds": float("nan")}, "negative, or none"),
-        ({"behind": float("inf")}, "negative, or none"),
+        ({"seconds": float("nan")}, "negative, too large, or none"),
+        ({"behind": float("inf")}, "negative, too large, or none"),
         ({"loading": "1"}, "its loading is a str"),
         ({"created": -1.0}, "negative"),
         ({"digest": 32 * "b"}, "of another task"),
-        ({"digest": "../../etc/passwd"}, "of another task"),
+        ({"digest": "../../etc/passwd"}, "its digest is none"),
+        ({"digest": "\x1b[31m"}, "its digest is none"),
+        ({"digest": 32 * "a" + "\n"}, "its digest is none"),
+        ({"created": 1e300}, "too large"),
+        ({"created": 2**33}, "too large"),
+        ({"seconds": 1e300}, "too large"),
         ({"digest": None}, "its digest is a NoneType"),
         ({"function": b"f"}, "its function is a bytes"),
         ({"function": ["f"]}, "its function is a list"),
@@ -159,3 +164,6 @@ def test_a_clock_that_was_set_back_makes_no_entry_that_is_refused() -> None:
     entry = Entry(DIGEST, seconds=-1.0, behind=float("-inf"), loading=float("inf"))
     found = header(memoryview(written(entry, [])))
     assert (found.seconds, found.behind, found.loading) == (0, 0, 0)
+    entry = Entry(DIGEST, seconds=float("nan"), behind=1e300, created=1e300)
+    found = header(memoryview(written(entry, [])))
+    assert (found.seconds, found.behind, found.created) == (0, 0, 0)

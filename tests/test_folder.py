@@ -182,3 +182,25 @@ def test_leases_of_the_dead_are_swept_and_those_of_the_living_are_not(folder: Fo
     assert sorted(os.listdir(f"{folder.path}/leases")) == [ONE, "notes.txt"]
     lease.end(True)
     assert os.listdir(f"{folder.path}/leases") == ["notes.txt"]
+
+
+@pytest.mark.parametrize("name", ["size", "dask-memo", "notes/runs", f"leases/{32 * 'a'}"])
+def test_a_link_in_a_store_does_not_lead_out_of_it(tmp_path: Path, name: str) -> None:
+    (tmp_path / "precious").write_text("mine")
+    place = tmp_path / "store"
+    (place / name).parent.mkdir(parents=True)
+    if name != "dask-memo":
+        (place / "dask-memo").write_text("1")
+    (place / name).symlink_to(tmp_path / ("precious" if name != "dask-memo" else "none"))
+    folder = Folder(place)
+
+    def use() -> None:
+        with folder.locked():
+            folder.set_total(5)
+        folder.note("runs", "{}")
+        folder.lease(32 * "a").end(False)
+
+    with pytest.raises(OSError, match="symbolic links"):
+        use()
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert not (tmp_path / "none").exists()

@@ -52,7 +52,9 @@ LAYERS: dict[str, set[str]] = {
     "groups": {"node"},
     "fuse": {"atoms", "graph", "groups", "node", "record", "tape"},
     "optimize": {"fuse", "graph", "lazy", "node"},
-    "apart": {"atoms", "calls", "changes", "digest", "impurities", "node", "purity"},
+    "apart": {
+        "atoms", "calls", "changes", "digest", "files", "impurities", "node", "purity", "reach",
+    },
     "numbering": {"apart", "atoms", "calls", "encode", "impurities", "keys", "node", "purity"},
     "merge": {"keys", "node", "numbering"},
     "titles": {"atoms", "encode", "keys", "node", "units"},
@@ -72,13 +74,15 @@ LAYERS: dict[str, set[str]] = {
     "aside": {"disk", "locks"},
     "notes": {"disk", "locks"},
     "tally": {"disk", "locks"},
-    "folder": {"aside", "disk", "locks", "notes", "tally"},
+    "folder": {"aside", "disk", "entry", "locks", "notes", "tally"},
     "bucket": set(),
-    "remote": {"bucket", "folder"},
+    "remote": {"bucket", "entry", "folder", "units"},
     "evict": set(),
-    "ledger": {"codec", "entry", "folder", "remote"},
+    "warned": set(),
+    "ledger": {"codec", "entry", "folder", "remote", "units", "warned"},
     "room": {"aside", "codec", "entry", "evict", "folder", "ledger", "remote", "units"},
-    "store": {"codec", "entry", "folder", "ledger", "remote", "room", "units"},
+    "places": {"folder", "remote", "room", "units"},
+    "store": {"codec", "entry", "folder", "ledger", "places", "room", "units"},
     "digested": {
         "apart", "body", "digest", "encode", "impurities", "node", "numbering", "purity",
         "recurrence",
@@ -94,9 +98,9 @@ LAYERS: dict[str, set[str]] = {
     "rerun": {"codec", "digest", "entry", "ledger", "store", "units"},
     "verify": {
         "codec", "digested", "entry", "fuse", "graph", "ledger", "node", "remains", "rerun", "room",
-        "saver", "store", "told",
+        "saver", "store", "told", "units",
     },
-    "archive": {"codec", "entry", "folder", "locks", "room", "store"},
+    "archive": {"codec", "entry", "locks", "room", "store", "units"},
     "runs": {"fuse"},
     "listen": {"runs"},
     "measure": {"keys", "listen", "runs"},
@@ -131,9 +135,8 @@ MLP = (
     "figures",
 )
 CLI = (
-    "screen", "script", "stored", "fib", "mlp", "train", "share", "entries", "cache", "run",
-    "__init__",
-)  # fmt: skip
+    "screen", "script", "stored", "fib", "mlp", "train", "share", "entries", "cache", "run", "__init__",
+)  # fmt: skip  # fmt: skip
 ABOVE = {
     "apps/__init__", "apps/fibonacci", "__main__", *(f"apps/mlp/{each}" for each in MLP),
     *(f"cli/{each}" for each in CLI),

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from dask import delayed
 
+import pipeline
 from pipeline import Store, StoreWarning
 from pipeline.codec import UnstorableError
 from pipeline.ledger import Counts, LostError, topic
+from pipeline.saver import stored
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +55,10 @@ def test_runs_are_added_up_and_stay_so_when_there_are_many(store: Store) -> None
         store.log()
     assert len(store.at.notes("runs")) < 6000
     assert store.stats() == Counts(hits=12_000, saved=3000.0)
-    for line in ('{"hits": 3}', '{"hits": "3"}', "7", json.dumps(vars(Counts()) | {"more": 1})):
+    for line in ('{"hits": 3}', '{"hits": "3"}', "7", json.dumps(vars(Counts()) | {"more": 1}),
+                 *(json.dumps(vars(Counts()) | {"saved": each})
+                   for each in (float("inf"), float("nan"), -1.0, 1e308)),
+                 json.dumps(vars(Counts()) | {"hits": -1})):  # fmt: skip
         store.at.note("runs", line)
     store.counts.misses = 4
     assert store.stats() == Counts(hits=12_000, misses=4, saved=3000.0)
@@ -107,3 +115,48 @@ def test_what_a_worker_stores_is_counted(store: Store) -> None:
     of_worker: Any = pickle.loads(pickle.dumps(store))  # noqa: S301 - its own
     of_worker.put(DIGEST, 1)
     assert store.stats().stored == 1
+
+
+def test_what_is_told_is_one_line_without_escapes_or_passwords(store: Store) -> None:
+    store.tell("x", "f(\x1b]0;title\x07)\nftp://ann:secret@host is down")
+    assert raising(store) == ["f(·]0;title·) ftp://ann:***@host is down"]
+
+
+def test_a_warning_points_to_the_line_of_the_user(store: Store) -> None:
+    store.put(DIGEST, 1)
+    os.truncate(f"{store.url}/entries/aa/{DIGEST}", 50)
+    with pytest.warns(StoreWarning) as told, pytest.raises(KeyError):
+        store.get(DIGEST)
+    value = delayed(threading.Lock)()
+    with pytest.warns(StoreWarning) as more:
+        pipeline.compute(value, store=store)
+    with Store(store.url), pytest.warns(StoreWarning) as most:
+        value.compute()
+    lines = [(each.filename, each.lineno - told[0].lineno) for each in (*told, *more, *most)]
+    assert lines == [(__file__, 0), (__file__, 3), (__file__, 5)]
+
+
+def test_a_note_is_kept_where_it_can_be(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    for each in (store, remote := Store("memory://noted")):
+        monkeypatch.setattr(each.at, "note", refused)
+        each.note("code-1", "x")
+        assert raising(each) == []
+    assert store.is_up
+    assert not remote.is_up
+    remote.note("code-1", "x")
+
+
+def test_what_is_not_storable_is_told_once_on_a_store_that_cannot_be_written(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(store.at, "note", refused)
+    told = {"function": "f", "call": "f(1)", "code": "", "arguments": []}
+    assert not stored(store, DIGEST, threading.Lock(), told)
+    [message] = raising(store)
+    assert message.startswith("f(1) is not stored: ")

@@ -156,3 +156,24 @@ def test_no_file_is_left_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(KeyboardInterrupt):
         leased(tmp_path / "lease")
     assert files() == before
+
+
+def test_a_child_has_no_part_in_what_its_parent_has_locked(tmp_path: Path) -> None:
+    lease, file = leased(tmp_path / "lease"), opened(tmp_path / "a")
+    with holding(file):
+        child = os.fork()
+        if not child:
+            os.dup2(opened(tmp_path / "other"), file)  # the number of a file that was locked
+            try:
+                lease.end(False)
+                release(file)
+                os.write(file, b"x")
+            finally:
+                is_kept = (tmp_path / "other").read_bytes() == b"x"
+                os._exit(0 if is_kept else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        other = opened(tmp_path / "a")
+        assert lock(other, is_patient=False) is False
+        release(other)
+    assert (tmp_path / "lease").stat().st_size == 0
+    lease.end(True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -75,3 +76,18 @@ def test_bytes_that_are_no_text_are_read_as_what_they_can_be(notes: Notes, tmp_p
     notes.add("runs", "\udc80")
     (tmp_path / "notes" / "runs").write_bytes(b"\xff\n\nb\n")
     assert notes.read("runs") == ["\ufffd", "b"]
+
+
+def test_topics_tell_when_they_were_written_and_go(notes: Notes, tmp_path: Path) -> None:
+    assert notes.topics() == {}
+    notes.add("runs", "1")
+    notes.add("code-0a", "1")
+    (tmp_path / "notes" / "of mine.txt").touch()
+    os.utime(tmp_path / "notes" / "code-0a", (7, 7))
+    assert notes.topics().keys() == {"runs", "code-0a"}
+    assert notes.topics()["code-0a"] == 7
+    for _ in range(2):
+        notes.remove("code-0a")
+    assert sorted(os.listdir(tmp_path / "notes")) == ["of mine.txt", "runs"]
+    with pytest.raises(ValueError, match="is no topic"):
+        notes.remove("../x")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import npy
+from pipeline import forms, npy
 from pipeline.storable import CodecError, UnstorableError
 
 OVERLAPPING = np.dtype({"names": ["a", "b"], "formats": ["i4", "i2"], "offsets": [0, 2]})
@@ -106,6 +106,14 @@ def test_headers_of_anything_else_are_no_arrays(view: memoryview) -> None:
         npy.read(view)
 
 
+def test_a_header_that_is_nested_too_deep_is_no_want_of_memory() -> None:
+    for depth in (90, 193, 197, 200, 4000):
+        for ends in (("(", ")1"), ("[", "]1"), ("[", "")):
+            begin, end = (each[:1] * depth + each[1:] for each in ends)
+            with pytest.raises((CodecError, ValueError, SyntaxError)):
+                npy.read(headed(f"{begin}{end}\n"))
+
+
 def test_a_character_that_is_none_is_refused_at_any_depth() -> None:
     wrong = np.array([0x7FFFFFFF], np.uint32)
     for dtype in ("U1", [("a", [("b", "U1")])]):
@@ -119,6 +127,16 @@ def test_elements_without_bytes_are_few() -> None:
     assert npy.read(memoryview(written(np.zeros(1000, [])))).shape == (1000,)
     with pytest.raises(UnstorableError, match="1001 elements without bytes"):
         npy.buffers(np.zeros(1001, []))
+    many: list[Any] = [[("a", [], (10**9,))], [("a", "i1"), ("b", [("c", [], (10**9,))])]]
+    for dtype in many:
+        with pytest.raises(UnstorableError, match="1000000000 elements without bytes"):
+            npy.buffers(np.zeros(1, dtype))
+    for code in ("[]", "[('b', [], (3,))]"):
+        text = VALID.replace("'<f8'", f"[('a', '|i1'), ('b', {code}, (999999999,))]")
+        with pytest.raises(CodecError, match="an array"):
+            npy.read(headed(text, b"a"))
+    mixed = np.zeros(5000, [("a", "i1"), ("b", "U0")])
+    assert npy.read(memoryview(written(mixed))).dtype == mixed.dtype
 
 
 @pytest.mark.parametrize("code", [*"?bhilqpBHILQPefdgFDG"])
@@ -160,7 +178,7 @@ def test_masks_that_do_not_fit_are_refused() -> None:
 def test_texts_of_any_length_keep_what_is_missing() -> None:
     kind = np.dtypes.StringDType(na_object=float("nan"))
     array = np.array([["a", float("nan")], ["c", "long" * 9]], kind).T
-    back = npy.strings_together(*npy.strings_apart(array))
+    back = forms.strings_together(*forms.strings_apart(array))
     assert (back.dtype, back.shape, back.flags.f_contiguous) == (kind, (2, 2), True)
     assert repr(back.tolist()) == repr(array.tolist())
 
@@ -168,6 +186,6 @@ def test_texts_of_any_length_keep_what_is_missing() -> None:
 @pytest.mark.parametrize("missing", [[3], [object()], ["x"]], ids=str)
 def test_texts_with_other_marks_for_the_missing_are_refused(missing: list[Any]) -> None:
     with pytest.raises(CodecError):
-        npy.strings_together([1], False, True, missing, ["a"])
+        forms.strings_together([1], False, True, missing, ["a"])
     with pytest.raises(UnstorableError, match="use nan or None"):
-        npy.strings_apart(np.array(["a"], np.dtypes.StringDType(na_object=missing[0])))
+        forms.strings_apart(np.array(["a"], np.dtypes.StringDType(na_object=missing[0])))

@@ -416,6 +416,28 @@ def test_an_owner_that_is_killed_loses_its_lease_at_once(tmp_path: Path) -> None
     assert taken[0] - killed < 2
 
 
+def test_an_owner_that_is_killed_loses_its_lease_though_a_child_of_its_lives(
+    tmp_path: Path,
+) -> None:
+    owner = started("hold_and_fork", tmp_path)
+    assert owner.stdout is not None
+    child = int(owner.stdout.readline())
+    try:
+        [path] = (tmp_path / "leases").iterdir()
+        owner.send_signal(signal.SIGKILL)
+        owner.wait()
+        taken = subprocess.run(
+            [sys.executable, "-c", f"from pipeline import Store; "
+             f"Store({str(tmp_path)!r}).at.lease({path.name!r}).end(True)"],
+            timeout=20, check=False, capture_output=True,
+        )  # fmt: skip
+        assert (taken.returncode, taken.stderr) == (0, b"")
+        os.kill(child, 0)  # it lives
+    finally:
+        os.kill(child, signal.SIGKILL)
+        owner.stdout.close()
+
+
 # 5. Names of entries are digests, and files are their owner's.
 
 

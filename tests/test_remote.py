@@ -117,7 +117,7 @@ def test_it_is_a_store_as_a_folder_is(url: str) -> None:
     store.put(A, array)
     entry = store.put(B, {"a": (None, [1.5])}, function="f", seconds=2.0)
     assert (store.get(A) == array).all()
-    assert not store.get(A).flags.writeable
+    assert store.get(A).flags.writeable  # a copy of the reader's own
     assert store.get(B) == {"a": (None, [1.5])}
     assert store.known([A, B, C]) == {A, B}
     assert [each.digest for each in store.entries()] == [A, B]
@@ -291,6 +291,19 @@ def _is_installed(library: str) -> bool:
 def test_a_url_that_names_no_place_is_refused() -> None:
     with pytest.raises(StoreError, match="nonsense://x: Protocol not known: nonsense"):
         Store("nonsense://x")
+    with pytest.raises(StoreError, match="it names no bucket: give s3://bucket/cache"):
+        Store("s3://")
+
+
+def test_a_server_that_is_down_is_told_when_it_is_used() -> None:
+    store = Store("ftp://ann:secret@127.0.0.1:1/x")
+    value = delayed(abs)(-3)
+    with pytest.warns(StoreWarning) as told:
+        assert pipeline.compute(value, store=store) == (3,)
+    assert pipeline.compute(value, store=store) == (3,)  # of which nothing is told any more
+    [message] = [str(each.message) for each in told]
+    assert message.startswith("ftp://ann:***@127.0.0.1:1/x could not be reached: ")
+    assert "refused" in message
 
 
 # What it costs

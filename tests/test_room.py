@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline import Store, StoreError
+from pipeline.ledger import topic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -193,3 +195,63 @@ def test_threads_store_and_remove_at_the_same_time(store: Store) -> None:
         each.join()
     assert errors == []
     assert store.at.count() <= 100_000
+
+
+@pytest.mark.parametrize("way", ["size", "copied"])
+def test_what_is_counted_wrongly_is_counted_anew_where_there_is_a_bound(
+    store: Store, way: str
+) -> None:
+    for digest in DIGESTS[:10]:
+        store.put(digest, bytes(10_000))
+    if way == "size":
+        with store.at.locked():
+            store.at.set_total(0)
+    else:
+        for digest in DIGESTS[20:30]:
+            shutil.copy(f"{store.url}/entries/00/{DIGESTS[0]}", f"{store.url}/entries/00/{digest}")
+    bounded(store, 60_000).put(DIGESTS[11], bytes(10_000))
+    assert store.at.count() <= 60_000
+
+
+def test_it_is_counted_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+    original = store.at.count
+
+    def count() -> int:
+        counted.append(1)
+        return original()
+
+    store.put(DIGESTS[3], 1)
+    one, two = bounded(store, 10**6), Store(store.url)
+    for each in (one, two):
+        monkeypatch.setattr(each.at, "count", count)
+    one.put(DIGESTS[0], 1)
+    one.put(DIGESTS[1], 1)
+    two.put(DIGESTS[2], 1)
+    assert counted == [1]
+
+
+@pytest.mark.parametrize("url", ["{}/cache", "memory://forgotten", "dir::file://{}/dir"])
+def test_gc_forgets_what_has_no_entries_and_is_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    store = Store(url.format(tmp_path))
+    codes = [32 * each for each in "abc"]
+    for n, code in enumerate(codes):
+        store.put(DIGESTS[n], n, function=f"f{n}", code=code)
+        store.note_once(f"code-{code}", dict)
+    store.counts.hits = 3
+    store.log()
+    store.remove(DIGESTS[1])
+    store.gc()
+    assert len(store.at.topics()) == 7
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 31 * 86400)
+    monkeypatch.setattr(time, "time_ns", lambda: int((now + 31 * 86400) * 1e9))
+    store.note("code-" + codes[2], "anew")
+    store.remove(DIGESTS[2])
+    store.gc()
+    assert store.at.topics().keys() >= {"runs", f"code-{codes[0]}", topic("f0")}
+    assert not store.at.topics().keys() & {f"code-{codes[1]}", topic("f1"), topic("f2")}
+    assert store.history("f0")
+    assert store.stats().hits == 3

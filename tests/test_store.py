@@ -47,11 +47,9 @@ def test_none_is_a_value_and_what_is_missing_a_key_error(store: Store) -> None:
     assert bool(Store("memory://nothing"))
 
 
-def test_arrays_are_read_only_and_stay_when_their_entry_goes(store: Store) -> None:
+def test_arrays_stay_when_their_entry_goes(store: Store) -> None:
     store.put(DIGEST, value := np.random.default_rng(0).random(100_000))
     found = store.get(DIGEST)
-    with pytest.raises(ValueError, match="read-only"):
-        found[0] = 1
     store.put(DIGEST, 0)
     assert np.array_equal(found, value)
     store.remove(DIGEST)
@@ -179,3 +177,48 @@ def test_a_folder_that_only_root_may_write_to_is_read(
     told = r"cannot be removed \(Permission denied\): a torn entry"
     with pytest.warns(StoreWarning, match=told), pytest.raises(KeyError):
         Store(store.url).get(DIGEST)
+
+
+def test_the_home_of_the_user_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    for url in ("~/c", Path("~/c")):
+        Store(url).put(DIGEST, 1)
+    assert DIGEST in Store(tmp_path / "home" / "c")
+    assert not (tmp_path / "~").exists()
+
+
+def test_a_password_is_not_shown_and_not_lost() -> None:
+    store = Store("ftp://ann:s3cr:e@t@127.0.0.1:1/x")
+    assert repr(store) == "Store('ftp://ann:***@127.0.0.1:1/x')"
+    assert repr(store.at) == store.url == "ftp://ann:***@127.0.0.1:1/x"
+    of_worker: Any = pickle.loads(pickle.dumps(store))  # noqa: S301 - its own
+    assert of_worker.at.bucket.url == "ftp://ann:s3cr:e@t@127.0.0.1:1/x"
+    with pytest.raises(StoreError) as told:
+        Store("nothing://ann:secret@host/x")
+    assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_what_is_changed_in_a_loaded_array_is_changed_nowhere_else(
+    tmp_path: Path, size: int
+) -> None:
+    """A second run must not fail where the first did not."""
+    store = Store(tmp_path)
+    store.put(DIGEST, np.zeros(size))
+    first, second = store.get(DIGEST), store.get(DIGEST)
+    first += 1
+    assert first.sum() == size
+    assert second.sum() == store.get(DIGEST).sum() == Store(tmp_path).get(DIGEST).sum() == 0
+
+
+def test_what_cannot_be_read_here_stays_for_those_who_can(tmp_path: Path) -> None:
+    Store(tmp_path, pickle=True).put(DIGEST, Path)
+    store = Store(tmp_path)
+    assert DIGEST in store
+    with pytest.warns(StoreWarning, match="pickle=True"), pytest.raises(KeyError):
+        store.get(DIGEST)
+    assert DIGEST not in store  # so that it is computed, not tried again
+    assert Store(tmp_path, pickle=True).get(DIGEST) is Path
+    store.put(DIGEST, 1)
+    assert store.get(DIGEST) == 1

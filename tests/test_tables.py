@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import subprocess
 import sys
 from decimal import Decimal
@@ -158,7 +159,7 @@ def test_the_codec_imports_no_pandas_and_no_pyarrow() -> None:
 
 def headed(head: Any) -> tuple[Any, list[bytes]]:
     """The tree of a table with this head and without columns, and its buffers."""
-    writer = Writer(pickle=False)
+    writer = Writer()
     tree = [2, writer.tree(head)]
     return tree, [*(b"".join(parts) for parts in writer.buffers), b""]
 
@@ -211,6 +212,32 @@ def test_other_streams_are_refused(view: Any) -> None:
         columns.read(memoryview(view))
     with pytest.raises(CodecError):
         decoded(table)
+
+
+def test_columns_of_a_stream_do_not_share_their_bytes() -> None:
+    array = pa.array(range(1000))
+    data = streamed(array, array).tobytes()
+    begin = data.index(struct.pack("<4q", 0, 1, 2, 3))
+    places = struct.pack("<5q", 8000, 8000, 0, 8000, 8000)
+    head = data[:begin].replace(places, struct.pack("<5q", 8000, 0, 0, 0, 8000))
+    head = head.replace(struct.pack("<q", 16_000), struct.pack("<q", 8000))
+    assert head != data[:begin]
+    with pytest.raises(CodecError, match="16000 bytes in"):
+        columns.read(memoryview(head + data[begin : begin + 8000] + data[begin + 16_000 :]))
+
+
+def test_a_long_range_beside_few_numbers_is_refused() -> None:
+    for many in (2**20, 2**20 + 17):
+        level = pd.RangeIndex(many)
+        for value in (
+            pd.MultiIndex([level], [[0, 1]], verify_integrity=False),
+            pd.Series(pd.Categorical.from_codes([0, 1], level)),
+        ):
+            if many == 2**20:
+                assert same(back(value), value)
+                continue
+            with pytest.raises(UnstorableError, match="a range of 1048593 beside"):
+                encoded(value)
 
 
 def test_texts_in_a_stream_that_are_not_utf_8_are_refused() -> None:

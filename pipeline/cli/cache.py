@@ -11,11 +11,11 @@ import click
 
 from pipeline.archive import ArchiveError, export, take
 from pipeline.cli.entries import brief_call, gc, ls, rm, show
-from pipeline.cli.screen import fail, print_table
+from pipeline.cli.screen import fail, print_table, warn
 from pipeline.cli.script import collection_of, ran
-from pipeline.cli.stored import Share, digest_of, entries, octets, opened, place, printable
+from pipeline.cli.stored import Share, digest_of, entries, octets, opened, place
 from pipeline.rerun import SAME
-from pipeline.units import brief, duration
+from pipeline.units import brief, duration, printable
 from pipeline.verify import inspected
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def explain(url: str, script: str, is_json: bool) -> None:
         told = [{name: getattr(each, name) for name in names} for each in found.lines]
         click.echo(json.dumps(told, indent=2))
         return
-    rows = [(status, brief_call(what), printable(why)) for status, what, why in found.rows()]
+    rows = [(status, brief_call(what), why) for status, what, why in found.rows()]
     print_table(("", "task", "why"), rows, left=3)
     click.echo(str(found).splitlines()[-1])
 
@@ -138,7 +138,7 @@ def verify(url: str, script: str | None, recompute: float | None, seed: int, kee
             share = recompute if recompute is not None else _SHARE
             asked = _collection(script)
             found = ran(script, lambda: store.verify(asked, recompute=share, seed=seed))
-    lines = [(each.outcome, brief_call(each.call), printable(each.why))
+    lines = [(each.outcome, brief_call(each.call), each.why)
              for each in found.reruns if each.outcome != SAME]  # fmt: skip
     if lines:
         print_table(("", "task", "why"), lines, left=3)
@@ -203,9 +203,9 @@ def _taken(store: Store, path: Path) -> Moved:
 
 def _tell_refused(moved: Moved) -> None:
     for name, why in moved.refused[:_MOST]:
-        click.echo(f"pipeline: refused {printable(brief(name, 40))}: {why}", err=True)
+        warn(f"refused {brief(name, 40)}: {why}")
     if (more := len(moved.refused) - _MOST) > 0:
-        click.echo(f"pipeline: and {more:,} more", err=True)
+        warn(f"and {more:,} more")
 
 
 for _command in (ls, show, rm, gc):

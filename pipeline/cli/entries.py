@@ -14,8 +14,8 @@ import click
 import numpy as np
 
 from pipeline.cli.screen import fail, print_table
-from pipeline.cli.stored import Age, Size, digest_of, entries, octets, opened, place, printable
-from pipeline.units import brief, duration
+from pipeline.cli.stored import Age, Size, digest_of, entries, octets, opened, place
+from pipeline.units import brief, duration, masked, printable
 
 if TYPE_CHECKING:
     from pipeline import Store
@@ -60,7 +60,7 @@ def ls(url: str, function: str | None, limit: int | None, is_json: bool) -> None
     if len(found) > len(shown):
         click.echo(f"and {len(found) - len(shown):,} more: --limit 0 lists them")
     elif not found:
-        click.echo(f"{url} has no entries" + (f" of {function}" if function else ""))
+        click.echo(f"{masked(url)} has no entries" + (f" of {function}" if function else ""))
 
 
 def brief_call(call: str) -> str:
@@ -94,9 +94,9 @@ def show(url: str, digest: str, is_json: bool) -> None:
         if is_json:
             click.echo(json.dumps(_fields(found[0]), indent=2))
             return
-        told = [(field, printable(text)) for field, text in _told(found[0]) if text]
-        told.append(("value", printable(_value(store, found))))
-    print_table(("field", ""), told, left=2)
+        told = [each for each in _told(found[0]) if each[1]]
+        told.append(("value", _value(store, found)))
+    print_table(None, told, left=2)
 
 
 def _told(entry: Any) -> list[tuple[str, str]]:
@@ -168,7 +168,7 @@ def rm(
         if function is not None and not names:
             fail(f"{url} has no entries of {function}: see pipeline cache ls", 1)
         if not (digests or yes):
-            _ask(f"Remove {entries(len(names))} of {url}?")
+            _ask(f"Remove {entries(len(names))} of {store.url}?")
         before = sum(stat.bytes for each in names if (stat := store.at.stat(each)) is not None)
         removed = sum(map(store.remove, dict.fromkeys(names)))
     click.echo(f"removed {entries(removed)}, {octets(before)}")

@@ -12,6 +12,7 @@ import click
 
 from pipeline import StoreWarning
 from pipeline.picture import FORMATS
+from pipeline.units import masked, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,8 +21,13 @@ if TYPE_CHECKING:
 
 def fail(message: str, code: int) -> NoReturn:
     """End with one line on stderr."""
-    click.echo(f"pipeline: {' '.join(message.split())}", err=True)
+    warn(message)
     sys.exit(code)
+
+
+def warn(message: str) -> None:
+    """Say one line on stderr."""
+    click.echo(f"pipeline: {printable(masked(' '.join(message.split())))}", err=True)
 
 
 @contextmanager
@@ -33,7 +39,7 @@ def warnings_in_lines() -> Iterator[None]:
 
         def showwarning(message: Any, category: Any, *place: Any, **more: Any) -> None:
             if issubclass(category, StoreWarning):
-                click.echo(f"pipeline: {' '.join(str(message).split())}", err=True)
+                warn(str(message))
             else:
                 show(message, category, *place, **more)
 
@@ -53,12 +59,16 @@ scheduler = click.option(
 _COLUMNS = 80
 
 
-def print_table(head: Sequence[str], lines: Sequence[Sequence[str]], left: int = 0) -> None:
-    """Print columns, flush right, but for the last `left` of them, whose last is text: it wraps."""
-    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
-    sides = [">"] * (len(head) - left) + ["<"] * left
-    indent = sum(widths[:-1]) + 2 * (len(head) - 1)
-    for line in (head, *lines):
+def print_table(head: Sequence[str] | None, lines: Sequence[Sequence[str]], left: int = 0) -> None:
+    """Print columns, flush right, but for the last `left` of them, whose last is text: it wraps.
+
+    head: None for a table without one
+    """
+    rows = [list(map(printable, line)) for line in ([head] if head else []) + [*lines]]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = [">"] * (len(widths) - left) + ["<"] * left
+    indent = sum(widths[:-1]) + 2 * (len(widths) - 1)
+    for line in rows:
         cells = zip(line, sides, widths, strict=True)
         text = "  ".join(f"{cell:{side}{width}}" for cell, side, width in cells).rstrip()
         click.echo(textwrap.fill(text, _COLUMNS, subsequent_indent=" " * indent,

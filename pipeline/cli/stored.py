@@ -80,9 +80,9 @@ def opened(url: str, *, is_new: bool = False) -> Iterator[Store]:
     found: Store = _made(url)
     try:
         is_there = is_new or _is_there(found)
-    except OSError:
-        raise
     except Exception as error:  # each library has errors of its own for what it cannot reach
+        if isinstance(error, OSError) and error.filename:
+            raise
         fail(f"{url} cannot be reached: {error}", 1)
     if not is_there:
         fail(f"there is no store at {url}: name one with --store, or in {VARIABLE}", 2)
@@ -134,11 +134,6 @@ def octets(number: float) -> str:
 def entries(number: int) -> str:
     """A number of entries, in words."""
     return f"{number:,} {'entry' if number == 1 else 'entries'}"
-
-
-def printable(text: str) -> str:
-    """A text of an entry, which may come from anywhere, without what a terminal would obey."""
-    return "".join(each if each.isprintable() else "·" for each in text)
 
 
 class _Amount(click.ParamType[float]):
