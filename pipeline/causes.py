@@ -119,7 +119,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     ['its code changed']
     """
     found = []
-    for place in sorted({*before, *now}, key=lambda each: each != _OWN):
+    for place in sorted({**before, **now}, key=lambda each: each != _OWN):
         old, new = before.get(place), now.get(place)
         if place == "libraries":
             found += [

@@ -135,8 +135,9 @@ MLP = (
     "figures",
 )
 CLI = (
-    "screen", "script", "stored", "fib", "mlp", "train", "share", "entries", "cache", "run", "__init__",
-)  # fmt: skip  # fmt: skip
+    "screen", "script", "stored", "fib", "mlp", "train", "share", "entries", "cache", "run",
+    "__init__",
+)  # fmt: skip
 ABOVE = {
     "apps/__init__", "apps/fibonacci", "__main__", *(f"apps/mlp/{each}" for each in MLP),
     *(f"cli/{each}" for each in CLI),
