@@ -110,7 +110,7 @@ class TaskGraph(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
     def __dask_postcompute__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         if isinstance(self.outputs, TaskRef):
             return single_key, ()
-        return _in_place, (self.keys, self.outputs)
+        return in_place, (self.keys, self.outputs)
 
     def __dask_postpersist__(self) -> tuple[Callable[..., TaskGraph], tuple[Any, ...]]:
         return _rebuild, (self.outputs,)
@@ -131,7 +131,8 @@ def graph_of(asked: Any) -> TaskGraph:
     return graph
 
 
-def _in_place(values: Iterable[Any], keys: Iterable[Key], outputs: Any) -> Any:
+def in_place(values: Iterable[Any], keys: Iterable[Key], outputs: Any) -> Any:
+    """What Dask's last task of a graph of several outputs does."""
     return filled(outputs, keys, values)
 
 

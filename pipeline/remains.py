@@ -16,14 +16,14 @@ from dask.task_spec import Alias, Task, TaskRef
 from dask.utils import ensure_dict
 
 from pipeline.fuse import Loading, fused
-from pipeline.graph import TaskGraph
+from pipeline.graph import TaskGraph, in_place
 from pipeline.node import in_order, inputs
 from pipeline.opened import fused as in_lines
 from pipeline.opened import plain, unfused
 from pipeline.recall import rewritten
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from dask.typing import Key
 
@@ -56,7 +56,8 @@ def asked(collections: Sequence[Any]) -> tuple[dict[Key, Any], list[Key]]:
     found: list[tuple[dict[Key, Any], list[Key]]] = []
 
     def get(dsk: Any, keys: list[Key], **_: Any) -> list[None]:
-        found.append((tasks_of(dsk), list(dict.fromkeys(flatten([keys])))))
+        tasks = tasks_of(dsk)
+        found.append((tasks, parts_of(tasks, flatten([keys]))))
         return [None for _ in keys]
 
     unpacked = [unfused(each) for each in unpack_collections(*collections)[0]]
@@ -71,6 +72,20 @@ def tasks_of(dsk: Any) -> dict[Key, Any]:
     """The tasks of what a scheduler is given: an expression, or a graph."""
     graph = dsk if not hasattr(dsk, "__dask_graph__") else dsk.__dask_graph__()
     return plain(ensure_dict(graph))
+
+
+def parts_of(tasks: Mapping[Key, Any], keys: Iterable[Key]) -> list[Key]:
+    """What is asked for, each once; of what only puts several results side by side, these."""
+    return list(dict.fromkeys(
+        part for key in keys for part in (inputs(tasks[key]) if gathers(tasks, key) else [key])
+    ))  # fmt: skip
+
+
+def gathers(tasks: Mapping[Key, Any], key: Key) -> bool:
+    """Whether a task only puts results side by side."""
+    node = tasks.get(key)
+    is_task = node is not None and type(node) is Task
+    return is_task and node.func in (in_place, list) and str(key).startswith("finalize")
 
 
 def annotations_of(dsk: Any) -> Annotations:

@@ -16,6 +16,7 @@ from pipeline.remains import (
     expression,
     inside,
     is_inside,
+    parts_of,
     remaining,
     tasks_of,
 )
@@ -47,8 +48,12 @@ class Through:
     def __call__(self, dsk: Any, keys: Any, **options: Any) -> Any:
         if is_inside():
             return self.scheduler(dsk, keys, **options)
-        outputs = list(dict.fromkeys(flatten([keys])))
-        values = self._values(tasks_of(dsk), outputs, annotations_of(dsk), options)
+        tasks = tasks_of(dsk)
+        parts = parts_of(tasks, flatten([keys]))
+        values = self._values(tasks, parts, annotations_of(dsk), options)
+        for key in flatten([keys]):
+            if key not in values:  # it puts others side by side
+                values[key] = tasks[key](values)
         return dask.local.nested_get(keys, values)
 
     def _values(

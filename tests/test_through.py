@@ -246,3 +246,17 @@ def test_the_store_that_is_named_goes_before_that_of_the_context(tmp_path: Path)
 
 def test_calls_and_dask_agree_without_a_store() -> None:
     assert dask.compute(fib(10), delayed(slow)(1), scheduler="sync") == (55, 1)
+
+
+def test_several_outputs_are_stored_each_by_itself(tmp_path: Path) -> None:
+    asked = pipeline.trace({"a": fib(10), "b": [fib(12), 3]})
+    store = Store(tmp_path)
+    for tasks in (True, False):
+        with measure() as measured:
+            found = pipeline.compute(asked, store=store, scheduler="sync")
+        assert found == ({"a": 55, "b": [144, 3]},)
+        assert bool(measured.tasks) == tasks
+    assert sorted(each.call for each in store.entries()) == ["fib(10)", "fib(12)"]
+    with measure() as measured:
+        pipeline.compute(fib(12), store=store, scheduler="sync")
+    assert measured.tasks == 0

@@ -16,8 +16,6 @@ from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import diskcache
-import joblib
 import numpy as np
 from dask.task_spec import Task, TaskRef
 
@@ -54,6 +52,9 @@ def many(times: int, function: Callable[[], object]) -> Callable[[], None]:
 
 def small(folder: Path) -> None:
     """An int: microseconds."""
+    import diskcache
+    import joblib
+
     new, arguments = numbered(), count(1)
     durable, quick = Store(folder / "durable"), Store(folder / "quick", durable=False)
     told = {"function": "identity", "call": "identity(1)", "code": DIGEST,
@@ -99,6 +100,9 @@ def written(path: Path, array: Any) -> None:
 
 def large(folder: Path) -> None:
     """100 MB of float64: milliseconds."""
+    import diskcache
+    import joblib
+
     array, new, places = np.random.default_rng(0).random(12_500_000), numbered(), count(1)
     place = folder / "large"
     Store(place).put(DIGEST, array)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from pipeline import trace
+from pipeline import Store, compute, measure, trace
 from pipeline.apps.mlp.data import Examples, digits
 from pipeline.apps.mlp.layers import Layers
 from pipeline.apps.mlp.optimizers import OPTIMIZERS
 from pipeline.apps.mlp.training import Plan, State, predicted, training
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SMALL = Layers((64, 12, 10), "tanh")
 DIGITS = digits()
@@ -44,6 +48,23 @@ def test_a_longer_run_contains_a_shorter_one() -> None:
     assert other(2).key == state(2).key
     assert training(Plan(SMALL, rate=0.1), DIGITS)(2).key != state(2).key
     assert training(Plan(SMALL), digits(1))(2).key != state(2).key
+
+
+def test_a_sweep_with_a_store_runs_what_is_new_in_it(tmp_path: Path) -> None:
+    store = Store(tmp_path, keep=["epoch", "start", "data"])
+
+    def ran(rates: list[float], epochs: int) -> dict[str, int]:
+        plans = [replace(PLANS["batches"], rate=rate) for rate in rates]
+        asked = trace(lambda: [training(plan, DIGITS)(epochs) for plan in plans])
+        with measure() as measured:
+            (found,) = compute(asked, store=store, scheduler="sync")
+        assert [len(each.history) for each in found] == [epochs] * len(rates)
+        return {name: total.tasks for name, total in measured.functions.items() if name != "state"}
+
+    assert ran([0.01, 0.003], 3) == {"start": 1, "data": 1, "epoch": 6}
+    assert ran([0.01, 0.003, 0.001], 3) == {"epoch": 3}  # start and data are loaded
+    assert ran([0.003, 0.001], 5) == {"epoch": 4}
+    assert ran([0.01, 0.003, 0.001], 2) == {}
 
 
 def test_a_sweep_shares_what_its_runs_have_in_common() -> None:
