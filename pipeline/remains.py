@@ -83,9 +83,9 @@ def parts_of(tasks: Mapping[Key, Any], keys: Iterable[Key]) -> list[Key]:
 
 def gathers(tasks: Mapping[Key, Any], key: Key) -> bool:
     """Whether a task only puts results side by side."""
-    node = tasks.get(key)
-    is_task = node is not None and type(node) is Task
-    return is_task and node.func in (in_place, list) and str(key).startswith("finalize")
+    node: Any = tasks.get(key)
+    is_one = type(node) is Task and str(key).startswith("finalize")
+    return is_one and node.func in (in_place, list)
 
 
 def annotations_of(dsk: Any) -> Annotations:
