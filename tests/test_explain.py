@@ -125,13 +125,17 @@ def slow(x: int) -> int:
     return x + 1
 
 
+def locked() -> Any:
+    return threading.Lock()
+
+
 def test_each_fate_has_its_reason(tmp_path: Path) -> None:
     store = Store(tmp_path, keep=[slow], skip=["skipped"])
 
     def skipped(x: int) -> int:
         return x
 
-    lock = delayed(threading.Lock)()
+    lock = delayed(locked)()
     parts = [delayed(slow)(1), delayed(skipped)(1), delayed(random.random)(), delayed(time.time)()]
     found = explained(store, lock, *parts)
     assert found["slow(1)"] == ("miss", "never computed")
@@ -140,7 +144,7 @@ def test_each_fate_has_its_reason(tmp_path: Path) -> None:
     assert found["time"] == ("skipped", "impure: time.time: it reads a clock")
     with pytest.warns(pipeline.StoreWarning, match="lock"):
         pipeline.compute(lock, store=store, scheduler="sync")
-    assert explained(store, lock)["allocate_lock"] == ("miss", "not storable: a lock")
+    assert explained(store, lock)["locked"] == ("miss", "not storable: a lock")
     pipeline.compute(*parts, store=store, scheduler="sync")
     assert explained(store, *parts)["slow(1)"][0] == "hit"
     [digest] = [each.digest for each in store.entries() if each.function == "slow"]
