@@ -78,7 +78,7 @@ def _parts(value: Any) -> Iterator[tuple[str, object]]:
     if not isinstance(value, FunctionType):
         for each in parts(value):
             named = isinstance(each, tuple) and len(each) == 2 and isinstance(each[0], str)
-            yield (f"`{each[0]}`", each[1]) if named else ("bases", each)  # type: ignore[index]
+            yield (f"`{each[0]}`", each[1]) if named else ("bases", each)  # type: ignore[index] # a pair
         return
     globals_ = {each.name for each in mentions(value) if each.owner is None}
     own = iter(parts(value))

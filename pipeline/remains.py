@@ -127,10 +127,19 @@ def remaining(
 
 def expression(tasks: Mapping[Key, Any], outputs: Sequence[Key], annotations: Annotations) -> Any:
     """Tasks as a client takes them; a plain dict would be hashed, task by task."""
-    graph = TaskGraph(dict(tasks), [TaskRef(key) for key in outputs], token=uuid4().hex)
-    if annotations:
-        graph.__dask_graph__ = lambda: _annotated(tasks, annotations)  # type: ignore[method-assign]
+    found = [TaskRef(key) for key in outputs]
+    graph = _Annotated(dict(tasks), found, token=uuid4().hex)
+    graph.annotations = annotations
     return dask.base.collections_to_expr(graph, optimize_graph=False)
+
+
+class _Annotated(TaskGraph):
+    """A graph some of whose tasks are to be run in a way of their own."""
+
+    annotations: Annotations
+
+    def __dask_graph__(self) -> Mapping[Key, Any]:
+        return _annotated(self.tasks, self.annotations) if self.annotations else self.tasks
 
 
 def _annotated(tasks: Mapping[Key, Any], annotations: Annotations) -> HighLevelGraph:

@@ -304,7 +304,7 @@ def test_a_reader_that_has_enough_is_no_error(filled: Store) -> None:
     for number in range(500):  # more than a pipe holds
         filled.put(f"{number:032x}", number, call="f" * 200)
     command = f"{sys.executable} -m pipeline cache ls --json | head -c 1"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)  # noqa: S602
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)  # noqa: S602 - a pipe of the shell
     assert (done.stdout, done.stderr) == ("[", "")
 
 

@@ -165,14 +165,14 @@ class Age(_Amount):
     """Seconds, like 30d."""
 
     name, example = "AGE", "30d, 12h or 90min"
-    units = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800, "days": 86400}  # noqa: RUF012
+    units = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800, "days": 86400}  # noqa: RUF012 - read only
 
 
 class Share(_Amount):
     """A part of a whole, like 5%."""
 
     name, example = "SHARE", "5%, above 0% and up to 100%"
-    units = {"%": 0.01, "": 1}  # noqa: RUF012
+    units = {"%": 0.01, "": 1}  # noqa: RUF012 - read only
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
         share = super().convert(value, param, ctx)
