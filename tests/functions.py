@@ -56,3 +56,13 @@ def fail(x: Any) -> Any:
 @recurrence
 def failing(n: int) -> Any:
     return fail(n) if n == 0 else failing(n - 1) + 1
+
+
+@task
+def scaled(x: float, rate: float = 2.0, *, offset: float = 0.0) -> float:
+    return x * rate + offset
+
+
+@recurrence
+def chain(n: int) -> Any:
+    return scaled(1.0) if n == 0 else scaled(chain(n - 1), 3.0, offset=1.0) + n

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import struct
+import warnings
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,19 @@ FRAME = pd.DataFrame({
     "any": pd.Series([(1, 2), "x", None], dtype=object),
 })  # fmt: skip
 
+
+def _without_unit() -> list[Any]:
+    """Times of no unit, which NumPy 2.5 warns of, and will refuse."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            return [np.datetime64("NaT"), np.array([1], "m8")]
+        except DeprecationWarning:
+            return []
+
+
 VALUES: list[Any] = [
+    *_without_unit(),
     None, True, False, 0, -1, 2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**5000,
     -(10**5000), 0.0, -0.0, 1.5, float("inf"), float("nan"), NAN, 1 + 2j, complex(-0.0, NAN), "",
     "héllo", "\ud800", "\0", "x" * 70_000, "\ud800" * 70_000, b"", b"\0\xff", b"x" * 70_000,

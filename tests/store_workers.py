@@ -98,7 +98,7 @@ def kill_writers(folder: str, rounds: str, size: str) -> dict[str, int]:
             written(folder, min(point, 1.0) * int(size))
             time.sleep(max(point - 1, 0) / 4)
 
-        killed(lambda writer=writer: writer.put(LARGE, value), wait)  # type: ignore[misc]
+        killed(lambda writer=writer: writer.put(LARGE, value), wait)  # type: ignore[misc] # of this round
         found["left"] += bool(asides(folder))
         store = Store(folder)
         if LARGE in store:

@@ -147,7 +147,7 @@ def test_other_values_are_refused_by_name_and_with_a_remedy(
         encoded(value)
     assert caught.value.what == what
     assert str(caught.value).startswith(f"{what}: ")
-    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301 - our own
 
 
 def nested(depth: int) -> Any:
@@ -334,7 +334,7 @@ def test_lists_that_are_shorter_than_they_say_take_no_memory() -> None:
         tracemalloc.stop()
 
 
-class Longwinded(Exception):  # noqa: N818
+class Longwinded(Exception):  # noqa: N818 - named for what it does
     """An error whose text cannot be made."""
 
     def __str__(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import importlib
+import itertools
 import logging
 import os
 import subprocess
@@ -21,6 +21,7 @@ from pipeline import digest, on
 from pipeline.digest import library_version
 from pipeline.units import brief
 from tests.digest_values import DIFFER, agree
+from tests.projects import edited
 
 ROOT = Path(__file__).parent.parent
 
@@ -157,24 +158,13 @@ def target(x, power=2, *, factor=1.5):
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The digest of `target` in a project, after an edit."""
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    places = 0
+    places = itertools.count()
 
     def digested(old: str = "", new: str = "", *, name: str = "main") -> str:
-        nonlocal places
-        places += 1
-        folder = tmp_path / str(places)
-        folder.mkdir()
-        assert (FEATURES + MAIN).count(old) == 1 or not old
-        (folder / "features.py").write_text(FEATURES.replace(old, new) if old else FEATURES)
-        (folder / f"{name}.py").write_text(MAIN.replace(old, new) if old else MAIN)
-        with monkeypatch.context() as patch:
-            patch.syspath_prepend(str(folder))
-            try:
-                return digest(importlib.import_module(name).target)
-            finally:
-                sys.modules.pop(name, None)
-                sys.modules.pop("features", None)
+        sources = {"features": FEATURES, name: MAIN}
+        folder = tmp_path / str(next(places))
+        with edited(folder, monkeypatch, sources, old, new, name) as main:
+            return digest(main.target)
 
     return digested
 
@@ -309,7 +299,7 @@ def test_to_look_at_a_partial_function_changes_nothing() -> None:
     before = digest(function)
     assert vars(function) == {}  # which makes the dict
     assert digest(function) == before
-    function.rate = 2  # type: ignore[attr-defined]
+    function.rate = 2  # type: ignore[attr-defined] # anybody may
     assert digest(function) != before
 
 

@@ -16,9 +16,10 @@ from dask._task_spec import Dict, _execute_subgraph
 from dask.task_spec import Alias, DataNode, List, Task, TaskRef
 from hypothesis import given
 
-from pipeline import TaskGraph, recurrence, task, trace
+from pipeline import TaskGraph, task, trace
 from pipeline.digested import Digests
 from pipeline.remains import asked
+from tests.functions import chain, scaled
 from tests.graphs import graphs
 
 
@@ -104,16 +105,6 @@ def test_fused_tasks_have_the_digest_of_the_last_of_them() -> None:
     keys = x.__dask_keys__()
     assert any(getattr(each, "func", None) is _execute_subgraph for each in dict(fused).values())
     assert digests(dict(plain), *keys) == digests(dict(fused), *keys)
-
-
-@task
-def scaled(x: float, rate: float = 2.0, *, offset: float = 0.0) -> float:
-    return x * rate + offset
-
-
-@recurrence
-def chain(n: int) -> Any:
-    return scaled(1.0) if n == 0 else scaled(chain(n - 1), 3.0, offset=1.0) + n
 
 
 def test_a_call_has_the_digest_of_what_it_does() -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
+import itertools
 import random
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from dask import delayed
 import pipeline
 from pipeline import Explanation, Store, measure
 from pipeline.apps.fibonacci import fib
+from tests.projects import edited
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,25 +60,13 @@ def project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[Any, dict[str, str]]]:
     """A collection of a project, edited, and why each of its functions is a miss."""
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    places = 0
+    places = itertools.count()
+    sources = {"features": FEATURES, "main": MAIN}
 
     def built(store: Store, old: str = "", new: str = "", **options: Any) -> Any:
-        nonlocal places
-        places += 1
-        folder = tmp_path / str(places)
-        folder.mkdir()
-        assert (FEATURES + MAIN).count(old) == 1 or not old
-        (folder / "features.py").write_text(FEATURES.replace(old, new) if old else FEATURES)
-        (folder / "main.py").write_text(MAIN.replace(old, new) if old else MAIN)
-        with monkeypatch.context() as patch:
-            patch.syspath_prepend(str(folder))
-            try:
-                collection = importlib.import_module("main").build(**options)
-                found = store.explain(collection)
-            finally:
-                sys.modules.pop("main", None)
-                sys.modules.pop("features", None)
+        with edited(tmp_path / str(next(places)), monkeypatch, sources, old, new) as main:
+            collection = main.build(**options)
+            found = store.explain(collection)
         why = {each.function: each.why for each in found.lines if each.status == "miss"}
         return collection, why
 

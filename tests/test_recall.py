@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
@@ -15,6 +14,7 @@ from dask.task_spec import Alias, DataNode, Task, TaskRef
 import pipeline
 from pipeline import GraphError, Store, measure, recurrence, task
 from pipeline.recall import COMPUTED, CULLED, LOADED, SKIPPED, planned, rewritten
+from tests.projects import edited
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,28 +109,16 @@ ALL = {"load", "clean", "fit", "predict", "summary", "wrapped", "report"}
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Any, set[str]]]:
     """Runs a project, edited, with a store, and gives its result and the names of what ran."""
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     store = Store(tmp_path / "cache", keep=ALL, durable=False)
-    places = 0
+    places = itertools.count()
+    sources = {"features": FEATURES, "main": MAIN}
 
     def ran(old: str = "", new: str = "", rows: str = "1\n2\n3\n", path: str = "rows.txt") -> Any:
-        nonlocal places
-        places += 1
-        folder = tmp_path / str(places)
-        folder.mkdir()
-        assert (FEATURES + MAIN).count(old) == 1 or not old
-        (folder / "features.py").write_text(FEATURES.replace(old, new) if old else FEATURES)
-        (folder / "main.py").write_text(MAIN.replace(old, new) if old else MAIN)
-        (folder / path).write_text(rows)
-        with monkeypatch.context() as patch:
-            patch.syspath_prepend(str(folder))
-            try:
-                built = importlib.import_module("main").build(str(folder / path))
-                with measure() as measured:
-                    (found,) = pipeline.compute(built, store=store, scheduler="sync")
-            finally:
-                sys.modules.pop("main", None)
-                sys.modules.pop("features", None)
+        folder = tmp_path / str(next(places))
+        with edited(folder, monkeypatch, sources, old, new) as main, measure() as measured:
+            (folder / path).write_text(rows)
+            built = main.build(str(folder / path))
+            (found,) = pipeline.compute(built, store=store, scheduler="sync")
         return found, set(measured.functions)
 
     return ran

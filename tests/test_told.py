@@ -8,10 +8,10 @@ import dask.array as da
 from dask import delayed
 from dask.task_spec import DataNode, List, Task, TaskRef
 
-from pipeline import recurrence, task
 from pipeline.digested import Digests
 from pipeline.remains import asked
 from pipeline.told import call_of, function_of_task, names_of, title_of, told
+from tests.functions import chain, scaled
 
 TOP = "top-" + 32 * "0"
 
@@ -47,16 +47,6 @@ def test_a_task_is_told_by_its_function_and_arguments() -> None:
     assert inputs.startswith("@")
     assert both.split()[0] == inputs
     assert not constant.startswith("@")
-
-
-@task
-def scaled(x: float, rate: float = 2.0, *, offset: float = 0.0) -> float:
-    return x * rate + offset
-
-
-@recurrence
-def chain(n: int) -> Any:
-    return scaled(1.0) if n == 0 else scaled(chain(n - 1), 3.0, offset=1.0) + n
 
 
 def test_a_call_is_told_as_it_is_written() -> None:

@@ -1,0 +1,37 @@
+"""Projects of two modules, written anew with an edit, and imported from there."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import pytest
+
+
+@contextmanager
+def edited(
+    folder: Path, patch: pytest.MonkeyPatch, sources: dict[str, str], old: str, new: str,
+    name: str = "main",
+) -> Iterator[Any]:  # fmt: skip
+    """A module of a project in a new folder, while it can be imported.
+
+    sources: the code of each module, by name; `old` stands in one of them, once
+    """
+    assert "".join(sources.values()).count(old) == 1 or not old
+    folder.mkdir()
+    for each, source in sources.items():
+        (folder / f"{each}.py").write_text(source.replace(old, new) if old else source)
+    with patch.context() as within:
+        within.setattr(sys, "dont_write_bytecode", True)
+        within.syspath_prepend(str(folder))
+        try:
+            yield importlib.import_module(name)
+        finally:
+            for each in sources:
+                sys.modules.pop(each, None)
