@@ -196,7 +196,7 @@ def _as_pickle(value: Any) -> bytes:
         data = pickle.dumps(value, protocol=5)
         # Another process has another __main__.
         return cloudpickle.dumps(value, protocol=5) if b"__main__" in data else data
-    except Exception:
+    except Exception:  # pickle knows functions by their names alone, cloudpickle by their code
         try:
             return bytes(cloudpickle.dumps(value, protocol=5))
         except Exception as error:
