@@ -8,7 +8,7 @@ import pipeline.context  # noqa: F401 - gives stores their `with`
 from pipeline.call import Call, StaleCallError, trace
 from pipeline.count import Count, count
 from pipeline.digest import digest
-from pipeline.dot import Style
+from pipeline.style import Style
 from pipeline.draw import contrast
 from pipeline.explain import Explanation
 from pipeline.files import File

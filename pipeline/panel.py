@@ -46,6 +46,12 @@ class Panel:
     edges: list[tuple[Key, Key]]
 
 
+def check_limit(limit: int) -> None:
+    """Raise `ValueError` for a limit that leaves nothing to be seen."""
+    if limit < 3:
+        raise ValueError(f"limit={limit}: a panel shows at least 3 nodes, two ends and a fold")
+
+
 def as_it_is(graph: TaskGraph, name: str) -> Panel:
     """A box for each task."""
     boxes = [Box(key, key, occurrence_number(key)) for key in reversed(graph.tasks)]

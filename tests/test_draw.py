@@ -16,7 +16,7 @@ from dask.task_spec import Alias, Task, TaskRef
 
 import pipeline
 from pipeline import Store, contrast, recurrence, trace
-from pipeline.dot import FATES, PALETTE, colour
+from pipeline.style import FATES, PALETTE, colour
 from tests.functions import binomial, catalan, edit_distance, fib, square
 
 if TYPE_CHECKING:
