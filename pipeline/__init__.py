@@ -22,6 +22,7 @@ from pipeline.picture import Picture
 from pipeline.program import Program
 from pipeline.purity import impure, pure
 from pipeline.recurrence import Recurrence, Task, recurrence, task
+from pipeline.report import Page, report
 from pipeline.room import StoreError
 from pipeline.run import SCHEDULERS, SchedulerError, compute, on
 from pipeline.share import share, sharing
@@ -44,6 +45,7 @@ __all__ = [
     "LazyValueError",
     "LimitError",
     "Measurement",
+    "Page",
     "Picture",
     "Program",
     "Recurrence",
@@ -68,6 +70,7 @@ __all__ = [
     "on",
     "pure",
     "recurrence",
+    "report",
     "share",
     "sharing",
     "storable",

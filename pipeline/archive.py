@@ -14,7 +14,6 @@ import os
 import re
 import stat
 import tarfile
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -23,11 +22,14 @@ from pipeline.entry import DIGEST, unpacked
 from pipeline.locks import OWNER_ONLY
 from pipeline.room import StoreError
 from pipeline.units import printable
+from pipeline.whole import written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pipeline.store import Store
+
+_Member = tuple[tarfile.TarInfo, memoryview]
 
 _CODE = re.compile(r"code-[0-9a-f]{32}")
 
@@ -62,29 +64,23 @@ class Moved:
 
 
 def export(
-    store: Store, path: str | os.PathLike[str], digests: Iterable[str] | None = None
+    store: Store,
+    path: str | os.PathLike[str],
+    digests: Iterable[str] | None = None,
+    along: Callable[[list[str]], Iterable[str]] = iter,
 ) -> Moved:
     """Write the entries of a store, or some of them, to a tar file: all of it, or nothing.
 
+    along: gives the digests one by one, and so learns how far the writing is
+
     What is torn is left out, and told. Raises `OSError`, and what a remote store raises.
     """
-    target = os.path.abspath(path)
-    aside = f"{target}.{os.urandom(4).hex()}.part"
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OWNER_ONLY)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            moved = _written(store, file, sorted(store.at.names() if digests is None else digests))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, target)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(aside)
-        raise
-    return moved
+    with written(path, OWNER_ONLY) as file:
+        names = sorted(store.at.names() if digests is None else digests)
+        return _packed(store, file, along(names))
 
 
-def _written(store: Store, file: BinaryIO, digests: Iterable[str]) -> Moved:
+def _packed(store: Store, file: BinaryIO, digests: Iterable[str]) -> Moved:
     moved, codes = Moved(), set()
     for name in digests:
         found = store.at.read(name)
@@ -116,8 +112,14 @@ def _add(file: BinaryIO, name: str, data: memoryview, made: int) -> None:
     file.write(bytes(-len(data) % tarfile.BLOCKSIZE))
 
 
-def take(store: Store, path: str | os.PathLike[str]) -> Moved:
+def take(
+    store: Store,
+    path: str | os.PathLike[str],
+    along: Callable[[Iterator[_Member]], Iterable[_Member]] = iter,
+) -> Moved:
     """Store the entries of a tar file. What is no whole entry is refused, and told.
+
+    along: gives the members one by one, and so learns how far the reading is
 
     Raises `ArchiveError` where the file ends before its end, or is no tar; the entries before that
     place are stored then. Raises `OSError`, and what a remote store raises. No code is run, and
@@ -131,7 +133,7 @@ def take(store: Store, path: str | os.PathLike[str]) -> Moved:
             raise ArchiveError(f"{os.fspath(path)} is empty: give a tar file of `cache export`")
         # Not closed: the members are views of it.
         view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    for info, data in _members(view, os.fspath(path)):
+    for info, data in along(_members(view, os.fspath(path))):
         try:
             _take(store, info, data, moved)
         except (CodecError, StoreError) as error:
@@ -140,7 +142,7 @@ def take(store: Store, path: str | os.PathLike[str]) -> Moved:
     return moved
 
 
-def _members(view: memoryview, path: str) -> Iterator[tuple[tarfile.TarInfo, memoryview]]:
+def _members(view: memoryview, path: str) -> Iterator[_Member]:
     """The members of a tar file, and their bytes.
 
     Not by Python's reader: it reads what a header claims into memory, and follows extensions that

@@ -157,6 +157,16 @@ def label(key: Key, width: int = 200) -> str:
     return f"{name(head)}({', '.join(shown)})"
 
 
+def arguments(key: Key, width: int = 60) -> list[str]:
+    """The arguments in a key, as a person writes them, each cut off at `width`.
+
+    >>> arguments(("lcs-0123456789ab", "'abc'", ("kw", "start", 2)))
+    ["'abc'", 'start=2']
+    """
+    key = subproblem(key)
+    return [_cut(_argument(each), width) for each in key[1:]] if isinstance(key, tuple) else []
+
+
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 

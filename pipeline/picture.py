@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import pygraphviz
 
+from pipeline.whole import written
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -61,7 +63,9 @@ class Picture:
         Raises `ValueError` for another suffix, `OSError` where the file cannot be written.
         """
         path = Path(path)
-        path.write_bytes(self.render(path.suffix.removeprefix(".").lower()))
+        drawn = self.render(path.suffix.removeprefix(".").lower())
+        with written(path) as file:
+            file.write(drawn)
         return path
 
     def __repr__(self) -> str:
@@ -71,9 +75,13 @@ class Picture:
         return self.render("svg").decode()
 
 
+_NOISE = ("Fontconfig ", "Warning: graph has ")
+"""What is said of the machine's fonts, and of large graphs that are drawn within a second."""
+
+
 @contextmanager
 def _without_font_warnings() -> Iterator[None]:
-    """Graphviz's own fontconfig complains of newer settings of the machine's; all else is told."""
+    """Graphviz's own fontconfig complains of newer settings of the machine's; others are told."""
     with TemporaryFile() as told:
         screen = os.dup(2)
         os.dup2(told.fileno(), 2)
@@ -84,5 +92,5 @@ def _without_font_warnings() -> Iterator[None]:
             os.close(screen)
             told.seek(0)
             for line in told.read().decode(errors="replace").splitlines():
-                if not line.startswith("Fontconfig "):
+                if not line.startswith(_NOISE):
                     print(line, file=sys.stderr)

@@ -28,7 +28,7 @@ from pipeline.told import call_of, names_of, title_of
 from pipeline.units import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from dask.typing import Key
 
@@ -74,14 +74,18 @@ class Verification:
     __repr__ = __str__
 
 
-def inspected(store: Store, is_removing: bool = True) -> Verification:
+def inspected(
+    store: Store, is_removing: bool = True, along: Callable[[list[str]], Iterable[str]] = iter
+) -> Verification:
     """Read all entries of a store, and have those go that are torn or foreign.
+
+    along: gives the digests one by one, and so learns how far the reading is
 
     What cannot be read, for want of a permission say, stays. Raises what the store's place raises
     where it cannot be listed.
     """
     torn, entries = [], 0
-    for name in list(store.at.names()):
+    for name in along(list(store.at.names())):
         try:
             found = store.at.read(name)
             if found is None:

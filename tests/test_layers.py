@@ -24,6 +24,7 @@ LAYERS: dict[str, set[str]] = {
     "encode": {"arrays", "atoms", "bytecode", "reach", "state", "units"},
     "keys": {"arrays", "atoms", "encode", "state"},
     "files": set(),
+    "whole": set(),
     "impurities": {"names", "reach"},
     "calls": {"impurities", "names", "reach"},
     "changes": {"bytecode", "impurities", "names", "reach"},
@@ -100,7 +101,7 @@ LAYERS: dict[str, set[str]] = {
         "codec", "digested", "entry", "fuse", "graph", "ledger", "node", "remains", "rerun", "room",
         "saver", "store", "told", "units",
     },
-    "archive": {"codec", "entry", "locks", "room", "store", "units"},
+    "archive": {"codec", "entry", "locks", "room", "store", "units", "whole"},
     "runs": {"fuse"},
     "listen": {"runs"},
     "measure": {"keys", "listen", "runs"},
@@ -108,14 +109,32 @@ LAYERS: dict[str, set[str]] = {
     "buffers": {"body", "tape"},
     "source": {"body", "keys", "operators", "tape"},
     "program": {"buffers", "graph", "keys", "lazy", "node", "record", "source", "tape"},
-    "picture": set(),
+    "picture": {"whole"},
     "panel": {"count", "graph", "keys"},
     "texts": {"keys", "units"},
-    "dot": {"atoms", "graph", "keys", "panel", "texts", "units"},
-    "draw": {
-        "count", "dot", "fuse", "graph", "keys", "nest", "node", "panel", "picture", "recall",
-        "share", "shared", "store", "texts", "titles", "units",
+    "style": {"keys"},
+    "compare": {
+        "count", "graph", "keys", "nest", "node", "panel", "recall", "share", "shared", "store",
+        "style", "texts", "titles", "unfold", "units",
     },
+    "dot": {"atoms", "graph", "keys", "panel", "style", "texts", "units"},
+    "draw": {
+        "compare", "dot", "fuse", "graph", "keys", "panel", "picture", "recall", "store", "style",
+        "texts",
+    },
+    "walk": {"body", "graph", "keys", "measure", "node", "run", "store", "texts"},
+    "inline": {"picture"},
+    "parts": set(),
+    "scene": {
+        "compare", "dot", "inline", "keys", "panel", "picture", "store", "style", "texts", "units",
+        "walk",
+    },
+    "questions": {"parts", "scene"},
+    "report": {
+        "explain", "ledger", "parts", "questions", "scene", "store", "style", "units", "whole",
+    },
+    "charts": {"units"},
+    "tradeoff": {"call", "graph", "keys", "unfold"},
 }  # fmt: skip
 # The package itself gathers the engine's names; applications and the command line stand on it.
 PUBLIC = {"__init__", "units"}
@@ -135,9 +154,9 @@ MLP = (
     "figures",
 )
 CLI = (
-    "screen", "script", "stored", "fib", "mlp", "train", "share", "entries", "cache", "run",
-    "__init__",
-)  # fmt: skip
+    "screen", "progress", "script", "stored", "fib", "mlp", "train", "share", "entries", "archive",
+    "cache", "gallery", "run", "__init__",
+)  # fmt: skip  # fmt: skip
 ABOVE = {
     "apps/__init__", "apps/fibonacci", "__main__", *(f"apps/mlp/{each}" for each in MLP),
     *(f"cli/{each}" for each in CLI),

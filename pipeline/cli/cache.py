@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.archive import ArchiveError, export, take
+from pipeline.cli.archive import export_, import_
 from pipeline.cli.entries import brief_call, gc, ls, rm, show
-from pipeline.cli.screen import fail, print_table, warn
+from pipeline.cli.progress import Bar, Tasks
+from pipeline.cli.screen import FATES, as_json, fail, print_json, print_table, say
 from pipeline.cli.script import collection_of, ran
-from pipeline.cli.stored import Share, digest_of, entries, octets, opened, place
+from pipeline.cli.stored import Share, octets, opened, place
 from pipeline.rerun import SAME
 from pipeline.units import brief, duration, printable
 from pipeline.verify import inspected
 
 if TYPE_CHECKING:
-    from pipeline import Store
-    from pipeline.archive import Moved
+    from pipeline.verify import Verification
 
 _SHARE = 0.05
 """Of hits, that are run again."""
 
-_MOST = 10
-"""Refused members that are told, one line each."""
 
-
-@click.group()
+@click.group(short_help="results that are stored, by --store")
 def cache() -> None:
     """Results that are stored: list, explain, verify, bound, move and remove them.
 
@@ -43,7 +38,7 @@ def cache() -> None:
 
 @cache.command()
 @click.argument("script", metavar="SCRIPT.py:COLLECTION")
-@click.option("--json", "is_json", is_flag=True, help="A JSON array of tasks, for programs.")
+@as_json
 @place
 def explain(url: str, script: str, is_json: bool) -> None:
     """Tell of each task of a script's collection whether it is stored, and if not, why.
@@ -58,11 +53,11 @@ def explain(url: str, script: str, is_json: bool) -> None:
     if is_json:
         names = ("status", "call", "why", "function", "seconds", "bytes")
         told = [{name: getattr(each, name) for name in names} for each in found.lines]
-        click.echo(json.dumps(told, indent=2))
+        print_json(told)
         return
     rows = [(status, brief_call(what), why) for status, what, why in found.rows()]
-    print_table(("", "task", "why"), rows, left=3)
-    click.echo(str(found).splitlines()[-1])
+    print_table(("", "task", "why"), rows, left=3, colours=FATES)
+    say(str(found).splitlines()[-1])
 
 
 def _collection(script: str) -> Any:
@@ -76,7 +71,7 @@ def _collection(script: str) -> Any:
 
 
 @cache.command()
-@click.option("--json", "is_json", is_flag=True, help="A JSON object, for programs.")
+@as_json
 @place
 def stats(url: str, is_json: bool) -> None:
     """Tell what the store holds, and what it was good for in all runs.
@@ -90,7 +85,7 @@ def stats(url: str, is_json: bool) -> None:
         counts = store.stats()
     if is_json:
         told = {"entries": len(sizes), "bytes": sum(sizes), **vars(counts)}
-        click.echo(json.dumps(told, indent=2))
+        print_json(told)
         return
     asked = counts.hits + counts.misses
     rate = f", {counts.hits / asked:.0%} of {asked:,}" if asked else ""
@@ -111,8 +106,11 @@ def stats(url: str, is_json: bool) -> None:
               help=f"Of the collection's hits, run again.  [default: {_SHARE:.0%}]")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Of the choice of hits.")
 @click.option("--keep", is_flag=True, help="Tell of torn entries, and leave them.")
+@as_json
 @place
-def verify(url: str, script: str | None, recompute: float | None, seed: int, keep: bool) -> None:
+def verify(
+    url: str, script: str | None, recompute: float | None, seed: int, keep: bool, is_json: bool
+) -> None:
     """Check every entry; or run tasks of a script again, and compare the results.
 
     Torn and foreign entries are told and removed. An entry holds no code, so that a script is
@@ -133,80 +131,44 @@ def verify(url: str, script: str | None, recompute: float | None, seed: int, kee
         raise click.UsageError("--keep is for torn entries, which are looked for without a script")
     with opened(url) as store:
         if script is None:
-            found = inspected(store, is_removing=not keep)
+            with Bar("verify") as bar:
+                found = inspected(store, is_removing=not keep, along=bar.along)
         else:
             share = recompute if recompute is not None else _SHARE
             asked = _collection(script)
-            found = ran(script, lambda: store.verify(asked, recompute=share, seed=seed))
-    lines = [(each.outcome, brief_call(each.call), each.why)
-             for each in found.reruns if each.outcome != SAME]  # fmt: skip
-    if lines:
-        print_table(("", "task", "why"), lines, left=3)
-    for name, why in found.torn:
-        click.echo(f"{name}  {printable(why)}")
-    removed = ", and removed" if found.torn and not keep else ""
-    click.echo(f"{found.summary()}{removed}")
-    if found.differing:
-        functions = ", ".join(map(printable, found.differing))
-        click.echo(f"not pure, or changed by what no digest covers: {functions}")
+            with Tasks():
+                found = ran(script, lambda: store.verify(asked, recompute=share, seed=seed))
+    if is_json:
+        print_json(_fields(found))
+    else:
+        _tell(found, is_removed=not keep)
     sys.exit(int(not found.is_sound))
 
 
-@cache.command(name="export")
-@click.argument("path", metavar="FILE.tar", type=click.Path(path_type=Path, dir_okay=False))
-@click.argument("digests", nargs=-1, metavar="[DIGEST ...]")
-@place
-def export_(url: str, path: Path, digests: tuple[str, ...]) -> None:
-    """Write entries to one tar file: all of them, or some.
-
-    \b
-    pipeline cache export results.tar
-    pipeline cache export two.tar 3f2a 77b0
-    """
-    if not path.parent.is_dir():
-        raise click.UsageError(f"cannot write {path}: there is no folder {path.parent}")
-    with opened(url) as store:
-        names = sorted({digest_of(store, each) for each in digests}) if digests else None
-        moved = export(store, path, names)
-    _tell_refused(moved)
-    click.echo(f"saved {path}: {entries(moved.entries)}, {octets(moved.bytes)}")
-    sys.exit(int(bool(moved.refused)))
+def _fields(found: Verification) -> dict[str, Any]:
+    """What was found, in JSON's types."""
+    return {
+        "sound": found.is_sound,
+        "entries": found.entries,
+        "torn": [{"digest": digest, "why": why} for digest, why in found.torn],
+        "hits": found.hits,
+        "reruns": [each._asdict() for each in found.reruns],
+        "differing": found.differing,
+    }
 
 
-@cache.command(name="import")
-@click.argument("path", metavar="FILE.tar", type=click.Path(path_type=Path, dir_okay=False))
-@place
-def import_(url: str, path: Path) -> None:
-    """Store the entries of a tar file, each of them verified before.
-
-    What is no whole entry is refused and told, with exit code 1; nothing else of the file reaches
-    the disk, and no code is run. Import from those alone whom you trust with your results, and, if
-    the store is used with pickle=True, with your machine.
-
-    \b
-    pipeline cache import results.tar --store other
-    """
-    with opened(url, is_new=True) as store:
-        moved = _taken(store, path)
-    _tell_refused(moved)
-    known = f"; {moved.known:,} were there" if moved.known else ""
-    click.echo(f"stored {entries(moved.entries)}, {octets(moved.bytes)}{known}")
-    sys.exit(int(bool(moved.refused)))
+def _tell(found: Verification, *, is_removed: bool) -> None:
+    lines = [(each.outcome, brief_call(each.call), each.why)
+             for each in found.reruns if each.outcome != SAME]  # fmt: skip
+    if lines:
+        print_table(("", "task", "why"), lines, left=3, colours=FATES)
+    for name, why in found.torn:
+        say(f"{name}  {printable(why)}")
+    say(f"{found.summary()}{', and removed' if found.torn and is_removed else ''}")
+    if found.differing:
+        functions = ", ".join(map(printable, found.differing))
+        say(f"not pure, or changed by what no digest covers: {functions}")
 
 
-def _taken(store: Store, path: Path) -> Moved:
-    try:
-        return take(store, path)
-    except ArchiveError as error:
-        fail(str(error), 1)
-
-
-def _tell_refused(moved: Moved) -> None:
-    for name, why in moved.refused[:_MOST]:
-        warn(f"refused {brief(name, 40)}: {why}")
-    if (more := len(moved.refused) - _MOST) > 0:
-        warn(f"and {more:,} more")
-
-
-for _command in (ls, show, rm, gc):
+for _command in (ls, show, rm, gc, export_, import_):
     cache.add_command(_command)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import reprlib
 import sys
 import time
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from pipeline.cli.screen import fail, print_table
+from pipeline.cli.progress import Bar
+from pipeline.cli.screen import as_json, fail, print_json, print_table, say
 from pipeline.cli.stored import Age, Size, digest_of, entries, octets, opened, place
 from pipeline.units import brief, duration, masked, printable
 
@@ -31,7 +31,7 @@ _CALL = 40
 @click.option("--function", metavar="NAME", help="Entries of this function alone.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N",
               help=f"That many, 0 for all.  [default: {_MOST}; all as JSON]")  # fmt: skip
-@click.option("--json", "is_json", is_flag=True, help="A JSON array, for programs.")
+@as_json
 @place
 def ls(url: str, function: str | None, limit: int | None, is_json: bool) -> None:
     """List the entries, the newest first.
@@ -43,11 +43,12 @@ def ls(url: str, function: str | None, limit: int | None, is_json: bool) -> None
     pipeline cache ls --json | jq 'map(.bytes) | add'
     """
     most = limit if limit is not None else 0 if is_json else _MOST
-    with opened(url) as store:
-        found = [each for each in store.entries() if function in (None, each.function)]
+    with opened(url) as store, Bar("read") as bar:
+        stored = bar.along(store.entries())
+        found = [each for each in stored if function in (None, each.function)]
     shown = nlargest(most or len(found), found, key=lambda each: (each.created, each.digest))
     if is_json:
-        click.echo(json.dumps(list(map(_fields, shown)), indent=2))
+        print_json(list(map(_fields, shown)))
         return
     now = time.time()
     rows = [
@@ -58,9 +59,9 @@ def ls(url: str, function: str | None, limit: int | None, is_json: bool) -> None
     if rows:
         print_table(("digest", "size", "took", "age", "call"), rows, left=1)
     if len(found) > len(shown):
-        click.echo(f"and {len(found) - len(shown):,} more: --limit 0 lists them")
+        say(f"and {len(found) - len(shown):,} more: --limit 0 lists them")
     elif not found:
-        click.echo(f"{masked(url)} has no entries" + (f" of {function}" if function else ""))
+        say(f"{masked(url)} has no entries" + (f" of {function}" if function else ""))
 
 
 def brief_call(call: str) -> str:
@@ -76,7 +77,7 @@ def _fields(entry: Any) -> dict[str, Any]:
 
 @click.command()
 @click.argument("digest", metavar="DIGEST")
-@click.option("--json", "is_json", is_flag=True, help="The fields as JSON, for programs.")
+@as_json
 @place
 def show(url: str, digest: str, is_json: bool) -> None:
     """Show all that is known of an entry, and its value in brief.
@@ -92,7 +93,7 @@ def show(url: str, digest: str, is_json: bool) -> None:
         if found is None:
             fail(f"{name} was torn, and is removed: it will be computed again", 1)
         if is_json:
-            click.echo(json.dumps(_fields(found[0]), indent=2))
+            print_json(_fields(found[0]))
             return
         told = [each for each in _told(found[0]) if each[1]]
         told.append(("value", _value(store, found)))
@@ -145,10 +146,12 @@ class _Text(str):
 @click.option("--function", metavar="NAME", help="All entries of this function.")
 @click.option("--all", "everything", is_flag=True, help="All entries.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
 @place
 def rm(
-    url: str, digests: tuple[str, ...], function: str | None, everything: bool, yes: bool
-) -> None:
+    url: str, digests: tuple[str, ...], function: str | None, everything: bool, yes: bool,
+    is_json: bool,
+) -> None:  # fmt: skip
     """Remove entries: by digest, of a function, or all. They are computed again when needed.
 
     \b
@@ -170,14 +173,18 @@ def rm(
         if not (digests or yes):
             _ask(f"Remove {entries(len(names))} of {store.url}?")
         before = sum(stat.bytes for each in names if (stat := store.at.stat(each)) is not None)
-        removed = sum(map(store.remove, dict.fromkeys(names)))
-    click.echo(f"removed {entries(removed)}, {octets(before)}")
+        with Bar("remove") as bar:
+            removed = sum(map(store.remove, bar.along(list(dict.fromkeys(names)))))
+    if is_json:
+        print_json({"removed": removed, "bytes": before})
+    else:
+        say(f"removed {entries(removed)}, {octets(before)}")
 
 
 def _ask(question: str) -> None:
     if not _is_asked():
         raise click.UsageError(f"{question} Nobody is there to answer: say --yes")
-    if not click.confirm(question):
+    if not click.confirm(question, err=True):
         fail("nothing is removed", 1)
 
 
@@ -189,8 +196,9 @@ def _is_asked() -> bool:
 @click.command()
 @click.option("--max-bytes", type=Size(), help="Leave no more than this, like 2GB.")
 @click.option("--unused", type=Age(), help="Remove what was not used for so long, like 30d.")
+@as_json
 @place
-def gc(url: str, max_bytes: float | None, unused: float | None) -> None:
+def gc(url: str, max_bytes: float | None, unused: float | None, is_json: bool) -> None:
     """Remove what killed runs left, entries not used for long, and those over a size.
 
     Of a store that is too large those entries go first that take many bytes, are quick to compute
@@ -203,4 +211,7 @@ def gc(url: str, max_bytes: float | None, unused: float | None) -> None:
         bound = None if max_bytes is None else int(max_bytes)
         removed, freed = store.gc(max_bytes=bound, unused=unused)
         left = len(store)
-    click.echo(f"removed {entries(removed)}, {octets(freed)}; {left:,} left")
+    if is_json:
+        print_json({"removed": removed, "bytes": freed, "left": left})
+    else:
+        say(f"removed {entries(removed)}, {octets(freed)}; {left:,} left")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,9 @@ import click
 
 from pipeline import contrast, on, trace
 from pipeline.apps import fibonacci
-from pipeline.cli.screen import check_picture, print_table, scheduler
-from pipeline.cli.stored import store, tell, through
+from pipeline.cli.progress import Bar
+from pipeline.cli.screen import as_json, check_picture, print_json, print_table, say, scheduler
+from pipeline.cli.stored import as_told, store, tell, through
 from pipeline.unfold import LIMIT
 from pipeline.units import duration, shorten, size, whole
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class _Number(click.ParamType[int]):
+class Number(click.ParamType[int]):
+    """An n of which fib(n) can be traced."""
+
     name = "N"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
@@ -33,16 +37,21 @@ class _Number(click.ParamType[int]):
         return number
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("numbers", nargs=-1, required=True, type=_Number(), metavar="N [N ...]")
+@click.command(
+    context_settings={"ignore_unknown_options": True},
+    short_help="the naive recursion beside the DAG",
+)
+@click.argument("numbers", nargs=-1, required=True, type=Number(), metavar="N [N ...]")
 @scheduler
 @store
 @click.option("--save", type=click.Path(path_type=Path), metavar="PATH.svg|png|pdf|dot",
               help="Draw the tree beside the DAG, of all N together.")  # fmt: skip
 @click.option("--full", is_flag=True, help="Print long integers whole.")
+@as_json
 def fib(
-    numbers: tuple[int, ...], scheduler: str, url: str | None, save: Path | None, full: bool
-) -> None:
+    numbers: tuple[int, ...], scheduler: str, url: str | None, save: Path | None, full: bool,
+    is_json: bool,
+) -> None:  # fmt: skip
     """Fibonacci numbers: tasks and seconds of the tree and of the DAG.
 
     With --store, the time of the DAG is that of loading its result, or of computing and storing it.
@@ -57,12 +66,26 @@ def fib(
     rate = fibonacci.naive_rate()
     with on(scheduler):
         fibonacci.fib(2).compute()  # so that no row pays for the workers' start
-        with through(url) as used:
-            rows = fibonacci.table(numbers, rate)
-    print_rows(rows, whole if full else shorten, rate)
+        with through(url) as used, Bar("fib", len(numbers)) as bar:
+            rows = []
+            for n in numbers:
+                bar.begin(f"fib({n})")
+                rows += fibonacci.table([n], rate)
+    if not is_json:
+        print_rows(rows, whole if full else shorten, rate)
     if save is not None:
-        graph = trace([fibonacci.fib(n) for n in numbers])
-        click.echo(f"saved {contrast(graph).save(save)}")
+        with Bar("draw", 1):
+            contrast(trace([fibonacci.fib(n) for n in numbers])).save(save)
+    if is_json:
+        print_json({
+            "rows": list(map(asdict, rows)),
+            "naive_calls_per_second": rate,
+            "files": [str(save)] if save else [],
+            "store": as_told(used),
+        })  # fmt: skip
+        return
+    if save is not None:
+        say(f"saved {save}")
     tell(used)
 
 
@@ -82,4 +105,4 @@ def print_rows(rows: list[fibonacci.Row], show: Callable[[int], str], rate: floa
     ]
     print_table(("n", "value", "tree tasks", "DAG", "sharing", "DAG time", "naive time"), lines)
     if any(row.predicted for row in rows):
-        click.echo(f"~ predicted from {size(round(rate))} naive calls a second, measured just now")
+        say(f"~ predicted from {size(round(rate))} naive calls a second, measured just now")

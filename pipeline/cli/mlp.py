@@ -12,13 +12,27 @@ from pipeline.apps.mlp import NetworkError, counts, formula, gradient, network
 from pipeline.apps.mlp.network import checked
 from pipeline.apps.mlp.pictures import adjoints, diagram
 from pipeline.apps.mlp.rules import ACTIVATIONS, LOSSES
-from pipeline.cli.screen import check_picture, print_table, scheduler
-from pipeline.cli.stored import store, tell, through
+from pipeline.cli.progress import Bar, Tasks
+from pipeline.cli.screen import (
+    as_json,
+    check_picture,
+    one_of,
+    print_json,
+    print_table,
+    say,
+    scheduler,
+)
+from pipeline.cli.stored import as_told, store, tell, through
 from pipeline.units import size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from pipeline.apps.mlp.counts import Work
+    from pipeline.apps.mlp.network import Network
+
+_MOST = 20
+"""Weights that are listed."""
 
 _Command = TypeVar("_Command", bound="Callable[..., Any] | click.Command")
 
@@ -42,15 +56,16 @@ def _picture(*names: str, text: str) -> Callable[[_Command], _Command]:
     return click.option(*names, type=kind, metavar="PATH.svg|png|pdf|dot", help=text)
 
 
-@click.command()
+@click.command(short_help="the path sum beside backpropagation")
 @click.argument("sizes", type=Sizes(), metavar="SIZES")
 @click.option("--weight", "names", multiple=True, metavar="W", help="A weight or bias, like w1_11; "
               "may be given again.  [default: w1_11]")  # fmt: skip
 @click.option("--all", "everything", is_flag=True, help="All weights and biases.")
 @click.option("--activation", default="sigmoid", show_default=True, metavar="F",
+              shell_complete=one_of(ACTIVATIONS),
               help=f"Of the hidden layers: {', '.join(ACTIVATIONS)}.")  # fmt: skip
 @click.option("--loss", default="mse", show_default=True, metavar="F",
-              help=f"{' or '.join(LOSSES)}.")  # fmt: skip
+              shell_complete=one_of(LOSSES), help=f"{' or '.join(LOSSES)}.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Of the weights and the example.")
 @click.option("--memoize/--no-memoize", default=True, show_default=True,
               help="Compute each adjoint once, or once for each path.")  # fmt: skip
@@ -63,10 +78,11 @@ def _picture(*names: str, text: str) -> Callable[[_Command], _Command]:
 @_picture("--network", "drawing", text="Draw the network and the weight's paths to the loss.")
 @scheduler
 @store
+@as_json
 def mlp(
     sizes: tuple[int, ...], names: tuple[str, ...], everything: bool, activation: str, loss: str,
     seed: int, memoize: bool, words: bool, latex: bool, numbers: bool, save: Path | None,
-    drawing: Path | None, scheduler: str, url: str | None,
+    drawing: Path | None, scheduler: str, url: str | None, is_json: bool,
 ) -> None:  # fmt: skip
     """Gradients of a multilayer perceptron: the sum over all paths beside backpropagation.
 
@@ -81,34 +97,79 @@ def mlp(
             check_picture(path)
     net = network(sizes, activation, loss, seed=seed)
     asked = net.parameters if everything else checked(net, names or net.parameters[:1])
-    with on(scheduler), through(url) as used:
+    with on(scheduler), through(url) as used, Tasks():
         found = gradient(net, asked, memoize=memoize).compute()
-    lines = []
-    for name in asked[:20]:
-        layer = net[name].layer
-        number = size(counts.paths(sizes, layer))
-        lines.append((name, f"{found[name]:.6g}", number, *_works(sizes, layer)))
-    if len(asked) > 20:
-        lines.append(("…", *[""] * 5))
-    if everything:
-        lines.append(("all", "", "", *_works(sizes, None)))
-    print_table(("weight", "∂L/∂w", "paths", "path sum × +", "recursion", "memoized"), lines)
-    if words or latex:
-        for name in asked:
-            shown = formula(net, name)
-            pair = (shown.expanded_latex, shown.factored_latex) if latex else (
-                shown.expanded, shown.factored)  # fmt: skip
-            click.echo("\n" + "\n\n".join(pair))
-    if save is not None:
-        chosen = None if everything else asked
-        click.echo(f"saved {adjoints(net, chosen, numbers=numbers).save(save)}")
-    if drawing is not None:
-        click.echo(f"saved {diagram(net, asked[0], numbers=numbers).save(drawing)}")
+    formulas = {
+        name: _formula(net, name, latex=latex) for name in (asked if words or latex else ())
+    }
+    if not is_json:
+        _print(net, found, asked, everything)
+        for pair in formulas.values():
+            say("\n" + "\n\n".join(pair))
+    with Bar("draw", 1):
+        if save is not None:
+            adjoints(net, None if everything else asked, numbers=numbers).save(save)
+        if drawing is not None:
+            diagram(net, asked[0], numbers=numbers).save(drawing)
+    files = [str(path) for path in (save, drawing) if path is not None]
+    if is_json:
+        print_json({
+            "sizes": sizes,
+            "weights": [_fields(net, name, float(found[name])) for name in asked],
+            "all": _fields_of(_works(sizes, None)) if everything else None,
+            "formulas": {name: dict(zip(("expanded", "factored"), pair, strict=True))
+                         for name, pair in formulas.items()},
+            "files": files,
+            "store": as_told(used),
+        })  # fmt: skip
+        return
+    for file in files:
+        say(f"saved {file}")
     tell(used)
 
 
-def _works(sizes: tuple[int, ...], layer: int | None) -> list[str]:
-    """Multiplications + additions: written out, by recursion, and by recursion with memoization."""
+def _formula(net: Network, name: str, *, latex: bool) -> tuple[str, str]:
+    """The chain rule, expanded and factored."""
+    shown = formula(net, name)
+    if latex:
+        return shown.expanded_latex, shown.factored_latex
+    return shown.expanded, shown.factored
+
+
+def _fields(net: Network, name: str, value: float) -> dict[str, Any]:
+    """A weight in JSON's types."""
+    layer = net[name].layer
+    paths = counts.paths(net.sizes, layer)
+    works = _fields_of(_works(net.sizes, layer))
+    return {"weight": name, "gradient": value, "paths": paths, **works}
+
+
+def _print(net: Network, found: Mapping[str, Any], asked: Sequence[str], everything: bool) -> None:
+    lines = []
+    for name in asked[:_MOST]:
+        layer = net[name].layer
+        number = size(counts.paths(net.sizes, layer))
+        lines.append((name, f"{found[name]:.6g}", number, *_told(_works(net.sizes, layer))))
+    if len(asked) > _MOST:
+        lines.append(("…", *[""] * 5))
+    if everything:
+        lines.append(("all", "", "", *_told(_works(net.sizes, None))))
+    print_table(("weight", "∂L/∂w", "paths", "path sum × +", "recursion", "memoized"), lines)
+
+
+def _works(sizes: tuple[int, ...], layer: int | None) -> tuple[Work, ...]:
+    """The work written out, by recursion, and by recursion with memoization."""
     ways = (counts.expanded, counts.call_tree, counts.backpropagation)
-    works = [way(sizes, layer) for way in ways]
+    return tuple(way(sizes, layer) for way in ways)
+
+
+def _fields_of(works: Iterable[Work]) -> dict[str, dict[str, int]]:
+    return {
+        name: work._asdict()
+        for name, work in zip(("path_sum", "recursion", "memoized"), works, strict=True)
+    }
+
+
+def _told(works: Iterable[Work]) -> list[str]:
+    """Multiplications + additions."""
     return [f"{size(work.multiplications)} + {size(work.additions)}" for work in works]

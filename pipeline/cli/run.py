@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import platform
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -20,13 +20,30 @@ from pipeline.apps.mlp.layers import Layers
 from pipeline.apps.mlp.pictures import adjoints, diagram
 from pipeline.apps.mlp.training import Plan
 from pipeline.cli.fib import print_rows
-from pipeline.cli.screen import scheduler
-from pipeline.cli.stored import store, tell, through
+from pipeline.cli.progress import Bar
+from pipeline.cli.screen import as_json, as_text, print_json, say, scheduler
+from pipeline.cli.stored import as_told, store, tell, through
 from pipeline.cli.train import KEPT, train_into
 from pipeline.units import shorten
+from pipeline.whole import written
+
+if TYPE_CHECKING:
+    from pipeline.apps.mlp.growth import Growth
 
 
-@click.command()
+class _Measured(NamedTuple):
+    """What is counted and measured.
+
+    rate: calls a second of the naive recursion
+    """
+
+    rate: float
+    rows: list[fibonacci.Row]
+    points: list[fibonacci.Growth]
+    mlp: list[Growth]
+
+
+@click.command(short_help="the whole job, into the folder outputs")
 @click.option(
     "--out",
     default="outputs",
@@ -37,55 +54,82 @@ from pipeline.units import shorten
 )
 @scheduler
 @store
-def run(out: Path, scheduler: str, url: str | None) -> None:
+@as_json
+def run(out: Path, scheduler: str, url: str | None, is_json: bool) -> None:
     """The whole job: pictures, and a summary.json of what was counted and measured.
 
     With --store, training goes on from what is stored; what is measured is computed each time.
 
     \b
+    pipeline run
     pipeline run --out outputs --scheduler distributed
     pipeline run --store cache
     """
     out.mkdir(parents=True, exist_ok=True)
+    with Bar("run", 5) as bar:
+        found = _measured(scheduler, bar)
+        bar.begin("pictures")
+        bases, files = _drawn(found, out)
+    with through(url, KEPT) as used:
+        trained = train_into(Plan(Layers((64, 64, 32, 10))), digits(), 20, out, scheduler)
+    files += trained.files
+    summary = _summary(found, bases, scheduler) | {
+        "training": trained.fields() | {"files": [path.name for path in trained.files]},
+        "files": [path.name for path in files],
+    }
+    path = out / "summary.json"
+    with written(path) as file:
+        file.write(f"{as_text(summary)}\n".encode())
+    if is_json:
+        print_json({**summary, "folder": str(out), "store": as_told(used)})
+        return
+    trained.tell()
+    print_rows(found.rows, shorten, found.rate)
+    say(f"the tree's tasks grow as {bases['tasks']:.3f}ⁿ, its seconds as {bases['seconds']:.2f}ⁿ")
+    for each in (*files, path):
+        say(f"saved {each}")
+    tell(used)
+
+
+def _measured(scheduler: str, bar: Bar) -> _Measured:
+    bar.begin("naive recursion")
     rate = fibonacci.naive_rate()
     with on(scheduler):
         fibonacci.fib(2).compute()
+        bar.begin("Fibonacci")
         rows = fibonacci.table((10, 20, 38, 100), rate)
+        bar.begin("trees and DAGs")
         points = fibonacci.growth()
-        mlp_points = mlp_growth()
+        bar.begin("gradients")
+        return _Measured(rate, rows, points, mlp_growth())
+
+
+def _drawn(found: _Measured, out: Path) -> tuple[dict[str, float], list[Path]]:
+    """The bases of the tree's growth, and the pictures."""
     plot = out / "fib-growth.svg"
-    bases = fibonacci.plot_growth(points, plot)
+    bases = fibonacci.plot_growth(found.points, plot)
     net = network((2, 2, 2, 1))
-    files = [
+    return bases, [
         *fibonacci.pictures(out),
         plot,
         adjoints(net, "w3_11").save(out / "mlp-w3_11.svg"),
         adjoints(net, "w1_11", numbers=True).save(out / "mlp-w1_11.svg"),
         adjoints(net).save(out / "mlp-all.svg"),
         diagram(net, "w1_11", numbers=True).save(out / "mlp-paths.svg"),
-        plot_growth(mlp_points, out / "mlp-growth.svg"),
+        plot_growth(found.mlp, out / "mlp-growth.svg"),
     ]
-    summary = {
+
+
+def _summary(found: _Measured, bases: dict[str, float], scheduler: str) -> dict[str, Any]:
+    return {
         "pipeline": version("dask-memo"),
         "python": platform.python_version(),
         "scheduler": scheduler,
         "fibonacci": {
-            "rows": [row.summary() for row in rows],
-            "growth": [dataclasses.asdict(point) for point in points],
+            "rows": list(map(asdict, found.rows)),
+            "growth": list(map(asdict, found.points)),
             "fitted_bases": bases,
-            "naive_calls_per_second": rate,
+            "naive_calls_per_second": found.rate,
         },
-        "mlp": {"growth": [dataclasses.asdict(point) for point in mlp_points]},
+        "mlp": {"growth": list(map(asdict, found.mlp))},
     }
-    with through(url, KEPT) as used:
-        files += train_into(Plan(Layers((64, 64, 32, 10))), digits(), 20, out, scheduler)
-    summary["files"] = [path.name for path in files]
-    path = out / "summary.json"
-    path.write_text(json.dumps(summary, indent=2) + "\n")
-    print_rows(rows, shorten, rate)
-    click.echo(
-        f"the tree's tasks grow as {bases['tasks']:.3f}ⁿ, its seconds as {bases['seconds']:.2f}ⁿ"
-    )
-    for each in (*files, path):
-        click.echo(f"saved {each}")
-    tell(used)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from pipeline import Sharing, contrast, sharing
-from pipeline.cli.screen import check_picture, fail, print_table
+from pipeline.cli.progress import Bar
+from pipeline.cli.screen import as_json, check_picture, fail, print_json, print_table, say
 from pipeline.cli.script import collection_of
 from pipeline.units import brief
 
@@ -15,14 +17,15 @@ MOST = 12
 """Subproblems that are listed."""
 
 
-@click.command()
+@click.command(short_help="what a Dask program computes twice")
 @click.argument("place", metavar="SCRIPT.py:COLLECTION")
 @click.option("--save", type=click.Path(path_type=Path), metavar="PATH.svg|png|pdf|dot",
               help="Draw the script's own graph beside the shared one.")  # fmt: skip
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(min=3),
               help="Nodes a side of the picture.")  # fmt: skip
 @click.option("--all", "everything", is_flag=True, help="List all that was merged.")
-def share(place: str, save: Path | None, limit: int, everything: bool) -> None:
+@as_json
+def share(place: str, save: Path | None, limit: int, everything: bool, is_json: bool) -> None:
     """What a Dask program computes twice: tasks before and after sharing.
 
     Runs the script, in the folder where you are, but not what stands under `if __name__ ==
@@ -35,17 +38,39 @@ def share(place: str, save: Path | None, limit: int, everything: bool) -> None:
     """
     if save is not None:
         check_picture(save)
-    found = sharing(collection := collection_of(place))
+    collection = collection_of(place)
+    with Bar("share", 1 + (save is not None)) as bar:
+        bar.begin("find what is equal")
+        found = sharing(collection)
+        if found.before and save is not None:
+            bar.begin("draw")
+            contrast(found, limit=limit).save(save)
     if not found.before:
         fail(f"{place} is {brief(collection)}, which has no tasks: name a Dask collection", 2)
+    if is_json:
+        print_json({**_fields(found), "files": [str(save)] if save else []})
+        return
     _print(found, None if everything else MOST)
     if save is not None:
-        click.echo(f"saved {contrast(found, limit=limit).save(save)}")
+        say(f"saved {save}")
+
+
+def _fields(found: Sharing) -> dict[str, Any]:
+    """What was shared, in JSON's types."""
+    return {
+        "before": found.before,
+        "after": found.after,
+        "factor": found.factor,
+        "merged": [{"what": what, "tasks": times, "now": left}
+                   for what, times, left in found.subproblems],
+        "impure": [{"what": what, "tasks": times} for what, times in found.impure],
+        "unknown": [{"what": what, "tasks": times} for what, times in found.unknown],
+    }  # fmt: skip
 
 
 def _print(found: Sharing, most: int | None) -> None:
     factor = f"{float(found.factor):.3g}"
-    click.echo(f"{found.before:,} tasks before, {found.after:,} after: sharing factor {factor}")
+    say(f"{found.before:,} tasks before, {found.after:,} after: sharing factor {factor}")
     merged = [(f"{times:,}", f"{left:,}", what) for what, times, left in found.subproblems]
     impure = [(f"{times:,}", what) for what, times in found.impure]
     unknown = [(f"{times:,}", what) for what, times in found.unknown]
@@ -55,7 +80,7 @@ def _print(found: Sharing, most: int | None) -> None:
         (("tasks", "held apart: no content"), unknown),
     ):
         if lines:
-            click.echo()
+            say()
             print_table(head, lines[:most], left=1)
             if most is not None and len(lines) > most:
-                click.echo(f"and {len(lines) - most:,} more: --all lists them")
+                say(f"and {len(lines) - most:,} more: --all lists them")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline import Store, StoreError
-from pipeline.cli.screen import fail
-from pipeline.units import duration
+from pipeline.cli.screen import fail, say
+from pipeline.units import duration, masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -54,7 +54,7 @@ def through(url: str | None, keep: Sequence[str] = ()) -> Iterator[_Counted | No
     if url is None:
         yield None
         return
-    used = _made(url, _Counted, keep=keep)
+    used = made(url, _Counted, keep=keep)
     with used:
         yield used
 
@@ -63,11 +63,20 @@ def tell(used: _Counted | None) -> None:
     """Say in one line what a store was good for."""
     if used is not None:
         tasks = f"{used.loaded:,} task{'s' * (used.loaded != 1)} loaded"
-        click.echo(f"{used.url}: {tasks}, {used.computed:,} computed, "
-                   f"{duration(used.saved) if used.saved else '0 s'} saved")  # fmt: skip
+        say(f"{used.url}: {tasks}, {used.computed:,} computed, "
+            f"{duration(used.saved) if used.saved else '0 s'} saved")  # fmt: skip
 
 
-def _made(url: str, kind: Callable[..., Any] = Store, **options: Any) -> Any:
+def as_told(used: _Counted | None) -> dict[str, Any] | None:
+    """The same for JSON: tasks that were loaded and computed, and seconds saved."""
+    if used is None:
+        return None
+    return {"url": masked(used.url), "loaded": used.loaded, "computed": used.computed,
+            "saved": used.saved}  # fmt: skip
+
+
+def made(url: str, kind: Callable[..., Any] = Store, **options: Any) -> Any:
+    """A store, which may be new."""
     try:
         return kind(url, **options)
     except ImportError as error:
@@ -77,7 +86,7 @@ def _made(url: str, kind: Callable[..., Any] = Store, **options: Any) -> Any:
 @contextmanager
 def opened(url: str, *, is_new: bool = False) -> Iterator[Store]:
     """A store that is there, or may be new."""
-    found: Store = _made(url)
+    found: Store = made(url)
     try:
         is_there = is_new or _is_there(found)
     except Exception as error:  # each library has errors of its own for what it cannot reach

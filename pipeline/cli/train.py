@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import nullcontext
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import numpy as np
@@ -22,14 +22,18 @@ from pipeline.apps.mlp.optimizers import OPTIMIZERS
 from pipeline.apps.mlp.rules import ACTIVATIONS, LOSSES
 from pipeline.apps.mlp.training import Plan, State, predicted, training
 from pipeline.cli.mlp import Sizes
-from pipeline.cli.screen import fail, scheduler
-from pipeline.cli.stored import store, tell, through
+from pipeline.cli.progress import Bar
+from pipeline.cli.screen import as_json, fail, one_of, print_json, say, scheduler
+from pipeline.cli.stored import as_told, store, tell, through
+from pipeline.whole import written
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from pipeline.apps.mlp.data import Examples
 
+
+_Command = TypeVar("_Command", bound="Callable[..., Any] | click.Command")
 
 MOST = 10_000
 """Epochs that are trained at a time."""
@@ -41,43 +45,36 @@ LARGEST = 10**8
 """Weights of a network that is trained."""
 
 
-class _Progress(Callback):  # type: ignore[misc] # Dask is untyped
-    """A line that tells of each epoch as it ends, where a scheduler of this machine tells of it."""
+class _Epochs(Callback):  # type: ignore[misc] # Dask is untyped
+    """Has a bar tell of each epoch as it ends."""
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, bar: Bar) -> None:
         super().__init__()
-        self.bar = click.progressbar(
-            length=epochs, label="epochs", item_show_func=_told, show_pos=True, file=sys.stderr,
-            hidden=not sys.stderr.isatty(),
-        )  # fmt: skip
-        self.done = 0
-
-    def _start(self, *_: Any) -> None:
-        self.bar.__enter__()
+        self._bar = bar
+        self._done = 0
 
     def _posttask(self, _: Any, value: Any, *__: Any) -> None:
-        if isinstance(value, State) and len(value.history) > self.done:
-            self.bar.update(len(value.history) - self.done, value)
-            self.done = len(value.history)
-
-    def _finish(self, *_: Any) -> None:
-        self.bar.__exit__(None, None, None)
-
-
-def _told(state: State | None) -> str:
-    if state is None:
-        return ""
-    return f"loss {state.history[-1].loss:.4g}, accuracy {state.history[-1].accuracy:.1%}"
+        if isinstance(value, State) and len(value.history) > self._done:
+            last = value.history[-1]
+            told = f"loss {last.loss:.3g}, {last.accuracy:.1%}"
+            self._bar.step(len(value.history) - self._done, told)
+            self._done = len(value.history)
 
 
-@click.command()
+def _one_of(option: str, names: Iterable[str], default: str) -> Callable[[_Command], _Command]:
+    *others, last = names
+    return click.option(option, default=default, show_default=True, shell_complete=one_of(names),
+                        help=f"{', '.join(others)} or {last}.")  # fmt: skip
+
+
+@click.command(short_help="a network that learns handwritten digits")
 @click.option("--layers", "sizes", type=Sizes(), default="64-64-32-10", show_default=True,
               metavar="SIZES", help="Nodes of each layer.")  # fmt: skip
 @click.option("--data", type=click.Path(path_type=Path), metavar="FILE.npz|csv",
               help="Arrays x and y, or a column label.  [default: handwritten digits]")  # fmt: skip
-@click.option("--activation", default="relu", show_default=True, help=f"{', '.join(ACTIVATIONS)}.")
-@click.option("--loss", default="cross-entropy", show_default=True, help=f"{' or '.join(LOSSES)}.")
-@click.option("--optimizer", default="adam", show_default=True, help=f"{', '.join(OPTIMIZERS)}.")
+@_one_of("--activation", ACTIVATIONS, "relu")
+@_one_of("--loss", LOSSES, "cross-entropy")
+@_one_of("--optimizer", OPTIMIZERS, "adam")
 @click.option("--rate", default=0.003, show_default=True, help="Of learning.")
 @click.option("--batch", default=32, show_default=True, help="Examples a step; 0 for all.")
 @click.option("--shards", default=1, show_default=True, help="Parallel parts of a batch of all.")
@@ -85,15 +82,16 @@ def _told(state: State | None) -> str:
 @click.option(
     "--seed", default=0, show_default=True, help="Of weights, batches and what is held out."
 )
-@click.option("--dtype", default="float64", show_default=True, help="float32 or float64.")
+@_one_of("--dtype", ("float32", "float64"), "float64")
 @click.option("--out", default="outputs", show_default=True, metavar="FOLDER",
               type=click.Path(file_okay=False, path_type=Path),
               help="Where the files go.")  # fmt: skip
 @scheduler
 @store
+@as_json
 def train(
     sizes: tuple[int, ...], data: Path | None, activation: str, loss: str, epochs: int, seed: int,
-    out: Path, scheduler: str, url: str | None, **plan: Any,
+    out: Path, scheduler: str, url: str | None, is_json: bool, **plan: Any,
 ) -> None:  # fmt: skip
     """Train a network, and draw what it came to. A fifth of the examples is held out.
 
@@ -122,22 +120,64 @@ def train(
              f"labels: they do not fit the layers {'-'.join(map(str, sizes))}", 2)  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     with through(url, KEPT) as used:
-        files = train_into(planned, examples, epochs, out, scheduler)
-    for path in files:
-        click.echo(f"saved {path}")
-    tell(used)
+        trained = train_into(planned, examples, epochs, out, scheduler)
+    if is_json:
+        print_json({**trained.fields(), "store": as_told(used)})
+    else:
+        trained.tell()
+        for path in trained.files:
+            say(f"saved {path}")
+    trained.fail_if_stopped()
+    if not is_json:
+        tell(used)
 
 
-def train_into(
-    plan: Plan, examples: Examples, epochs: int, out: Path, scheduler: str
-) -> list[Path]:
-    """Train, tell what it came to, and write the files; give their paths."""
-    told = _Progress(epochs) if scheduler in ("sync", "threads", "processes") else nullcontext()
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to, and the files that tell of it, the weights first.
+
+    held_out: examples that the accuracy is of
+    """
+
+    source: str
+    held_out: int
+    state: State
+    files: list[Path]
+
+    def fields(self) -> dict[str, Any]:
+        """In JSON's types: loss and accuracy of the last epoch, and the epoch that was stopped."""
+        last, stopped = self.state.history[-1:], self.state.stopped
+        return {
+            "data": self.source,
+            "held_out": self.held_out,
+            "epochs": len(self.state.history),
+            "loss": last[0].loss if last else None,
+            "accuracy": last[0].accuracy if last else None,
+            "stopped": stopped.number if stopped else None,
+            "files": list(map(str, self.files)),
+        }
+
+    def tell(self) -> None:
+        """Say it in one line."""
+        for last in self.state.history[-1:]:
+            say(f"{self.source}: {last.accuracy:.1%} of {self.held_out} held-out examples "
+                f"after {last.number} epochs, loss {last.loss:.4g}")  # fmt: skip
+
+    def fail_if_stopped(self) -> None:
+        """End the command if a loss was not finite."""
+        if (stopped := self.state.stopped) is not None:
+            fail(f"the loss of epoch {stopped.number} is {stopped.loss}: stopped, and kept the "
+                 f"weights before it in {self.files[0]}; a smaller --rate may help", 1)  # fmt: skip
+
+
+def train_into(plan: Plan, examples: Examples, epochs: int, out: Path, scheduler: str) -> Trained:
+    """Train, and write the files."""
     # BLAS sums in another order with more threads, and Dask's workers have one.
-    with threadpool_limits(1, "blas"), on(scheduler), told:
+    with threadpool_limits(1, "blas"), on(scheduler), _progress(epochs, scheduler):
         state = training(plan, examples)(epochs).compute()
     weights = out / "weights.npz"
-    _save(weights, state.parameters)
+    with written(weights) as file:
+        np.savez(file, **state.parameters)
     files = [weights]
     if state.history:
         guessed = predicted(plan.layers, state.parameters, examples.test_x.astype(plan.dtype))
@@ -149,17 +189,14 @@ def train_into(
         if examples.source == "digits":
             path = out / "mistaken.svg"
             files.append(plot_mistaken(examples.test_x, examples.test_labels, guessed, path))
-        last = state.history[-1]
-        click.echo(f"{examples.source}: {last.accuracy:.1%} of {len(guessed)} held-out examples "
-                   f"after {last.number} epochs, loss {last.loss:.4g}")  # fmt: skip
-    if state.stopped is not None:
-        for path in files:
-            click.echo(f"saved {path}")
-        fail(f"the loss of epoch {state.stopped.number} is {state.stopped.loss}: stopped, and kept "
-             f"the weights before it in {weights}; a smaller --rate may help", 1)  # fmt: skip
-    return files
+    return Trained(examples.source, len(examples.test_labels), state, files)
 
 
-def _save(path: Path, parameters: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    with path.open("wb") as file:
-        np.savez(file, **parameters)  # type: ignore[arg-type] # its stubs know of no names
+@contextmanager
+def _progress(epochs: int, scheduler: str) -> Iterator[None]:
+    """A bar, where the scheduler is one of this machine that tells of each task."""
+    if scheduler not in ("sync", "threads", "processes"):
+        yield
+        return
+    with Bar("epochs", epochs) as bar, _Epochs(bar):
+        yield

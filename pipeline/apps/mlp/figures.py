@@ -9,6 +9,8 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from pipeline.whole import written
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -75,6 +77,9 @@ def plot_mistaken(x: Array, labels: Array, predicted: Array, path: Path, most: i
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    with rc_context({"svg.hashsalt": "pipeline", "svg.fonttype": "none"}):
-        figure.savefig(path, metadata={"Date": None})
+    with (
+        rc_context({"svg.hashsalt": "pipeline", "svg.fonttype": "none"}),
+        written(path) as file,
+    ):
+        figure.savefig(file, format=path.suffix[1:], metadata={"Date": None})
     return path

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from pipeline.apps.mlp.chain import backward
 from pipeline.apps.mlp.counts import backpropagation, call_tree
 from pipeline.apps.mlp.network import network
+from pipeline.whole import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,6 +97,10 @@ def plot_growth(points: Iterable[Growth], path: Path) -> Path:
             axes.spines[["top", "right"]].set_visible(False)
             if row == column == 0:
                 axes.legend(frameon=False, fontsize=9)
-    with rc_context({"svg.hashsalt": "pipeline", "svg.fonttype": "none"}):
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    with (
+        rc_context({"svg.hashsalt": "pipeline", "svg.fonttype": "none"}),
+        written(path) as file,
+    ):
+        metadata = {"Date": None} if path.suffix == ".svg" else None
+        figure.savefig(file, format=path.suffix[1:], metadata=metadata)
     return path

@@ -1,0 +1,92 @@
+"""Whole pages: Fibonacci, backpropagation, and the way from the one to the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline import Page, compute, report
+from pipeline.apps.costs import fibonacci_growth, mlp_growth
+from pipeline.apps.fibonacci import fibonacci
+from pipeline.apps.fibonacci import growth as measured_fibonacci
+from pipeline.apps.mlp.chain import gradient
+from pipeline.apps.mlp.growth import growth as measured_mlp
+from pipeline.apps.mlp.lesson import lesson
+from pipeline.apps.space import fibonacci_space, mlp_space
+from pipeline.parts import Prose, Section
+from pipeline.report import stored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pipeline import Store
+    from pipeline.apps import fibonacci as fibonacci_module
+    from pipeline.apps.mlp import growth as growth_module
+    from pipeline.apps.mlp.network import Network
+
+_IDEA = (
+    "Memoization stores the results of calls and returns them when the same call occurs again. "
+    "Naive Fibonacci needs it, and backpropagation is it: the chain rule, memoized."
+)
+
+_FIBONACCI = (
+    "fib(n) = fib(n - 1) + fib(n - 2). On the left every call is evaluated anew, and the same calls "
+    "occur again and again: one colour is one of them. On the right each is evaluated once, and the "
+    "memo table has it for whoever asks again.",
+    "Nobody has to choose between recursion and a loop that fills a table: the order in which the "
+    "DAG runs is such a table's order.",
+)
+
+
+def fibonacci_page(
+    n: int,
+    rate: float,
+    points: Sequence[fibonacci_module.Growth] | None = None,
+    *,
+    store: Store | None = None,
+    quiz: bool = False,
+) -> Page:
+    """The page of fib(n): its evaluation, how it grows, and what its memory takes.
+
+    rate: naive calls a second, of `fibonacci.naive_rate`
+    points: of `fibonacci.growth`; without them, it is measured now
+    """
+    page = report(fibonacci(n), rate=rate, store=store, quiz=quiz)
+    first, *others = page.sections
+    first = Section("fibonacci", "Why naive Fibonacci is slow", [Prose(_FIBONACCI), *first.parts])
+    points = points or measured_fibonacci()
+    grown = Section("fibonacci-growth", "How Fibonacci grows", fibonacci_growth(points, rate))
+    space = Section("fibonacci-space", "Fibonacci: space and time", fibonacci_space())
+    return Page(f"fib({n})", [first, *others, grown, space], _IDEA, quiz)
+
+
+def mlp_page(
+    net: Network,
+    weights: Iterable[str] | None = None,
+    points: Sequence[growth_module.Growth] | None = None,
+    *,
+    store: Store | None = None,
+    quiz: bool = False,
+) -> Page:
+    """The page of a network's gradients: its paths, the chain rule, growth and memory.
+
+    weights: that are offered first
+    points: of `mlp.growth.growth`; without them, it is measured now
+    store: through which the gradients of all weights are computed
+    """
+    sections = lesson(net, weights, quiz)
+    if store is not None:
+        asked = gradient(net)
+        before = store.stats()
+        explained = store.explain(asked)
+        compute(asked, store=store)
+        sections.append(stored(store, before, explained))
+    points = points or measured_mlp()
+    grown = Section("backpropagation-growth", "How a gradient grows", mlp_growth(points))
+    space = Section("backpropagation-space", "A gradient: space and time", mlp_space())
+    return Page(f"Backpropagation in {net}", [*sections, grown, space], _IDEA, quiz)
+
+
+def tour(first: Page, second: Page, more: Iterable[Section] = ()) -> Page:
+    """One page of two, and of more sections."""
+    sections = [*first.sections, *second.sections, *more]
+    return Page("Why memoization works", sections, _IDEA, first.quiz or second.quiz)

@@ -1,0 +1,108 @@
+// Pointing at a node lights its subproblem on both sides, what it takes and what takes it.
+
+class Lights {
+  constructor(root, sides, more) {
+    Object.assign(this, { root, sides, more, pinned: null });
+    this.card = find(root, "[data-card]");
+    for (const side of sides) {
+      const first = side.nodes[side.order.at(-1)];
+      first?.setAttribute("tabindex", "0");
+      side.nodes.forEach((node, number) => node && this.listen(side, node, number));
+    }
+    for (const row of all(root, "[data-memo] tbody tr")) {
+      const number = sides[1].data.boxes.findIndex((box) => box.of === Number(row.dataset.of));
+      row.addEventListener("pointerenter", () => this.show(sides[1], number));
+      row.addEventListener("pointerleave", () => this.rest());
+    }
+  }
+
+  listen(side, node, number) {
+    node.addEventListener("pointerenter", () => this.show(side, number));
+    node.addEventListener("pointerleave", () => this.rest());
+    node.addEventListener("focus", () => this.show(side, number));
+    node.addEventListener("blur", () => this.rest());
+    node.addEventListener("click", () => this.pin(side, number));
+  }
+
+  pin(side, number) {
+    const again = this.pinned && this.pinned[0] === side && this.pinned[1] === number;
+    this.pinned?.[0].nodes[this.pinned[1]].setAttribute("aria-pressed", "false");
+    this.pinned = again ? null : [side, number];
+    if (!again) side.nodes[number].setAttribute("aria-pressed", "true");
+    this.show(side, number);
+  }
+
+  release() {
+    this.pinned?.[0].nodes[this.pinned[1]].setAttribute("aria-pressed", "false");
+    this.pinned = null;
+    this.rest();
+  }
+
+  rest() {
+    if (this.pinned) this.show(...this.pinned);
+    else this.light(null);
+  }
+
+  show(side, number) {
+    const { of } = side.data.boxes[number];
+    this.light(of);
+    this.tell(side, number);
+  }
+
+  light(of) {
+    this.root.classList.toggle("lit", of !== null);
+    this.card.hidden = of === null;
+    for (const side of this.sides) {
+      const same = new Set(side.order.filter((number) => of !== null && side.data.boxes[number].of === of));
+      const taken = new Set([...same].flatMap((number) => side.takes.get(number) ?? []));
+      const takers = new Set([...same].flatMap((number) => side.feeds.get(number) ?? []));
+      side.nodes.forEach((node, number) => {
+        node?.classList.toggle("same", same.has(number));
+        node?.classList.toggle("input", taken.has(number));
+        node?.classList.toggle("consumer", takers.has(number));
+      });
+      for (const [edge, consumer, input] of side.edges) edge.classList.toggle("on", same.has(consumer) || same.has(input));
+    }
+    for (const row of all(this.root, "[data-memo] tbody tr")) row.classList.toggle("same", Number(row.dataset.of) === of);
+  }
+
+  tell(side, number) {
+    const box = side.data.boxes[number];
+    if (box.of === null) {
+      this.fill([["folded", box.tasks]]);
+      return;
+    }
+    const told = this.more.subproblems[box.of];
+    const [left, right] = this.sides;
+    const names = (numbers) => [...new Set((numbers ?? []).map((each) => side.labelOf(each)))].join(", ") || "none";
+    const here = side === left ? `this is number ${box.number}${box.tasks ? `, of ${box.tasks}` : ""}` : "on the right 1";
+    this.fill([
+      ["call", told.label],
+      ["key", told.key, "code"],
+      ["arguments", told.arguments.join(", ") || "none"],
+      ["value", told.value ?? "not seen in this run", "secret"],
+      ["occurrences", `${told.times} on the left; ${here}`, "secret"],
+      ["took", box.seconds ?? right.data.boxes.find((each) => each.of === box.of)?.seconds ?? "not run"],
+      ["takes", names(side.takes.get(number))],
+      ["is taken by", names(side.feeds.get(number))],
+    ]);
+  }
+
+  fill(rows) {
+    this.card.replaceChildren(...rows.map(([name, text, kind]) => {
+      const row = make("div");
+      row.append(make("dt", name), make("dd", text, kind));
+      return row;
+    }));
+  }
+
+  // The next node in the order of evaluation.
+  move(node, step) {
+    const side = this.sides.find((each) => each.nodes.includes(node));
+    const place = side.order.indexOf(side.nodes.indexOf(node));
+    const next = side.nodes[side.order[Math.min(Math.max(place + step, 0), side.order.length - 1)]];
+    node.setAttribute("tabindex", "-1");
+    next.setAttribute("tabindex", "0");
+    next.focus();
+  }
+}

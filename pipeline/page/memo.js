@@ -1,0 +1,34 @@
+// The memo table: a row for each subproblem, written when the DAG evaluates it, read by its consumers.
+
+class Memo {
+  constructor(table, side) {
+    this.side = side;
+    this.rows = new Map();
+    for (const number of side.order) {
+      const row = make("tr");
+      const cells = [make("th", side.labelOf(number)), make("td", "", "number secret"), make("td", "", "number secret")];
+      cells[0].scope = "row";
+      row.append(...cells);
+      row.dataset.of = side.data.boxes[number].of;
+      this.rows.set(number, row);
+    }
+    find(table, "tbody").append(...this.rows.values());
+  }
+
+  go() {
+    const { side } = this;
+    const now = side.isOver(side.frame - 1) ? null : side.now();
+    const read = new Set(side.takes.get(now) ?? []);
+    for (const [number, row] of this.rows) {
+      const done = side.isDone(number);
+      const [, value, asked] = row.children;
+      const times = side.data.edges.filter(([consumer, input]) => input === number && side.isDone(consumer)).length;
+      value.textContent = done ? side.valueOf(number) ?? "" : "";
+      asked.textContent = times ? `${times}×` : "";
+      row.className = number === now ? "now" : read.has(number) ? (times > 1 ? "hit" : "read") : done ? "" : "empty";
+    }
+    const row = this.rows.get(now);
+    const box = row?.closest(".table");
+    if (box && box.scrollHeight > box.clientHeight) box.scrollTop = row.offsetTop - box.clientHeight / 2;
+  }
+}

@@ -1,0 +1,20 @@
+// What a page does besides its parts: choices show one of their alternatives.
+
+const find = (root, what) => root.querySelector(what);
+const all = (root, what) => [...root.querySelectorAll(what)];
+const dataOf = (root) => JSON.parse(find(root, 'script[type="application/json"]').textContent);
+
+const make = (name, text = "", kind = "") => {
+  const element = document.createElement(name);
+  element.textContent = text;
+  if (kind) element.className = kind;
+  return element;
+};
+
+for (const choice of all(document, "[data-choice]")) {
+  const select = find(choice, "select");
+  const options = [...choice.children].filter((each) => each.hasAttribute("data-option"));
+  const choose = () => options.forEach((each, place) => { each.hidden = place !== select.selectedIndex; });
+  select.addEventListener("change", choose);
+  choose(); // a browser may remember what was chosen before
+}

@@ -1,0 +1,139 @@
+// A scene: both sides take their steps at the same pace, and the memo table fills beside.
+
+class Scene {
+  constructor(root) {
+    this.root = root;
+    const { sides, more } = dataOf(root);
+    this.more = more;
+    this.sides = all(root, ".side").map((element, place) => new Side(element, sides[place], more, place === 1));
+    [this.left, this.right] = this.sides;
+    this.memo = new Memo(find(root, "[data-memo]"), this.right);
+    this.lights = new Lights(root, this.sides, more);
+    this.scrub = find(root, "[data-scrub]");
+    this.speed = find(root, "[data-speed]");
+    this.timer = null;
+    this.scrub.addEventListener("input", () => { this.pause(); this.go(Number(this.scrub.value)); });
+    for (const button of all(root, "[data-do]")) button.addEventListener("click", () => this.do(button.dataset.do));
+    const observer = new ResizeObserver(() => this.fit());
+    this.sides.forEach((side) => observer.observe(side.view));
+    this.sides.forEach((side, place) => root.style.setProperty(["--left", "--right"][place], `${side.natural}fr`));
+    root.addEventListener("pointerdown", () => { Scene.current = this; });
+    root.addEventListener("focusin", () => { Scene.current = this; });
+    for (const side of this.sides) {
+      for (const button of all(side.element, "[data-zoom]")) {
+        button.addEventListener("click", () => { this.zoom *= Number(button.dataset.zoom); this.fit(); });
+      }
+    }
+    this.zoom = 1;
+    this.go(more.frames);
+    requestAnimationFrame(() => this.sides.forEach((side) => side.follow(side.order.at(-1))));
+  }
+
+  // One scale for both sides: as large as there is room for, within what can be read.
+  fit() {
+    const scale = Math.min(1.2, Math.max(0.6, Math.min(...this.sides.map((side) => side.room()))));
+    this.sides.forEach((side) => side.resize(scale * this.zoom));
+  }
+
+  get frame() { return this.right.frame; }
+
+  do(what) {
+    const steps = { first: 0, back: this.frame - 1, next: this.frame + 1, last: this.more.frames };
+    if (what === "play") { if (this.timer) this.pause(); else this.play(); }
+    else if (what === "reveal") this.root.classList.toggle("asked");
+    else { this.pause(); this.go(steps[what]); }
+  }
+
+  go(frame) {
+    const to = Math.min(Math.max(frame, 0), this.more.frames);
+    this.sides.forEach((side) => side.go(to));
+    this.memo.go();
+    this.scrub.value = to;
+    this.tell(to);
+  }
+
+  tell(frame) {
+    const step = frame * this.more.stride;
+    const end = Math.max(...this.sides.map((side) => side.data.done ?? 0), 0);
+    const shown = this.left.data.done === null ? step : Math.min(step, end);
+    find(this.root, "[data-step]").textContent = `step ${shown.toLocaleString("en")}`;
+    this.scrub.setAttribute("aria-valuetext", `step ${shown}`);
+    this.sides.forEach((side) => { find(side.element, "[data-note]").textContent = side.said(); });
+    find(this.root, "[data-said]").textContent = this.verdict();
+  }
+
+  // How the race stands.
+  verdict() {
+    const { left, right } = this;
+    if (!this.frame) return "Nothing is evaluated yet. Each step evaluates one task on either side.";
+    if (!right.isOver()) return "";
+    if (left.isOver()) return `Both are done: ${left.data.total} evaluations on the left, ${right.data.done.toLocaleString("en")} on the right.`;
+    const { count, total } = left.data;
+    const togo = count ? `${(count - left.evaluated()).toLocaleString("en")} of ${total}` : `nearly all of ${total}`;
+    const times = Object.entries(this.more.rest).map(([how, long]) => `${long} ${how}`).join(", ");
+    return `The right side is done. The left one has ${togo} calls to go. All of them would take ${times}.`;
+  }
+
+  play() {
+    if (this.frame >= this.more.frames) this.go(0);
+    this.shown(true);
+    const tick = () => {
+      const rate = Number(this.speed.value);
+      this.go(this.frame + Math.max(1, Math.round(rate / 50)));
+      this.sides.forEach((side) => side.follow());
+      if (this.frame >= this.more.frames) this.pause();
+      else this.timer = setTimeout(tick, 1000 / Math.min(rate, 50));
+    };
+    this.timer = setTimeout(tick, 1000 / Math.min(Number(this.speed.value), 50));
+  }
+
+  pause() {
+    clearTimeout(this.timer);
+    this.timer = null;
+    this.shown(false);
+  }
+
+  shown(playing) {
+    const button = find(this.root, '[data-do="play"]');
+    button.textContent = playing ? "❚❚" : "▶";
+    button.setAttribute("aria-label", playing ? "Pause" : "Play");
+    this.root.classList.toggle("playing", playing);
+    find(this.root, "[data-said]").setAttribute("aria-live", playing ? "off" : "polite");
+  }
+
+  key(event) {
+    const node = event.target.closest?.("[data-box]");
+    const steps = { ArrowRight: "next", ArrowLeft: "back", Home: "first", End: "last" };
+    if (event.key === "Escape") this.lights.release();
+    else if (node && (event.key === "Enter" || event.key === " ")) node.dispatchEvent(new MouseEvent("click"));
+    else if (node && event.key === "ArrowUp") this.lights.move(node, 1);
+    else if (node && event.key === "ArrowDown") this.lights.move(node, -1);
+    else if (event.key === " ") this.do("play");
+    else if (event.key in steps) this.do(steps[event.key]);
+    else return;
+    event.preventDefault();
+  }
+}
+
+const scenes = new Map(all(document, "[data-scene]").map((root) => [root, new Scene(root)]));
+
+const nearest = () => {
+  if (Scene.current?.root.checkVisibility()) return Scene.current;
+  const seen = [...scenes.values()].filter(({ root }) => root.checkVisibility());
+  const middle = innerHeight / 2;
+  const far = ({ root }) => {
+    const { top, bottom } = root.getBoundingClientRect();
+    return top <= middle && bottom >= middle ? 0 : Math.min(Math.abs(top - middle), Math.abs(bottom - middle));
+  };
+  return seen.sort((one, other) => far(one) - far(other))[0];
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const { target } = event;
+  // A field keeps its keys, and a button its space.
+  if (target.closest("input, select, textarea, summary, a, [data-chart], [tabindex='0']:not([data-box], .scene)")) return;
+  if (event.key === " " && target.closest("button")) return;
+  const scene = scenes.get(target.closest("[data-scene]")) ?? nearest();
+  scene?.key(event);
+});

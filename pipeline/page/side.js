@@ -1,0 +1,132 @@
+// One side of a scene: its boxes, and what of them is evaluated at a frame. Frame 0 is before the
+// first step; `at` is the step after which a box is evaluated.
+
+class Side {
+  constructor(element, data, more, memory) {
+    Object.assign(this, { element, data, more, memory });
+    this.svg = find(element, "svg");
+    this.view = find(element, "[data-view]");
+    this.nodes = data.boxes.map((_, number) => find(this.svg, `[data-box="${number}"]`));
+    this.edges = all(this.svg, "[data-ends]").map((edge) => [edge, ...edge.dataset.ends.split(" ").map(Number)]);
+    this.order = data.boxes.map((_, number) => number).filter((number) => data.boxes[number].of !== null);
+    this.order.sort((one, other) => (data.boxes[one].at ?? -1) - (data.boxes[other].at ?? -1) || other - one);
+    this.evaluatedAt = new Map();
+    data.boxes.forEach(({ at }, number) => {
+      if (at !== null) this.evaluatedAt.set(at, [...(this.evaluatedAt.get(at) ?? []), number]);
+      else if (!data.now.includes(number)) this.nodes[number]?.classList.toggle("done", this.isThere(number));
+    });
+    this.takes = new Map(); // inputs by consumer, and the other way round
+    this.feeds = new Map();
+    for (const [consumer, input] of data.edges) {
+      this.takes.set(consumer, [...(this.takes.get(consumer) ?? []), input]);
+      this.feeds.set(input, [...(this.feeds.get(input) ?? []), consumer]);
+    }
+    this.frame = 0;
+  }
+
+  // What a store loaded was there before the first step.
+  isThere(number) {
+    return this.memory && this.data.done !== null && this.valueOf(number) !== null;
+  }
+
+  valueOf(number) {
+    const { of } = this.data.boxes[number];
+    return of === null ? null : this.more.subproblems[of].value;
+  }
+
+  labelOf(number) {
+    const { of, tasks } = this.data.boxes[number];
+    return of === null ? tasks : this.more.subproblems[of].label;
+  }
+
+  isDone(number, frame = this.frame) {
+    const { at } = this.data.boxes[number];
+    return at === null ? this.isThere(number) : at < frame;
+  }
+
+  evaluated(frame = this.frame) {
+    const tasks = frame * this.more.stride;
+    return this.data.done === null ? tasks : Math.min(tasks, this.data.done);
+  }
+
+  isOver(frame = this.frame) {
+    return this.data.done !== null && frame * this.more.stride >= this.data.done;
+  }
+
+  at(counted, frame = this.frame) {
+    const told = this.data[counted];
+    return frame ? told[Math.min(frame, told.length) - 1] ?? 0 : 0;
+  }
+
+  // The box of the last step, if the side has not come to its end before.
+  now(frame = this.frame) {
+    return frame && frame <= this.data.now.length ? this.data.now[frame - 1] : null;
+  }
+
+  go(frame) {
+    const [low, high] = frame > this.frame ? [this.frame, frame] : [frame, this.frame];
+    for (let step = low; step < high; step += 1) {
+      for (const number of this.evaluatedAt.get(step) ?? []) {
+        this.nodes[number]?.classList.toggle("done", frame > this.frame);
+      }
+    }
+    this.nodes[this.now()]?.classList.remove("now");
+    this.frame = frame;
+    this.nodes[this.now()]?.classList.add("now");
+    this.tell();
+  }
+
+  tell() {
+    const hits = this.at("hits");
+    const calls = (this.evaluated() + hits).toLocaleString("en");
+    const put = (what, text) => {
+      const place = find(this.element, `[data-${what}]`);
+      if (place) place.textContent = text;
+    };
+    put("calls", this.memory ? calls : `${calls} of ${this.data.total}`);
+    put("hits", hits.toLocaleString("en"));
+    put("work", this.at("work").toLocaleString("en"));
+    const part = this.data.count ? this.evaluated() / this.data.count : 0;
+    find(this.element, ".track i").style.width = `${100 * (this.isOver() ? 1 : part)}%`;
+  }
+
+  // The last step in words.
+  said() {
+    const number = this.now();
+    if (!this.frame || this.isOver(this.frame - 1)) return this.isOver() ? "Done." : "";
+    if (number === null) return "In what is folded away.";
+    const value = this.isDone(number) ? this.valueOf(number) : null;
+    const taken = [...new Set(this.takes.get(number) ?? [])];
+    const from = taken.map((each) => {
+      const again = this.memory && this.feeds.get(each).some((other) => other !== number && this.isDone(other));
+      return this.labelOf(each) + (again ? " (from memory)" : "");
+    });
+    const within = this.data.boxes[number].tasks ? "In " : "";
+    return `${within}${this.labelOf(number)}${value === null ? "" : ` = ${value}`}${from.length ? `, from ${from.join(" and ")}` : ""}.`;
+  }
+
+  get natural() {
+    return Number(this.svg.getAttribute("width")) * 4 / 3; // from points
+  }
+
+  // How much larger the picture could be.
+  room() {
+    return (this.element.clientWidth - 10) / this.natural;
+  }
+
+  resize(scale) {
+    const is = this.natural * scale > this.view.clientWidth;
+    this.element.classList.toggle("wide", is || scale < 0.5);
+    this.svg.style.width = `${Math.floor(this.natural * scale)}px`;
+  }
+
+  // Bring a box into view, where not all of the picture is in it.
+  follow(number = this.now()) {
+    const node = this.nodes[number];
+    const { view } = this;
+    if (!node || (view.scrollWidth <= view.clientWidth && view.scrollHeight <= view.clientHeight)) return;
+    const [box, room] = [node.getBoundingClientRect(), view.getBoundingClientRect()];
+    view.scrollLeft += box.left + box.width / 2 - room.left - room.width / 2;
+    view.scrollTop += box.top + box.height / 2 - room.top - room.height / 2;
+  }
+}

@@ -1,0 +1,39 @@
+"""What a teacher asks of a scene, and what is right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.parts import Question
+
+if TYPE_CHECKING:
+    from pipeline.scene import Scene
+
+
+def questions(scene: Scene) -> list[Question]:
+    """How often subproblems are evaluated, how many there are, and what is computed first.
+
+    >>> from pipeline.apps.fibonacci import fib
+    >>> from pipeline.scene import scene
+    >>> for each in questions(scene(fib(5))):
+    ...     print(each.text, each.answers)
+    How often does the left side evaluate fib(2)? ['3']
+    How often does the left side evaluate fib(3)? ['2']
+    How many tasks are there on the left, and ... ['15']
+    """
+    left, right = scene.sides
+    subproblems = scene.data["subproblems"]
+    needing = {right.data["boxes"][one]["of"] for one, _ in right.data["edges"]}
+    repeated = [
+        each for number, each in enumerate(subproblems)
+        if number in needing and each["times"] != "1" and each["times"].isdigit()
+    ]  # fmt: skip
+    repeated.sort(key=lambda each: -int(each["times"]))
+    asked = [
+        Question(
+            f"How often does the left side evaluate {each['label']}?", [each["times"]],
+            why="Once for each of its consumers, and as often as they are. On the right: once.",
+        )
+        for each in repeated[:3]
+    ]  # fmt: skip
+    return asked

@@ -1,0 +1,197 @@
+"""What the lesson on backpropagation says is so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipeline.apps.mlp import NetworkError, backward, counts, gradient, network, values
+from pipeline.apps.mlp.lesson import ALL, OFFERED, lesson
+from pipeline.apps.mlp.pictures import name_of
+from pipeline.apps.mlp.quiz import questions
+from pipeline.parts import Choice, Equations, Figure, Prose, Quiz, Section, Table
+from pipeline.report import Page
+from pipeline.scene import Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pipeline.parts import Part
+
+NET = network((2, 2, 2, 1), "tanh", seed=3)
+DEEP = network((4, 4, 4, 4, 4, 2))
+
+
+@pytest.fixture(scope="module")
+def sections() -> dict[str, Section]:
+    return {section.name: section for section in lesson(NET)}
+
+
+def kind(parts: Iterable[Part], wanted: type[Any]) -> Any:
+    """The first part of a type."""
+    return next(part for part in parts if isinstance(part, wanted))
+
+
+def tables(section: Section) -> dict[str, Table]:
+    return {part.title: part for part in section.parts if isinstance(part, Table)}
+
+
+def options(found: Iterable[Section]) -> Any:
+    chain = next(section for section in found if section.name == "chain")
+    return kind(chain.parts, Choice).options
+
+
+def test_every_weight_of_a_small_network_is_offered_and_the_first_shown(
+    sections: dict[str, Section],
+) -> None:
+    assert list(options(sections.values())) == [*NET.parameters, ALL]
+
+
+def test_each_weight_has_its_picture_its_formulas_its_scene_and_its_adjoints(
+    sections: dict[str, Section],
+) -> None:
+    for name, parts in options(sections.values()).items():
+        if name != ALL:
+            assert [type(part) for part in parts] == [Figure, Equations, Scene, Table]
+            assert name in kind(parts, Figure).caption
+        else:
+            assert [type(part) for part in parts] == [Prose, Scene, Table]
+
+
+def test_the_first_memo_table_holds_the_values(sections: dict[str, Section]) -> None:
+    known = values(NET)
+    rows = tables(sections["forward"])["The first memo table: values"].rows
+    assert [row[0] for row in rows] == ["O1_1", "O1_2", "O2_1", "O2_2", "ŷ"]
+    for node, z, output, *_ in rows:
+        place = "3_1" if node == "ŷ" else node[1:]
+        assert float(z) == pytest.approx(known[f"z{place}"], rel=1e-5)
+        assert float(output) == pytest.approx(known[node], rel=1e-5)
+
+
+def test_the_second_memo_table_holds_the_adjoints(sections: dict[str, Section]) -> None:
+    rows = tables(sections["memory"])["The second memo table: adjoints"].rows
+    tree = backward(NET, memoize=False)
+    found = backward(NET, ["ŷ", "O2_2", "O2_1", "O1_2", "O1_1"]).compute()
+    assert [row[0] for row in rows] == [f"∂L/∂{name}" for name in found]
+    for (_, value, _, anew), (name, adjoint) in zip(rows, found.items(), strict=True):
+        assert float(value) == pytest.approx(adjoint, rel=1e-5)
+        assert int(anew) == sum(name_of(key[0]) == name for key in tree.tasks)
+
+
+def test_the_tables_are_switched_on_and_off(sections: dict[str, Section]) -> None:
+    rows = tables(sections["memory"])["Both tables, switched on and off"].rows
+    assert [(*row[:2], *row[3:6]) for row in rows] == [
+        ("kept", "kept", "27", "20", "47"), ("kept", "anew", "27", "60", "87"),
+        ("anew", "kept", "351", "20", "371"), ("anew", "anew", "1,387", "60", "1,447"),
+    ]  # fmt: skip
+    assert len(gradient(NET, memoize=False)) == 1447
+
+
+def test_an_adjoint_is_told_to_be_shared_if_it_is_in_the_graphs_of_several_weights(
+    sections: dict[str, Section],
+) -> None:
+    graphs = {name: set(map(name_of, backward(NET, name).tasks)) for name in NET.parameters}
+    expected = gradient(NET).compute()
+    for name, parts in options(sections.values()).items():
+        if name == ALL:
+            continue
+        rows = kind(parts, Table).rows
+        assert {row[0] for row in rows} == {f"∂L/∂{each}" for each in graphs[name]}
+        tree = backward(NET, name, memoize=False)
+        assert sum(int(row[4]) for row in rows) == len(tree)
+        assert float(rows[-1][3]) == pytest.approx(expected[name], rel=1e-5)
+        for adjoint, there, users, _, _, number in rows:
+            needing = [each for each in graphs if adjoint[4:] in graphs[each]]
+            assert int(number) == len(needing)
+            assert bool(users) == (len(needing) > 1)
+            later = [each for each in needing if NET[each].layer > NET[name].layer]
+            before = [each for each in needing
+                      if NET[each].layer == NET[name].layer and needing.index(each)
+                      < needing.index(name)]  # fmt: skip
+            assert there.startswith("yes") == bool(later or before)
+
+
+def test_the_formulas_tell_their_work(sections: dict[str, Section]) -> None:
+    for name, parts in options(sections.values()).items():
+        if name == ALL:
+            continue
+        (long, _), (short, _) = kind(parts, Equations).lines
+        layer = NET[name].layer
+        number = counts.paths(NET.sizes, layer)
+        for text, work in (
+            (long, counts.expanded(NET.sizes, layer)),
+            (short, counts.backpropagation(NET.sizes, layer)),
+        ):
+            assert f" {work.multiplications} multiplication" in text
+            assert f"+ {work.additions} addition" in text
+        assert long.startswith(f"Expanded: {number} product")
+
+
+def test_the_work_of_all_weights(sections: dict[str, Section]) -> None:
+    rows = kind(options(sections.values())[ALL], Table).rows
+    assert [tuple(row[1:]) for row in rows] == [("51", "6"), ("45", "6"), ("21", "2")]
+
+
+def test_of_a_larger_network_the_first_of_each_layer_and_those_asked_for_are_offered() -> None:
+    assert len(DEEP.parameters) > OFFERED
+    found = options(lesson(DEEP, ["b2_3"]))
+    assert list(found) == ["b2_3", "w1_11", "w2_11", "w3_11", "w4_11", "w5_11", ALL]
+    chain = next(section for section in lesson(DEEP) if section.name == "chain")
+    assert "Of the 90 weights and biases, 5 can be chosen here." in chain.parts[0].paragraphs  # type: ignore[attr-defined]
+
+
+def test_a_network_that_is_too_large_to_be_drawn_is_told_and_counted() -> None:
+    found = lesson(network((200, 12, 2)))
+    first = next(iter(options(found).values()))
+    assert first[0].paragraphs == [
+        "200-12-2 has 2,424 edges: a picture shows 2,000 at the most."
+    ]  # fmt: skip
+    with pytest.raises(NetworkError, match="no weight"):
+        lesson(NET, ["O1_1"])
+
+
+def test_long_tables_are_cut_and_tell_it() -> None:
+    table = tables(lesson(network((2, 40, 1)))[0])["The first memo table: values"]
+    assert len(table.rows) == 30
+    assert table.note == "The first 30 of 41 rows."
+
+
+def test_a_page_is_small_and_well_formed() -> None:
+    page = Page("2-2-2-1", lesson(NET)).render()
+    assert len(page.encode()) < 1_500_000
+    assert page.count("<math ") == 2 * len(NET.parameters)
+    assert page.count("data-scene ") == len(NET.parameters) + 1
+    assert page.count("<mfrac>") == page.count("</mfrac>")
+
+
+def test_questions_have_the_right_answers() -> None:
+    found = {each.text: each for each in questions(NET, "w1_11")}
+    paths, products, same, other, later, there = found.values()
+    assert (paths.answers, products.answers) == (["2"], ["6"])
+    assert "w1_21" in same.text
+    assert same.answers == ["∂L/∂ŷ", "∂L/∂O2_2", "∂L/∂O2_1", "∂L/∂O1_1"]
+    assert "w1_12" in other.text
+    assert other.answers == ["∂L/∂ŷ", "∂L/∂O2_2", "∂L/∂O2_1"]
+    assert "w2_11" in later.text
+    assert later.answers == ["∂L/∂ŷ", "∂L/∂O2_1"]
+    assert there.answers == ["∂L/∂ŷ", "∂L/∂O2_2", "∂L/∂O2_1"]
+    for each in (same, other, later, there):
+        assert set(each.answers) <= set(each.choices)
+
+
+def test_a_quiz_tells_no_numbers_beforehand() -> None:
+    found = lesson(NET, quiz=True)
+    assert isinstance(found[-1].parts[0], Quiz)
+    for name, parts in options(found).items():
+        if name != ALL:
+            lines = kind(parts, Equations).lines
+            assert not any(digit in text for text, _ in lines for digit in "0123456789")
+            assert kind(parts, Table).note == ""
+    assert "= 0" not in kind(options(found)["w1_11"], Equations).lines[1][1]
+
+
+def test_enormous_networks_ask_no_enormous_questions() -> None:
+    deep = network((2, *(4,) * 30, 1))
+    assert questions(deep, "w1_11") == []
+    assert questions(deep, "w31_11")[0].answers == ["1"]
