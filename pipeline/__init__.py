@@ -8,7 +8,6 @@ import pipeline.context  # noqa: F401 - gives stores their `with`
 from pipeline.call import Call, StaleCallError, trace
 from pipeline.count import Count, count
 from pipeline.digest import digest
-from pipeline.style import Style
 from pipeline.draw import contrast
 from pipeline.explain import Explanation
 from pipeline.files import File
@@ -30,6 +29,7 @@ from pipeline.shared import Sharing
 from pipeline.state import UnkeyableError
 from pipeline.storable import storable
 from pipeline.store import Store
+from pipeline.style import Style
 from pipeline.unfold import LimitError
 from pipeline.verify import Verification
 from pipeline.warned import StoreWarning

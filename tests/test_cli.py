@@ -107,7 +107,7 @@ def test_the_whole_job(tmp_path: Path) -> None:
         (["fib", "6", "--nope"], "no such option: --nope; see pipeline fib --help", 2),
         (["fib"], "Missing argument 'N [N ...]'", 2),
         (["fib", "6", "--scheduler", "fast"], "unknown scheduler 'fast': it is one of sync,", 2),
-        (["fib", "6", "--save", "fib.bmp"], "cannot write 'fib.bmp': the file name ends in .svg", 2),
+        (["fib", "6", "--save", "fib.bmp"], "cannot write 'fib.bmp': the file name ends in", 2),
         (["fib", "6", "--save", "/none/a.svg"], "cannot save /none/a.svg: there is no folder", 2),
         (["fib", "6", "--save", "/proc/a.svg"], "/proc/a.svg", 1),
         (["fib", "3000000"], "fib(3000000) has over 1,000,000 subproblems", 2),

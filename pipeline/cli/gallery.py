@@ -15,7 +15,15 @@ import click
 from pipeline import contrast, count, report
 from pipeline.apps.gallery import GALLERY, Problem, run_in_order, tabulate
 from pipeline.cli.progress import Bar, Tasks
-from pipeline.cli.screen import as_json, check_file, check_picture, one_of, print_json, print_table, say
+from pipeline.cli.screen import (
+    as_json,
+    check_file,
+    check_picture,
+    one_of,
+    print_json,
+    print_table,
+    say,
+)
 from pipeline.keys import label
 from pipeline.units import brief, shorten, size
 

@@ -15,7 +15,7 @@ from pipeline.apps.pages import fibonacci_page, mlp_page, tour
 from pipeline.cli.fib import Number
 from pipeline.cli.mlp import Sizes
 from pipeline.cli.progress import Bar, Tasks
-from pipeline.cli.screen import as_json, check_file, print_json, say, scheduler
+from pipeline.cli.screen import as_json, check_file, print_json, say, scheduler_option
 from pipeline.cli.script import collection_of, ran
 from pipeline.cli.stored import made, store
 
@@ -28,11 +28,11 @@ DEFAULT = Path("outputs/report.html")
 @click.command(short_help="one page that shows it all")
 @click.argument("what", nargs=-1, metavar="[fib N | mlp SIZES | SCRIPT.py:COLLECTION]")
 @click.option("--out", default=DEFAULT, show_default=True, metavar="PATH.html",
-              type=click.Path(dir_okay=False, path_type=Path), help="Where the page goes.")  # fmt: skip
+              type=click.Path(path_type=Path), help="Where the page goes.")  # fmt: skip
 @click.option("--quiz", is_flag=True, help="Hide counts and values until they are asked for.")
 @click.option("--weight", "names", multiple=True, metavar="W",
-              help="Of a network: offer this weight or bias first; may be given again.")  # fmt: skip
-@scheduler
+              help="Of a network: offer this weight first; may be given again.")  # fmt: skip
+@scheduler_option("sync")
 @store
 @as_json
 def report(
@@ -87,7 +87,8 @@ def _page(what: tuple[str, ...], quiz: bool, names: tuple[str, ...], used: Store
         case (place,) if ":" in place:
             collection = collection_of(place)
             with Tasks():
-                return ran(place, lambda: page_of(collection, title=place, **options))
+                page: Page = ran(place, lambda: page_of(collection, title=place, **options))
+            return page
     raise click.UsageError(
         f"cannot report on {' '.join(what)!r}: give fib and a number, mlp and the nodes of its "
         "layers, or a script and a collection in it, like fib 6, mlp 2-2-2-1 or model.py:result"

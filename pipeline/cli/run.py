@@ -19,16 +19,21 @@ from pipeline.apps.mlp.growth import plot_growth
 from pipeline.apps.mlp.layers import Layers
 from pipeline.apps.mlp.pictures import adjoints, diagram
 from pipeline.apps.mlp.training import Plan
+from pipeline.apps.pages import fibonacci_page, mlp_page, tour
 from pipeline.cli.fib import print_rows
 from pipeline.cli.progress import Bar
 from pipeline.cli.screen import as_json, as_text, print_json, say, scheduler
 from pipeline.cli.stored import as_told, store, tell, through
 from pipeline.cli.train import KEPT, train_into
+from pipeline.report import stored
 from pipeline.units import shorten
 from pipeline.whole import written
 
 if TYPE_CHECKING:
     from pipeline.apps.mlp.growth import Growth
+
+
+_NET = network((2, 2, 2, 1))
 
 
 class _Measured(NamedTuple):
@@ -56,7 +61,7 @@ class _Measured(NamedTuple):
 @store
 @as_json
 def run(out: Path, scheduler: str, url: str | None, is_json: bool) -> None:
-    """The whole job: pictures, and a summary.json of what was counted and measured.
+    """The whole job: pictures, a page, and a summary.json of what was counted and measured.
 
     With --store, training goes on from what is stored; what is measured is computed each time.
 
@@ -71,8 +76,13 @@ def run(out: Path, scheduler: str, url: str | None, is_json: bool) -> None:
         bar.begin("pictures")
         bases, files = _drawn(found, out)
     with through(url, KEPT) as used:
+        before = used.stats() if used is not None else None
         trained = train_into(Plan(Layers((64, 64, 32, 10))), digits(), 20, out, scheduler)
-    files += trained.files
+        more = [stored(used, before)] if used is not None and before is not None else []
+    with Bar("page"), on("sync"):  # one step after the other, and in the same order each time
+        pages = fibonacci_page(6, found.rate, found.points), mlp_page(_NET, points=found.mlp)
+        page = tour(*pages, more).save(out / "report.html")
+    files += [*trained.files, page]
     summary = _summary(found, bases, scheduler) | {
         "training": trained.fields() | {"files": [path.name for path in trained.files]},
         "files": [path.name for path in files],
@@ -108,14 +118,13 @@ def _drawn(found: _Measured, out: Path) -> tuple[dict[str, float], list[Path]]:
     """The bases of the tree's growth, and the pictures."""
     plot = out / "fib-growth.svg"
     bases = fibonacci.plot_growth(found.points, plot)
-    net = network((2, 2, 2, 1))
     return bases, [
         *fibonacci.pictures(out),
         plot,
-        adjoints(net, "w3_11").save(out / "mlp-w3_11.svg"),
-        adjoints(net, "w1_11", numbers=True).save(out / "mlp-w1_11.svg"),
-        adjoints(net).save(out / "mlp-all.svg"),
-        diagram(net, "w1_11", numbers=True).save(out / "mlp-paths.svg"),
+        adjoints(_NET, "w3_11").save(out / "mlp-w3_11.svg"),
+        adjoints(_NET, "w1_11", numbers=True).save(out / "mlp-w1_11.svg"),
+        adjoints(_NET).save(out / "mlp-all.svg"),
+        diagram(_NET, "w1_11", numbers=True).save(out / "mlp-paths.svg"),
         plot_growth(found.mlp, out / "mlp-growth.svg"),
     ]
 

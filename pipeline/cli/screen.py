@@ -68,14 +68,17 @@ def one_of(names: Iterable[str]) -> Callable[[Any, Any, str], list[str]]:
     return lambda _, __, begun: [each for each in names if each.startswith(begun)]
 
 
-scheduler = click.option(
-    "--scheduler",
-    default="threads",
-    show_default=True,
-    metavar="S",
-    shell_complete=one_of(SCHEDULERS),
-    help="sync, threads, processes, distributed, or the address of a running one, tcp://host:port.",
-)
+def scheduler_option(default: str) -> Callable[[Any], Any]:
+    """The option --scheduler, where one is taken that is not given."""
+    return click.option(
+        "--scheduler", default=default, show_default=True, metavar="S",
+        shell_complete=one_of(SCHEDULERS),
+        help="sync, threads, processes, distributed, or the address of a running one, "
+        "tcp://host:port.",
+    )  # fmt: skip
+
+
+scheduler = scheduler_option("threads")
 
 as_json = click.option(
     "--json", "is_json", is_flag=True, help="Print one JSON document, for programs."

@@ -35,7 +35,7 @@ def charts(parts: list[Drawn]) -> list[Chart]:
 def test_the_slider_states_exact_counts_and_predicted_times() -> None:
     (slider,) = sliders(fibonacci_growth(FIBONACCI, rate=1e6))
     assert len(slider.rows) == 201
-    assert slider.rows[slider.start][0] == "100"
+    assert slider.rows[slider.start][0] == "40"
     assert slider.rows[0][:3] == ("0", "1", "1")
     assert slider.rows[6][:4] == ("6", "25", "7", "3.6")
     assert slider.rows[100][1] == "1,146,295,688,027,634,168,201"

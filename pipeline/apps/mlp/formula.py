@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from pipeline.apps.mlp.network import Network
 
@@ -21,6 +21,18 @@ TERMS = 64
 
 Partial = tuple[str, str]
 """∂c/∂v, as (c, v)."""
+
+
+class Equation(NamedTuple):
+    """A derivative as a sum of products: what is written as text, as LaTeX and as MathML.
+
+    products: of derivatives each; the first of them only, where `terms` is more than their number
+    terms: products of the whole sum, exact
+    """
+
+    left: Partial
+    products: Sequence[Sequence[Partial]]
+    terms: int
 
 
 @dataclass(frozen=True)
@@ -56,12 +68,37 @@ def formula(net: Network, weight: str) -> Formula:
     ∂L/∂O1_1 = ∂L/∂O2_1 · ∂O2_1/∂O1_1
     ∂L/∂w1_11 = ∂L/∂O1_1 · ∂O1_1/∂w1_11
     """
-    terms = path_count(net, weight)
+    whole, parts = expansion(net, weight), factoring(net, weight)
     return Formula(
-        weight, terms,
-        _expanded(net, weight, terms, _text, " · "), _expanded(net, weight, terms, _latex, r" \, "),
-        _factored(net, weight, _text, " · "), _factored(net, weight, _latex, r" \, "),
+        weight, whole.terms, _sum(whole, _text, " · "), _sum(whole, _latex, r" \, "),
+        "\n".join(_sum(each, _text, " · ") for each in parts),
+        "\n".join(_sum(each, _latex, r" \, ") for each in parts),
     )  # fmt: skip
+
+
+def expansion(net: Network, weight: str) -> Equation:
+    """∂L/∂v as the sum over all paths; of more than `TERMS`, its first product alone.
+
+    Raises `NetworkError` for a name that the network does not have.
+    """
+    terms = path_count(net, weight)
+    first = islice(paths(net, weight), terms if terms <= TERMS else 1)
+    products = [list(zip(path[1:], path, strict=False))[::-1] for path in first]
+    return Equation(("L", weight), products, terms)
+
+
+def factoring(net: Network, weight: str) -> list[Equation]:
+    """∂L/∂v by the adjoints of its consumers, and so theirs: one equation for each adjoint.
+
+    Raises `NetworkError` for a name that the network does not have.
+    """
+    found = []
+    for name in reachable(net, weight):
+        consumers = net.consumers(name)
+        if consumers not in ([], ["L"]):
+            products = [[("L", each), (each, name)] for each in consumers]
+            found.append(Equation(("L", name), products, len(products)))
+    return found or [Equation(("L", weight), [[("L", weight)]], 1)]
 
 
 def path_count(net: Network, name: str) -> int:
@@ -81,35 +118,6 @@ def paths(net: Network, name: str) -> Iterator[list[str]]:
             yield [name, *path]
 
 
-def _expanded(
-    net: Network, weight: str, terms: int, show: Callable[[Partial], str], times: str
-) -> str:
-    left = show(("L", weight))
-    if terms > TERMS:
-        first = next(paths(net, weight))
-        return (
-            f"{left} = {_product(first, show, times)} + … ({terms:,} products, one for each path)"
-        )
-    products = [_product(path, show, times) for path in paths(net, weight)]
-    return f"{left} = {' + '.join(products)}"
-
-
-def _product(path: list[str], show: Callable[[Partial], str], times: str) -> str:
-    pairs = list(zip(path[1:], path, strict=False))
-    return times.join(show(pair) for pair in reversed(pairs)) or "1"
-
-
-def _factored(net: Network, weight: str, show: Callable[[Partial], str], times: str) -> str:
-    loss: Callable[[str], str] = partial(_adjoint, show)
-    lines = []
-    for name in reachable(net, weight):
-        consumers = net.consumers(name)
-        if consumers not in ([], ["L"]):
-            products = [f"{loss(each)}{times}{show((each, name))}" for each in consumers]
-            lines.append(f"{loss(name)} = {' + '.join(products)}")
-    return "\n".join(lines) or f"{loss(weight)} = {show(('L', weight))}"
-
-
 def reachable(net: Network, name: str) -> list[str]:
     """The variables on the paths from one to the loss, from the loss to the variable itself.
 
@@ -125,8 +133,26 @@ def reachable(net: Network, name: str) -> list[str]:
     return [each for each in reversed(net.variables) if each in found]
 
 
-def _adjoint(show: Callable[[Partial], str], name: str) -> str:
-    return show(("L", name))
+def symbol(name: str) -> tuple[str, str, str]:
+    """A name as it is set in print: its letter, the layer above it, and the nodes below.
+
+    >>> symbol("w1_12"), symbol("x2"), symbol("ŷ")
+    (('w', '1', '12'), ('x', '', '2'), ('ŷ', '', ''))
+    """
+    if match := re.fullmatch(r"([wbzO])(\d+)_([\d,]+)", name):
+        kind, layer, nodes = match.groups()
+        return kind, layer, nodes
+    if match := re.fullmatch(r"([xŷ])(\d*)", name):
+        kind, node = match.groups()
+        return kind, "", node
+    return name, "", ""
+
+
+def _sum(equation: Equation, show: Callable[[Partial], str], times: str) -> str:
+    products = [times.join(map(show, product)) or "1" for product in equation.products]
+    if len(products) < equation.terms:
+        products.append(f"… ({equation.terms:,} products, one for each path)")
+    return f"{show(equation.left)} = {' + '.join(products)}"
 
 
 def _text(pair: Partial) -> str:
@@ -134,17 +160,11 @@ def _text(pair: Partial) -> str:
 
 
 def _latex(pair: Partial) -> str:
-    above, below = (_symbol(name) for name in pair)
+    above, below = map(_latex_name, pair)
     return rf"\frac{{\partial {above}}}{{\partial {below}}}"
 
 
-def _symbol(name: str) -> str:
-    """A name in LaTeX: `w1_12` is w with the layer above it and the nodes below."""
-    if match := re.fullmatch(r"([wbzO])(\d+)_([\d,]+)", name):
-        kind, layer, nodes = match.groups()
-        return rf"{kind}^{{({layer})}}_{{{nodes}}}"
-    if match := re.fullmatch(r"([xŷ])(\d*)", name):
-        kind, node = match.groups()
-        base = r"\hat{y}" if kind == "ŷ" else "x"
-        return f"{base}_{{{node}}}" if node else base
-    return name
+def _latex_name(name: str) -> str:
+    letter, layer, nodes = symbol(name)
+    base = r"\hat{y}" if letter == "ŷ" else letter
+    return base + (f"^{{({layer})}}" if layer else "") + (f"_{{{nodes}}}" if nodes else "")

@@ -139,7 +139,7 @@ def _title(weight: str, number: int, drawn: int) -> str:
 
 
 def _label(name: str, known: dict[str, Any]) -> str:
-    return f"{name}\n{known[name]:.3g}" if name in known else name
+    return f"{name}\n{known[name] + 0.0:.3g}" if name in known else name  # -0.0 is 0
 
 
 def _wire(net: Network, weight: str) -> tuple[str, str] | None:
