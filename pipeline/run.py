@@ -163,6 +163,10 @@ def _pool() -> Iterator[Any]:
         yield pool
 
 
+_DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+"""Run by each worker: a Ctrl-C is for whoever started the cluster, and then ends it."""
+
+
 @contextmanager
 def _cluster() -> Iterator[None]:
     import logging
@@ -171,7 +175,12 @@ def _cluster() -> Iterator[None]:
 
     # What a cluster says while it goes down is of no use to who asked it for a number.
     with (
-        dask.config.set({"distributed.comm.timeouts.connect": "30s"}),
+        dask.config.set(
+            {
+                "distributed.comm.timeouts.connect": "30s",
+                "distributed.worker.preload": [_DEAF],
+            }
+        ),
         LocalCluster(
             host="127.0.0.1",
             threads_per_worker=1,
