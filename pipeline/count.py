@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.graph import TaskGraph, graph_of
 from pipeline.node import inputs
+from pipeline.units import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable, Iterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from dask.typing import Key
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Count:
     """Sizes of a graph with one task per subproblem, and of the tree that it stands for.
 
@@ -40,6 +41,10 @@ class Count:
     def sharing(self) -> Fraction:
         """Tasks in the tree ÷ tasks in the DAG, exact."""
         return Fraction(self.tree, max(self.dag, 1))
+
+    def __repr__(self) -> str:
+        tree = shorten(self.tree, 40)  # which may have more digits than Python prints
+        return f"Count(tree={tree}, dag={self.dag}, depth={self.depth}, width={self.width})"
 
 
 def count(asked: TaskGraph | Any) -> Count:

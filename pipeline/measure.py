@@ -14,6 +14,7 @@ from dask.sizeof import sizeof
 
 from pipeline.keys import name
 from pipeline.runs import Run, runs
+from pipeline.units import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +30,7 @@ class Total(NamedTuple):
     bytes: int
 
 
-@dataclass
+@dataclass(repr=False)
 class Measurement:
     """The executions between the start and the end of a measurement, as they finished.
 
@@ -43,6 +44,9 @@ class Measurement:
     def tasks(self) -> int:
         """How many tasks were run."""
         return len(self.runs)
+
+    def __repr__(self) -> str:
+        return f"<Measurement: {self.tasks:,} tasks, {duration(self.seconds)}>"
 
     @property
     def functions(self) -> dict[str, Total]:

@@ -69,6 +69,13 @@ class Page:
     def __repr__(self) -> str:
         return f"<Page: {self.title}, {len(self.sections)} sections>"
 
+    def _repr_html_(self) -> str:
+        """The page in a notebook, apart from what else is there."""
+        return Markup(
+            '<iframe srcdoc="{}" title="{}" sandbox="allow-scripts"'
+            ' style="width: 100%; height: 85vh; border: 0"></iframe>'
+        ).format(self.render(), self.title)
+
 
 @cache
 def _environment() -> Environment:

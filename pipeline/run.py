@@ -192,12 +192,16 @@ def _cluster() -> Iterator[None]:
         yield
 
 
+_PATIENCE = 10.0
+"""Seconds that a running cluster has to answer."""
+
+
 @contextmanager
 def _client(address: str) -> Iterator[None]:
     from distributed import Client
 
     try:
-        client = Client(address, timeout=10)
+        client = Client(address, timeout=_PATIENCE)
     except (OSError, ValueError) as error:
         raise ConnectionError(
             f"no scheduler answers at {address}: {error}; start one with `dask scheduler`"

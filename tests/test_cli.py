@@ -82,7 +82,8 @@ def test_the_whole_job(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     names = {"summary.json"} | {f"fib-{each}.svg" for each in ("5", "6", "blocks", "growth")} | {
         f"mlp-{each}.svg" for each in ("w3_11", "w1_11", "all", "paths", "growth")
-    } | {"weights.npz", "training.svg", "confusion.svg", "mistaken.svg", "share-5.svg"
+    } | {"weights.npz", "training.svg", "confusion.svg", "mistaken.svg", "share-5.svg",
+         "report.html"
     }  # fmt: skip
     assert {path.name for path in out.iterdir()} == names
     everything = json.loads((out / "summary.json").read_text())

@@ -68,3 +68,8 @@ def test_memory_stays_small_over_large_counts() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 12e6  # the sizes together would take 17 MB more
+
+
+def test_a_count_of_any_size_can_be_shown() -> None:
+    assert repr(count(fib(6))) == "Count(tree=25, dag=7, depth=6, width=2)"
+    assert len(repr(count(fib(30_000)))) < 120

@@ -29,8 +29,8 @@ _IDEA = (
 )
 
 _FIBONACCI = (
-    "fib(n) = fib(n - 1) + fib(n - 2). On the left every call is evaluated anew, and the same calls "
-    "occur again and again: one colour is one of them. The work grows as 1.618ⁿ: fib(6) takes 25 "
+    "fib(n) = fib(n - 1) + fib(n - 2). On the left every call is evaluated anew, and the same "
+    "calls occur again and again: one colour is one of them. The work grows as 1.618ⁿ: fib(6) takes 25 "
     "calls, fib(40) 331 million. On the right each is evaluated once, n + 1 in all, and the memo "
     "table has it for whoever asks again.",
     "Recursion, or a loop that fills a table? The order in which the DAG runs is the order of such "

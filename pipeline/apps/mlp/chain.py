@@ -130,13 +130,16 @@ def backward(
     net: Network,
     weights: str | Iterable[str] | None = None,
     memoize: bool | Callable[[Call], bool] = True,
+    local: Callable[[str, str], Any] | None = None,
 ) -> TaskGraph:
     """The graph of the adjoints alone, when the forward pass is done.
 
     Each edge in it, from ∂L/∂v to ∂L/∂c, is one product with a number that is known, ∂c/∂v. It is
     what the pictures show and what `counts` counts.
+
+    local: of `local_values`; without it, a forward pass is run
     """
-    return _adjoints(net, local_values(net), weights, memoize)
+    return _adjoints(net, local or local_values(net), weights, memoize)
 
 
 def _adjoints(

@@ -34,7 +34,7 @@ def of_one(known: Facts, weight: str, look: Style, quiz: bool) -> list[Part]:
     look: how adjoints are drawn
     quiz: whether numbers are left out where a page could not hide them
     """
-    graph = backward(known.net, weight)
+    graph = backward(known.net, weight, local=known.local)
     found = scene(graph, f"∂L/∂{weight}, tree and DAG", style=look)
     reused = _reused(known, weight, times(graph), quiz)
     return [_network(known.net, weight), _formulas(known, weight, quiz), found, reused]
@@ -51,7 +51,9 @@ def of_all(known: Facts, look: Style) -> list[Part]:
     )
     # Side by side, many outputs would be too wide to see.
     wide = look._replace(rankdir="LR") if len(order) > 2 else look
-    found = scene(backward(net, order), "∂L/∂w of all weights, tree and DAG", style=wide)
+    found = scene(
+        backward(net, order, local=known.local), "∂L/∂w of all weights, tree and DAG", style=wide
+    )
     ways = {
         "path sum": counts.expanded(net.sizes),
         "recursion": counts.call_tree(net.sizes),

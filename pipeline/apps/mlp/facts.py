@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.apps.mlp.chain import backward, gradient, values
+from pipeline.apps.mlp.chain import backward, gradient, local_of, values
 from pipeline.apps.mlp.network import Variable
 from pipeline.apps.mlp.pictures import name_of
 from pipeline.count import occurrences, tree_size
@@ -54,6 +54,10 @@ class Facts:
     anew: dict[tuple[str, str], int]
     switched: list[Switched]
 
+    def local(self, consumer: str, name: str) -> Any:
+        """The local derivative ∂c/∂v of a consumer c of v."""
+        return local_of(self.net, self.values.__getitem__)(consumer, name)
+
 
 def facts(net: Network) -> Facts:
     """The facts of a network, after a run on the scheduler that Dask is set to.
@@ -70,7 +74,8 @@ def facts(net: Network) -> Facts:
     asked = Counter(each for key in graph.tasks for each in graph.inputs(key))
     anew = occurrences(graph)
     known = [name for name, each in net.variables.items() if each.kind in "wbO"]
-    found: dict[str, Any] = backward(net, known).compute()
+    held = values(net)
+    found: dict[str, Any] = backward(net, known, local=local_of(net, held.__getitem__)).compute()
     kinds = {
         kind: {key for key, (function, _) in named.items() if function == kind}
         for kind in ("value", "adjoint")
@@ -87,7 +92,7 @@ def facts(net: Network) -> Facts:
         Switched(False, False, "False", tree_size(graph) - again, again),
     ]  # fmt: skip
     return Facts(
-        net, values(net), found, {named[key]: number for key, number in asked.items()},
+        net, held, found, {named[key]: number for key, number in asked.items()},
         {named[key]: number for key, number in anew.items()}, switched,
     )  # fmt: skip
 

@@ -35,7 +35,7 @@ class Equation(NamedTuple):
     terms: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Formula:
     """∂L/∂w of one weight, in words.
 
@@ -53,6 +53,8 @@ class Formula:
 
     def __str__(self) -> str:
         return f"{self.expanded}\n\n{self.factored}"
+
+    __repr__ = __str__
 
 
 def formula(net: Network, weight: str) -> Formula:
