@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def questions(scene: Scene) -> list[Question]:
-    """How often subproblems are evaluated, how many there are, and what is computed first.
+    """How often subproblems are evaluated, and how many tasks there are on either side.
 
     >>> from pipeline.apps.fibonacci import fib
     >>> from pipeline.scene import scene
@@ -19,7 +19,8 @@ def questions(scene: Scene) -> list[Question]:
     ...     print(each.text, each.answers)
     How often does the left side evaluate fib(2)? ['3']
     How often does the left side evaluate fib(3)? ['2']
-    How many tasks are there on the left, and ... ['15']
+    How many tasks are there on the left? ['15']
+    How many tasks are there on the right? ['6']
     """
     left, right = scene.sides
     subproblems = scene.data["subproblems"]
@@ -35,5 +36,12 @@ def questions(scene: Scene) -> list[Question]:
             why="Once for each of its consumers, and as often as they are. On the right: once.",
         )
         for each in repeated[:3]
+    ]  # fmt: skip
+    asked += [
+        Question(
+            f"How many tasks are there on the {name}?", [str(side.data["count"])],
+            why=f"{side.heading[1][:1].upper()}{side.heading[1][1:]}.",
+        )
+        for name, side in (("left", left), ("right", right)) if side.data["count"] is not None
     ]  # fmt: skip
     return asked

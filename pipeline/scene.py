@@ -54,13 +54,14 @@ class Side:
 class Scene:
     """Two sides, and what is told of each subproblem that they show.
 
+    legend: how much is shared; what the marks mean
     data: for the page's program
     tall: whether the pictures stand one below the other
     """
 
     template: ClassVar[str] = "scene.html"
     title: str
-    legend: str
+    legend: tuple[str, str]
     sides: tuple[Side, Side]
     data: Mapping[str, Any]
     tall: bool = False
@@ -123,12 +124,13 @@ def scene(
 
 def _framed(heading: str, picture: Picture, ids: Mapping[str, int], data: dict[str, Any]) -> Side:
     name, _, what = heading.partition("|")
-    return Side((name, what), inlined(picture, f"{name}, {what}", ids), data)
+    said = f"{name.partition(':')[0]}, {what}"  # not how many: a quiz asks
+    return Side((name, what), inlined(picture, said, ids), data)
 
 
-def _sentences(title: str) -> str:
+def _sentences(title: str) -> tuple[str, str]:
     first, *legend = (line[:1].upper() + line[1:] for line in title.split("|"))
-    return f"{first}. {' · '.join(legend)}."
+    return f"{first}.", f"{' · '.join(legend)}."
 
 
 def _seen(asked: Any, found: Comparison, store: Store | None) -> Observation:
@@ -180,8 +182,8 @@ def _side(
         place, last = places.get(frame.box, gap), frame.evaluated
         number = (last - 1) // stride
         # What is folded is done when its own call returns, after all those within.
-        if place is not None and frame.key == subproblem(frame.box):
-            at[place] = number
+        if frame.box in places and frame.key == subproblem(frame.box):
+            at[places[frame.box]] = number
         shown[number:] = [(place, frame.hits, frame.operations)]
     boxes = []
     for place, box in enumerate(panel.boxes):
@@ -201,11 +203,18 @@ def _side(
         "count": total if total < 2**53 else None,
         "done": last if last >= (len(seen.seconds) if memory and seen else total) else None,
         "boxes": boxes,
-        "edges": [[places[one], places[other]] for one, other in dict.fromkeys(panel.edges)],
+        "edges": [[places[one], places[other]] for one, other in _each_use(panel)],
         "now": [place for place, *_ in shown],
         "hits": [hits for _, hits, _ in shown],
         "work": [work for *_, work in shown],
     }
+
+
+def _each_use(panel: Panel) -> Iterator[tuple[Key, Key]]:
+    """The edges; an input that is taken twice has two, but for what is folded away."""
+    gaps = dict.fromkeys(edge for edge in panel.edges if "gap" in edge)
+    yield from gaps
+    yield from (edge for edge in panel.edges if edge not in gaps)
 
 
 def _told(found: Comparison, key: Key, values: Mapping[Key, str], hue: str) -> dict[str, Any]:
@@ -226,8 +235,10 @@ def _operators(found: Comparison) -> str:
 
 def _rest(found: Comparison, seen: Observation, rate: float | None) -> dict[str, str]:
     """How long the left side takes, in words, at some paces."""
-    ran = sum(seen.seconds.values()) / max(len(seen.seconds), 1)
-    every = {"at a step a second": 1.0, "task by task, as fast as here": ran}
+    every = {"at a step a second": 1.0}
+    if seen.seconds:  # else a store had it all
+        ran = sum(seen.seconds.values()) / len(seen.seconds)
+        every["task by task, as fast as here"] = ran
     if rate is not None:
         every["in Python's own recursion"] = 1 / rate
     return {how: duration(Fraction(found.before) * Fraction(each)) for how, each in every.items()}

@@ -6,13 +6,16 @@ from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dask.base import is_dask_collection
 from dask.callbacks import Callback
+from dask.core import flatten
 from dask.task_spec import TaskRef
 
 from pipeline.body import Body
 from pipeline.graph import TaskGraph
 from pipeline.keys import occurrence
 from pipeline.measure import measure
+from pipeline.nest import items
 from pipeline.node import Node, function_of, inputs
 from pipeline.run import compute
 from pipeline.texts import shown
@@ -46,13 +49,18 @@ def observed(asked: Any, wanted: Collection[Key] = (), store: Store | None = Non
     told: dict[Key, str] = {}
     with measure() as measured, _Watch(set(wanted), told):
         if isinstance(asked, TaskGraph) and store is None:
-            asked.compute(fuse=False)  # which has no need of the graph's token
+            value = asked.compute(fuse=False)  # which has no need of the graph's token
         else:
-            compute(asked, fuse=False, store=store)
+            [value] = compute(asked, fuse=False, store=store)
+    # Outputs that a store has are not shown to anybody on the way.
+    outputs = {key: each for key, each in _outputs(asked, value) if key in wanted}
+    told |= {key: shown(each) for key, each in outputs.items() if key not in told}
     unseen = [key for key in wanted if key not in told]
     if unseen and isinstance(asked, TaskGraph) and store is None:
         told |= _described(asked, unseen)  # on a cluster, whose values stay with its workers
-    return Observation({run.key: run.seconds for run in measured.runs}, told)
+    # A cluster also runs what puts the values of a collection together.
+    own = asked.tasks if isinstance(asked, TaskGraph) else {run.key for run in measured.runs}
+    return Observation({run.key: run.seconds for run in measured.runs if run.key in own}, told)
 
 
 class _Watch(Callback):  # type: ignore[misc] # Dask is untyped
@@ -67,6 +75,25 @@ class _Watch(Callback):  # type: ignore[misc] # Dask is untyped
             self.told[key] = shown(value)
 
 
+def _outputs(asked: Any, value: Any) -> Iterator[tuple[Key, Any]]:
+    """The outputs of what was asked for, where one is told from another, each with its value."""
+    if isinstance(asked, TaskGraph):
+        yield from _paired(asked.outputs, value)
+    elif type(asked) in (list, tuple):
+        for one, other in zip(asked, value, strict=True):
+            yield from _outputs(one, other)
+    elif is_dask_collection(asked) and len(keys := list(flatten(asked.__dask_keys__()))) == 1:
+        yield keys[0], value
+
+
+def _paired(structure: Any, value: Any) -> Iterator[tuple[Key, Any]]:
+    if isinstance(structure, TaskRef):
+        yield structure.key, value
+    elif not isinstance(structure, set):  # which has no order
+        for one, other in zip(items(structure) or (), items(value) or (), strict=False):
+            yield from _paired(one, other)
+
+
 def _described(graph: TaskGraph, keys: Collection[Key]) -> dict[Key, str]:
     names: dict[Key, Key] = {key: ("shown", place) for place, key in enumerate(keys)}
     told = {name: Node(name, shown, (key,)) for key, name in names.items()}
@@ -78,7 +105,8 @@ class Call(NamedTuple):
     """One evaluation in the naive recursion.
 
     key, number: the subproblem, and which of its occurrences this is
-    within: the occurrence in which it happens that is to be seen as one; its own without such
+    within: the occurrence in which it happens that is to be seen as one; without such, its own
+        among those that are to be seen
     """
 
     key: Key
@@ -96,8 +124,20 @@ def recursion(graph: TaskGraph, folded: Collection[Key] = ()) -> Iterator[Call]:
     [1, 0, 2, 1, 3, 1, 0, 2, 4]
     """
     numbers: Counter[Key] = Counter()
+    apart: Counter[Key] = Counter()
+
+    def enter(key: Key, by: Call | None) -> tuple[Call, Iterator[Key]]:
+        numbers[key] += 1
+        if by is not None and by.within in folded:
+            within = by.within
+        else:
+            # What is folded away has no numbers in a picture.
+            apart[key] += 1
+            within = occurrence(key, apart[key])
+        return Call(key, numbers[key], within), iter(graph.inputs(key))
+
     for root in graph.keys:
-        stack: list[tuple[Call, Iterator[Key]]] = [_entered(graph, root, numbers, folded, None)]
+        stack: list[tuple[Call, Iterator[Key]]] = [enter(root, None)]
         while stack:
             call, to_come = stack[-1]
             each = next(to_come, None)
@@ -105,23 +145,16 @@ def recursion(graph: TaskGraph, folded: Collection[Key] = ()) -> Iterator[Call]:
                 stack.pop()
                 yield call
             else:
-                stack.append(_entered(graph, each, numbers, folded, call))
-
-
-def _entered(
-    graph: TaskGraph, key: Key, numbers: Counter[Key], folded: Collection[Key], by: Call | None
-) -> tuple[Call, Iterator[Key]]:
-    numbers[key] += 1
-    own = occurrence(key, numbers[key])
-    within = by.within if by is not None and by.within in folded else own
-    return Call(key, numbers[key], within), iter(graph.inputs(key))
+                stack.append(enter(each, call))
 
 
 def operations(node: Any) -> Counter[str]:
     """The operators in the body of a call, by name: `fib(n - 1) + fib(n - 2)` has one `add`."""
     function = function_of(node)
-    steps = [step.function for step in function.steps] if isinstance(function, Body) else [function]
-    return Counter(each.__name__ for each in steps if getattr(each, "__module__", "") == "_operator")
+    steps = [each.function for each in function.steps] if isinstance(function, Body) else [function]
+    return Counter(
+        each.__name__ for each in steps if getattr(each, "__module__", "") == "_operator"
+    )
 
 
 class Frame(NamedTuple):

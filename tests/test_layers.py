@@ -122,7 +122,7 @@ LAYERS: dict[str, set[str]] = {
         "compare", "dot", "fuse", "graph", "keys", "panel", "picture", "recall", "store", "style",
         "texts",
     },
-    "walk": {"body", "graph", "keys", "measure", "node", "run", "store", "texts"},
+    "walk": {"body", "graph", "keys", "measure", "nest", "node", "run", "store", "texts"},
     "inline": {"picture"},
     "parts": set(),
     "scene": {

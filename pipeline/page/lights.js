@@ -28,6 +28,7 @@ class Lights {
     const again = this.pinned && this.pinned[0] === side && this.pinned[1] === number;
     this.pinned?.[0].nodes[this.pinned[1]].setAttribute("aria-pressed", "false");
     this.pinned = again ? null : [side, number];
+    this.root.classList.toggle("pinned", !again);
     if (!again) side.nodes[number].setAttribute("aria-pressed", "true");
     this.show(side, number);
   }
@@ -35,6 +36,7 @@ class Lights {
   release() {
     this.pinned?.[0].nodes[this.pinned[1]].setAttribute("aria-pressed", "false");
     this.pinned = null;
+    this.root.classList.remove("pinned");
     this.rest();
   }
 
@@ -74,17 +76,21 @@ class Lights {
     }
     const told = this.more.subproblems[box.of];
     const [left, right] = this.sides;
-    const names = (numbers) => [...new Set((numbers ?? []).map((each) => side.labelOf(each)))].join(", ") || "none";
-    const here = side === left ? `this is number ${box.number}${box.tasks ? `, of ${box.tasks}` : ""}` : "on the right 1";
+    const names = (owner, numbers) => listed([...new Set((numbers ?? []).map((each) => owner.labelOf(each)))], ", ") || "none";
+    // What a folded box takes is not drawn with it, but perhaps on the right.
+    const whole = right.data.boxes.findIndex((each) => each.of === box.of);
+    const takes = box.tasks ? (whole < 0 ? "what is folded away" : names(right, right.takes.get(whole))) : names(side, side.takes.get(number));
+    const drawn = left.data.boxes.length === left.data.count ? "" : " of those drawn";
+    const here = side === left ? `this is number ${box.number}${drawn}${box.tasks ? `, with ${box.tasks} in it` : ""}` : "on the right 1";
     this.fill([
       ["call", told.label],
       ["key", told.key, "code"],
       ["arguments", told.arguments.join(", ") || "none"],
       ["value", told.value ?? "not seen in this run", "secret"],
       ["occurrences", `${told.times} on the left; ${here}`, "secret"],
-      ["took", box.seconds ?? right.data.boxes.find((each) => each.of === box.of)?.seconds ?? "not run"],
-      ["takes", names(side.takes.get(number))],
-      ["is taken by", names(side.feeds.get(number))],
+      ["took", box.seconds ?? right.data.boxes[whole]?.seconds ?? "not run"],
+      ["takes", takes],
+      ["is taken by", names(side, side.feeds.get(number))],
     ]);
   }
 

@@ -22,9 +22,12 @@ class Memo {
     for (const [number, row] of this.rows) {
       const done = side.isDone(number);
       const [, value, asked] = row.children;
-      const times = side.data.edges.filter(([consumer, input]) => input === number && side.isDone(consumer)).length;
+      const takers = side.feeds.get(number) ?? [];
+      // What a store has did not ask for anything.
+      const times = takers.filter((consumer) => side.data.boxes[consumer].at !== null && side.isDone(consumer)).length;
+      const least = takers.some((consumer) => side.data.boxes[consumer].of === null) ? "≥ " : ""; // some are folded
       value.textContent = done ? side.valueOf(number) ?? "" : "";
-      asked.textContent = times ? `${times}×` : "";
+      asked.textContent = times ? `${least}${times}×` : "";
       row.className = number === now ? "now" : read.has(number) ? (times > 1 ? "hit" : "read") : done ? "" : "empty";
     }
     const row = this.rows.get(now);

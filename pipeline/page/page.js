@@ -4,6 +4,12 @@ const find = (root, what) => root.querySelector(what);
 const all = (root, what) => [...root.querySelectorAll(what)];
 const dataOf = (root) => JSON.parse(find(root, 'script[type="application/json"]').textContent);
 
+// Some of many names, and how many more there are.
+const listed = (names, between) => {
+  const more = names.length - 8;
+  return (more > 1 ? [...names.slice(0, 8), `${more.toLocaleString("en")} more`] : names).join(between);
+};
+
 const make = (name, text = "", kind = "") => {
   const element = document.createElement(name);
   element.textContent = text;

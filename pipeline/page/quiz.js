@@ -1,5 +1,12 @@
 // Questions: an answer is checked here, and told only if it is asked for.
 
+for (const button of all(document, "[data-unveil]")) {
+  button.addEventListener("click", () => {
+    const isAsked = button.closest(".table").classList.toggle("asked");
+    button.textContent = isAsked ? "Hide it again" : "Show what is hidden";
+  });
+}
+
 const plain = (text) => text.replace(/[\s,]/g, "");
 
 for (const quiz of all(document, "[data-quiz]")) {

@@ -25,6 +25,7 @@ class Scene {
       }
     }
     this.zoom = 1;
+    this.veil(document.body.classList.contains("quiz"));
     this.go(more.frames);
     requestAnimationFrame(() => this.sides.forEach((side) => side.follow(side.order.at(-1))));
   }
@@ -40,8 +41,17 @@ class Scene {
   do(what) {
     const steps = { first: 0, back: this.frame - 1, next: this.frame + 1, last: this.more.frames };
     if (what === "play") { if (this.timer) this.pause(); else this.play(); }
-    else if (what === "reveal") this.root.classList.toggle("asked");
+    else if (what === "reveal") this.veil(!this.root.classList.toggle("asked"));
     else { this.pause(); this.go(steps[what]); }
+  }
+
+  // What a quiz hides is not read aloud either.
+  veil(hidden) {
+    find(this.root, '[data-do="reveal"]').textContent = `${hidden ? "Show" : "Hide"} counts and values`;
+    for (const node of all(this.root, "[data-box]")) {
+      node.dataset.label ??= node.getAttribute("aria-label");
+      node.setAttribute("aria-label", hidden ? find(node, "text").textContent : node.dataset.label);
+    }
   }
 
   go(frame) {
@@ -67,7 +77,7 @@ class Scene {
     const { left, right } = this;
     if (!this.frame) return "Nothing is evaluated yet. Each step evaluates one task on either side.";
     if (!right.isOver()) return "";
-    if (left.isOver()) return `Both are done: ${left.data.total} evaluations on the left, ${right.data.done.toLocaleString("en")} on the right.`;
+    if (left.isOver()) return `Both are done: ${left.data.total} evaluation${left.data.total === "1" ? "" : "s"} on the left, ${right.data.done.toLocaleString("en")} on the right.`;
     const { count, total } = left.data;
     const togo = count ? `${(count - left.evaluated()).toLocaleString("en")} of ${total}` : `nearly all of ${total}`;
     const times = Object.entries(this.more.rest).map(([how, long]) => `${long} ${how}`).join(", ");
@@ -132,7 +142,8 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const { target } = event;
   // A field keeps its keys, and a button its space.
-  if (target.closest("input, select, textarea, summary, a, [data-chart], [tabindex='0']:not([data-box], .scene)")) return;
+  const isFree = event.key === " " && target.matches("[data-scrub]");
+  if (!isFree && target.closest("input, select, textarea, summary, a, [data-chart], [tabindex='0']:not([data-box], .scene)")) return;
   if (event.key === " " && target.closest("button")) return;
   const scene = scenes.get(target.closest("[data-scene]")) ?? nearest();
   scene?.key(event);

@@ -36,7 +36,7 @@ class Side {
 
   labelOf(number) {
     const { of, tasks } = this.data.boxes[number];
-    return of === null ? tasks : this.more.subproblems[of].label;
+    return of === null ? `${tasks} folded away` : this.more.subproblems[of].label;
   }
 
   isDone(number, frame = this.frame) {
@@ -94,7 +94,7 @@ class Side {
   said() {
     const number = this.now();
     if (!this.frame || this.isOver(this.frame - 1)) return this.isOver() ? "Done." : "";
-    if (number === null) return "In what is folded away.";
+    if (number === null || this.data.boxes[number].of === null) return "In what is folded away.";
     const value = this.isDone(number) ? this.valueOf(number) : null;
     const taken = [...new Set(this.takes.get(number) ?? [])];
     const from = taken.map((each) => {
@@ -102,7 +102,7 @@ class Side {
       return this.labelOf(each) + (again ? " (from memory)" : "");
     });
     const within = this.data.boxes[number].tasks ? "In " : "";
-    return `${within}${this.labelOf(number)}${value === null ? "" : ` = ${value}`}${from.length ? `, from ${from.join(" and ")}` : ""}.`;
+    return `${within}${this.labelOf(number)}${value === null ? "" : ` = ${value}`}${from.length ? `, from ${listed(from, " and ")}` : ""}.`;
   }
 
   get natural() {
