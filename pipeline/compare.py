@@ -163,7 +163,8 @@ def _as_built(shared: Sharing) -> TaskGraph:
         numbers[number] += 1
         ids[key] = occurrence(shared.titles[number], numbers[number])
         node = node or shared.graph.tasks[shared.titles[number]]  # which tells that it is held
-        tasks[ids[key]] = Node(ids[key], function_of(node), taken)
+        is_held = isinstance(node, TaskRef)  # data that a cluster holds
+        tasks[ids[key]] = node if is_held else Node(ids[key], function_of(node), taken)
     return TaskGraph(tasks, [TaskRef(ids[key]) for key in shared.keys])
 
 

@@ -54,6 +54,7 @@ class Table:
 class Equations:
     """Equations as MathML, each with what it is in words.
 
+    >>> from markupsafe import Markup
     >>> Equations([("factored", Markup("<math/>"))]).lines[0][0]
     'factored'
     """
@@ -104,9 +105,11 @@ class Section:
     """A chapter of a page.
 
     name: in the address, and in the contents
+    is_secret: whether a quiz hides it until it is asked for
     """
 
     name: str
     title: str
     parts: Sequence[Part]
     lead: str = ""
+    is_secret: bool = False

@@ -63,7 +63,7 @@ class Page:
     def save(self, path: str | Path) -> Path:
         """Write the page whole, and return the path. Raises `OSError` where that cannot be done."""
         with written(path) as file:
-            file.write(self.render().encode())
+            file.write(self.render().encode(errors="backslashreplace"))
         return Path(path)
 
     def __repr__(self) -> str:
@@ -124,11 +124,14 @@ def report(
     return Page(title or found.title, sections, quiz=quiz)
 
 
-def stored(store: Store, before: Counts, explained: Explanation | None = None) -> Section:
+def stored(
+    store: Store, before: Counts, explained: Explanation | None = None, name: str = "store"
+) -> Section:
     """What a store did in a run.
 
     before: what the store had counted by then
     explained: as the store told it before the run
+    name: of the section
     """
     now = store.stats()
     done = {name: getattr(now, name) - getattr(before, name) for name in vars(now)}
@@ -143,4 +146,4 @@ def stored(store: Store, before: Counts, explained: Explanation | None = None) -
         rows = [(words[status], what, why) for status, what, why in explained.rows()]
         note = "Skipped is what is not looked up; not needed is what only loaded tasks would take."
         parts.append(Table("Tasks, and why", ("", "task", "why"), rows, 3, note=note))
-    return Section("store", "What the store did", parts)
+    return Section(name, "What the store did", parts, is_secret=True)

@@ -81,9 +81,10 @@ class Sharing:
         for key, node in self.merged.tasks.items():
             if not isinstance(node, Alias):
                 name = found[numbers[key]]
-                tasks[name] = Node(
-                    name, function_of(node), tuple(found[numbers[each]] for each in inputs(node))
-                )
+                taken = tuple(found[numbers[each]] for each in inputs(node))
+                # A future is data that a cluster holds: there is nothing to run.
+                is_held = isinstance(node, TaskRef)
+                tasks[name] = node if is_held else Node(name, function_of(node), taken)
         return TaskGraph(tasks, [TaskRef(found[numbers[key]]) for key in self.keys])
 
     @property

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline.apps import fibonacci as fibonacci_module
     from pipeline.apps.mlp import growth as growth_module
     from pipeline.apps.mlp.network import Network
+    from pipeline.parts import Part
 
 _IDEA = (
     "Memoization stores the results of calls and returns them when the same call occurs again. "
@@ -30,9 +31,9 @@ _IDEA = (
 
 _FIBONACCI = (
     "fib(n) = fib(n - 1) + fib(n - 2). On the left every call is evaluated anew, and the same "
-    "calls occur again and again: one colour is one of them. The work grows as 1.618ⁿ: fib(6) takes 25 "
-    "calls, fib(40) 331 million. On the right each is evaluated once, n + 1 in all, and the memo "
-    "table has it for whoever asks again.",
+    "calls occur again and again: one colour is one of them. The work grows as 1.618ⁿ: fib(6) "
+    "takes 25 calls, fib(40) 331 million. On the right each is evaluated once, n + 1 in all, and "
+    "the memo table has it for whoever asks again.",
     "Recursion, or a loop that fills a table? The order in which the DAG runs is the order of such "
     "a table, from the bottom up: the two are one.",
 )
@@ -55,8 +56,8 @@ def fibonacci_page(
     first, *others = page.sections
     first = Section("fibonacci", "Why naive Fibonacci is slow", [Prose(_FIBONACCI), *first.parts])
     points = points or measured_fibonacci()
-    grown = Section("fibonacci-growth", "How Fibonacci grows", fibonacci_growth(points, rate))
-    space = Section("fibonacci-space", "Fibonacci: space and time", fibonacci_space())
+    grown = _costs("fibonacci-growth", "How Fibonacci grows", fibonacci_growth(points, rate))
+    space = _costs("fibonacci-space", "Fibonacci: space and time", fibonacci_space())
     return Page(f"fib({n})", [first, *others, grown, space], _IDEA, quiz)
 
 
@@ -80,11 +81,15 @@ def mlp_page(
         before = store.stats()
         explained = store.explain(asked)
         compute(asked, store=store)
-        sections.append(stored(store, before, explained))
+        sections.append(stored(store, before, explained, "backpropagation-store"))
     points = points or measured_mlp()
-    grown = Section("backpropagation-growth", "How a gradient grows", mlp_growth(points))
-    space = Section("backpropagation-space", "A gradient: space and time", mlp_space())
+    grown = _costs("backpropagation-growth", "How a gradient grows", mlp_growth(points))
+    space = _costs("backpropagation-space", "A gradient: space and time", mlp_space())
     return Page(f"Backpropagation in {net}", [*sections, grown, space], _IDEA, quiz)
+
+
+def _costs(name: str, title: str, parts: Sequence[Part]) -> Section:
+    return Section(name, title, parts, is_secret=True)
 
 
 _BRIDGE = (

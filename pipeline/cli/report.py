@@ -17,7 +17,7 @@ from pipeline.cli.mlp import Sizes
 from pipeline.cli.progress import Bar, Tasks
 from pipeline.cli.screen import as_json, check_file, print_json, say, scheduler_option
 from pipeline.cli.script import collection_of, ran
-from pipeline.cli.stored import made, store
+from pipeline.cli.stored import Counted, as_told, made, store, tell
 
 if TYPE_CHECKING:
     from pipeline import Page
@@ -56,7 +56,7 @@ def report(
     check_file(out, "html")
     if names and what[:1] not in ((), ("mlp",)):
         raise click.UsageError("--weight names a weight of a network: pipeline report mlp 2-2-2-1")
-    used = made(url) if url else None
+    used = made(url, Counted) if url else None
     with on(scheduler), Bar("report") as bar:
         bar.begin("runs and measurements")
         page = _page(what, quiz, names, used)
@@ -66,9 +66,11 @@ def report(
         used.speak()
     sections = [section.title for section in page.sections]
     if is_json:
-        print_json({"title": page.title, "sections": sections, "files": [str(out)]})
+        told = {"title": page.title, "sections": sections, "files": [str(out)]}
+        print_json({**told, "store": as_told(used)})
         return
     say(f"saved {out}")
+    tell(used)
 
 
 def _page(what: tuple[str, ...], quiz: bool, names: tuple[str, ...], used: Store | None) -> Page:

@@ -25,6 +25,7 @@ from pipeline.cli.progress import Bar
 from pipeline.cli.screen import as_json, as_text, print_json, say, scheduler
 from pipeline.cli.stored import as_told, store, tell, through
 from pipeline.cli.train import KEPT, train_into
+from pipeline.ledger import Counts
 from pipeline.report import stored
 from pipeline.units import shorten
 from pipeline.whole import written
@@ -76,9 +77,9 @@ def run(out: Path, scheduler: str, url: str | None, is_json: bool) -> None:
         bar.begin("pictures")
         bases, files = _drawn(found, out)
     with through(url, KEPT) as used:
-        before = used.stats() if used is not None else None
+        before = Counts() if used is None else used.stats()
         trained = train_into(Plan(Layers((64, 64, 32, 10))), digits(), 20, out, scheduler)
-        more = [stored(used, before)] if used is not None and before is not None else []
+        more = [] if used is None else [stored(used, before, name="training-store")]
     with Bar("page"), on("sync"):  # one step after the other, and in the same order each time
         pages = fibonacci_page(6, found.rate, found.points), mlp_page(_NET, points=found.mlp)
         page = tour(*pages, more).save(out / "report.html")

@@ -32,7 +32,7 @@ place = click.option(
 """Of commands about a store."""
 
 
-class _Counted(Store):
+class Counted(Store):
     """A store that knows what it did in this process: those of others log to the same notes."""
 
     loaded = computed = 0
@@ -46,7 +46,7 @@ class _Counted(Store):
 
 
 @contextmanager
-def through(url: str | None, keep: Sequence[str] = ()) -> Iterator[_Counted | None]:
+def through(url: str | None, keep: Sequence[str] = ()) -> Iterator[Counted | None]:
     """Have what is computed meanwhile go through a store, if there is one.
 
     keep: functions whose results are stored however short they took
@@ -54,12 +54,12 @@ def through(url: str | None, keep: Sequence[str] = ()) -> Iterator[_Counted | No
     if url is None:
         yield None
         return
-    used = made(url, _Counted, keep=keep)
+    used = made(url, Counted, keep=keep)
     with used:
         yield used
 
 
-def tell(used: _Counted | None) -> None:
+def tell(used: Counted | None) -> None:
     """Say in one line what a store was good for."""
     if used is not None:
         tasks = f"{used.loaded:,} task{'s' * (used.loaded != 1)} loaded"
@@ -67,7 +67,7 @@ def tell(used: _Counted | None) -> None:
             f"{duration(used.saved) if used.saved else '0 s'} saved")  # fmt: skip
 
 
-def as_told(used: _Counted | None) -> dict[str, Any] | None:
+def as_told(used: Counted | None) -> dict[str, Any] | None:
     """The same for JSON: tasks that were loaded and computed, and seconds saved."""
     if used is None:
         return None

@@ -25,15 +25,26 @@ class Scene {
       }
     }
     this.zoom = 1;
+    this.isTall = root.classList.contains("tall");
     this.veil(document.body.classList.contains("quiz"));
     this.go(more.frames);
-    requestAnimationFrame(() => this.sides.forEach((side) => side.follow(side.order.at(-1))));
   }
 
-  // One scale for both sides: as large as there is room for, within what can be read.
+  // One scale for both sides: as large as there is room for. Sides that would be too small to be
+  // read beside each other stand one below the other, each with a scale of its own.
   fit() {
-    const scale = Math.min(1.2, Math.max(0.6, Math.min(...this.sides.map((side) => side.room()))));
-    this.sides.forEach((side) => side.resize(scale * this.zoom));
+    const { left, right } = this;
+    const room = find(this.root, ".sides").clientWidth;
+    if (!room) return; // not shown yet
+    const isNarrow = right.natural < 400 || (room - 330) / (left.natural + right.natural) > 0.55;
+    this.root.classList.toggle("tall", this.isTall || !isNarrow);
+    const rooms = this.sides.map((side) => side.room());
+    const both = isNarrow && !this.isTall ? Math.min(...rooms) : Infinity;
+    this.sides.forEach((side, place) => {
+      side.resize(Math.min(1.2, Math.max(0.35, Math.min(rooms[place], both))) * this.zoom);
+      if (!this.isSeen) side.follow(0); // the output
+    });
+    this.isSeen = true;
   }
 
   get frame() { return this.right.frame; }

@@ -33,6 +33,11 @@ def without(reason: str) -> None:
     pytest.skip(text)
 
 
+def executable() -> str | None:
+    """The path of a browser of this machine; without one, Playwright has its own."""
+    return os.environ.get("PIPELINE_BROWSER") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
 # Of this package, not of the session: while it lives, its event loop is this thread's.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
@@ -40,10 +45,9 @@ def browser() -> Iterator[Any]:
         from playwright.sync_api import Error, sync_playwright
     except ImportError:
         without("Playwright is not installed")
-    path = os.environ.get("PIPELINE_BROWSER") or next(filter(None, map(shutil.which, NAMES)), None)
     with sync_playwright() as playwright:
         try:
-            launched = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+            launched = playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)
         except Error as error:
             without(f"no browser starts ({str(error).splitlines()[0]})")
         yield launched

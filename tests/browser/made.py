@@ -90,5 +90,8 @@ PAGES: dict[str, Callable[[], Page]] = {
     "evil": evil,
     "huge": huge,
     "quiz": quiz,
+    "quiz tour": lambda: tour(
+        fibonacci_page(6, RATE, quiz=True), mlp_page(network((2, 2, 2, 1)), quiz=True)
+    ),
     "tour": lambda: tour(fibonacci_page(6, RATE), mlp_page(network((2, 2, 2, 1)))),
 }

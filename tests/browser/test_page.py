@@ -49,6 +49,7 @@ def test_evil_arguments_values_names_and_reasons_are_text(opened: Opened) -> Non
     assert card["value"].startswith(f"'{EVIL}")
     assert root.locator("text").first.text_content().startswith("repeated('<script>")
     assert any(EVIL in value for value, _ in seen.memo().values())
+    page.locator("#store-1 summary").click()
     assert EVIL in page.locator("#store-1 table").inner_text()
     assert EVIL in repr(Seen(page, 1).memo())
 

@@ -37,6 +37,16 @@ def test_a_quiz_hides_counts_and_values_until_asked(opened: Opened) -> None:
     assert not any(shown(seen.root, SECRETS))
 
 
+def test_what_is_counted_elsewhere_is_folded_in_a_quiz_until_asked(opened: Opened) -> None:
+    page = opened("quiz tour")
+    charts = page.locator("[data-chart], [data-slider], [data-rows]")
+    assert charts.count() > 9
+    assert not any(shown(page, "[data-chart], [data-slider], [data-rows]"))
+    for summary in page.locator("main > section > details > summary").all():
+        summary.click()
+    assert all(shown(page, "[data-chart] [data-plot] .line, [data-slider], [data-rows]"))
+
+
 def test_what_a_quiz_hides_is_not_told_to_a_reader_of_screens(opened: Opened) -> None:
     seen = Seen(opened("quiz"))
     labels = "all => all.map(each => each.getAttribute('aria-label'))"

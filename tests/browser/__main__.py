@@ -1,0 +1,59 @@
+"""Screenshots: `python -m tests.browser FOLDER` shows the whole page, in both widths and schemes.
+
+It also makes the picture of the page that the README shows, `outputs/report.png`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tests.browser.conftest import ARGUMENTS, executable
+from tests.browser.made import PAGES
+
+WIDTHS = (1280, 400)
+README = Path(__file__).parent.parent.parent / "outputs" / "report.png"
+
+
+def main(folder: Path) -> None:
+    from playwright.sync_api import sync_playwright  # of the extra `browser`
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as made, sync_playwright() as playwright:
+        place = PAGES["tour"]().save(Path(made) / "tour.html").as_uri()
+        browser = playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)
+        for width in WIDTHS:
+            for scheme in ("light", "dark"):
+                page = browser.new_page(
+                    viewport={"width": width, "height": 900}, color_scheme=scheme
+                )
+                page.goto(place)
+                page.screenshot(path=folder / f"tour-{width}-{scheme}.png", full_page=True)
+        shown(browser.new_page(viewport={"width": 1180, "height": 900}), place)
+        browser.close()
+
+
+def shown(page: Any, place: str) -> None:
+    """Save the first scene at step 12, when the DAG is done, with fib(3) pinned."""
+    page.goto(place)
+    scene = page.locator("[data-scene]").first
+    scene.locator("[data-scrub]").fill("12")
+    scene.locator('.tree [data-box][aria-label^="fib(3)"]').first.click()
+    page.mouse.move(5, 5)
+    page.evaluate("document.activeElement.blur()")
+    page.evaluate("document.querySelector('.bar').scrollIntoView()")
+    bar, card = (scene.locator(each).bounding_box() for each in (".bar", "[data-card]"))
+    height = card["y"] + card["height"] - bar["y"]
+    clip = {
+        "x": bar["x"] - 12,
+        "y": bar["y"] - 6,
+        "width": bar["width"] + 24,
+        "height": height + 12,
+    }
+    page.screenshot(path=README, clip=clip)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
