@@ -20,7 +20,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def read(numbers: dict[str, int] | None) -> ElementTree.Element:
-    return ElementTree.fromstring(inlined(Picture(DOT), "a & <b>", numbers))  # noqa: S314
+    return ElementTree.fromstring(inlined(Picture(DOT), "a & <b>", numbers))  # noqa: S314 - our own
 
 
 def test_known_nodes_are_buttons_with_names() -> None:
@@ -56,7 +56,7 @@ def test_a_reader_of_screens_is_told_what_it_is() -> None:
 @pytest.mark.parametrize("n", [1, 5])
 def test_edges_between_known_nodes_bear_their_ends(n: int) -> None:
     picture = contrast(fib(n))
-    root = ElementTree.fromstring(picture.render("svg"))  # noqa: S314
+    root = ElementTree.fromstring(picture.render("svg"))  # noqa: S314 - our own
     ids = [str(each.get("id")) for each in root.iter(f"{SVG}g") if each.get("class") == "node"]
     numbers = {each: place for place, each in enumerate(ids) if each.startswith("dag-")}
     text = str(inlined(picture, "", numbers))

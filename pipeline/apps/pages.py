@@ -98,7 +98,8 @@ _BRIDGE = (
     "same happens: the chain rule, ∂L/∂v = Σ ∂L/∂c · ∂c/∂v over the consumers c of v, is a "
     "recurrence, too. Unfolded, it is a sum over all paths from v to the loss. Memoized, each "
     "∂L/∂c is computed once, and that is backpropagation.",
-    "Width stands where 2 stood, and depth where n did.",
+    "There the base is φ, and the exponent n; here the base is the width of the layers, and the "
+    "exponent their number.",
 )
 
 

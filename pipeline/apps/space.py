@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.apps.fibonacci import fib
 from pipeline.apps.mlp.layers import Layers, adjoint_of, initial, value_of
-from pipeline.charts import Cell, Chart, Drawn, Filling, Rows, Series
+from pipeline.charts import Cell, Chart, Drawn, Filling, Kind, Rows, Series
 from pipeline.tradeoff import Tradeoff, tradeoffs
 
 if TYPE_CHECKING:
@@ -186,7 +186,8 @@ def _over_the_run(
     title: str, found: Mapping[str, Tradeoff], shown: Mapping[str, str], unit: int, label: str
 ) -> Chart:
     kinds = Counter(shown.values())
-    kind = dict(zip(kinds, ("dag", "other", "tree"), strict=False))
+    looks: tuple[Kind, ...] = ("dag", "other", "tree")
+    kind = dict(zip(kinds, looks, strict=False))
     every = -(-max(found[name].tasks for name in shown) // POINTS)
     series = []
     for each, name in shown.items():
@@ -195,7 +196,7 @@ def _over_the_run(
             (place + every, max(curve[place : place + every]) / unit)
             for place in range(0, len(curve), every)
         ]
-        series.append(Series(name, points, kind[name]))  # type: ignore[arg-type]
+        series.append(Series(name, points, kind[name]))
     note = "" if every == 1 else f"Each point is the most in {every} tasks."
     return Chart(title, "tasks that ran", f"{label} held", series, note=note, say=_saying(label))
 

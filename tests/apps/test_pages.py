@@ -49,7 +49,7 @@ def test_a_network_has_a_lesson_growth_and_space(points: list[Growth], tmp_path:
     page = mlp_page(network((2, 1)), points=points, store=Store(tmp_path), quiz=True)
     names = [section.name for section in page.sections]
     assert {*names[:3]} == {"chain", "forward", "memory"}
-    assert names[3:5] == ["backpropagation-quiz", "store"]
+    assert names[3:5] == ["backpropagation-quiz", "backpropagation-store"]
     assert names[5:] == ["backpropagation-growth", "backpropagation-space"]
     assert page.title == "Backpropagation in 2-1"
     assert set(ids(page).values()) == {1}

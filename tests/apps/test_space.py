@@ -58,7 +58,8 @@ def test_the_gradient_trades_memory_for_work() -> None:
     sizes = [y for _, y in peak.points]
     assert sizes[-1] < sizes[2] < sizes[1] < sizes[0]
     assert sizes[2] < 0.6 * sizes[0]
-    assert all(there <= most for (_, there), (_, most) in zip(peak.points, table.points))  # noqa: B905
+    pairs = zip(peak.points, table.points, strict=True)
+    assert all(there <= most for (_, there), (_, most) in pairs)
     # What the note says of Dask's order: it gains nothing. If it does some day, say so there.
     assert min(y for _, y in dask.points) >= 0.9 * dask.points[0][1]
 
