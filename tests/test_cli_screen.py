@@ -225,12 +225,15 @@ def test_cache_alone_prints_its_help() -> None:
 
 
 def test_streams_that_are_closed_or_full_are_no_traceback(folder: Path) -> None:
-    command = f"{sys.executable} -m pipeline fib 5"
-    for streams, code, error in (
-        (">&- 2>&-", 0, ""),
-        (">/dev/full", 1, "pipeline: No space left on device; make room, or choose another place"),
+    full = "pipeline: No space left on device; make room, or choose another place"
+    for streams, buffered, code, error in (
+        (">&- 2>&-", "", 0, ""), (">/dev/full", "", 1, full), (">/dev/full", "1", 1, full),
     ):  # fmt: skip
-        done = subprocess.run(f"{command} {streams}", shell=True, capture_output=True, text=True)  # noqa: S602 - streams of the shell
+        done = subprocess.run(  # noqa: S602 - streams of the shell
+            f"{sys.executable} -m pipeline fib 5 {streams}",
+            shell=True,
+            capture_output=True, text=True, env={**os.environ, "PYTHONUNBUFFERED": buffered},
+        )  # fmt: skip
         assert (done.returncode, done.stderr.strip()) == (code, error)
 
 

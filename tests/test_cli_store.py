@@ -44,6 +44,7 @@ def test_mlp_takes_a_store_from_the_environment(monkeypatch: pytest.MonkeyPatch)
     assert re.match(r"cache: 1 task loaded, 0 computed, \d.* saved", second[-1])
 
 
+@pytest.mark.slow
 def test_the_whole_job_takes_a_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fibonacci, "growth", partial(fibonacci.growth, up_to=6))
     monkeypatch.setattr(sys.modules["pipeline.cli.run"], "mlp_growth", partial(growth, largest=2))
@@ -64,6 +65,7 @@ def epochs(folder: Path) -> int:
     return len(list(folder.glob("cache/entries/*/*")))
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_from_its_last_whole_epoch(folder: Path) -> None:
     train = ["train", "--layers", "64-32-10", "--epochs"]
     assert run(*train, "100", "--out", "undisturbed")[0] == 0

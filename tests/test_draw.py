@@ -175,7 +175,7 @@ def test_repeats_of_a_large_tree_are_folded_with_their_size() -> None:
     assert len(nodes(picture, "tree-")) == 1 + 2 * 13
 
 
-@pytest.mark.parametrize("n", [150, 1000, 100_000])
+@pytest.mark.parametrize("n", [150, 1000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_pictures_of_any_size_stay_small_and_tell_what_they_leave_out(n: int) -> None:
     picture = contrast(fib(n))
     assert len(nodes(picture, "tree-")) <= 100

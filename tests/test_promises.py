@@ -68,6 +68,7 @@ def computed(store: Store) -> list[str]:
 # 1. Nothing lost, nothing torn.
 
 
+@pytest.mark.slow
 def test_a_writer_that_is_killed_leaves_a_whole_entry_or_none(tmp_path: Path) -> None:
     found = said("kill_writers", tmp_path / "store", 30, 200_000_000)
     assert found["left"] > 10  # it was killed in the middle; all else is asserted there

@@ -34,6 +34,7 @@ def in_another_process(folder: Path) -> Any:
     return json.loads(told.stdout)
 
 
+@pytest.mark.slow
 def test_the_second_run_runs_nothing_in_another_process_on_every_scheduler(tmp_path: Path) -> None:
     first, second = in_another_process(tmp_path), in_another_process(tmp_path)
     for each in SCHEDULERS:

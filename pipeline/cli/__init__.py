@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import sys
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Any, NoReturn
 
@@ -23,6 +24,13 @@ from pipeline.cli.run import run
 from pipeline.cli.screen import fail, is_watched, say, warnings_in_lines
 from pipeline.cli.share import share
 from pipeline.cli.train import train
+
+
+def _leave_stdout() -> None:
+    """Have what stdout could not take go nowhere, where Python would try it again at the end."""
+    with suppress(OSError, ValueError):  # of streams that are no files, or are closed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
 
 _HELPLESS = re.compile(r"^(Missing |No such |Got unexpected |Option )|is not (a valid|in the) ")
 """Click's own messages, that say what is wrong, and not what to do."""
@@ -46,7 +54,10 @@ class _Commands(click.Group):
         try:
             kwargs["standalone_mode"] = False
             with warnings_in_lines():
-                sys.exit(super().main(*args, **kwargs) or 0)
+                code = super().main(*args, **kwargs) or 0
+            if sys.stdout is not None:
+                sys.stdout.flush()  # Python itself would do it too late to tell what is wrong
+            sys.exit(code)
         except click.exceptions.NoArgsIsHelpError as error:
             say(error.format_message())
             sys.exit(0)
@@ -57,9 +68,11 @@ class _Commands(click.Group):
         except (LimitError, GraphError) as error:
             fail(str(error), 1)
         except BrokenPipeError:  # `| head` has read enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _leave_stdout()
             sys.exit(141)
         except OSError as error:
+            if error.filename is None:
+                _leave_stdout()
             fail(_placed(error), 1)
         except click.Abort:
             fail("interrupted", 130)

@@ -141,6 +141,7 @@ def test_of_a_larger_network_the_first_of_each_layer_and_those_asked_for_are_off
     assert "Of the 90 weights and biases, 5 can be chosen here." in chain.parts[0].paragraphs  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_a_network_that_is_too_large_to_be_drawn_is_told_and_counted() -> None:
     found = lesson(network((200, 12, 2)))
     first = next(iter(options(found).values()))
