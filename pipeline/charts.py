@@ -113,7 +113,7 @@ class Chart:
                 return place
         except (OverflowError, ValueError):
             pass
-        axis = "logarithmic axis, where y > 0 has a place" if self.log else "axis up to 1e308"
+        axis = "logarithmic axis, which is for y > 0" if self.log else "axis up to 1e308"
         raise ValueError(f"{name!r} has a point at x = {x:g} that has no place on a y {axis}")
 
 

@@ -58,7 +58,7 @@ class Ledger:
     def __init__(self, url: str, at: Folder | Remote) -> None:
         self.url, self.at = url, at
         self.is_apart = False  # in a process that works for another, whose store speaks for itself
-        self.counts = Counts()
+        self.counts, self._logged = Counts(), Counts()
         self._told: set[str] = set()
         self._unsaid: list[str] = []
         self._noted: set[str] = set()
@@ -105,6 +105,7 @@ class Ledger:
         """Keep what this store has counted, for `pipeline cache stats`, and begin anew."""
         with self._lock:
             counted, self.counts = self.counts, Counts()
+            self._logged.add(counted)
         if counted and self.is_up:
             with suppress(Exception):
                 line = json.dumps(vars(counted))
@@ -123,8 +124,15 @@ class Ledger:
 
     def stats(self) -> Counts:
         """What was counted in all runs, this process's included."""
-        total = replace(self.counts)
-        total.add(_sum(self.noted("runs")))
+        total = _sum(self.noted("runs"))
+        total.add(self.counts)
+        return total
+
+    @property
+    def done(self) -> Counts:
+        """What was counted in this process alone: others may use the store at the same time."""
+        total = replace(self._logged)
+        total.add(self.counts)
         return total
 
     # What fails

@@ -114,7 +114,7 @@ def report(
     >>> report(fib(5))
     <Page: fib(5), 1 sections>
     """
-    explained, before = (store.explain(asked), store.stats()) if store else (None, None)
+    explained, before = (store.explain(asked), store.done) if store else (None, None)
     found = scene(asked, title, style=style, store=store, rate=rate)
     sections = [Section("evaluation", "The tree and the DAG", [found])]
     if store is not None and before is not None:
@@ -129,15 +129,15 @@ def stored(
 ) -> Section:
     """What a store did in a run.
 
-    before: what the store had counted by then
+    before: what the store had counted by then, its `done`
     explained: as the store told it before the run
     name: of the section
     """
-    now = store.stats()
+    now = store.done
     done = {name: getattr(now, name) - getattr(before, name) for name in vars(now)}
     lead = (
-        f"{masked(store.url)}: {done['hits']:,} tasks loaded, {done['misses']:,} computed after a "
-        f"look, {done['skipped']:,} computed without one; {done['stored']:,} results stored; "
+        f"{masked(store.url)}. Tasks loaded: {done['hits']:,}; looked up and computed: "
+        f"{done['misses']:,}; computed without a look: {done['skipped']:,}. "
         f"{duration(done['saved']) if done['saved'] > 0 else '0 s'} saved."
     )
     parts: list[Part] = [Prose([lead])]

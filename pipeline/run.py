@@ -189,7 +189,11 @@ def _cluster() -> Iterator[None]:
         ) as cluster,
         Client(cluster),
     ):
-        yield
+        try:
+            yield
+        except KeyboardInterrupt:  # what its loop says of tasks that are cut off is no news
+            logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+            raise
 
 
 _PATIENCE = 10.0

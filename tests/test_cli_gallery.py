@@ -64,7 +64,7 @@ def test_each_problem_is_told(asked: str, value: int) -> None:
     problem = GALLERY[asked.split()[0]]
     for each in (problem.question, problem.source, problem.table):
         assert each in text
-    assert "It is the order of a bottom-up table, too" in text
+    assert "Any such order is one of a bottom-up table" in text
     assert f"ends with {value}." in text
     assert max(map(len, out.splitlines())) <= 80
 

@@ -63,7 +63,7 @@ def test_with_a_store_the_second_page_tells_what_was_loaded(script: Path, tmp_pa
     assert run(*arguments)[0] == 0
     assert "What the store did" in out.read_text()
     assert run(*arguments)[0] == 0
-    assert "tasks loaded, 0 computed" in out.read_text()
+    assert "looked up and computed: 0" in out.read_text()
 
 
 @pytest.mark.usefixtures("quick")

@@ -203,7 +203,7 @@ def test_shells_complete_commands_options_and_values() -> None:
     (["train", "--epoch", "3"], 2, "Did you mean '--epochs'? See pipeline train --help"),
     (["train", "--epochs", "x"], 2, "'x' is not a valid integer; see pipeline train --help"),
     (["mlp", "2-2", "3"], 2, "unexpected extra argument (3); see pipeline mlp --help"),
-    (["mlp", "2-2", "--save"], 2, "requires an argument; see pipeline --help"),
+    (["mlp", "2-2", "--save"], 2, "requires an argument; see pipeline mlp --help"),
     (["cache", "foo"], 2, "No such command 'foo'; see pipeline cache --help"),
     (["train", "--data", "none.npz"], 1, "none.npz: No such file or directory; check the path"),
     (["cache", "export", "folder.tar"], 2, "'folder.tar' is a directory"),
@@ -265,3 +265,9 @@ def test_a_signal_ends_a_process_with_one_line(folder: Path) -> None:
         told, error = training.communicate(timeout=30)
     assert (training.returncode, told, error) == (130, "", "pipeline: interrupted\n")
     assert os.listdir(folder / "out") == []
+
+
+def test_a_reader_that_has_read_enough_is_no_error(folder: Path) -> None:
+    command = f"{sys.executable} -m pipeline gallery | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)  # noqa: S607 - whichever bash
+    assert (done.returncode, done.stderr) == (141, "")

@@ -160,3 +160,14 @@ def test_what_is_not_storable_is_told_once_on_a_store_that_cannot_be_written(
     assert not stored(store, DIGEST, threading.Lock(), told)
     [message] = raising(store)
     assert message.startswith("f(1) is not stored: ")
+
+
+def test_what_others_count_in_a_store_is_not_what_this_one_did(tmp_path: Path) -> None:
+    ours, theirs = Store(tmp_path), Store(tmp_path)
+    theirs.counts.hits = 3
+    theirs.log()
+    ours.counts.misses = 2
+    assert (ours.done.hits, ours.done.misses) == (0, 2)
+    ours.log()
+    assert (ours.done.hits, ours.done.misses) == (0, 2)
+    assert (ours.stats().hits, ours.stats().misses) == (3, 2)

@@ -52,8 +52,8 @@ def fibonacci_growth(points: Sequence[fibonacci.Growth], rate: float) -> list[Dr
             Series("DAG", [(point.n, point.dag_seconds) for point in points], "dag"),
         ],
         log=True,
-        note="Measured on the machine that made this page, on Dask. Time follows the tasks: each "
-        "takes about as long as the other.",
+        note="Measured on the machine that made this page, on Dask. Time follows the tasks: "
+        "all take about as long.",
         say=duration,
     )
     each = points[-1].dag_seconds / points[-1].dag_tasks

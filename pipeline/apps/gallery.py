@@ -2,7 +2,7 @@
 
 Top-down memoization runs a recursion and keeps what it computes. Bottom-up tabulation fills a table
 in an order in which each entry stands after those it takes. The order in which a DAG runs is such
-an order, for any recurrence: `run_in_order` tells it, and `tabulate` is the bottom-up loop.
+an order: `run_in_order` tells it, and `tabulate` is the bottom-up loop.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def lcs(one: str, other: str) -> Any:
     return _greatest(lcs(one[:-1], other), lcs(one, other[:-1]))
 
 
-@_shown(5, ((2, 12), (1, 10), (3, 20), (2, 15)), source="R. Bellman 1957; A. Levitin, 8.2",
+@_shown(5, ((2, 12), (1, 10), (3, 20), (2, 15)), source="R. Bellman 1957; Levitin, Algorithms, 8.2",
         table="rows are numbers of items, columns are capacities; row by row")  # fmt: skip
 @recurrence
 def knapsack(capacity: int, items: tuple[tuple[int, int], ...]) -> Any:
@@ -209,14 +209,16 @@ def coins(amount: int, kinds: tuple[int, ...]) -> Any:
     """In how many ways can an amount be paid in coins?"""
     if amount == 0:
         return 1
-    if amount < 0 or not kinds:
+    if not kinds:
         return 0
-    return coins(amount, kinds[:-1]) + coins(amount - kinds[-1], kinds)
+    without = coins(amount, kinds[:-1])
+    return without + coins(amount - kinds[-1], kinds) if kinds[-1] <= amount else without
 
 
-# M(F(n−1)) is a call whose argument is a value, known only when the graph runs. So the graph has
-# all calls that it could be, the tree too, and F(n−1) == k, which is 1 or 0, picks one of them.
-@_shown(3, name="hofstadter-female", table="by turns: M(0), F(0), M(1), F(1), …, F(n)",
+_ALL = "F(n-1) is known only when the graph runs, so that both graphs have all M(k) it could be"
+
+
+@_shown(3, name="hofstadter-female", table=f"by turns: M(0), F(0), …, M(n), F(n). {_ALL}",
         source="D. R. Hofstadter, Gödel, Escher, Bach, 1979, p. 137; OEIS A005378")  # fmt: skip
 @recurrence
 def female(n: int) -> Any:
@@ -224,10 +226,10 @@ def female(n: int) -> Any:
     if n == 0:
         return 1
     chosen = female(n - 1)
-    return n - sum((chosen == k) * male(k) for k in range(n + 1))
+    return n - sum((chosen == k) * male(k) for k in range(n + 1))  # of which one is M(F(n-1))
 
 
-@_shown(3, name="hofstadter-male", table="by turns: M(0), F(0), M(1), F(1), …, F(n)",
+@_shown(3, name="hofstadter-male", table=f"by turns: M(0), F(0), …, F(n - 1), M(n). {_ALL}",
         source="D. R. Hofstadter, Gödel, Escher, Bach, 1979, p. 137; OEIS A005379")  # fmt: skip
 @recurrence
 def male(n: int) -> Any:

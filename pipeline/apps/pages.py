@@ -78,7 +78,7 @@ def mlp_page(
     sections = lesson(net, weights, quiz)
     if store is not None:
         asked = gradient(net)
-        before = store.stats()
+        before = store.done
         explained = store.explain(asked)
         compute(asked, store=store)
         sections.append(stored(store, before, explained, "backpropagation-store"))

@@ -35,13 +35,21 @@ def fibonacci_space(n: int = 64) -> list[Drawn]:
     """Bytes of fib(n) against recomputed tasks, and over the run.
 
     Kept are calls in pairs, fib(ik) and fib(ik + 1): two neighbours are what all later ones need.
+
+    Raises `ValueError` for n below 9, of which there are no such pairs.
     """
+    if n < 9:
+        raise ValueError(f"n={n}: give one of 9 or more, for every third pair to be kept")
     root = isqrt(n)
     periods = sorted({*PERIODS, root} - {1, 2})  # every second pair is everything
     found, skipped = tradeoffs(
         fib(n), {EVERYTHING: True, **{str(k): _pairs(k) for k in periods}, NOTHING: False}
     )
-    why = f" Nothing kept was not run: {skipped[NOTHING].split(', over')[0]}." if skipped else ""
+    why = (
+        f" With nothing kept it was not run: {skipped[NOTHING].split(', over')[0]}."
+        if skipped
+        else ""
+    )
     everything, at_root = found[EVERYTHING], found[str(root)]
     curve = _against_recomputed(
         f"fib({n}): bytes against recomputed tasks",
@@ -66,7 +74,11 @@ def mlp_space(hidden: int = 16, width: int = 16, examples: int = 256) -> list[Dr
     """Bytes of the gradient of a deep network against recomputed tasks, and over the run.
 
     hidden: layers, of equal width. Kept are the values of every k-th of them, and all adjoints.
+
+    Raises `ValueError` for less than 4 hidden layers.
     """
+    if hidden < 4:
+        raise ValueError(f"hidden={hidden}: give 4 or more, for every second one to be kept")
     root = isqrt(hidden)
     network = _Deep(hidden, width, examples)
     periods = sorted({*PERIODS, root} - {1})
@@ -193,7 +205,7 @@ def _over_the_run(
     for each, name in shown.items():
         curve = found[each].memory.curve()
         points = [
-            (place + every, max(curve[place : place + every]) / unit)
+            (min(place + every, len(curve)), max(curve[place : place + every]) / unit)
             for place in range(0, len(curve), every)
         ]
         series.append(Series(name, points, kind[name]))

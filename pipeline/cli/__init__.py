@@ -80,6 +80,13 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:  # `| head` has read enough; click would call that an error
+            _leave_stdout()
+            sys.exit(141)
+        except click.UsageError as error:
+            if error.ctx is None and (command := self.commands.get(ctx.invoked_subcommand or "")):
+                error.ctx = click.Context(command, ctx, command.name)
+            raise
         except KeyboardInterrupt:  # before click sees it, which says an empty line
             if is_watched():  # after the terminal's ^C
                 say(is_error=True)
@@ -124,7 +131,8 @@ def _placed(error: OSError) -> str:
     no_args_is_help=False,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 could not be done, 2 asked wrongly, 130 interrupted."
+    epilog="Exit codes: 0 done, 1 could not be done, 2 asked wrongly, 130 interrupted,"
+    " 141 `| head`."
     '\n\nCompletion in bash: eval "$(_PIPELINE_COMPLETE=bash_source pipeline)"',
 )
 @click.pass_context

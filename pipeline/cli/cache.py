@@ -10,11 +10,11 @@ import click
 from pipeline.cli.archive import export_, import_
 from pipeline.cli.entries import brief_call, gc, ls, rm, show
 from pipeline.cli.progress import Bar, Tasks
-from pipeline.cli.screen import FATES, as_json, fail, print_json, print_table, say
-from pipeline.cli.script import collection_of, ran
+from pipeline.cli.screen import FATES, as_json, print_json, print_table, say
+from pipeline.cli.script import ran, tasks_of
 from pipeline.cli.stored import Share, octets, opened, place
 from pipeline.rerun import SAME
-from pipeline.units import brief, duration, printable
+from pipeline.units import duration, printable
 from pipeline.verify import inspected
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def explain(url: str, script: str, is_json: bool) -> None:
     pipeline cache explain model.py:result
     """
     with opened(url) as store:
-        found = store.explain(_collection(script))
+        found = store.explain(tasks_of(script))
     if is_json:
         names = ("status", "call", "why", "function", "seconds", "bytes")
         told = [{name: getattr(each, name) for name in names} for each in found.lines]
@@ -58,16 +58,6 @@ def explain(url: str, script: str, is_json: bool) -> None:
     rows = [(status, brief_call(what), why) for status, what, why in found.rows()]
     print_table(("", "task", "why"), rows, left=3, colours=FATES)
     say(str(found).splitlines()[-1])
-
-
-def _collection(script: str) -> Any:
-    """A collection that has tasks."""
-    from dask.base import unpack_collections
-
-    found = collection_of(script)
-    if not unpack_collections(found)[0]:
-        fail(f"{script} is {brief(found)}, which has no tasks: name a Dask collection", 2)
-    return found
 
 
 @cache.command()
@@ -135,7 +125,7 @@ def verify(
                 found = inspected(store, is_removing=not keep, along=bar.along)
         else:
             share = recompute if recompute is not None else _SHARE
-            asked = _collection(script)
+            asked = tasks_of(script)
             with Tasks():
                 found = ran(script, lambda: store.verify(asked, recompute=share, seed=seed))
     if is_json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from dataclasses import asdict
 from difflib import get_close_matches
 from inspect import signature
@@ -19,6 +18,7 @@ from pipeline.cli.screen import (
     as_json,
     check_file,
     check_picture,
+    fill,
     one_of,
     print_json,
     print_table,
@@ -42,8 +42,6 @@ _ENDS = 6
 
 _ARGUMENT = 40
 """Characters of an argument that are shown."""
-
-_COLUMNS = 80
 
 
 @click.command(
@@ -187,7 +185,8 @@ class Solved(NamedTuple):
 
 def solve(call: Call) -> Solved:
     """Run a call, and fill its table in the order of that run."""
-    graph = call.graph()
+    with Bar("trace"):
+        graph = call.graph()
     with Tasks():
         value, order = run_in_order(graph)
     return Solved(call, count(graph), value, tabulate(graph, order))
@@ -214,8 +213,8 @@ def _list(is_json: bool) -> None:
 
 def _tell(problem: Problem, solved: Solved) -> None:
     call, counts, value, table = solved
-    _fill(f"{label(call.key, _ARGUMENT)} = {shorten(value, 60)}")
-    _fill(f"{problem.question} Source: {problem.source}.")
+    fill(f"{label(call.key, _ARGUMENT)} = {shorten(value, 60)}")
+    fill(f"{problem.question} Source: {problem.source}.")
     say()
     numbers = (shorten(counts.tree), str(counts.dag), size(counts.sharing),
                str(counts.depth), str(counts.width))  # fmt: skip
@@ -227,16 +226,12 @@ def _tell(problem: Problem, solved: Solved) -> None:
         rows[_ENDS:-_ENDS] = [("…", "…", f"{len(rows) - 2 * _ENDS:,} more")]
     print_table(("run", "value", "call"), rows, left=1)
     say()
-    _fill(
-        "The DAG ran in this order, by top-down memoization: each task once, after those it takes. "
-        "It is the order of a bottom-up table, too: a loop that fills a table in this order, each "
-        f"entry from those before it, ends with {shorten(table[call.key], 60)}. "
-        f"The table as people fill it: {problem.table}."
+    fill(
+        "Dask ran the DAG in this order: each task once, after those that it takes, as top-down "
+        "memoization does, too. Any such order is one of a bottom-up table: a loop that fills a "
+        f"table in this one, each entry from those before it, ends with "
+        f"{shorten(table[call.key], 60)}. The table as people fill it: {problem.table}."
     )
-
-
-def _fill(text: str) -> None:
-    say(textwrap.fill(text, _COLUMNS))
 
 
 def _saved(problem: Problem, solved: Solved, save: Path | None, page: Path | None) -> list[Path]:

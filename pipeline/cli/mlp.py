@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pipeline import on
+from pipeline import LimitError, on
 from pipeline.apps.mlp import NetworkError, counts, formula, gradient, network
 from pipeline.apps.mlp.network import checked
 from pipeline.apps.mlp.pictures import adjoints, diagram
@@ -16,6 +16,7 @@ from pipeline.cli.progress import Bar, Tasks
 from pipeline.cli.screen import (
     as_json,
     check_picture,
+    fail,
     one_of,
     print_json,
     print_table,
@@ -28,6 +29,7 @@ from pipeline.units import size
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from pipeline import TaskGraph
     from pipeline.apps.mlp.counts import Work
     from pipeline.apps.mlp.network import Network
 
@@ -54,6 +56,16 @@ class Sizes(click.ParamType[tuple[int, ...]]):
 def _picture(*names: str, text: str) -> Callable[[_Command], _Command]:
     kind = click.Path(path_type=Path)
     return click.option(*names, type=kind, metavar="PATH.svg|png|pdf|dot", help=text)
+
+
+def _graph(net: Network, asked: list[str], memoize: bool) -> TaskGraph:
+    try:
+        return gradient(net, asked, memoize=memoize)
+    except LimitError as error:
+        if memoize:
+            raise
+        size = str(error).partition(", over")[0]
+        fail(f"{size}, too many to be run: leave out --no-memoize", 1)
 
 
 @click.command(short_help="the path sum beside backpropagation")
@@ -97,8 +109,10 @@ def mlp(
             check_picture(path)
     net = network(sizes, activation, loss, seed=seed)
     asked = net.parameters if everything else checked(net, names or net.parameters[:1])
+    with Bar("trace"):
+        graph = _graph(net, asked, memoize)
     with on(scheduler), through(url) as used, Tasks():
-        found = gradient(net, asked, memoize=memoize).compute()
+        found = graph.compute()
     formulas = {
         name: _formula(net, name, latex=latex) for name in (asked if words or latex else ())
     }

@@ -16,8 +16,8 @@ from pipeline.cli.fib import Number
 from pipeline.cli.mlp import Sizes
 from pipeline.cli.progress import Bar, Tasks
 from pipeline.cli.screen import as_json, check_file, print_json, say, scheduler_option
-from pipeline.cli.script import collection_of, ran
-from pipeline.cli.stored import Counted, as_told, made, store, tell
+from pipeline.cli.script import ran, tasks_of
+from pipeline.cli.stored import as_told, made, store, tell
 
 if TYPE_CHECKING:
     from pipeline import Page
@@ -56,7 +56,7 @@ def report(
     check_file(out, "html")
     if names and what[:1] not in ((), ("mlp",)):
         raise click.UsageError("--weight names a weight of a network: pipeline report mlp 2-2-2-1")
-    used = made(url, Counted) if url else None
+    used = made(url) if url else None
     with on(scheduler), Bar("report") as bar:
         bar.begin("runs and measurements")
         page = _page(what, quiz, names, used)
@@ -87,7 +87,7 @@ def _page(what: tuple[str, ...], quiz: bool, names: tuple[str, ...], used: Store
         case ("mlp", sizes):
             return mlp_page(network(Sizes().convert(sizes)), names, **options)
         case (place,) if ":" in place:
-            collection = collection_of(place)
+            collection = tasks_of(place)
             with Tasks():
                 page: Page = ran(place, lambda: page_of(collection, title=place, **options))
             return page

@@ -77,7 +77,7 @@ def run(out: Path, scheduler: str, url: str | None, is_json: bool) -> None:
         bar.begin("pictures")
         bases, files = _drawn(found, out)
     with through(url, KEPT) as used:
-        before = Counts() if used is None else used.stats()
+        before = Counts() if used is None else used.done
         trained = train_into(Plan(Layers((64, 64, 32, 10))), digits(), 20, out, scheduler)
         more = [] if used is None else [stored(used, before, name="training-store")]
     with Bar("page"), on("sync"):  # one step after the other, and in the same order each time

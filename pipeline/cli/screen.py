@@ -101,7 +101,7 @@ def as_text(value: Any, indent: str = "") -> str:
         1.5,
         null,
         0.25,
-        1.0000000000000000e+400
+        "1.0000000000000000e+400"
       ]
     }
     """
@@ -128,10 +128,17 @@ def _number(value: Fraction) -> str:
     try:
         return json.dumps(float(value))
     except OverflowError:
-        return f"{Decimal(value.numerator) / Decimal(value.denominator):.16e}"
+        # As text: readers of JSON would take the number for infinity.
+        return f'"{Decimal(value.numerator) / Decimal(value.denominator):.16e}"'
 
 
 _COLUMNS = 80
+
+
+def fill(text: str) -> None:
+    """Print a paragraph."""
+    say(textwrap.fill(text, _COLUMNS))
+
 
 FATES = {"hit": "green", "miss": "blue", "skipped": "magenta", "culled": "bright_black",
          "differs": "red", "raised": "red"}  # fmt: skip

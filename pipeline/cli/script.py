@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from dask.base import is_dask_collection
+from dask.base import is_dask_collection, unpack_collections
 
 from pipeline.cli.screen import fail
+from pipeline.units import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,14 @@ def collection_of(place: str) -> Any:
     if callable(value) and not is_dask_collection(value):
         value = ran(f"{name}() in {path}", value)
     return value
+
+
+def tasks_of(place: str) -> Any:
+    """The same, if it has tasks."""
+    found = collection_of(place)
+    if not unpack_collections(found)[0]:
+        fail(f"{place} is {brief(found)}, which has no tasks: name a Dask collection", 2)
+    return found
 
 
 def ran(what: str, function: Callable[[], Any]) -> Any:

@@ -70,7 +70,8 @@ def _fields(found: Sharing) -> dict[str, Any]:
 
 def _print(found: Sharing, most: int | None) -> None:
     factor = f"{float(found.factor):.3g}"
-    say(f"{found.before:,} tasks before, {found.after:,} after: sharing factor {factor}")
+    plural = "s" * (found.before != 1)
+    say(f"{found.before:,} task{plural} before, {found.after:,} after: sharing factor {factor}")
     merged = [(f"{times:,}", f"{left:,}", what) for what, times, left in found.subproblems]
     impure = [(f"{times:,}", what) for what, times in found.impure]
     unknown = [(f"{times:,}", what) for what, times in found.unknown]

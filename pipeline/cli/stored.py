@@ -14,7 +14,7 @@ from pipeline.cli.screen import fail, say
 from pipeline.units import duration, masked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 VARIABLE = "PIPELINE_STORE"
 
@@ -32,21 +32,8 @@ place = click.option(
 """Of commands about a store."""
 
 
-class Counted(Store):
-    """A store that knows what it did in this process: those of others log to the same notes."""
-
-    loaded = computed = 0
-    saved = 0.0
-
-    def log(self) -> None:
-        self.loaded += self.counts.hits
-        self.computed += self.counts.misses + self.counts.skipped
-        self.saved += self.counts.saved
-        super().log()
-
-
 @contextmanager
-def through(url: str | None, keep: Sequence[str] = ()) -> Iterator[Counted | None]:
+def through(url: str | None, keep: Sequence[str] = ()) -> Iterator[Store | None]:
     """Have what is computed meanwhile go through a store, if there is one.
 
     keep: functions whose results are stored however short they took
@@ -54,31 +41,33 @@ def through(url: str | None, keep: Sequence[str] = ()) -> Iterator[Counted | Non
     if url is None:
         yield None
         return
-    used = made(url, Counted, keep=keep)
+    used = made(url, keep=keep)
     with used:
         yield used
 
 
-def tell(used: Counted | None) -> None:
+def tell(used: Store | None) -> None:
     """Say in one line what a store was good for."""
     if used is not None:
-        tasks = f"{used.loaded:,} task{'s' * (used.loaded != 1)} loaded"
-        say(f"{used.url}: {tasks}, {used.computed:,} computed, "
-            f"{duration(used.saved) if used.saved else '0 s'} saved")  # fmt: skip
+        done = used.done
+        tasks = f"{done.hits:,} task{'s' * (done.hits != 1)} loaded"
+        say(f"{used.url}: {tasks}, {done.misses + done.skipped:,} computed, "
+            f"{duration(done.saved) if done.saved else '0 s'} saved")  # fmt: skip
 
 
-def as_told(used: Counted | None) -> dict[str, Any] | None:
+def as_told(used: Store | None) -> dict[str, Any] | None:
     """The same for JSON: tasks that were loaded and computed, and seconds saved."""
     if used is None:
         return None
-    return {"url": masked(used.url), "loaded": used.loaded, "computed": used.computed,
-            "saved": used.saved}  # fmt: skip
+    done = used.done
+    return {"url": masked(used.url), "loaded": done.hits, "computed": done.misses + done.skipped,
+            "saved": done.saved}  # fmt: skip
 
 
-def made(url: str, kind: Callable[..., Any] = Store, **options: Any) -> Any:
+def made(url: str, **options: Any) -> Store:
     """A store, which may be new."""
     try:
-        return kind(url, **options)
+        return Store(url, **options)
     except ImportError as error:
         fail(str(error), 2)
 

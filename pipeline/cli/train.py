@@ -160,8 +160,9 @@ class Trained:
     def tell(self) -> None:
         """Say it in one line."""
         for last in self.state.history[-1:]:
+            epochs = f"{last.number} epoch{'s' * (last.number != 1)}"
             say(f"{self.source}: {last.accuracy:.1%} of {self.held_out} held-out examples "
-                f"after {last.number} epochs, loss {last.loss:.4g}")  # fmt: skip
+                f"after {epochs}, loss {last.loss:.4g}")  # fmt: skip
 
     def fail_if_stopped(self) -> None:
         """End the command if a loss was not finite."""

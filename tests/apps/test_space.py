@@ -37,7 +37,10 @@ def test_fibonacci_holds_three_values_and_a_table_holds_all() -> None:
     assert all(y >= peak.points[0][1] for _, y in peak.points)
     assert "k = 7" in peak.names
     assert [each.name for each in chart(over).series] == ["everything kept", "every 7th pair kept"]
-    assert "Nothing kept was not run: the tree of fib(49) has 25,172,538,049 tasks." in curve.note
+    assert (
+        "With nothing kept it was not run: the tree of fib(49) has 25,172,538,049 tasks."
+        in curve.note
+    )
 
 
 def test_a_small_tree_is_run() -> None:
@@ -96,3 +99,12 @@ def test_lines_over_the_run_share_their_places() -> None:
 def test_all_numbers_are_finite(parts: list[Drawn]) -> None:
     for part in parts:
         json.dumps(part.data, allow_nan=False)
+
+
+def test_too_little_to_choose_from_is_told() -> None:
+    with pytest.raises(ValueError, match="n=8: give one of 9 or more"):
+        fibonacci_space(8)
+    with pytest.raises(ValueError, match="hidden=3: give 4 or more"):
+        mlp_space(3)
+    assert fibonacci_space(9)
+    assert mlp_space(4, width=2, examples=2)

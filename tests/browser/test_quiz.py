@@ -44,7 +44,9 @@ def test_what_is_counted_elsewhere_is_folded_in_a_quiz_until_asked(opened: Opene
     assert not any(shown(page, "[data-chart], [data-slider], [data-rows]"))
     for summary in page.locator("main > section > details > summary").all():
         summary.click()
-    assert all(shown(page, "[data-chart] [data-plot] .line, [data-slider], [data-rows]"))
+    drawn = "plot => plot.querySelector('.line')?.checkVisibility()"
+    page.wait_for_function(f"() => [...document.querySelectorAll('[data-plot]')].every({drawn})")
+    assert all(shown(page, "[data-slider], [data-rows]"))
 
 
 def test_what_a_quiz_hides_is_not_told_to_a_reader_of_screens(opened: Opened) -> None:

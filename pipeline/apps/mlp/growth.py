@@ -43,7 +43,7 @@ class Growth:
 def growth(largest: int = 12, seconds: float = 1.0) -> list[Growth]:
     """Networks of width 3 with 1, 2, … hidden layers, and of 3 hidden layers of width 1, 2, …
 
-    seconds: a graph is run while the one before took no longer than this
+    seconds: a graph is run while the one before took no longer than a fifth of this
     """
     _seconds(network((1, 1)), memoize=True)  # so that no point pays for the workers' start
     deep = [("depth", n, (3, *(3,) * n, 1)) for n in range(1, largest + 1)]
