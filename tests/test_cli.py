@@ -176,7 +176,7 @@ def test_mlp_draws(tmp_path: Path) -> None:
     (["2-2-1", "--activation", "relo"], 2, "pipeline: unknown activation 'relo': it is one of"),
     (["2-2-1", "--loss", "mae"], 2, "pipeline: unknown loss 'mae': it is one of mse"),
     (["2-2-1", "--save", "x.gif"], 2, "pipeline: cannot write 'x.gif': the file name ends in"),
-    (["64-32-16-10", "--all", "--no-memoize"], 1, "tasks, too many to be run: leave out --no-memoize"),
+    (["64-32-16-10", "--all", "--no-memoize"], 1, "too many to be run: leave out --no-memoize"),
 ])  # fmt: skip
 def test_mlp_tells_what_is_wrong_in_one_line(arguments: list[str], code: int, message: str) -> None:
     found, told, error = command.run("mlp", *arguments)
