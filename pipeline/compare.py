@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dask.task_spec import TaskRef
 
+from pipeline.call import trace
 from pipeline.count import count, occurrences, tree_size
 from pipeline.graph import TaskGraph, graph_of
 from pipeline.keys import occurrence, subproblem
@@ -83,7 +84,7 @@ def compared(
         if not shared.before:
             raise TypeError(f"{brief(asked)} has no tasks: give a call, or a Dask collection")
         return _shared(shared, style, limit, store, whole)
-    graph = graph_of(asked)
+    graph = graph_of(asked) if hasattr(type(asked), "_traced") else trace(asked)
     if any(subproblem(key) is not key for key in graph.tasks):
         raise ValueError(f"{graph!r} is a tree already: contrast the call, or its DAG")
     if store is not None:

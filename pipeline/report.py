@@ -116,12 +116,18 @@ def report(
     """
     explained, before = (store.explain(asked), store.done) if store else (None, None)
     found = scene(asked, title, style=style, store=store, rate=rate)
-    sections = [Section("evaluation", "The tree and the DAG", [found])]
+    sections = [Section("evaluation", "The tree and the DAG", [found], _LEAD)]
     if store is not None and before is not None:
         sections.append(stored(store, before, explained))
     if quiz:
         sections.append(Section("quiz", "Questions", [Quiz(questions(found))]))
     return Page(title or found.title, sections, quiz=quiz)
+
+
+_LEAD = (
+    "On the left every task is evaluated for each consumer anew, on the right once: one colour is "
+    "one subproblem. Both sides take a step at a time, and the memo table fills."
+)
 
 
 def stored(

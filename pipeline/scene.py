@@ -117,6 +117,7 @@ def scene(
             "subproblems": [_told(found, key, seen.values, hues[key]) for key in keys],
             "rest": _rest(found, seen, rate),
             "operations": _operators(found),
+            "stored": store is not None,
         },
         tall=found.style.rankdir == "LR",
     )

@@ -288,9 +288,13 @@ def test_visualize_saves_where_it_is_told(tmp_path: Path) -> None:
     assert (tmp_path / "graph.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_several_calls_are_contrasted_together() -> None:
+    assert "DAG: 5 tasks" in all_text(contrast([fib(3), {"four": fib(4)}]))
+
+
 def test_what_cannot_be_contrasted() -> None:
-    with pytest.raises(TypeError, match=r"give a call, or trace\(...\) of several"):
-        contrast([fib(3), fib(4)])
+    with pytest.raises(TypeError, match="has no tasks: give a call, or a Dask collection"):
+        contrast([3, 4])
     with pytest.raises(ValueError, match="limit=2: a panel shows at least 3"):
         contrast(fib(3), limit=2)
 

@@ -114,8 +114,8 @@ LAYERS: dict[str, set[str]] = {
     "texts": {"keys", "units"},
     "style": {"keys"},
     "compare": {
-        "count", "graph", "keys", "nest", "node", "panel", "recall", "share", "shared", "store",
-        "style", "texts", "titles", "unfold", "units",
+        "call", "count", "graph", "keys", "nest", "node", "panel", "recall", "share", "shared",
+        "store", "style", "texts", "titles", "unfold", "units",
     },
     "dot": {"atoms", "graph", "keys", "panel", "style", "texts", "units"},
     "draw": {
@@ -137,7 +137,7 @@ LAYERS: dict[str, set[str]] = {
     "tradeoff": {"call", "graph", "keys", "unfold"},
 }  # fmt: skip
 # The package itself gathers the engine's names; applications and the command line stand on it.
-PUBLIC = {"__init__", "units", "whole"}
+PUBLIC = {"__init__", "measure", "units", "whole"}
 # What the pages of applications are made of.
 PAGE = {"charts", "count", "inline", "keys", "parts", "report", "scene", "texts", "tradeoff"}
 MLP = (

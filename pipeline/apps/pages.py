@@ -31,9 +31,9 @@ _IDEA = (
 
 _FIBONACCI = (
     "fib(n) = fib(n - 1) + fib(n - 2). On the left every call is evaluated anew, and the same "
-    "calls occur again and again: one colour is one of them. The work grows as 1.618ⁿ: fib(6) "
-    "takes 25 calls, fib(40) 331 million. On the right each is evaluated once, n + 1 in all, and "
-    "the memo table has it for whoever asks again.",
+    "calls occur again and again: one colour is one of them. The work grows as 1.618ⁿ, to 331 "
+    "million calls for fib(40). On the right, in the DAG (a directed graph without cycles), each "
+    "is evaluated once, and the memo table has it for whoever asks again.",
     "Recursion, or a loop that fills a table? The order in which the DAG runs is the order of such "
     "a table, from the bottom up: the two are one.",
 )
@@ -89,7 +89,13 @@ def mlp_page(
 
 
 def _costs(name: str, title: str, parts: Sequence[Part]) -> Section:
-    return Section(name, title, parts, is_secret=True)
+    return Section(name, title, parts, _TRADE if name.endswith("space") else "", is_secret=True)
+
+
+_TRADE = (
+    "Memoization spends memory to save time. A predicate on calls chooses how much: those for "
+    "which it is true are kept, the others computed again for each consumer."
+)
 
 
 _BRIDGE = (
@@ -98,8 +104,8 @@ _BRIDGE = (
     "same happens: the chain rule, ∂L/∂v = Σ ∂L/∂c · ∂c/∂v over the consumers c of v, is a "
     "recurrence, too. Unfolded, it is a sum over all paths from v to the loss. Memoized, each "
     "∂L/∂c is computed once, and that is backpropagation.",
-    "There the base is φ, and the exponent n; here the base is the width of the layers, and the "
-    "exponent their number.",
+    "There the base is 1.618, and the exponent n; here the base is the width of the layers, and "
+    "the exponent their number.",
 )
 
 

@@ -56,10 +56,11 @@ def fibonacci_space(n: int = 64) -> list[Drawn]:
         found,
         1,
         "bytes",
-        f"A memo table grows with n: {everything.table:,} bytes when all is kept. The graph knows "
-        "who needs a value last: three values at a time do. So there is nothing to trade: who "
-        f"keeps only every {root}th pair recomputes {at_root.recomputed:,} tasks and holds more, "
-        "the calls under way." + why,
+        f"A table that keeps all results holds {everything.table:,} bytes in the end. A graph "
+        "knows who takes each value last, and drops it then: three at a time are enough. So there "
+        f"is nothing to trade. With only every {root}th pair kept, fib({root}i) and fib({root}i + "
+        f"1), {at_root.recomputed:,} tasks are computed again, and more values are under way."
+        + why,
     )
     shown = {EVERYTHING: "everything kept", str(root): f"every {root}th pair kept"}
     over = _over_the_run(f"fib({n}): bytes held as it runs", found, shown, 1, "bytes")

@@ -41,9 +41,9 @@ def report(
 ) -> None:  # fmt: skip
     """Make one HTML page that shows why memoization works: to point at, and to step through.
 
-    Without more it is about fib(6) and the network 2-2-2-1. Of a script, a collection is run and
-    shown, as it was built and as shared. With --store, the page tells what was loaded, and why the
-    rest was computed.
+    Without more it is about fib(6) and the network 2-2-2-1. Of a script, a collection is run
+    twice, as it was built and as shared. With --store it is run once, and the page tells what was
+    loaded, and why the rest was computed.
 
     \b
     pipeline report

@@ -100,6 +100,7 @@ def run(out: Path, scheduler: str, url: str | None, is_json: bool) -> None:
     for each in (*files, path):
         say(f"saved {each}")
     tell(used)
+    say(f"to see it all, open {page} in a browser")
 
 
 def _measured(scheduler: str, bar: Bar) -> _Measured:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 from dask.base import is_dask_collection, unpack_collections
 
 from pipeline.cli.screen import fail
@@ -16,6 +17,11 @@ from pipeline.units import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+def scripts(_: Any, __: Any, begun: str) -> list[CompletionItem]:
+    """What a shell completes the name of a script to: names of files."""
+    return [CompletionItem(begun, type="file")]
 
 
 def collection_of(place: str) -> Any:
@@ -54,10 +60,13 @@ def ran(what: str, function: Callable[[], Any]) -> Any:
     except SystemExit as error:
         fail(f"{what} ended with exit code {error.code}", 1)
     except Exception as error:
-        fail(f"{what} ended with {type(error).__name__}: {error}", 1)
+        told = "; ".join([str(error), *getattr(error, "__notes__", [])])
+        fail(f"{what} ended with {type(error).__name__}: {told}", 1)
 
 
 def _is_of_dask(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return any(map(_is_of_dask, value))
-    return bool(is_dask_collection(value))
+    # Of calls, to ask further would be to trace them.
+    is_lazy = hasattr(type(value), "_traced")
+    return is_lazy or (not isinstance(value, type) and bool(is_dask_collection(value)))

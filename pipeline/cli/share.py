@@ -10,7 +10,7 @@ import click
 from pipeline import Sharing, contrast, sharing
 from pipeline.cli.progress import Bar
 from pipeline.cli.screen import as_json, check_picture, fail, print_json, print_table, say
-from pipeline.cli.script import collection_of
+from pipeline.cli.script import collection_of, scripts
 from pipeline.units import brief
 
 MOST = 12
@@ -18,7 +18,7 @@ MOST = 12
 
 
 @click.command(short_help="what a Dask program computes twice")
-@click.argument("place", metavar="SCRIPT.py:COLLECTION")
+@click.argument("place", metavar="SCRIPT.py:COLLECTION", shell_complete=scripts)
 @click.option("--save", type=click.Path(path_type=Path), metavar="PATH.svg|png|pdf|dot",
               help="Draw the script's own graph beside the shared one.")  # fmt: skip
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(min=3),

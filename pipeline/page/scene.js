@@ -88,6 +88,7 @@ class Scene {
     const { left, right } = this;
     if (!this.frame) return "Nothing is evaluated yet. Each step evaluates one task on either side.";
     if (!right.isOver()) return "";
+    if (this.more.stored) return `Without memory ${left.data.total} evaluations; with what was stored, ${(right.data.done ?? 0).toLocaleString("en")}.`;
     if (left.isOver()) return `Both are done: ${left.data.total} evaluation${left.data.total === "1" ? "" : "s"} on the left, ${right.data.done.toLocaleString("en")} on the right.`;
     const { count, total } = left.data;
     const togo = count ? `${(count - left.evaluated()).toLocaleString("en")} of ${total}` : `nearly all of ${total}`;

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 from matplotlib import rc_context
@@ -13,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from pipeline.apps.mlp.chain import backward
 from pipeline.apps.mlp.counts import backpropagation, call_tree
 from pipeline.apps.mlp.network import network
+from pipeline.measure import least_seconds
 from pipeline.whole import written
 
 if TYPE_CHECKING:
@@ -68,9 +68,7 @@ def _measured(
 
 def _seconds(net: Network, memoize: bool) -> float:
     graph = backward(net, memoize=memoize)
-    start = perf_counter()
-    graph.compute(fuse=False)
-    return perf_counter() - start
+    return least_seconds(lambda: graph.compute(fuse=False))
 
 
 def plot_growth(points: Iterable[Growth], path: Path) -> Path:
@@ -85,7 +83,7 @@ def plot_growth(points: Iterable[Growth], path: Path) -> Path:
         )):  # fmt: skip
             axes = figure.add_subplot(2, 2, 2 * row + column + 1)
             for name, style, colour, text in (
-                (naive, "o-", "#aa3377", "sum over all paths, memoize=False"),
+                (naive, "o-", "#aa3377", "chain rule without memory, memoize=False"),
                 (memoized, "s-", "#4477aa", "backpropagation, memoize=True"),
             ):
                 pairs = [(point.at, getattr(point, name)) for point in here]

@@ -61,11 +61,12 @@ def _forward(known: Facts) -> Section:
         "A network is a recurrence, from the inputs up: a node's output is φ of its weighted sum, "
         "and that takes the outputs of the layer before."
     )
+    targets = ", ".join(f"{each:g}" for each in net.y)
     text = (
         f"{net} has {many(net.sizes[0], 'input')} x, {_layers(net)}. φ is {net.activation}, the "
-        f"outputs ŷ are linear, and the loss L is {net.loss}: for this example, "
-        f"{value(known.values['L'])}. w1_12 is the weight of layer 1 from input 1 to node 2, b1_2 "
-        "that node's bias, z1_2 its weighted sum, O1_2 its output."
+        f"outputs ŷ are linear, and the loss L is {net.loss}: for this example, whose target y is "
+        f"{targets}, {value(known.values['L'])}. w1_12 is the weight of layer 1 from input 1 to "
+        "node 2, b1_2 that node's bias, z1_2 its weighted sum, O1_2 its output."
     )
     taken = (
         "Each value is computed once, kept, and then asked for: by the next layer, and again by "
@@ -170,8 +171,9 @@ def _switches(known: Facts) -> Table:
 def _chain(known: Facts, offered: list[str], quiz: bool) -> Section:
     net = known.net
     lead = (
-        "Expanded, ∂L/∂w is a sum of one product for each path from the weight to the loss. "
-        "Factored, each adjoint on the way has a name and is computed once."
+        "An adjoint is ∂L/∂v of a variable v; a local derivative, ∂c/∂v, is that of a consumer c, "
+        "which takes v. Expanded, ∂L/∂w is a sum of one product of local derivatives for each path "
+        "from the weight to the loss. Factored, each adjoint on the way is computed once."
     )
     text = (
         "In the tree on the left, an adjoint is evaluated again for each consumer (dashed); in the "

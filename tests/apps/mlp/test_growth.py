@@ -24,7 +24,7 @@ def test_points_are_counted_exactly_and_measured_while_it_fits(tmp_path: Path) -
     assert third.memoized == counts.backpropagation((3, 3, 3, 3, 1)).total
     assert third.naive_seconds is None or third.naive_seconds > 0
     svg = plot_growth(points, tmp_path / "growth.svg").read_text()
-    assert "sum over all paths, memoize=False" in svg
+    assert "chain rule without memory, memoize=False" in svg
 
 
 def test_a_graph_is_not_run_when_the_one_before_took_too_long() -> None:
