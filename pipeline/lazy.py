@@ -78,11 +78,9 @@ class Lazy(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
     # Dask's collection protocol. Dask asks for the graph several times an operation.
 
     def _traced(self) -> TaskGraph:
-        try:
-            return self._graph
-        except AttributeError:
+        if not hasattr(self, "_graph"):
             self._graph: TaskGraph = self.graph()
-            return self._graph
+        return self._graph
 
     def __dask_graph__(self) -> Any:
         return self._traced().__dask_graph__()

@@ -160,3 +160,13 @@ def test_a_lazy_attribute_is_an_attribute_error() -> None:
 
 def test_tasks_take_lazy_values_under_operators() -> None:
     assert value(task(max)(fib(5) + 1, -fib(6), 3)) == 6
+
+
+def test_an_error_in_a_body_is_told_alone() -> None:
+    @recurrence
+    def f(n: int) -> Any:
+        return n if n < 2 else max(f(n - 1), f(n - 2))
+
+    with pytest.raises(LazyValueError) as caught:
+        f(3).compute()
+    assert caught.value.__context__ is None
