@@ -99,8 +99,8 @@ def run(out: Path, scheduler: str, url: str | None, is_json: bool) -> None:
     say(f"the tree's tasks grow as {bases['tasks']:.3f}ⁿ, its seconds as {bases['seconds']:.2f}ⁿ")
     for each in (*files, path):
         say(f"saved {each}")
-    tell(used)
     say(f"to see it all, open {page} in a browser")
+    tell(used)
 
 
 def _measured(scheduler: str, bar: Bar) -> _Measured:
