@@ -31,7 +31,8 @@ def main(folder: Path) -> None:
                 )
                 page.goto(place)
                 page.screenshot(path=folder / f"tour-{width}-{scheme}.png", full_page=True)
-        shown(browser.new_page(viewport={"width": 1180, "height": 900}), place)
+        size = {"width": 1180, "height": 900}
+        shown(browser.new_page(viewport=size, reduced_motion="reduce"), place)
         browser.close()
 
 
