@@ -27,8 +27,7 @@ def inlined(picture: Picture, text: str, numbers: Mapping[str, int] | None = Non
 
     It has no ids: a page may show one picture many times.
     """
-    # The source is Graphviz's own, made of labels that were escaped.
-    root = ElementTree.fromstring(picture.render("svg"))  # noqa: S314
+    root = ElementTree.fromstring(picture.render("svg"))  # noqa: S314 - Graphviz's own, of escaped labels
     width, height = (re.sub(r"pt$", "", root.get(side, "")) for side in ("width", "height"))
     root.attrib |= {"width": width, "height": height, "role": "group", "aria-label": text}
     known = numbers or {}

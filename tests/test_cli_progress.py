@@ -85,6 +85,13 @@ def test_items_of_unknown_number_are_no_error() -> None:
     assert screen.getvalue().startswith("\r\x1b[?25lread")
 
 
+def test_what_is_before_the_first_task_is_told_and_ends_one_line() -> None:
+    with redirect_stderr(Screen()) as screen, Tasks():
+        time.sleep(0.1)
+    assert screen.getvalue().startswith("\r\x1b[?25lrun")
+    assert screen.getvalue().count("\n") == 1
+
+
 @pytest.mark.parametrize("scheduler", ["sync", "threads"])
 def test_the_tasks_of_a_scheduler_are_told(scheduler: str) -> None:
     def slow(n: int) -> int:

@@ -83,8 +83,8 @@ class Bar:
         if self._has_begun and kind is None:
             self.step()
         with self._lock:
-            self._is_over = True
-            if self._bar.entered:  # show the cursor again, and end the line
+            was_over, self._is_over = self._is_over, True
+            if self._bar.entered and not was_over:  # show the cursor again, and end the line
                 self._bar.__exit__(None, None, None)
 
 
@@ -100,13 +100,27 @@ def _cut(item: Any) -> str | None:
 
 
 class Tasks(Callback):  # type: ignore[misc] # Dask is untyped
-    """Bars of what the schedulers of this machine run meanwhile: one for each computation."""
+    """Bars of what the schedulers of this machine run meanwhile: one for each computation.
+
+    Until the first one begins, a bar without an end: a run is planned, or a cluster is at work.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._bars: dict[int, Bar] = {}
+        self._waiting = Bar("run")
+
+    def __enter__(self) -> Tasks:
+        self._waiting.__enter__()
+        super().__enter__()
+        return self
+
+    def __exit__(self, *told: Any) -> None:
+        super().__exit__(*told)
+        self._waiting.__exit__()
 
     def _start_state(self, _: Any, state: Any) -> None:
+        self._waiting.__exit__()
         length = sum(len(state[each]) for each in ("waiting", "ready", "running"))
         self._bars[id(state)] = Bar("tasks", length).__enter__()
 

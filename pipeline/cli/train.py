@@ -195,9 +195,10 @@ def train_into(plan: Plan, examples: Examples, epochs: int, out: Path, scheduler
 
 @contextmanager
 def _progress(epochs: int, scheduler: str) -> Iterator[None]:
-    """A bar, where the scheduler is one of this machine that tells of each task."""
+    """A bar of epochs, where the scheduler tells of each task; a cluster does not."""
     if scheduler not in ("sync", "threads", "processes"):
-        yield
+        with Bar("epochs"):
+            yield
         return
     with Bar("epochs", epochs) as bar, _Epochs(bar):
         yield

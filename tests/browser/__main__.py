@@ -31,8 +31,10 @@ def main(folder: Path) -> None:
                 )
                 page.goto(place)
                 page.screenshot(path=folder / f"tour-{width}-{scheme}.png", full_page=True)
-        size = {"width": 1180, "height": 900}
-        shown(browser.new_page(viewport=size, reduced_motion="reduce"), place)
+        page = browser.new_page(
+            viewport={"width": 1180, "height": 900}, reduced_motion="reduce"
+        )  # so that nothing moves while it is measured
+        shown(page, place)
         browser.close()
 
 

@@ -138,7 +138,8 @@ def test_of_a_larger_network_the_first_of_each_layer_and_those_asked_for_are_off
     found = options(lesson(DEEP, ["b2_3"]))
     assert list(found) == ["b2_3", "w1_11", "w2_11", "w3_11", "w4_11", "w5_11", ALL]
     chain = next(section for section in lesson(DEEP) if section.name == "chain")
-    assert "Of the 90 weights and biases, 5 can be chosen here." in chain.parts[0].paragraphs  # type: ignore[attr-defined]
+    told = kind(chain.parts, Prose).paragraphs
+    assert "Of the 90 weights and biases, 5 can be chosen here." in told
 
 
 @pytest.mark.slow
