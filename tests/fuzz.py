@@ -14,8 +14,9 @@ import msgpack
 import numpy as np
 import pandas as pd
 
-from pipeline.codec import CodecError, decoded, encoded
-from pipeline.encode import encode
+from pipeline.identity import encode
+from pipeline.store import CodecError, encoded
+from pipeline.store.codec import decoded
 
 if TYPE_CHECKING:
     import random

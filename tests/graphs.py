@@ -9,8 +9,8 @@ from dask.task_spec import TaskRef
 from hypothesis import strategies as st
 
 from pipeline import TaskGraph
-from pipeline.body import Body, Step
-from pipeline.node import Node
+from pipeline.graph import Node
+from pipeline.trace import Body, Step
 
 
 def three(a: int, b: int, c: int) -> int:

@@ -15,7 +15,8 @@ import numpy as np
 from dask import delayed
 
 import pipeline
-from pipeline import Store, measure, on, recurrence, task
+from pipeline import Store, measure, recurrence, task
+from pipeline import scheduler as on
 
 
 @task

@@ -11,9 +11,8 @@ from dask.task_spec import Alias, DataNode, List, Task, TaskRef
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import Call, contrast, count, recurrence, share, sharing, task, trace
-from pipeline.count import occurrences, tree_size
-from pipeline.keys import subproblem
+from pipeline import Call, contrast, count, recurrence, share, share_report, task, trace
+from pipeline.graph import occurrences, subproblem, tree_size
 
 OPERATORS = (operator.add, operator.sub, operator.mul, operator.xor)
 
@@ -141,11 +140,11 @@ def dask_graphs(draw: Any) -> tuple[dict[Any, Any], list[Any]]:
 @given(dask_graphs())
 def test_shared_graphs_have_equal_values_and_nothing_left_to_share(drawn: Any) -> None:
     graph, outputs = drawn
-    report = sharing(graph, keys=outputs)
+    report = share_report(graph, keys=outputs)
     [shared] = report.collections
     assert dask.get(shared, outputs) == dask.get(graph, outputs)
     assert report.after <= report.before
-    assert sharing(shared, keys=outputs).after == report.after
+    assert share_report(shared, keys=outputs).after == report.after
 
 
 @given(dask_graphs(), st.randoms(use_true_random=False))

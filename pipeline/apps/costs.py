@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pipeline import count
 from pipeline.apps.fibonacci import GOLDEN, fib, fitted_base
 from pipeline.apps.mlp.counts import backpropagation, call_tree, paths
-from pipeline.charts import Chart, Drawn, Series, Slider
-from pipeline.units import duration, size
+from pipeline.identity import duration, size
+from pipeline.page import Chart, Drawn, Series, Slider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

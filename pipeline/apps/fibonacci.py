@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline import contrast, count, measure, recurrence, task
-from pipeline.measure import least_seconds
-from pipeline.whole import written
+from pipeline.draw import written
+from pipeline.schedule import least_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

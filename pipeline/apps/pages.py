@@ -12,8 +12,7 @@ from pipeline.apps.mlp.chain import gradient
 from pipeline.apps.mlp.growth import growth as measured_mlp
 from pipeline.apps.mlp.lesson import lesson
 from pipeline.apps.space import fibonacci_space, mlp_space
-from pipeline.parts import Prose, Section
-from pipeline.report import stored
+from pipeline.page import Prose, Section, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.apps import fibonacci as fibonacci_module
     from pipeline.apps.mlp import growth as growth_module
     from pipeline.apps.mlp.network import Network
-    from pipeline.parts import Part
+    from pipeline.page import Part
 
 _IDEA = (
     "Memoization stores the results of calls and returns them when the same call occurs again. "

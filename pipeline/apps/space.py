@@ -15,8 +15,8 @@ import numpy as np
 
 from pipeline.apps.fibonacci import fib
 from pipeline.apps.mlp.layers import Layers, adjoint_of, initial, value_of
-from pipeline.charts import Cell, Chart, Drawn, Filling, Kind, Rows, Series
-from pipeline.tradeoff import Tradeoff, tradeoffs
+from pipeline.page import Cell, Chart, Drawn, Filling, Kind, Rows, Series
+from pipeline.schedule import Tradeoff, tradeoffs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""`pipeline cache`: what a store holds, why, whether it is whole, and the way out and in."""
+"""`pipeline cache`: what a store holds, why, and whether it is sound."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.archive import export_, import_
+from pipeline.cache import SAME, inspected
 from pipeline.cli.entries import brief_call, gc, ls, rm, show
 from pipeline.cli.progress import Bar, Tasks
 from pipeline.cli.screen import FATES, as_json, print_json, print_table, say
 from pipeline.cli.script import ran, tasks_of
 from pipeline.cli.stored import Share, octets, opened, place
-from pipeline.rerun import SAME
-from pipeline.units import duration, printable
-from pipeline.verify import inspected
+from pipeline.identity import duration, printable
 
 if TYPE_CHECKING:
-    from pipeline.verify import Verification
+    from pipeline.cache import Verification
 
 _SHARE = 0.05
 """Of hits, that are run again."""
@@ -160,5 +158,5 @@ def _tell(found: Verification, *, is_removed: bool) -> None:
         say(f"not pure, or changed by what no digest covers: {functions}")
 
 
-for _command in (ls, show, rm, gc, export_, import_):
+for _command in (ls, show, rm, gc):
     cache.add_command(_command)

@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.cli.progress import Bar
 from pipeline.cli.screen import as_json, fail, print_json, print_table, say
 from pipeline.cli.stored import Age, Size, digest_of, entries, octets, opened, place
-from pipeline.units import brief, duration, masked, printable
+from pipeline.identity import brief, duration, masked, printable
 
 if TYPE_CHECKING:
     from pipeline import Store

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline import contrast, on, trace
+from pipeline import contrast, trace
+from pipeline import scheduler as on
 from pipeline.apps import fibonacci
 from pipeline.cli.progress import Bar
 from pipeline.cli.screen import as_json, check_picture, print_json, print_table, say, scheduler
 from pipeline.cli.stored import as_told, store, tell, through
-from pipeline.unfold import LIMIT
-from pipeline.units import duration, shorten, size, whole
+from pipeline.graph import LIMIT
+from pipeline.identity import duration, shorten, size, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable

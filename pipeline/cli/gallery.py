@@ -24,8 +24,8 @@ from pipeline.cli.screen import (
     print_table,
     say,
 )
-from pipeline.keys import label
-from pipeline.units import brief, shorten, size
+from pipeline.graph import label
+from pipeline.identity import brief, shorten, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable

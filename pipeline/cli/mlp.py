@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pipeline import LimitError, on
+from pipeline import LimitError
+from pipeline import scheduler as on
 from pipeline.apps.mlp import NetworkError, counts, formula, gradient, network
 from pipeline.apps.mlp.network import checked
 from pipeline.apps.mlp.pictures import adjoints, diagram
@@ -24,7 +25,7 @@ from pipeline.cli.screen import (
     scheduler,
 )
 from pipeline.cli.stored import as_told, store, tell, through
-from pipeline.units import size
+from pipeline.identity import size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -11,7 +11,7 @@ import click
 from dask.callbacks import Callback
 
 from pipeline.cli.screen import is_watched
-from pipeline.units import printable
+from pipeline.identity import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline import Store, on
+from pipeline import Store
 from pipeline import report as page_of
+from pipeline import scheduler as on
 from pipeline.apps.fibonacci import naive_rate
 from pipeline.apps.mlp import network
 from pipeline.apps.pages import fibonacci_page, mlp_page, tour

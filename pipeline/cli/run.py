@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from pipeline import on
+from pipeline import scheduler as on
 from pipeline.apps import fibonacci
 from pipeline.apps.mlp import network
 from pipeline.apps.mlp.data import digits
@@ -25,10 +25,10 @@ from pipeline.cli.progress import Bar
 from pipeline.cli.screen import as_json, as_text, print_json, say, scheduler
 from pipeline.cli.stored import as_told, store, tell, through
 from pipeline.cli.train import KEPT, train_into
-from pipeline.ledger import Counts
-from pipeline.report import stored
-from pipeline.units import shorten
-from pipeline.whole import written
+from pipeline.draw import written
+from pipeline.identity import shorten
+from pipeline.page import stored
+from pipeline.store import Counts
 
 if TYPE_CHECKING:
     from pipeline.apps.mlp.growth import Growth

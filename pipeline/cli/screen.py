@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from pipeline import SCHEDULERS, StoreWarning
-from pipeline.picture import FORMATS
-from pipeline.units import masked, printable, whole
+from pipeline.draw import FORMATS
+from pipeline.identity import masked, printable, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 from dask.base import is_dask_collection, unpack_collections
 
 from pipeline.cli.screen import fail
-from pipeline.units import brief
+from pipeline.identity import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from pipeline import Sharing, contrast, sharing
+from pipeline import ShareReport, contrast, share_report
 from pipeline.cli.progress import Bar
 from pipeline.cli.screen import as_json, check_picture, fail, print_json, print_table, say
 from pipeline.cli.script import collection_of, scripts
-from pipeline.units import brief
+from pipeline.identity import brief
 
 MOST = 12
 """Subproblems that are listed."""
@@ -41,7 +41,7 @@ def share(place: str, save: Path | None, limit: int, everything: bool, is_json: 
     collection = collection_of(place)
     with Bar("share", 1 + (save is not None)) as bar:
         bar.begin("find what is equal")
-        found = sharing(collection)
+        found = share_report(collection)
         if found.before and save is not None:
             bar.begin("draw")
             contrast(found, limit=limit).save(save)
@@ -55,7 +55,7 @@ def share(place: str, save: Path | None, limit: int, everything: bool, is_json: 
         say(f"saved {save}")
 
 
-def _fields(found: Sharing) -> dict[str, Any]:
+def _fields(found: ShareReport) -> dict[str, Any]:
     """What was shared, in JSON's types."""
     return {
         "before": found.before,
@@ -68,7 +68,7 @@ def _fields(found: Sharing) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _print(found: Sharing, most: int | None) -> None:
+def _print(found: ShareReport, most: int | None) -> None:
     factor = f"{float(found.factor):.3g}"
     plural = "s" * (found.before != 1)
     say(f"{found.before:,} task{plural} before, {found.after:,} after: sharing factor {factor}")

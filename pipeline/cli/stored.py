@@ -11,7 +11,7 @@ import click
 
 from pipeline import Store, StoreError
 from pipeline.cli.screen import fail, say
-from pipeline.units import duration, masked
+from pipeline.identity import duration, masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

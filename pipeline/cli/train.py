@@ -13,7 +13,7 @@ import numpy as np
 from dask.callbacks import Callback
 from threadpoolctl import threadpool_limits
 
-from pipeline import on
+from pipeline import scheduler as on
 from pipeline.apps.mlp import NetworkError
 from pipeline.apps.mlp.data import DataError, digits, load
 from pipeline.apps.mlp.figures import confusion, plot_confusion, plot_curves, plot_mistaken
@@ -25,7 +25,7 @@ from pipeline.cli.mlp import Sizes
 from pipeline.cli.progress import Bar
 from pipeline.cli.screen import as_json, fail, one_of, print_json, say, scheduler
 from pipeline.cli.stored import as_told, store, tell, through
-from pipeline.whole import written
+from pipeline.draw import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -11,7 +11,7 @@ from pipeline.apps import fibonacci
 from pipeline.apps.costs import fibonacci_growth, mlp_growth
 from pipeline.apps.mlp import growth
 from pipeline.apps.mlp.counts import backpropagation, call_tree
-from pipeline.charts import Chart, Drawn, Slider
+from pipeline.page import Chart, Drawn, Slider
 
 FIBONACCI = [
     fibonacci.Growth(n, 2 * number - 1, number / 1000, n + 1, n / 10_000)

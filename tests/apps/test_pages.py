@@ -12,8 +12,8 @@ from pipeline.apps.fibonacci import Growth as Fibonacci
 from pipeline.apps.mlp import network
 from pipeline.apps.mlp.growth import Growth, growth
 from pipeline.apps.pages import fibonacci_page, mlp_page, tour
-from pipeline.scene import Scene
-from tests.test_report import Read
+from pipeline.page.scenes import Scene
+from tests.page.test_pages import Read
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 
 from pipeline.apps.space import fibonacci_space, mlp_space
-from pipeline.charts import Chart, Drawn, Filling, Rows
+from pipeline.page import Chart, Drawn, Filling, Rows
 
 
 @cache

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import fuse, on, recurrence, task, trace
+from pipeline import fuse, recurrence, task, trace
+from pipeline import scheduler as on
 from tests.benchmarks import peers
 from tests.benchmarks.clock import medians
 from tests.functions import fib

@@ -21,8 +21,8 @@ from dask.task_spec import Task, TaskRef
 
 import pipeline
 from pipeline import Store, TaskGraph
-from pipeline.codec import encoded
-from pipeline.digested import Digests
+from pipeline.cache.digested import Digests
+from pipeline.store import encoded
 from tests import fuzz
 from tests.benchmarks.clock import medians
 

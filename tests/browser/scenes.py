@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from pipeline.keys import label, occurrence_number, subproblem
+from pipeline.graph import label, occurrence_number, subproblem
 
 if TYPE_CHECKING:
     from collections.abc import Callable

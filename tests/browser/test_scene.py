@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline import count
-from pipeline.walk import observed
+from pipeline.schedule import observed
 from tests.browser.scenes import SIDES, Seen, around
 from tests.functions import fib
 

@@ -10,11 +10,8 @@ from pipeline.apps.mlp.facts import needing, times
 from pipeline.apps.mlp.formula import path_count, reachable
 from pipeline.apps.mlp.network import NetworkError
 from pipeline.apps.mlp.pictures import HUES, diagram
-from pipeline.inline import inlined
-from pipeline.parts import Equations, Figure, Part, Prose, Table
-from pipeline.scene import scene
-from pipeline.texts import shown
-from pipeline.units import size
+from pipeline.identity import shown, size
+from pipeline.page import Equations, Figure, Part, Prose, Table, inlined, scene
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.whole import written
+from pipeline.draw import written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,8 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from pipeline.apps.mlp.chain import backward
 from pipeline.apps.mlp.counts import backpropagation, call_tree
 from pipeline.apps.mlp.network import network
-from pipeline.measure import least_seconds
-from pipeline.whole import written
+from pipeline.draw import written
+from pipeline.schedule import least_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,15 +10,15 @@ from pipeline.apps.mlp.facts import facts
 from pipeline.apps.mlp.network import checked
 from pipeline.apps.mlp.pictures import style
 from pipeline.apps.mlp.quiz import questions
-from pipeline.parts import Choice, Prose, Quiz, Section, Table
-from pipeline.units import size
+from pipeline.identity import size
+from pipeline.page import Choice, Prose, Quiz, Section, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pipeline.apps.mlp.facts import Facts
     from pipeline.apps.mlp.network import Network
-    from pipeline.parts import Part
+    from pipeline.page import Part
 
 OFFERED = 24
 """Weights and biases that are all offered; of more, the first of each layer."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.apps.mlp import counts
 from pipeline.apps.mlp.facts import needing
 from pipeline.apps.mlp.formula import path_count, reachable
-from pipeline.parts import Question
+from pipeline.page import Question
 
 if TYPE_CHECKING:
     from pipeline.apps.mlp.network import Network

@@ -10,14 +10,13 @@ from pipeline.apps.mlp import NetworkError, backward, counts, gradient, network,
 from pipeline.apps.mlp.lesson import ALL, OFFERED, lesson
 from pipeline.apps.mlp.pictures import name_of
 from pipeline.apps.mlp.quiz import questions
-from pipeline.parts import Choice, Equations, Figure, Prose, Quiz, Section, Table
-from pipeline.report import Page
-from pipeline.scene import Scene
+from pipeline.page import Choice, Equations, Figure, Page, Prose, Quiz, Section, Table
+from pipeline.page.scenes import Scene
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pipeline.parts import Part
+    from pipeline.page import Part
 
 NET = network((2, 2, 2, 1), "tanh", seed=3)
 DEEP = network((4, 4, 4, 4, 4, 2))

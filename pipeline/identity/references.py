@@ -1,0 +1,249 @@
+"""What the result of a function may hang on: its code, and the values that it names.
+
+Functions and classes of installed libraries count by their name and are not looked into; those of
+the project are followed, wherever they lie, attributes of its modules included.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import importlib
+import importlib.util
+import sys
+import sysconfig
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pipeline.identity.bytecode import code_content
+from pipeline.identity.names import names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.identity.names import Import
+
+# What a class holds that says nothing of what it does.
+_NOISE = {
+    "__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "_abc_impl",
+    "__static_attributes__", "__slotnames__", "__annotations__", "__annotations_cache__",
+    "__annotate__", "__annotate_func__", "__classdictcell__", "__type_params__", "__parameters__",
+    "__orig_bases__", "_value2member_map_", "_unhashable_values_", "_hashable_values_",
+    "_unhashable_values_map_",
+}  # fmt: skip
+_MADE = 1 << 9
+"""The flag of classes that were made by a program, as `class` does."""
+
+_MISSING = object()
+
+
+class Library(NamedTuple):
+    """A module of an installed library, or what it holds, by its name: it need not be loaded."""
+
+    module: str
+    attribute: str | None = None
+
+
+class Unimportable:
+    """A module of the project that cannot be imported now, and so has no content to tell."""
+
+    def __init__(self, name: str, error: Exception) -> None:
+        self.name, self.error = name, error
+
+    def __reduce__(self) -> str:
+        raise TypeError(f"importing {self.name} raised {type(self.error).__name__}: {self.error}")
+
+
+def library_name(value: Any) -> str | None:
+    """The qualified name of what an installed library, or Python itself, holds under that name."""
+    module = getattr(value, "__module__", None)
+    name = getattr(value, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(name, str) or not is_library(module):
+        return None
+    if isinstance(value, type) and not value.__flags__ & _MADE:
+        return f"{module}.{name}"  # of C, some of which no module holds
+    return at_its_name(value, name)
+
+
+def at_its_name(value: Any, name: str) -> str | None:
+    """The qualified name of a value, if its module holds it under that name."""
+    module = getattr(value, "__module__", None) or ""
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return f"{module}.{name}" if found is value else None
+
+
+def is_library(name: str) -> bool:
+    """Whether a module is of Python, of an installed library, or of this engine."""
+    module = sys.modules.get(name)
+    return module is not None and _is_library(name, getattr(module, "__file__", None))
+
+
+def is_of_a_library(module: ModuleType) -> bool:
+    """The same of a module that may not be registered under its name."""
+    return _is_library(module.__name__, getattr(module, "__file__", None))
+
+
+@functools.cache
+def _is_library(name: str, path: str | None) -> bool:
+    package = __name__.partition(".")[0]
+    if name == "__main__":
+        return False  # that of a tool that runs the project's code, may be
+    if name.partition(".")[0] == package and not name.startswith(f"{package}.apps"):
+        return True  # the engine, also where it is installed from its sources
+    if path is None:  # built into Python, a namespace, or made by a program
+        return name in sys.builtin_module_names or name.partition(".")[0] in sys.stdlib_module_names
+    return _is_installed(Path(path))
+
+
+def _is_installed(path: Path) -> bool:
+    if {"site-packages", "dist-packages"} & set(path.parts):
+        return True
+    places = {sysconfig.get_path(each) for each in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return any(path.is_relative_to(place) for place in places)
+
+
+class Mention(NamedTuple):
+    """A value that a function names, as it is written there."""
+
+    name: str
+    value: Any
+    owner: Any  # the module, class or function whose attribute it is; None for a variable
+    is_seedless: bool = False  # it is called there, with nothing or None
+    is_last: bool = True  # it is not only asked for an attribute
+
+
+def mentions(function: FunctionType) -> Iterator[Mention]:
+    """What the code of a function names, as far as that can be told without running it."""
+    found = names(function.__code__)
+    imported = {each.name: _imported(function, each) for each in found.imports}
+    for name, value in imported.items():
+        yield Mention(name, value, None, is_last=False)
+    inner = {**cells(function), **{name: _loaded(each) for name, each in imported.items()}}
+    for (head, *attributes), is_global, is_seedless in found.chains:
+        if is_global:
+            value = function.__globals__.get(head, vars(builtins).get(head, _MISSING))
+        else:
+            value = inner.get(head, _MISSING)
+        if value is _MISSING:
+            continue
+        name, owner = head, imported.get(head) if not is_global else None
+        owner = owner if isinstance(owner, Library) else None
+        yield Mention(name, value, owner, is_seedless and not attributes, not attributes)
+        for place, attribute in enumerate(attributes, 1):
+            owner, value, name = value, attribute_of(value, attribute), f"{name}.{attribute}"
+            if value is _MISSING:
+                break
+            is_last = place == len(attributes)
+            yield Mention(name, value, owner, is_seedless and is_last, is_last)
+
+
+def cells(function: FunctionType) -> dict[str, Any]:
+    """What a function has of the functions around it, by name."""
+    found = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    return {name: cell.cell_contents for name, cell in found if not _is_empty(cell)}
+
+
+def _is_empty(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is _MISSING
+    except ValueError:
+        return True
+
+
+def attribute_of(owner: Any, name: str) -> Any:
+    """An attribute of a module, a class or a function; of an object, asking may do anything."""
+    if isinstance(owner, FunctionType):
+        return vars(owner).get(name, _MISSING)
+    if not isinstance(owner, ModuleType | type):
+        return _MISSING
+    try:
+        return getattr(owner, name, _MISSING)
+    except Exception:  # a lazy module, or a metaclass, may raise anything
+        return _MISSING
+
+
+def _imported(function: FunctionType, wanted: Import) -> Any:
+    """What an import in a body will find: a module of the project is imported for that.
+
+    A library counts by its name, whether it is loaded yet or not.
+    """
+    package = function.__globals__.get("__package__") or ""
+    try:
+        name = importlib.util.resolve_name("." * wanted.level + wanted.module, package)
+        if name in sys.modules:
+            is_installed = is_library(name)
+        else:
+            spec = importlib.util.find_spec(name)
+            if spec is None:
+                return None  # the body will not find it either
+            # A folder without an `__init__.py` has no file, but places.
+            places = [spec.origin] if spec.origin else spec.submodule_search_locations or ()
+            is_installed = all(not Path(each).is_absolute() or _is_installed(Path(each))
+                               for each in places)  # fmt: skip
+    except (ImportError, ValueError):
+        return None  # nor this
+    if is_installed:
+        return Library(name, wanted.attribute)
+    return _of_the_project(name, wanted.attribute)
+
+
+def _loaded(value: Any) -> Any:
+    """What a library holds under a name, if it is loaded."""
+    if not isinstance(value, Library):
+        return value
+    module = sys.modules.get(value.module, _MISSING)
+    return module if value.attribute is None else getattr(module, value.attribute, _MISSING)
+
+
+def _of_the_project(name: str, attribute: str | None) -> Any:
+    try:
+        module = importlib.import_module(name)
+        if attribute is None or hasattr(module, attribute):
+            return module if attribute is None else getattr(module, attribute)
+        return importlib.import_module(f"{name}.{attribute}")
+    except Exception as error:  # whatever it is that a module raises
+        return Unimportable(name, error)
+
+
+def parts(value: FunctionType | type | ModuleType) -> Iterator[object]:
+    """What a function, a class or a module is made of, in an order of its own."""
+    if not isinstance(value, FunctionType):
+        if isinstance(value, type):
+            yield value.__bases__
+            yield type(value)
+        for name, member in sorted(vars(value).items()):
+            if name not in _NOISE and not (isinstance(value, ModuleType) and name[:2] == "__"):
+                yield name, _unwrapped(member)
+        return
+    yield code_content(value.__code__)
+    yield value.__defaults__
+    yield value.__kwdefaults__
+    for cell in value.__closure__ or ():
+        yield "an empty cell" if _is_empty(cell) else _by_name(cell.cell_contents)
+    for each in mentions(value):
+        if each.owner is None or _is_of_the_project(each.owner):
+            yield each.name, each.value if each.is_last else _by_name(each.value)
+
+
+def _by_name(value: Any) -> Any:
+    """A module that is asked for attributes counts by them, and a library's as that library."""
+    if not isinstance(value, ModuleType):
+        return value
+    return Library(value.__name__) if is_of_a_library(value) else f"module {value.__name__}"
+
+
+def _is_of_the_project(owner: Any) -> bool:
+    if isinstance(owner, ModuleType):
+        return not is_of_a_library(owner)
+    return isinstance(owner, FunctionType) and library_name(owner) is None
+
+
+def _unwrapped(member: Any) -> Any:
+    if isinstance(member, property):
+        return (member.fget, member.fset, member.fdel)
+    if isinstance(member, (staticmethod, classmethod)):
+        return (type(member).__name__, member.__func__)
+    return member.func if isinstance(member, functools.cached_property) else member

@@ -1,0 +1,151 @@
+"""Numbers as a person reads them: integers of any size, and seconds up to ages of the world."""
+
+from __future__ import annotations
+
+import math
+import re
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+_YEAR = Fraction(31_557_600)
+
+_UNITS = (
+    (Fraction(1, 1_000), Fraction(1, 1_000_000), "µs"),
+    (Fraction(1), Fraction(1, 1_000), "ms"),
+    (Fraction(120), Fraction(1), "s"),
+    (Fraction(7_200), Fraction(60), "min"),
+    (Fraction(172_800), Fraction(3_600), "h"),
+    (_YEAR, Fraction(86_400), "days"),
+)
+
+
+def whole(number: int) -> str:
+    """All digits, of integers, too, that `str` refuses to print.
+
+    >>> len(whole(10**5000))
+    5001
+    """
+    return f"{Decimal(number):f}"
+
+
+def digits(number: int) -> int:
+    """How many decimal digits a positive integer has.
+
+    >>> digits(999), digits(1000), digits(10**5000)
+    (3, 4, 5001)
+    """
+    guess = int(number.bit_length() * math.log10(2))
+    power: int = 10**guess
+    return guess + (number >= power)
+
+
+def shorten(number: int, width: int = 14) -> str:
+    """An integer in at most `width` characters: digits of its middle are left out.
+
+    >>> shorten(39088169), shorten(354224848179261915075)
+    ('39088169', '35422484…15075')
+    """
+    sign, number = "-" * (number < 0), abs(number)
+    count = digits(number)
+    kept = width - len(sign)
+    if count <= kept:
+        return f"{sign}{number}"
+    tail = (kept - 1) * 3 // 7
+    head = kept - 1 - tail
+    return f"{sign}{number // 10 ** (count - head)}…{number % 10**tail:0{tail}}"
+
+
+def brief(value: object, width: int = 60) -> str:
+    """What Python shows of a value, cut off where it is long.
+
+    >>> brief("x" * 100, 12)
+    "'xxxxxxxxxx…"
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # an integer in it has more digits than Python prints
+        text = f"a {type(value).__name__} of very large numbers"
+    except Exception:  # an object that cannot say what it is
+        text = f"a {type(value).__name__}"
+    text = text.replace("\n", " ")
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def shown(value: Any) -> str:
+    """A value, cut off where it is long.
+
+    >>> shown(0.1 + 0.2), shown(np.float64(2) / 3), shown(10**30)
+    ('0.3', '0.666667', '10000000…00000')
+    """
+    if isinstance(value, (float, np.floating)):
+        return f"{value:.6g}"
+    if type(value) is int:
+        return shorten(value)
+    if isinstance(value, np.ndarray):
+        shape = "×".join(map(str, value.shape))
+        return brief(value.tolist(), 28) if value.size <= 6 else f"{value.dtype}[{shape}]"
+    return brief(value, 28)
+
+
+def printable(text: str) -> str:
+    """A text that may come from anywhere, without what a terminal would obey, in one line.
+
+    >>> printable("\\x1b[31mred\\n\\tblue")
+    '·[31mred  blue'
+    """
+    return "".join(each if each.isprintable() else " " if each.isspace() else "·" for each in text)
+
+
+def masked(text: str) -> str:
+    """A text whose URLs do not tell their passwords.
+
+    >>> masked("ftp://ann:secret@host/cache is down")
+    'ftp://ann:***@host/cache is down'
+    """
+    return _PASSWORD.sub(r"\1:***@", text)
+
+
+_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s]*@")
+
+
+def size(number: Fraction | int) -> str:
+    """A count or a ratio: exact where it is short, else two significant digits.
+
+    >>> size(465), size(204668309), size(Fraction(25, 7)), size(2 * 10**402)
+    ('465', '204,668,309', '3.6', '2.0e402')
+    """
+    if number >= 10**9:
+        return _scientific(Fraction(number))
+    if number == int(number) or number >= 1000:
+        return f"{round(number):,}"
+    return f"{float(number):.3g}" if number >= 10 else f"{float(number):.2g}"
+
+
+def duration(seconds: Fraction | float) -> str:
+    """Seconds, in the unit that a person would choose.
+
+    >>> duration(0.0021), duration(3.14), duration(Fraction(10**20)), duration(86400 * 30)
+    ('2.1 ms', '3.1 s', '3.2e12 years', '30 days')
+    """
+    exact = Fraction(seconds)
+    for below, unit, name in _UNITS:
+        if exact < below:
+            value = float(exact / unit)
+            return f"{value:.1f} {name}" if value < 10 else f"{value:.0f} {name}"
+    years = exact / _YEAR
+    if years < 10**4:
+        return f"{size(years if years < 10 else round(years))} years"
+    return f"{_scientific(years)} years"
+
+
+def _scientific(number: Fraction) -> str:
+    # In integers: reducing a fraction of thousands of digits takes milliseconds.
+    top, bottom = number.numerator, number.denominator
+    exponent = digits(top // bottom) - 1
+    mantissa = round(top * 1000 // (bottom * 10**exponent), -2) / 1000
+    if mantissa == 10:
+        mantissa, exponent = 1.0, exponent + 1
+    return f"{mantissa:.1f}e{exponent}"

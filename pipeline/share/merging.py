@@ -1,0 +1,140 @@
+"""From many keys of a subproblem to one: the rewriting of a graph."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from dask._expr import ProhibitReuse
+from dask.task_spec import Alias, GraphNode, Task, TaskRef
+
+from pipeline.graph import Node, subproblem
+from pipeline.share.numbering import Numbering
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from dask.typing import Key
+
+
+class Merged:
+    """A graph with one task per subproblem.
+
+    given: the tasks that are needed, as they were
+    tasks: those that are left, inputs before their consumers; a wanted task keeps its key, as an
+        alias if need be
+    numbers: the number of each task that was given, inputs before their consumers
+    defining: for each number, the key of the task that says what it is
+    one: for each number, the key that now stands for it
+    repeats: for each number that several tasks had, how many besides the first
+    pointers: given tasks that only have the value of another
+    apart: how many tasks are held apart, by what makes them impure or unknown
+
+    Raises `GraphError` for a cycle.
+    """
+
+    def __init__(
+        self, tasks: Mapping[Key, Any], wanted: Iterable[Key], renamed: Iterable[Key] = ()
+    ) -> None:
+        """renamed: more tasks that are asked for, whose keys may change."""
+        wanted = list(wanted)
+        numbering = Numbering(tasks)
+        numbering.add([*wanted, *renamed])
+        self.numbers = numbering.of
+        self.apart = Counter(numbering.reasons.values())
+        del numbering  # what tasks are made of takes more memory than their numbers
+        self.given = _needed(tasks, self.numbers)
+        self.defining: dict[int, Key] = {}
+        self.repeats: Counter[int] = Counter()
+        self.pointers: set[Key] = set()
+        held = self._define()
+        self.one = {**self.defining, **held}
+        self._name(wanted, set(held))
+        self.aliases = 0
+        self.tasks = {self.one_of(key): self._rewritten(key) for key in self.defining.values()}
+        for key in wanted:
+            if (one := self.one_of(key)) is not key and one != key:
+                self.tasks[key] = Alias(key, one)
+                self.aliases += 1
+
+    def _define(self) -> dict[int, Key]:
+        """Find the first task of each number, and the keys of what is held by a scheduler."""
+        held: dict[int, Key] = {}
+        for key, number in self.numbers.items():
+            node = self.given.get(key)
+            if node is None:
+                held[number] = key
+            elif _is_pointer(node):
+                self.pointers.add(key)
+            elif number in self.defining or number in held:
+                self.repeats[number] += 1
+            else:
+                self.defining[number] = key
+                if isinstance(node, TaskRef):
+                    held[number] = key
+        return held
+
+    def _name(self, wanted: Iterable[Key], fixed: set[int]) -> None:
+        """Give each number the key that is wanted of it, or that of the call that it is."""
+        for key in wanted if self.repeats or self.pointers else ():
+            if (number := self.numbers[key]) not in fixed:
+                self.one[number] = key
+                fixed.add(number)
+        calls = [key for key in self.defining.values() if type(self.given[key]) is Node]
+        taken = set(self.one.values()) if calls else set()
+        for key in calls:
+            number, own = self.numbers[key], subproblem(key)
+            if number not in fixed and own is not key and own not in taken:
+                self.one[number] = own
+                taken.add(own)
+
+    def one_of(self, key: Key) -> Key:
+        """The key that now stands for the subproblem of a task."""
+        return self.one[self.numbers[key]]
+
+    def kept_as(self, key: Key) -> Key:
+        """The key that a task has now: its own, where it was wanted."""
+        return key if key in self.tasks else self.one_of(key)
+
+    def touches(self, keys: Iterable[Key]) -> bool:
+        """Whether any of some tasks was one of several."""
+        numbers = self.numbers
+        return bool(self.repeats) and any(
+            numbers[key] in self.repeats for key in keys if key in numbers
+        )
+
+    def _rewritten(self, key: Key) -> Any:
+        node = _stripped(self.given[key])
+        if isinstance(node, TaskRef):
+            return node  # the data of a future
+        one, numbers = self.one, self.numbers
+        changed = {}
+        for each in node.dependencies:
+            new = one[numbers[each]]
+            if new is not each and new != each:
+                changed[each] = new
+        name = one[numbers[key]]
+        return node.substitute(changed, key=name) if changed or node.key != name else node
+
+
+def _needed(tasks: Mapping[Key, Any], numbers: Mapping[Key, int]) -> Mapping[Key, Any]:
+    if len(tasks) == len(numbers) and all(key in tasks for key in numbers):
+        return tasks
+    return {key: tasks[key] for key in numbers if key in tasks}
+
+
+def _stripped(node: Any) -> Any:
+    """What a task does, without the wrapper that keeps Dask from using it twice."""
+    while type(node) is Task and node.func is ProhibitReuse._identity:
+        if not isinstance(node.args[0], GraphNode):
+            break
+        node = node.args[0]
+    return node
+
+
+def _is_pointer(node: Any) -> bool:
+    """Whether a task has the value of another."""
+    if type(node) is Task and node.func is ProhibitReuse._identity:
+        inner = _stripped(node)
+        return type(inner) is Task and inner.func is ProhibitReuse._identity
+    return isinstance(node, Alias)

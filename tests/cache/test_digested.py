@@ -1,0 +1,146 @@
+"""Digests of tasks: equal for equal tasks of any graph, in any process, and for no others."""
+
+from __future__ import annotations
+
+import operator
+import random
+import subprocess
+import sys
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+from dask import delayed
+from dask._task_spec import Dict, _execute_subgraph
+from dask.task_spec import Alias, DataNode, List, Task, TaskRef
+from hypothesis import given
+
+from pipeline import TaskGraph, task, trace
+from pipeline.cache.digested import Digests
+from pipeline.cache.remains import asked
+from tests.functions import chain, scaled
+from tests.graphs import graphs
+
+
+def digests(tasks: dict[Any, Any], *keys: Any) -> list[str | None]:
+    found = Digests(tasks)
+    found.add(keys or tasks)
+    return [found.digest(key) for key in keys or tasks]
+
+
+def of(collection: Any) -> str | None:
+    """The digest of the one output of a collection."""
+    tasks, [key] = asked([collection])
+    return digests(tasks, key)[0]
+
+
+@given(graphs())
+def test_tasks_of_one_digest_have_one_value(graph: TaskGraph) -> None:
+    found = dict(zip(graph.tasks, digests(graph.tasks), strict=True))
+    values: dict[str | None, int] = {}
+    evaluated: dict[Any, Any] = {}
+    for key, node in graph.tasks.items():
+        evaluated[key] = node(evaluated)
+        assert values.setdefault(found[key], evaluated[key]) == evaluated[key]
+
+
+def test_a_digest_does_not_hang_on_keys() -> None:
+    one = {"a": Task("a", abs, -1), "b": Task("b", max, TaskRef("a"), 2)}
+    other = {"x": Task("x", abs, -1), "y": Task("y", max, TaskRef("x"), 2)}
+    assert digests(one) == digests(other)
+    assert len(set(digests(one))) == 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Task("x", max, 1, 2), Task("x", max, 2, 1)),
+        (Task("x", max, 1), Task("x", min, 1)),
+        (Task("x", max, 1), Task("x", max, 1.0)),
+        (Task("x", dict, a=1), Task("x", dict, b=1)),
+        (Task("x", dict, a=1, b=2), Task("x", dict, b=2, a=1)),
+        (Task("x", sum, List(1, 2)), Task("x", sum, List(2, 1))),
+        (Task("x", sum, List(1, 2)), Task("x", sum, [1, 2, 3])),
+        (Task("x", len, List(1)), Task("x", len, Dict(a=1))),
+        (Task("x", abs, True), Task("x", abs, 1)),
+        (Task("x", len, "1"), Task("x", len, b"1")),
+    ],
+)
+def test_other_tasks_have_other_digests(one: Task, other: Task) -> None:
+    assert digests({"x": one}) != digests({"x": other})
+
+
+def test_an_alias_and_a_constant_are_what_they_stand_for() -> None:
+    tasks = {
+        "d": DataNode("d", -1), "a": Task("a", abs, TaskRef("d")), "b": Task("b", abs, -1),
+        "c": Alias("c", "a"),
+    }  # fmt: skip
+    _, a, b, c = digests(tasks)
+    assert a == b == c
+
+
+def test_what_is_impure_or_held_or_takes_it_has_none() -> None:
+    tasks = {
+        "r": Task("r", random.random), "x": Task("x", abs, TaskRef("r")),
+        "h": Task("h", abs, TaskRef("future")), "ok": Task("ok", abs, -1),
+    }  # fmt: skip
+    found = dict(zip(tasks, digests(tasks), strict=True))
+    assert [key for key, each in found.items() if each is None] == ["r", "x", "h"]
+
+
+def test_what_a_consumer_changes_has_none() -> None:
+    def changed(x: list[int]) -> list[int]:
+        x.append(1)
+        return x
+
+    tasks = {"l": Task("l", sorted, [3, 1]), "c": Task("c", changed, TaskRef("l"))}
+    assert digests(tasks) == [None, None]
+
+
+def test_fused_tasks_have_the_digest_of_the_last_of_them() -> None:
+    x = da.arange(4, chunks=2) + 1
+    plain = x.__dask_graph__()
+    fused = x.__dask_optimize__(plain, x.__dask_keys__())
+    keys = x.__dask_keys__()
+    assert any(getattr(each, "func", None) is _execute_subgraph for each in dict(fused).values())
+    assert digests(dict(plain), *keys) == digests(dict(fused), *keys)
+
+
+def test_a_call_has_the_digest_of_what_it_does() -> None:
+    assert of(chain(3)) == of(chain(3)) != of(chain(2))
+    assert of(scaled(1.0)) == of(scaled(1.0, 2.0)) != of(scaled(1.0, 2.5))
+    assert of(scaled(1.0, offset=1.0)) != of(scaled(1.0, 1.0))
+    tree = trace(chain(3), memoize=False)
+    assert of(tree) == of(chain(3))
+
+
+def test_a_body_counts_by_its_operations_and_their_places() -> None:
+    x, y = scaled(1.0), scaled(2.0)
+    found = [of(each) for each in (x + y, y + x, x - y, x + 1, 1 + x, x + 2, x + y + 1, [x, y])[:7]]
+    assert len(set(found)) == 7
+
+
+def test_calls_of_impure_functions_have_none() -> None:
+    assert of(task(random.random)() + 1) is None
+    assert of(task(np.random.default_rng)() + 1) is None
+    assert of(task(np.random.default_rng)(1)) is None  # its result changes as it is used
+
+
+def test_they_are_the_same_in_another_process() -> None:
+    program = (
+        "from tests.cache.test_digested import chain, of; from dask import delayed; import numpy as np;"
+        "import operator; print(of(chain(4)), of(delayed(operator.add)(np.arange(3), 2)))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+        env={"PYTHONHASHSEED": "7", "PYTHONPATH": "."},
+    )  # fmt: skip
+    assert told.stdout.split() == [of(chain(4)), of(delayed(operator.add)(np.arange(3), 2))]
+
+
+def test_the_code_of_a_function_and_the_content_of_a_value_have_digests() -> None:
+    found = Digests({})
+    assert found.code(abs) != found.code(max)
+    assert found.value(1) != found.value(1.0)
+    assert found.value(iter([])) == ""

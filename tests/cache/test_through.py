@@ -1,0 +1,263 @@
+"""Computations through a store, on every scheduler."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+from dask import delayed
+
+import pipeline
+from pipeline import SCHEDULERS, Store, measure
+from pipeline.apps.fibonacci import fib
+from pipeline.store import LostError
+from tests import store_program
+
+ROOT = Path(__file__).parents[2]
+
+
+def in_another_process(folder: Path) -> Any:
+    asked = [f"{each}={folder / each}" for each in SCHEDULERS]
+    command = [sys.executable, "-m", "tests.store_program", *asked]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    return json.loads(told.stdout)
+
+
+@pytest.mark.slow
+def test_the_second_run_runs_nothing_in_another_process_on_every_scheduler(tmp_path: Path) -> None:
+    first, second = in_another_process(tmp_path), in_another_process(tmp_path)
+    for each in SCHEDULERS:
+        tasks, values = first[each]
+        assert tasks > 30
+        assert values == store_program.expected()
+        assert second[each] == [0, values]
+
+
+def test_what_one_scheduler_stored_another_loads(tmp_path: Path, scheduler: str) -> None:
+    store = Store(tmp_path)
+    pipeline.compute(*store_program.collections(), store=store, scheduler="sync")
+    with measure() as measured:
+        values = pipeline.compute(*store_program.collections(), store=str(tmp_path))
+    assert measured.tasks == 0
+    assert store_program.plain(values) == store_program.expected()
+
+
+def slow(x: int) -> int:
+    time.sleep(0.05)
+    return x
+
+
+def test_inner_results_are_loaded_where_the_tasks_run(tmp_path: Path, scheduler: str) -> None:
+    store = Store(tmp_path)
+    parts = [delayed(slow)(x) for x in range(3)]
+    assert pipeline.compute(delayed(sum)(parts), store=store) == (3,)
+    with measure() as measured:
+        assert pipeline.compute(delayed(max)(parts), store=store) == (2,)
+    assert set(measured.functions) == {"max"}
+
+
+def test_the_same_collection_can_be_asked_for_twice_and_nested(tmp_path: Path) -> None:
+    x = delayed(slow)(3)
+    for _ in range(2):
+        assert pipeline.compute(x, [x, {"x": x}], 7, store=tmp_path) == (3, [3, {"x": 3}], 7)
+
+
+def test_without_collections_nothing_happens(tmp_path: Path) -> None:
+    assert pipeline.compute(1, store=tmp_path / "none") == (1,)
+    assert not (tmp_path / "none").exists()
+
+
+def test_impure_tasks_run_each_time_and_what_needs_them(tmp_path: Path) -> None:
+    @pipeline.impure
+    def sensor() -> int:
+        return next(numbers)
+
+    numbers = iter(range(10))
+    graph = delayed(abs)(delayed(sensor)())
+    assert [pipeline.compute(graph, store=tmp_path, scheduler="sync")[0] for _ in range(3)] == [
+        0, 1, 2,
+    ]  # fmt: skip
+    assert len(Store(tmp_path)) == 0
+
+
+def test_dataframes_are_stored_part_by_part(tmp_path: Path) -> None:
+    import dask.dataframe as dd
+
+    def doubled(part: Any) -> Any:
+        return part * 2
+
+    table = pd.DataFrame({"a": range(6), "b": 1.5})
+    frame = dd.from_pandas(table, npartitions=2).map_partitions(doubled, meta=table)
+    for _ in range(2):
+        with measure() as measured:
+            (found,) = pipeline.compute(frame, store=tmp_path, scheduler="sync")
+        pd.testing.assert_frame_equal(found, table * 2)
+    assert measured.tasks == 0
+
+
+def test_what_xarray_computes_is_stored(tmp_path: Path) -> None:
+    import xarray
+
+    values = da.arange(10, chunks=5)
+    for tasks in (True, False):
+        for asked in (
+            xarray.DataArray(values, dims="t", name="x").mean("t"),
+            xarray.Dataset({"a": (("t",), values), "b": (("t",), np.arange(10))}).max(),
+            xarray.Variable(("t",), values),
+        ):
+            with measure() as measured:
+                (found,) = pipeline.compute(asked, store=tmp_path, scheduler="sync")
+            assert found.identical(asked.compute())
+            assert bool(measured.tasks) == tasks
+
+
+def test_to_ask_what_a_run_would_do_changes_nothing(tmp_path: Path) -> None:
+    def built() -> Any:
+        x = da.from_array(np.arange(1e4).reshape(100, 100), chunks=(25, 100))
+        return x.map_blocks(np.abs).sum()
+
+    store = Store(tmp_path)
+    pipeline.compute(built(), store=store, scheduler="sync")
+    asked = built()
+    assert store.explain(asked).count("hit") == 1
+    with measure() as measured:
+        pipeline.compute(asked, store=store, scheduler="sync")
+    assert measured.tasks == 0
+
+
+def test_values_of_one_run_are_those_of_the_next(tmp_path: Path) -> None:
+    """Types, too: what is stored is not what is like it."""
+    values = [1, 1.0, True, "1", b"1", None, (1, [2]), {"a": {1}}, np.float32(1), np.arange(3)]
+
+    def identity(value: Any) -> Any:
+        return value
+
+    graphs = [delayed(identity)(delayed(value)) for value in values]
+    first = pipeline.compute(*graphs, store=tmp_path, scheduler="sync")
+    second = pipeline.compute(*graphs, store=tmp_path, scheduler="sync")
+    assert list(map(type, first)) == list(map(type, second))
+    assert repr(first) == repr(second)
+
+
+def test_what_cannot_be_stored_is_returned_and_told_once(tmp_path: Path) -> None:
+    graphs = [delayed(threading.Lock)(), delayed(slow)(1)]
+    store = Store(tmp_path)
+    with pytest.warns(pipeline.StoreWarning, match="a lock"):
+        lock, one = pipeline.compute(*graphs, store=store, scheduler="sync")
+    pipeline.compute(*graphs, store=store, scheduler="sync")  # a second warning would be an error
+    assert (type(lock), one, len(store)) == (type(threading.Lock()), 1, 1)
+
+
+def test_errors_of_tasks_come_through(tmp_path: Path, scheduler: str) -> None:
+    def broken(x: int) -> float:
+        return 1 / x
+
+    with pytest.raises(ZeroDivisionError):
+        pipeline.compute(delayed(broken)(0), store=tmp_path)
+    assert len(Store(tmp_path)) == 0
+
+
+def test_what_is_lost_in_between_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    graph = delayed(slow)(5)
+    pipeline.compute(graph, store=store, scheduler="sync")
+    value = Store.value
+
+    def lost(self: Store, *args: Any) -> Any:
+        monkeypatch.setattr(Store, "value", value)
+        self.remove(args[0].digest)
+        raise LostError("gone")
+
+    monkeypatch.setattr(Store, "value", lost)
+    assert pipeline.compute(graph, store=store, scheduler="sync") == (5,)
+    assert len(store) == 1
+
+
+def test_fusing_and_sharing_go_with_a_store(tmp_path: Path) -> None:
+    twice = [delayed(slow)(1), delayed(slow)(1)]
+    with measure() as measured:
+        pipeline.compute(*twice, fib(30), store=tmp_path, share=True, scheduler="sync")
+    assert measured.functions["slow"].tasks == 1
+    with measure() as measured:
+        assert pipeline.compute(fib(31), store=tmp_path, fuse=False, scheduler="sync")[0] == 1346269
+    assert measured.tasks == 32  # cheap tasks are looked up as outputs alone
+
+
+def test_equal_tasks_of_one_run_are_computed_once(tmp_path: Path) -> None:
+    """One waits for the other, as processes do."""
+    ran = []
+
+    @pipeline.pure
+    def counted(x: int) -> int:
+        ran.append(x)
+        time.sleep(0.05)
+        return x
+
+    graphs = [delayed(counted)(1) for _ in range(4)]
+    assert pipeline.compute(*graphs, store=tmp_path, scheduler="threads") == (1, 1, 1, 1)
+    assert ran == [1]
+
+
+def test_it_counts_what_it_did(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    pipeline.compute(delayed(slow)(1), delayed(time.time)(), store=store, scheduler="sync")
+    counts = store.stats()
+    assert (counts.hits, counts.misses, counts.skipped, counts.stored) == (0, 1, 1, 1)
+    pipeline.compute(delayed(slow)(1), store=Store(tmp_path), scheduler="sync")
+    counts = Store(tmp_path).stats()
+    assert (counts.hits, counts.misses) == (1, 1)
+    assert counts.saved > 0.04
+
+
+def test_a_store_that_is_private_to_a_process_is_filled_by_it(scheduler: str) -> None:
+    store = Store(f"memory://private-{scheduler}")
+    for tasks in (1, 0):
+        with measure() as measured:
+            assert pipeline.compute(delayed(slow)(1), store=store) == (1,)
+        assert measured.tasks == tasks
+
+
+def test_an_executor_is_a_scheduler_too(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool, dask.config.set(scheduler=pool):
+        for tasks in (2, 0):
+            with measure() as measured:
+                assert pipeline.compute(delayed(sum)([delayed(slow)(1)]), store=tmp_path) == (1,)
+            assert measured.tasks == tasks
+
+
+def test_the_store_that_is_named_goes_before_that_of_the_context(tmp_path: Path) -> None:
+    outer, inner = Store(tmp_path / "outer"), Store(tmp_path / "inner")
+    with outer:
+        assert pipeline.compute(delayed(slow)(1), store=inner, scheduler="sync") == (1,)
+    assert (len(outer), len(inner)) == (0, 1)
+
+
+def test_calls_and_dask_agree_without_a_store() -> None:
+    assert dask.compute(fib(10), delayed(slow)(1), scheduler="sync") == (55, 1)
+
+
+def test_several_outputs_are_stored_each_by_itself(tmp_path: Path) -> None:
+    asked = pipeline.trace({"a": fib(10), "b": [fib(12), 3]})
+    store = Store(tmp_path)
+    for tasks in (True, False):
+        with measure() as measured:
+            found = pipeline.compute(asked, store=store, scheduler="sync")
+        assert found == ({"a": 55, "b": [144, 3]},)
+        assert bool(measured.tasks) == tasks
+    assert sorted(each.call for each in store.entries()) == ["fib(10)", "fib(12)"]
+    with measure() as measured:
+        pipeline.compute(fib(12), store=store, scheduler="sync")
+    assert measured.tasks == 0

@@ -1,0 +1,269 @@
+"""A store can be checked: its entries are whole, and functions give stored results again."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import pytest
+from dask import delayed
+
+import pipeline
+from pipeline import Store, StoreError, StoreWarning, measure
+from pipeline.cache import SAME, inspected
+from pipeline.cache.rerun import DIFFERS, RAISED, UNKNOWN, canonical, difference
+from pipeline.store.folder import Folder
+
+NAMES = [f"{number:032x}" for number in range(5)]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    found = Store(tmp_path / "cache")
+    for number, name in enumerate(NAMES):
+        found.put(name, [number] * 100, function="f")
+    return found
+
+
+def file_of(store: Store, name: str) -> Path:
+    [found] = (Path(store.url) / "entries").glob(f"*/{name}")
+    return found
+
+
+def flipped(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_whole_store_is_sound(store: Store) -> None:
+    found = store.verify()
+    assert (found.entries, found.torn, found.is_sound) == (5, [], True)
+    assert str(found) == "5 entries read, 0 of them torn"
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        (flipped, "a torn entry: its checksum is another"),
+        (lambda path: os.truncate(path, 0), "no entry: 0 bytes"),
+        (lambda path: os.truncate(path, 100), "a torn entry"),
+        (lambda path: os.truncate(path, path.stat().st_size - 1), "bytes in place of"),
+        (lambda path: path.write_bytes(b"foreign" * 40), "no entry: it begins otherwise"),
+        (lambda path: path.write_bytes(path.with_name(NAMES[1]).read_bytes()), "of another task"),
+    ],
+)
+def test_a_torn_or_foreign_entry_is_told_and_removed(store: Store, harm: Any, why: str) -> None:
+    path = file_of(store, NAMES[2])
+    harm(path)
+    kept = inspected(store, is_removing=False)
+    assert path.exists()
+    found = store.verify()
+    assert found.torn == kept.torn
+    [(name, reason)] = found.torn
+    assert (name, found.is_sound) == (NAMES[2], False)
+    assert why in reason
+    assert not path.exists()
+    assert len(store) == 4
+    assert store.verify().is_sound
+
+
+def test_an_entry_that_cannot_be_read_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Folder, "read", refused)
+        found = inspected(store)
+    assert found.torn == [(each, "it cannot be read: Permission denied") for each in NAMES]
+    flipped(file_of(store, NAMES[0]))
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "remove", refused)
+        [(_, why)] = inspected(store).torn
+    assert why.endswith("its checksum is another; it cannot be removed: Permission denied")
+    assert len(store) == 5
+
+
+# Running again
+
+
+def load(n: int) -> Any:
+    return np.arange(n) / 2
+
+
+def norm(array: Any) -> float:
+    return float((array**2).sum())
+
+
+def slow(n: int) -> int:
+    time.sleep(0.02)
+    return n
+
+
+def unknown() -> float:
+    return float("nan")
+
+
+def setting() -> int:
+    """What no digest covers: a setting of a library."""
+    return len(str(np.array([1 / 3]))) - 4  # digits that numpy shows
+
+
+def counted(n: int) -> int:
+    return n + setting()
+
+
+def noisy(n: int) -> Any:
+    return np.arange(n) + setting() / 4
+
+
+def fragile(n: int) -> int:
+    if setting() == 2:
+        raise ValueError(f"no data for {n}")
+    return n
+
+
+def test_what_is_pure_gives_the_same(tmp_path: Path, scheduler: str) -> None:
+    store = Store(tmp_path)
+    asked = [delayed(norm)(delayed(load)(n)) for n in range(1, 9)] + [delayed(unknown)()]
+    pipeline.compute(*asked, store=store)
+    before = [(each.digest, each.created) for each in store.entries()]
+    found = store.verify(*asked, recompute=1)
+    assert {each.outcome for each in found.reruns} == {SAME}
+    assert (found.hits, len(found.reruns), found.is_sound) == (9, 9, True)
+    assert str(found) == "9 of 9 hits run again: 9 same"
+    assert [(each.digest, each.created) for each in store.entries()] == before
+
+
+def test_functions_whose_results_differ_are_named(tmp_path: Path, scheduler: str) -> None:
+    store = Store(tmp_path)
+    asked = [*(delayed(norm)(np.ones(n)) for n in range(1, 30)), delayed(counted)(7)]
+    with np.printoptions(precision=3):
+        pipeline.compute(*asked, store=store, scheduler="sync")
+    with store:
+        found = store.verify(*asked, recompute=0.01)
+    assert found.differing == ["counted"]
+    assert not found.is_sound
+    assert found.hits == 30
+    # Of each function one at least, however few are asked for.
+    assert sorted(each.function for each in found.reruns) == ["counted", "norm"]
+    assert "differs  counted(7)  was 10, is 15" in str(found)
+    assert len(store) == 30
+
+
+def test_inputs_are_loaded_and_nothing_is_stored_or_counted(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    parts = [delayed(slow)(n) for n in range(10)]
+    total = delayed(sum)(parts)
+    pipeline.compute(total, store=store)
+    before, counts = len(store), store.stats()
+    assert before == 11
+    with measure() as measured:
+        found = store.verify(total, recompute=0.1)
+    assert sorted(each.function for each in found.reruns) == ["slow", "sum"]
+    assert all(each.seconds >= 0.02 for each in found.reruns if each.function == "slow")
+    assert "slow" not in measured.functions  # but for the one that was asked for
+    assert measured.tasks == 3  # two that are compared, and the list of what was loaded
+    assert (len(store), store.stats()) == (before, counts)
+
+
+def test_an_input_that_is_gone_or_torn_is_computed_again(tmp_path: Path) -> None:
+    store = Store(tmp_path, keep=["slow"])
+    total = delayed(sum)([delayed(slow)(1), delayed(slow)(2)])
+    pipeline.compute(total, store=store)
+    first, second = (each for each in store.entries() if each.function == "slow")
+    store.remove(first.digest)
+    flipped(file_of(store, second.digest))
+    with pytest.warns(StoreWarning, match=f"{second.digest} is removed"):
+        found = store.verify(total, recompute=1)
+    assert [(each.function, each.outcome) for each in found.reruns] == [
+        ("slow", UNKNOWN),
+        ("sum", SAME),
+    ]
+    assert len(store) == 1
+
+
+def test_the_sample_is_a_share_and_hangs_on_the_seed_alone(tmp_path: Path) -> None:
+    asked = [delayed(norm)(np.ones(n)) for n in range(1, 41)]
+    pipeline.compute(*asked, store=tmp_path)
+
+    def chosen(seed: int) -> list[str]:
+        found = Store(tmp_path).verify(*asked, recompute=0.25, seed=seed)
+        return [each.digest for each in found.reruns]
+
+    assert len(chosen(0)) == 10
+    assert chosen(0) == chosen(0) != chosen(1)
+
+
+def test_what_raises_is_told(tmp_path: Path) -> None:
+    broken = delayed(fragile)(3)
+    pipeline.compute(broken, store=tmp_path)
+    with np.printoptions(precision=2), dask.config.set(scheduler="sync"):
+        found = Store(tmp_path).verify(broken)
+    assert [(each.outcome, each.why) for each in found.reruns] == [
+        (RAISED, "ValueError: no data for 3")
+    ]
+    assert found.differing == ["fragile"]
+
+
+def test_what_was_pickled_is_compared_where_pickles_are_loaded(tmp_path: Path) -> None:
+    asked = delayed(_Point)(3)
+    pipeline.compute(asked, store=Store(tmp_path, pickle=True))
+    with pytest.warns(StoreWarning, match="pickle=True"):
+        found = Store(tmp_path).verify(asked)
+    assert [each.outcome for each in found.reruns] == [UNKNOWN]
+    assert found.is_sound
+    assert "pickle=True" in found.reruns[0].why
+    assert [each.outcome for each in Store(tmp_path, pickle=True).verify(asked).reruns] == [SAME]
+
+
+class _Point:
+    def __init__(self, x: int) -> None:
+        self.x = x
+
+
+def test_results_that_are_not_stored_are_no_hits(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    found = store.verify(delayed(norm)(np.ones(3)))
+    assert (found.hits, found.reruns, found.is_sound) == (0, [], True)
+    pipeline.compute(delayed(norm)(np.ones(3)), store=store)
+    assert Store(tmp_path, skip=["norm"]).verify(delayed(norm)(np.ones(3))).hits == 0
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.5, math.nan])
+def test_a_share_is_above_0_and_up_to_1(store: Store, share: float) -> None:
+    with pytest.raises(StoreError, match="it is a share of hits, above 0 and up to 1"):
+        store.verify(delayed(norm)(1), recompute=share)
+
+
+def test_NaNs_of_any_bits_are_equal_and_zeros_are_not() -> None:  # noqa: N802
+    one, other = np.array([1, np.nan]), np.array([1, -np.nan])
+    same = pipeline.digest(canonical({"a": [one, (math.nan,)]}))
+    assert pipeline.digest(canonical({"a": [other, (-math.nan,)]})) == same
+    assert pipeline.digest(canonical(0.0)) != pipeline.digest(canonical(-0.0))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        (1, 1.0, "was 1, a int, is 1.0, a float"),
+        (np.zeros(3), np.full(3, 1e-16), "numbers differ by up to 1e-16"),
+        (np.array([1.0, np.nan]), np.array([1.0, np.inf]), "NaNs or infinities differ"),
+        (np.arange(4), np.array([0, 1, 3, 2]), "2 of 4 elements differ"),
+        (np.zeros(1), np.zeros(2), "was array([0.]), is array([0., 0.])"),
+    ],
+)
+def test_differences_are_told_in_words(before: Any, now: Any, told: str) -> None:
+    assert difference(before, now) == told
+
+
+def test_arrays_that_differ_tell_by_how_much(tmp_path: Path) -> None:
+    with np.printoptions(precision=7):
+        pipeline.compute(delayed(noisy)(5), store=tmp_path, scheduler="sync")
+    [found] = Store(tmp_path).verify(delayed(noisy)(5)).reruns
+    assert (found.outcome, found.why) == (DIFFERS, "numbers differ by up to 0.25")

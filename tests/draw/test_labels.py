@@ -1,0 +1,12 @@
+"""Values as they are written in pictures and tables."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.identity import shown
+
+
+def test_arrays_are_told_by_elements_or_shape() -> None:
+    assert shown(np.arange(3)) == "[0, 1, 2]"
+    assert shown(np.zeros((3, 4))) == "float64[3×4]"

@@ -1,0 +1,121 @@
+"""What code does, told apart from how it is written."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import inspect
+import json.decoder
+import shutil
+import tarfile
+from types import CodeType, ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline.identity.bytecode import code_content
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def inner_codes(code: CodeType) -> list[CodeType]:
+    return [each for each in code.co_consts if isinstance(each, CodeType)]
+
+
+def inner(code: CodeType) -> Iterator[CodeType]:
+    for each in inner_codes(code):
+        yield each
+        yield from inner(each)
+
+
+@pytest.mark.parametrize(
+    "module", [argparse, inspect, json.decoder, shutil, tarfile], ids=lambda each: each.__name__
+)
+def test_a_program_written_in_other_lines_has_the_same_content(module: ModuleType) -> None:
+    # `ast.unparse` knows no comments, no line breaks, and brackets of its own.
+    source = inspect.getsource(module)
+    given = list(inner(compile(source, "a", "exec")))
+    anew = list(inner(compile(ast.unparse(ast.parse(source)), "b", "exec")))
+    assert len(given) > 5
+    changed = [
+        one.co_qualname
+        for one, other in zip(given, anew, strict=True)
+        if code_content(one) != code_content(other)
+    ]
+    assert changed == []
+
+
+def content(body: str, head: str = "def f(x, y):") -> str:
+    lines = "\n".join(f"    {line}" for line in body.splitlines())
+    [code] = [
+        each
+        for each in compile(f"{head}\n{lines}", "", "exec").co_consts
+        if isinstance(each, CodeType)
+    ]
+    return code_content(code)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("return x and y", "return x or y"),
+        ("return x if y else 1", "return 1 if y else x"),
+        ("return x < y", "return x <= y"),
+        ("return not x", "return x"),
+        ("return x is None", "return x is not None"),
+        ("return 1 if x is None else 2", "return 1 if x is not None else 2"),
+        ("return -0.0", "return 0.0"),
+        ("return 1", "return True"),
+        ("return x.a", "return x.b"),
+        ("return x in {1, 2}", "return x in {1, 3}"),
+        ("return x in (1, 2)", "return x in (2, 1)"),
+        ("return (x, y)", "return (y, x)"),
+        ("while x:\n    y()", "if x:\n    y()"),
+        ("for _ in x:\n    y()\nelse:\n    x()", "for _ in x:\n    y()\nx(1)"),
+        ("for i in x:\n    if i: break\n    y(i)", "for i in x:\n    if i: continue\n    y(i)"),
+        ("try:\n    x()\n    y()\nexcept E:\n    pass", "try:\n    x()\nexcept E:\n    pass\ny()"),
+        ("try:\n    x()\nexcept E:\n    pass", "try:\n    x()\nexcept F:\n    pass"),
+        ("try:\n    x()\nfinally:\n    y()", "x()\ny()"),
+        ("a = x()\ntry:\n    y(a)\nexcept E: pass", "try:\n    a = x()\n    y(a)\nexcept E: pass"),
+        ("with x:\n    y()", "x\ny()"),
+        ("return [i for i in x if i]", "return [i for i in x]"),
+        ("return lambda: x", "return lambda: y"),
+        ("return f(x, y)", "return f(y, x)"),
+        ("return f(x=x)", "return f(y=x)"),
+        ("return f(*x)", "return f(x)"),
+        ("yield x", "return x"),
+        ("return x[1:]", "return x[:1]"),
+        ("assert x", "assert y"),
+        ("global z\nz = x", "z = x"),
+        ("return f'{x}'", "return f'{x!r}'"),
+        ("del x", "x = None"),
+    ],
+)  # fmt: skip
+def test_programs_that_do_other_things_differ(one: str, other: str) -> None:
+    assert content(one) != content(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("def f(x, y):", "def f(x, z):"),
+        ("def f(x, y):", "def f(x, y, z):"),
+        ("def f(x, y):", "def f(x, *, y):"),
+        ("def f(x, y):", "def f(x, y, /):"),
+        ("def f(x, *y):", "def f(x, **y):"),
+        ("def f(x, y):", "async def f(x, y):"),
+    ],
+)
+def test_so_do_those_that_are_called_otherwise(one: str, other: str) -> None:
+    assert content("pass", one) != content("pass", other)
+
+
+def test_the_name_of_a_function_is_not_its_code() -> None:
+    assert content("return x", "def f(x):") == content("return x", "def g(x):")
+
+
+def test_a_class_in_a_function_counts_without_its_docstring_and_line() -> None:
+    plain = "class A:\n    def g(self): self.x = 1; self.y = 2\nreturn A"
+    documented = "\n\nclass A:\n    '''A.'''\n    def g(self): self.x = 1; self.y = 2\nreturn A"
+    assert content(plain) == content(documented)

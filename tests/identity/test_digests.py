@@ -1,0 +1,423 @@
+"""Digests: no two values have one, and each value has one, everywhere."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+import os
+import subprocess
+import sys
+import threading
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import pytest
+
+from pipeline import digest
+from pipeline import scheduler as on
+from pipeline.identity import brief
+from pipeline.identity.digests import library_version
+from tests.digest_values import DIFFER, agree
+from tests.projects import edited
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def title(pair: tuple[Any, Any]) -> str:
+    return " | ".join(brief(each, 20) for each in pair)
+
+
+@pytest.mark.parametrize("pair", DIFFER, ids=title)
+def test_different_values_have_different_digests(pair: tuple[Any, Any]) -> None:
+    assert digest(pair[0]) != digest(pair[1])
+
+
+@pytest.mark.parametrize("pair", agree(), ids=title)
+def test_equal_values_have_one_digest(pair: tuple[Any, Any]) -> None:
+    assert digest(pair[0]) == digest(pair[1])
+
+
+def test_the_table_is_as_long_as_promised() -> None:
+    assert len(DIFFER) >= 60
+    assert len(agree()) >= 30
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_other_processes_find_the_same_digests(seed: str) -> None:
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+    told = subprocess.run(
+        [sys.executable, str(ROOT / "tests/digest_values.py")],
+        capture_output=True, text=True, check=True, env=environment, cwd="/",
+    ).stdout  # fmt: skip
+    lines = told.splitlines()
+    for pair, line in zip((*DIFFER, *agree()), lines, strict=True):
+        assert [digest(each) for each in pair] == line.split(), title(pair)
+
+
+# What a function hangs on: a project of two modules, and edits of it.
+
+FEATURES = '''
+"""Features."""
+import functools
+import math
+
+SCALE = 2.0
+TABLE = {"shift": 1, "inner": {"deep": [1, 2]}}
+unrelated = 1
+
+
+def scale(x):
+    """Scale it."""
+    return x * SCALE
+
+
+def unused(x):
+    return x
+
+
+def twice(function):
+    @functools.wraps(function)
+    def wrapper(*args):
+        return 2 * function(*args)
+    return wrapper
+
+
+class Base:
+    rate = 1
+
+    def shift(self, x):
+        return x + self.rate
+
+
+class Model(Base):
+    def __init__(self, weight=3):
+        self.weight = weight
+
+    @property
+    def slope(self):
+        return self.weight
+
+    @classmethod
+    def make(cls):
+        return cls()
+
+    def predict(self, x):
+        return self.slope * x
+
+
+MODEL = Model()
+
+
+def even(n):
+    return n == 0 or odd(n - 1)
+
+
+def odd(n):
+    return n != 0 and even(n - 1)
+
+
+def lazily(x):
+    return x - 1
+'''
+MAIN = """
+import features
+import features as f
+from features import MODEL, TABLE, Model, even, scale, twice
+
+
+def make(offset):
+    def closed(x):
+        return x + offset
+    return closed
+
+
+add = make(5)
+
+
+@twice
+def decorated(x):
+    return x + 1
+
+
+def target(x, power=2, *, factor=1.5):
+    from features import lazily
+    y = [scale(each) for each in x if each > 0]
+    try:
+        total = sum(y) ** power
+    except TypeError:
+        total = 0
+    if even(3) and f.math.pi < 4:
+        total += MODEL.predict(TABLE["inner"]["deep"][0])
+    return add(total) * factor + Model.make().shift(1) + decorated(lazily(features.SCALE))
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The digest of `target` in a project, after an edit."""
+    places = itertools.count()
+
+    def digested(old: str = "", new: str = "", *, name: str = "main") -> str:
+        sources = {"features": FEATURES, name: MAIN}
+        folder = tmp_path / str(next(places))
+        with edited(folder, monkeypatch, sources, old, new, name) as main:
+            return digest(main.target)
+
+    return digested
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("power=2", "power=3"),
+        ("factor=1.5", "factor=2.5"),
+        ("total = 0", "total = 1"),
+        ("except TypeError", "except ValueError"),
+        ("each > 0", "each >= 0"),
+        ("make(5)", "make(6)"),
+        ("x + offset", "x - offset"),
+        ("SCALE = 2.0", "SCALE = 3.0"),
+        ("x * SCALE", "x / SCALE"),
+        ('"shift": 1', '"shift": 2'),
+        ('"deep": [1, 2]', '"deep": [2, 2]'),
+        ("2 * function", "3 * function"),
+        ("x + 1\n\n\ndef target", "x + 2\n\n\ndef target"),
+        ("rate = 1", "rate = 2"),
+        ("x + self.rate", "x - self.rate"),
+        ("weight=3", "weight=4"),
+        ("return self.weight", "return -self.weight"),
+        ("return cls()", "return cls(1)"),
+        ("n != 0 and", "n != 1 and"),
+        ("return x - 1", "return x - 2"),
+        ("self.slope * x", "self.slope + x"),
+    ],
+)
+def test_an_edit_of_what_a_function_reaches_changes_its_digest(
+    project: Any, old: str, new: str
+) -> None:
+    before = project()
+    assert project(old, new) != before
+    assert project() == before  # the edit reverted, in another folder
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"""Scale it."""', '"""Scale it, in other words."""'),
+        ('"""Features."""', '# no docstring\n\n\n'),
+        ("unrelated = 1", "unrelated = 2"),
+        ("def unused(x):\n    return x", "def unused(x):\n    return -x"),
+        ("total = 0", "total = 0  # a comment"),
+        ("    y = [scale(each) for each in x if each > 0]\n",
+         "    y = [\n        scale(each)\n        for each in x\n        if each > 0\n    ]\n"),
+        ("if even(3) and f.math.pi < 4:",
+         "if (\n        even(3)\n        and f.math.pi < 4\n    ):"),
+        ("power=2, *, factor", "power: int = 2, *, factor"),
+    ],
+)  # fmt: skip
+def test_what_says_nothing_to_the_machine_does_not(project: Any, old: str, new: str) -> None:
+    assert project(old, new) == project()
+
+
+def test_a_module_may_bear_another_name(project: Any) -> None:
+    assert project(name="other") == project()
+
+
+SOURCE = "def f(x):\n    return g(x) + 1\n\n\ndef g(x):\n    return x * K\n\n\nK = 3\n"
+
+
+def test_main_imported_and_run_again_in_a_notebook_are_the_same(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SOURCE)
+    imported = "import script, pipeline; print(pipeline.digest(script.f))"
+    (tmp_path / "main.py").write_text(f"{SOURCE}\nimport pipeline\nprint(pipeline.digest(f))\n")
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    found = set()
+    for arguments in (["-c", imported], [str(tmp_path / "main.py")]):
+        command = [sys.executable, *arguments]
+        told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        found.add(told.stdout.strip())
+    for cell in ("<ipython-input-1>", "<ipython-input-7>"):
+        names: dict[str, Any] = {"__name__": "__main__"}
+        exec(compile("\n" * len(cell) + SOURCE, cell, "exec"), names)  # noqa: S102 - as a cell is
+        found.add(digest(names["f"]))
+    assert len(found) == 1
+
+
+def test_workers_find_the_same_digests() -> None:
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(SOURCE, names)  # noqa: S102 - a function of no module, as in a notebook
+    local = names["f"]
+    with on("processes"):
+        [elsewhere] = dask.compute(dask.delayed(digest)(dask.delayed(local)))
+    assert elsewhere == digest(local)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [threading.Lock(), (c for c in "a"), object(), [threading.Lock()], iter([1]), sys.stdout],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_has_no_content_is_refused(value: Any) -> None:
+    with pytest.raises(TypeError, match="no key for"):
+        digest(value)
+
+
+LOCK, LOGGER, STREAM = threading.Lock(), logging.getLogger("test"), iter([1, 2])
+
+
+def test_a_function_may_name_a_lock_but_not_a_stream() -> None:
+    def locked(x: int) -> int:
+        with LOCK:
+            LOGGER.info("x")
+        return x
+
+    def streaming() -> int:
+        return next(STREAM)
+
+    assert digest(locked) == digest(locked)
+    with pytest.raises(TypeError, match="what it gives next hangs on who asked before"):
+        digest(streaming)
+
+
+class Moody:
+    """Its token is another each time, as those of dask's own fallback are."""
+
+    def __dask_tokenize__(self) -> str:
+        return os.urandom(8).hex()
+
+
+def test_a_token_that_changes_is_refused() -> None:
+    with pytest.raises(TypeError, match="gives another token each time"):
+        digest(Moody())
+
+
+def test_to_look_at_a_partial_function_changes_nothing() -> None:
+    function = functools.partial(max, 1, key=abs)
+    before = digest(function)
+    assert vars(function) == {}  # which makes the dict
+    assert digest(function) == before
+    function.rate = 2  # type: ignore[attr-defined] # anybody may
+    assert digest(function) != before
+
+
+def test_functions_that_call_each_other_in_circles_have_digests() -> None:
+    def ping(n: int) -> int:
+        return pong(n - 1) if n else 0
+
+    def pong(n: int) -> int:
+        return ping(n - 1) if n else 1
+
+    assert digest(ping) != digest(pong)
+
+
+def test_libraries_count_by_name_and_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digest(np.sin)
+    library_version.cache_clear()
+    module = sys.modules["pipeline.identity.digests"]  # the package's name for it is the function's
+    monkeypatch.setattr(module, "version", lambda name: "0.0.0")
+    assert digest(np.sin) != before
+    assert digest(len) == digest(len)
+    library_version.cache_clear()
+
+
+def _total(x: float) -> float:
+    import pandas
+
+    return float(pandas.Series([x]).sum())
+
+
+@pytest.mark.parametrize(
+    ("function", "package"),
+    [
+        (lambda x: np.sin(x), "numpy"),
+        (lambda x: np.linalg.norm(x), "numpy"),
+        (_total, "pandas"),
+    ],
+)
+def test_the_version_of_a_library_counts_wherever_it_is_named(
+    function: Any, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = digest(function)
+    module = sys.modules["pipeline.identity.digests"]
+    known = module.library_version
+    monkeypatch.setattr(
+        module, "library_version", lambda name: "newer" if name == package else known(name)
+    )
+    assert digest(function) != before
+
+
+def test_large_arrays_are_hashed_without_a_copy() -> None:
+    array = np.zeros(5_000_000)
+    tracemalloc.start()
+    digest(array)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < array.nbytes / 20
+
+
+def test_imports_in_a_body_are_followed_into_folders_without_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    found = set()
+    for number in (1, 2):
+        folder = tmp_path / str(number)
+        (folder / "loose").mkdir(parents=True)
+        (folder / "loose" / "inner.py").write_text(f"def g(x):\n    return x + {number}\n")
+        names: dict[str, Any] = {"__name__": "__main__"}
+        exec("def f(x):\n    from loose import inner\n    return inner.g(x)", names)  # noqa: S102 - as a cell is
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(str(folder))
+            found.add(digest(names["f"]))
+        for name in ("loose", "loose.inner"):
+            sys.modules.pop(name, None)
+    assert len(found) == 2
+
+
+def test_a_module_that_cannot_be_imported_leaves_a_function_without_a_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_module.py").write_text("raise RuntimeError('no licence')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def uses() -> Any:
+        import broken_module  # type: ignore[import-not-found] # it is made above
+
+        return broken_module.x
+
+    def tries() -> Any:
+        try:
+            import not_there_at_all  # type: ignore[import-not-found] # that is the point
+        except ImportError:
+            return None
+        return not_there_at_all
+
+    with pytest.raises(TypeError, match="importing broken_module raised RuntimeError: no licence"):
+        digest(uses)
+    assert digest(tries) == digest(tries)
+
+
+def test_a_module_that_a_body_imports_by_its_dotted_name_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "box").mkdir()
+    (tmp_path / "box" / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def f(x: int) -> int:
+        import box.inner  # type: ignore[import-not-found] # made by the test
+
+        return int(box.inner.RATE * x)
+
+    found = []
+    for rate in (1, 2, 1):
+        (tmp_path / "box" / "inner.py").write_text(f"RATE = {rate}")
+        found.append(digest(f))
+        for name in ("box", "box.inner"):
+            sys.modules.pop(name, None)
+    assert found[0] == found[2] != found[1]

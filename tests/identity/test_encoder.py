@@ -1,0 +1,159 @@
+"""The content of arguments: different values differ, equal values agree."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import itertools
+import threading
+from collections import namedtuple
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.graph import freeze
+from pipeline.identity import UnkeyableError, arrays, encode, short_hash
+
+
+class Colour(enum.Enum):
+    RED = 1
+    BLUE = 2
+
+
+class IntSubclass(int):
+    pass
+
+
+Pair = namedtuple("Pair", "a b")
+
+
+@dataclass
+class Point:
+    x: Any
+    y: Any
+
+
+def local_class(value: int) -> Any:
+    """Classes of one name that differ in a method."""
+
+    class Local:
+        def method(self) -> int:
+            return value
+
+    return Local
+
+
+SQUARE = np.arange(4.0).reshape(2, 2)
+NAN = np.array([np.nan])
+OTHER_NAN = np.frombuffer(b"\x01\x00\x00\x00\x00\x00\xf8\x7f")
+
+DIFFERENT: list[Any] = [
+    1, 1.0, True, "1", b"1", np.int64(1), np.int32(1), np.float64(1), IntSubclass(1), 1 + 0j,
+    Decimal(1), Fraction(1), 0, 0.0, -0.0, False, None, ..., "None", "", b"", (), [], {}, set(),
+    frozenset(), (1,), [1], {1}, frozenset({1}), {1: 1}, ((1,),), (1, 1), range(1), range(2),
+    Colour.RED, Colour.BLUE, Pair(1, 2), (1, 2), Point(1, 2), Point(1, 2.0), "a" * 100, "a" * 101,
+    datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1),
+    datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC), 10**5000, 10**5000 + 1,
+    -(10**5000), 2**63, 2**63 - 1, str(2**63), float(2**63),
+    SQUARE, SQUARE.T, SQUARE.ravel(), SQUARE.astype("f4"), SQUARE.astype(">f8"), NAN, OTHER_NAN,
+    np.array(["a-b", "c"], object), np.array(["a", "b-c"], object), np.array(1), np.array([]),
+    np.zeros((0, 2)), np.zeros((2, 0)), np.array([(1, 2)], [("a", "i8"), ("b", "i8")]),
+    np.array([(1, 2)], [("a", "i8"), ("c", "i8")]), np.ma.array([1, 2], mask=[False, True]),
+    np.ma.array([1, 2], mask=[True, False]), len, max, np.sin, np.cos, int, float, itertools, enum,
+    lambda: 1, lambda: 2, slice(1), slice(2),
+    'a'.upper, 'b'.upper, 'a'.lower, [1].count, [2].count, Point(1, 2).__eq__, Point(2, 1).__eq__,
+    partial(max, 1), partial(max, 2), partial(min, 1), itemgetter(1), itemgetter(2),
+    local_class(1), local_class(2), local_class(1)(), local_class(2)(),
+]  # fmt: skip
+
+
+def test_different_values_differ() -> None:
+    encoded = [repr(encode(value)) for value in DIFFERENT]
+    assert not {text for text in encoded if encoded.count(text) > 1}
+    assert len({short_hash(encode(value)) for value in DIFFERENT}) == len(DIFFERENT)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ({1: 2, 3: 4}, {3: 4, 1: 2}),
+        ({"a", "b", "c"}, {"c", "b", "a"}),
+        (SQUARE, SQUARE.copy()),
+        (SQUARE.T, np.ascontiguousarray(SQUARE.T)),
+        (SQUARE, np.asfortranarray(SQUARE)),
+        (Point(1, [2]), Point(1, [2])),
+        (Pair(1, 2), Pair(1, 2)),
+        (np.array(["a", "b"], object), np.array(["a", "b"], object)),
+        (range(3), range(3)),
+        (local_class(1), local_class(1)),
+        (local_class(1)(), local_class(1)()),
+    ],
+)
+def test_equal_values_agree(left: Any, right: Any) -> None:
+    assert encode(left) == encode(right)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [threading.Lock(), (c for c in "a"), object(), (1, object()), {"a": threading.Lock()}],
+    ids=repr,
+)
+def test_what_has_no_content_is_refused(value: Any) -> None:
+    with pytest.raises(UnkeyableError):
+        encode(value)
+
+
+def test_an_open_file_is_refused() -> None:
+    with open(__file__) as file, pytest.raises(UnkeyableError):
+        encode(file)
+
+
+def test_what_contains_itself_is_refused() -> None:
+    loop: list[Any] = []
+    loop.append(loop)
+    with pytest.raises(UnkeyableError, match="contains itself"):
+        encode(loop)
+
+
+def test_dasks_own_token_is_used_where_an_object_has_one() -> None:
+    class Tokened:
+        def __init__(self, token: int) -> None:
+            self.token, self.lock = token, threading.Lock()
+
+        def __dask_tokenize__(self) -> int:
+            return self.token
+
+    assert encode(Tokened(1)) == encode(Tokened(1))
+    assert encode(Tokened(1)) != encode(Tokened(2))
+
+
+def test_freezing_copies_an_array_once() -> None:
+    array = np.arange(3)
+    frozen = freeze(array)
+    array[0] = 9
+    assert frozen.tolist() == [0, 1, 2]
+    assert freeze(frozen) is frozen
+    with pytest.raises(ValueError, match="read-only"):
+        frozen[0] = 1
+
+
+def test_a_frozen_array_is_forgotten_with_its_last_reference() -> None:
+    frozen = freeze(np.arange(5))
+    encode(frozen)
+    hashed = arrays._known
+    assert id(frozen) in hashed
+    identity = id(frozen)
+    del frozen
+    assert identity not in hashed
+
+
+@pytest.mark.parametrize("value", [[1], {1}, {1: 2}, bytearray(b"1"), (1, [2])], ids=repr)
+def test_what_could_change_is_refused_with_a_remedy(value: Any) -> None:
+    with pytest.raises(UnkeyableError, match="it can change after the call; pass"):
+        freeze(value)

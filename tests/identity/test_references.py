@@ -1,0 +1,76 @@
+"""What a function hangs on, and where the project ends."""
+
+from __future__ import annotations
+
+import collections
+import json
+import operator
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pytest
+
+import pipeline
+from pipeline.identity import library_name, parts
+from tests.functions import fib
+
+if TYPE_CHECKING:
+    from types import FunctionType
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (len, "builtins.len"),
+        (operator.add, "_operator.add"),
+        (json.dumps, "json.dumps"),
+        (collections.OrderedDict, "collections.OrderedDict"),
+        (np.sum, "numpy.sum"),
+        (np.sin, "numpy.sin"),
+        (np.ndarray, "numpy.ndarray"),
+        (str.upper, None),  # a method descriptor: encoded by what pickle makes of it
+        (pipeline.contrast, "pipeline.draw.render.contrast"),
+        (pipeline.task, "pipeline.trace.decorators.task"),
+    ],
+)
+def test_what_a_library_holds_goes_by_its_name(value: Any, name: str | None) -> None:
+    assert library_name(value) == name
+
+
+@pytest.mark.parametrize("value", ["a".upper, [].append, fib, library_name.__code__, 3, lambda: 1])
+def test_all_else_does_not(value: Any) -> None:
+    assert library_name(value) is None
+
+
+def test_the_parts_of_a_function() -> None:
+    closed = 7
+
+    def f(x: int, y: int = 5, *, z: int = 6) -> object:
+        return closed, operator, [x for _ in (1, 2)]
+
+    found = list(parts(cast("FunctionType", f)))
+    assert (5,) in found
+    assert {"z": 6} in found
+    assert 7 in found
+    assert ("operator", operator) in found
+
+
+def test_the_parts_of_a_class() -> None:
+    class Base:
+        pass
+
+    class Derived(Base):
+        """Documentation says nothing of what a class does."""
+
+        size = 3
+
+        @property
+        def area(self) -> int:
+            return 9
+
+    members: Any = list(parts(Derived))[2:]  # after its bases and its metaclass
+    found = dict(members)
+    assert next(iter(parts(Derived))) == (Base,)
+    assert found["size"] == 3
+    assert callable(found["area"][0])
+    assert "__doc__" not in found

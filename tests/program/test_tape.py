@@ -1,0 +1,137 @@
+"""Straight-line programs: what they compute, how many slots they take, and what they say."""
+
+from __future__ import annotations
+
+import pickle
+import weakref
+from operator import add, mul, sub
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from pipeline.graph import Node
+from pipeline.program.recorder import record
+from pipeline.program.tape import Tape
+from pipeline.trace import Body, Step
+from tests.functions import failing, fib
+from tests.graphs import graphs, values_of
+
+
+def nodes(**tasks: tuple[Any, str]) -> dict[Any, Any]:
+    return {key: Node(key, function, tuple(taken)) for key, (function, taken) in tasks.items()}
+
+
+def constant(value: Any) -> Body:
+    return Body((value,), ())
+
+
+@given(graphs())
+def test_a_tape_computes_what_its_tasks_compute(graph: Any) -> None:
+    outputs = list(dict.fromkeys(graph.keys))
+    tape, taken = record(graph.tasks, list(graph.tasks), outputs)
+    found = tape()
+    assert taken == ()
+    values = dict(zip(graph.keys, values_of(graph), strict=True))
+    assert (found,) if len(outputs) == 1 else found == tuple(values[key] for key in outputs)
+
+
+def test_a_chain_of_any_length_takes_as_many_slots_as_it_has_values_at_a_time() -> None:
+    graph = fib(10_000).graph()
+    tape, _ = record(graph.tasks, list(graph.tasks), graph.keys)
+    assert tape.width == 2
+    assert tape() == graph.compute(scheduler="sync", fuse=False)
+
+
+def test_tasks_that_no_output_needs_are_left_out() -> None:
+    tasks = nodes(a=(constant(1), ""), x=(constant(5), ""), y=(abs, "x"), b=(abs, "a"))
+    tape, taken = record(tasks, list(tasks), ["b"])
+    assert (tape(), taken, tape.keys) == (1, (), ("b", "a"))
+
+
+def test_values_from_outside_are_arguments() -> None:
+    tasks = nodes(c=(sub, "ab"), d=(mul, "ca"))
+    tape, taken = record(tasks, list(tasks), ["d", "c"])
+    values = {"a": 10, "b": 4}
+    assert tape(*[values[key] for key in taken]) == (60, 6)
+
+
+def test_an_argument_may_be_the_tuple_of_another_block() -> None:
+    tasks = nodes(c=(sub, "ab"), d=(mul, "cx"))
+    tape, taken = record(tasks, list(tasks), ["d"], {"a": ("block", 1), "b": ("block", 0)})
+    arguments = {"block": (4, 10), "x": 2}
+    assert set(taken) == {"block", "x"}
+    assert tape(*[arguments[key] for key in taken]) == 12
+
+
+def test_an_output_may_be_an_argument_a_constant_or_taken_twice() -> None:
+    tasks = nodes(one=(constant(1), ""), same=(Body(), "a"), sum=(add, "aa"))
+    tape, taken = record(tasks, list(tasks), ["a", "one", "same", "sum"])
+    assert taken == ("a",)
+    assert tape(5) == (5, 1, 5, 10)
+
+
+def test_constants_of_any_type_are_kept_apart() -> None:
+    pairs = [(0.0, -0.0), (1, True), (1, 1.0), ("1", 1), (b"1", "1"), ([], [])]
+    for left, right in pairs:
+        both = Body((left, right), (Step(lambda a, b: (a, b), (0, 1)),))
+        tape, _ = record(nodes(x=(both, "")), ["x"], ["x"])
+        assert repr(tape()) == repr((left, right))
+
+
+class Value:
+    """Something that a weak reference can watch."""
+
+
+def test_a_value_is_freed_after_its_last_use() -> None:
+    seen: list[Any] = []
+    watched: list[weakref.ref[Value]] = []
+
+    def make() -> Value:
+        value = Value()
+        watched.append(weakref.ref(value))
+        return value
+
+    def alive(*_: Any) -> Value:
+        seen.append([ref() is not None for ref in watched])
+        return make()
+
+    # a and b die in c, c in d; e and f need nothing of them.
+    tasks = nodes(a=(make, ""), b=(make, ""), c=(alive, "ab"), d=(alive, "c"), e=(alive, "d"))
+    tape, _ = record(tasks, list(tasks), ["e"])
+    tape()
+    assert seen == [[True, True], [False, False, True], [False, False, False, True]]
+
+
+def test_an_error_names_the_call_it_was_in() -> None:
+    graph = failing(30).graph()
+    tape, _ = record(graph.tasks, list(graph.tasks), graph.keys)
+    with pytest.raises(ZeroDivisionError, match="no 0") as caught:
+        tape()
+    assert caught.value.__notes__ == ["while computing fail(0)"]
+    assert caught.traceback[-1].name == "fail"
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_an_error_names_its_task_wherever_it_stands(place: int) -> None:
+    def fail(*_: Any) -> None:
+        raise KeyError("lost")
+
+    two = Body((), (Step(abs, (0,)), Step(abs, (1,))))
+    functions: list[Any] = [constant(3), two, abs, two, two, abs]
+    functions[place] = fail if place != 3 else Body((), (Step(abs, (0,)), Step(fail, (1,))))
+    tasks = {n: Node(n, each, (n - 1,) if n else ()) for n, each in enumerate(functions)}
+    tape, _ = record(tasks, list(tasks), [5])
+    with pytest.raises(KeyError) as caught:
+        tape()
+    assert caught.value.__notes__ == [f"while computing {place}"]
+
+
+def test_a_tape_pickles_small() -> None:
+    graph = fib(4000).graph()
+    tape, _ = record(graph.tasks, list(graph.tasks), graph.keys)
+    again = pickle.loads(pickle.dumps(tape))  # noqa: S301
+    assert isinstance(again, Tape)
+    assert again() == tape()
+    assert len(pickle.dumps(tape)) < 30 * 4000
+    assert repr(tape) == "<Tape: 4,001 tasks in 2 slots>"

@@ -1,0 +1,75 @@
+"""Collections, opened: tasks in one form, and which dicts are graphs."""
+
+from __future__ import annotations
+
+import operator
+
+import dask
+import dask.array as da
+import pytest
+from dask.highlevelgraph import HighLevelGraph
+from dask.task_spec import DataNode, GraphNode, Task, TaskRef
+
+from pipeline import GraphError
+from pipeline.share import fused, plain
+from pipeline.share.opening import dict_of_tasks, is_annotated, is_graph
+
+
+def test_older_forms_are_converted() -> None:
+    tasks = plain({"a": 1, "b": (operator.add, "a", 2), "c": "a", "t": (1, 2), "self": "self"})
+    assert all(isinstance(node, GraphNode) for node in tasks.values())
+    assert "self" not in tasks  # held elsewhere, as Dask takes it
+    assert dask.get(tasks, ["b", "c", "t"]) == (3, 1, (1, 2))
+
+
+def test_only_what_is_asked_for_is_made_of_layers() -> None:
+    array = da.ones(1000, chunks=1) + 1
+    key = (array.name, 0)
+    assert len(plain(array.__dask_graph__(), [key])) < 5
+
+
+def test_layers_that_were_taken_are_not_taken_again() -> None:
+    array = da.ones(4, chunks=2) + 1
+    seen: set[int] = set()
+    graph = HighLevelGraph(
+        {name: dict(layer) for name, layer in array.dask.layers.items()}, array.dask.dependencies
+    )
+    assert plain(graph, None, seen)
+    assert plain(graph, None, seen) == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"a": (abs, 1)}, True), ({"a": Task("a", abs, 1)}, True), ({"a": 1}, False), ({}, False),
+        ([1], False), ({"a": DataNode("a", 1)}, True), (da.ones(1), False),
+    ],
+)  # fmt: skip
+def test_what_is_a_graph(asked: object, expected: bool) -> None:
+    assert is_graph(asked) is expected
+
+
+def test_keys_of_a_dict() -> None:
+    graph = {"a": (abs, 1), "b": (abs, "a"), "c": (abs, 2)}
+    assert dict_of_tasks(graph, None).keys == ["b", "c"]
+    assert dict_of_tasks(graph, "a").keys == ["a"]
+    assert dict_of_tasks(graph, [["a"], "c"]).keys == ["a", "c"]
+    with pytest.raises(GraphError, match="'z' is not in the graph"):
+        dict_of_tasks(graph, ["z"])
+
+
+def test_lines_are_fused_but_not_through_what_is_kept() -> None:
+    line = {f"k{n}": Task(f"k{n}", abs, TaskRef(f"k{n - 1}")) for n in range(1, 4)}
+    tasks = {"k0": DataNode("k0", -1), **line}
+    whole, parted = fused(tasks, ["k3"]), fused(tasks, ["k1", "k3"])
+    assert "k3" in whole
+    assert len(whole) == 2  # one block, and the name that was asked for
+    assert {"k1", "k3"} <= set(parted)
+    assert dask.get(parted, ["k1", "k3"]) == (1, 1)
+
+
+def test_annotations_are_noticed() -> None:
+    with dask.annotate(retries=3):
+        assert is_annotated(dask.delayed(abs)(1))
+    assert not is_annotated(dask.delayed(abs)(1))
+    assert not is_annotated(da.ones(3))

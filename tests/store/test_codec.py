@@ -1,0 +1,458 @@
+"""Every value comes back as it was; all other bytes are a CodecError, and nothing else."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import datetime
+import enum
+import pickle
+import random
+import struct
+import subprocess
+import sys
+import threading
+import tracemalloc
+import zoneinfo
+from importlib import resources
+from typing import Any, NamedTuple
+
+import msgpack
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from pipeline.store import CodecError, UnstorableError, codec, columns, encoded
+from pipeline.store.codec import UnreadableError, decoded
+from tests import fuzz
+from tests.fuzz import FRAME, PAYLOADS, VALUES, grown, mutated, packed, same, survives, swollen
+
+BIG = 2**32 - 1
+
+
+def payload(value: Any, pickle: bool = False) -> bytes:
+    return b"".join(encoded(value, pickle))
+
+
+class Colour(enum.IntEnum):
+    RED = 1
+
+
+class Pair(NamedTuple):
+    a: int
+    b: int
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: f"{type(value).__name__}")
+def test_a_value_comes_back_as_it_was(value: Any) -> None:
+    assert same(decoded(payload(value)), value)
+
+
+LEAVES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.complex_numbers()
+    | st.text(st.characters(codec=None, exclude_categories=())) | st.binary() | st.decimals()
+    | st.fractions() | st.dates() | st.times() | st.timedeltas() | st.timezones()
+    | st.datetimes(timezones=st.none() | st.timezones(), allow_imaginary=False)
+)  # fmt: skip
+HASHABLE = st.none() | st.integers() | st.text() | st.binary() | st.tuples(st.integers())
+STRUCTURES = arrays.nested_dtypes().filter(lambda dtype: "((" not in str(dtype))  # without titles
+ARRAYS = arrays.arrays(
+    arrays.scalar_dtypes() | STRUCTURES, arrays.array_shapes(min_dims=0, min_side=0)
+)
+NESTED = st.recursive(
+    LEAVES | ARRAYS,
+    lambda inner: (
+        st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(HASHABLE, inner)
+        | st.sets(HASHABLE) | st.frozensets(HASHABLE)
+    ),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(NESTED)
+def test_decoding_what_was_encoded_gives_an_equal_value_of_equal_types(value: Any) -> None:
+    assert same(decoded(payload(value)), value)
+
+
+def test_the_comparison_of_these_tests_tells_values_apart() -> None:
+    for place, one in enumerate(VALUES):
+        for other in VALUES[place + 1 :]:
+            assert not same(one, other), (one, other)
+
+
+def test_a_set_has_the_same_bytes_in_every_process() -> None:
+    code = (
+        "import sys; from pipeline.store.codec import encoded\n"
+        "long = {(each * 70_000, each) for each in 'abc'}\n"
+        "value = [set('abcdef'), frozenset({('a', 1), ('b', None), 2**70}), long]\n"
+        "sys.stdout.buffer.write(b''.join(encoded(value)))"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            check=True,
+            capture_output=True,
+            env={"PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in "123"
+    }  # fmt: skip
+    assert len(found) == 1
+    assert found != {b""}
+
+
+def test_a_large_array_is_not_copied() -> None:
+    array = np.arange(100_000)
+    assert any(np.shares_memory(np.frombuffer(part, np.uint8), array) for part in encoded([array]))
+    data = payload([array])
+    (back,) = decoded(data)
+    assert np.shares_memory(np.frombuffer(data, np.uint8), back)
+    assert not back.flags.writeable
+
+
+def test_buffers_begin_at_multiples_of_64() -> None:
+    data = payload([np.arange(3), "x" * 70_000, np.arange(4)])
+    assert [data.index(b"\x93NUMPY") % 64, data.index(b"xxx") % 64] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("value", "what", "why"),
+    [
+        (threading.Lock(), "a lock", "no format for _thread.lock; return numbers, text"),
+        ([threading.Lock()], "a lock", "Store.pickle=True."),
+        (object(), "an object", "no format for object"),
+        (len, "a builtin_function_or_method", "no format"),
+        (Colour.RED, "a Colour", "test_codec.Colour would come back as a plain int"),
+        (collections.OrderedDict(a=1), "an OrderedDict", "as a plain dict"),
+        (np.eye(2).view(np.matrix), "a matrix", "as a plain ndarray"),
+        (np.rec.array([(1,)], dtype=[("a", "i8")]), "a recarray", "as a plain ndarray"),
+        (Pair(1, 2), "a Pair", "as a plain tuple; mark the class with @pipeline.storable"),
+        (Point(1), "a Point", "mark the class with @pipeline.storable"),
+        (type("Zone", (datetime.tzinfo,), {})(), "a Zone", "no format"),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_other_values_are_refused_by_name_and_with_a_remedy(
+    value: Any, what: str, why: str
+) -> None:
+    with pytest.raises(UnstorableError, match=why) as caught:
+        encoded(value)
+    assert caught.value.what == what
+    assert str(caught.value).startswith(f"{what}: ")
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301 - our own
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_200_levels_are_stored_and_more_are_refused() -> None:
+    assert same(decoded(payload(nested(200))), nested(200))
+    with pytest.raises(UnstorableError, match="nested over 200 deep"):
+        encoded(nested(201))
+    with pytest.raises(UnstorableError, match="nested over 200 deep"):
+        encoded(nested(100_000))
+
+
+def test_what_contains_itself_is_refused_or_pickled() -> None:
+    loop: list[Any] = []
+    loop.append({"again": loop})
+    with pytest.raises(UnstorableError, match="contains itself"):
+        encoded(loop)
+    back = decoded(payload(loop, pickle=True), pickle=True)
+    assert back[0]["again"] is back
+    with pytest.raises(UnstorableError, match="pickle has no format for it either"):
+        encoded(nested(100_000), pickle=True)
+
+
+class Linked:
+    """An object of no format, which knows another."""
+
+    def __init__(self, following: Linked | None = None) -> None:
+        self.following = following
+        self.parts = [1]
+
+
+def test_objects_that_are_pickled_stay_the_same_objects() -> None:
+    last = Linked()
+    first = Linked(last)
+    value = {"both": [first, last], "parts": last.parts, "array": np.arange(3)}
+    back = decoded(payload(value, pickle=True), pickle=True)
+    assert back["both"][0].following is back["both"][1]
+    assert back["parts"] is back["both"][1].parts
+    assert back["array"].tolist() == [0, 1, 2]
+
+
+def test_other_values_are_pickled_where_that_is_wanted() -> None:
+    value = [1, Colour.RED, {"f": lambda x: x + 1}, np.array([None, 1], object)]
+    data = payload(value, pickle=True)
+    one, red, made, array = decoded(data, pickle=True)
+    assert (one, red, made["f"](1), array.tolist()) == (1, Colour.RED, 2, [None, 1])
+    with pytest.raises(CodecError, match="a pickle, which may run any code"):
+        decoded(data)
+    with pytest.raises(UnstorableError, match="pickle has no format for it either"):
+        encoded(threading.Lock(), pickle=True)
+
+
+def test_what_has_a_format_is_not_pickled() -> None:
+    assert payload(VALUES[:60], pickle=True) == payload(VALUES[:60])
+
+
+ODD: dict[str, bytes] = {
+    "nothing": b"",
+    "three bytes": b"\1\0\0",
+    "a length beyond the end": struct.pack("<I", BIG) + b"\0",
+    "no pair": struct.pack("<I", 1) + b"\x05",
+    "bytes after the end": payload(1) + b"\0",
+    "a map": packed({}),
+    "a map in a list": packed([20, {}]),
+    "an extension": packed(msgpack.ExtType(1, b"a")),
+    "a time of msgpack": packed(msgpack.Timestamp(1)),
+    "no tag": packed([]),
+    "a text for a tag": packed(["list"]),
+    "True for a tag": packed([True]),
+    "a list for a tag": packed([[20]]),
+    "an unknown tag": packed([99]),
+    "a buffer that is missing": packed([1]),
+    "one that is missing inside of a list": packed([20, [1]]),
+    "a buffer too many": packed(1, b"a"),
+    "a buffer of a negative length": packed([5], lengths=[-1]),
+    "one of a length that is a text": packed([5], lengths=["a"]),
+    "one that is too long": packed([5], b"a", lengths=[2**64 - 1]),
+    "lengths that are a number": packed([5], lengths=3),
+    "no zeros before a buffer": packed([5], b"a").replace(b"\0a", b"\1a"),
+    "a text that is not UTF-8": struct.pack("<I", 4) + b"\x92\xa1\xff\x90",
+    "a long text that is not UTF-8": packed([4], b"\xff"),
+    "a dict of one part": packed([22, 1]),
+    "a dict with a key twice": packed([22, 1, 2, 1.0, 3]),
+    "a dict with a list for a key": packed([22, [20], 2]),
+    "a set with an element twice": packed([23, 1, True]),
+    "a number of bytes for a bytearray": packed([33, 2**40]),
+    "a range without a step": packed([31, 1, 2, 0]),
+    "no such day": packed([40, 2020, 2, 30]),
+    "a time zone that is a path": packed([45, "../../../etc/passwd"]),
+    "an unknown time zone": packed([45, "Nowhere/Else"]),
+    "a folder of time zones": packed([45, "Europe"]),
+    "a fraction by zero": packed([36, 1, 0]),
+    "no number": packed([35, "x"]),
+    "a scalar of objects": packed([11, "|O", b"\0" * 8]),
+    "a scalar of another length": packed([11, "<f8", b"\0" * 4]),
+    "an unknown class": packed([13, "os:system", "a", 1]),
+    "a mask of another shape": packed([53, [1], None, None, False], b""),
+    "a pickle": packed([3], b"cos\nsystem\n(S'true'\ntR."),
+    "a table of nothing": packed([2, [20]], b""),
+    "a table of no kind": packed([2, [20, "System"]], b""),
+    "lists in lists": packed(nested(400)),
+    "lists in lists in a million": struct.pack("<I", 10**6) + b"\x91" * 10**6,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_bytes_that_are_no_value_are_a_codec_error(name: str) -> None:
+    assert not survives(ODD[name])
+
+
+ENDLESS: Any = [2, [21, "RangeIndex", None, 0, 10**8, 1]]
+SHORT: Any = [2, [21, "RangeIndex", None, 0, 2, 1]]
+RANGE: Any = [31, 0, 10**8, 1]
+CODES: Any = [20, [1]]
+ARRAY = payload(np.zeros(2, "i8"))[64:]
+ROWS = bytes(columns.stream([pa.array([0, 1])]))
+
+
+@pytest.mark.parametrize(
+    ("head", "buffers"),
+    [
+        (
+            ["Index", "IntervalIndex", None, None, [21, "intervals", "right", ENDLESS, ENDLESS]],
+            "  ",
+        ),
+        (["MultiIndex", [20, None], [20, ENDLESS], [20, ENDLESS], None], "  "),
+        (["MultiIndex", [20, None], [20, ENDLESS], [20, RANGE], None], " "),
+        (["MultiIndex", [20, None], [20, SHORT], [20, ENDLESS], None], "  "),
+        (["MultiIndex", [20, None], [20, SHORT], [20, RANGE], None], " "),
+        (["MultiIndex", [20, None], [20, ENDLESS], RANGE, None], " "),
+        (["MultiIndex", [20, None], RANGE, CODES, None], "a"),
+        (["MultiIndex", RANGE, [20, ENDLESS], CODES, None], " a"),
+        (["MultiIndex", [20, None], [20, ENDLESS], CODES, None], " a"),
+        (["Index", "CategoricalIndex", None, None, [21, "categories", ENDLESS, False]], " r"),
+        (["Series", ENDLESS, [22], True, None, [21, "objects", [20]]], " "),
+        (["Series", ENDLESS, [22], True, None, [21, "objects", RANGE]], " "),
+        (["DataFrame", ENDLESS, [22], True, ENDLESS, [20]], "  "),
+        (["DataFrame", ENDLESS, [22], True, ENDLESS, RANGE], "  "),
+        (["DataFrame", ENDLESS, [22], False, [2, [21, "RangeIndex", None, 0, 0, 1]], [20]], "  "),
+        (None, ""),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_lengths_without_bytes_take_no_memory(head: Any, buffers: str) -> None:
+    tree = RANGE if head is None else [21, *head]
+    kinds = {" ": b"", "a": ARRAY, "r": ROWS}
+    data = [kinds[each] for each in buffers] + ([] if "r" in buffers else [b""])
+    limited(packed([2, tree], *data))
+
+
+@given(st.integers(), st.sampled_from(range(len(PAYLOADS))))
+def test_lengths_without_bytes_anywhere_in_a_value_take_no_memory(seed: int, place: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - repeatable
+    for _ in range(30):
+        survives(swollen(PAYLOADS[place], chance))
+
+
+def limited(data: bytes) -> None:
+    """Read bytes where little memory is left, in another process; it must suffice."""
+    code = (
+        "import resource, sys; from pipeline.store.codec import decoded, CodecError\n"
+        "from pipeline.identity.encoder import encode\n"
+        "import pandas, pyarrow\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 2**28,) * 2)\n"
+        "try: encode(decoded(sys.stdin.buffer.read()))\n"
+        "except CodecError as error: sys.exit('Memory' in str(error))"
+    )
+    subprocess.run([sys.executable, "-c", code], input=data, check=True)
+
+
+def test_lists_that_are_shorter_than_they_say_take_no_memory() -> None:
+    structure = (b"\xdd" + struct.pack(">I", 39_000)) * 1000 + bytes(35_000)
+    tracemalloc.start()
+    try:
+        assert not survives(struct.pack("<I", len(structure)) + structure)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+class Longwinded(Exception):  # noqa: N818 - named for what it does
+    """An error whose text cannot be made."""
+
+    def __str__(self) -> str:
+        raise ValueError("too long")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RecursionError(), ModuleNotFoundError("no pyarrow"), ImportError(),
+     zoneinfo.ZoneInfoNotFoundError("Europe/Paris")],
+    ids=lambda error: type(error).__name__,
+)  # fmt: skip
+def test_errors_of_the_reader_are_not_those_of_the_bytes(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(codec, "Reader", failing)
+    with pytest.raises(UnreadableError, match=type(error).__name__):
+        decoded(payload(1))
+    error = Longwinded()
+    with pytest.raises(CodecError, match="no value: Longwinded") as caught:
+        decoded(payload(1))
+    assert type(caught.value) is CodecError
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (packed([99]), "no value has the tag 99"), (packed([6], b""), "a newer release"),
+        (packed([2, [21, "Cube"]], b""), "a table of the kind 'Cube'"),
+        (packed([3], b"N."), "pickle=True"), (packed([13, "a:B", "x", 1]), "'a:B' is not known"),
+        (packed([45, "Nowhere/Else"]), "ZoneInfoNotFoundError"),
+    ],
+    ids=lambda value: str(value)[-20:],
+)  # fmt: skip
+def test_what_may_be_a_value_elsewhere_is_told_apart(data: bytes, why: str) -> None:
+    with pytest.raises(UnreadableError, match=why):
+        decoded(data)
+
+
+@pytest.mark.parametrize("data", [b"cnowhere\nx\n.", b"ctests.store.test_codec\nGone\n."], ids=repr)
+def test_pickles_of_what_is_missing_here_may_be_values_elsewhere(data: bytes) -> None:
+    with pytest.raises(UnreadableError, match=r"nowhere|Gone"):
+        decoded(packed([3], data), pickle=True)
+    with pytest.raises(CodecError) as caught:
+        decoded(packed([3], data[:-1]), pickle=True)
+    assert issubclass(UnreadableError, CodecError)
+    assert caught.value is not None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        packed([13, "\x1b[2J\r\u202e:B", "x", 1]), packed([2, [21, "\x1b[2J"]], b""),
+        packed([45, "\x1b[2J"]), packed([35, "\x1b[2J"]), packed([11, "\x1b[2J", b""]),
+        packed([2, [21, "Timestamp", 1, "\x1b[2J\n", None]], b""),
+        packed([13, "\ud800" * 10**5, "x", 1]), packed([2, [21, [10, b"\1" * 9999]]], b""),
+        packed([2, [21, "Timedelta", [10, b"\1" * 9999], "s"]], b""),
+    ],
+    ids=lambda data: f"{len(data)}",
+)  # fmt: skip
+def test_what_is_told_of_bytes_commands_no_terminal(data: bytes) -> None:
+    with pytest.raises(CodecError) as caught:
+        decoded(data)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 10_000
+
+
+def test_a_time_zone_from_a_file_is_refused_whatever_its_name() -> None:
+    with resources.files("tzdata").joinpath("zoneinfo/Asia/Tokyo").open("rb") as file:
+        zone = zoneinfo.ZoneInfo.from_file(file, key="Europe/Berlin")
+    for value in (zone, datetime.datetime(2020, 1, 1, tzinfo=zone), pd.Timestamp(0, tz=zone)):
+        with pytest.raises(UnstorableError, match="a time zone from a file"):
+            encoded(value)
+    assert decoded(payload(zoneinfo.ZoneInfo.no_cache("Asia/Tokyo"))).key == "Asia/Tokyo"
+
+
+def test_lengths_that_are_false_take_no_memory() -> None:
+    data = struct.pack("<I", 4_000_000) + (b"\xdd" + struct.pack(">I", 3_900_000)) * 800_000
+    limited(data)
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: f"{type(value).__name__}")
+def test_a_payload_that_is_cut_is_no_value(value: Any) -> None:
+    data = payload(value)
+    for length in {*range(0, len(data), max(1, len(data) // 20)), len(data) - 1}:
+        assert not survives(data[:length])
+
+
+@given(st.binary())
+def test_random_bytes_are_no_value_or_one(data: bytes) -> None:
+    survives(data)
+    survives(struct.pack("<I", len(data)) + data)
+
+
+@given(st.integers(), st.sampled_from(range(len(PAYLOADS))))
+def test_broken_payloads_end_with_no_other_error(seed: int, place: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - repeatable
+    for _ in range(30):
+        survives(mutated(PAYLOADS[place], chance))
+
+
+@given(st.integers())
+def test_trees_of_any_tags_end_with_no_other_error(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - repeatable
+    for _ in range(30):
+        buffers = [chance.choice(PAYLOADS)[64:] for _ in range(chance.randrange(3))]
+        survives(packed(grown(chance), *buffers))
+
+
+def test_what_a_broken_payload_gives_can_be_shown() -> None:
+    chance = random.Random(1)  # noqa: S311 - repeatable
+    for _ in range(300):
+        data = mutated(payload(FRAME), chance)
+        try:
+            repr(decoded(data))
+        except CodecError:
+            continue
+    assert fuzz.survives(payload(pd.DataFrame()))

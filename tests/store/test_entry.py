@@ -1,0 +1,169 @@
+"""Entries as bytes: what is written is read, and what is hostile is refused."""
+
+from __future__ import annotations
+
+import struct
+from contextlib import suppress
+from typing import Any
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from xxhash import xxh3_128
+
+from pipeline.store import CodecError, Entry, checksum, encoded, unpacked
+from pipeline.store.entry import MAGIC, VERSION, header, packed, prefixed
+
+DIGEST = 32 * "a"
+
+
+def written(entry: Entry, payload: list[Any]) -> bytes:
+    return b"".join(packed(entry, payload))
+
+
+def crafted(
+    payload: bytes = b"", magic: bytes = MAGIC, version: int = VERSION, length: int | None = None,
+    size: int | None = None, text: bytes | None = None, **fields: Any,
+) -> memoryview:  # fmt: skip
+    """An entry with a right checksum, whatever it says."""
+    told = vars(Entry(DIGEST, bytes=len(payload), checksum=checksum([payload]))) | fields
+    told = {name: each for name, each in told.items() if each is not ...}
+    text = msgpack.packb(told, unicode_errors="surrogatepass") if text is None else text
+    head = struct.pack(
+        "<8sIIQ", magic, version, len(text) if length is None else length,
+        len(payload) if size is None else size,
+    )  # fmt: skip
+    start = head + xxh3_128(head + text).digest() + text
+    return memoryview(start + bytes(-len(start) % 64) + payload)
+
+
+def test_what_is_written_is_read() -> None:
+    entry = Entry(DIGEST, "f", "f('\udc80')", "c", [["1", "h"]], 0.5, 2, 0.1, created=7.0)
+    payload = encoded({"x": np.arange(5)})
+    found, view = unpacked(memoryview(written(entry, payload)), DIGEST)
+    assert bytes(view) == b"".join(payload)
+    assert found == Entry(**vars(entry) | {"bytes": len(view), "checksum": found.checksum})
+
+
+def test_the_payload_is_aligned_for_maps() -> None:
+    for length in range(0, 200, 7):
+        view = memoryview(written(Entry(DIGEST, call=length * "x"), [b"payload"]))
+        assert prefixed(view) % 64 == 0
+        assert bytes(view[prefixed(view) :]) == b"payload"
+
+
+def test_the_crafted_entry_is_one_when_nothing_is_wrong() -> None:
+    assert bytes(unpacked(crafted(b"some"), DIGEST)[1]) == b"some"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"magic": b"\x89PNG\r\n\x1a\n"}, "begins otherwise"),
+        ({"version": 2}, "version 2: this program reads 1"),
+        ({"version": 0}, "version 0"),
+        ({"length": 2**32 - 1}, "a header of 4294967295 bytes"),
+        ({"length": 2**20}, "torn"),
+        ({"length": 0}, "torn"),
+        ({"size": 2**64 - 1}, "contradict"),
+        ({"size": 5}, "contradict"),
+        ({"bytes": 2**63, "size": 2**63}, "bytes in place of"),
+        ({"bytes": -1}, "negative"),
+        ({"bytes": True}, "its bytes is a bool"),
+        ({"bytes": 1.0}, "its bytes is a float"),
+        ({"seconds": float("nan")}, "negative, too large, or none"),
+        ({"behind": float("inf")}, "negative, too large, or none"),
+        ({"loading": "1"}, "its loading is a str"),
+        ({"created": -1.0}, "negative"),
+        ({"digest": 32 * "b"}, "of another task"),
+        ({"digest": "../../etc/passwd"}, "its digest is none"),
+        ({"digest": "\x1b[31m"}, "its digest is none"),
+        ({"digest": 32 * "a" + "\n"}, "its digest is none"),
+        ({"created": 1e300}, "too large"),
+        ({"created": 2**33}, "too large"),
+        ({"seconds": 1e300}, "too large"),
+        ({"digest": None}, "its digest is a NoneType"),
+        ({"function": b"f"}, "its function is a bytes"),
+        ({"function": ["f"]}, "its function is a list"),
+        ({"arguments": {}}, "its arguments is a dict"),
+        ({"arguments": [["1"]]}, "no pairs of texts"),
+        ({"arguments": [[1, 2]]}, "no pairs of texts"),
+        ({"arguments": ["ab"]}, "no pairs of texts"),
+        ({"checksum": "x"}, "its checksum is a str"),
+        ({"checksum": b""}, "its checksum is another"),
+        ({"checksum": ...}, "other fields"),
+        ({"more": 1}, "other fields"),
+        ({"__class__": "os.system"}, "other fields"),
+        ({"text": b""}, "no msgpack"),
+        ({"text": b"\xc1"}, "no msgpack"),
+        ({"text": b"\x80"}, "other fields"),
+        ({"text": b"\xc0"}, "other fields"),
+        ({"text": b"\xdf\xff\xff\xff\xff"}, "no msgpack"),
+        ({"text": b"\xdd\xff\xff\xff\xff"}, "no msgpack"),
+        ({"text": 100_000 * b"\x91" + b"\xc0"}, "no msgpack"),
+        ({"text": b"\xa2\xff\xff"}, "no msgpack"),
+        ({"text": b"\x81\xc4\x01a\xc0"}, "other fields"),
+        ({"text": b"\xd6\xff\0\0\0\0"}, "other fields"),
+        ({"text": b"\x80\x80"}, "no msgpack"),
+    ],
+    ids=str,
+)
+def test_hostile_entries_are_refused(wrong: dict[str, Any], why: str) -> None:
+    with pytest.raises(CodecError, match=why):
+        unpacked(crafted(**wrong), DIGEST)
+
+
+def test_what_lies_between_header_and_payload_is_zero() -> None:
+    data = bytearray(crafted(b"some"))
+    data[-5] = 1
+    with pytest.raises(CodecError, match="contradict"):
+        header(memoryview(data))
+
+
+def test_more_bytes_than_an_entry_has_are_refused() -> None:
+    with pytest.raises(CodecError, match="5 bytes in place of 4"):
+        unpacked(memoryview(bytes(crafted(b"some")) + b"\0"), DIGEST)
+
+
+@given(st.binary(max_size=300), st.booleans())
+def test_any_bytes_are_an_entry_or_refused(data: bytes, is_begun: bool) -> None:
+    view = memoryview(MAGIC + data if is_begun else data)
+    for read in (header, prefixed, lambda view: unpacked(view, DIGEST)):
+        with suppress(CodecError):
+            read(view)
+            # Only this is left unread by `prefixed`: all else is behind a checksum.
+            assert read is prefixed
+
+
+@given(st.data())
+def test_a_changed_header_is_refused(data: st.DataObject) -> None:
+    whole = written(Entry(DIGEST, "f", arguments=[["1", "2"]]), [b"payload"])
+    place = data.draw(st.integers(0, len(whole) - 1))
+    byte = data.draw(st.integers(1, 255))
+    changed = bytearray(whole)
+    changed[place] ^= byte
+    with pytest.raises(CodecError):
+        unpacked(memoryview(changed), DIGEST)
+
+
+def test_an_entry_of_a_million_arguments_does_not_tell_them() -> None:
+    entry = Entry(DIGEST, "sum", arguments=[["x", 32 * "1"]] * 10_000)
+    view = memoryview(written(entry, [b"1"]))
+    assert len(view) < 1000
+    assert header(view).arguments == []
+
+
+def test_a_header_that_could_not_be_read_is_not_written() -> None:
+    with pytest.raises(ValueError, match="a header of 2,"):
+        packed(Entry(DIGEST, call=2_000_000 * "x"), [])
+
+
+def test_a_clock_that_was_set_back_makes_no_entry_that_is_refused() -> None:
+    entry = Entry(DIGEST, seconds=-1.0, behind=float("-inf"), loading=float("inf"))
+    found = header(memoryview(written(entry, [])))
+    assert (found.seconds, found.behind, found.loading) == (0, 0, 0)
+    entry = Entry(DIGEST, seconds=float("nan"), behind=1e300, created=1e300)
+    found = header(memoryview(written(entry, [])))
+    assert (found.seconds, found.behind, found.created) == (0, 0, 0)

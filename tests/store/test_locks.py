@@ -1,0 +1,179 @@
+"""Locks on files, and leases."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline.store import locks
+from pipeline.store.locks import Lease, holding, lock, release
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def opened(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def leased(path: Path) -> Lease:
+    return Lease(os.fspath(path), lambda: opened(path))
+
+
+def files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_a_file_is_locked_for_one_opening_alone(tmp_path: Path) -> None:
+    one, other = opened(tmp_path / "a"), opened(tmp_path / "a")
+    assert lock(one) is True
+    assert lock(other, is_patient=False) is False
+    release(one)
+    assert lock(other, is_patient=False) is True
+    release(other)
+
+
+def test_a_child_that_has_the_file_open_does_not_keep_the_lock(tmp_path: Path) -> None:
+    one = opened(tmp_path / "a")
+    of_child = os.dup(one)  # as a fork has it
+    with holding(one):
+        pass
+    other = opened(tmp_path / "a")
+    assert lock(other, is_patient=False) is True
+    release(other)
+    os.close(of_child)
+
+
+def test_where_no_locks_are_known_nobody_can_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(locks, "flock", refused)
+    file = opened(tmp_path / "a")
+    assert lock(file) is None
+    release(file)
+    one, other = leased(tmp_path / "b"), leased(tmp_path / "b")  # both at once
+    assert not one.is_vain
+    other.end(True)
+    one.end(True)
+
+
+def test_a_lease_is_waited_for(tmp_path: Path) -> None:
+    path, order = tmp_path / "lease", []
+    first = leased(path)
+
+    def wait() -> None:
+        lease = leased(path)
+        order.append("taken")
+        lease.end(True)
+
+    waiting = [threading.Thread(target=wait) for _ in range(8)]
+    for each in waiting:
+        each.start()
+    time.sleep(0.05)
+    order.append("ended")
+    first.end(True)
+    for each in waiting:
+        each.join(10)
+    assert order == ["ended"] + 8 * ["taken"]
+    assert not path.exists()
+
+
+def test_one_at_a_time_has_it_whoever_comes_when(tmp_path: Path) -> None:
+    holders: list[int] = []
+    most: list[int] = []
+
+    def use() -> None:
+        for _ in range(20):
+            lease = leased(tmp_path / "lease")
+            holders.append(1)
+            most.append(len(holders))
+            time.sleep(0.0005)
+            holders.pop()
+            lease.end(True)
+
+    threads = [threading.Thread(target=use) for _ in range(6)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert most == 120 * [1]
+
+
+def test_those_who_waited_in_vain_hold_nothing_and_the_next_do(tmp_path: Path) -> None:
+    path, found = tmp_path / "lease", []
+    first = leased(path)
+    waiting = [
+        threading.Thread(target=lambda: found.append(leased(path).is_vain)) for _ in range(4)
+    ]
+    for each in waiting:
+        each.start()
+    time.sleep(0.1)
+    first.end(False)
+    for each in waiting:
+        each.join(10)
+    assert found == 4 * [True]
+    last = leased(path)
+    assert not last.is_vain
+    last.end(True)
+
+
+def test_a_lease_that_was_left_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "lease"
+    path.touch()
+    lease = leased(path)
+    assert not lease.is_vain
+    lease.end(True)
+    assert not path.exists()
+
+
+def test_a_lease_whose_folder_is_gone_ends(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    lease = leased(tmp_path / "inner" / "lease")
+    (tmp_path / "inner" / "lease").unlink()
+    (tmp_path / "inner").rmdir()
+    lease.end(False)
+    lease.end(True)  # twice is once
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="open files are counted")
+def test_no_file_is_left_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = files()
+    for is_stored in (True, False):
+        leased(tmp_path / "lease").end(is_stored)
+
+    def interrupted(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(locks, "flock", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        leased(tmp_path / "lease")
+    assert files() == before
+
+
+def test_a_child_has_no_part_in_what_its_parent_has_locked(tmp_path: Path) -> None:
+    lease, file = leased(tmp_path / "lease"), opened(tmp_path / "a")
+    with holding(file):
+        child = os.fork()
+        if not child:
+            os.dup2(opened(tmp_path / "other"), file)  # the number of a file that was locked
+            try:
+                lease.end(False)
+                release(file)
+                os.write(file, b"x")
+            finally:
+                is_kept = (tmp_path / "other").read_bytes() == b"x"
+                os._exit(0 if is_kept else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        other = opened(tmp_path / "a")
+        assert lock(other, is_patient=False) is False
+        release(other)
+    assert (tmp_path / "lease").stat().st_size == 0
+    lease.end(True)

@@ -1,0 +1,523 @@
+"""What a store promises, each promise with a test that breaks it on purpose."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dask
+import numpy as np
+import pytest
+from xxhash import xxh3_128
+
+import pipeline
+from pipeline import Store, StoreError, StoreWarning
+from tests.store_workers import asides
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DIGESTS = [f"{n:032x}" for n in range(20)]
+
+
+def started(*asked: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.store_workers", *map(str, asked)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def said(*asked: object) -> Any:
+    """What a process that does something says at its end."""
+    process = started(*asked)
+    out, _ = process.communicate(timeout=100)
+    assert process.returncode == 0
+    return json.loads(out)
+
+
+def file_of(store: Store, digest: str) -> Path:
+    return Path(store.url, "entries", digest[:2], digest)
+
+
+def large() -> Any:
+    return np.arange(30e6 / 8)
+
+
+def small(n: int) -> int:
+    return n + 1
+
+
+def computed(store: Store) -> list[str]:
+    """Compute what is larger than the disk, and then what is small; gives what is said."""
+    big, little = dask.delayed(large)(), [dask.delayed(small)(n) for n in range(3)]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        value, *others = pipeline.compute(big, *little, store=store, scheduler="sync")
+    assert (len(value), others) == (3_750_000, [1, 2, 3])
+    assert {each.category for each in told} <= {StoreWarning}
+    return [str(each.message) for each in told]
+
+
+# 1. Nothing lost, nothing torn.
+
+
+@pytest.mark.slow
+def test_a_writer_that_is_killed_leaves_a_whole_entry_or_none(tmp_path: Path) -> None:
+    found = said("kill_writers", tmp_path / "store", 30, 200_000_000)
+    assert found["left"] > 10  # it was killed in the middle; all else is asserted there
+
+
+def test_a_run_that_is_killed_keeps_what_was_whole_and_the_next_goes_on(tmp_path: Path) -> None:
+    found = said("kill_chains", tmp_path / "store", tmp_path / "log", 10)
+    assert found["kept"] >= 5
+    assert found["ran"] <= 20 - found["kept"]
+    assert found["aside"] == found["leases"] == 0
+
+
+def test_an_entry_is_written_flushed_renamed_and_its_folder_flushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "store")
+    store.put(DIGESTS[0], "before: folders are made")
+    steps: list[tuple[str, str]] = []
+
+    def told(name: str, path_of: Callable[..., str]) -> None:
+        original = getattr(os, name)
+
+        def wrapped(*args: Any, **options: Any) -> Any:
+            steps.append((name, Path(path_of(*args)).parent.name or "/"))
+            return original(*args, **options)
+
+        monkeypatch.setattr(os, name, wrapped)
+
+    def opened(file: int, *_: Any) -> str:
+        path = os.readlink(f"/proc/self/fd/{file}")
+        return f"{path}/-" if os.path.isdir(path) else path
+
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("no /proc that tells of which file is written")
+    told("write", opened)
+    told("fsync", opened)
+    told("replace", lambda _, target: target)
+    store.put(DIGESTS[1], np.zeros(100_000))
+    of_entry = [each for each in steps if each[1] in ("aside", "00")]
+    once = list(dict.fromkeys(of_entry))
+    assert once == [("write", "aside"), ("fsync", "aside"), ("replace", "00"), ("fsync", "00")]
+    assert of_entry.index(("fsync", "aside")) > max(
+        place for place, each in enumerate(of_entry) if each == ("write", "aside")
+    )
+
+
+def test_what_a_killed_writer_left_is_removed_at_the_next_put(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put(DIGESTS[0], 0)
+    left = tmp_path / "aside" / f"{DIGESTS[1]}.1.1.abcdef01"
+    left.write_bytes(b"torn")
+    (tmp_path / "leases").mkdir()
+    (tmp_path / "leases" / DIGESTS[2]).touch()
+    Store(tmp_path).put(DIGESTS[3], 3)
+    assert not asides(str(tmp_path))
+    assert not list((tmp_path / "leases").iterdir())
+
+
+# 2. Never a wrong value.
+
+
+def gone(store: Store, digest: str) -> None:
+    """A file is noticed to be no entry, told once, and removed."""
+    with pytest.warns(StoreWarning, match=digest) as told, pytest.raises(KeyError):
+        Store(store.url, durable=False).get(digest)
+    assert len(told) == 1
+    assert digest not in store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store", durable=False)
+
+
+def test_a_truncated_entry_is_noticed_at_each_length(store: Store) -> None:
+    store.put(DIGESTS[0], [1, "two", np.arange(3)])
+    path = file_of(store, DIGESTS[0])
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        gone(store, DIGESTS[0])
+    path.write_bytes(whole + b"\0")
+    gone(store, DIGESTS[0])
+
+
+def test_each_bit_counts_in_header_padding_and_payload(store: Store) -> None:
+    store.put(DIGESTS[0], [1, "two"], function="f", call="f(1)")
+    path = file_of(store, DIGESTS[0])
+    whole = path.read_bytes()
+    for place in range(8 * len(whole)):
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        reader = Store(store.url, durable=False)
+        assert reader.open(DIGESTS[0]) is None, place
+        assert not path.exists()
+
+
+def test_bits_of_a_mapped_array_count(store: Store) -> None:
+    value = np.random.default_rng(0).random(100_000)
+    for place in np.random.default_rng(1).integers(0, 800_000 * 8, 30):
+        store.put(DIGESTS[0], value)
+        with open(file_of(store, DIGESTS[0]), "r+b") as file:
+            file.seek(place // 8)
+            byte = file.read(1)[0]
+            file.seek(place // 8)
+            file.write(bytes([byte ^ 1 << place % 8]))
+        gone(store, DIGESTS[0])
+
+
+def test_swapped_entries_are_noticed(store: Store) -> None:
+    one, other = (file_of(store, each) for each in DIGESTS[:2])
+    for digest in DIGESTS[:2]:
+        store.put(digest, digest)
+    one.rename(f"{one}-")
+    other.rename(one)
+    Path(f"{one}-").rename(other)
+    for digest in DIGESTS[:2]:
+        gone(store, digest)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 4096, b"GIF89a", os.urandom(300_000)], ids=len)
+def test_foreign_files_are_noticed(store: Store, content: bytes) -> None:
+    store.put(DIGESTS[0], 0)
+    file_of(store, DIGESTS[0]).write_bytes(content)
+    gone(store, DIGESTS[0])
+
+
+def test_links_and_pipes_in_the_place_of_entries_are_removed_alone(store: Store) -> None:
+    store.put(DIGESTS[0], 0)
+    path, other = file_of(store, DIGESTS[0]), Path(store.url, "other")
+    other.write_text("somebody's")
+    path.unlink()
+    path.symlink_to(other)
+    gone(store, DIGESTS[0])
+    assert other.read_text() == "somebody's"
+    os.mkfifo(path)  # to open it would wait for a writer
+    gone(store, DIGESTS[0])
+
+
+def test_a_folder_in_the_place_of_an_entry_stays_and_is_told(store: Store) -> None:
+    store.put(DIGESTS[0], 0)
+    path = file_of(store, DIGESTS[0])
+    path.unlink()
+    (path / "inner").mkdir(parents=True)
+    with pytest.warns(StoreWarning, match="cannot be removed"), pytest.raises(KeyError):
+        store.get(DIGESTS[0])
+    with pytest.raises(OSError, match="directory"):
+        store.put(DIGESTS[0], 1)
+    assert (path / "inner").is_dir()
+
+
+def test_what_is_torn_is_computed_again_and_told_once(store: Store) -> None:
+    wanted = [dask.delayed(small)(n) for n in range(3)]
+    assert pipeline.compute(*wanted, store=store) == (1, 2, 3)
+    for each in list(store.at.names())[:2]:
+        file_of(store, each).write_bytes(b"torn")
+    with pytest.warns(StoreWarning, match="computed again") as told:
+        assert pipeline.compute(*wanted, store=store) == (1, 2, 3)
+    assert len(told) == 2
+    assert pipeline.compute(*wanted, store=Store(store.url)) == (1, 2, 3)
+
+
+def test_a_map_is_verified_once_and_again_when_the_file_has_changed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value, hashed = np.arange(100_000.0), []
+    store.put(DIGESTS[0], value)
+    time.sleep(0.15)  # the clock of files has moved on
+
+    def spy(data: Any = b"") -> Any:
+        hashed.append(len(data))
+        return xxh3_128(data)
+
+    monkeypatch.setattr("pipeline.store.entry.xxh3_128", spy)
+    for _ in range(3):
+        assert np.array_equal(store.get(DIGESTS[0]), value)
+    assert sum(each > 800_000 for each in hashed) == 1
+    with open(file_of(store, DIGESTS[0]), "r+b") as file:
+        file.seek(500_000)
+        file.write(b"!")
+    gone(store, DIGESTS[0])
+
+
+def test_a_change_in_the_same_tick_of_the_clock_is_noticed(store: Store) -> None:
+    for _ in range(20):
+        store.put(DIGESTS[0], np.zeros(100_000))
+        assert store.open(DIGESTS[0]) is not None
+        with open(file_of(store, DIGESTS[0]), "r+b") as file:
+            file.seek(500_000)
+            file.write(b"!")
+        assert store.open(DIGESTS[0]) is None
+
+
+# 3. Disk full, read-only, permission: the computation goes on.
+
+
+def mounted(path: Path, options: str) -> Iterator[Path]:
+    path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", os.fspath(path)]
+    if os.geteuid() or subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("to mount a file system takes root")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", os.fspath(path)], check=True)  # noqa: S607
+
+
+@pytest.fixture
+def tmpfs(tmp_path: Path) -> Iterator[Path]:
+    yield from mounted(tmp_path / "disk", "size=20m")
+
+
+def test_a_full_disk_is_told_once_and_what_fits_is_stored(tmpfs: Path) -> None:
+    store = Store(tmpfs / "store")
+    [told] = computed(store)
+    assert "could not be written: No space left on device" in told
+    assert len(store) == 3
+    assert not asides(store.url)
+    with pytest.raises(OSError, match="No space"):
+        store.put(DIGESTS[0], large())
+    assert store.put(DIGESTS[0], np.zeros(1_000_000)).bytes > 8_000_000
+
+
+def test_a_read_only_disk_is_told_once_and_what_it_has_is_loaded(tmpfs: Path) -> None:
+    path = tmpfs / "store"
+    value = dask.delayed(small)(6)
+    assert pipeline.compute(value, store=Store(path)) == (7,)
+    subprocess.run(["mount", "-o", "remount,ro", os.fspath(tmpfs)], check=True)  # noqa: S607
+    [told] = computed(Store(path))
+    assert "could not be written: Read-only file system" in told
+    assert pipeline.compute(value, store=Store(path)) == (7,)
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, folder: Path, number: int, *names: str) -> None:
+    """Have functions of the system fail for whatever is in a folder."""
+    for name in names:
+        original = getattr(os, name)
+
+        def wrapped(path: Any, *args: Any, original: Any = original, **options: Any) -> Any:
+            place = os.readlink(f"/proc/self/fd/{path}") if type(path) is int else os.fspath(path)
+            is_read = original.__name__ == "open" and args[0] & os.O_ACCMODE == os.O_RDONLY
+            is_small = original.__name__ == "write" and len(args[0]) < 10_000_000
+            if str(place).startswith(os.fspath(folder)) and not is_read and not is_small:
+                raise OSError(number, os.strerror(number), place)
+            return original(path, *args, **options)
+
+        monkeypatch.setattr(os, name, wrapped)
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EMFILE])
+def test_whatever_keeps_it_from_writing_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    failing(monkeypatch, tmp_path, number, "open", "mkdir", "replace", "unlink", "utime")
+    [told] = computed(Store(tmp_path / "store"))
+    assert f"could not be written: {os.strerror(number)}" in told
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="names of open files are asked")
+def test_a_disk_that_is_full_while_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, tmp_path, errno.ENOSPC, "write")
+    store = Store(tmp_path / "store", durable=False)
+    [told] = computed(store)
+    assert "No space left on device" in told
+    assert len(store) == 3
+    assert not asides(store.url)
+
+
+def test_what_cannot_be_read_is_told_and_computed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = [dask.delayed(small)(n) for n in range(3)]
+    pipeline.compute(*wanted, store=store)
+    original = os.open
+
+    def refused(path: Any, *args: Any, **options: Any) -> int:
+        if "/entries/" in str(path):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return original(path, *args, **options)
+
+    monkeypatch.setattr(os, "open", refused)
+    with pytest.warns(StoreWarning, match="could not be read: Permission denied") as told:
+        assert pipeline.compute(*wanted, store=store) == (1, 2, 3)
+    assert len(told) == 1
+
+
+@pytest.mark.skipif(not os.geteuid(), reason="permissions do not bind root")
+def test_a_folder_without_permission_is_told_once(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        [told] = computed(Store(tmp_path / "store"))
+    finally:
+        tmp_path.chmod(0o700)
+    assert "could not be written: Permission denied" in told
+
+
+def test_a_path_that_is_a_file_is_told_once_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("mine")
+    [told] = computed(Store(path))
+    assert "could not be written: Not a directory" in told
+    assert path.read_text() == "mine"
+
+
+# 4. Many processes at once.
+
+
+def test_four_processes_with_the_same_tasks_run_each_once(tmp_path: Path) -> None:
+    path, log = tmp_path / "store", tmp_path / "log"
+    processes = [started("run_twenty", path, log) for _ in range(4)]
+    for each in processes:
+        out, _ = each.communicate(timeout=100)
+        assert (each.returncode, json.loads(out)) == (0, [n * n for n in range(20)])
+    assert sorted(map(int, log.read_text().split())) == list(range(20))
+    store = Store(path)
+    assert all(store.open(each) is not None for each in store.at.names())
+    assert len(store) == 20
+    assert not asides(store.url)
+    assert not list((path / "leases").iterdir())
+
+
+def test_an_owner_that_is_killed_loses_its_lease_at_once(tmp_path: Path) -> None:
+    owner = started("hold", tmp_path, DIGESTS[0])
+    assert owner.stdout is not None
+    assert owner.stdout.readline() == "held\n"
+    taken: list[float] = []
+
+    def wait() -> None:
+        lease = Store(tmp_path).at.lease(DIGESTS[0])
+        taken.append(time.monotonic())
+        assert lease is not None
+        lease.end(True)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    time.sleep(0.2)
+    assert not taken
+    owner.send_signal(signal.SIGKILL)
+    killed = time.monotonic()
+    waiting.join(10)
+    owner.communicate()
+    assert taken[0] - killed < 2
+
+
+def test_an_owner_that_is_killed_loses_its_lease_though_a_child_of_its_lives(
+    tmp_path: Path,
+) -> None:
+    owner = started("hold_and_fork", tmp_path)
+    assert owner.stdout is not None
+    child = int(owner.stdout.readline())
+    try:
+        [path] = (tmp_path / "leases").iterdir()
+        owner.send_signal(signal.SIGKILL)
+        owner.wait()
+        taken = subprocess.run(
+            [sys.executable, "-c", f"from pipeline import Store; "
+             f"Store({str(tmp_path)!r}).at.lease({path.name!r}).end(True)"],
+            timeout=20, check=False, capture_output=True,
+        )  # fmt: skip
+        assert (taken.returncode, taken.stderr) == (0, b"")
+        os.kill(child, 0)  # it lives
+    finally:
+        os.kill(child, signal.SIGKILL)
+        owner.stdout.close()
+
+
+# 5. Names of entries are digests, and files are their owner's.
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "a", "../" + 29 * "a", "/etc/passwd", 32 * "A", 31 * "a" + "\n", 33 * "a", 32 * "٣", None,
+     b"a" * 32, 32 * "a" + "\0"],
+)  # fmt: skip
+def test_what_is_no_digest_becomes_no_name_of_a_file(store: Store, name: Any) -> None:
+    for ask in (store.get, store.entry, store.remove, lambda each: store.put(each, 1)):
+        with pytest.raises(StoreError, match="is no digest: it has 32 of the digits"):
+            ask(name)
+    assert not os.path.exists(f"{store.url}/entries")
+
+
+@pytest.mark.parametrize("mask", [0, 0o022, 0o777])
+def test_files_are_their_owners_alone_whatever_the_umask(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        store = Store(tmp_path / "deep" / "store")
+        store.put(DIGESTS[0], np.zeros(10), function="f")
+        lease = store.at.lease(DIGESTS[1])
+        store.log()
+    finally:
+        os.umask(before)
+    found = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "deep").rglob("*")}
+    assert {found[path] for path in found if path.is_file()} == {0o600}
+    assert {found[path] for path in found if path.is_dir()} == {0o700}
+    assert lease is not None
+    lease.end(True)
+
+
+# 6. Bounded.
+
+
+def test_the_bound_holds_after_every_put(tmp_path: Path) -> None:
+    store = Store(tmp_path, max_bytes=100_000, durable=False)
+    for n in range(100):
+        store.put(f"{n:032x}", bytes(n * 100))
+        assert sum(each.bytes for each in store.at.stats().values()) <= 100_000
+    assert len(store) > 5
+
+
+def test_the_bound_holds_for_four_writers_at_once(tmp_path: Path) -> None:
+    processes = [started("put_many", tmp_path, seed, 300_000) for seed in range(4)]
+    most = 0
+    while any(each.poll() is None for each in processes):
+        stats = Store(tmp_path).at.stats()
+        most = max(most, sum(each.bytes for each in stats.values()))
+    for each in processes:
+        each.communicate(timeout=60)
+        assert each.returncode == 0
+    # What goes while the names are read is counted, and so is what comes in its place.
+    assert 200_000 < most <= 300_000 + 2 * 50_300
+    store = Store(tmp_path)
+    stats = store.at.stats()
+    assert sum(each.bytes for each in stats.values()) <= 300_000
+    with store.at.locked():
+        assert store.at.total() == store.at.count()
+
+
+def test_an_entry_in_use_stays_readable_when_it_goes(tmp_path: Path) -> None:
+    store = Store(tmp_path, max_bytes=2_000_000, durable=False)
+    store.put(DIGESTS[0], np.arange(100_000.0))
+    held = store.get(DIGESTS[0])
+    for n in range(1, 4):
+        store.put(DIGESTS[n], np.zeros(100_000), behind=60.0)
+    assert DIGESTS[0] not in store
+    assert np.array_equal(held, np.arange(100_000.0))
+
+
+# 8. What cannot be stored.
+
+
+def test_what_cannot_be_stored_is_returned_and_told_once(store: Store) -> None:
+    locks = [dask.delayed(threading.Lock)() for _ in range(2)]
+    with pytest.warns(StoreWarning, match="is not stored: a lock") as told:
+        found = pipeline.compute(*locks, dask.delayed(small)(1), store=store, scheduler="sync")
+    assert len(told) == 1
+    assert found[2] == 2
+    assert all(hasattr(each, "acquire") for each in found[:2])
+    assert len(store) == 1

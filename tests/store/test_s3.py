@@ -1,0 +1,396 @@
+"""Stores in buckets, on a real server that speaks S3: moto's, on the loopback.
+
+Run by itself, `python -m tests.store.test_s3 URL OPTIONS`, it is a program with such stores.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.request import Request, urlopen
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from dask import delayed
+
+import pipeline
+from pipeline import SCHEDULERS, Store, StoreWarning, measure
+from pipeline import scheduler as on
+from pipeline.store import remote
+from tests import store_program
+
+for library in ("s3fs", "moto", "flask"):
+    pytest.importorskip(library, reason=f"{library} is not installed: pip install -e '.[s3]'")
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = {"MOTO_S3_DEFAULT_MAX_KEYS": "40"}  # objects that one answer lists
+A, B, C = ("0a" * 16, "0b" * 16, "cc" * 16)
+
+
+class Server:
+    """A server of S3 in a process of its own, which is ended by its id."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log  # a file: a pipe that nobody reads makes a server wait
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+        with log.open("w") as file:
+            self.process = subprocess.Popen(
+                command, stderr=file, stdout=subprocess.DEVNULL, env={**os.environ, **SETTINGS}
+            )
+        deadline = time.monotonic() + 30
+        while (found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text())) is None:
+            assert self.process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        self.endpoint = found[0]
+
+    def options(self, **more: Any) -> dict[str, Any]:
+        return {"key": "testing", "secret": "testing", "endpoint_url": self.endpoint, **more}
+
+    def ask(self, path: str, data: bytes | None = None, method: str | None = None) -> bytes:
+        request = Request(  # noqa: S310 - its own
+            f"{self.endpoint}/{path}", data, {"Content-Type": "text/plain"}, method=method
+        )
+        with urlopen(request, timeout=10) as answer:  # noqa: S310
+            return bytes(answer.read())
+
+    @contextmanager
+    def asked(self) -> Iterator[list[str]]:
+        """What is asked meanwhile, from the server's log."""
+        found: list[str] = []
+        before = len(self.log.read_text())
+        yield found
+        found += re.findall(r"(?:GET|PUT|HEAD|POST|DELETE) /\S+", self.log.read_text()[before:])
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@contextmanager
+def serving(log: Path) -> Iterator[Server]:
+    server = Server(log)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("s3") / "log") as started:
+        yield started
+
+
+def new(server: Server) -> str:
+    """A place in a bucket that nobody has used."""
+    bucket = f"bucket-{uuid4().hex[:8]}"
+    server.ask(bucket, b"", "PUT")
+    return f"s3://{bucket}/cache"
+
+
+@pytest.fixture
+def url(server: Server) -> str:
+    return new(server)
+
+
+@pytest.fixture
+def store(server: Server, url: str) -> Store:
+    return Store(url, options=server.options())
+
+
+def path(store: Store, digest: str) -> str:
+    return f"{store.url.removeprefix('s3://')}/entries/{digest[:2]}/{digest}"
+
+
+def files(store: Store) -> Any:
+    assert isinstance(store.at, remote.Remote)
+    return store.at.bucket.fs
+
+
+# What a store does
+
+
+def test_it_is_a_store_as_a_folder_is(store: Store) -> None:
+    assert A not in store
+    with pytest.raises(KeyError):
+        store.get(A)
+    store.put(A, {"a": (None, [1.5])}, function="f", seconds=2.0)
+    store.put(B, 1)
+    assert store.get(A) == {"a": (None, [1.5])}
+    assert store.known([A, B, C]) == {A, B}
+    assert [each.digest for each in store.entries()] == [A, B]
+    stat = store.at.stat(A)
+    assert stat is not None
+    assert abs(stat.used - time.time()) < 60
+    assert store.remove(B)
+    assert not store.remove(B)
+    assert len(store) == 1
+    assert store.gc(max_bytes=1)[0] == 1
+
+
+@pytest.mark.parametrize("size", [0, 20 << 20, 120 << 20])
+def test_large_arrays_come_back_whole(store: Store, size: int) -> None:
+    array = np.random.default_rng(0).integers(0, 256, size, "u1").view("f8")
+    store.put(A, array)
+    found = store.get(A)
+    assert found.dtype == array.dtype
+    assert found.tobytes() == array.tobytes()
+    assert found.flags.writeable  # a copy of the reader's own
+
+
+def test_there_may_be_more_entries_than_one_answer_names(server: Server, store: Store) -> None:
+    fs = files(store)
+    many = [f"{number:032x}" for number in range(1, 101)]
+    fs.pipe({path(store, each): b"torn" for each in many})
+    store.put(A, 1)
+    with server.asked() as asked:
+        assert store.known([*many, A, B]) == {*many, A}
+    assert len(asked) == 3
+    assert len(list(store.at.names())) == 101
+    assert [each.digest for each in store.entries()] == [A]
+
+
+def test_what_is_torn_or_foreign_is_told_and_removed_and_computed_again(
+    server: Server, url: str
+) -> None:
+    x, y = delayed(max)([1, 2]), delayed(min)([1, 2])
+    for harm in ("emptied", "cut", "flipped", "swapped"):
+        store = Store(url, options=server.options())
+        pipeline.compute(x, y, store=store, scheduler="sync")
+        one, other = [path(store, each) for each in store.at.names()]
+        data, another = bytearray(files(store).cat_file(one)), files(store).cat_file(other)
+        data[-1] ^= 1
+        harmed = {"emptied": b"", "cut": bytes(data[:-5]), "flipped": bytes(data),
+                  "swapped": another}[harm]  # fmt: skip
+        files(store).pipe_file(one, harmed)
+        with pytest.warns(StoreWarning, match="is removed, and computed again") as told:
+            assert pipeline.compute(x, y, store=store, scheduler="sync") == (2, 1)
+        assert len(told) == 1
+        with measure() as measured:
+            assert pipeline.compute(x, y, store=store, scheduler="sync") == (2, 1)
+        assert measured.tasks == 0
+
+
+# Runs
+
+
+def in_another_process(server: Server, url: str) -> Any:
+    command = [sys.executable, "-m", "tests.store.test_s3", url, json.dumps(server.options())]
+    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
+    return json.loads(told.stdout)
+
+
+def main(url: str, options: str) -> None:
+    """Print, for each scheduler, how many tasks ran and what came out."""
+    found = {}
+    for scheduler in SCHEDULERS:
+        store = Store(f"{url}/{scheduler}", options=json.loads(options))
+        with on(scheduler), measure() as measured:
+            values = pipeline.compute(*store_program.collections(), store=store)
+        found[scheduler] = [measured.tasks, store_program.plain(values)]
+    print(json.dumps(found))
+
+
+def test_the_second_run_in_another_process_runs_nothing_on_every_scheduler(
+    server: Server, url: str
+) -> None:
+    first, second = in_another_process(server, url), in_another_process(server, url)
+    for each in SCHEDULERS:
+        assert first[each][0] > 30
+        assert first[each][1] == store_program.expected()
+        assert second[each] == [0, first[each][1]]
+        counts = Store(f"{url}/{each}", options=server.options()).stats()
+        assert counts.hits >= len(store_program.collections())
+
+
+def slow(number: int) -> int:
+    time.sleep(0.3)
+    return number
+
+
+def test_workers_load_what_others_have_stored(store: Store, scheduler: str) -> None:
+    """The store goes to them by its settings, whatever threads this process has for it."""
+    store.keep = frozenset({"slow"})
+    parts = [delayed(slow)(number) for number in range(3)]
+    pipeline.compute(*parts, store=store)
+    with measure() as measured:
+        assert pipeline.compute(delayed(sum)(parts), store=store) == (3,)
+    assert set(measured.functions) == {"sum"}
+
+
+def test_a_fork_reaches_the_store(store: Store) -> None:
+    store.put(A, [1])
+    child = os.fork()
+    if not child:  # pragma: no cover - what a child does is not seen
+        try:
+            store.put(B, store.get(A) * 2)
+        finally:
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert store.get(B) == [1, 1]
+
+
+def test_explain_names_hits_and_what_changed(store: Store) -> None:
+    pipeline.compute(delayed(slow)(1), store=store, scheduler="sync")
+    assert store.explain(delayed(slow)(1)).count("hit") == 1
+    assert "argument" in str(store.explain(delayed(slow)(2)))
+
+
+# What it costs
+
+
+def test_to_store_a_small_result_takes_three_requests_and_a_hit_one(
+    server: Server, url: str
+) -> None:
+    store = Store(url, options=server.options())
+    store.put(C, None, function="f")  # what is asked once in a process has been asked
+    time.sleep(1.1)  # and what is known for a second is not known any more
+    with server.asked() as asked:
+        store.put(A, 1, function="f")
+    assert len(asked) <= 3, asked
+    with server.asked() as asked:
+        assert store.get(A) == 1
+    assert len(asked) == 1, asked
+    with server.asked() as asked:
+        assert store.known([A, B]) == {A}
+    assert len(asked) == 2, asked
+    with server.asked() as asked:
+        assert store.known([A, *(f"{number:032x}" for number in range(1000))]) == {A}
+    assert len(asked) == 1, asked
+
+
+def test_many_notes_are_read_once_and_then_as_one(server: Server, store: Store) -> None:
+    for number in range(150):
+        store.note("topic", number)
+    assert store.noted("topic") == list(range(150))
+    with server.asked() as asked:
+        assert store.noted("topic") == list(range(150))
+    assert len(asked) <= 3, asked
+
+
+# Failures
+
+
+@contextmanager
+def told_once(match: str) -> Iterator[None]:
+    """One warning, whatever fails how often."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        yield
+    found = [str(each.message) for each in told if each.category is StoreWarning]
+    assert len(found) == 1, found
+    assert re.search(match, found[0]), found
+
+
+def parts() -> list[Any]:
+    return [delayed(abs)(-number) for number in range(5)]
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_where_nobody_listens_results_are_computed(server: Server) -> None:
+    options = server.options(endpoint_url=f"http://127.0.0.1:{closed_port()}")
+    start = time.monotonic()
+    with told_once("s3://bucket/cache could not be .*Could not connect"):
+        store = Store("s3://bucket/cache", options=options)
+        assert pipeline.compute(*parts(), store=store, scheduler="threads") == (0, 1, 2, 3, 4)
+    assert time.monotonic() - start < 15
+
+
+def test_where_nobody_answers_it_is_known_in_seconds(server: Server) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        options = server.options(endpoint_url=endpoint, config_kwargs={"read_timeout": 0.5})
+        start = time.monotonic()
+        store = Store("s3://bucket/cache", options=options)
+        with store.forgiving("read") as reach:
+            assert reach
+            store.at.read(A)
+        assert time.monotonic() - start < 8  # three times, and some waiting between
+        assert store.known([A]) == set()
+        with pytest.warns(StoreWarning, match="imeout"):
+            store.speak()
+
+
+def test_a_bucket_that_does_not_exist_is_told_and_not_made(server: Server) -> None:
+    url = f"s3://none-{uuid4().hex[:8]}/cache"
+    with told_once("The specified bucket does not exist"):
+        store = Store(url, options=server.options())
+        assert pipeline.compute(*parts(), store=store, scheduler="sync") == (0, 1, 2, 3, 4)
+    with told_once("The specified bucket does not exist"):
+        store = Store(url, options=server.options())
+        assert pipeline.compute(*parts(), store=store, scheduler="threads") == (0, 1, 2, 3, 4)
+
+
+def test_credentials_that_are_wrong_are_told(server: Server, url: str) -> None:
+    server.ask("moto-api/reset-auth", b"0")
+    try:
+        with told_once("(?i)access|credential|signature|forbidden"):
+            store = Store(url, options=server.options())
+            assert pipeline.compute(*parts(), store=store, scheduler="sync") == (0, 1, 2, 3, 4)
+    finally:
+        server.ask("moto-api/reset-auth", b"Infinity")
+
+
+def test_a_server_that_goes_down_in_a_run_is_told_and_the_run_goes_on(tmp_path: Path) -> None:
+    with serving(tmp_path / "log") as mortal:
+        url = new(mortal)
+
+        def until(number: int, *_: Any) -> int:
+            if number == 2:
+                mortal.stop()
+            return number
+
+        graph = None
+        for number in range(6):
+            graph = delayed(pipeline.pure(until))(number, *([graph] if number else []))
+        store = Store(url, options=mortal.options(), keep=["until"])
+        start = time.monotonic()
+        with told_once("could not be reached"):
+            assert pipeline.compute(graph, store=store, scheduler="sync") == (5,)
+        assert time.monotonic() - start < 15
+
+
+# Settings
+
+
+def test_what_the_user_sets_goes_before_our_patience(server: Server, url: str) -> None:
+    ours = remote.Remote(url, server.options()).bucket.fs
+    assert ours.retries == 1
+    assert ours.config_kwargs["read_timeout"] == 10
+    given = {"read_timeout": 99, "retries": {"max_attempts": 9}}
+    theirs = remote.Remote(url, server.options(config_kwargs=given)).bucket.fs
+    assert theirs.retries > 1
+    assert theirs.config_kwargs["read_timeout"] == 99
+    assert theirs.config_kwargs["connect_timeout"] == 5
+
+
+def test_the_region_and_endpoint_may_be_told_as_boto3_takes_them(server: Server, url: str) -> None:
+    told = {"endpoint_url": server.endpoint, "region_name": "us-east-1"}
+    store = Store(url, options={"key": "testing", "secret": "testing", "client_kwargs": told})
+    store.put(A, 1)
+    assert store.get(A) == 1
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,242 @@
+"""Marked classes are stored by their fields, and loaded without any of their code."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+from collections import namedtuple
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.store import CodecError, UnstorableError, encoded, storable
+from pipeline.store.codec import UnreadableError, decoded
+from pipeline.store.storables import _known, object_together
+
+T = TypeVar("T")
+
+
+@storable
+@dataclasses.dataclass
+class Fit:
+    slope: Any
+    error: float = 0.0
+    made: list[int] = dataclasses.field(init=False)
+    kind: ClassVar[str] = "linear"
+    seed: dataclasses.InitVar[int] = 0
+
+    def __post_init__(self, seed: int) -> None:
+        self.made = [seed]
+
+    @functools.cached_property
+    def double(self) -> Any:
+        return self.slope * 2
+
+
+@storable
+@dataclasses.dataclass(frozen=True, slots=True)
+class Frozen:
+    x: Any
+    y: Any = None
+
+
+@storable
+@dataclasses.dataclass(frozen=True)
+class Deeper(Frozen):
+    z: Any = 3
+
+
+@storable
+@dataclasses.dataclass(unsafe_hash=True)
+class Careful:
+    """Says so if any of its code runs."""
+
+    x: int
+
+    def __new__(cls, *args: Any) -> Any:
+        return fail() if not args else object.__new__(cls)
+
+    def __post_init__(self) -> None:
+        if self.x < 0:
+            fail()
+
+    def __setstate__(self, state: Any) -> None:
+        fail()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "x" and value < 0:
+            fail()
+        object.__setattr__(self, name, value)
+
+
+@storable
+@dataclasses.dataclass
+class Box(Generic[T]):
+    content: T
+
+
+@storable
+class Step(NamedTuple):
+    place: int
+    loss: Any = None
+
+
+@storable
+class Named(NamedTuple, Generic[T]):
+    content: T
+
+
+Couple = namedtuple("Couple", "a b")
+storable(Couple)
+
+
+def fail() -> Any:
+    raise AssertionError("code of the class has run")
+
+
+def back(value: Any) -> Any:
+    return decoded(b"".join(encoded(value)))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Fit(1.5), Fit([1, Fit(2)], seed=7), Frozen(1), Frozen((1, 2), {"a": None}), Deeper(1, 2, 3),
+     Box[int](3), Box(Box("a")), Step(1), Step(2, {"a": Step(3)}), Couple(1, [Couple(2, 3)]),
+     Named("a"),
+     {Frozen(1): {Step(1), Step(2)}}, [Frozen(None)] * 3],
+    ids=str,
+)  # fmt: skip
+def test_an_object_comes_back_equal_and_of_its_class(value: Any) -> None:
+    assert back(value) == value
+    assert type(back(value)) is type(value)
+
+
+def test_fields_may_be_arrays() -> None:
+    fit = back(Fit(np.arange(3.0)))
+    assert (type(fit), fit.slope.tolist(), fit.made) == (Fit, [0.0, 1.0, 2.0], [0])
+
+
+def test_loading_runs_none_of_its_code() -> None:
+    value = Careful(1)
+    object.__setattr__(value, "x", -1)
+    assert vars(back(value)) == {"x": -1}
+
+
+def test_what_a_cached_property_computed_is_computed_again() -> None:
+    value = Fit(2)
+    assert value.double == 4
+    assert "double" not in vars(back(value))
+
+
+def test_attributes_that_are_no_fields_and_fields_that_are_not_set_are_refused() -> None:
+    value = Fit(2)
+    value.extra = 3  # type: ignore[attr-defined]
+    with pytest.raises(UnstorableError, match="a Fit: its attribute extra is no field"):
+        encoded(value)
+    value = Fit(2)
+    del value.made
+    with pytest.raises(UnstorableError, match="a Fit: its field made is not set"):
+        encoded(value)
+
+
+class Plain:
+    pass
+
+
+class Cached:
+    __slots__ = ("cache",)
+
+
+@dataclasses.dataclass(slots=True)
+class Kept(Cached):
+    """A dataclass that holds what is no field of it."""
+
+    x: int = 0
+
+
+class Longer(Step):
+    """A class derived from a NamedTuple, whose objects may have other attributes."""
+
+
+@dataclasses.dataclass
+class Listed(list[int]):
+    x: int = 0
+
+
+@dataclasses.dataclass
+class Failure(Exception):  # noqa: N818
+    x: int = 0
+
+
+@dataclasses.dataclass
+class Watched:
+    x: int = 0
+
+
+Watched.x = property(lambda self: 1, lambda self, value: fail())  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    "kind", [Plain, Longer, Kept, Listed, Failure, Watched, enum.Enum, int, Fit(1)]
+)
+def test_other_classes_are_refused_with_a_remedy(kind: Any) -> None:
+    with pytest.raises(TypeError, match=r"no dataclass .* put @dataclass below @storable"):
+        storable(kind)
+
+
+def test_a_class_derived_from_a_marked_one_is_not_marked() -> None:
+    @dataclasses.dataclass
+    class Derived(Box[int]):
+        pass
+
+    with pytest.raises(UnstorableError, match=r"a Derived: no format .* @pipeline.storable"):
+        encoded(Derived(1))
+
+
+def test_objects_of_unknown_classes_say_what_to_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = b"".join(encoded(Frozen(1)))
+    monkeypatch.delitem(_known, f"{__name__}:Frozen")
+    with pytest.raises(
+        UnreadableError,
+        match=r"Frozen' is not known here: import 'tests.store.test_storables', that",
+    ):
+        decoded(data)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("x", 1),
+        ("y x", 1, 2),
+        ("x y", 1),
+        ("x y", 1, 2, 3),
+        (b"x y", 1, 2),
+        (None, 1, 2),
+        (pd.RangeIndex(10**15), 1, 2),
+    ],
+    ids=str,
+)
+def test_objects_of_other_fields_are_no_values(parts: Any) -> None:
+    with pytest.raises(CodecError, match="has the fields x, y now"):
+        object_together(f"{__name__}:Frozen", *parts)
+
+
+@pytest.mark.parametrize("path", ["os:system", "builtins:object", "", None, 3])
+def test_classes_that_are_not_marked_are_not_looked_up(path: Any) -> None:
+    with pytest.raises(CodecError, match=r"is not known here|whose class is"):
+        object_together(path, "x", 1)
+
+
+def test_a_class_that_was_defined_again_is_another() -> None:
+    def made() -> Any:
+        return storable(
+            dataclasses.make_dataclass("Again", ["x"], namespace={"__module__": __name__})
+        )
+
+    first, second = made(), made()
+    assert back(second(1)) == second(1)
+    with pytest.raises(UnstorableError, match="an Again"):
+        encoded(first(1))
