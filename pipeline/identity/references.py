@@ -36,6 +36,7 @@ _MADE = 1 << 9
 """The flag of classes that were made by a program, as `class` does."""
 
 _MISSING = object()
+_PACKAGE = __name__.partition(".")[0]
 
 
 class Library(NamedTuple):
@@ -63,7 +64,19 @@ def library_name(value: Any) -> str | None:
         return None
     if isinstance(value, type) and not value.__flags__ & _MADE:
         return f"{module}.{name}"  # of C, some of which no module holds
-    return at_its_name(value, name)
+    return _as_exported(value, module, name) or at_its_name(value, name)
+
+
+def _as_exported(value: Any, module: str, name: str) -> str | None:
+    """The name under which this package exports a value: moving a file changes no digest."""
+    package, *rest = module.split(".")
+    if package != _PACKAGE or not rest:
+        return None
+    for place in (package, f"{package}.{rest[0]}"):
+        exporter = sys.modules[place]
+        if name in getattr(exporter, "__all__", ()) and getattr(exporter, name) is value:
+            return f"{place}.{name}"
+    return None
 
 
 def at_its_name(value: Any, name: str) -> str | None:
@@ -88,10 +101,9 @@ def is_of_a_library(module: ModuleType) -> bool:
 
 @functools.cache
 def _is_library(name: str, path: str | None) -> bool:
-    package = __name__.partition(".")[0]
     if name == "__main__":
         return False  # that of a tool that runs the project's code, may be
-    if name.partition(".")[0] == package and not name.startswith(f"{package}.apps"):
+    if name.partition(".")[0] == _PACKAGE and not name.startswith(f"{_PACKAGE}.apps"):
         return True  # the engine, also where it is installed from its sources
     if path is None:  # built into Python, a namespace, or made by a program
         return name in sys.builtin_module_names or name.partition(".")[0] in sys.stdlib_module_names

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
         (np.sin, "numpy.sin"),
         (np.ndarray, "numpy.ndarray"),
         (str.upper, None),  # a method descriptor: encoded by what pickle makes of it
-        (pipeline.contrast, "pipeline.draw.render.contrast"),
-        (pipeline.task, "pipeline.trace.decorators.task"),
+        (pipeline.contrast, "pipeline.contrast"),
+        (pipeline.task, "pipeline.task"),
     ],
 )
 def test_what_a_library_holds_goes_by_its_name(value: Any, name: str | None) -> None:
