@@ -15,7 +15,7 @@ from dask.base import unpack_collections
 from dask.utils import shorten_traceback
 
 from pipeline.cache import Through
-from pipeline.program import ready
+from pipeline.program import runnable_tasks
 from pipeline.schedule import scheduler as on
 from pipeline.share import Loose, share_report, unfused
 from pipeline.store import Store
@@ -105,7 +105,7 @@ def compute_one(collection: Lazy | TaskGraph, fuse: bool, options: dict[str, Any
         options.pop("scheduler", None)
         graph = collection._traced()
         with shorten_traceback():
-            values = get(ready([graph]), graph.keys, **options)
+            values = get(runnable_tasks([graph]), graph.keys, **options)
         finish, arguments = graph.__dask_postcompute__()
         return finish(values, *arguments)
 

@@ -9,7 +9,7 @@ from dask.task_spec import TaskRef
 from hypothesis import strategies as st
 
 from pipeline import TaskGraph
-from pipeline.graph import Node
+from pipeline.graph import CallTask
 from pipeline.trace import Body, Step
 
 
@@ -39,7 +39,7 @@ def graphs(draw: Any, most: int = 40) -> TaskGraph:
         arity = draw(st.integers(0, min(3, number)))
         taken = tuple(("n", draw(st.integers(0, number - 1))) for _ in range(arity))
         function = draw(st.sampled_from(BY_ARITY[arity]))
-        tasks["n", number] = Node(("n", number), function, taken, cheap=draw(st.booleans()))
+        tasks["n", number] = CallTask(("n", number), function, taken, cheap=draw(st.booleans()))
     places = draw(st.lists(st.integers(0, size - 1), min_size=1, max_size=4))
     return TaskGraph(tasks, [TaskRef(("n", place)) for place in places])
 

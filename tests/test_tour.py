@@ -80,7 +80,7 @@ def test_cells_use_the_public_api() -> None:
             if module == "pipeline":
                 assert names <= set(pipeline.__all__)
             elif module.startswith("pipeline."):
-                assert module == "pipeline.identity.text" or module.startswith("pipeline.apps")
+                assert module == "pipeline.identity" or module.startswith("pipeline.apps")
             assert not any(name.startswith("_") for name in names)
 
 

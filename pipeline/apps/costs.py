@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline import count
 from pipeline.apps.fibonacci import GOLDEN, fib, fitted_base
 from pipeline.apps.mlp.counts import backpropagation, call_tree, paths
-from pipeline.identity import duration, size
+from pipeline.identity import format_duration, format_number
 from pipeline.page import Chart, Drawn, Series, Slider
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def fibonacci_growth(points: Sequence[fibonacci.Growth], rate: float) -> list[Dr
         log=True,
         note="Measured on the machine that made this page, on Dask. Time follows the tasks: "
         "all take about as long.",
-        say=duration,
+        say=format_duration,
     )
     each = points[-1].dag_seconds / points[-1].dag_tasks
     rows = []
@@ -64,9 +64,9 @@ def fibonacci_growth(points: Sequence[fibonacci.Growth], rate: float) -> list[Dr
             str(n),
             f"{counts.tree:,}",
             f"{counts.dag:,}",
-            size(counts.sharing),
-            f"~{duration(Fraction(counts.tree) / Fraction(rate))}",
-            f"~{duration(counts.dag * each)}",
+            format_number(counts.sharing),
+            f"~{format_duration(Fraction(counts.tree) / Fraction(rate))}",
+            f"~{format_duration(counts.dag * each)}",
         ))  # fmt: skip
     slider = Slider(
         "How long does fib(n) take?",
@@ -81,7 +81,7 @@ def fibonacci_growth(points: Sequence[fibonacci.Growth], rate: float) -> list[Dr
         ),
         rows,
         start=40,
-        note=f"Times are predicted (~) from {rate:,.0f} naive calls a second and {duration(each)} "
+        note=f"Times are predicted (~) from {rate:,.0f} naive calls a second and {format_duration(each)} "
         "a task of the DAG, measured for this page. The tree is counted from the DAG.",
     )
     return [slider, tasks, seconds]
@@ -115,11 +115,13 @@ def _grown(
             f"{paths(sizes(n)):,}",
             f"{naive:,}",
             f"{memoized:,}",
-            size(Fraction(naive, memoized)),
-            f"~{duration(naive / rate)}" if rate else "–",
-            f"~{duration(memoized / rate)}" if rate else "–",
+            format_number(Fraction(naive, memoized)),
+            f"~{format_duration(naive / rate)}" if rate else "–",
+            f"~{format_duration(memoized / rate)}" if rate else "–",
         ))  # fmt: skip
-    told = f"{size(round(rate))} of them a second, measured" if rate else "nothing measured"
+    told = (
+        f"{format_number(round(rate))} of them a second, measured" if rate else "nothing measured"
+    )
     slider = Slider(
         f"How much work is the gradient? Along {along}",
         of,
@@ -147,7 +149,7 @@ def _grown(
         f"Seconds of the gradient against {along}", of, "seconds, task by task", points,
         "naive_seconds", "memoized_seconds",
         "Measured on the machine that made this page, on Dask; the naive one only while it is "
-        "quick enough.", duration,
+        "quick enough.", format_duration,
     )  # fmt: skip
     return [slider, work, seconds]
 
@@ -168,7 +170,7 @@ def _pair(
     naive: str,
     memoized: str,
     note: str,
-    say: Callable[[Any], str] = size,
+    say: Callable[[Any], str] = format_number,
 ) -> Chart:
     def line(name: str) -> list[tuple[float, float]]:
         return [(each.at, getattr(each, name)) for each in points if getattr(each, name)]

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline import contrast, count, measure, recurrence, task
-from pipeline.draw import written
+from pipeline.draw import atomic_write
 from pipeline.schedule import least_seconds
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def plot_growth(points: Sequence[Growth], path: Path) -> dict[str, float]:
         axes.legend(frameon=False, fontsize=9)
     with (
         rc_context({"svg.hashsalt": "pipeline", "svg.fonttype": "none"}),
-        written(path) as file,
+        atomic_write(path) as file,
     ):
         figure.savefig(file, format=path.suffix[1:], metadata={"Date": None})
     return bases

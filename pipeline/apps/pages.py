@@ -12,7 +12,7 @@ from pipeline.apps.mlp.chain import gradient
 from pipeline.apps.mlp.growth import growth as measured_mlp
 from pipeline.apps.mlp.lesson import lesson
 from pipeline.apps.space import fibonacci_space, mlp_space
-from pipeline.page import Prose, Section, stored
+from pipeline.page import Prose, Section, store_section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -80,7 +80,7 @@ def mlp_page(
         before = store.done
         explained = store.explain(asked)
         compute(asked, store=store)
-        sections.append(stored(store, before, explained, "backpropagation-store"))
+        sections.append(store_section(store, before, explained, "backpropagation-store"))
     points = points or measured_mlp()
     grown = _costs("backpropagation-growth", "How a gradient grows", mlp_growth(points))
     space = _costs("backpropagation-space", "A gradient: space and time", mlp_space())

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
-from pipeline.identity import Digester, cells, mentions, parts
+from pipeline.identity import Digester, closure_values, definition_parts, references
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,12 +75,12 @@ class _Describer(Digester):
 def _parts(value: Any) -> Iterator[tuple[str, object]]:
     """The parts of a definition by name, as a person would call them."""
     if not isinstance(value, FunctionType):
-        for each in parts(value):
+        for each in definition_parts(value):
             named = isinstance(each, tuple) and len(each) == 2 and isinstance(each[0], str)
             yield (f"`{each[0]}`", each[1]) if named else ("bases", each)  # type: ignore[index] # a pair
         return
-    globals_ = {each.name for each in mentions(value) if each.owner is None}
-    own = iter(parts(value))
+    globals_ = {each.name for each in references(value) if each.owner is None}
+    own = iter(definition_parts(value))
     yield "code", next(own)
     yield "defaults", next(own)
     yield "keyword defaults", next(own)
@@ -88,7 +88,7 @@ def _parts(value: Any) -> Iterator[tuple[str, object]]:
         yield f"closure value `{name}`", next(own)
     for mention in own:
         name, inner = cast("tuple[str, object]", mention)
-        if name not in cells(value):
+        if name not in closure_values(value):
             yield f"{'global' if name in globals_ else 'value'} `{name}`", inner
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import dask
 import dask.base
 
-from pipeline.cache.plan import planned
+from pipeline.cache.plan import make_plan
 from pipeline.cache.remains import (
     annotations_of,
     expression,
@@ -64,7 +64,7 @@ def leave(store: Store, *exception: Any) -> None:
         dask.base.get_scheduler = _get_scheduler
         if (client := _clients()) is not None and _graph_to_futures is not None:
             client.Client._graph_to_futures = _graph_to_futures
-    store.speak()
+    store.emit_warnings()
 
 
 def _clients() -> ModuleType | None:
@@ -97,17 +97,17 @@ def _futures(client: Any, expr: Any, keys: Any, *args: Any, **kwargs: Any) -> An
         return _graph_to_futures(client, expr, keys, *args, **kwargs)
     store = _entered[-1]
     expr = expr.optimize() if hasattr(expr, "optimize") else expr
-    if store.at.is_everywhere:
+    if store.backend.is_shared:
         annotations = annotations_of(expr)
-        plan = planned(store, tasks_of(expr), list(keys), opening="none")
+        plan = make_plan(store, tasks_of(expr), list(keys), opening="none")
         counted(plan)
         alone = {key for each in annotations.values() for key in each}
         left = remaining(plan, plan.outputs, is_local=False, alone=alone, is_final=True)
         expr = expression(left, plan.outputs, annotations)
         store.log()
     else:
-        store.tell("private", f"{store.url} is known to this process alone: a client's results "
+        store.warn_later("private", f"{store.url} is known to this process alone: a client's results "
                    "are not stored; give a folder, or a URL that the workers reach")  # fmt: skip
-    store.speak()
+    store.emit_warnings()
     with inside():
         return _graph_to_futures(client, expr, keys, *args, **kwargs)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from dask.task_spec import Alias, TaskRef
 
-from pipeline.graph import Node
-from pipeline.identity import encode, hashed
+from pipeline.graph import CallTask
+from pipeline.identity import encode, hash_encoded
 from pipeline.share import (
     USED_UP,
     Apart,
@@ -70,9 +70,9 @@ class Digests(Numbering):
     def _hashed(self, signature: Any) -> str | None:
         head = signature[0]
         if head == "value":
-            return hashed(signature)
+            return hash_encoded(signature)
         if isinstance(head, type):
-            return hashed((head.__name__, encode(signature[1])))
+            return hash_encoded((head.__name__, encode(signature[1])))
         if head in ("held", "apart"):
             return None
         if isinstance(head, int):  # a function, and what it takes
@@ -97,7 +97,7 @@ class Digests(Numbering):
         return blake2b(text, digest_size=16).hexdigest()
 
     def _node(self, node: Any, of: Mapping[Key, int]) -> int:
-        if isinstance(node, Node) and (target := alias_of(node)) is not None:
+        if isinstance(node, CallTask) and (target := alias_of(node)) is not None:
             return _steady(of[target])
         found: int = super()._node(node, of)
         return found
@@ -135,7 +135,7 @@ def alias_of(node: Any) -> Key | None:
     if isinstance(node, Alias):
         target: Key = node.target
         return target
-    if isinstance(node, Node) and type(node.function) is Body and len(node.inputs) == 1:
+    if isinstance(node, CallTask) and type(node.function) is Body and len(node.inputs) == 1:
         is_empty = not (node.function.steps or node.function.constants)
         return node.inputs[0] if is_empty else None
     return None

@@ -9,10 +9,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.cache.causes import argument_changes, described, differences
-from pipeline.cache.plan import COMPUTED, CULLED, LOADED, SKIPPED, Plan, planned
+from pipeline.cache.plan import COMPUTED, CULLED, LOADED, SKIPPED, Plan, make_plan
 from pipeline.cache.remains import asked
 from pipeline.cache.told import call_of, function_of_task, title_of, told
-from pipeline.identity import duration, size
+from pipeline.identity import format_duration, format_number
 from pipeline.store import Store
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Explanation:
             what = lines[0].call if len(lines) == 1 else f"{len(lines):,} of {function}"
             if status == "hit":
                 seconds, taken = sum(each.seconds for each in lines), sum(x.bytes for x in lines)
-                why = f"{size(taken)} bytes, took {duration(seconds)}"
+                why = f"{format_number(taken)} bytes, took {format_duration(seconds)}"
             found.append((status, what, why))
         return _shortened(found)
 
@@ -112,10 +112,10 @@ def explain(store: Store, *collections: Any) -> Explanation:
     is told against the nearest result of the same function that was stored.
     """
     tasks, outputs = asked(collections)
-    plan = planned(store, tasks, outputs)
+    plan = make_plan(store, tasks, outputs)
     history = cache(store.history)  # of each function, asked for once
     lines = [_line(plan, key, history) for key in plan.digests.of if key in plan.status]
-    store.speak()
+    store.emit_warnings()
     return Explanation(lines)
 
 

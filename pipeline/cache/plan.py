@@ -12,10 +12,10 @@ from dask._task_spec import NestedContainer
 from dask.task_spec import Alias, DataNode, TaskRef
 
 from pipeline.cache.digested import Digests, alias_of
-from pipeline.cache.saver import Load, Save, Saving
+from pipeline.cache.saver import Load, Save, SaveTask
 from pipeline.cache.told import function_of_task, names_of, title_of, told
-from pipeline.graph import Node, function_of, in_order, inputs
-from pipeline.program import Loading
+from pipeline.graph import CallTask, function_of, inputs_of, toposort
+from pipeline.program import LoadTask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -54,7 +54,7 @@ class Plan:
         return sum(each == status for each in self.status.values())
 
 
-def planned(
+def make_plan(
     store: Store,
     tasks: Mapping[Key, Any],
     outputs: Iterable[Key],
@@ -95,7 +95,7 @@ def _walk(plan: Plan, asked: set[Key], found: set[str], opening: Opening) -> Non
         if _is_work(node):
             plan.status[key] = _status(plan, key, key in asked, found, opening)
         if plan.status.get(key) != LOADED:
-            stack.extend(each for each in reversed(inputs(node)) if each not in seen)
+            stack.extend(each for each in reversed(inputs_of(node)) if each not in seen)
 
 
 def _status(plan: Plan, key: Key, is_output: bool, found: set[str], opening: Opening) -> str:
@@ -154,7 +154,7 @@ def _looked_up(plan: Plan, key: Key, is_output: bool = False) -> bool:
 
 
 def _is_cheap(node: Any) -> bool:
-    return isinstance(node, NestedContainer) or (isinstance(node, Node) and node.cheap)
+    return isinstance(node, NestedContainer) or (isinstance(node, CallTask) and node.cheap)
 
 
 def _is_kept(store: Store, key: Key, node: Any) -> bool:
@@ -166,7 +166,7 @@ def _reason(plan: Plan, key: Key) -> str:
     reasons = plan.digests.reasons
     if key in reasons:
         return f"impure: {reasons[key]}" if not isinstance(reasons[key], str) else str(reasons[key])
-    for each in inputs(plan.tasks.get(key)):
+    for each in inputs_of(plan.tasks.get(key)):
         node = plan.tasks.get(each)
         if plan.digests.digest(each) is None:
             if node is None or isinstance(node, TaskRef):
@@ -185,7 +185,7 @@ def rewritten(plan: Plan, is_local: bool, is_final: bool = False) -> dict[Key, A
     behind = max((entry.behind for entry, _ in plan.entries.values()), default=0.0)
     asked = {plan.digests.digest(key) for key in _without_aliases(plan.tasks, plan.outputs)}
     first: dict[str, Key] = {}
-    is_storing = is_local or plan.store.at.is_everywhere
+    is_storing = is_local or plan.store.backend.is_shared
     tasks: dict[Key, Any] = dict(plan.tasks)
     room = _MOST
     for key, status in plan.status.items():
@@ -201,7 +201,7 @@ def rewritten(plan: Plan, is_local: bool, is_final: bool = False) -> dict[Key, A
             is_near = is_local or not is_storing
             load = Load(plan.store, digest, held if is_near else None, otherwise)
             # Workers that cannot reach the store are given the value.
-            tasks[key] = Loading(key, load, (), False) if is_storing else DataNode(key, load())
+            tasks[key] = LoadTask(key, load, (), False) if is_storing else DataNode(key, load())
         elif status == COMPUTED and first.setdefault(digest, key) != key:
             tasks[key] = Alias(key, first[digest])  # else one would wait for the other
         elif status == COMPUTED and is_storing:
@@ -210,8 +210,8 @@ def rewritten(plan: Plan, is_local: bool, is_final: bool = False) -> dict[Key, A
                 function_of_task(node),
                 digest in asked or _is_kept(plan.store, key, node), begun, behind,
             )  # fmt: skip
-            tasks[key] = Saving(key, save, tuple(inputs(node)), cheap=False)
-    return in_order(tasks, plan.outputs)
+            tasks[key] = SaveTask(key, save, tuple(inputs_of(node)), cheap=False)
+    return toposort(tasks, plan.outputs)
 
 
 _MOST = 20_000
@@ -229,5 +229,5 @@ def _otherwise(plan: Plan, key: Key, most: int) -> dict[Key, Any]:
         node = found[each] = plan.tasks.get(each)
         if node is None or isinstance(node, TaskRef) or len(found) > most:
             return {}
-        stack += inputs(node)
+        stack += inputs_of(node)
     return found

@@ -16,8 +16,8 @@ from dask.task_spec import Alias, Task, TaskRef
 from dask.utils import ensure_dict
 
 from pipeline.cache.plan import rewritten
-from pipeline.graph import TaskGraph, in_order, in_place, inputs
-from pipeline.program import Loading, fused
+from pipeline.graph import TaskGraph, in_place, inputs_of, toposort
+from pipeline.program import LoadTask, fuse_tasks
 from pipeline.share import fused as in_lines
 from pipeline.share import plain, unfused
 
@@ -76,7 +76,7 @@ def tasks_of(dsk: Any) -> dict[Key, Any]:
 def parts_of(tasks: Mapping[Key, Any], keys: Iterable[Key]) -> list[Key]:
     """What is asked for, each once; of what only puts several results side by side, these."""
     return list(dict.fromkeys(
-        part for key in keys for part in (inputs(tasks[key]) if gathers(tasks, key) else [key])
+        part for key in keys for part in (inputs_of(tasks[key]) if gathers(tasks, key) else [key])
     ))  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def remaining(
     alone: tasks that are run in a way of their own, and so not fused
     is_final: whether nobody plans again if an entry is lost
     """
-    tasks = in_order(rewritten(plan, is_local, is_final), outputs)
+    tasks = toposort(rewritten(plan, is_local, is_final), outputs)
     if not dask.config.get("pipeline.fuse", True):
         return tasks
     # Blocks of arrays and tables: their collections have not been fused, so that each is stored.
@@ -114,14 +114,14 @@ def remaining(
         for key, node in tasks.items()
         if isinstance(key, tuple)
         and type(plan.tasks[key]) is Task
-        and type(node) not in (Alias, Loading)
+        and type(node) not in (Alias, LoadTask)
         and key not in alone
     }
     if len(blocks) > 1:
         others = [node for key, node in tasks.items() if key not in blocks]
-        needed = {each for node in others for each in inputs(node)}
-        tasks = in_order({**tasks, **in_lines(blocks, {*outputs, *needed})}, outputs)
-    return fused(tasks, [outputs])
+        needed = {each for node in others for each in inputs_of(node)}
+        tasks = toposort({**tasks, **in_lines(blocks, {*outputs, *needed})}, outputs)
+    return fuse_tasks(tasks, [outputs])
 
 
 def expression(tasks: Mapping[Key, Any], outputs: Sequence[Key], annotations: Annotations) -> Any:

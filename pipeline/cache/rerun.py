@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pipeline.identity import brief, digest
+from pipeline.identity import digest, short_repr
 from pipeline.store import LostError, UnstorableError, checksum, encoded
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ def difference(before: Any, now: Any) -> str:
         )
     if type(before) is not type(now):
         return f"was {_kind(before)}, is {_kind(now)}"
-    return f"was {brief(before, 30)}, is {brief(now, 30)}"
+    return f"was {short_repr(before, 30)}, is {short_repr(now, 30)}"
 
 
 def _kind(value: Any) -> str:
-    return f"{brief(value, 30)}, a {type(value).__name__}"
+    return f"{short_repr(value, 30)}, a {type(value).__name__}"

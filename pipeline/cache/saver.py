@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dask.sizeof import sizeof
 
 from pipeline.cache.causes import described
-from pipeline.graph import Node
+from pipeline.graph import CallTask
 from pipeline.store import LostError, StoreError, UnstorableError, is_storable, of_the_script, topic
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.store import Entry, Store
 
 
-class Saving(Node):
+class SaveTask(CallTask):
     """A task whose result is stored."""
 
     __slots__ = ()
@@ -93,8 +93,8 @@ class Save:
     def __call__(self, *values: Any) -> Any:
         store, lease = self.store, None
         if self.is_always or self.told["function"] not in store.quick:
-            with store.forgiving("written") as reach:
-                lease = store.at.lease(self.digest, _waiting) if reach else None
+            with store.tolerating("written") as reach:
+                lease = store.backend.lease(self.digest, _waiting) if reach else None
         is_stored = False
         try:
             if lease is not None and (found := store.open(self.digest)) is not None:
@@ -135,14 +135,14 @@ def stored(store: Store, digest: str, value: Any, told: dict[str, Any]) -> bool:
     told: fields of the entry
     """
     loading = store.cost(_size(value))
-    with store.forgiving("written") as reach:
+    with store.tolerating("written") as reach:
         if not reach:
             return False
         try:
             store.put(digest, value, loading=loading, **told)
         except (UnstorableError, StoreError) as error:
             what = getattr(error, "what", "a result that is too large")
-            store.tell(f"not stored {told['function']} {what}",
+            store.warn_later(f"not stored {told['function']} {what}",
                        f"{told['call']} is not stored: {error}")  # fmt: skip
             line = [digest, told["code"], told["arguments"], f"not storable: {what}"]
             store.note(topic(told["function"]), line)

@@ -9,7 +9,7 @@ import dask.local
 import dask.threaded
 from dask.core import flatten
 
-from pipeline.cache.plan import COMPUTED, LOADED, SKIPPED, Plan, passed_on, planned
+from pipeline.cache.plan import COMPUTED, LOADED, SKIPPED, Plan, make_plan, passed_on
 from pipeline.cache.remains import (
     annotations_of,
     expression,
@@ -65,11 +65,11 @@ class Through:
     ) -> dict[Key, Any]:
         """The values of some tasks, by key."""
         store = self.store
-        is_near = self.is_local or not store.at.is_everywhere
+        is_near = self.is_local or not store.backend.is_shared
         opening: Opening = "all" if is_near else "outputs"
         try:
             for is_loading in (True, True, False):
-                plan = planned(store, tasks, outputs, is_loading, opening)
+                plan = make_plan(store, tasks, outputs, is_loading, opening)
                 try:
                     values = _loaded(plan)
                     values |= self._computed(plan, values, annotations, options)
@@ -81,7 +81,7 @@ class Through:
                 _keep(plan, values)
         finally:
             store.log()
-        store.speak()
+        store.emit_warnings()
         return values
 
     def _computed(

@@ -9,8 +9,8 @@ from dask._task_spec import NestedContainer
 from dask.task_spec import DataNode, GraphNode, Task, TaskRef
 
 from pipeline.cache.digested import plain
-from pipeline.graph import Node, inputs, label, name, named, subproblem, title
-from pipeline.identity import brief, library_name
+from pipeline.graph import CallTask, function_name, inputs_of, label, named, subproblem, title
+from pipeline.identity import library_name, short_repr
 from pipeline.trace import Body
 
 if TYPE_CHECKING:
@@ -42,25 +42,29 @@ def _is_own(function: Any) -> bool:
 def title_of(key: Key, node: Any) -> str:
     """By which name a task's function is known: its own, where it is of the project."""
     function = function_of_task(node)
-    if isinstance(node, Node) or not _is_own(function):
-        found = name(key)
+    if isinstance(node, CallTask) or not _is_own(function):
+        found = function_name(key)
         # That Dask puts the blocks of a collection together says less than what they are of.
-        return name(inputs(node)[0]) if found.startswith("finalize") and inputs(node) else found
+        return (
+            function_name(inputs_of(node)[0])
+            if found.startswith("finalize") and inputs_of(node)
+            else found
+        )
     return str(function.__name__)
 
 
 def names_of(key: Key, node: Any) -> set[str]:
     """All names that a user may know a task by."""
     function = function_of_task(node)
-    return {name(key), getattr(function, "__name__", "")}
+    return {function_name(key), getattr(function, "__name__", "")}
 
 
 def call_of(key: Key, node: Any) -> str:
     """A task as a person writes it: `fib(5)`, `load('a.csv')`."""
-    if isinstance(node, Node):
+    if isinstance(node, CallTask):
         return label(key, 40)
     found = title_of(key, node)
-    if name(key).startswith("finalize"):
+    if function_name(key).startswith("finalize"):
         return found
     _, bracket, arguments = named(title(key, node, 0)).partition("(")
     return f"{found}{bracket}{arguments}"
@@ -83,7 +87,7 @@ def told(key: Key, node: Any, digests: Digests) -> dict[str, Any]:
 
 def _arguments(key: Key, node: Any, digests: Digests) -> Iterator[tuple[str, str]]:
     """A text and a hash of each argument."""
-    if isinstance(node, Node):
+    if isinstance(node, CallTask):
         yield from _of_call(key, node, digests)
     elif type(node) is Task:
         for each in node.args:
@@ -93,7 +97,7 @@ def _arguments(key: Key, node: Any, digests: Digests) -> Iterator[tuple[str, str
             yield f"{keyword}={text}", found
 
 
-def _of_call(key: Key, node: Node, digests: Digests) -> Iterator[tuple[str, str]]:
+def _of_call(key: Key, node: CallTask, digests: Digests) -> Iterator[tuple[str, str]]:
     """Those of a call of ours stand in its key, where calls in them are `f(1)@…`."""
     taken = iter(node.inputs)
     own = subproblem(key)
@@ -119,13 +123,13 @@ def _argument(each: Any, digests: Digests) -> tuple[str, str]:
         parts = [_argument(part, digests) for part in each.args]
         return f"[{', '.join(text for text, _ in parts)}]"[:WIDTH], " ".join(x for _, x in parts)
     if isinstance(each, GraphNode):
-        found = [_of_input(key, digests) for key in inputs(each)]
-        return brief(each, WIDTH), " ".join(found) or repr(each)[:1000]
+        found = [_of_input(key, digests) for key in inputs_of(each)]
+        return short_repr(each, WIDTH), " ".join(found) or repr(each)[:1000]
     return _text(each), digests.value(each)
 
 
 def _text(value: Any) -> str:
-    text = brief(value, WIDTH)
+    text = short_repr(value, WIDTH)
     # Where an object lies says nothing of it.
     return f"a {type(value).__name__}" if " at 0x" in repr(value) else text
 

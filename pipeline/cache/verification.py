@@ -17,9 +17,9 @@ from pipeline.cache.remains import asked, inside
 from pipeline.cache.rerun import DIFFERS, RAISED, SAME, UNKNOWN, Again, Rerun
 from pipeline.cache.saver import Load
 from pipeline.cache.told import call_of, names_of, title_of
-from pipeline.graph import Node, TaskGraph, function_of, in_order, inputs
+from pipeline.graph import CallTask, TaskGraph, function_of, inputs_of, toposort
 from pipeline.identity import printable
-from pipeline.program import Loading
+from pipeline.program import LoadTask
 from pipeline.store import CodecError, LostError, Store, StoreError, unpacked
 
 if TYPE_CHECKING:
@@ -80,9 +80,9 @@ def inspected(
     where it cannot be listed.
     """
     torn, entries = [], 0
-    for name in along(list(store.at.names())):
+    for name in along(list(store.backend.names())):
         try:
-            found = store.at.read(name)
+            found = store.backend.read(name)
             if found is None:
                 continue  # it has gone meanwhile
             entries += 1
@@ -127,7 +127,7 @@ def verify(store: Store, *collections: Any, recompute: float = 0.05, seed: int =
     hits = _hits(store, digests)
     chosen = _sample(digests, hits, recompute, seed)
     reruns = _run(_graph(store, digests, chosen)) if chosen else []
-    store.speak()
+    store.emit_warnings()
     return Verification(hits=len(hits), reruns=reruns)
 
 
@@ -169,19 +169,19 @@ def _graph(store: Store, digests: Digests, chosen: Iterable[Key]) -> TaskGraph:
         node, name = digests.tasks[key], str(digests.digest(key))
         again = Again(store, name, function_of(node), call_of(key, node), title_of(key, node))
         outputs.append(f"again-{name}")
-        tasks[outputs[-1]] = Node(outputs[-1], again, tuple(inputs(node)), cheap=False)
-    stack = [each for key in outputs for each in inputs(tasks[key])]
+        tasks[outputs[-1]] = CallTask(outputs[-1], again, tuple(inputs_of(node)), cheap=False)
+    stack = [each for key in outputs for each in inputs_of(tasks[key])]
     while stack:
         key = stack.pop()
         if key in tasks or key not in digests.tasks:
             continue
         tasks[key] = digests.tasks[key]
         if (found := _name(digests, key)) is not None and _is_loadable(store, found):
-            tasks[key] = Loading(key, Load(store, found), (), cheap=False)
+            tasks[key] = LoadTask(key, Load(store, found), (), cheap=False)
         else:
-            stack.extend(inputs(tasks[key]))
+            stack.extend(inputs_of(tasks[key]))
     refs = [TaskRef(each) for each in outputs]
-    return TaskGraph(in_order(tasks, outputs), refs, token=uuid4().hex)
+    return TaskGraph(toposort(tasks, outputs), refs, token=uuid4().hex)
 
 
 def _is_loadable(store: Store, name: str) -> bool:

@@ -13,7 +13,7 @@ from pipeline.cli.progress import Bar, Tasks
 from pipeline.cli.screen import FATES, as_json, print_json, print_table, say
 from pipeline.cli.script import ran, tasks_of
 from pipeline.cli.stored import Share, octets, opened, place
-from pipeline.identity import duration, printable
+from pipeline.identity import format_duration, printable
 
 if TYPE_CHECKING:
     from pipeline.cache import Verification
@@ -69,7 +69,7 @@ def stats(url: str, is_json: bool) -> None:
     pipeline cache stats --store s3://bucket/cache --json
     """
     with opened(url) as store:
-        sizes = [each.bytes for each in store.at.stats().values()]
+        sizes = [each.bytes for each in store.backend.stats().values()]
         counts = store.stats()
     if is_json:
         told = {"entries": len(sizes), "bytes": sum(sizes), **vars(counts)}
@@ -83,7 +83,7 @@ def stats(url: str, is_json: bool) -> None:
         ("misses", f"{counts.misses:,}"),
         ("skipped", f"{counts.skipped:,}"),
         ("stored", f"{counts.stored:,}, {octets(counts.stored_bytes)}"),
-        ("saved", duration(counts.saved) if counts.saved else "0 s"),
+        ("saved", format_duration(counts.saved) if counts.saved else "0 s"),
     ]
     print_table(("in all runs", ""), lines, left=2)
 

@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.cli.progress import Bar
 from pipeline.cli.screen import as_json, fail, print_json, print_table, say
 from pipeline.cli.stored import Age, Size, digest_of, entries, octets, opened, place
-from pipeline.identity import brief, duration, masked, printable
+from pipeline.identity import format_duration, mask_passwords, printable, short_repr
 
 if TYPE_CHECKING:
     from pipeline import Store
@@ -52,8 +52,8 @@ def ls(url: str, function: str | None, limit: int | None, is_json: bool) -> None
         return
     now = time.time()
     rows = [
-        (each.digest[:10], octets(each.bytes), duration(each.seconds),
-         duration(max(now - each.created, 0.0)), brief_call(each.call or each.function))
+        (each.digest[:10], octets(each.bytes), format_duration(each.seconds),
+         format_duration(max(now - each.created, 0.0)), brief_call(each.call or each.function))
         for each in shown
     ]  # fmt: skip
     if rows:
@@ -61,7 +61,7 @@ def ls(url: str, function: str | None, limit: int | None, is_json: bool) -> None
     if len(found) > len(shown):
         say(f"and {len(found) - len(shown):,} more: --limit 0 lists them")
     elif not found:
-        say(f"{masked(url)} has no entries" + (f" of {function}" if function else ""))
+        say(f"{mask_passwords(url)} has no entries" + (f" of {function}" if function else ""))
 
 
 def brief_call(call: str) -> str:
@@ -102,7 +102,7 @@ def show(url: str, digest: str, is_json: bool) -> None:
 
 def _told(entry: Any) -> list[tuple[str, str]]:
     """The fields of an entry as a person reads them."""
-    age = duration(max(time.time() - entry.created, 0.0))
+    age = format_duration(max(time.time() - entry.created, 0.0))
     date = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.created))
     return [
         ("digest", entry.digest),
@@ -111,9 +111,9 @@ def _told(entry: Any) -> list[tuple[str, str]]:
         *(("argument", text) for text, _ in entry.arguments),
         ("code", entry.code),
         ("bytes", f"{entry.bytes:,}"),
-        ("took", duration(entry.seconds)),
-        ("in all", f"{duration(entry.behind)}, from nothing to this result"),
-        ("loading", f"{duration(entry.loading)}, as was expected"),
+        ("took", format_duration(entry.seconds)),
+        ("in all", f"{format_duration(entry.behind)}, from nothing to this result"),
+        ("loading", f"{format_duration(entry.loading)}, as was expected"),
         ("stored", f"{date}, {age} ago"),
         ("python", entry.python),
         ("checksum", bytes(entry.checksum).hex()),
@@ -128,10 +128,10 @@ def _value(store: Store, found: Any) -> str:
         return f"not shown: {str(error).partition(': ')[2]}"
     if isinstance(value, np.ndarray):
         shape = " × ".join(map(str, value.shape)) or "no dimensions"
-        return f"{type(value).__name__} of {value.dtype}, {shape}: {brief(value, 200)}"
+        return f"{type(value).__name__} of {value.dtype}, {shape}: {short_repr(value, 200)}"
     shortened = reprlib.Repr()
     shortened.maxother = shortened.maxstring = 120
-    return f"{type(value).__name__}: {brief(_Text(shortened.repr(value)), 300)}"
+    return f"{type(value).__name__}: {short_repr(_Text(shortened.repr(value)), 300)}"
 
 
 class _Text(str):
@@ -167,12 +167,12 @@ def rm(
         elif function is not None:
             names = [each.digest for each in store.entries() if each.function == function]
         else:
-            names = list(store.at.names())
+            names = list(store.backend.names())
         if function is not None and not names:
             fail(f"{url} has no entries of {function}: see pipeline cache ls", 1)
         if not (digests or yes):
             _ask(f"Remove {entries(len(names))} of {store.url}?")
-        before = sum(stat.bytes for each in names if (stat := store.at.stat(each)) is not None)
+        before = sum(stat.bytes for each in names if (stat := store.backend.stat(each)) is not None)
         with Bar("remove") as bar:
             removed = sum(map(store.remove, bar.along(list(dict.fromkeys(names)))))
     if is_json:

@@ -14,8 +14,8 @@ from pipeline.apps import fibonacci
 from pipeline.cli.progress import Bar
 from pipeline.cli.screen import as_json, check_picture, print_json, print_table, say, scheduler
 from pipeline.cli.stored import as_told, store, tell, through
-from pipeline.graph import LIMIT
-from pipeline.identity import duration, shorten, size, whole
+from pipeline.graph import MAX_TASKS
+from pipeline.identity import all_digits, format_duration, format_number, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +33,10 @@ class Number(click.ParamType[int]):
             number: int = fibonacci.fibonacci(int(value)).args[0]
         except ValueError:
             self.fail(f"fib({value}): n must be a whole number from 0 on, like 6", param, ctx)
-        if number >= LIMIT:
-            self.fail(f"fib({value}) has over {LIMIT:,} subproblems, the most that are traced here")
+        if number >= MAX_TASKS:
+            self.fail(
+                f"fib({value}) has over {MAX_TASKS:,} subproblems, the most that are traced here"
+            )
         return number
 
 
@@ -73,7 +75,7 @@ def fib(
                 bar.begin(f"fib({n})")
                 rows += fibonacci.table([n], rate)
     if not is_json:
-        print_rows(rows, whole if full else shorten, rate)
+        print_rows(rows, all_digits if full else shorten, rate)
     if save is not None:
         with Bar("draw", 1):
             contrast(trace([fibonacci.fib(n) for n in numbers])).save(save)
@@ -98,12 +100,14 @@ def print_rows(rows: list[fibonacci.Row], show: Callable[[int], str], rate: floa
             show(row.value),
             show(row.tree),
             str(row.dag),
-            size(row.sharing),
-            duration(row.seconds),
-            "~" * row.predicted + duration(row.naive_seconds),
+            format_number(row.sharing),
+            format_duration(row.seconds),
+            "~" * row.predicted + format_duration(row.naive_seconds),
         )
         for row in rows
     ]
     print_table(("n", "value", "tree tasks", "DAG", "sharing", "DAG time", "naive time"), lines)
     if any(row.predicted for row in rows):
-        say(f"~ predicted from {size(round(rate))} naive calls a second, measured just now")
+        say(
+            f"~ predicted from {format_number(round(rate))} naive calls a second, measured just now"
+        )

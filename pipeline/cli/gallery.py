@@ -25,7 +25,7 @@ from pipeline.cli.screen import (
     say,
 )
 from pipeline.graph import label
-from pipeline.identity import brief, shorten, size
+from pipeline.identity import format_number, short_repr, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +98,7 @@ def _problem(name: str) -> Problem:
     if name not in GALLERY:
         near = get_close_matches(name, GALLERY) or GALLERY
         raise click.UsageError(
-            f"no problem {brief(name, 30)} in the gallery: give {' or '.join(near)}"
+            f"no problem {short_repr(name, 30)} in the gallery: give {' or '.join(near)}"
         )
     return GALLERY[name]
 
@@ -127,7 +127,7 @@ def _whole(name: str, text: str, least: int = 0, most: int = MOST) -> int:
     number = int(text) if re.fullmatch("[0-9]{1,9}", text) else -1
     if not least <= number <= most:
         rule = f"must be a whole number from {least} to {most:,}"
-        raise ValueError(f"{name} is {brief(text, 30)}, and {rule}")
+        raise ValueError(f"{name} is {short_repr(text, 30)}, and {rule}")
     return number
 
 
@@ -147,7 +147,7 @@ def _numbers(name: str, text: str) -> tuple[int, ...]:
 
 def _pairs(name: str, text: str) -> tuple[tuple[int, int], ...]:
     if not re.fullmatch("[0-9]+:[0-9]+(,[0-9]+:[0-9]+)*", text):
-        raise ValueError(f"{name} is {brief(text, 30)}, and must be pairs, weight:value")
+        raise ValueError(f"{name} is {short_repr(text, 30)}, and must be pairs, weight:value")
     numbers = _numbers(name, text.replace(":", ","))
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
@@ -205,7 +205,7 @@ def _list(is_json: bool) -> None:
     if is_json:
         print_json([_fields(*each) for each in found])
         return
-    rows = [(str(counts.tree), str(counts.dag), size(counts.sharing), _written(each), each.question)
+    rows = [(str(counts.tree), str(counts.dag), format_number(counts.sharing), _written(each), each.question)
             for each, _, counts in found]  # fmt: skip
     print_table(("tree", "DAG", "sharing", "problem", "question"), rows, left=2)
     say("tree and DAG in tasks; pipeline gallery bell 10 shows one of them")
@@ -216,7 +216,7 @@ def _tell(problem: Problem, solved: Solved) -> None:
     fill(f"{label(call.key, _ARGUMENT)} = {shorten(value, 60)}")
     fill(f"{problem.question} Source: {problem.source}.")
     say()
-    numbers = (shorten(counts.tree), str(counts.dag), size(counts.sharing),
+    numbers = (shorten(counts.tree), str(counts.dag), format_number(counts.sharing),
                str(counts.depth), str(counts.width))  # fmt: skip
     print_table(("tree tasks", "DAG", "sharing", "depth", "width"), [numbers])
     say()

@@ -25,7 +25,7 @@ from pipeline.cli.screen import (
     scheduler,
 )
 from pipeline.cli.stored import as_told, store, tell, through
-from pipeline.identity import size
+from pipeline.identity import format_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -65,8 +65,8 @@ def _graph(net: Network, asked: list[str], memoize: bool) -> TaskGraph:
     except LimitError as error:
         if memoize:
             raise
-        size = str(error).partition(", over")[0]
-        fail(f"{size}, too many to be run: leave out --no-memoize", 1)
+        text = str(error).partition(", over")[0]
+        fail(f"{text}, too many to be run: leave out --no-memoize", 1)
 
 
 @click.command(short_help="the path sum beside backpropagation")
@@ -163,7 +163,7 @@ def _print(net: Network, found: Mapping[str, Any], asked: Sequence[str], everyth
     lines = []
     for name in asked[:_MOST]:
         layer = net[name].layer
-        number = size(counts.paths(net.sizes, layer))
+        number = format_number(counts.paths(net.sizes, layer))
         lines.append((name, f"{found[name]:.6g}", number, *_told(_works(net.sizes, layer))))
     if len(asked) > _MOST:
         lines.append(("…", *[""] * 5))
@@ -187,4 +187,6 @@ def _fields_of(works: Iterable[Work]) -> dict[str, dict[str, int]]:
 
 def _told(works: Iterable[Work]) -> list[str]:
     """Multiplications + additions."""
-    return [f"{size(work.multiplications)} + {size(work.additions)}" for work in works]
+    return [
+        f"{format_number(work.multiplications)} + {format_number(work.additions)}" for work in works
+    ]

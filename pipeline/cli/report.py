@@ -64,7 +64,7 @@ def report(
         bar.begin("page")
         page.save(out)
     if used is not None:
-        used.speak()
+        used.emit_warnings()
     sections = [section.title for section in page.sections]
     if is_json:
         told = {"title": page.title, "sections": sections, "files": [str(out)]}

@@ -25,9 +25,9 @@ from pipeline.cli.progress import Bar
 from pipeline.cli.screen import as_json, as_text, print_json, say, scheduler
 from pipeline.cli.stored import as_told, store, tell, through
 from pipeline.cli.train import KEPT, train_into
-from pipeline.draw import written
+from pipeline.draw import atomic_write
 from pipeline.identity import shorten
-from pipeline.page import stored
+from pipeline.page import store_section
 from pipeline.store import Counts
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def run(out: Path, scheduler: str, url: str | None, is_json: bool) -> None:
     with through(url, KEPT) as used:
         before = Counts() if used is None else used.done
         trained = train_into(Plan(Layers((64, 64, 32, 10))), digits(), 20, out, scheduler)
-        more = [] if used is None else [stored(used, before, name="training-store")]
+        more = [] if used is None else [store_section(used, before, name="training-store")]
     with Bar("page"), on("sync"):  # one step after the other, and in the same order each time
         pages = fibonacci_page(6, found.rate, found.points), mlp_page(_NET, points=found.mlp)
         page = tour(*pages, more).save(out / "report.html")
@@ -89,7 +89,7 @@ def run(out: Path, scheduler: str, url: str | None, is_json: bool) -> None:
         "files": [path.name for path in files],
     }
     path = out / "summary.json"
-    with written(path) as file:
+    with atomic_write(path) as file:
         file.write(f"{as_text(summary)}\n".encode())
     if is_json:
         print_json({**summary, "folder": str(out), "store": as_told(used)})

@@ -17,7 +17,7 @@ import click
 
 from pipeline import SCHEDULERS, StoreWarning
 from pipeline.draw import FORMATS
-from pipeline.identity import masked, printable, whole
+from pipeline.identity import all_digits, mask_passwords, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -42,7 +42,7 @@ def fail(message: str, code: int) -> NoReturn:
 
 def warn(message: str, colour: str = "yellow") -> None:
     """Say one line on stderr."""
-    text = printable(masked(" ".join(message.split())))
+    text = printable(mask_passwords(" ".join(message.split())))
     say(f"{click.style('pipeline:', fg=colour)} {text}", is_error=True)
 
 
@@ -112,7 +112,7 @@ def as_text(value: Any, indent: str = "") -> str:
     if isinstance(value, list | tuple) and value:
         return _bracketed("[", [as_text(each, deeper) for each in value], "]", indent)
     if type(value) is int:
-        return whole(value)
+        return all_digits(value)
     if isinstance(value, Fraction):
         return _number(value)
     if isinstance(value, float) and not math.isfinite(value):

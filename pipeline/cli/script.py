@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 from dask.base import is_dask_collection, unpack_collections
 
 from pipeline.cli.screen import fail
-from pipeline.identity import brief
+from pipeline.identity import short_repr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ def tasks_of(place: str) -> Any:
     """The same, if it has tasks."""
     found = collection_of(place)
     if not unpack_collections(found)[0]:
-        fail(f"{place} is {brief(found)}, which has no tasks: name a Dask collection", 2)
+        fail(f"{place} is {short_repr(found)}, which has no tasks: name a Dask collection", 2)
     return found
 
 

@@ -11,7 +11,7 @@ from pipeline import ShareReport, contrast, share_report
 from pipeline.cli.progress import Bar
 from pipeline.cli.screen import as_json, check_picture, fail, print_json, print_table, say
 from pipeline.cli.script import collection_of, scripts
-from pipeline.identity import brief
+from pipeline.identity import short_repr
 
 MOST = 12
 """Subproblems that are listed."""
@@ -46,7 +46,7 @@ def share(place: str, save: Path | None, limit: int, everything: bool, is_json: 
             bar.begin("draw")
             contrast(found, limit=limit).save(save)
     if not found.before:
-        fail(f"{place} is {brief(collection)}, which has no tasks: name a Dask collection", 2)
+        fail(f"{place} is {short_repr(collection)}, which has no tasks: name a Dask collection", 2)
     if is_json:
         print_json({**_fields(found), "files": [str(save)] if save else []})
         return

@@ -11,7 +11,7 @@ import click
 
 from pipeline import Store, StoreError
 from pipeline.cli.screen import fail, say
-from pipeline.identity import duration, masked
+from pipeline.identity import format_duration, mask_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,7 +52,7 @@ def tell(used: Store | None) -> None:
         done = used.done
         tasks = f"{done.hits:,} task{'s' * (done.hits != 1)} loaded"
         say(f"{used.url}: {tasks}, {done.misses + done.skipped:,} computed, "
-            f"{duration(done.saved) if done.saved else '0 s'} saved")  # fmt: skip
+            f"{format_duration(done.saved) if done.saved else '0 s'} saved")  # fmt: skip
 
 
 def as_told(used: Store | None) -> dict[str, Any] | None:
@@ -60,7 +60,7 @@ def as_told(used: Store | None) -> dict[str, Any] | None:
     if used is None:
         return None
     done = used.done
-    return {"url": masked(used.url), "loaded": done.hits, "computed": done.misses + done.skipped,
+    return {"url": mask_passwords(used.url), "loaded": done.hits, "computed": done.misses + done.skipped,
             "saved": done.saved}  # fmt: skip
 
 
@@ -87,14 +87,14 @@ def opened(url: str, *, is_new: bool = False) -> Iterator[Store]:
     try:
         yield found
     finally:
-        found.speak()
+        found.emit_warnings()
 
 
 def _is_there(found: Store) -> bool:
-    path = getattr(found.at, "path", None)  # of a folder
+    path = getattr(found.backend, "path", None)  # of a folder
     if path is not None:
         return any(os.path.exists(os.path.join(path, each)) for each in ("dask-memo", "entries"))
-    return next(iter(found.at.names()), None) is not None or bool(found.at.notes("runs"))
+    return next(iter(found.backend.names()), None) is not None or bool(found.backend.notes("runs"))
 
 
 def digest_of(found: Store, prefix: str) -> str:
@@ -105,7 +105,9 @@ def digest_of(found: Store, prefix: str) -> str:
             "as pipeline cache ls shows them"
         )
     whole = prefix in found if len(prefix) == 32 else False
-    names = [prefix] if whole else [each for each in found.at.names() if each.startswith(prefix)]
+    names = (
+        [prefix] if whole else [each for each in found.backend.names() if each.startswith(prefix)]
+    )
     if not names:
         fail(f"no entry of {found.url} begins with {prefix}: see pipeline cache ls", 1)
     if len(names) > 1:

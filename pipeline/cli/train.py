@@ -25,7 +25,7 @@ from pipeline.cli.mlp import Sizes
 from pipeline.cli.progress import Bar
 from pipeline.cli.screen import as_json, fail, one_of, print_json, say, scheduler
 from pipeline.cli.stored import as_told, store, tell, through
-from pipeline.draw import written
+from pipeline.draw import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -177,7 +177,7 @@ def train_into(plan: Plan, examples: Examples, epochs: int, out: Path, scheduler
     with threadpool_limits(1, "blas"), on(scheduler), _progress(epochs, scheduler):
         state = training(plan, examples)(epochs).compute()
     weights = out / "weights.npz"
-    with written(weights) as file:
+    with atomic_write(weights) as file:
         np.savez(file, **state.parameters)
     files = [weights]
     if state.history:

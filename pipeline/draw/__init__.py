@@ -1,25 +1,25 @@
 """Graphs become pictures."""
 
 from pipeline.draw.comparison import Comparison, compared
-from pipeline.draw.files import written
-from pipeline.draw.folding import LIMIT, Panel
-from pipeline.draw.labels import tasks
+from pipeline.draw.files import atomic_write
+from pipeline.draw.folding import MAX_NODES, Panel
+from pipeline.draw.labels import count_tasks
 from pipeline.draw.picture import FORMATS, Picture
 from pipeline.draw.render import contrast, visualize
 from pipeline.draw.style import PLAIN, Style, colours
 
 __all__ = [
-    "Comparison",
     "FORMATS",
-    "LIMIT",
+    "MAX_NODES",
     "PLAIN",
+    "Comparison",
     "Panel",
     "Picture",
     "Style",
+    "atomic_write",
     "colours",
     "compared",
     "contrast",
-    "tasks",
+    "count_tasks",
     "visualize",
-    "written",
 ]

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from dask.task_spec import TaskRef
 
-from pipeline.cache import CULLED, planned
+from pipeline.cache import CULLED, make_plan
 from pipeline.draw.folding import Box, Panel, as_it_is, check_limit, fold, tree_of
-from pipeline.draw.labels import tasks
+from pipeline.draw.labels import count_tasks
 from pipeline.draw.style import PLAIN, Style
 from pipeline.graph import (
-    Node,
+    CallTask,
     TaskGraph,
     count,
     function_of,
     graph_of,
-    inputs,
+    inputs_of,
     leaves,
     named,
     occurrence,
@@ -27,7 +27,7 @@ from pipeline.graph import (
     tree_size,
     unfold,
 )
-from pipeline.identity import brief, size
+from pipeline.identity import format_number, short_repr
 from pipeline.share import ShareReport, share_report
 from pipeline.trace import trace
 
@@ -89,24 +89,24 @@ def compared(
     if not any(hasattr(type(each), "_traced") for each in leaves(asked)):
         shared = asked if isinstance(asked, ShareReport) else share_report(asked)
         if not shared.before:
-            raise TypeError(f"{brief(asked)} has no tasks: give a call, or a Dask collection")
+            raise TypeError(f"{short_repr(asked)} has no tasks: give a call, or a Dask collection")
         return _shared(shared, style, limit, store, whole)
     graph = graph_of(asked) if hasattr(type(asked), "_traced") else trace(asked)
     if any(subproblem(key) is not key for key in graph.tasks):
         raise ValueError(f"{graph!r} is a tree already: contrast the call, or its DAG")
     if store is not None:
-        style = style.fated(planned(store, graph.tasks, graph.keys).status)
+        style = style.fated(make_plan(store, graph.tasks, graph.keys).status)
     counts = count(graph)
     limit = _limit(limit, whole, counts.tree + counts.dag)
     tree = tree_of(graph, limit, counts.tree)
     dag = fold(as_it_is(graph, "dag"), limit, counts.dag)
     headings = (
-        f"tree: {tasks(counts.tree)}|one per call",
-        f"DAG: {tasks(counts.dag)}|one per subproblem",
+        f"tree: {count_tasks(counts.tree)}|one per call",
+        f"DAG: {count_tasks(counts.dag)}|one per subproblem",
     )
     times = occurrences(graph, {box.key for box in (*tree.boxes, *dag.boxes)})
     title = (
-        f"sharing factor: {size(counts.tree)} ÷ {counts.dag:,} = {size(counts.sharing)}"
+        f"sharing factor: {format_number(counts.tree)} ÷ {counts.dag:,} = {format_number(counts.sharing)}"
         f"|{style.legend} · solid: evaluated first · dashed: evaluated again"
         "|×5: evaluated five times in the tree · box: base case"
     )
@@ -123,7 +123,7 @@ def _shared(
     numbers, titles = shared.merged.numbers, shared.titles
     names = {key: titles[number] for key, number in numbers.items()}
     if store is not None:
-        found = planned(store, shared.merged.given, shared.keys).status
+        found = make_plan(store, shared.merged.given, shared.keys).status
         # Of equal tasks some may be culled: what happens to one of them is what is told.
         order = sorted(found, key=lambda key: found[key] != CULLED)
         style = style.fated({names[key]: found[key] for key in order})
@@ -136,11 +136,11 @@ def _shared(
     )
     right = fold(as_it_is(graph, "dag"), limit, len(graph))
     headings = (
-        f"{'tree' if is_tree else 'graph'}: {tasks(shared.before)}|as it was built",
-        f"shared: {tasks(len(graph))}|one per subproblem",
+        f"{'tree' if is_tree else 'graph'}: {count_tasks(shared.before)}|as it was built",
+        f"shared: {count_tasks(len(graph))}|one per subproblem",
     )
     title = (
-        f"sharing factor: {shared.before:,} ÷ {shared.after:,} = {size(shared.factor)}"
+        f"sharing factor: {shared.before:,} ÷ {shared.after:,} = {format_number(shared.factor)}"
         f"|{style.legend} · solid: evaluated first · dashed: evaluated again"
         "|×5: five tasks before · box: no inputs"
     )
@@ -164,7 +164,7 @@ def _as_built(shared: ShareReport) -> TaskGraph:
     tasks: dict[Key, Any] = {}
     for key, number in merged.numbers.items():
         node = merged.given.get(key)
-        taken = tuple(ids[each] for each in inputs(node))
+        taken = tuple(ids[each] for each in inputs_of(node))
         if key in merged.pointers:  # inputs come first, so that there is what it points to
             [ids[key]] = taken
             continue
@@ -172,7 +172,7 @@ def _as_built(shared: ShareReport) -> TaskGraph:
         ids[key] = occurrence(shared.titles[number], numbers[number])
         node = node or shared.graph.tasks[shared.titles[number]]  # which tells that it is held
         is_held = isinstance(node, TaskRef)  # data that a cluster holds
-        tasks[ids[key]] = node if is_held else Node(ids[key], function_of(node), taken)
+        tasks[ids[key]] = node if is_held else CallTask(ids[key], function_of(node), taken)
     return TaskGraph(tasks, [TaskRef(ids[key]) for key in shared.keys])
 
 

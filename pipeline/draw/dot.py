@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import graphviz
 
 from pipeline.draw.folding import levels
-from pipeline.draw.labels import PALE, heading, small, tasks, text, tooltip
+from pipeline.draw.labels import PALE, count_tasks, heading, small, text, tooltip
 from pipeline.draw.style import PLAIN, colours, tint
 from pipeline.graph import subproblem
-from pipeline.identity import short_hash, size
+from pipeline.identity import format_number, short_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -120,7 +120,7 @@ def _part(dot: Any, left: Panel, right: Panel) -> None:
 def _outlines(dot: Any, panel: Panel, blocks: Mapping[Key, Key]) -> None:
     """A line around the tasks of each block; what stands alone then is a task of its own."""
     for block, number in Counter(blocks.values()).items():
-        look = {**_BLOCK, "label": f"<one block · {tasks(number)}>"}
+        look = {**_BLOCK, "label": f"<one block · {count_tasks(number)}>"}
         with dot.subgraph(name=f"cluster-{short_hash(block)}", graph_attr=look) as it:
             for box in panel.boxes:
                 if blocks.get(box.id) == block:
@@ -186,7 +186,7 @@ def _look(is_pale: bool, base: bool, hue: str) -> dict[str, str]:
 
 
 def _gap(box: Box) -> dict[str, str]:
-    line = text(f"⋯ {tasks(box.tasks)} ⋯")
+    line = text(f"⋯ {count_tasks(box.tasks)} ⋯")
     return {"shape": "plain", "fontcolor": PALE, "label": line, "tooltip": "folded"}
 
 
@@ -197,9 +197,9 @@ def _lines(
     if key in values:
         lines.append(f"= {values[key]}")
     if box.folded:
-        lines.append(tasks(box.tasks))
+        lines.append(count_tasks(box.tasks))
     elif panel == "dag":
-        lines.append(f"×{size(evaluations)}")
+        lines.append(f"×{format_number(evaluations)}")
     elif panel == "tree" and subproblem(box.id) is not box.id:
-        lines.append(f"{box.number} of {size(evaluations)}")
+        lines.append(f"{box.number} of {format_number(evaluations)}")
     return lines

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def written(path: str | os.PathLike[str], mode: int | None = None) -> Iterator[BinaryIO]:
+def atomic_write(path: str | os.PathLike[str], mode: int | None = None) -> Iterator[BinaryIO]:
     """A file to write to, which has its name once it is whole, and is gone if that fails.
 
     What had the name before stays until then; its mode is kept, unless one is given, and a link
@@ -22,7 +22,7 @@ def written(path: str | os.PathLike[str], mode: int | None = None) -> Iterator[B
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
-    ...     with written(f"{folder}/a.txt") as file:
+    ...     with atomic_write(f"{folder}/a.txt") as file:
     ...         found = file.write(b"12345678"), os.listdir(folder) == ["a.txt"]
     >>> found
     (8, False)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.graph import TaskGraph
 
 
-LIMIT = 100
+MAX_NODES = 100
 """Nodes that a panel shows, unless asked for more; of a larger graph, parts are folded."""
 
 EDGES = 4
@@ -95,7 +95,7 @@ def fold(panel: Panel, limit: int, total: int) -> Panel:
     """
     folded = panel
     while len(folded.boxes) > limit or (
-        len(folded.boxes) > 3 and len(set(folded.edges)) > EDGES * max(limit, LIMIT)
+        len(folded.boxes) > 3 and len(set(folded.edges)) > EDGES * max(limit, MAX_NODES)
     ):
         folded = _folded(panel, min(limit, 3 * len(folded.boxes) // 4), total)
     return folded

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import graphviz
 
 from pipeline.graph import label
-from pipeline.identity import size
+from pipeline.identity import format_number
 
 if TYPE_CHECKING:
     from dask.typing import Key
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 PALE = "#6b6b6b"
 
 
-def tasks(number: int) -> str:
+def count_tasks(number: int) -> str:
     """A number of tasks, in words.
 
-    >>> tasks(1), tasks(465)
+    >>> count_tasks(1), count_tasks(465)
     ('1 task', '465 tasks')
     """
-    return f"{size(number)} task{'s' * (number != 1)}"
+    return f"{format_number(number)} task{'s' * (number != 1)}"
 
 
 def escaped(line: str) -> str:

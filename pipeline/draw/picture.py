@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pygraphviz
 
-from pipeline.draw.files import written
+from pipeline.draw.files import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +64,7 @@ class Picture:
         """
         path = Path(path)
         drawn = self.render(path.suffix.removeprefix(".").lower())
-        with written(path) as file:
+        with atomic_write(path) as file:
             file.write(drawn)
         return path
 

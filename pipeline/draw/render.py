@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from dask.task_spec import TaskRef
 
-from pipeline.cache import planned
+from pipeline.cache import make_plan
 from pipeline.draw import dot
 from pipeline.draw.comparison import compared
-from pipeline.draw.folding import LIMIT, Panel, as_it_is, check_limit, fold
+from pipeline.draw.folding import MAX_NODES, Panel, as_it_is, check_limit, fold
 from pipeline.draw.picture import Picture
 from pipeline.draw.style import PLAIN, Style
 from pipeline.graph import TaskGraph, subproblem
-from pipeline.identity import shown
+from pipeline.identity import format_value
 from pipeline.program import Block, fuse
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def visualize(
     values: bool | Mapping[Key, Any] = False,
     blocks: bool = False,
     style: Style = PLAIN,
-    limit: int = LIMIT,
+    limit: int = MAX_NODES,
     store: Store | None = None,
 ) -> Picture:
     """Draw a graph as it is, one node a task; save it where a file name is given.
@@ -47,7 +47,7 @@ def visualize(
     """
     check_limit(limit)
     if store is not None:
-        style = style.fated(planned(store, graph.tasks, graph.keys).status)
+        style = style.fated(make_plan(store, graph.tasks, graph.keys).status)
     unfolded = any(subproblem(key) is not key for key in graph.tasks)
     panel = fold(as_it_is(graph, "tree" if unfolded else "graph"), limit, len(graph))
     evaluations = Counter(map(subproblem, graph.tasks))
@@ -64,7 +64,7 @@ def contrast(
     *,
     values: bool | Mapping[Key, Any] = False,
     style: Style = PLAIN,
-    limit: int = LIMIT,
+    limit: int = MAX_NODES,
     store: Store | None = None,
 ) -> Picture:
     """The tree beside the DAG, in one picture.
@@ -95,7 +95,7 @@ def _values(
     if not isinstance(values, Mapping):
         wanted = TaskGraph(graph.tasks, [TaskRef(key) for key in keys])
         values = dict(zip(keys, wanted.compute(scheduler="sync"), strict=True)) if values else {}
-    return {key: shown(values[key]) for key in keys if key in values}
+    return {key: format_value(values[key]) for key in keys if key in values}
 
 
 def _blocks(graph: TaskGraph) -> dict[Key, Key]:

@@ -4,46 +4,46 @@ from pipeline.graph.counts import Count, count, occurrences, tree_size, tree_siz
 from pipeline.graph.keys import (
     arguments,
     freeze,
+    function_name,
     label,
-    name,
     occurrence,
     occurrence_number,
     subproblem,
 )
-from pipeline.graph.nesting import items, leaves, nest
-from pipeline.graph.taskgraph import TaskGraph, filled, graph_of, in_place
-from pipeline.graph.tasks import GraphError, Node, cycle, function_of, in_order, inputs
+from pipeline.graph.nesting import children, leaves, map_leaves
+from pipeline.graph.taskgraph import TaskGraph, fill_outputs, graph_of, in_place
+from pipeline.graph.tasks import CallTask, GraphError, cycle_text, function_of, inputs_of, toposort
 from pipeline.graph.titles import named, title
-from pipeline.graph.tree import LIMIT, LimitError, unfold
+from pipeline.graph.tree import MAX_TASKS, LimitError, unfold
 
 __all__ = [
+    "MAX_TASKS",
+    "CallTask",
     "Count",
     "GraphError",
-    "LIMIT",
     "LimitError",
-    "Node",
     "TaskGraph",
     "arguments",
+    "children",
     "count",
-    "cycle",
-    "filled",
+    "cycle_text",
+    "fill_outputs",
     "freeze",
+    "function_name",
     "function_of",
     "graph_of",
-    "in_order",
     "in_place",
-    "inputs",
-    "items",
+    "inputs_of",
     "label",
     "leaves",
-    "name",
+    "map_leaves",
     "named",
-    "nest",
     "occurrence",
     "occurrence_number",
     "occurrences",
     "subproblem",
     "title",
+    "toposort",
     "tree_size",
     "tree_sizes",
     "unfold",

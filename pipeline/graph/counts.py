@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from pipeline.graph.taskgraph import TaskGraph, graph_of
-from pipeline.graph.tasks import inputs
+from pipeline.graph.tasks import inputs_of
 from pipeline.identity import shorten
 
 if TYPE_CHECKING:
@@ -79,11 +79,11 @@ def tree_sizes(graph: TaskGraph, wanted: Iterable[Key]) -> dict[Key, int]:
     # 400 MB at a time.
     uses = Counter(wanted)
     for node in graph.tasks.values():
-        uses.update(inputs(node))
+        uses.update(inputs_of(node))
     sizes: dict[Key, int] = {}
     for key, node in graph.tasks.items():
         size = 1
-        for each in inputs(node):
+        for each in inputs_of(node):
             size += sizes[each]
             uses[each] -= 1
             if not uses[each]:
@@ -106,7 +106,7 @@ def depths(graph: TaskGraph) -> dict[Key, int]:
     """Tasks on the longest path up to each task. Starts at 1, for the base cases."""
     found: dict[Key, int] = {}
     for key, node in graph.tasks.items():
-        found[key] = 1 + max((found[each] for each in inputs(node)), default=0)
+        found[key] = 1 + max((found[each] for each in inputs_of(node)), default=0)
     return found
 
 
@@ -116,6 +116,6 @@ def _occurrences(graph: TaskGraph, shared: Collection[Key]) -> Iterator[tuple[Ke
     for key, node in reversed(graph.tasks.items()):
         number = 1 if key in shared else found[key]
         del found[key]
-        for each in inputs(node):
+        for each in inputs_of(node):
             found[each] += number
         yield key, number

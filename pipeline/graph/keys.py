@@ -116,10 +116,10 @@ def occurrence_number(key: Key) -> int:
     return 1 if subproblem(key) is key else key[1]
 
 
-def name(key: Key) -> str:
+def function_name(key: Key) -> str:
     """The function's name in a key.
 
-    >>> name(("fib-0123456789ab", 5)), name("sum-aggregate-8f14e45fceea167a5a36dedd4bea2543")
+    >>> function_name(("fib-0123456789ab", 5)), function_name("sum-aggregate-8f14e45fceea167a5a36dedd4bea2543")
     ('fib', 'sum-aggregate')
     """
     while isinstance(key, tuple):
@@ -142,7 +142,7 @@ def label(key: Key, width: int = 200) -> str:
     """
     key = subproblem(key)
     if not isinstance(key, tuple):
-        return name(key)
+        return function_name(key)
     head, *arguments = key
     if head == "expression":
         return _cut(str(arguments[0]), 3 * width)
@@ -151,7 +151,7 @@ def label(key: Key, width: int = 200) -> str:
         else _cut(_argument(each), width)
         for each in arguments
     ]  # fmt: skip
-    return f"{name(head)}({', '.join(shown)})"
+    return f"{function_name(head)}({', '.join(shown)})"
 
 
 def arguments(key: Key, width: int = 60) -> list[str]:

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from dask.typing import Key
 
 
-def nest(structure: Any, leaf: Callable[[Any], Any]) -> Any:
+def map_leaves(structure: Any, leaf: Callable[[Any], Any]) -> Any:
     """The same structure of lists, tuples, sets, dicts and dataclasses, with other leaves.
 
-    >>> nest({"a": [1, (2,)]}, str)
+    >>> map_leaves({"a": [1, (2,)]}, str)
     {'a': ['1', ('2',)]}
     """
-    inner = items(structure)
+    inner = children(structure)
     if inner is None:
         return leaf(structure)
     old = list(inner)
-    new = [nest(each, leaf) for each in old]
+    new = [map_leaves(each, leaf) for each in old]
     kind = type(structure)
     if kind is dict:
         return dict(zip(structure, new, strict=True))
@@ -48,7 +48,7 @@ def _with_fields(structure: Any, values: list[Any]) -> Any:
 
 def leaves(structure: Any) -> Iterator[Any]:
     """What stands in a nested structure, in order."""
-    inner = items(structure)
+    inner = children(structure)
     if inner is None:
         yield structure
         return
@@ -61,7 +61,7 @@ def references(structure: Any) -> list[Key]:
     return [leaf.key for leaf in leaves(structure) if isinstance(leaf, TaskRef)]
 
 
-def items(structure: Any) -> Iterable[Any] | None:
+def children(structure: Any) -> Iterable[Any] | None:
     """What stands directly in a structure; None for what is no structure."""
     kind = type(structure)
     if kind in (list, tuple, set) or is_namedtuple_instance(structure):

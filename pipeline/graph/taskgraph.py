@@ -18,9 +18,9 @@ from dask.task_spec import DataNode, GraphNode, TaskRef
 from dask.utils import ensure_dict
 
 from pipeline.graph.keys import label
-from pipeline.graph.nesting import nest, references
-from pipeline.graph.tasks import GraphError, Node, in_order, inputs
-from pipeline.identity import UnkeyableError, brief, encode, short_hash
+from pipeline.graph.nesting import map_leaves, references
+from pipeline.graph.tasks import CallTask, GraphError, inputs_of, toposort
+from pipeline.identity import UnkeyableError, encode, short_hash, short_repr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -47,7 +47,7 @@ class TaskGraph(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
 
     @cached_property
     def token(self) -> Key:
-        tasks = ((key, _content(node), tuple(inputs(node))) for key, node in self.tasks.items())
+        tasks = ((key, _content(node), tuple(inputs_of(node))) for key, node in self.tasks.items())
         return short_hash((_content(self.outputs), *tasks))
 
     def __len__(self) -> int:
@@ -59,7 +59,7 @@ class TaskGraph(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
 
     def inputs(self, key: Key) -> Sequence[Key]:
         """The keys whose values a task takes, in argument order, repeated as they are used."""
-        return inputs(self.tasks[key])
+        return inputs_of(self.tasks[key])
 
     def check(self) -> TaskGraph:
         """Verify the graph, and return it.
@@ -71,11 +71,11 @@ class TaskGraph(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
         for key, node in self.tasks.items():
             if getattr(node, "key", key) != key:
                 raise GraphError(f"the task at {key!r} bears the key {node.key!r}")
-            for each in inputs(node):
+            for each in inputs_of(node):
                 if each not in self.tasks:
                     raise GraphError(f"{label(key)} needs {each!r}, which is not in the graph")
                 if each not in seen:
-                    in_order(self.tasks, [key])  # tells a cycle from a mere disorder
+                    toposort(self.tasks, [key])  # tells a cycle from a mere disorder
                     raise GraphError(f"{label(key)} stands before its input {label(each)}")
             seen.add(key)
         for key in self.keys:
@@ -165,7 +165,7 @@ def graph_of(asked: Any) -> TaskGraph:
         return asked
     if not hasattr(type(asked), "_traced"):
         raise TypeError(
-            f"{brief(asked)} is no call: give a call, or trace(...) of several; for other Dask "
+            f"{short_repr(asked)} is no call: give a call, or trace(...) of several; for other Dask "
             "collections there are contrast(...) and share_report(...)"
         )
     graph: TaskGraph = asked.graph()
@@ -174,13 +174,13 @@ def graph_of(asked: Any) -> TaskGraph:
 
 def in_place(values: Iterable[Any], keys: Iterable[Key], outputs: Any) -> Any:
     """What Dask's last task of a graph of several outputs does."""
-    return filled(outputs, keys, values)
+    return fill_outputs(outputs, keys, values)
 
 
-def filled(outputs: Any, keys: Iterable[Key], values: Iterable[Any]) -> Any:
+def fill_outputs(outputs: Any, keys: Iterable[Key], values: Iterable[Any]) -> Any:
     """The outputs of a graph, with values in the places of their keys."""
     found = dict(zip(keys, values, strict=True))
-    return nest(outputs, lambda leaf: found[leaf.key] if isinstance(leaf, TaskRef) else leaf)
+    return map_leaves(outputs, lambda leaf: found[leaf.key] if isinstance(leaf, TaskRef) else leaf)
 
 
 def _rebuild(
@@ -199,12 +199,12 @@ def _rebuild(
         key: each if isinstance(each, (GraphNode, TaskRef)) else DataNode(key, each)
         for key, each in tasks.items()
     }
-    outputs = nest(outputs, renamed)
-    return TaskGraph(in_order(tasks, references(outputs)), outputs)
+    outputs = map_leaves(outputs, renamed)
+    return TaskGraph(toposort(tasks, references(outputs)), outputs)
 
 
 def _content(node: Any) -> Key:
-    content = node.function if isinstance(node, Node) else node
+    content = node.function if isinstance(node, CallTask) else node
     try:
         return encode(content)
     except UnkeyableError:

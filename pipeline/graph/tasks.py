@@ -22,7 +22,7 @@ class GraphError(ValueError):
     """A graph that no scheduler could run: a missing task, a cycle, a wrong key."""
 
 
-class Node(GraphNode):  # type: ignore[misc] # Dask is untyped
+class CallTask(GraphNode):  # type: ignore[misc] # Dask is untyped
     """A task: a function of the values of its inputs, named by their keys, in argument order.
 
     Constants belong to the function. A cheap task is not worth a scheduler's time, and may be run
@@ -66,7 +66,7 @@ class Node(GraphNode):  # type: ignore[misc] # Dask is untyped
             return cast("GraphNode", task.substitute(subs))
         return type(self)(key, self.function, tuple(new), self.cheap)
 
-    def copy(self) -> Node:
+    def copy(self) -> CallTask:
         return type(self)(self.key, self.function, self.inputs, self.cheap)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -83,9 +83,9 @@ class Node(GraphNode):  # type: ignore[misc] # Dask is untyped
         return object.__sizeof__(self) + object.__sizeof__(self.inputs)
 
 
-def inputs(node: Any) -> Sequence[Key]:
+def inputs_of(node: Any) -> Sequence[Key]:
     """The keys that a node of any kind takes, in argument order, repeated as they are used."""
-    if isinstance(node, Node):
+    if isinstance(node, CallTask):
         return node.inputs
     if isinstance(node, Alias):
         return [node.target]
@@ -98,20 +98,20 @@ def inputs(node: Any) -> Sequence[Key]:
         if isinstance(each, TaskRef):
             found.append(each.key)
         elif isinstance(each, GraphNode):
-            found += inputs(each)
+            found += inputs_of(each)
     return found
 
 
 def function_of(node: Any) -> Callable[..., Any]:
     """What a node of any kind computes, as a function of the values of its inputs."""
-    return node.function if isinstance(node, Node) else partial(_evaluate, node)
+    return node.function if isinstance(node, CallTask) else partial(_evaluate, node)
 
 
 def _evaluate(node: GraphNode, *values: Any) -> Any:
-    return node(dict(zip(inputs(node), values, strict=True)))
+    return node(dict(zip(inputs_of(node), values, strict=True)))
 
 
-def in_order(tasks: Mapping[Key, Any], wanted: Iterable[Key]) -> dict[Key, Any]:
+def toposort(tasks: Mapping[Key, Any], wanted: Iterable[Key]) -> dict[Key, Any]:
     """The tasks that some keys need, inputs before their consumers, as a recursion meets them.
 
     A key that is not in `tasks` is taken to be held by the scheduler. Raises `GraphError` for a
@@ -130,15 +130,15 @@ def in_order(tasks: Mapping[Key, Any], wanted: Iterable[Key]) -> dict[Key, Any]:
             done[key] = tasks[key]
         else:
             entered[key] = None
-            for each in reversed(inputs(tasks[key])):
+            for each in reversed(inputs_of(tasks[key])):
                 if each in entered:
-                    raise GraphError(f"a cycle of tasks: {cycle(entered, each)}")
+                    raise GraphError(f"a cycle of tasks: {cycle_text(entered, each)}")
                 if each in tasks and each not in done:
                     stack.append(each)
     return done
 
 
-def cycle(path: Iterable[Key], key: Key) -> str:
+def cycle_text(path: Iterable[Key], key: Key) -> str:
     """The part of a path that leads from a key back to it: `f(1) → f(2) → f(1)`."""
     steps = list(path)
     steps = [*steps[steps.index(key) :], key]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from dask.task_spec import Alias, DataNode, Task, TaskRef
 
-from pipeline.graph.keys import label, name, subproblem
-from pipeline.graph.tasks import Node
-from pipeline.identity import ATOMS, brief, encode
+from pipeline.graph.keys import function_name, label, subproblem
+from pipeline.graph.tasks import CallTask
+from pipeline.identity import ATOMS, encode, short_repr
 
 if TYPE_CHECKING:
     from dask.typing import Key
@@ -26,9 +26,9 @@ def title(key: Key, node: Any, number: int) -> Key:
     >>> title(x.key, x.dask[x.key], 7)
     ('round-000000000007', '2.5', 1)
     """
-    if isinstance(node, Node):
+    if isinstance(node, CallTask):
         return subproblem(key)
-    head = f"{name(key)}-{number:012x}"
+    head = f"{function_name(key)}-{number:012x}"
     if isinstance(key, tuple):
         return (head, *key[1:])
     if isinstance(node, DataNode):
@@ -52,7 +52,7 @@ def _shown(value: Any) -> Key:
         return path if len(path) < 16 else f"…{path[-15:]}"
     if callable(value):
         return str(getattr(value, "__name__", type(value).__name__))
-    return brief(value, 14)
+    return short_repr(value, 14)
 
 
 def named(key: Key, width: int = 40) -> str:

@@ -9,16 +9,16 @@ from dask.task_spec import TaskRef
 
 from pipeline.graph.counts import tree_size
 from pipeline.graph.keys import label, occurrence
-from pipeline.graph.nesting import nest
+from pipeline.graph.nesting import map_leaves
 from pipeline.graph.taskgraph import TaskGraph
-from pipeline.graph.tasks import Node, function_of
+from pipeline.graph.tasks import CallTask, function_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from dask.typing import Key
 
-LIMIT = 1_000_000
+MAX_TASKS = 1_000_000
 """The most tasks that a graph may have, unless `limit=` says otherwise."""
 
 
@@ -26,7 +26,7 @@ class LimitError(ValueError):
     """A graph that would have more tasks than the limit allows."""
 
 
-def unfold(graph: TaskGraph, shared: Collection[Key] = (), limit: int = LIMIT) -> TaskGraph:
+def unfold(graph: TaskGraph, shared: Collection[Key] = (), limit: int = MAX_TASKS) -> TaskGraph:
     """The tree of a DAG, or, where some subproblems are `shared`, what lies between.
 
     Occurrences are numbered in the order in which the naive recursion evaluates the calls.
@@ -66,7 +66,7 @@ def unfold(graph: TaskGraph, shared: Collection[Key] = (), limit: int = LIMIT) -
             if done[-1] not in tasks:
                 under_way.append((each, done[-1], iter(graph.inputs(each)), []))
     renamed = iter(roots)
-    outputs = nest(
+    outputs = map_leaves(
         graph.outputs, lambda leaf: TaskRef(next(renamed)) if isinstance(leaf, TaskRef) else leaf
     )
     return TaskGraph(tasks, outputs)
@@ -75,4 +75,4 @@ def unfold(graph: TaskGraph, shared: Collection[Key] = (), limit: int = LIMIT) -
 def _copy(node: Any, key: Key, new_inputs: tuple[Key, ...]) -> Any:
     if isinstance(node, TaskRef):
         return node
-    return Node(key, function_of(node), new_inputs, getattr(node, "cheap", False))
+    return CallTask(key, function_of(node), new_inputs, getattr(node, "cheap", False))

@@ -3,66 +3,75 @@
 from pipeline.identity.arrays import freeze_array
 from pipeline.identity.atoms import ATOMS, LEAST, LONG, MOST, short_hash
 from pipeline.identity.bytecode import JOINED
-from pipeline.identity.digests import OWN_SOURCES, Digester, digest, hashed, walked
+from pipeline.identity.digests import OWN_SOURCES, Digester, digest, encode_with, hash_encoded
 from pipeline.identity.encoder import (
     CONTAINERS,
-    aside,
     encode,
-    in_order_of_items,
+    encode_ordered_dict,
     is_remembering,
     remembering,
+    untraced,
 )
 from pipeline.identity.files import File
-from pipeline.identity.names import Names, names
+from pipeline.identity.names import CodeNames, names_in_code
 from pipeline.identity.references import (
     Library,
     attribute_of,
-    cells,
+    closure_values,
+    definition_parts,
     is_library,
     library_name,
-    mentions,
-    parts,
+    references,
 )
 from pipeline.identity.state import UnkeyableError, UnknownError
-from pipeline.identity.text import brief, duration, masked, printable, shorten, shown, size, whole
+from pipeline.identity.text import (
+    all_digits,
+    format_duration,
+    format_number,
+    format_value,
+    mask_passwords,
+    printable,
+    short_repr,
+    shorten,
+)
 
 __all__ = [
     "ATOMS",
     "CONTAINERS",
-    "Digester",
-    "File",
     "JOINED",
     "LEAST",
     "LONG",
-    "Library",
     "MOST",
-    "Names",
     "OWN_SOURCES",
+    "CodeNames",
+    "Digester",
+    "File",
+    "Library",
     "UnkeyableError",
     "UnknownError",
-    "aside",
+    "all_digits",
     "attribute_of",
-    "brief",
-    "cells",
+    "closure_values",
+    "definition_parts",
     "digest",
-    "duration",
     "encode",
+    "encode_ordered_dict",
+    "encode_with",
+    "format_duration",
+    "format_number",
+    "format_value",
     "freeze_array",
-    "hashed",
-    "in_order_of_items",
+    "hash_encoded",
     "is_library",
     "is_remembering",
     "library_name",
-    "masked",
-    "mentions",
-    "names",
-    "parts",
+    "mask_passwords",
+    "names_in_code",
     "printable",
+    "references",
     "remembering",
     "short_hash",
+    "short_repr",
     "shorten",
-    "shown",
-    "size",
-    "walked",
-    "whole",
+    "untraced",
 ]

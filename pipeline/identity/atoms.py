@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.identity.arrays import content
-from pipeline.identity.text import whole
+from pipeline.identity.text import all_digits
 
 if TYPE_CHECKING:
     from dask.typing import Key
@@ -37,7 +37,7 @@ ATOMS = frozenset({int, bool, float, complex, str, bytes, range, *_SINGLE})
 def atom(value: Any) -> Key:
     """A value of one of these types, as Python shows it."""
     if type(value) is int:
-        return value if LEAST <= value <= MOST else shortened(whole(value))
+        return value if LEAST <= value <= MOST else shortened(all_digits(value))
     if type(value) in (float, complex) and value != value:
         return f"nan {np.asarray(value).tobytes().hex()}"  # there are many
     if type(value) in (str, bytes) and len(value) > _LARGE:

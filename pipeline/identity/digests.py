@@ -21,7 +21,7 @@ import numpy as np
 from pipeline.identity.atoms import ATOMS
 from pipeline.identity.encoder import Encoder, encode
 from pipeline.identity.state import UnkeyableError
-from pipeline.identity.text import brief
+from pipeline.identity.text import short_repr
 
 if TYPE_CHECKING:
     from dask.typing import Key
@@ -57,17 +57,17 @@ def digest(value: Any) -> str:
     >>> digest([1, 2]) == digest([1, 2]), digest([1, 2]) == digest((1, 2)), digest(1) == digest(1.0)
     (True, False, False)
     """
-    return hashed(encoded(value))
+    return hash_encoded(encoded(value))
 
 
 def encoded(value: Any) -> Key:
     """What a digest is the hash of, but for the version of Python. Raises `TypeError`."""
     if type(value) in ATOMS:
         return encode(value)
-    return walked(Digester(), value)
+    return encode_with(Digester(), value)
 
 
-def walked(digester: Digester, value: Any) -> Key:
+def encode_with(digester: Digester, value: Any) -> Key:
     """The value, encoded by a digester of its own. Raises `TypeError` for what is too deep, too."""
     try:
         return digester.encode(value)
@@ -75,7 +75,7 @@ def walked(digester: Digester, value: Any) -> Key:
         raise UnkeyableError(f"no key for a {type(value).__qualname__}: it is too deep") from None
 
 
-def hashed(content: object) -> str:
+def hash_encoded(content: object) -> str:
     """The hash of what is made of strings, integers and tuples, in this version of Python."""
     text = repr((_PYTHON, content)).encode(errors="surrogatepass")
     return blake2b(text, digest_size=16).hexdigest()
@@ -95,12 +95,12 @@ class Digester(Encoder):
         if f"{kind.__module__}.".startswith(_HANDLES):
             return f"opaque {kind.__qualname__}"
         name = self.definitions[0].__qualname__
-        raise UnkeyableError(f"{name} reaches {brief(value)}: {error}") from error
+        raise UnkeyableError(f"{name} reaches {short_repr(value)}: {error}") from error
 
     def content(self, value: Any) -> Key:
         if isinstance(value, Iterator):
             raise UnkeyableError(
-                f"no key for {brief(value)}: what it gives next hangs on who asked before; "
+                f"no key for {short_repr(value)}: what it gives next hangs on who asked before; "
                 "pass a list"
             )
         if self.definitions and isinstance(value, _WEAK):
@@ -112,7 +112,9 @@ class Digester(Encoder):
             return f"the random numbers of {kind.__module__}"  # another state in each process
         found = super().content(value)
         if hasattr(type(value), "__dask_tokenize__") and super().content(value) != found:
-            raise UnkeyableError(f"no key for {brief(value)}: it gives another token each time")
+            raise UnkeyableError(
+                f"no key for {short_repr(value)}: it gives another token each time"
+            )
         return found
 
     def part(self, value: object) -> Key:

@@ -17,9 +17,9 @@ import numpy as np
 from pipeline.identity.arrays import content
 from pipeline.identity.atoms import ATOMS, LONG, atom, scalar, short_hash, shortened
 from pipeline.identity.bytecode import code_content
-from pipeline.identity.references import Library, is_of_a_library, library_name, parts
+from pipeline.identity.references import Library, definition_parts, is_of_a_library, library_name
 from pipeline.identity.state import UnkeyableError, state_of
-from pipeline.identity.text import brief
+from pipeline.identity.text import short_repr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -59,7 +59,7 @@ def remembering() -> Iterator[None]:
                 continue  # what it reaches may change as it runs, a list that it logs to, say
             if Encoder().content(value) != encoded:
                 raise UnkeyableError(
-                    f"{brief(value)} changed while its calls were traced: a recurrence must leave "
+                    f"{short_repr(value)} changed while its calls were traced: a recurrence must leave "
                     "its arguments, and the object whose method it is, as they are; fill caches "
                     "and cached properties before"
                 )
@@ -72,7 +72,7 @@ def is_remembering() -> bool:
     return _remembered.get() is not None
 
 
-def aside(function: Callable[..., Any], *args: Any) -> Any:
+def untraced(function: Callable[..., Any], *args: Any) -> Any:
     """Call a function as if nothing were traced."""
     before = _remembered.set(None)
     try:
@@ -111,7 +111,7 @@ def _mapped(value: Any, encoder: Encoder) -> Key:
     return ("dict", *sorted(map(encoder.encode, items), key=repr))
 
 
-def in_order_of_items(value: Any, encoder: Encoder) -> Key:
+def encode_ordered_dict(value: Any, encoder: Encoder) -> Key:
     """A dict whose order counts."""
     return ("ordered dict", *map(encoder.encode, value.items()))
 
@@ -215,7 +215,9 @@ class Encoder:
             return f"definition {self.numbers[id(value)]}"
         before, self.done = self.done, {}  # numbers hold within this walk alone
         # There will be more of them while they are encoded.
-        encoded = [(_name(each), *map(self.part, parts(each))) for each in self.definitions]
+        encoded = [
+            (_name(each), *map(self.part, definition_parts(each))) for each in self.definitions
+        ]
         self.numbers, self.definitions, self.done = {}, [], before
         return f"{_name(value)}#{short_hash(tuple(encoded))}"
 

@@ -29,7 +29,7 @@ class Import(NamedTuple):
     attribute: str | None  # that is taken of it
 
 
-class Names(NamedTuple):
+class CodeNames(NamedTuple):
     """What a function's code names, inner functions included."""
 
     chains: tuple[Chain, ...]
@@ -52,11 +52,11 @@ _SEEDLESS = ([("CALL", 0)], [("LOAD_CONST", None), ("CALL", 1)])
 
 
 @lru_cache(4096)
-def names(code: CodeType) -> Names:
+def names_in_code(code: CodeType) -> CodeNames:
     """What a function's code names, in an order of its own.
 
     >>> def f(x): return np.sin(x), random.Random()
-    >>> [(".".join(each.path), each.is_seedless) for each in names(f.__code__).chains]
+    >>> [(".".join(each.path), each.is_seedless) for each in names_in_code(f.__code__).chains]
     [('np.sin', False), ('random.Random', True), ('x', False)]
     """
     chains: set[Chain] = set()
@@ -78,14 +78,14 @@ def names(code: CodeType) -> Names:
             imports.update(_bound(found[place + 1 :], each.argument, level, wanted))
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
-            more = names(inner)
+            more = names_in_code(inner)
             chains.update(more.chains)
             imports.update(more.imports)
             others.update(more.others)
             keywords.update(more.keywords)
             changed.update(set(more.changed) - set(code.co_cellvars))
     inner = (sorted(each) for each in (others, keywords, changed))
-    return Names(tuple(sorted(chains)), tuple(sorted(imports, key=repr)), *map(tuple, inner))
+    return CodeNames(tuple(sorted(chains)), tuple(sorted(imports, key=repr)), *map(tuple, inner))
 
 
 def _is_names(constant: object) -> bool:

@@ -17,7 +17,7 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.identity.bytecode import code_content
-from pipeline.identity.names import names
+from pipeline.identity.names import names_in_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +117,7 @@ def _is_installed(path: Path) -> bool:
     return any(path.is_relative_to(place) for place in places)
 
 
-class Mention(NamedTuple):
+class Reference(NamedTuple):
     """A value that a function names, as it is written there."""
 
     name: str
@@ -127,13 +127,13 @@ class Mention(NamedTuple):
     is_last: bool = True  # it is not only asked for an attribute
 
 
-def mentions(function: FunctionType) -> Iterator[Mention]:
+def references(function: FunctionType) -> Iterator[Reference]:
     """What the code of a function names, as far as that can be told without running it."""
-    found = names(function.__code__)
+    found = names_in_code(function.__code__)
     imported = {each.name: _imported(function, each) for each in found.imports}
     for name, value in imported.items():
-        yield Mention(name, value, None, is_last=False)
-    inner = {**cells(function), **{name: _loaded(each) for name, each in imported.items()}}
+        yield Reference(name, value, None, is_last=False)
+    inner = {**closure_values(function), **{name: _loaded(each) for name, each in imported.items()}}
     for (head, *attributes), is_global, is_seedless in found.chains:
         if is_global:
             value = function.__globals__.get(head, vars(builtins).get(head, _MISSING))
@@ -143,16 +143,16 @@ def mentions(function: FunctionType) -> Iterator[Mention]:
             continue
         name, owner = head, imported.get(head) if not is_global else None
         owner = owner if isinstance(owner, Library) else None
-        yield Mention(name, value, owner, is_seedless and not attributes, not attributes)
+        yield Reference(name, value, owner, is_seedless and not attributes, not attributes)
         for place, attribute in enumerate(attributes, 1):
             owner, value, name = value, attribute_of(value, attribute), f"{name}.{attribute}"
             if value is _MISSING:
                 break
             is_last = place == len(attributes)
-            yield Mention(name, value, owner, is_seedless and is_last, is_last)
+            yield Reference(name, value, owner, is_seedless and is_last, is_last)
 
 
-def cells(function: FunctionType) -> dict[str, Any]:
+def closure_values(function: FunctionType) -> dict[str, Any]:
     """What a function has of the functions around it, by name."""
     found = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     return {name: cell.cell_contents for name, cell in found if not _is_empty(cell)}
@@ -220,7 +220,7 @@ def _of_the_project(name: str, attribute: str | None) -> Any:
         return Unimportable(name, error)
 
 
-def parts(value: FunctionType | type | ModuleType) -> Iterator[object]:
+def definition_parts(value: FunctionType | type | ModuleType) -> Iterator[object]:
     """What a function, a class or a module is made of, in an order of its own."""
     if not isinstance(value, FunctionType):
         if isinstance(value, type):
@@ -235,7 +235,7 @@ def parts(value: FunctionType | type | ModuleType) -> Iterator[object]:
     yield value.__kwdefaults__
     for cell in value.__closure__ or ():
         yield "an empty cell" if _is_empty(cell) else _by_name(cell.cell_contents)
-    for each in mentions(value):
+    for each in references(value):
         if each.owner is None or _is_of_the_project(each.owner):
             yield each.name, each.value if each.is_last else _by_name(each.value)
 

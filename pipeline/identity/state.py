@@ -14,7 +14,7 @@ from dask.base import is_dask_collection
 
 from pipeline.identity import frames
 from pipeline.identity.references import Library, at_its_name
-from pipeline.identity.text import brief
+from pipeline.identity.text import short_repr
 
 
 class UnkeyableError(TypeError):
@@ -30,7 +30,7 @@ def state_of(value: Any) -> Any:
     kind = type(value)
     # To ask a call of ours whether it is a collection would be to trace it.
     if hasattr(kind, "__dask_graph__") and (hasattr(kind, "_traced") or is_dask_collection(value)):
-        raise UnknownError(f"no key for {brief(value)}: its value is not known yet")
+        raise UnknownError(f"no key for {short_repr(value)}: its value is not known yet")
     try:
         if kind is object:
             raise TypeError("it has no state")
@@ -45,7 +45,7 @@ def state_of(value: Any) -> Any:
                 return found
         return _pickled(value)
     except OSError as error:
-        raise UnkeyableError(f"no key for {brief(value)}: {error.strerror}") from error
+        raise UnkeyableError(f"no key for {short_repr(value)}: {error.strerror}") from error
     except Exception as error:
         raise UnkeyableError(
             f"no key for a {kind.__qualname__}: {error}; pass what it is made from, or give its "

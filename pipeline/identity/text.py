@@ -22,10 +22,10 @@ _UNITS = (
 )
 
 
-def whole(number: int) -> str:
+def all_digits(number: int) -> str:
     """All digits, of integers, too, that `str` refuses to print.
 
-    >>> len(whole(10**5000))
+    >>> len(all_digits(10**5000))
     5001
     """
     return f"{Decimal(number):f}"
@@ -58,10 +58,10 @@ def shorten(number: int, width: int = 14) -> str:
     return f"{sign}{number // 10 ** (count - head)}…{number % 10**tail:0{tail}}"
 
 
-def brief(value: object, width: int = 60) -> str:
+def short_repr(value: object, width: int = 60) -> str:
     """What Python shows of a value, cut off where it is long.
 
-    >>> brief("x" * 100, 12)
+    >>> short_repr("x" * 100, 12)
     "'xxxxxxxxxx…"
     """
     try:
@@ -74,10 +74,10 @@ def brief(value: object, width: int = 60) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value, cut off where it is long.
 
-    >>> shown(0.1 + 0.2), shown(np.float64(2) / 3), shown(10**30)
+    >>> format_value(0.1 + 0.2), format_value(np.float64(2) / 3), format_value(10**30)
     ('0.3', '0.666667', '10000000…00000')
     """
     if isinstance(value, (float, np.floating)):
@@ -86,8 +86,8 @@ def shown(value: Any) -> str:
         return shorten(value)
     if isinstance(value, np.ndarray):
         shape = "×".join(map(str, value.shape))
-        return brief(value.tolist(), 28) if value.size <= 6 else f"{value.dtype}[{shape}]"
-    return brief(value, 28)
+        return short_repr(value.tolist(), 28) if value.size <= 6 else f"{value.dtype}[{shape}]"
+    return short_repr(value, 28)
 
 
 def printable(text: str) -> str:
@@ -99,10 +99,10 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else " " if each.isspace() else "·" for each in text)
 
 
-def masked(text: str) -> str:
+def mask_passwords(text: str) -> str:
     """A text whose URLs do not tell their passwords.
 
-    >>> masked("ftp://ann:secret@host/cache is down")
+    >>> mask_passwords("ftp://ann:secret@host/cache is down")
     'ftp://ann:***@host/cache is down'
     """
     return _PASSWORD.sub(r"\1:***@", text)
@@ -111,10 +111,10 @@ def masked(text: str) -> str:
 _PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s]*@")
 
 
-def size(number: Fraction | int) -> str:
+def format_number(number: Fraction | int) -> str:
     """A count or a ratio: exact where it is short, else two significant digits.
 
-    >>> size(465), size(204668309), size(Fraction(25, 7)), size(2 * 10**402)
+    >>> format_number(465), format_number(204668309), format_number(Fraction(25, 7)), format_number(2 * 10**402)
     ('465', '204,668,309', '3.6', '2.0e402')
     """
     if number >= 10**9:
@@ -124,10 +124,10 @@ def size(number: Fraction | int) -> str:
     return f"{float(number):.3g}" if number >= 10 else f"{float(number):.2g}"
 
 
-def duration(seconds: Fraction | float) -> str:
+def format_duration(seconds: Fraction | float) -> str:
     """Seconds, in the unit that a person would choose.
 
-    >>> duration(0.0021), duration(3.14), duration(Fraction(10**20)), duration(86400 * 30)
+    >>> format_duration(0.0021), format_duration(3.14), format_duration(Fraction(10**20)), format_duration(86400 * 30)
     ('2.1 ms', '3.1 s', '3.2e12 years', '30 days')
     """
     exact = Fraction(seconds)
@@ -137,7 +137,7 @@ def duration(seconds: Fraction | float) -> str:
             return f"{value:.1f} {name}" if value < 10 else f"{value:.0f} {name}"
     years = exact / _YEAR
     if years < 10**4:
-        return f"{size(years if years < 10 else round(years))} years"
+        return f"{format_number(years if years < 10 else round(years))} years"
     return f"{_scientific(years)} years"
 
 

@@ -1,8 +1,8 @@
 """Graphs and runs become one HTML file."""
 
 from pipeline.page.charts import Cell, Chart, Drawn, Filling, Kind, Rows, Series, Slider
-from pipeline.page.inline import inlined
-from pipeline.page.pages import Page, report, stored
+from pipeline.page.inline import inline_svg
+from pipeline.page.pages import Page, report, store_section
 from pipeline.page.parts import (
     Choice,
     Equations,
@@ -35,8 +35,8 @@ __all__ = [
     "Series",
     "Slider",
     "Table",
-    "inlined",
+    "inline_svg",
     "report",
     "scene",
-    "stored",
+    "store_section",
 ]

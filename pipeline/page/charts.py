@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pipeline.identity import size
+from pipeline.identity import format_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,7 +59,7 @@ class Chart:
     series: Sequence[Series]
     log: bool = False
     note: str = ""
-    say: Callable[[Any], str] = field(default=size, repr=False)
+    say: Callable[[Any], str] = field(default=format_number, repr=False)
 
     def __post_init__(self) -> None:
         for each in self.series:
@@ -230,4 +230,4 @@ def _log10(number: float | Fraction) -> float:
 
 
 def _plain(number: float) -> str:
-    return size(Fraction(number))
+    return format_number(Fraction(number))

@@ -19,7 +19,7 @@ _TITLE = "{http://www.w3.org/1999/xlink}title"
 ElementTree.register_namespace("", _SVG)
 
 
-def inlined(picture: Picture, text: str, numbers: Mapping[str, int] | None = None) -> Markup:
+def inline_svg(picture: Picture, text: str, numbers: Mapping[str, int] | None = None) -> Markup:
     """The picture as SVG for a page; a reader of screens is told `text` in its place.
 
     numbers: of the nodes that can be pointed at, by id; they become buttons, `data-box`, and the

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.draw import PLAIN, Style, written
-from pipeline.identity import duration, masked
+from pipeline.draw import PLAIN, Style, atomic_write
+from pipeline.identity import format_duration, mask_passwords
 from pipeline.page.parts import Part, Prose, Quiz, Section, Table
 from pipeline.page.questions import questions
 from pipeline.page.scenes import scene
@@ -60,7 +60,7 @@ class Page:
 
     def save(self, path: str | Path) -> Path:
         """Write the page whole, and return the path. Raises `OSError` where that cannot be done."""
-        with written(path) as file:
+        with atomic_write(path) as file:
             file.write(self.render().encode(errors="backslashreplace"))
         return Path(path)
 
@@ -116,7 +116,7 @@ def report(
     found = scene(asked, title, style=style, store=store, rate=rate)
     sections = [Section("evaluation", "The tree and the DAG", [found], _LEAD)]
     if store is not None and before is not None:
-        sections.append(stored(store, before, explained))
+        sections.append(store_section(store, before, explained))
     if quiz:
         sections.append(Section("quiz", "Questions", [Quiz(questions(found))]))
     return Page(title or found.title, sections, quiz=quiz)
@@ -128,7 +128,7 @@ _LEAD = (
 )
 
 
-def stored(
+def store_section(
     store: Store, before: Counts, explained: Explanation | None = None, name: str = "store"
 ) -> Section:
     """What a store did in a run.
@@ -140,9 +140,9 @@ def stored(
     now = store.done
     done = {name: getattr(now, name) - getattr(before, name) for name in vars(now)}
     lead = (
-        f"{masked(store.url)}. Tasks loaded: {done['hits']:,}; looked up and computed: "
+        f"{mask_passwords(store.url)}. Tasks loaded: {done['hits']:,}; looked up and computed: "
         f"{done['misses']:,}; computed without a look: {done['skipped']:,}. "
-        f"{duration(done['saved']) if done['saved'] > 0 else '0 s'} saved."
+        f"{format_duration(done['saved']) if done['saved'] > 0 else '0 s'} saved."
     )
     parts: list[Part] = [Prose([lead])]
     if explained is not None:

@@ -10,10 +10,20 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pipeline.draw import LIMIT, PLAIN, Comparison, Picture, Style, colours, compared, dot, tasks
+from pipeline.draw import (
+    MAX_NODES,
+    PLAIN,
+    Comparison,
+    Picture,
+    Style,
+    colours,
+    compared,
+    count_tasks,
+    dot,
+)
 from pipeline.graph import TaskGraph, arguments, label, subproblem
-from pipeline.identity import duration, size
-from pipeline.page.inline import inlined
+from pipeline.identity import format_duration, format_number
+from pipeline.page.inline import inline_svg
 from pipeline.schedule import Observation, frames, observed, operations, recursion
 
 if TYPE_CHECKING:
@@ -79,7 +89,7 @@ def scene(
     store: to run the right side with, and to colour the tasks by what that does
     rate: naive calls a second, where that is known better than from the seconds of the tasks
     """
-    found = compared(asked, style, LIMIT, store, WHOLE)
+    found = compared(asked, style, MAX_NODES, store, WHOLE)
     keys = found.shown
     seen = _seen(asked, found, store)
     is_run = store is None and found.before + len(found.graph) <= WHOLE
@@ -121,7 +131,7 @@ def scene(
 def _framed(heading: str, picture: Picture, ids: Mapping[str, int], data: dict[str, Any]) -> Side:
     name, _, what = heading.partition("|")
     said = f"{name.partition(':')[0]}, {what}"  # not how many: a quiz asks
-    return Side((name, what), inlined(picture, said, ids), data)
+    return Side((name, what), inline_svg(picture, said, ids), data)
 
 
 def _sentences(title: str) -> tuple[str, str]:
@@ -190,13 +200,13 @@ def _side(
         boxes.append(
             {
                 "of": key, "number": box.number, "at": at.get(place),
-                "seconds": None if seconds is None else duration(seconds),
-                "tasks": tasks(box.tasks) if box.folded or box.key is None else None,
+                "seconds": None if seconds is None else format_duration(seconds),
+                "tasks": count_tasks(box.tasks) if box.folded or box.key is None else None,
             }
         )  # fmt: skip
     total = len(found.graph) if memory else found.before
     return {
-        "total": size(total),
+        "total": format_number(total),
         "count": total if total < 2**53 else None,
         "done": last if last >= (len(seen.seconds) if memory and seen else total) else None,
         "boxes": boxes,
@@ -218,7 +228,7 @@ def _told(found: Comparison, key: Key, values: Mapping[Key, str], hue: str) -> d
     times = found.times[key]
     return {
         "label": found.style.label(key), "key": repr(key), "arguments": arguments(key),
-        "value": values.get(key), "times": size(times), "hue": hue,
+        "value": values.get(key), "times": format_number(times), "hue": hue,
     }  # fmt: skip
 
 
@@ -238,7 +248,9 @@ def _rest(found: Comparison, seen: Observation, rate: float | None) -> dict[str,
         every["task by task, as fast as here"] = ran
     if rate is not None:
         every["in Python's own recursion"] = 1 / rate
-    return {how: duration(Fraction(found.before) * Fraction(each)) for how, each in every.items()}
+    return {
+        how: format_duration(Fraction(found.before) * Fraction(each)) for how, each in every.items()
+    }
 
 
 def _run(asked: Any, store: Store | None) -> Callable[[], Any] | None:

@@ -1,7 +1,16 @@
 """Straight-line programs: many cheap tasks run as one."""
 
-from pipeline.program.fusing import Block, Loading, Part, fuse, fused
-from pipeline.program.optimizer import optimizer_of, ready
+from pipeline.program.fusing import Block, LoadTask, Part, fuse, fuse_tasks
+from pipeline.program.optimizer import optimizer_of, runnable_tasks
 from pipeline.program.program import Program
 
-__all__ = ["Block", "Loading", "Part", "Program", "fuse", "fused", "optimizer_of", "ready"]
+__all__ = [
+    "Block",
+    "LoadTask",
+    "Part",
+    "Program",
+    "fuse",
+    "fuse_tasks",
+    "optimizer_of",
+    "runnable_tasks",
+]

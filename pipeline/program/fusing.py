@@ -8,7 +8,7 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from pipeline.graph import Node, TaskGraph, in_order, inputs
+from pipeline.graph import CallTask, TaskGraph, inputs_of, toposort
 from pipeline.identity import short_hash
 from pipeline.program.grouping import groups
 from pipeline.program.recorder import record
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.program.tape import Tape
 
 
-class Block(Node):
+class Block(CallTask):
     """Cheap tasks as one: its function is a tape, which names the call that an error was in."""
 
     __slots__ = ()
@@ -31,13 +31,13 @@ class Block(Node):
         return self.function(*[values[key] for key in self.inputs])
 
 
-class Part(Node):
+class Part(CallTask):
     """One of the values of a block, under its own key."""
 
     __slots__ = ()
 
 
-class Loading(Node):
+class LoadTask(CallTask):
     """A task whose result is loaded, not computed."""
 
     __slots__ = ()
@@ -53,10 +53,10 @@ def fuse(graph: TaskGraph) -> TaskGraph:
     >>> list(fuse(fib(2000).graph()).tasks.values())
     [<Block fib(2000): no inputs>]
     """
-    return TaskGraph(fused(graph.tasks, [graph.keys]), graph.outputs)
+    return TaskGraph(fuse_tasks(graph.tasks, [graph.keys]), graph.outputs)
 
 
-def fused(tasks: Mapping[Key, Any], asked: Sequence[Sequence[Key]]) -> dict[Key, Any]:
+def fuse_tasks(tasks: Mapping[Key, Any], asked: Sequence[Sequence[Key]]) -> dict[Key, Any]:
     """Tasks, fused for the outputs of one or several collections."""
     outputs = [key for keys in asked for key in keys]
     members = groups(tasks, asked)
@@ -77,7 +77,7 @@ def fused(tasks: Mapping[Key, Any], asked: Sequence[Sequence[Key]]) -> dict[Key,
         for key in gives:
             if key in held and key in alone:
                 found[key] = Part(key, itemgetter(held[key][1]), (name,), cheap=False)
-    return in_order(found, outputs) if len(members) > 1 else found
+    return toposort(found, outputs) if len(members) > 1 else found
 
 
 def _given(
@@ -96,7 +96,7 @@ def _given(
         number = block_of.get(keys[0])
         for key in keys:
             node = tasks[key]
-            for each in node.inputs if type(node) is Node else inputs(node):
+            for each in node.inputs if type(node) is CallTask else inputs_of(node):
                 other = block_of.get(each)
                 if other != number and other is not None:
                     given[other][each] = None

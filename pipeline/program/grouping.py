@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dask.task_spec import DataNode, TaskRef
 
-from pipeline.graph import Node, inputs
+from pipeline.graph import CallTask, inputs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,12 +34,12 @@ def groups(tasks: Mapping[Key, Any], asked: Sequence[Sequence[Key]]) -> list[lis
     tasks: inputs before their consumers
     asked: the outputs of each collection
     """
-    is_one = len(asked) == len(asked[0]) == 1 and set(map(type, tasks.values())) == {Node}
+    is_one = len(asked) == len(asked[0]) == 1 and set(map(type, tasks.values())) == {CallTask}
     if is_one and all(map(attrgetter("cheap"), tasks.values())):
         # What one output needs is connected; a tape leaves out the rest.
         return _cut(list(tasks if len(tasks) <= LONGEST else _needed(tasks, asked[0])))
     wanted = _wanted(tasks, asked)
-    heavy = [key for key in wanted if type(tasks[key]) is not Node or not tasks[key].cheap]
+    heavy = [key for key in wanted if type(tasks[key]) is not CallTask or not tasks[key].cheap]
     bits = {key: 1 << place for place, key in enumerate(heavy)} if len(heavy) <= HEAVY else None
     before: dict[Key, int] = {}  # the heavy tasks that a task's consumers wait for, as bits
     component: dict[Key, int] = {}
@@ -48,13 +48,13 @@ def groups(tasks: Mapping[Key, Any], asked: Sequence[Sequence[Key]]) -> list[lis
         collections = wanted.get(key)
         if collections is None:
             continue
-        taken = node.inputs if type(node) is Node else inputs(node)
+        taken = node.inputs if type(node) is CallTask else inputs_of(node)
         level = 0
         for each in taken:
             other = before.get(each, 0)
             if other != level:
                 level = level | other if bits is not None else max(level, other)
-        if type(node) is Node and node.cheap:
+        if type(node) is CallTask and node.cheap:
             before[key] = level
             near = [each for each in taken if before.get(each) == level and each in component]
             component[key] = components.of(
@@ -73,7 +73,7 @@ def _needed(tasks: Mapping[Key, Any], outputs: Sequence[Key]) -> list[Key]:
     for key in reversed(tasks):
         if key in needed:
             node = tasks[key]
-            needed.update(node.inputs if type(node) is Node else inputs(node))
+            needed.update(node.inputs if type(node) is CallTask else inputs_of(node))
     return [key for key in tasks if key in needed]
 
 
@@ -89,7 +89,7 @@ def _wanted(tasks: Mapping[Key, Any], asked: Sequence[Sequence[Key]]) -> dict[Ke
         bits = wanted.get(key)
         if bits is not None:
             node = tasks[key]
-            for each in node.inputs if type(node) is Node else inputs(node):
+            for each in node.inputs if type(node) is CallTask else inputs_of(node):
                 if each not in wanted:
                     wanted[each] = bits
                 elif wanted[each] != bits:

@@ -18,8 +18,8 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, TaskRef
 from dask.utils import ensure_dict
 
-from pipeline.graph import TaskGraph, in_order
-from pipeline.program.fusing import fuse, fused
+from pipeline.graph import TaskGraph, toposort
+from pipeline.program.fusing import fuse, fuse_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,15 +44,15 @@ def is_fusing() -> bool:
     return bool(dask.config.get("pipeline.fuse", True))
 
 
-def ready(graphs: Sequence[TaskGraph]) -> dict[Key, Any]:
+def runnable_tasks(graphs: Sequence[TaskGraph]) -> dict[Key, Any]:
     """The tasks to run for the outputs of some graphs, fused, or as they are."""
     if is_fusing():
         return _fused_together(graphs)
-    return in_order(_merged(graphs), [key for graph in graphs for key in graph.keys])
+    return toposort(_merged(graphs), [key for graph in graphs for key in graph.keys])
 
 
 def _culled(dsk: Mapping[Key, Any], keys: Any, **_: Any) -> dict[Key, Any]:
-    return in_order(ensure_dict(dsk), flatten(keys))
+    return toposort(ensure_dict(dsk), flatten(keys))
 
 
 class _Fused(Mapping[Any, Any]):
@@ -67,14 +67,14 @@ class _Fused(Mapping[Any, Any]):
         if self.added is None:  # another graph than that of the collection
             tasks = ensure_dict(dsk)
             found = [TaskRef(key) for key in flatten(keys)]
-            self.graph = TaskGraph(in_order(tasks, [each.key for each in found]), found)
+            self.graph = TaskGraph(toposort(tasks, [each.key for each in found]), found)
             self.added = {}
         self.batch = _batches.current(self)
 
     @cached_property
     def tasks(self) -> dict[Key, Any]:
         together = _fused_together(self.batch.close())
-        return {**in_order(together, self.graph.keys), **(self.added or {})}
+        return {**toposort(together, self.graph.keys), **(self.added or {})}
 
     def __getitem__(self, key: Key) -> Any:
         return self.tasks[key]
@@ -127,7 +127,7 @@ _batches = _Batches()
 def _fused_together(graphs: Sequence[TaskGraph]) -> dict[Key, Any]:
     if len(graphs) == 1:
         return _fused(graphs[0]).tasks
-    return fused(_merged(graphs), [graph.keys for graph in graphs])
+    return fuse_tasks(_merged(graphs), [graph.keys for graph in graphs])
 
 
 def _fused(graph: TaskGraph) -> TaskGraph:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from dask.task_spec import TaskRef
 
-from pipeline.graph import GraphError, TaskGraph, filled, label
+from pipeline.graph import GraphError, TaskGraph, fill_outputs, label
 from pipeline.program.buffers import watched
 from pipeline.program.recorder import record
 from pipeline.program.source import compiled
@@ -89,7 +89,7 @@ class Program:
         return self._filled(tape(*arguments))
 
     def _filled(self, found: Any) -> Any:
-        return filled(self.outputs, self.keys, (found,) if len(self.keys) == 1 else found)
+        return fill_outputs(self.outputs, self.keys, (found,) if len(self.keys) == 1 else found)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "idle": {}}

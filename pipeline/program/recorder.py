@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.graph import Node, function_of, inputs
+from pipeline.graph import CallTask, function_of, inputs_of
 from pipeline.program.tape import Tape
 from pipeline.trace import Body
 
@@ -105,7 +105,7 @@ class _Recorder:
             name(key)
             end(len(program))
             node = tasks[key]
-            if type(node) is not Node or len(node.inputs) != 2 or type(node.function) is Body:
+            if type(node) is not CallTask or len(node.inputs) != 2 or type(node.function) is Body:
                 self.add_node(node, o)
                 continue
             # Two operands and one step, the common case, are written without a call.
@@ -125,7 +125,7 @@ class _Recorder:
 
     def add_node(self, node: Any, o: int) -> None:
         """Write a task of any kind, whose result is in slot `o`."""
-        function, taken = function_of(node), inputs(node)
+        function, taken = function_of(node), inputs_of(node)
         if type(function) is Body and not function.steps and function.constants:
             self.free.append(o)
             self.program += (o, None, function.constants[-1], None)

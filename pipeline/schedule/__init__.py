@@ -6,9 +6,9 @@ from pipeline.schedule.replay import Observation, frames, observed, operations, 
 from pipeline.schedule.schedulers import SCHEDULERS, SchedulerError, scheduler
 
 __all__ = [
+    "SCHEDULERS",
     "Measurement",
     "Observation",
-    "SCHEDULERS",
     "SchedulerError",
     "Tradeoff",
     "frames",

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dask.callbacks import Callback
 from dask.sizeof import sizeof
 
-from pipeline.graph import name
-from pipeline.identity import duration
+from pipeline.graph import function_name
+from pipeline.identity import format_duration
 from pipeline.schedule.runs import Run, runs
 
 if TYPE_CHECKING:
@@ -46,14 +46,14 @@ class Measurement:
         return len(self.runs)
 
     def __repr__(self) -> str:
-        return f"<Measurement: {self.tasks:,} tasks, {duration(self.seconds)}>"
+        return f"<Measurement: {self.tasks:,} tasks, {format_duration(self.seconds)}>"
 
     @property
     def functions(self) -> dict[str, Total]:
         """Tasks, seconds and bytes by the name of the function, the longest first."""
         found: dict[str, list[Run]] = defaultdict(list)
         for run in self.runs:
-            found[name(run.key)].append(run)
+            found[function_name(run.key)].append(run)
         totals = {
             each: Total(len(runs), sum(run.seconds for run in runs), sum(run.bytes for run in runs))
             for each, runs in found.items()
@@ -66,7 +66,7 @@ def measure() -> Iterator[Measurement]:
     """Measure what the schedulers run meanwhile: the local ones, and the cluster of the client.
 
     Of a block, each task that it runs is told. A cluster is there before a measurement, and after
-    it: `with on("distributed"), measure() as measured`. Tasks that failed are not among the runs.
+    it: `with scheduler("distributed"), measure() as measured`. Tasks that failed are not among the runs.
     Dask tells local schedulers' tasks of one computation at a time, not of several in threads.
 
     >>> import dask

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dask.callbacks import Callback
 from dask.sizeof import sizeof
 
-from pipeline.graph import LIMIT, LimitError, filled, occurrence_number, subproblem
+from pipeline.graph import MAX_TASKS, LimitError, fill_outputs, occurrence_number, subproblem
 from pipeline.trace import trace
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Tradeoff:
         return self.memory.peak
 
 
-def tradeoff(outputs: Any, memoize: Memoize = True, *, limit: int = LIMIT) -> Tradeoff:
+def tradeoff(outputs: Any, memoize: Memoize = True, *, limit: int = MAX_TASKS) -> Tradeoff:
     """Run what `trace` would make of the arguments, in both orders, and tell what it took.
 
     Raises what `trace` raises, and `LimitError` above all: the tree may be large.
@@ -142,7 +142,7 @@ def tradeoff(outputs: Any, memoize: Memoize = True, *, limit: int = LIMIT) -> Tr
 
 
 def tradeoffs(
-    outputs: Any, predicates: Mapping[str, Memoize], *, limit: int = LIMIT
+    outputs: Any, predicates: Mapping[str, Memoize], *, limit: int = MAX_TASKS
 ) -> tuple[dict[str, Tradeoff], dict[str, str]]:
     """The tradeoff of each named predicate; and of those over the limit the reason, by name.
 
@@ -180,7 +180,7 @@ def in_recursion_order(graph: TaskGraph) -> Memory:
                 del values[each]
                 record.freed(each)
         record.step += 1
-    value = filled(graph.outputs, graph.keys, [values[key] for key in graph.keys])
+    value = fill_outputs(graph.outputs, graph.keys, [values[key] for key in graph.keys])
     return Memory(record.step, record.held(), value)
 
 

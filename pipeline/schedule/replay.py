@@ -11,8 +11,8 @@ from dask.callbacks import Callback
 from dask.core import flatten
 from dask.task_spec import TaskRef
 
-from pipeline.graph import Node, TaskGraph, function_of, inputs, items, occurrence
-from pipeline.identity import shown
+from pipeline.graph import CallTask, TaskGraph, children, function_of, inputs_of, occurrence
+from pipeline.identity import format_value
 from pipeline.schedule.measuring import measure
 from pipeline.trace import Body
 
@@ -49,7 +49,7 @@ def observed(
         value = asked.compute(fuse=False) if run is None else run()
     # Outputs that a store has are not shown to anybody on the way.
     outputs = {key: each for key, each in _outputs(asked, value) if key in wanted}
-    told |= {key: shown(each) for key, each in outputs.items() if key not in told}
+    told |= {key: format_value(each) for key, each in outputs.items() if key not in told}
     unseen = [key for key in wanted if key not in told]
     if unseen and run is None:
         told |= _described(asked, unseen)  # on a cluster, whose values stay with its workers
@@ -67,7 +67,7 @@ class _Watch(Callback):  # type: ignore[misc] # Dask is untyped
 
     def _posttask(self, key: Key, value: Any, *_: Any) -> None:
         if key in self.wanted:
-            self.told[key] = shown(value)
+            self.told[key] = format_value(value)
 
 
 def _outputs(asked: Any, value: Any) -> Iterator[tuple[Key, Any]]:
@@ -85,13 +85,13 @@ def _paired(structure: Any, value: Any) -> Iterator[tuple[Key, Any]]:
     if isinstance(structure, TaskRef):
         yield structure.key, value
     elif not isinstance(structure, set):  # which has no order
-        for one, other in zip(items(structure) or (), items(value) or (), strict=False):
+        for one, other in zip(children(structure) or (), children(value) or (), strict=False):
             yield from _paired(one, other)
 
 
 def _described(graph: TaskGraph, keys: Collection[Key]) -> dict[Key, str]:
     names: dict[Key, Key] = {key: ("shown", place) for place, key in enumerate(keys)}
-    told = {name: Node(name, shown, (key,)) for key, name in names.items()}
+    told = {name: CallTask(name, format_value, (key,)) for key, name in names.items()}
     texts = TaskGraph({**graph.tasks, **told}, list(map(TaskRef, told))).compute()
     return dict(zip(keys, texts, strict=True))
 
@@ -180,7 +180,7 @@ def frames(
     for number, (box, key) in enumerate(islice(order, most), 1):
         node = graph.tasks[key]
         done += operations(node).total()
-        for each in inputs(node) if memory else ():
+        for each in inputs_of(node) if memory else ():
             hits += each in taken
             taken.add(each)
         yield Frame(box, key, number, hits, done)

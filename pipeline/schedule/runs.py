@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.program import Block, Loading, Part
+from pipeline.program import Block, LoadTask, Part
 
 if TYPE_CHECKING:
     from dask.typing import Key
@@ -26,7 +26,7 @@ class Run(NamedTuple):
 
 def runs(node: Any, key: Key, seconds: float, size: int) -> list[Run]:
     """The runs that one task of a scheduler stands for, in their order."""
-    if isinstance(node, Part | Loading):
+    if isinstance(node, Part | LoadTask):
         return []  # it only takes a value out of a block, or out of a store
     if not isinstance(node, Block):
         return [Run(key, seconds, size)]

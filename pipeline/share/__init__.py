@@ -9,12 +9,12 @@ from pipeline.share.report import ShareReport
 from pipeline.share.sharing import share, share_report
 
 __all__ = [
+    "USED_UP",
     "Apart",
     "Impurity",
     "Loose",
     "Numbering",
     "ShareReport",
-    "USED_UP",
     "_Function",
     "_steady",
     "by_object",

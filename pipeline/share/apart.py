@@ -11,8 +11,8 @@ import numpy as np
 from dask._task_spec import NestedContainer
 from dask.task_spec import DataNode, GraphNode, Task, TaskRef
 
-from pipeline.graph import inputs
-from pipeline.identity import ATOMS, File, library_name, walked
+from pipeline.graph import inputs_of
+from pipeline.identity import ATOMS, File, encode_with, library_name
 from pipeline.share.calls import attributes_of, method_name, method_of
 from pipeline.share.changes import changed_arguments
 from pipeline.share.examiner import Examiner
@@ -44,7 +44,7 @@ def content(value: Any, is_judged: bool = False) -> Key:
         raise Apart(Impurity(value.__name__, "what is taken of a module is not known"))
     examiner = Examiner()
     try:
-        found = walked(examiner, value)
+        found = encode_with(examiner, value)
     except TypeError as error:
         raise Apart(str(error), isinstance(value, Iterator)) from None
     for each in examiner.sources:
@@ -154,12 +154,12 @@ def bound(tasks: Mapping[Key, Any]) -> frozenset[Key]:
         for kind in set(map(type, tasks.values()))
         if issubclass(kind, Task) and kind.__module__.startswith("distributed.")
     }
-    found = (inputs(node) for node in tasks.values() if type(node) in odd) if odd else ()
+    found = (inputs_of(node) for node in tasks.values() if type(node) in odd) if odd else ()
     return frozenset(key for taken in found for key in taken)
 
 
 def _taken(argument: Any) -> Sequence[Key]:
-    return inputs(argument) if isinstance(argument, GraphNode) else []
+    return inputs_of(argument) if isinstance(argument, GraphNode) else []
 
 
 def _changed_places(function: Any) -> frozenset[int | str]:

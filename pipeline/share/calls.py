@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dask.utils import methodcaller
 
-from pipeline.identity import attribute_of, cells, library_name, mentions, names
+from pipeline.identity import attribute_of, closure_values, library_name, names_in_code, references
 from pipeline.share.impurities import NAMED, ONCE, UNSEEDED, in_table
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def called(value: Any) -> Iterator[Called]:
         inner = [*value.args, *value.keywords.values()]
     elif isinstance(value, FunctionType):
         yield from _of_code(value)
-        inner = [*cells(value).values(), *(value.__defaults__ or ())]
+        inner = [*closure_values(value).values(), *(value.__defaults__ or ())]
         inner += (value.__kwdefaults__ or {}).values()
     elif isinstance(value, type):
         inner = [*_members(value), *value.__bases__]
@@ -57,9 +57,9 @@ def called(value: Any) -> Iterator[Called]:
 
 
 def _of_code(function: FunctionType) -> Iterator[Called]:
-    found = names(function.__code__)
+    found = names_in_code(function.__code__)
     heads: dict[str, Any] = {}
-    for each in mentions(function):
+    for each in references(function):
         yield Called(each.value, each.name, each.is_seedless, found.keywords)
         if each.owner is None:
             heads[each.name] = each.value
@@ -88,7 +88,7 @@ def _methods(method: MethodType) -> Iterator[MethodType]:
     code = getattr(method.__func__, "__code__", None)
     if code is None or not code.co_argcount:
         return
-    for (head, *attributes), is_global, _ in names(code).chains:
+    for (head, *attributes), is_global, _ in names_in_code(code).chains:
         if attributes and head == code.co_varnames[0] and not is_global:
             found = method_of(method.__self__, attributes[0])
             if found is not None:
@@ -119,7 +119,7 @@ def attributes_of(function: Any) -> frozenset[str]:
         if isinstance(value, FunctionType):
             if library_name(value) is not None:
                 continue
-            found.update(names(value.__code__).others)
+            found.update(names_in_code(value.__code__).others)
         elif not isinstance(value, functools.partial) and not hasattr(value, "__wrapped__"):
             continue
         stack += [each.value for each in called(value)]

@@ -11,7 +11,7 @@ from functools import lru_cache
 from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.identity import JOINED, is_library, mentions, names
+from pipeline.identity import JOINED, is_library, names_in_code, references
 from pipeline.share.impurities import CHANGES
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def changed_arguments(function: Any, depth: int = _DEPTH) -> frozenset[int | str
     changed = set(_changed(code)) & set(arguments)
     if depth and not changed and any(
         isinstance(each.value, FunctionType) and changed_arguments(each.value, depth - 1)
-        for each in mentions(inner)
+        for each in references(inner)
     ):  # fmt: skip
         changed = set(arguments)  # which of them it passes on is not told
     own = arguments[isinstance(function, MethodType) :]
@@ -98,7 +98,9 @@ def _changed(code: CodeType) -> frozenset[str]:
                 taken[step.value] = source
             elif _is_fresh(steps, place):
                 fresh.add(step.value)
-    if {"inplace", "out"} & set(names(code).keywords) or "shuffle" in names(code).others:
+    if {"inplace", "out"} & set(names_in_code(code).keywords) or "shuffle" in names_in_code(
+        code
+    ).others:
         found.update(code.co_varnames[: code.co_argcount])
     for _ in taken:  # a variable may be taken from another that is taken from an argument
         found.update(taken[each] for each in found & taken.keys())

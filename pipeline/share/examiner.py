@@ -6,7 +6,7 @@ import functools
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pipeline.identity import CONTAINERS, OWN_SOURCES, Digester, in_order_of_items, library_name
+from pipeline.identity import CONTAINERS, OWN_SOURCES, Digester, encode_ordered_dict, library_name
 from pipeline.share.impurities import NAMED, SEEDS, SOURCES, STEADY
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Examiner(Digester):
     task impure: functions that are arguments, and sources of random numbers, at any depth.
     """
 
-    containers = {**CONTAINERS, dict: in_order_of_items}  # noqa: RUF012 - as of the base class
+    containers = {**CONTAINERS, dict: encode_ordered_dict}  # noqa: RUF012 - as of the base class
 
     def __init__(self) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pipeline.identity import Library, Names, library_name, names
+from pipeline.identity import CodeNames, Library, library_name, names_in_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -207,12 +207,12 @@ def in_table(value: Any, name: str = "") -> Impurity | None:
         if (found := known.objects.get(_handle(each))) is not None:
             return found
     if isinstance(value, FunctionType) and library_name(value) is None:
-        return _by_code(names(value.__code__))
+        return _by_code(names_in_code(value.__code__))
     where = f"{getattr(value, '__module__', '')}."
     return next((found for prefix, found in known.modules if where.startswith(prefix)), None)
 
 
-def _by_code(found: Names) -> Impurity | None:
+def _by_code(found: CodeNames) -> Impurity | None:
     """What the names in a function's code say."""
     if found.changed:
         return Impurity(found.changed[0], OUTSIDE)
@@ -225,7 +225,7 @@ def _by_code(found: Names) -> Impurity | None:
 
 def by_method(name: str, keywords: Iterable[str]) -> Impurity | None:
     """What the name of a method says of it, where its object is not known."""
-    return _by_code(Names((), (), (name,), tuple(keywords), ()))
+    return _by_code(CodeNames((), (), (name,), tuple(keywords), ()))
 
 
 def _by_text(name: str) -> Impurity | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dask._expr import ProhibitReuse
 from dask.task_spec import Alias, GraphNode, Task, TaskRef
 
-from pipeline.graph import Node, subproblem
+from pipeline.graph import CallTask, subproblem
 from pipeline.share.numbering import Numbering
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Merged:
             if (number := self.numbers[key]) not in fixed:
                 self.one[number] = key
                 fixed.add(number)
-        calls = [key for key in self.defining.values() if type(self.given[key]) is Node]
+        calls = [key for key in self.defining.values() if type(self.given[key]) is CallTask]
         taken = set(self.one.values()) if calls else set()
         for key in calls:
             number, own = self.numbers[key], subproblem(key)

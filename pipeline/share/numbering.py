@@ -12,7 +12,7 @@ from dask._expr import ProhibitReuse
 from dask._task_spec import NestedContainer, _execute_subgraph
 from dask.task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 
-from pipeline.graph import Node, in_order, inputs, subproblem
+from pipeline.graph import CallTask, inputs_of, subproblem, toposort
 from pipeline.identity import ATOMS, encode
 from pipeline.share.apart import (
     Apart,
@@ -79,7 +79,7 @@ class Numbering:
                 of[stack.pop()] = found
                 continue
             if key in entered:
-                in_order(tasks, [key])  # which tells the cycle
+                toposort(tasks, [key])  # which tells the cycle
             entered[key] = None
             stack += reversed(found)
 
@@ -92,7 +92,7 @@ class Numbering:
                 return found
         if node is None or isinstance(node, TaskRef):
             return self._number(("held", key))  # the data of a future, or of another graph
-        missing = [each for each in inputs(node) if each not in self.of]
+        missing = [each for each in inputs_of(node) if each not in self.of]
         if missing:
             return missing
         try:
@@ -139,7 +139,7 @@ class Numbering:
             return _steady(of[node.key if isinstance(node, TaskRef) else node.target])
         if isinstance(node, DataNode):
             return self._value(node.value)
-        if isinstance(node, Node):
+        if isinstance(node, CallTask):
             function = self._function(node.function)
             taken = (_steady(of[each]) for each in node.inputs)
             return self._number(("call", subproblem(node.key), function.number, *taken))
@@ -191,7 +191,7 @@ class Numbering:
         inner: dict[Key, int] = {
             name: self._node(each, of) for name, each in zip(names, taken, strict=True)
         }
-        for key, node in in_order(tasks, [last]).items():
+        for key, node in toposort(tasks, [last]).items():
             inner[key] = self._node(node, inner)
         return inner[last]
 

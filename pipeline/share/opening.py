@@ -14,8 +14,8 @@ from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.task_spec import Alias, DataNode, GraphNode, TaskRef
 
-from pipeline.graph import GraphError, TaskGraph, in_order, inputs, nest, subproblem
-from pipeline.identity import brief
+from pipeline.graph import GraphError, TaskGraph, inputs_of, map_leaves, subproblem, toposort
+from pipeline.identity import short_repr
 from pipeline.trace import Lazy
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _graph(outputs: Any, tasks: Mapping[Key, Any], merged: Merged) -> TaskGraph:
     def renamed(leaf: Any) -> Any:
         return TaskRef(merged.one_of(leaf.key)) if isinstance(leaf, TaskRef) else leaf
 
-    return TaskGraph(dict(tasks), nest(outputs, renamed))
+    return TaskGraph(dict(tasks), map_leaves(outputs, renamed))
 
 
 def _delayed(old: Delayed, tasks: Mapping[Key, Any], merged: Merged) -> Delayed:
@@ -198,13 +198,13 @@ def dict_of_tasks(asked: Mapping[Key, Any], keys: Any) -> Opened:
     """
     tasks = plain(asked)
     if keys is None:
-        in_order(tasks, tasks)  # which tells a cycle, of which nothing would be left
-        taken = {each for node in tasks.values() for each in inputs(node)}
+        toposort(tasks, tasks)  # which tells a cycle, of which nothing would be left
+        taken = {each for node in tasks.values() for each in inputs_of(node)}
         wanted = [key for key in tasks if key not in taken]
     else:
         wanted = list(flatten([keys if isinstance(keys, list) else [keys]]))
         if missing := [key for key in wanted if key not in tasks]:
-            raise GraphError(f"keys={brief(keys)}: {missing[0]!r} is not in the graph")
+            raise GraphError(f"keys={short_repr(keys)}: {missing[0]!r} is not in the graph")
     return Opened(asked, tasks, wanted, lambda new, _: dict(new), is_plain=True)
 
 

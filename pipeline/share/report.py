@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from dask.task_spec import Alias, TaskRef
 
-from pipeline.graph import GraphError, Node, TaskGraph, function_of, inputs, name, named, title
+from pipeline.graph import (
+    CallTask,
+    GraphError,
+    TaskGraph,
+    function_name,
+    function_of,
+    inputs_of,
+    named,
+    title,
+)
 from pipeline.share.impurities import Impurity
 
 if TYPE_CHECKING:
@@ -78,23 +87,23 @@ class ShareReport:
         for key, node in self.merged.tasks.items():
             if not isinstance(node, Alias):
                 name = found[numbers[key]]
-                taken = tuple(found[numbers[each]] for each in inputs(node))
+                taken = tuple(found[numbers[each]] for each in inputs_of(node))
                 # A future is data that a cluster holds: there is nothing to run.
                 is_held = isinstance(node, TaskRef)
-                tasks[name] = node if is_held else Node(name, function_of(node), taken)
+                tasks[name] = node if is_held else CallTask(name, function_of(node), taken)
         return TaskGraph(tasks, [TaskRef(found[numbers[key]]) for key in self.keys])
 
     @property
     def subproblems(self) -> list[tuple[str, int, int]]:
         """What had several tasks, by name: how many tasks, and how many subproblems they are."""
         keys = {number: self.titles[number] for number in self.merged.repeats}
-        kinds = Counter(name(key) for key in set(keys.values()))
+        kinds = Counter(function_name(key) for key in set(keys.values()))
         tasks: Counter[str] = Counter()
         numbers: Counter[str] = Counter()
         for number, times in self.merged.repeats.items():
             key = keys[number]
-            is_one_of_many = len(key) > 1 and kinds[name(key)] > _ALIKE
-            what = f"{name(key)}(…)" if is_one_of_many else named(key)
+            is_one_of_many = len(key) > 1 and kinds[function_name(key)] > _ALIKE
+            what = f"{function_name(key)}(…)" if is_one_of_many else named(key)
             tasks[what] += times + 1
             numbers[what] += 1
         return [(what, times, numbers[what]) for what, times in tasks.most_common()]
@@ -139,8 +148,8 @@ def _listed(head: str, lines: Sequence[tuple[str, int]]) -> Iterator[str]:
         yield f"{head}: {shown}{more}"
 
 
-def _held(key: Key, name: Key) -> Node:
+def _held(key: Key, name: Key) -> CallTask:
     def missing() -> Any:
         raise GraphError(f"{name!r} is not in the graph: a cluster may hold it")
 
-    return Node(key, missing, ())
+    return CallTask(key, missing, ())

@@ -8,8 +8,8 @@ from dask.base import is_dask_collection, unpack_collections
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
-from pipeline.graph import in_order
-from pipeline.identity import brief, short_hash
+from pipeline.graph import toposort
+from pipeline.identity import short_hash, short_repr
 from pipeline.share.merging import Merged
 from pipeline.share.opening import (
     Opened,
@@ -84,7 +84,7 @@ def _unpacked(asked: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
 def _opened(parts: Sequence[Any], keys: Any) -> list[Opened]:
     if keys is not None and not any(map(is_graph, parts)):
         raise TypeError(
-            f"keys={brief(keys)}: only a dict of tasks needs keys; collections have them"
+            f"keys={short_repr(keys)}: only a dict of tasks needs keys; collections have them"
         )
     seen: set[int] | None = set() if len(parts) > 1 else None
     tables = iter(frames([each for each in parts if is_frame(each)]))
@@ -115,12 +115,12 @@ def _closed(found: Sequence[Opened], merged: Merged) -> Iterator[Any]:
         elif is_many:
             yield each.closed(common, merged)  # else each would hold a copy of what they share
         elif each.is_frame:
-            yield each.closed(in_order(in_lines, each.keys), merged)
+            yield each.closed(toposort(in_lines, each.keys), merged)
         elif len(found) == 1:
             yield each.closed(merged.tasks, merged)
         else:
             keys = each.keys if each.is_bound else map(merged.one_of, each.keys)
-            yield each.closed(in_order(merged.tasks, keys), merged)
+            yield each.closed(toposort(merged.tasks, keys), merged)
 
 
 def _one_layer(tasks: Mapping[Key, Any]) -> HighLevelGraph:

@@ -58,7 +58,7 @@ class Stat(NamedTuple):
 class Folder:
     """Entries as files of a folder. Raises `OSError` as the file system does."""
 
-    is_everywhere = True
+    is_shared = True
     """Whether other processes find here what this one has stored."""
 
     is_counted = True

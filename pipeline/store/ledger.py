@@ -10,7 +10,7 @@ from hashlib import blake2b
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from pipeline.identity import masked, printable
+from pipeline.identity import mask_passwords, printable
 from pipeline.store.codec import UnstorableError
 from pipeline.store.remote import Remote
 from pipeline.store.warned import StoreWarning, warn
@@ -56,8 +56,8 @@ class Ledger:
     """The notes of a store, by topic, and what it has to say."""
 
     def __init__(self, url: str, at: Folder | Remote) -> None:
-        self.url, self.at = url, at
-        self.is_apart = False  # in a process that works for another, whose store speaks for itself
+        self.url, self.backend = url, at
+        self.in_worker = False  # in a process that works for another, whose store speaks for itself
         self.counts, self._logged = Counts(), Counts()
         self._told: set[str] = set()
         self._unsaid: list[str] = []
@@ -73,7 +73,7 @@ class Ledger:
         if len(line) > _LONG:
             line = json.dumps([entry.digest, entry.code, [], ""])
         with suppress(Exception):  # a result is stored, whether it can be explained or not
-            self.at.note(topic(entry.function), line)
+            self.backend.note(topic(entry.function), line)
 
     def history(self, function: str) -> list[list[Any]]:
         """What was computed of a function: digest, code, arguments, and why it was not stored."""
@@ -82,14 +82,14 @@ class Ledger:
     def noted(self, about: str) -> list[Any]:
         """The notes on a topic."""
         with suppress(Exception):
-            return _parsed(self.at.notes(about)) if self.is_up else []
+            return _parsed(self.backend.notes(about)) if self.is_reachable else []
         return []
 
     def note(self, about: str, told: Any) -> None:
         """Add to the notes on a topic, where that can be done."""
-        if self.is_up:
+        if self.is_reachable:
             try:
-                self.at.note(about, json.dumps(told))
+                self.backend.note(about, json.dumps(told))
             except Exception:  # what the note is about tells the user enough
                 self._rest()
 
@@ -97,29 +97,29 @@ class Ledger:
         """Keep what is said once of a topic."""
         if about not in self._noted:
             self._noted.add(about)
-            with self.forgiving("written") as reach:
-                if reach and not self.at.notes(about):
-                    self.at.note(about, json.dumps(told()))
+            with self.tolerating("written") as reach:
+                if reach and not self.backend.notes(about):
+                    self.backend.note(about, json.dumps(told()))
 
     def log(self) -> None:
         """Keep what this store has counted, for `pipeline cache stats`, and begin anew."""
         with self._lock:
             counted, self.counts = self.counts, Counts()
             self._logged.add(counted)
-        if counted and self.is_up:
+        if counted and self.is_reachable:
             with suppress(Exception):
                 line = json.dumps(vars(counted))
-                if isinstance(self.at, Remote):
-                    self.at.note("runs", line)
+                if isinstance(self.backend, Remote):
+                    self.backend.note("runs", line)
                 else:
-                    self.at.note("runs", line, _summed)
+                    self.backend.note("runs", line, _summed)
 
     def count_stored(self, taken: int) -> None:
         """Count an entry that was stored."""
         with self._lock:
             self.counts.stored += 1
             self.counts.stored_bytes += taken
-        if self.is_apart and not isinstance(self.at, Remote):
+        if self.in_worker and not isinstance(self.backend, Remote):
             self.log()
 
     def stats(self) -> Counts:
@@ -138,11 +138,11 @@ class Ledger:
     # What fails
 
     @property
-    def is_up(self) -> bool:
+    def is_reachable(self) -> bool:
         """Whether it is to be tried: a remote store that failed is left alone for a while."""
         return self._down <= time.monotonic()
 
-    def forgiving(self, what: str) -> Forgiving:
+    def tolerating(self, what: str) -> Forgiving:
         """Whether the store can be reached; what fails is told once, and does no more harm."""
         return Forgiving(self, what)
 
@@ -150,29 +150,29 @@ class Ledger:
         """Tell that the store could not be read, or written."""
         kind = f"{type(error).__name__} {getattr(error, 'errno', '')}"
         self._rest()
-        if isinstance(self.at, Remote):
+        if isinstance(self.backend, Remote):
             what, kind = "reached", ""  # it is one trouble, whatever was asked of it
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        self.tell(f"{what} {kind}", f"{self.url} could not be {what}: {reason}; results are "
+        self.warn_later(f"{what} {kind}", f"{self.url} could not be {what}: {reason}; results are "
                   "computed, and not stored where this fails")  # fmt: skip
 
     def _rest(self) -> None:
         """Leave a remote store that failed alone for a while."""
-        if isinstance(self.at, Remote):
+        if isinstance(self.backend, Remote):
             self._down, self.pause = time.monotonic() + self.pause, min(2 * self.pause, _LONGEST)
 
-    def tell(self, once: str, message: str) -> None:
+    def warn_later(self, once: str, message: str) -> None:
         """Have a user warned, once of each thing, when it does no harm: see `speak`."""
         with self._lock:
             if once in self._told:
                 return
             self._told.add(once)
-            self._unsaid.append(printable(masked(message)))
-        if self.is_apart:  # nobody will ask it to speak
+            self._unsaid.append(printable(mask_passwords(message)))
+        if self.in_worker:  # nobody will ask it to speak
             with suppress(StoreWarning):  # which is an error there, and no task is to fail for it
-                self.speak()
+                self.emit_warnings()
 
-    def speak(self) -> None:
+    def emit_warnings(self) -> None:
         """Warn of what was told, now that results are there."""
         with self._lock:
             unsaid, self._unsaid = self._unsaid, []
@@ -187,15 +187,15 @@ class Forgiving:
         self.ledger, self.what = ledger, what
 
     def __enter__(self) -> bool:
-        return self.ledger.is_up
+        return self.ledger.is_reachable
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
-        if error is None and self.ledger.is_up:
+        if error is None and self.ledger.is_reachable:
             self.ledger.pause = _PAUSE
         if not isinstance(error, Exception) or isinstance(error, LostError):
             return False
         if isinstance(error, UnstorableError):
-            self.ledger.tell(f"unstorable {error}", str(error))
+            self.ledger.warn_later(f"unstorable {error}", str(error))
         else:
             self.ledger.failed(self.what, error)
         return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from pipeline.identity import brief, masked
+from pipeline.identity import mask_passwords, short_repr
 from pipeline.store.folder import Folder
 from pipeline.store.remote import Remote
 from pipeline.store.room import StoreError
@@ -18,7 +18,7 @@ def named(url: Any) -> str:
     except TypeError:
         found = ""
     if not isinstance(found, str) or not found.removeprefix("file://"):
-        raise StoreError(f"{brief(url)} is no store: give a folder, or s3://bucket/cache")
+        raise StoreError(f"{short_repr(url)} is no store: give a folder, or s3://bucket/cache")
     return found
 
 
@@ -32,9 +32,9 @@ def placed(url: str, is_durable: bool, options: dict[str, Any]) -> Folder | Remo
     try:
         return Remote(url, options)
     except ImportError as error:
-        raise ImportError(f"{masked(url)}: {error}") from error
+        raise ImportError(f"{mask_passwords(url)}: {error}") from error
     except ValueError as error:
-        raise StoreError(f"{masked(url)}: {error}") from error
+        raise StoreError(f"{mask_passwords(url)}: {error}") from error
 
 
 def whole_name(at: Folder | Remote) -> str:

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pipeline.identity import masked
+from pipeline.identity import mask_passwords
 from pipeline.store.bucket import Bucket, given, stamp
 from pipeline.store.entry import DIGEST
 from pipeline.store.folder import Stat
@@ -51,12 +51,12 @@ class Remote:
 
     def __init__(self, url: str, options: dict[str, Any]) -> None:
         self.bucket = Bucket(url, options)
-        self.is_everywhere = self.bucket.protocol != "memory"
+        self.is_shared = self.bucket.protocol != "memory"
         self._counted: dict[str, Stat] = {}
         self._total, self._until = 0, 0.0
 
     def __repr__(self) -> str:
-        return masked(self.bucket.url)
+        return mask_passwords(self.bucket.url)
 
     # Entries
 

@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pipeline.identity import brief, masked
+from pipeline.identity import mask_passwords, short_repr
 from pipeline.store import codec
 from pipeline.store.codec import CodecError
 from pipeline.store.entry import Entry, packed, size, unpacked
@@ -66,7 +66,9 @@ class Store(Room):
         self.pickle, self.durable = pickle, durable
         self.keep, self.skip = _names("keep", keep), _names("skip", skip)
         self.options = dict(options or {})
-        super().__init__(masked(place), placed(place, self.durable, self.options), max_bytes)
+        super().__init__(
+            mask_passwords(place), placed(place, self.durable, self.options), max_bytes
+        )
         self.quick: set[str] = set()  # functions whose results were quicker to compute than to load
         self._closed: set[str] = set()  # entries that cannot be read here
         self._is_swept = False
@@ -77,7 +79,7 @@ class Store(Room):
     def __reduce__(self) -> tuple[Any, ...]:
         # A worker has one store, whatever comes to it: it counts, and tells what fails once.
         keep, skip = sorted(self.keep), sorted(self.skip)
-        place = whole_name(self.at)
+        place = whole_name(self.backend)
         told = (place, self.max_bytes, self.pickle, self.durable, keep, skip, self.options)
         return _store, (repr(told), told)
 
@@ -115,9 +117,9 @@ class Store(Room):
 
     def known(self, digests: Iterable[str]) -> set[str]:
         """Those of some digests that are stored. None, where the store cannot be reached."""
-        with self.forgiving("asked") as reach:
+        with self.tolerating("asked") as reach:
             if reach:
-                return self.at.known(digests) - self._closed
+                return self.backend.known(digests) - self._closed
         return set()
 
     def get(self, digest: str) -> Any:
@@ -134,13 +136,13 @@ class Store(Room):
             pass
         finally:
             if self._unsaid:
-                self.speak()
+                self.emit_warnings()
         raise KeyError(digest)
 
     def open(self, digest: str) -> tuple[Entry, memoryview] | None:
         """An entry and its payload, verified. None, if there is none, or none that is whole."""
-        with self.forgiving("read") as reach:
-            found = self.at.read(digest) if reach and digest not in self._closed else None
+        with self.tolerating("read") as reach:
+            found = self.backend.read(digest) if reach and digest not in self._closed else None
             if found is None:
                 return None
             view, stat = found
@@ -151,7 +153,9 @@ class Store(Room):
                 self.drop(digest, str(error), stat)
                 return None
             if 0 < stat.used < time.time() - _RECENT:
-                self.at.touch(digest)  # whereby it has another identity, and is verified once more
+                self.backend.touch(
+                    digest
+                )  # whereby it has another identity, and is verified once more
             elif len(payload) >= _LARGE and not is_verified:
                 self._verified[digest] = stat.identity
             return entry, payload
@@ -166,7 +170,7 @@ class Store(Room):
             return codec.decoded(payload, self.pickle)
         except codec.UnreadableError as error:  # elsewhere it may be one, so it stays
             self._closed.add(entry.digest)
-            self.tell(f"closed {entry.function}", f"{entry.call or entry.digest} is not "
+            self.warn_later(f"closed {entry.function}", f"{entry.call or entry.digest} is not "
                       f"loaded: {error}")  # fmt: skip
             raise LostError(f"{entry.digest}: {error}") from error
         except CodecError as error:
@@ -180,11 +184,11 @@ class Store(Room):
         """
         done = "is removed, and computed again"
         try:
-            if seen is None or _is_same(self.at.stat(digest), seen):
+            if seen is None or _is_same(self.backend.stat(digest), seen):
                 self.remove(digest)
         except Exception as error:
             done = f"cannot be removed ({getattr(error, 'strerror', None) or error})"
-        self.tell(f"torn {digest}", f"{self.url}: {digest} {done}: {why}")
+        self.warn_later(f"torn {digest}", f"{self.url}: {digest} {done}: {why}")
 
     def put(self, digest: str, value: Any, **told: Any) -> Entry:
         """Store a result, and give its entry.
@@ -199,7 +203,7 @@ class Store(Room):
         if not self._is_swept:
             self._is_swept = True
             with suppress(Exception):  # if nothing can be done there, what follows will tell
-                self.at.sweep()
+                self.backend.sweep()
         self.put_packed(entry, packed(entry, payload))
         return entry
 
@@ -208,7 +212,7 @@ class Store(Room):
         taken = size(list(buffers))
         if self.max_bytes is not None and taken > self.max_bytes:
             raise StoreError(f"{taken:,} bytes are over max_bytes={self.max_bytes:,}")
-        with self.at.aside(entry.digest, list(buffers)) as written, self.at.locked():
+        with self.backend.aside(entry.digest, list(buffers)) as written, self.backend.locked():
             self.make_room(entry.digest, taken)
             written.publish()
         self._verified.pop(entry.digest, None)
@@ -239,7 +243,7 @@ def _store(identity: str, told: tuple[Any, ...]) -> Store:
             url, max_bytes=max_bytes, pickle=pickle, durable=durable, keep=keep, skip=skip,
             options=options,
         )  # fmt: skip
-        made.is_apart = True
+        made.in_worker = True
         _stores.setdefault(identity, made)
     return _stores[identity]
 
@@ -252,6 +256,6 @@ def _names(option: str, given: Any) -> frozenset[str]:
     for each in given:
         name = each if isinstance(each, str) else getattr(each, "__name__", None)
         if not isinstance(name, str):
-            raise StoreError(f"{option}={brief(each)}: it takes functions, or their names")
+            raise StoreError(f"{option}={short_repr(each)}: it takes functions, or their names")
         found.append(name)
     return frozenset(found)

@@ -9,15 +9,15 @@ from pipeline.trace.operators import BINARY, COMPARISONS, SYMBOLS
 
 __all__ = [
     "BINARY",
-    "Body",
     "COMPARISONS",
+    "SYMBOLS",
+    "Body",
     "Call",
     "Lazy",
     "LazyArgumentError",
     "LazyValueError",
     "Named",
     "Recurrence",
-    "SYMBOLS",
     "StaleCallError",
     "Step",
     "Task",

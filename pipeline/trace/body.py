@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from dask.base import is_dask_collection
 
-from pipeline.graph import leaves, nest
+from pipeline.graph import leaves, map_leaves
 from pipeline.identity import ATOMS, UnkeyableError, UnknownError, encode
 from pipeline.trace.lazy import Expression, Lazy, Operation
 
@@ -78,7 +78,9 @@ class Fill:
         self.structure = structure
 
     def __call__(self, *values: Any) -> Any:
-        return nest(self.structure, lambda leaf: values[leaf] if type(leaf) is _Hole else leaf)
+        return map_leaves(
+            self.structure, lambda leaf: values[leaf] if type(leaf) is _Hole else leaf
+        )
 
 
 class _Hole(int):
@@ -207,7 +209,7 @@ def _filling(item: Any) -> Expression | None:
     if not lazy:
         return None
     number = iter(range(len(lazy)))
-    holes = nest(item, lambda leaf: _Hole(next(number)) if isinstance(leaf, Lazy) else leaf)
+    holes = map_leaves(item, lambda leaf: _Hole(next(number)) if isinstance(leaf, Lazy) else leaf)
     return Expression(Fill(holes), tuple(lazy))
 
 

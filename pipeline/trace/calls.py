@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dask.task_spec import TaskRef
 
 from pipeline.graph import (
-    LIMIT,
+    MAX_TASKS,
+    CallTask,
     GraphError,
     LimitError,
-    Node,
     TaskGraph,
-    cycle,
+    cycle_text,
     label,
     leaves,
-    nest,
+    map_leaves,
     unfold,
 )
-from pipeline.identity import LONG, aside, brief, encode, short_hash
+from pipeline.identity import LONG, encode, short_hash, short_repr, untraced
 from pipeline.trace.body import flatten
 from pipeline.trace.lazy import Expression, Lazy, Operation, text
 from pipeline.trace.session import session
@@ -68,7 +68,7 @@ class Call(Lazy):
         return label(self.key)
 
 
-def trace(outputs: Any, *, memoize: Memoize = True, limit: int = LIMIT) -> TaskGraph:
+def trace(outputs: Any, *, memoize: Memoize = True, limit: int = MAX_TASKS) -> TaskGraph:
     """The graph of some calls: one, or lists, tuples, sets, dicts and dataclasses of them.
 
     outputs: the calls, or a function that makes them. Meanwhile the content of what their functions
@@ -92,20 +92,22 @@ def trace(outputs: Any, *, memoize: Memoize = True, limit: int = LIMIT) -> TaskG
     if not isinstance(memoize, bool) and not callable(memoize):
         raise TypeError(f"memoize={memoize!r}: it is True, False or a predicate on calls")
     shared: set[Key] = set()
-    tasks: dict[Key, Node] = {}
+    tasks: dict[Key, CallTask] = {}
     with session():
         if callable(outputs):
             outputs = outputs()
         asked = [leaf for leaf in leaves(outputs) if isinstance(leaf, Lazy)]
         if not asked:
             raise TypeError(
-                f"nothing to trace in {brief(outputs)}: give a call, or a structure of calls"
+                f"nothing to trace in {short_repr(outputs)}: give a call, or a structure of calls"
             )
         roots = [_root(lazy) for lazy in asked]
         for root in roots:
             _follow(root, tasks, limit, shared, memoize if callable(memoize) else None)
     keys = iter(roots)
-    named = nest(outputs, lambda leaf: TaskRef(next(keys).key) if isinstance(leaf, Lazy) else leaf)
+    named = map_leaves(
+        outputs, lambda leaf: TaskRef(next(keys).key) if isinstance(leaf, Lazy) else leaf
+    )
     # A subproblem's key covers its arguments and all that its function reaches, and so its graph.
     token = ("DAG", roots[0].key) if isinstance(outputs, Lazy) else None
     graph = TaskGraph(tasks, named, token=token)
@@ -114,7 +116,7 @@ def trace(outputs: Any, *, memoize: Memoize = True, limit: int = LIMIT) -> TaskG
 
 def _follow(  # noqa: C901 - one more call in this loop costs a tenth of the time of a trace
     root: Call,
-    tasks: dict[Key, Node],
+    tasks: dict[Key, CallTask],
     limit: int,
     shared: set[Key],
     predicate: Callable[[Call], bool] | None,
@@ -149,7 +151,7 @@ def _follow(  # noqa: C901 - one more call in this loop costs a tenth of the tim
                     # The common case, `fib(n - 1) + fib(n - 2)`, is spared what `flatten` costs.
                     left, right = result.operands
                     if type(left) is Call and type(right) is Call and left is not right:
-                        node = new(Node)
+                        node = new(CallTask)
                         node.key = key
                         node.function = result.function
                         node.inputs = (left.key, right.key)
@@ -162,11 +164,11 @@ def _follow(  # noqa: C901 - one more call in this loop costs a tenth of the tim
             except Exception as error:
                 error.add_note(f"while tracing {item!r}")
                 raise
-            push(Node(key, program, tuple([each.key for each in calls]), function.cheap))
+            push(CallTask(key, program, tuple([each.key for each in calls]), function.cheap))
             stack += reversed(calls)
         while stack:
             item = pop()
-            if type(item) is not Node:
+            if type(item) is not CallTask:
                 break
             tasks[item.key] = item  # all its inputs are done
         else:
@@ -180,10 +182,10 @@ _FIRST = 64
 def _verify_progress(root: Call, call: Call, stack: list[Any], limit: int, room: int) -> None:
     """Tell a cycle by its path, and an endless recurrence by its length."""
     path: dict[Key, None] = {}
-    for key in (*(node.key for node in stack if type(node) is Node), call.key):
+    for key in (*(node.key for node in stack if type(node) is CallTask), call.key):
         if key in path:
             raise GraphError(
-                f"{label(key)} needs itself: {cycle(path, key)}; "
+                f"{label(key)} needs itself: {cycle_text(path, key)}; "
                 "every call must come closer to a base case"
             )
         path[key] = None
@@ -198,7 +200,7 @@ def _shares(predicate: Callable[[Call], bool], call: Call) -> bool:
     if isinstance(call.function, _Standing):
         return True
     try:
-        return bool(aside(predicate, call))
+        return bool(untraced(predicate, call))
     except Exception as error:
         error.add_note(f"while asking memoize about {call!r}")
         raise

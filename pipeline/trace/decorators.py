@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 from dask.base import is_dask_collection
 
 from pipeline.graph import freeze, leaves
-from pipeline.identity import LEAST, MOST, brief, encode
+from pipeline.identity import LEAST, MOST, encode, short_repr
 from pipeline.trace import operands as operand
 from pipeline.trace.calls import Call
 from pipeline.trace.function import LazyArgumentError, LazyFunction
@@ -65,7 +65,7 @@ class Recurrence(LazyFunction):
         for leaf in leaves(value):
             if isinstance(leaf, Lazy) or is_dask_collection(leaf):
                 raise LazyArgumentError(
-                    f"{brief(leaf)} is not known while tracing, and the shape of the graph must "
+                    f"{short_repr(leaf)} is not known while tracing, and the shape of the graph must "
                     "not hang on a result; pass a plain value, or make the function a @task"
                 )
         frozen = freeze(value)

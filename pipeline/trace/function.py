@@ -11,7 +11,7 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.graph import keys
-from pipeline.identity import ATOMS, UnkeyableError, brief, encode
+from pipeline.identity import ATOMS, UnkeyableError, encode, short_repr
 from pipeline.trace.calls import Call
 from pipeline.trace.session import Prefix, register
 
@@ -94,8 +94,8 @@ class LazyFunction(ABC):
         except RecursionError:
             raise UnkeyableError(f"{self.__name__}(): an argument is nested too deeply") from None
         except (LazyArgumentError, UnkeyableError) as error:
-            shown = [brief(value) for value in args]
-            shown += [f"{name}={brief(value)}" for name, value in kwargs.items()]
+            shown = [short_repr(value) for value in args]
+            shown += [f"{name}={short_repr(value)}" for name, value in kwargs.items()]
             raise type(error)(f"{self.__name__}({', '.join(shown)}): {error}") from error
         call = Call()
         call.function = cast("Function", self)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dask.base import DaskMethodsMixin
 
-from pipeline.graph import LIMIT, TaskGraph
-from pipeline.identity import brief, is_remembering
+from pipeline.graph import MAX_TASKS, TaskGraph
+from pipeline.identity import is_remembering, short_repr
 from pipeline.trace.operators import BINARY, COMPARISONS, DECISIONS, SYMBOLS, UNARY
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Lazy(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
 
     __slots__ = ("_graph",)
 
-    def graph(self, *, memoize: Memoize = True, limit: int = LIMIT) -> TaskGraph:
+    def graph(self, *, memoize: Memoize = True, limit: int = MAX_TASKS) -> TaskGraph:
         """The graph of this call: see `trace`."""
         from pipeline.trace.calls import trace  # which needs this class
 
@@ -78,7 +78,7 @@ class Lazy(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
         # An array on the left of an operator would otherwise loop over its elements.
         if "out" in kwargs:
             raise LazyValueError(
-                f"cannot write {ufunc.__name__}({', '.join(map(brief, operands))}) into an array "
+                f"cannot write {ufunc.__name__}({', '.join(map(short_repr, operands))}) into an array "
                 "while tracing: its value is not known yet; make a new value: x = x + call"
             )
         return Expression(ufunc, operands, kwargs) if method == "__call__" else NotImplemented
@@ -146,7 +146,7 @@ def text(value: object, depth: int = 3) -> str:
     '1 + (2 ** 3)'
     """
     if not isinstance(value, Expression):
-        return brief(value)
+        return short_repr(value)
     if depth == 0:
         return "…"
     parts = [text(each, depth - 1) for each in value.operands]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.graph import items, label, leaves, nest
+from pipeline.graph import children, label, leaves, map_leaves
 from pipeline.identity import LONG, UnkeyableError, freeze_array, short_hash
 from pipeline.identity import encoder as encoding
 from pipeline.trace.body import Body, flatten
@@ -31,7 +31,7 @@ def freeze(value: Any) -> Any:
     """
     if _holds_calls_in_a_set(value):
         raise UnkeyableError("no key for a set of calls: it has no order; pass a list")
-    return nest(value, _snapshot)
+    return map_leaves(value, _snapshot)
 
 
 def _snapshot(leaf: Any) -> Any:
@@ -43,7 +43,7 @@ def _snapshot(leaf: Any) -> Any:
 def _holds_calls_in_a_set(value: Any) -> bool:
     if isinstance(value, (set, frozenset)):
         return any(isinstance(leaf, Lazy) for leaf in leaves(list(value)))
-    return any(map(_holds_calls_in_a_set, items(value) or ()))
+    return any(map(_holds_calls_in_a_set, children(value) or ()))
 
 
 def encode(value: Any) -> Key:

@@ -13,7 +13,7 @@ from dask.task_spec import Alias, DataNode, Task, TaskRef
 
 import pipeline
 from pipeline import GraphError, Store, measure, recurrence, task
-from pipeline.cache import CULLED, planned
+from pipeline.cache import CULLED, make_plan
 from pipeline.cache.plan import COMPUTED, LOADED, SKIPPED, rewritten
 from tests.projects import edited
 
@@ -199,7 +199,7 @@ def test_a_longer_run_continues_a_shorter_one(
 
 
 def plan(store: Store, tasks: dict[Any, Any], *outputs: Any, **options: Any) -> dict[Any, str]:
-    return planned(store, tasks, outputs, **options).status
+    return make_plan(store, tasks, outputs, **options).status
 
 
 CHAIN = {
@@ -211,30 +211,30 @@ CHAIN = {
 
 def test_a_plan_says_what_happens_to_each_task(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    found = planned(store, CHAIN, ["c"])
+    found = make_plan(store, CHAIN, ["c"])
     assert found.status == dict.fromkeys("abc", COMPUTED)
     store.put(found.digests.digest("b") or "", (0, 1))
     assert plan(store, CHAIN, "c") == {"a": CULLED, "b": LOADED, "c": COMPUTED}
     assert plan(store, CHAIN, "c", is_loading=False) == dict.fromkeys("abc", COMPUTED)
-    assert planned(store, CHAIN, ["c"]).count(LOADED) == 1
+    assert make_plan(store, CHAIN, ["c"]).count(LOADED) == 1
 
 
 def test_what_is_torn_is_computed(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    digest = planned(store, CHAIN, ["c"]).digests.digest("c") or ""
+    digest = make_plan(store, CHAIN, ["c"]).digests.digest("c") or ""
     store.put(digest, 1)
     [path] = tmp_path.glob("entries/*/*")
     path.write_bytes(path.read_bytes()[:-1])
     assert plan(store, CHAIN, "c")["c"] == COMPUTED
     with pytest.warns(pipeline.StoreWarning, match="torn"):
-        store.speak()
+        store.emit_warnings()
     assert digest not in store
 
 
 def test_constants_and_aliases_are_no_work(tmp_path: Path) -> None:
     tasks = {"d": DataNode("d", 3), "x": Task("x", abs, TaskRef("d")), "y": Alias("y", "x")}
     store = Store(tmp_path)
-    found = planned(store, tasks, ["y"])
+    found = make_plan(store, tasks, ["y"])
     assert found.status == {"x": COMPUTED}
     store.put(found.digests.digest("x") or "", 3)
     assert plan(store, tasks, "y") == {"x": LOADED}
@@ -249,7 +249,7 @@ def test_what_is_skipped_says_why(tmp_path: Path) -> None:
         "s": Task("s", abs, -1),
         "o": Task("o", max, TaskRef("x"), TaskRef("s"), TaskRef("held")),
     }
-    found = planned(Store(tmp_path, skip=["abs"]), tasks, ["o"])
+    found = make_plan(Store(tmp_path, skip=["abs"]), tasks, ["o"])
     assert found.status == dict.fromkeys("rxso", SKIPPED)
     assert found.why == {
         "r": "impure: random.Random.random: it is random",
@@ -262,7 +262,7 @@ def test_what_is_skipped_says_why(tmp_path: Path) -> None:
 def test_a_cycle_is_told(tmp_path: Path) -> None:
     tasks = {"a": Task("a", abs, TaskRef("b")), "b": Task("b", abs, TaskRef("a"))}
     with pytest.raises(GraphError, match="cycle"):
-        planned(Store(tmp_path), tasks, ["a"])
+        make_plan(Store(tmp_path), tasks, ["a"])
 
 
 def test_a_trivial_task_costs_no_file_and_a_long_one_is_kept(tmp_path: Path) -> None:
@@ -301,9 +301,9 @@ def test_keep_and_skip_overrule_what_is_worth_it(tmp_path: Path) -> None:
 
 def test_only_what_is_left_is_run(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    found = planned(store, CHAIN, ["c"])
+    found = make_plan(store, CHAIN, ["c"])
     store.put(found.digests.digest("b") or "", (0, 1))
-    assert list(rewritten(planned(store, CHAIN, ["c"]), is_local=True)) == ["b", "c"]
+    assert list(rewritten(make_plan(store, CHAIN, ["c"]), is_local=True)) == ["b", "c"]
 
 
 def test_each_task_of_an_array_has_its_own_result(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_those_who_wait_in_vain_compute_at_the_same_time(tmp_path: Path) -> None
         each.join()
     assert most[0] == 3
     with pytest.warns(StoreWarning, match="a lock"):
-        store.speak()
+        store.emit_warnings()
 
 
 def test_errors_come_through_and_let_others_go_on(tmp_path: Path) -> None:
@@ -99,4 +99,4 @@ def test_in_another_process_there_is_one_store_for_all(tmp_path: Path) -> None:
     store = Store(tmp_path, keep=["f"], max_bytes=10**6)
     one, two = (cloudpickle.loads(cloudpickle.dumps(store)) for _ in "ab")
     assert one is two
-    assert (one.keep, one.max_bytes, repr(one.at)) == (store.keep, 10**6, repr(store.at))
+    assert (one.keep, one.max_bytes, repr(one.backend)) == (store.keep, 10**6, repr(store.backend))

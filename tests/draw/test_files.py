@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
-from pipeline.draw import written
+from pipeline.draw import atomic_write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def write(path: Path, content: bytes = b"new") -> None:
-    with written(path) as file:
+    with atomic_write(path) as file:
         file.write(content)
 
 
@@ -40,7 +40,7 @@ def test_what_ends_in_the_middle_leaves_things_as_they_were(
     path = tmp_path / "a.txt"
     if old is not None:
         path.write_bytes(old)
-    with pytest.raises(error), written(path) as file:
+    with pytest.raises(error), atomic_write(path) as file:
         _fail_after(file, error)
     assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == (
         {} if old is None else {"a.txt": old}
@@ -58,7 +58,7 @@ def test_a_mode_is_kept_or_given_or_the_systems(tmp_path: Path) -> None:
     path.chmod(0o646)
     write(path)
     assert path.stat().st_mode & 0o777 == 0o646
-    with written(path, 0o600):
+    with atomic_write(path, 0o600):
         pass
     assert path.stat().st_mode & 0o777 == 0o600
 

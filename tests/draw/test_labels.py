@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.identity import shown
+from pipeline.identity import format_value
 
 
 def test_arrays_are_told_by_elements_or_shape() -> None:
-    assert shown(np.arange(3)) == "[0, 1, 2]"
-    assert shown(np.zeros((3, 4))) == "float64[3×4]"
+    assert format_value(np.arange(3)) == "[0, 1, 2]"
+    assert format_value(np.zeros((3, 4))) == "float64[3×4]"

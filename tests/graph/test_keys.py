@@ -17,7 +17,7 @@ from dask.core import validate_key
 from dask.utils import key_split
 
 from pipeline import UnkeyableError, compute, recurrence, task
-from pipeline.graph import label, name, occurrence, occurrence_number, subproblem
+from pipeline.graph import function_name, label, occurrence, occurrence_number, subproblem
 from pipeline.graph.keys import prefix
 from tests.functions import binomial, edit_distance, fib
 
@@ -79,9 +79,11 @@ def test_labels_read_as_calls() -> None:
 
 
 def test_names_of_foreign_keys() -> None:
-    assert name("inc-2ad4ee41-6f65-4da5-8a2c-9a4fbf6b8e0a") == "inc"
-    assert name(("sum-aggregate-8f14e45fceea167a5a36dedd4bea2543", 0, 1)) == "sum-aggregate"
-    assert name("x1") == "x1"
+    assert function_name("inc-2ad4ee41-6f65-4da5-8a2c-9a4fbf6b8e0a") == "inc"
+    assert (
+        function_name(("sum-aggregate-8f14e45fceea167a5a36dedd4bea2543", 0, 1)) == "sum-aggregate"
+    )
+    assert function_name("x1") == "x1"
 
 
 def test_too_many_arguments_raise_as_the_call_would() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dask.task_spec import TaskRef
 
-from pipeline.graph import leaves, nest
+from pipeline.graph import leaves, map_leaves
 from pipeline.graph.nesting import references
 
 Pair = namedtuple("Pair", "left right")
@@ -24,7 +24,7 @@ STRUCTURE = {"a": [1, (2, {3})], "b": Pair(4, Point(5, [6])), "c": []}
 
 
 def test_a_structure_is_made_again_with_other_leaves() -> None:
-    assert nest(STRUCTURE, lambda leaf: leaf * 10) == {
+    assert map_leaves(STRUCTURE, lambda leaf: leaf * 10) == {
         "a": [10, (20, {30})],
         "b": Pair(40, Point(50, [60])),
         "c": [],

@@ -17,7 +17,7 @@ from dask.task_spec import DataNode, TaskRef
 from dask.typing import DaskCollection
 
 from pipeline import GraphError, TaskGraph, compute, trace
-from pipeline.graph import Node, leaves, nest
+from pipeline.graph import CallTask, leaves, map_leaves
 from tests.functions import fib, square
 
 
@@ -26,7 +26,7 @@ def one() -> int:
 
 
 def small(**changes: Any) -> TaskGraph:
-    tasks = {"a": Node("a", one, ()), "b": Node("b", add, ("a", "a")), **changes}
+    tasks = {"a": CallTask("a", one, ()), "b": CallTask("b", add, ("a", "a")), **changes}
     return TaskGraph(tasks, TaskRef("b"))
 
 
@@ -37,12 +37,15 @@ def test_a_right_graph_passes_its_check() -> None:
 @pytest.mark.parametrize(
     ("graph", "message"),
     [
-        (small(b=Node("b", add, ("a", "c"))), "needs 'c', which is not in the graph"),
-        (small(a=Node("x", one, ())), "bears the key 'x'"),
-        (small(a=Node("a", add, ("b",))), "a cycle of tasks: a → b → a"),
-        (TaskGraph({"a": Node("a", one, ())}, TaskRef("b")), "the output 'b' is not in the graph"),
+        (small(b=CallTask("b", add, ("a", "c"))), "needs 'c', which is not in the graph"),
+        (small(a=CallTask("x", one, ())), "bears the key 'x'"),
+        (small(a=CallTask("a", add, ("b",))), "a cycle of tasks: a → b → a"),
         (
-            TaskGraph({"b": Node("b", abs, ("a",)), "a": Node("a", one, ())}, TaskRef("b")),
+            TaskGraph({"a": CallTask("a", one, ())}, TaskRef("b")),
+            "the output 'b' is not in the graph",
+        ),
+        (
+            TaskGraph({"b": CallTask("b", abs, ("a",)), "a": CallTask("a", one, ())}, TaskRef("b")),
             "b stands before its input a",
         ),
     ],
@@ -72,7 +75,7 @@ def test_structures_of_outputs_are_kept() -> None:
     expected = {"a": 8, "b": [13, (5, 1)], "c": {3}, "d": Pair(2, Point(1, "x"))}
     assert graph.compute(scheduler="sync") == expected
     assert trace(asked, memoize=False).check().compute(scheduler="sync") == expected
-    assert list(leaves(nest(asked, lambda leaf: 1))) == [1] * 8
+    assert list(leaves(map_leaves(asked, lambda leaf: 1))) == [1] * 8
 
 
 def test_the_same_output_twice() -> None:
@@ -136,7 +139,7 @@ def test_tokens_cover_the_graph() -> None:
     assert tokenize(fib(5)) == tokenize(fib(5)) == tokenize(fib(5).graph())
     different = [
         fib(5), fib(6), fib(5) + 1, trace([fib(5)]), fib(5).graph(memoize=False), small(),
-        small(a=Node("a", int, ())), small(a=DataNode("a", 2)), small(a=DataNode("a", [].append)),
+        small(a=CallTask("a", int, ())), small(a=DataNode("a", 2)), small(a=DataNode("a", [].append)),
     ]  # fmt: skip
     assert len({tokenize(each) for each in different}) == len(different)
 
@@ -175,7 +178,7 @@ def test_dask_diagnostics_see_the_tasks() -> None:
 def test_repr_counts_and_names() -> None:
     assert repr(fib(6).graph()) == "<TaskGraph: 7 tasks, outputs: fib(6)>"
     assert repr(trace([fib(n) for n in range(5)])).endswith("outputs: fib(0), fib(1), fib(2), …>")
-    assert repr(fib(2).graph().tasks[fib(2).key]) == "<Node fib(2): fib(1), fib(0)>"
+    assert repr(fib(2).graph().tasks[fib(2).key]) == "<CallTask fib(2): fib(1), fib(0)>"
 
 
 def test_arrays_as_results() -> None:

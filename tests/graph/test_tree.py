@@ -10,7 +10,7 @@ from dask.task_spec import DataNode, TaskRef
 from dask.task_spec import Task as DaskTask
 
 from pipeline import LimitError, TaskGraph
-from pipeline.graph import Node, occurrence, subproblem, unfold
+from pipeline.graph import CallTask, occurrence, subproblem, unfold
 from tests.functions import edit_distance, fib
 
 
@@ -60,7 +60,7 @@ def test_tasks_of_dasks_own_unfold_too() -> None:
 
 def test_a_deep_chain_unfolds() -> None:
     tasks: dict[Any, Any] = {
-        n: Node(n, abs, (n - 1,)) if n else Node(n, int, ()) for n in range(50_000)
+        n: CallTask(n, abs, (n - 1,)) if n else CallTask(n, int, ()) for n in range(50_000)
     }
     assert len(unfold(TaskGraph(tasks, TaskRef(49_999))).check()) == 50_000
 

@@ -19,7 +19,7 @@ import pytest
 
 from pipeline import digest
 from pipeline import scheduler as on
-from pipeline.identity import brief
+from pipeline.identity import short_repr
 from pipeline.identity.digests import library_version
 from tests.digest_values import DIFFER, agree
 from tests.projects import edited
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def title(pair: tuple[Any, Any]) -> str:
-    return " | ".join(brief(each, 20) for each in pair)
+    return " | ".join(short_repr(each, 20) for each in pair)
 
 
 @pytest.mark.parametrize("pair", DIFFER, ids=title)

@@ -6,7 +6,7 @@ from types import CodeType
 
 import pytest
 
-from pipeline.identity import names
+from pipeline.identity import names_in_code
 from pipeline.identity.names import Import
 
 
@@ -34,12 +34,12 @@ def code(body: str) -> CodeType:
     ],
 )
 def test_chains(body: str, expected: tuple[str, bool]) -> None:
-    found = {(".".join(each.path), each.is_seedless) for each in names(code(body)).chains}
+    found = {(".".join(each.path), each.is_seedless) for each in names_in_code(code(body)).chains}
     assert expected in found
 
 
 def test_attributes_of_arguments_are_no_globals() -> None:
-    assert not any(each.is_global for each in names(code("return a.b.c")).chains)
+    assert not any(each.is_global for each in names_in_code(code("return a.b.c")).chains)
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,11 @@ def test_attributes_of_arguments_are_no_globals() -> None:
     ],
 )
 def test_imports_in_a_body(body: str, expected: Import) -> None:
-    assert expected in names(code(body)).imports
+    assert expected in names_in_code(code(body)).imports
 
 
 def test_several_imports_at_once() -> None:
-    found = names(code("from a import b, c as d")).imports
+    found = names_in_code(code("from a import b, c as d")).imports
     assert found == (Import("b", "a", 0, "b"), Import("d", "a", 0, "c"))
 
 
@@ -72,5 +72,5 @@ def test_what_a_dotted_import_loads_counts() -> None:
 
         return os.path
 
-    found = {(each.name, each.module) for each in names(f.__code__).imports}
+    found = {(each.name, each.module) for each in names_in_code(f.__code__).imports}
     assert found == {("import os.path", "os.path"), ("os", "os")}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import pipeline
-from pipeline.identity import library_name, parts
+from pipeline.identity import definition_parts, library_name
 from tests.functions import fib
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def test_the_parts_of_a_function() -> None:
     def f(x: int, y: int = 5, *, z: int = 6) -> object:
         return closed, operator, [x for _ in (1, 2)]
 
-    found = list(parts(cast("FunctionType", f)))
+    found = list(definition_parts(cast("FunctionType", f)))
     assert (5,) in found
     assert {"z": 6} in found
     assert 7 in found
@@ -68,9 +68,9 @@ def test_the_parts_of_a_class() -> None:
         def area(self) -> int:
             return 9
 
-    members: Any = list(parts(Derived))[2:]  # after its bases and its metaclass
+    members: Any = list(definition_parts(Derived))[2:]  # after its bases and its metaclass
     found = dict(members)
-    assert next(iter(parts(Derived))) == (Base,)
+    assert next(iter(definition_parts(Derived))) == (Base,)
     assert found["size"] == 3
     assert callable(found["area"][0])
     assert "__doc__" not in found

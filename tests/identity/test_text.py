@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.identity import duration, shorten, size, whole
+from pipeline.identity import all_digits, format_duration, format_number, shorten
 from pipeline.identity.text import digits
 
 
@@ -31,9 +31,9 @@ def test_shortened_integers_keep_head_and_tail(number: int, width: int) -> None:
 
 def test_integers_of_any_size() -> None:
     number = 10**30_000 + 7
-    assert len(whole(number)) == 30_001
+    assert len(all_digits(number)) == 30_001
     assert shorten(number) == "10000000…00007"
-    assert size(number) == "1.0e30000"
+    assert format_number(number) == "1.0e30000"
     assert digits(10**30_000 - 1) == 30_000
 
 
@@ -47,7 +47,7 @@ def test_integers_of_any_size() -> None:
     ],
 )  # fmt: skip
 def test_durations(seconds: Fraction, text: str) -> None:
-    assert duration(seconds) == text
+    assert format_duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -59,4 +59,4 @@ def test_durations(seconds: Fraction, text: str) -> None:
     ],
 )  # fmt: skip
 def test_sizes(number: Fraction, text: str) -> None:
-    assert size(number) == text
+    assert format_number(number) == text

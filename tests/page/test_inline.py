@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import contrast
 from pipeline.draw import Picture
-from pipeline.page import inlined
+from pipeline.page import inline_svg
 from tests.functions import fib
 
 DOT = """digraph {
@@ -20,7 +20,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def read(numbers: dict[str, int] | None) -> ElementTree.Element:
-    return ElementTree.fromstring(inlined(Picture(DOT), "a & <b>", numbers))  # noqa: S314 - our own
+    return ElementTree.fromstring(inline_svg(Picture(DOT), "a & <b>", numbers))  # noqa: S314 - our own
 
 
 def test_known_nodes_are_buttons_with_names() -> None:
@@ -59,6 +59,6 @@ def test_edges_between_known_nodes_bear_their_ends(n: int) -> None:
     root = ElementTree.fromstring(picture.render("svg"))  # noqa: S314 - our own
     ids = [str(each.get("id")) for each in root.iter(f"{SVG}g") if each.get("class") == "node"]
     numbers = {each: place for place, each in enumerate(ids) if each.startswith("dag-")}
-    text = str(inlined(picture, "", numbers))
+    text = str(inline_svg(picture, "", numbers))
     assert text.count("data-ends=") == len([1 for k in range(2, n + 1) for _ in (1, 2)])
     assert text.count("data-box=") == len(numbers) - ("dag-" in numbers)

@@ -11,7 +11,7 @@ import pytest
 from dask import delayed
 
 from pipeline import Store, count, recurrence, task, trace
-from pipeline.draw import LIMIT
+from pipeline.draw import MAX_NODES
 from pipeline.graph import occurrences
 from pipeline.page import scene
 from pipeline.page.scenes import FRAMES, WHOLE, Scene
@@ -105,7 +105,7 @@ def test_inputs_are_evaluated_before_their_consumers(found: Scene) -> None:
 def test_few_nodes_are_drawn_one_by_one_and_more_are_folded(found: Scene) -> None:
     for side in found.sides:
         is_whole = found.sides[0].data["done"] is not None
-        assert is_whole or len(side.data["boxes"]) <= LIMIT
+        assert is_whole or len(side.data["boxes"]) <= MAX_NODES
         assert str(side.picture).count("data-box=") == sum(
             box["of"] is not None for box in side.data["boxes"]
         )
@@ -209,7 +209,7 @@ def test_the_limits_are_those_that_are_told() -> None:
     assert (WHOLE, FRAMES) == (2000, 1000)
     assert len(scene(fib(14)).sides[0].data["boxes"]) == 1219
     assert len(scene(fib(15)).sides[0].data["boxes"]) == 1973
-    assert len(scene(fib(16)).sides[0].data["boxes"]) <= LIMIT
+    assert len(scene(fib(16)).sides[0].data["boxes"]) <= MAX_NODES
 
 
 def test_what_a_store_has_of_several_collections_is_told(tmp_path: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.graph import Node
+from pipeline.graph import CallTask
 from pipeline.program.buffers import LARGE, SHAPED, UFUNCS, watched
 from pipeline.program.recorder import record
 from pipeline.trace import Body, Named, Step
@@ -23,7 +23,9 @@ A = np.linspace(-1, 1, SIDE * SIDE).reshape(SIDE, SIDE)
 
 
 def tape_of(outputs: str, **tasks: tuple[Any, str]) -> Tape:
-    nodes: dict[Any, Any] = {key: Node(key, f, tuple(taken)) for key, (f, taken) in tasks.items()}
+    nodes: dict[Any, Any] = {
+        key: CallTask(key, f, tuple(taken)) for key, (f, taken) in tasks.items()
+    }
     tape, _ = record(nodes, list(nodes), list(outputs))
     return tape
 
@@ -201,7 +203,7 @@ def test_a_planned_tape_gives_the_same_bits_run_after_run(data: Any) -> None:
     for number in range(1, data.draw(st.integers(2, 14))):
         function, arity = data.draw(st.sampled_from(FUNCTIONS))
         taken = tuple(data.draw(st.integers(0, number - 1)) for _ in range(arity))
-        tasks[number] = Node(number, function, taken)
+        tasks[number] = CallTask(number, function, taken)
     outputs = data.draw(st.lists(st.sampled_from(list(tasks)), min_size=1, max_size=3, unique=True))
     tape, taken = record(tasks, list(tasks), outputs)
     if taken:

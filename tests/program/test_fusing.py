@@ -11,8 +11,8 @@ from hypothesis import given
 
 from pipeline import TaskGraph, fuse, recurrence, task, trace
 from pipeline import fuse as fusing_function
-from pipeline.graph import Node, inputs
-from pipeline.program import Block, Part, fused
+from pipeline.graph import CallTask, inputs_of
+from pipeline.program import Block, Part, fuse_tasks
 from pipeline.program.grouping import HEAVY, LONGEST, Components
 from tests.functions import catalan, edit_distance, fib, square
 from tests.graphs import graphs, values_of
@@ -34,7 +34,7 @@ def test_each_needed_task_is_in_one_place(graph: TaskGraph) -> None:
     needed = set(graph.keys)
     for key in reversed(graph.tasks):
         if key in needed:
-            needed.update(inputs(graph.tasks[key]))
+            needed.update(inputs_of(graph.tasks[key]))
     fused = fuse(graph)
     inner = [key for block in blocks(fused) for key in block.function.keys]
     alone = [
@@ -74,15 +74,15 @@ def test_a_block_waits_for_nothing_that_one_of_its_tasks_does_not_wait_for(
 def test_several_collections_are_fused_together(one: TaskGraph, other: TaskGraph) -> None:
     tasks = {**one.tasks, **{("m", *key[1:]): renamed(node) for key, node in other.tasks.items()}}
     asked = [one.keys, [("m", *key[1:]) for key in other.keys], one.keys[:1]]
-    together = fused(tasks, asked)
+    together = fuse_tasks(tasks, asked)
     outputs = [TaskRef(key) for keys in asked for key in keys]
     graph = TaskGraph(together, outputs).check()
     assert values_of(graph) == values_of(one) + values_of(other) + values_of(one)[:1]
 
 
-def renamed(node: Node) -> Node:
+def renamed(node: CallTask) -> CallTask:
     inner = tuple(("m", *key[1:]) for key in node.inputs)
-    return Node(("m", *node.key[1:]), node.function, inner, node.cheap)
+    return CallTask(("m", *node.key[1:]), node.function, inner, node.cheap)
 
 
 @given(graphs())
@@ -146,9 +146,9 @@ def test_nodes_of_dask_and_values_of_a_cluster_stay_as_they_are() -> None:
     tasks = {
         "d": DataNode("d", 4),
         "t": DaskTask("t", abs, TaskRef("d")),
-        "a": Node("a", abs, ("d",)),
-        "b": Node("b", max, ("a", "t", "held")),
-        "c": Node("c", abs, ("b",)),
+        "a": CallTask("a", abs, ("d",)),
+        "b": CallTask("b", max, ("a", "t", "held")),
+        "c": CallTask("c", abs, ("b",)),
     }
     fused = fuse(TaskGraph(tasks, TaskRef("c")))
     assert fused.tasks["t"] is tasks["t"]
@@ -163,7 +163,7 @@ def test_a_heavy_branch_does_not_wait_for_another() -> None:
     fused_graph = fuse(graph)
     assert fused_graph.tasks[square(loads[1] * 2).key].inputs != graph.tasks
     reached = heavy_before(TaskGraph({
-        key: Node(key, abs, tuple(inputs(node)), cheap=isinstance(node, (Block, Part)))
+        key: CallTask(key, abs, tuple(inputs_of(node)), cheap=isinstance(node, (Block, Part)))
         for key, node in fused_graph.tasks.items()
     }, graph.outputs))  # fmt: skip
     assert square(1).key not in reached[square(loads[1] * 2).key]
@@ -181,7 +181,7 @@ def test_more_heavy_tasks_than_are_told_apart() -> None:
 
 def test_what_only_one_collection_asks_for_is_apart() -> None:
     graph = trace([fib(15), fib(14)])
-    together = fused(graph.tasks, [[fib(15).key], [fib(14).key]])
+    together = fuse_tasks(graph.tasks, [[fib(15).key], [fib(14).key]])
     assert list(map(type, together.values())).count(Block) == 1
     assert fib(15).key not in next(iter(together.values())).function.keys
 

@@ -15,7 +15,7 @@ import pytest
 from dask.callbacks import Callback
 
 from pipeline import compute, measure, task, trace
-from pipeline.program import Block, ready
+from pipeline.program import Block, runnable_tasks
 from pipeline.program.optimizer import is_fusing
 from tests.functions import failing, fib, square
 
@@ -113,7 +113,7 @@ def test_optimizing_other_tasks_than_the_collection_has() -> None:
 def test_a_graph_is_fused_once() -> None:
     graph = fib(30).graph()
     graph.compute(scheduler="sync")
-    assert ready([graph]) is ready([graph])
+    assert runnable_tasks([graph]) is runnable_tasks([graph])
     assert "fused" not in graph.__getstate__()
 
 

@@ -10,7 +10,7 @@ import pytest
 from dask.task_spec import TaskRef
 from hypothesis import given
 
-from pipeline.graph import Node
+from pipeline.graph import CallTask
 from pipeline.program.recorder import record
 from pipeline.program.source import LONGEST, compiled
 from pipeline.trace import Body, Named, Step
@@ -35,14 +35,14 @@ def test_every_form_of_a_step() -> None:
         (Body((np.add, 1), (Step(lambda f, x, a: f(x, a), (1, 2, 0)),)), "a", 6),
     ]  # fmt: skip
     for function, taken, expected in functions:
-        tape, _ = record({"x": Node("x", function, tuple(taken))}, ["x"], ["x"])
+        tape, _ = record({"x": CallTask("x", function, tuple(taken))}, ["x"], ["x"])
         run = compiled(tape, TaskRef("x"))
         assert run is not None
         assert run(5) == expected == tape(5)
 
 
 def test_outputs_are_nested_as_they_were() -> None:
-    tasks = {key: Node(key, Body((key,), ()), ()) for key in "ab"}
+    tasks = {key: CallTask(key, Body((key,), ()), ()) for key in "ab"}
     tape, _ = record(tasks, ["a", "b"], ["a", "b"])
     a, b = TaskRef("a"), TaskRef("b")
     for outputs, expected in (
@@ -64,9 +64,9 @@ def test_an_error_names_the_call_it_was_in() -> None:
         run()
     assert caught.value.__notes__ == ["while computing fail(0)"]
     tasks = {
-        "a": Node("a", Body((0,), ()), ()),
-        "b": Node("b", Body((1,), (Step(add, (0, 1)),)), ("a",)),
-        "c": Node("c", Body((1,), (Step(add, (0, 1)), Step(divmod, (1, 0)))), ("a",)),
+        "a": CallTask("a", Body((0,), ()), ()),
+        "b": CallTask("b", Body((1,), (Step(add, (0, 1)),)), ("a",)),
+        "c": CallTask("c", Body((1,), (Step(add, (0, 1)), Step(divmod, (1, 0)))), ("a",)),
     }
     tape, _ = record(tasks, list(tasks), ["b", "c"])
     run = compiled(tape, [TaskRef("b"), TaskRef("c")])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from pipeline.graph import Node
+from pipeline.graph import CallTask
 from pipeline.program.recorder import record
 from pipeline.program.tape import Tape
 from pipeline.trace import Body, Step
@@ -19,7 +19,7 @@ from tests.graphs import graphs, values_of
 
 
 def nodes(**tasks: tuple[Any, str]) -> dict[Any, Any]:
-    return {key: Node(key, function, tuple(taken)) for key, (function, taken) in tasks.items()}
+    return {key: CallTask(key, function, tuple(taken)) for key, (function, taken) in tasks.items()}
 
 
 def constant(value: Any) -> Body:
@@ -120,7 +120,7 @@ def test_an_error_names_its_task_wherever_it_stands(place: int) -> None:
     two = Body((), (Step(abs, (0,)), Step(abs, (1,))))
     functions: list[Any] = [constant(3), two, abs, two, two, abs]
     functions[place] = fail if place != 3 else Body((), (Step(abs, (0,)), Step(fail, (1,))))
-    tasks = {n: Node(n, each, (n - 1,) if n else ()) for n, each in enumerate(functions)}
+    tasks = {n: CallTask(n, each, (n - 1,) if n else ()) for n, each in enumerate(functions)}
     tape, _ = record(tasks, list(tasks), [5])
     with pytest.raises(KeyError) as caught:
         tape()

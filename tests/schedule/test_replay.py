@@ -9,7 +9,7 @@ from typing import Any
 import dask
 import pytest
 
-from pipeline import Store, count, measure, trace
+from pipeline import Store, compute, count, measure, trace
 from pipeline.draw.folding import tree_of
 from pipeline.graph import occurrence, occurrences, subproblem
 from pipeline.schedule import frames, observed, operations, recursion

@@ -38,7 +38,7 @@ def test_what_was_computed_of_a_function_is_remembered(store: Store) -> None:
 def test_a_note_that_is_no_history_is_left_out(store: Store) -> None:
     for line in ("{", "3", "[]", "[1, 2, 3, 4]", '["a", "b", [1], ""]', '["a", "b", [["c"]], ""]',
                  100_000 * "[", '["a", "b", [["c", "d"]], ""]'):  # fmt: skip
-        store.at.note(topic("f"), line)
+        store.backend.note(topic("f"), line)
     assert store.history("f") == [["a", "b", [["c", "d"]], ""]]
 
 
@@ -52,13 +52,13 @@ def test_runs_are_added_up_and_stay_so_when_there_are_many(store: Store) -> None
         store.counts.hits += 2
         store.counts.saved += 0.5
         store.log()
-    assert len(store.at.notes("runs")) < 6000
+    assert len(store.backend.notes("runs")) < 6000
     assert store.stats() == Counts(hits=12_000, saved=3000.0)
     for line in ('{"hits": 3}', '{"hits": "3"}', "7", json.dumps(vars(Counts()) | {"more": 1}),
                  *(json.dumps(vars(Counts()) | {"saved": each})
                    for each in (float("inf"), float("nan"), -1.0, 1e308)),
                  json.dumps(vars(Counts()) | {"hits": -1})):  # fmt: skip
-        store.at.note("runs", line)
+        store.backend.note("runs", line)
     store.counts.misses = 4
     assert store.stats() == Counts(hits=12_000, misses=4, saved=3000.0)
 
@@ -72,13 +72,13 @@ def test_what_is_said_once_is_asked_for_once(store: Store) -> None:
 
 def raising(store: Store, *errors: Exception) -> list[str]:
     for error in errors:
-        with store.forgiving("written") as reach:
+        with store.tolerating("written") as reach:
             assert reach
             raise error
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        store.speak()
-        store.speak()
+        store.emit_warnings()
+        store.emit_warnings()
     assert all(each.category is StoreWarning for each in told)
     return [str(each.message) for each in told]
 
@@ -96,17 +96,17 @@ def test_each_kind_of_failure_is_told_once(store: Store) -> None:
 
 @pytest.mark.parametrize("error", [LostError("x"), KeyboardInterrupt()])
 def test_what_is_no_failure_of_the_store_is_raised(store: Store, error: BaseException) -> None:
-    with pytest.raises(type(error)), store.forgiving("written"):
+    with pytest.raises(type(error)), store.tolerating("written"):
         raise error
 
 
 def test_a_store_of_a_worker_speaks_at_once_and_no_task_fails_for_it(store: Store) -> None:
     of_worker: Store = pickle.loads(pickle.dumps(store))  # noqa: S301 - its own
-    with pytest.warns(StoreWarning, match="could not be written"), of_worker.forgiving("written"):
+    with pytest.warns(StoreWarning, match="could not be written"), of_worker.tolerating("written"):
         raise OSError(5, "Input/output error")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        of_worker.tell("another", "is an error there")
+        of_worker.warn_later("another", "is an error there")
     assert raising(store) == []
 
 
@@ -117,7 +117,7 @@ def test_what_a_worker_stores_is_counted(store: Store) -> None:
 
 
 def test_what_is_told_is_one_line_without_escapes_or_passwords(store: Store) -> None:
-    store.tell("x", "f(\x1b]0;title\x07)\nftp://ann:secret@host is down")
+    store.warn_later("x", "f(\x1b]0;title\x07)\nftp://ann:secret@host is down")
     assert raising(store) == ["f(·]0;title·) ftp://ann:***@host is down"]
 
 
@@ -140,11 +140,11 @@ def test_a_note_is_kept_where_it_can_be(store: Store, monkeypatch: pytest.Monkey
         raise OSError(30, "Read-only file system")
 
     for each in (store, remote := Store("memory://noted")):
-        monkeypatch.setattr(each.at, "note", refused)
+        monkeypatch.setattr(each.backend, "note", refused)
         each.note("code-1", "x")
         assert raising(each) == []
-    assert store.is_up
-    assert not remote.is_up
+    assert store.is_reachable
+    assert not remote.is_reachable
     remote.note("code-1", "x")
 
 
@@ -154,7 +154,7 @@ def test_what_is_not_storable_is_told_once_on_a_store_that_cannot_be_written(
     def refused(*_: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(store.at, "note", refused)
+    monkeypatch.setattr(store.backend, "note", refused)
     told = {"function": "f", "call": "f(1)", "code": "", "arguments": []}
     assert not stored(store, DIGEST, threading.Lock(), told)
     [message] = raising(store)

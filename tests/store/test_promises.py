@@ -224,7 +224,7 @@ def test_a_folder_in_the_place_of_an_entry_stays_and_is_told(store: Store) -> No
 def test_what_is_torn_is_computed_again_and_told_once(store: Store) -> None:
     wanted = [dask.delayed(small)(n) for n in range(3)]
     assert pipeline.compute(*wanted, store=store) == (1, 2, 3)
-    for each in list(store.at.names())[:2]:
+    for each in list(store.backend.names())[:2]:
         file_of(store, each).write_bytes(b"torn")
     with pytest.warns(StoreWarning, match="computed again") as told:
         assert pipeline.compute(*wanted, store=store) == (1, 2, 3)
@@ -388,7 +388,7 @@ def test_four_processes_with_the_same_tasks_run_each_once(tmp_path: Path) -> Non
         assert (each.returncode, json.loads(out)) == (0, [n * n for n in range(20)])
     assert sorted(map(int, log.read_text().split())) == list(range(20))
     store = Store(path)
-    assert all(store.open(each) is not None for each in store.at.names())
+    assert all(store.open(each) is not None for each in store.backend.names())
     assert len(store) == 20
     assert not asides(store.url)
     assert not list((path / "leases").iterdir())
@@ -401,7 +401,7 @@ def test_an_owner_that_is_killed_loses_its_lease_at_once(tmp_path: Path) -> None
     taken: list[float] = []
 
     def wait() -> None:
-        lease = Store(tmp_path).at.lease(DIGESTS[0])
+        lease = Store(tmp_path).backend.lease(DIGESTS[0])
         taken.append(time.monotonic())
         assert lease is not None
         lease.end(True)
@@ -429,7 +429,7 @@ def test_an_owner_that_is_killed_loses_its_lease_though_a_child_of_its_lives(
         owner.wait()
         taken = subprocess.run(
             [sys.executable, "-c", f"from pipeline import Store; "
-             f"Store({str(tmp_path)!r}).at.lease({path.name!r}).end(True)"],
+             f"Store({str(tmp_path)!r}).backend.lease({path.name!r}).end(True)"],
             timeout=20, check=False, capture_output=True,
         )  # fmt: skip
         assert (taken.returncode, taken.stderr) == (0, b"")
@@ -460,7 +460,7 @@ def test_files_are_their_owners_alone_whatever_the_umask(tmp_path: Path, mask: i
     try:
         store = Store(tmp_path / "deep" / "store")
         store.put(DIGESTS[0], np.zeros(10), function="f")
-        lease = store.at.lease(DIGESTS[1])
+        lease = store.backend.lease(DIGESTS[1])
         store.log()
     finally:
         os.umask(before)
@@ -478,7 +478,7 @@ def test_the_bound_holds_after_every_put(tmp_path: Path) -> None:
     store = Store(tmp_path, max_bytes=100_000, durable=False)
     for n in range(100):
         store.put(f"{n:032x}", bytes(n * 100))
-        assert sum(each.bytes for each in store.at.stats().values()) <= 100_000
+        assert sum(each.bytes for each in store.backend.stats().values()) <= 100_000
     assert len(store) > 5
 
 
@@ -486,7 +486,7 @@ def test_the_bound_holds_for_four_writers_at_once(tmp_path: Path) -> None:
     processes = [started("put_many", tmp_path, seed, 300_000) for seed in range(4)]
     most = 0
     while any(each.poll() is None for each in processes):
-        stats = Store(tmp_path).at.stats()
+        stats = Store(tmp_path).backend.stats()
         most = max(most, sum(each.bytes for each in stats.values()))
     for each in processes:
         each.communicate(timeout=60)
@@ -494,10 +494,10 @@ def test_the_bound_holds_for_four_writers_at_once(tmp_path: Path) -> None:
     # What goes while the names are read is counted, and so is what comes in its place.
     assert 200_000 < most <= 300_000 + 2 * 50_300
     store = Store(tmp_path)
-    stats = store.at.stats()
+    stats = store.backend.stats()
     assert sum(each.bytes for each in stats.values()) <= 300_000
-    with store.at.locked():
-        assert store.at.total() == store.at.count()
+    with store.backend.locked():
+        assert store.backend.total() == store.backend.count()
 
 
 def test_an_entry_in_use_stays_readable_when_it_goes(tmp_path: Path) -> None:

@@ -96,14 +96,14 @@ def failing(*what: str) -> Iterator[None]:
 
 
 def place(store: Store, digest: str) -> str:
-    assert isinstance(store.at, Remote)
-    return f"{store.at.bucket.path}/entries/{digest[:2]}/{digest}"
+    assert isinstance(store.backend, Remote)
+    return f"{store.backend.bucket.path}/entries/{digest[:2]}/{digest}"
 
 
 def files(store: Store) -> list[str]:
-    assert isinstance(store.at, Remote)
-    fs = store.at.bucket.fs
-    return [each for each in fs.find(store.at.bucket.path) if "/notes/" not in each]
+    assert isinstance(store.backend, Remote)
+    fs = store.backend.bucket.fs
+    return [each for each in fs.find(store.backend.bucket.path) if "/notes/" not in each]
 
 
 # What any store does
@@ -126,7 +126,7 @@ def test_it_is_a_store_as_a_folder_is(url: str) -> None:
     found = store.entry(B)
     assert found is not None
     assert (found.function, found.seconds, found.bytes) == ("f", 2.0, entry.bytes)
-    stat = store.at.stat(B)
+    stat = store.backend.stat(B)
     assert stat is not None
     assert abs(stat.used - time.time()) < 60
     assert store.remove(B)
@@ -154,9 +154,9 @@ def test_what_is_torn_or_foreign_is_told_and_removed_and_computed_again(url: str
         store = Store(url)
         x, y = delayed(max)([1, 2]), delayed(min)([1, 2])
         pipeline.compute(x, y, store=store, scheduler="sync")
-        one, other = [place(store, each) for each in store.at.names()]
-        assert isinstance(store.at, Remote)
-        fs = store.at.bucket.fs
+        one, other = [place(store, each) for each in store.backend.names()]
+        assert isinstance(store.backend, Remote)
+        fs = store.backend.bucket.fs
         data = bytearray(fs.cat_file(one))
         data[-1] ^= 1
         harmed = {"emptied": b"", "cut": bytes(data[:-5]), "flipped": bytes(data),
@@ -203,13 +203,13 @@ def test_a_bound_holds_after_each_entry_whoever_stores(url: str) -> None:
     for number in range(30):
         store = one if number % 3 else other
         store.put(f"{number:032x}", bytes(500))
-    assert isinstance(one.at, Remote)
-    one.at._until = 0.0  # so that what the other has stored is seen
+    assert isinstance(one.backend, Remote)
+    one.backend._until = 0.0  # so that what the other has stored is seen
     one.put(A, bytes(500))
-    assert one.at.count() <= 4_000
+    assert one.backend.count() <= 4_000
     assert A in one
     one.gc(max_bytes=1_000)
-    assert 0 < one.at.count() <= 1_000
+    assert 0 < one.backend.count() <= 1_000
     assert one.gc(unused=1e6) == (0, 0)
     assert one.gc(unused=-1)[0] == 1
 
@@ -236,12 +236,12 @@ def test_a_write_that_fails_leaves_nothing(growing: str) -> None:
 
 def test_what_killed_writers_left_goes_after_an_hour(growing: str) -> None:
     store = Store(growing)
-    assert isinstance(store.at, Remote)
-    path = store.at.bucket.path
+    assert isinstance(store.backend, Remote)
+    path = store.backend.bucket.path
     hour = 3600 * 10**9
     for age in (0, hour // 2, 2 * hour):
-        store.at.bucket.fs.pipe_file(f"{path}/aside/{time.time_ns() - age:020}-ab", b"half")
-    assert store.at.sweep() == 1
+        store.backend.bucket.fs.pipe_file(f"{path}/aside/{time.time_ns() - age:020}-ab", b"half")
+    assert store.backend.sweep() == 1
     assert len(files(store)) == 2
 
 

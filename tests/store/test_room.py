@@ -62,9 +62,9 @@ def test_what_goes_first(store: Store, goes: str) -> None:
         size = 200_000 if is_it and goes == "large" else 50_000
         store.put(digest, bytes(size), behind=0.1 if is_it and goes == "quick to compute" else 60.0)
         aged(store, digest, 86400 if is_it and goes == "long unused" else 3600)
-    total = store.at.count()
+    total = store.backend.count()
     bounded(store, total + 100).put(DIGESTS[5], 0)
-    left = set(store.at.names())
+    left = set(store.backend.names())
     assert left == {*DIGESTS[:2], DIGESTS[3], DIGESTS[5]}
 
 
@@ -94,18 +94,18 @@ def test_where_nothing_can_be_removed_there_is_no_room(
 
     tight = bounded(store, 1500)
     with monkeypatch.context() as patch:
-        patch.setattr(tight.at, "remove", refused)
+        patch.setattr(tight.backend, "remove", refused)
         with pytest.raises(OSError, match="cannot be removed for max_bytes=1,500"):
             tight.put(DIGESTS[1], bytes(1000))
-    assert list(store.at.names()) == [DIGESTS[0]]
+    assert list(store.backend.names()) == [DIGESTS[0]]
     tight.put(DIGESTS[1], bytes(1000))
-    assert list(store.at.names()) == [DIGESTS[1]]
+    assert list(store.backend.names()) == [DIGESTS[1]]
 
 
 def test_bytes_are_counted_as_entries_come_and_go(store: Store) -> None:
     def check() -> None:
-        with store.at.locked():
-            assert store.at.total() == store.at.count()
+        with store.backend.locked():
+            assert store.backend.total() == store.backend.count()
 
     store.put(DIGESTS[0], bytes(100))
     store.put(DIGESTS[1], bytes(100))
@@ -116,8 +116,8 @@ def test_bytes_are_counted_as_entries_come_and_go(store: Store) -> None:
     store.put(DIGESTS[1], bytes(200_000))
     check()
     store.put(DIGESTS[1], 1)  # never too few: what went is noticed when they are counted anew
-    with store.at.locked():
-        assert store.at.total() >= store.at.count()
+    with store.backend.locked():
+        assert store.backend.total() >= store.backend.count()
     store.gc()
     check()
 
@@ -127,9 +127,9 @@ def test_what_is_replaced_does_not_go_for_what_replaces_it(store: Store) -> None
     store.put(DIGESTS[1], bytes(1000), behind=60.0)
     tight = bounded(store, 61_000)
     tight.put(DIGESTS[0], bytes(60_000))
-    assert list(store.at.names()) == [DIGESTS[0]]
-    with store.at.locked():
-        assert store.at.total() == store.at.count()
+    assert list(store.backend.names()) == [DIGESTS[0]]
+    with store.backend.locked():
+        assert store.backend.total() == store.backend.count()
 
 
 def test_what_others_removed_or_added_is_counted_when_it_matters(store: Store) -> None:
@@ -138,10 +138,10 @@ def test_what_others_removed_or_added_is_counted_when_it_matters(store: Store) -
     for digest in DIGESTS[:9]:
         os.unlink(f"{store.url}/entries/00/{digest}")
     bounded(store, 101_000).put(DIGESTS[11], bytes(10_000))
-    assert set(store.at.names()) == {DIGESTS[9], DIGESTS[11]}
+    assert set(store.backend.names()) == {DIGESTS[9], DIGESTS[11]}
     os.unlink(f"{store.url}/size")
     bounded(store, 15_000).put(DIGESTS[12], bytes(10_000))
-    assert list(store.at.names()) == [DIGESTS[12]]
+    assert list(store.backend.names()) == [DIGESTS[12]]
 
 
 def test_an_empty_file_in_the_place_of_an_entry_can_be_removed(store: Store) -> None:
@@ -161,7 +161,7 @@ def test_gc_removes_what_was_not_used_and_what_is_too_much(store: Store) -> None
     assert not os.path.exists(left)
     entries, freed = store.gc(max_bytes=30_500)
     assert (entries, freed > 30_000) == (3, True)
-    assert list(store.at.names()) == DIGESTS[4:6]
+    assert list(store.backend.names()) == DIGESTS[4:6]
     assert store.gc() == (0, 0)
     assert bounded(store, 15_000).gc()[0] == 1
 
@@ -194,7 +194,7 @@ def test_threads_store_and_remove_at_the_same_time(store: Store) -> None:
     for each in threads:
         each.join()
     assert errors == []
-    assert store.at.count() <= 100_000
+    assert store.backend.count() <= 100_000
 
 
 @pytest.mark.parametrize("way", ["size", "copied"])
@@ -204,18 +204,18 @@ def test_what_is_counted_wrongly_is_counted_anew_where_there_is_a_bound(
     for digest in DIGESTS[:10]:
         store.put(digest, bytes(10_000))
     if way == "size":
-        with store.at.locked():
-            store.at.set_total(0)
+        with store.backend.locked():
+            store.backend.set_total(0)
     else:
         for digest in DIGESTS[20:30]:
             shutil.copy(f"{store.url}/entries/00/{DIGESTS[0]}", f"{store.url}/entries/00/{digest}")
     bounded(store, 60_000).put(DIGESTS[11], bytes(10_000))
-    assert store.at.count() <= 60_000
+    assert store.backend.count() <= 60_000
 
 
 def test_it_is_counted_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[int] = []
-    original = store.at.count
+    original = store.backend.count
 
     def count() -> int:
         counted.append(1)
@@ -224,7 +224,7 @@ def test_it_is_counted_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> No
     store.put(DIGESTS[3], 1)
     one, two = bounded(store, 10**6), Store(store.url)
     for each in (one, two):
-        monkeypatch.setattr(each.at, "count", count)
+        monkeypatch.setattr(each.backend, "count", count)
     one.put(DIGESTS[0], 1)
     one.put(DIGESTS[1], 1)
     two.put(DIGESTS[2], 1)
@@ -244,14 +244,14 @@ def test_gc_forgets_what_has_no_entries_and_is_old(
     store.log()
     store.remove(DIGESTS[1])
     store.gc()
-    assert len(store.at.topics()) == 7
+    assert len(store.backend.topics()) == 7
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 31 * 86400)
     monkeypatch.setattr(time, "time_ns", lambda: int((now + 31 * 86400) * 1e9))
     store.note("code-" + codes[2], "anew")
     store.remove(DIGESTS[2])
     store.gc()
-    assert store.at.topics().keys() >= {"runs", f"code-{codes[0]}", topic("f0")}
-    assert not store.at.topics().keys() & {f"code-{codes[1]}", topic("f1"), topic("f2")}
+    assert store.backend.topics().keys() >= {"runs", f"code-{codes[0]}", topic("f0")}
+    assert not store.backend.topics().keys() & {f"code-{codes[1]}", topic("f1"), topic("f2")}
     assert store.history("f0")
     assert store.stats().hits == 3

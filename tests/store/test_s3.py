@@ -117,8 +117,8 @@ def path(store: Store, digest: str) -> str:
 
 
 def files(store: Store) -> Any:
-    assert isinstance(store.at, remote.Remote)
-    return store.at.bucket.fs
+    assert isinstance(store.backend, remote.Remote)
+    return store.backend.bucket.fs
 
 
 # What a store does
@@ -133,7 +133,7 @@ def test_it_is_a_store_as_a_folder_is(store: Store) -> None:
     assert store.get(A) == {"a": (None, [1.5])}
     assert store.known([A, B, C]) == {A, B}
     assert [each.digest for each in store.entries()] == [A, B]
-    stat = store.at.stat(A)
+    stat = store.backend.stat(A)
     assert stat is not None
     assert abs(stat.used - time.time()) < 60
     assert store.remove(B)
@@ -160,7 +160,7 @@ def test_there_may_be_more_entries_than_one_answer_names(server: Server, store: 
     with server.asked() as asked:
         assert store.known([*many, A, B]) == {*many, A}
     assert len(asked) == 3
-    assert len(list(store.at.names())) == 101
+    assert len(list(store.backend.names())) == 101
     assert [each.digest for each in store.entries()] == [A]
 
 
@@ -171,7 +171,7 @@ def test_what_is_torn_or_foreign_is_told_and_removed_and_computed_again(
     for harm in ("emptied", "cut", "flipped", "swapped"):
         store = Store(url, options=server.options())
         pipeline.compute(x, y, store=store, scheduler="sync")
-        one, other = [path(store, each) for each in store.at.names()]
+        one, other = [path(store, each) for each in store.backend.names()]
         data, another = bytearray(files(store).cat_file(one)), files(store).cat_file(other)
         data[-1] ^= 1
         harmed = {"emptied": b"", "cut": bytes(data[:-5]), "flipped": bytes(data),
@@ -323,13 +323,13 @@ def test_where_nobody_answers_it_is_known_in_seconds(server: Server) -> None:
         options = server.options(endpoint_url=endpoint, config_kwargs={"read_timeout": 0.5})
         start = time.monotonic()
         store = Store("s3://bucket/cache", options=options)
-        with store.forgiving("read") as reach:
+        with store.tolerating("read") as reach:
             assert reach
-            store.at.read(A)
+            store.backend.read(A)
         assert time.monotonic() - start < 8  # three times, and some waiting between
         assert store.known([A]) == set()
         with pytest.warns(StoreWarning, match="imeout"):
-            store.speak()
+            store.emit_warnings()
 
 
 def test_a_bucket_that_does_not_exist_is_told_and_not_made(server: Server) -> None:

@@ -100,7 +100,7 @@ def test_in_a_worker_it_is_one_store_with_the_same_settings(
     monkeypatch.chdir("/")
     one, other = (pickle.loads(pickle.dumps(store)) for _ in range(2))  # noqa: S301 - its own
     assert one is other
-    assert one.at.path == os.fspath(tmp_path / "here")
+    assert one.backend.path == os.fspath(tmp_path / "here")
     for name in ("max_bytes", "pickle", "durable", "keep", "skip"):
         assert getattr(one, name) == getattr(store, name)
 
@@ -138,14 +138,14 @@ def test_what_has_taken_the_place_of_a_torn_entry_is_not_removed(
 ) -> None:
     store.put(DIGEST, 1)
     os.truncate(f"{store.url}/entries/aa/{DIGEST}", 50)
-    original = store.at.read
+    original = store.backend.read
 
     def read(digest: str, most: int | None = None) -> Any:
         found = original(digest, most)
         Store(store.url, durable=False).put(DIGEST, "whole")
         return found
 
-    monkeypatch.setattr(store.at, "read", read)
+    monkeypatch.setattr(store.backend, "read", read)
     with pytest.warns(StoreWarning, match="torn"), pytest.raises(KeyError):
         store.get(DIGEST)
     assert Store(store.url).get(DIGEST) == "whole"
@@ -192,9 +192,9 @@ def test_the_home_of_the_user_is_known(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_password_is_not_shown_and_not_lost() -> None:
     store = Store("ftp://ann:s3cr:e@t@127.0.0.1:1/x")
     assert repr(store) == "Store('ftp://ann:***@127.0.0.1:1/x')"
-    assert repr(store.at) == store.url == "ftp://ann:***@127.0.0.1:1/x"
+    assert repr(store.backend) == store.url == "ftp://ann:***@127.0.0.1:1/x"
     of_worker: Any = pickle.loads(pickle.dumps(store))  # noqa: S301 - its own
-    assert of_worker.at.bucket.url == "ftp://ann:s3cr:e@t@127.0.0.1:1/x"
+    assert of_worker.backend.bucket.url == "ftp://ann:s3cr:e@t@127.0.0.1:1/x"
     with pytest.raises(StoreError) as told:
         Store("nothing://ann:secret@host/x")
     assert "secret" not in str(told.value)

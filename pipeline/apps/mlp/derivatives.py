@@ -10,8 +10,8 @@ from pipeline.apps.mlp.facts import needing, times
 from pipeline.apps.mlp.formula import path_count, reachable
 from pipeline.apps.mlp.network import NetworkError
 from pipeline.apps.mlp.pictures import HUES, diagram
-from pipeline.identity import shown, size
-from pipeline.page import Equations, Figure, Part, Prose, Table, inlined, scene
+from pipeline.identity import format_number, format_value
+from pipeline.page import Equations, Figure, Part, Prose, Table, inline_svg, scene
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +56,10 @@ def of_all(known: Facts, look: Style) -> list[Part]:
         "recursion": counts.call_tree(net.sizes),
         "backpropagation": counts.backpropagation(net.sizes),
     }
-    rows = [[way, size(work.multiplications), size(work.additions)] for way, work in ways.items()]
+    rows = [
+        [way, format_number(work.multiplications), format_number(work.additions)]
+        for way, work in ways.items()
+    ]
     note = (
         "Path sum: expanded, written out. Recursion: factored, an adjoint evaluated for each "
         "consumer. Backpropagation: each adjoint once. The local derivatives are known."
@@ -72,7 +75,7 @@ def _network(net: Network, weight: str) -> Part:
     except NetworkError as error:  # too large to be seen
         return Prose([f"{error}."])
     said = f"The network, and the paths from {weight} to the loss"
-    return Figure(inlined(picture, said), f"{said}: one colour, one path. Numbers are values.")
+    return Figure(inline_svg(picture, said), f"{said}: one colour, one path. Numbers are values.")
 
 
 def _formulas(known: Facts, weight: str, quiz: bool) -> Equations:
@@ -104,7 +107,7 @@ def _reused(known: Facts, weight: str, found: Mapping[str, int], quiz: bool) -> 
         cells = (
             "no" if is_new else f"yes, for {users.own[0]}",
             str(users) if users.number > 1 else "",
-            value(known.adjoints[name]), size(found[name]), size(users.number),
+            value(known.adjoints[name]), format_number(found[name]), format_number(users.number),
         )  # fmt: skip
         rows.append([f"∂L/∂{name}", *cells])
     note = (
@@ -131,7 +134,7 @@ def table(
 
 def value(number: Any) -> str:
     """A value or an adjoint, as text; there is one zero."""
-    return shown(float(number) + 0.0)
+    return format_value(float(number) + 0.0)
 
 
 def many(number: int, what: str) -> str:
@@ -140,7 +143,7 @@ def many(number: int, what: str) -> str:
     >>> many(1, "product"), many(128, "product")
     ('1 product', '128 products')
     """
-    return f"{size(number)} {what}{'s' * (number != 1)}"
+    return f"{format_number(number)} {what}{'s' * (number != 1)}"
 
 
 def _work(work: Work) -> str:

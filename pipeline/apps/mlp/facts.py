@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pipeline.apps.mlp.chain import backward, gradient, local_of, values
 from pipeline.apps.mlp.network import Variable
 from pipeline.apps.mlp.pictures import name_of
-from pipeline.graph import name as function_name
+from pipeline.graph import function_name as function_name
 from pipeline.graph import occurrences, tree_size
 
 if TYPE_CHECKING:

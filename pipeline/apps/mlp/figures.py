@@ -9,7 +9,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.draw import written
+from pipeline.draw import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +79,7 @@ def plot_mistaken(x: Array, labels: Array, predicted: Array, path: Path, most: i
 def _save(figure: Figure, path: Path) -> Path:
     with (
         rc_context({"svg.hashsalt": "pipeline", "svg.fonttype": "none"}),
-        written(path) as file,
+        atomic_write(path) as file,
     ):
         figure.savefig(file, format=path.suffix[1:], metadata={"Date": None})
     return path

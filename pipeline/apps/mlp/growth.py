@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from pipeline.apps.mlp.chain import backward
 from pipeline.apps.mlp.counts import backpropagation, call_tree
 from pipeline.apps.mlp.network import network
-from pipeline.draw import written
+from pipeline.draw import atomic_write
 from pipeline.schedule import least_seconds
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def plot_growth(points: Iterable[Growth], path: Path) -> Path:
                 axes.legend(frameon=False, fontsize=9)
     with (
         rc_context({"svg.hashsalt": "pipeline", "svg.fonttype": "none"}),
-        written(path) as file,
+        atomic_write(path) as file,
     ):
         metadata = {"Date": None} if path.suffix == ".svg" else None
         figure.savefig(file, format=path.suffix[1:], metadata=metadata)

@@ -10,7 +10,7 @@ from pipeline.apps.mlp.facts import facts
 from pipeline.apps.mlp.network import checked
 from pipeline.apps.mlp.pictures import style
 from pipeline.apps.mlp.quiz import questions
-from pipeline.identity import size
+from pipeline.identity import format_number
 from pipeline.page import Choice, Prose, Quiz, Section, Table
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _shortened(texts: Sequence[str]) -> str:
 def _kept(numbers: Mapping[str, float], known: Facts, kind: str, name: str) -> list[str]:
     """What a memo table holds of a variable, and how often it is asked for with and without."""
     found = known.asked.get((kind, name), 0), known.anew.get((kind, name), 0)
-    return [value(numbers[name]), *map(size, found)]
+    return [value(numbers[name]), *map(format_number, found)]
 
 
 def _memory(known: Facts) -> Section:
@@ -157,8 +157,8 @@ def _switches(known: Facts) -> Table:
     rows = []
     for each in known.switched:
         switches = word[each.keeps_values], word[each.keeps_adjoints], each.memoize
-        counted = map(size, (each.values, each.adjoints, each.tasks))
-        rows.append([*switches, *counted, size(Fraction(each.tasks, least))])
+        counted = map(format_number, (each.values, each.adjoints, each.tasks))
+        rows.append([*switches, *counted, format_number(Fraction(each.tasks, least))])
     head = (
         "values", "adjoints", "memoize=", "values evaluated", "adjoints evaluated", "tasks",
         "times the work",
