@@ -26,7 +26,7 @@ from pipeline.identity.text import short_repr
 if TYPE_CHECKING:
     from dask.typing import Key
 
-OWN_SOURCES = (np.random.mtrand._rand, random._inst)  # type: ignore[attr-defined]
+OWN_SOURCES = (np.random.mtrand._rand, random._inst)
 """The generators behind the functions of `random` and `numpy.random`: each process has its own."""
 
 _PYTHON = f"python {sys.version_info.major}.{sys.version_info.minor}"
