@@ -1,7 +1,7 @@
 """Exact counts of the tree, from the DAG alone.
 
-The tree of a recurrence can have more tasks than there are atoms, but each of its subproblems is
-in the DAG once, and how often the tree evaluates it follows from how often it evaluates the
+The tree of a recurrence can have more tasks than there are atoms, but the DAG has each of its
+subproblems once. How often the tree evaluates a subproblem follows from how often it evaluates the
 consumers: one pass over the DAG, with integers of any size, and no tree.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Count:
-    """Sizes of a graph with one task per subproblem, and of the tree that it stands for.
+    """Sizes of a DAG, and of the tree that it unfolds to.
 
     tree: tasks with one per occurrence, exact
     dag: tasks with one per subproblem
@@ -47,75 +47,84 @@ class Count:
         return f"Count(tree={tree}, dag={self.dag}, depth={self.depth}, width={self.width})"
 
 
-def count(asked: TaskGraph | Any) -> Count:
+def count(call: TaskGraph | Any, shared: Collection[Key] = ()) -> Count:
     """The counts of a graph, or of the graph of a call, in one pass over it.
 
-    Additions of large integers aside, the time is linear in the tasks of the DAG.
-    """
-    graph = graph_of(asked)
-    at = Counter(depths(graph).values())
-    return Count(tree_size(graph), len(graph), max(at, default=0), max(at.values(), default=0))
+    shared: keys of subproblems that the tree, too, evaluates only once
 
-
-def tree_size(graph: TaskGraph, shared: Collection[Key] = ()) -> int:
-    """Tasks in the graph when only the subproblems in `shared` are evaluated once.
+    Additions of large integers aside, the time is linear in the tasks of the DAG. Raises
+    `TypeError` for anything but a graph or a call.
 
     >>> from pipeline import recurrence
     >>> @recurrence
     ... def fib(n):
     ...     return n if n < 2 else fib(n - 1) + fib(n - 2)
-    >>> tree_size(fib(100).graph())
-    1146295688027634168201
+    >>> count(fib(6)), count(fib(100)).tree
+    (Count(tree=25, dag=7, depth=6, width=2), 1146295688027634168201)
+    >>> count(fib(6), shared=[fib(4).key]).tree
+    16
     """
+    graph = graph_of(call)
+    tasks_at = Counter(depths(graph).values())
+    size, most = tree_size(graph, shared), max(tasks_at.values(), default=0)
+    return Count(size, len(graph), max(tasks_at, default=0), most)
+
+
+def occurrences(call: TaskGraph | Any, keys: Container[Key] | None = None) -> dict[Key, int]:
+    """How often the tree of a call, or of a graph, evaluates each subproblem, exact.
+
+    keys: the subproblems to report, where not all
+
+    >>> from pipeline.apps.fibonacci import fib
+    >>> occurrences(fib(5))[fib(2).key]
+    3
+    """
+    numbers = _occurrences(graph_of(call), ())
+    return {key: number for key, number in numbers if keys is None or key in keys}
+
+
+def tree_size(graph: TaskGraph, shared: Collection[Key] = ()) -> int:
+    """Tasks in the tree, where the subproblems in `shared` are evaluated only once."""
     if shared:
         return sum(number for _, number in _occurrences(graph, shared))
     sizes = tree_sizes(graph, graph.keys)
     return sum(sizes[key] for key in graph.keys)
 
 
-def tree_sizes(graph: TaskGraph, wanted: Iterable[Key]) -> dict[Key, int]:
-    """Tasks in the tree of each of some subproblems, exact."""
+def tree_sizes(graph: TaskGraph, keys: Iterable[Key]) -> dict[Key, int]:
+    """Tasks in the tree of each of these subproblems, exact."""
     # Each size is freed when its last consumer has used it: those of fib(100_000) would hold
     # 400 MB at a time.
-    uses = Counter(wanted)
+    uses = Counter(keys)
     for node in graph.tasks.values():
         uses.update(inputs_of(node))
     sizes: dict[Key, int] = {}
     for key, node in graph.tasks.items():
         size = 1
-        for each in inputs_of(node):
-            size += sizes[each]
-            uses[each] -= 1
-            if not uses[each]:
-                del sizes[each]
+        for source in inputs_of(node):
+            size += sizes[source]
+            uses[source] -= 1
+            if not uses[source]:
+                del sizes[source]
         if uses[key]:
             sizes[key] = size
     return sizes
 
 
-def occurrences(graph: TaskGraph, wanted: Container[Key] | None = None) -> dict[Key, int]:
-    """How often the tree evaluates each subproblem, or some of them, exact.
-
-    `fib(5)` evaluates `fib(2)` 3 times.
-    """
-    found = _occurrences(graph, ())
-    return {key: number for key, number in found if wanted is None or key in wanted}
-
-
 def depths(graph: TaskGraph) -> dict[Key, int]:
     """Tasks on the longest path up to each task. Starts at 1, for the base cases."""
-    found: dict[Key, int] = {}
+    depth: dict[Key, int] = {}
     for key, node in graph.tasks.items():
-        found[key] = 1 + max((found[each] for each in inputs_of(node)), default=0)
-    return found
+        depth[key] = 1 + max((depth[source] for source in inputs_of(node)), default=0)
+    return depth
 
 
 def _occurrences(graph: TaskGraph, shared: Collection[Key]) -> Iterator[tuple[Key, int]]:
-    """Each key, outputs first, with the number of its tasks; numbers are freed as they are told."""
-    found = Counter(graph.keys)
+    """Each key, outputs first, with its number of evaluations, which is freed once yielded."""
+    numbers = Counter(graph.keys)
     for key, node in reversed(graph.tasks.items()):
-        number = 1 if key in shared else found[key]
-        del found[key]
-        for each in inputs_of(node):
-            found[each] += number
+        number = 1 if key in shared else numbers[key]
+        del numbers[key]
+        for source in inputs_of(node):
+            numbers[source] += number
         yield key, number

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from pipeline import count, recurrence, trace
-from pipeline.graph import occurrences, subproblem, tree_size, tree_sizes
+from pipeline import count, occurrences, recurrence, trace
+from pipeline.graph import subproblem, tree_sizes
 from pipeline.graph.counts import depths
 from tests.functions import binomial, catalan, edit_distance, fib
 
 
 def test_published_values() -> None:
     assert count(fib(5).graph()).tree == 15
-    assert occurrences(fib(5).graph())[fib(2).key] == 3
+    assert occurrences(fib(5))[fib(2).key] == 3
     assert count(fib(12).graph()).tree == 465
     assert count(fib(100).graph()).tree == 1146295688027634168201
 
@@ -29,6 +29,15 @@ def test_counts_are_those_of_the_tree_that_is_built(call: Any) -> None:
     assert count(dag).sharing == Fraction(len(tree), len(dag))
 
 
+def test_a_call_counts_as_its_graph_does() -> None:
+    call = catalan(5)
+    assert occurrences(call) == occurrences(call.graph())
+    assert occurrences(call, {call.key}) == {call.key: 1}
+    for function in (count, occurrences):
+        with pytest.raises(TypeError, match="8"):
+            function(8)
+
+
 def test_sizes_of_some_subproblems() -> None:
     sizes = tree_sizes(fib(12).graph(), [fib(5).key, fib(12).key])
     assert sizes == {fib(5).key: 15, fib(12).key: 465}
@@ -37,7 +46,8 @@ def test_sizes_of_some_subproblems() -> None:
 def test_shared_subproblems_count_once() -> None:
     graph = fib(10).graph()
     shared = {fib(n).key for n in range(3, 11)}
-    assert tree_size(graph, shared) == len(fib(10).graph(memoize=lambda call: call.args[0] > 2))
+    built = fib(10).graph(memoize=lambda call: call.args[0] > 2)
+    assert count(graph, shared).tree == count(fib(10), shared=shared).tree == len(built)
 
 
 def test_depth_and_width() -> None:
