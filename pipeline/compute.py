@@ -17,7 +17,7 @@ from dask.utils import shorten_traceback
 from pipeline.cache import Through
 from pipeline.program import runnable_tasks
 from pipeline.schedule import scheduler as on
-from pipeline.share import Loose, share_report, unfused
+from pipeline.share import Blocks, share_report, unfused
 from pipeline.store import Store
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _computed(collections: list[Any], store: Any) -> tuple[Any, ...]:
     loose = [unfused(each) for each in collections]
     values = dask.compute(*loose, traverse=False, optimize_graph=False, scheduler=through)
     return tuple(
-        each.finished(value) if isinstance(each, Loose) else value
+        each.assemble(value) if isinstance(each, Blocks) else value
         for each, value in zip(loose, values, strict=True)
     )
 

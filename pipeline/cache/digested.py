@@ -16,15 +16,15 @@ from pipeline.graph import CallTask
 from pipeline.identity import encode, hash_encoded
 from pipeline.share import (
     USED_UP,
-    Apart,
+    FunctionNumber,
     Impurity,
+    NotMerged,
     Numbering,
-    _Function,
-    _steady,
-    by_object,
     call_impurity,
-    objects_in,
-    title,
+    callable_name,
+    method_impurity,
+    project_objects,
+    stable,
 )
 from pipeline.trace import Body, Named, Step, Task
 
@@ -46,24 +46,24 @@ class Digests(Numbering):
 
     def digest(self, key: Key) -> str | None:
         """The digest of a task that has been added. None if it has none."""
-        number = self.of[key]
+        number = self.numbers[key]
         return self._digests[number] if number >= 0 else None
 
     def code(self, function: Any) -> str:
         """The digest of a function, and of all that it reaches."""
-        return self._digests[self._function(plain(function)).number] or ""
+        return self._digests[self.function_number(plain(function)).number] or ""
 
     def value(self, value: Any) -> str:
         """The digest of an argument. Empty if it has none."""
         try:
-            return self._digests[self._value(value)] or ""
-        except Apart:
+            return self._digests[self.value_number(value)] or ""
+        except NotMerged:
             return ""
 
-    def _number(self, signature: Any) -> int:
-        number = self._numbers.get(signature)
+    def intern(self, signature: Any) -> int:
+        number = self.signatures.get(signature)
         if number is None:
-            number = self._numbers[signature] = len(self._digests)
+            number = self.signatures[signature] = len(self._digests)
             self._digests.append(self._hashed(signature))
         return number
 
@@ -96,38 +96,38 @@ class Digests(Numbering):
         text = "\n".join(parts).encode(errors="surrogatepass")
         return blake2b(text, digest_size=16).hexdigest()
 
-    def _node(self, node: Any, of: Mapping[Key, int]) -> int:
+    def node_number(self, node: Any, of: Mapping[Key, int]) -> int:
         if isinstance(node, CallTask) and (target := alias_of(node)) is not None:
-            return _steady(of[target])
-        found: int = super()._node(node, of)
+            return stable(of[target])
+        found: int = super().node_number(node, of)
         return found
 
-    def _learn(self, function: Any) -> _Function:
+    def learn(self, function: Any) -> FunctionNumber:
         if type(function) is Body:
             return self._of_body(function)
         if (inner := plain(function)) is not function:
             return self._of_body(Body((), (Step(inner, ()),)))  # all that it takes are inputs
-        found: _Function = super()._learn(function)
+        found: FunctionNumber = super().learn(function)
         return found
 
-    def _of_body(self, body: Body) -> _Function:
+    def _of_body(self, body: Body) -> FunctionNumber:
         """A body by its operations: one of them may reach half of a project, and is read once."""
         form, numbers = [], []
         for function, places in body.steps:
             inner, names = _unnamed(function)
-            found = self._function(inner)
+            found = self.function_number(inner)
             if found.is_used_up:
-                raise Apart(Impurity(title(inner), USED_UP), True)
+                raise NotMerged(Impurity(callable_name(inner), USED_UP), True)
             if found.is_checked and (reason := _impurity(inner, names, places, body)) is not None:
-                raise Apart(reason)
-            for each in objects_in(list(body.constants)):
-                if (reason := by_object(inner, each)) is not None:
-                    raise Apart(reason)
+                raise NotMerged(reason)
+            for each in project_objects(list(body.constants)):
+                if (reason := method_impurity(inner, each)) is not None:
+                    raise NotMerged(reason)
             form.append((names, places))
             numbers.append(found.number)
-        numbers += map(self._value, body.constants)
-        number = self._number(("body", repr((len(body.constants), form)), *numbers))
-        return _Function(number, False, False, True)
+        numbers += map(self.value_number, body.constants)
+        number = self.intern(("body", repr((len(body.constants), form)), *numbers))
+        return FunctionNumber(number, False, False, True)
 
 
 def alias_of(node: Any) -> Key | None:

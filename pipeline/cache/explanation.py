@@ -114,7 +114,7 @@ def explain(store: Store, *collections: Any) -> Explanation:
     tasks, outputs = asked(collections)
     plan = make_plan(store, tasks, outputs)
     history = cache(store.history)  # of each function, asked for once
-    lines = [_line(plan, key, history) for key in plan.digests.of if key in plan.status]
+    lines = [_line(plan, key, history) for key in plan.digests.numbers if key in plan.status]
     store.emit_warnings()
     return Explanation(lines)
 

@@ -73,11 +73,11 @@ def make_plan(
     wanted = {key for key in asked if _looked_up(plan, key, True)} if is_loading else set()
     found = store.known(plan.digests.digest(key) or "" for key in wanted)
     if len(found) < len(wanted) or len(wanted) < len(asked):
-        more = {key for key in plan.digests.of if key not in wanted and _looked_up(plan, key)}
+        more = {key for key in plan.digests.numbers if key not in wanted and _looked_up(plan, key)}
         if more and is_loading:
             found |= store.known(plan.digests.digest(key) or "" for key in more)
     _walk(plan, asked, found, opening)
-    for key in plan.digests.of:
+    for key in plan.digests.numbers:
         if key not in plan.status and _is_work(tasks.get(key)):
             plan.status[key] = CULLED
     return plan

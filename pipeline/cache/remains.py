@@ -18,8 +18,7 @@ from dask.utils import ensure_dict
 from pipeline.cache.plan import rewritten
 from pipeline.graph import TaskGraph, in_place, inputs_of, toposort
 from pipeline.program import LoadTask, fuse_tasks
-from pipeline.share import fused as in_lines
-from pipeline.share import plain, unfused
+from pipeline.share import fuse_lines, task_dict, unfused
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -70,7 +69,7 @@ def asked(collections: Sequence[Any]) -> tuple[dict[Key, Any], list[Key]]:
 def tasks_of(dsk: Any) -> dict[Key, Any]:
     """The tasks of what a scheduler is given: an expression, or a graph."""
     graph = dsk if not hasattr(dsk, "__dask_graph__") else dsk.__dask_graph__()
-    return plain(ensure_dict(graph))
+    return task_dict(ensure_dict(graph))
 
 
 def parts_of(tasks: Mapping[Key, Any], keys: Iterable[Key]) -> list[Key]:
@@ -120,7 +119,7 @@ def remaining(
     if len(blocks) > 1:
         others = [node for key, node in tasks.items() if key not in blocks]
         needed = {each for node in others for each in inputs_of(node)}
-        tasks = toposort({**tasks, **in_lines(blocks, {*outputs, *needed})}, outputs)
+        tasks = toposort({**tasks, **fuse_lines(blocks, {*outputs, *needed})}, outputs)
     return fuse_tasks(tasks, [outputs])
 
 

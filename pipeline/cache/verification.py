@@ -133,7 +133,7 @@ def verify(store: Store, *collections: Any, recompute: float = 0.05, seed: int =
 
 def _hits(store: Store, digests: Digests) -> list[Key]:
     """The tasks whose results are stored, needed for the outputs or not, by digest."""
-    of = {found: key for key in digests.of
+    of = {found: key for key in digests.numbers
           if (found := _name(digests, key)) is not None
           and not store.skip & names_of(key, digests.tasks[key])}  # fmt: skip
     return [of[each] for each in sorted(store.known(of))]
@@ -142,7 +142,7 @@ def _hits(store: Store, digests: Digests) -> list[Key]:
 def _name(digests: Digests, key: Key) -> str | None:
     """The digest of a task. None for data, and for what has none."""
     node = digests.tasks.get(key)
-    if node is None or isinstance(node, DataNode | Alias | TaskRef) or key not in digests.of:
+    if node is None or isinstance(node, DataNode | Alias | TaskRef) or key not in digests.numbers:
         return None
     return digests.digest(key)
 

@@ -1,31 +1,31 @@
 """Merge equal tasks of any Dask collection."""
 
-from pipeline.share.apart import Apart, by_object, call_impurity, objects_in
+from pipeline.share.apart import NotMerged, call_impurity, method_impurity, project_objects
 from pipeline.share.impurities import USED_UP, Impurity
-from pipeline.share.numbering import Numbering, _Function, _steady
-from pipeline.share.opening import Loose, fused, plain, unfused
-from pipeline.share.purity import impure, pure, title
+from pipeline.share.numbering import FunctionNumber, Numbering, stable
+from pipeline.share.opening import Blocks, fuse_lines, task_dict, unfused
+from pipeline.share.purity import callable_name, impure, pure
 from pipeline.share.report import ShareReport
 from pipeline.share.sharing import share, share_report
 
 __all__ = [
     "USED_UP",
-    "Apart",
+    "NotMerged",
     "Impurity",
-    "Loose",
+    "Blocks",
     "Numbering",
     "ShareReport",
-    "_Function",
-    "_steady",
-    "by_object",
+    "FunctionNumber",
+    "stable",
+    "method_impurity",
     "call_impurity",
-    "fused",
+    "fuse_lines",
     "impure",
-    "objects_in",
-    "plain",
+    "project_objects",
+    "task_dict",
     "pure",
     "share",
     "share_report",
-    "title",
+    "callable_name",
     "unfused",
 ]

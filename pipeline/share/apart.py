@@ -17,7 +17,7 @@ from pipeline.share.calls import attributes_of, method_name, method_of
 from pipeline.share.changes import changed_arguments
 from pipeline.share.examiner import Examiner
 from pipeline.share.impurities import CHANGES, FILE, NAMED, RANDOM, UNSEEDED, Impurity, by_method
-from pipeline.share.purity import impurity, judged, title
+from pipeline.share.purity import callable_name, impurity, judged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dask.typing import Key
 
 
-class Apart(Exception):  # noqa: N818 - no error: a task that equals no other
+class NotMerged(Exception):  # noqa: N818 - no error: a task that equals no other
     """Why a task, or a value, is not the same as any other: what makes it impure, or unknown."""
 
     def __init__(self, what: Impurity | str, spreads: bool = False) -> None:
@@ -38,31 +38,31 @@ class Apart(Exception):  # noqa: N818 - no error: a task that equals no other
 def content(value: Any, is_judged: bool = False) -> Key:
     """The content of an argument, or of a function that is judged already.
 
-    Raises `Apart` if it has none, and for what may give another value each time that it is asked.
+    Raises `NotMerged` if it has none, and for what may give another value each time that it is asked.
     """
     if isinstance(value, ModuleType):
-        raise Apart(Impurity(value.__name__, "what is taken of a module is not known"))
+        raise NotMerged(Impurity(value.__name__, "what is taken of a module is not known"))
     examiner = Examiner()
     try:
         found = encode_with(examiner, value)
     except TypeError as error:
-        raise Apart(str(error), isinstance(value, Iterator)) from None
+        raise NotMerged(str(error), isinstance(value, Iterator)) from None
     for each in examiner.sources:
-        raise Apart(Impurity(f"{type(each).__name__} in {title(value)}", RANDOM), True)
+        raise NotMerged(Impurity(f"{type(each).__name__} in {callable_name(value)}", RANDOM), True)
     for each in examiner.functions:
         if is_judged and each is value:
             continue
         # Whoever takes a class of random generators may give it a seed.
         if (reason := judged(each)[0]) is not None and reason.reason != UNSEEDED:
-            raise Apart(reason)
+            raise NotMerged(reason)
     return found
 
 
 def checked(function: Any) -> bool:
-    """Whether the arguments of a call may make it impure. Raises `Apart` if it always is."""
+    """Whether the arguments of a call may make it impure. Raises `NotMerged` if it always is."""
     found, is_checked = judged(function)
     if found is not None and not is_checked:
-        raise Apart(found)
+        raise NotMerged(found)
     return is_checked or method_name(function) is not None
 
 
@@ -80,7 +80,7 @@ def call_impurity(function: Any, values: Sequence[Any], named: Sequence[str]) ->
     return impurity(method, rest, named)
 
 
-def objects_in(value: Any, depth: int = 3) -> Iterator[Any]:
+def project_objects(value: Any, depth: int = 3) -> Iterator[Any]:
     """The objects of the project's classes in an argument, also in lists and the like."""
     if isinstance(value, DataNode):
         value = value.value
@@ -97,17 +97,17 @@ def objects_in(value: Any, depth: int = 3) -> Iterator[Any]:
     else:
         return
     for each in inner:
-        yield from objects_in(each, depth - 1)
+        yield from project_objects(each, depth - 1)
 
 
-def by_object(function: Any, owner: Any) -> Impurity | None:
+def method_impurity(function: Any, owner: Any) -> Impurity | None:
     """Why a call is not pure, by a method that it calls of an object that it is given."""
     for name in sorted({*attributes_of(function), *_UNNAMED}):
         method = method_of(owner, name)
         found = judged(method)[0] if method is not None else None
         if found is not None and not (found.reason == FILE and _has_file(owner)):
             return Impurity(
-                f"{title(function)}, by {type(owner).__name__}.{found.name}", found.reason
+                f"{callable_name(function)}, by {type(owner).__name__}.{found.name}", found.reason
             )
     return None
 
@@ -140,7 +140,7 @@ def changed(tasks: Mapping[Key, Any]) -> dict[Key, str]:
                 taken = [each.key] if isinstance(each, TaskRef) else _taken(each)
                 if not taken and type(each) not in ATOMS:
                     taken = [key]
-                found |= dict.fromkeys(taken, method_name(node.func) or title(node.func))
+                found |= dict.fromkeys(taken, method_name(node.func) or callable_name(node.func))
     return found
 
 

@@ -40,7 +40,7 @@ class Merged:
         wanted = list(wanted)
         numbering = Numbering(tasks)
         numbering.add([*wanted, *renamed])
-        self.numbers = numbering.of
+        self.numbers = numbering.numbers
         self.apart = Counter(numbering.reasons.values())
         del numbering  # what tasks are made of takes more memory than their numbers
         self.given = _needed(tasks, self.numbers)

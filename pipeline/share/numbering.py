@@ -15,18 +15,18 @@ from dask.task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 from pipeline.graph import CallTask, inputs_of, subproblem, toposort
 from pipeline.identity import ATOMS, encode
 from pipeline.share.apart import (
-    Apart,
+    NotMerged,
     bound,
-    by_object,
     call_impurity,
     changed,
     checked,
     content,
-    objects_in,
+    method_impurity,
+    project_objects,
 )
 from pipeline.share.calls import is_used_up
 from pipeline.share.impurities import USED_UP, Impurity
-from pipeline.share.purity import title
+from pipeline.share.purity import callable_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -37,7 +37,7 @@ _SIMPLE = frozenset({int, bool, str, bytes, type(None)})
 """Types whose equal values are the same, within the type."""
 
 
-class _Function(NamedTuple):
+class FunctionNumber(NamedTuple):
     number: int
     is_checked: bool  # whether it is pure hangs on the arguments
     is_used_up: bool  # its result changes as it is read
@@ -54,19 +54,19 @@ class Numbering:
 
     def __init__(self, tasks: Mapping[Key, Any]) -> None:
         self.tasks = tasks
-        self.of: dict[Key, int] = {}
+        self.numbers: dict[Key, int] = {}
         self.reasons: dict[Key, Impurity | str] = {}
-        self._numbers: dict[Any, int] = {"none": 0}  # so that the others have a sign
+        self.signatures: dict[Any, int] = {"none": 0}  # so that the others have a sign
         # By id, and with the object, so that no other bears its id.
-        self._functions: dict[int, tuple[Any, _Function | Apart]] = {}
-        self._values: dict[int, tuple[Any, int | Apart]] = {}
+        self._functions: dict[int, tuple[Any, FunctionNumber | NotMerged]] = {}
+        self._values: dict[int, tuple[Any, int | NotMerged]] = {}
         self._objects: dict[int, Any] = {}  # of the project's classes, by number
         self._methods: dict[tuple[int, int], Impurity | None] = {}  # by function and object
         self._changed, self._bound = changed(tasks), bound(tasks)
 
     def add(self, wanted: Iterable[Key]) -> None:
         """Number some tasks and all that they need. Raises `GraphError` for a cycle."""
-        of, tasks = self.of, self.tasks
+        of, tasks = self.numbers, self.tasks
         entered: dict[Key, None] = {}
         stack = list(wanted)[::-1]
         while stack:
@@ -91,29 +91,29 @@ class Numbering:
             if found is not None:
                 return found
         if node is None or isinstance(node, TaskRef):
-            return self._number(("held", key))  # the data of a future, or of another graph
-        missing = [each for each in inputs_of(node) if each not in self.of]
+            return self.intern(("held", key))  # the data of a future, or of another graph
+        missing = [each for each in inputs_of(node) if each not in self.numbers]
         if missing:
             return missing
         try:
             if key in self._bound:
-                raise Apart("a part of a shuffle, which belongs to one computation")
+                raise NotMerged("a part of a shuffle, which belongs to one computation")
             if key in self._changed:
-                raise Apart(Impurity(self._changed[key], "it changes its argument"), True)
-            if type(node) is Task and self._function(node.func).is_used_up:
-                raise Apart(Impurity(title(node.func), USED_UP), True)
-            return self._node(node, self.of)
-        except Apart as reason:
+                raise NotMerged(Impurity(self._changed[key], "it changes its argument"), True)
+            if type(node) is Task and self.function_number(node.func).is_used_up:
+                raise NotMerged(Impurity(callable_name(node.func), USED_UP), True)
+            return self.node_number(node, self.numbers)
+        except NotMerged as reason:
             self.reasons[key] = reason.what
-            number = self._number(("apart", key))
+            number = self.intern(("apart", key))
             return -number if reason.spreads else number
 
     def _simple(self, task: Task) -> int | list[Key] | None:
         """The same, and fast, of the tasks that are most: with inputs and a few constants."""
         _, function = self._functions.get(id(task.func), (None, None))
-        if type(function) is not _Function or not function.is_simple:
+        if type(function) is not FunctionNumber or not function.is_simple:
             return None
-        of, numbers = self.of, [function.number]
+        of, numbers = self.numbers, [function.number]
         missing = []
         for each in task.args:
             if type(each) is TaskRef:
@@ -125,51 +125,53 @@ class Numbering:
                 else:
                     numbers.append(number)
             elif type(each) in _SIMPLE:
-                numbers.append(self._number((type(each), each)))
+                numbers.append(self.intern((type(each), each)))
             else:
                 return None
-        return missing or self._number(tuple(numbers))
+        return missing or self.intern(tuple(numbers))
 
-    def _number(self, signature: Any) -> int:
-        return self._numbers.setdefault(signature, len(self._numbers))
+    def intern(self, signature: Any) -> int:
+        return self.signatures.setdefault(signature, len(self.signatures))
 
-    def _node(self, node: Any, of: Mapping[Key, int]) -> int:
+    def node_number(self, node: Any, of: Mapping[Key, int]) -> int:
         """The number of a task, or of what stands in the place of an argument."""
         if isinstance(node, TaskRef | Alias):
-            return _steady(of[node.key if isinstance(node, TaskRef) else node.target])
+            return stable(of[node.key if isinstance(node, TaskRef) else node.target])
         if isinstance(node, DataNode):
-            return self._value(node.value)
+            return self.value_number(node.value)
         if isinstance(node, CallTask):
-            function = self._function(node.function)
-            taken = (_steady(of[each]) for each in node.inputs)
-            return self._number(("call", subproblem(node.key), function.number, *taken))
+            function = self.function_number(node.function)
+            taken = (stable(of[each]) for each in node.inputs)
+            return self.intern(("call", subproblem(node.key), function.number, *taken))
         if isinstance(node, NestedContainer):
             kind = type(node).__name__
-            return self._number((kind, *(self._node(each, of) for each in node.args)))
+            return self.intern((kind, *(self.node_number(each, of) for each in node.args)))
         if type(node) is Task:
             return self._task(node, of)
         if isinstance(node, GraphNode):
-            raise Apart(f"a {type(node).__name__}, which belongs to one computation")
-        return self._value(node)
+            raise NotMerged(f"a {type(node).__name__}, which belongs to one computation")
+        return self.value_number(node)
 
     def _task(self, task: Task, of: Mapping[Key, int]) -> int:
         if task.func is ProhibitReuse._identity:
-            return self._node(task.args[0], of)
+            return self.node_number(task.args[0], of)
         if task.func is _execute_subgraph:
             return self._block(task, of)
-        function = self._function(task.func)
+        function = self.function_number(task.func)
         if function.is_checked and (found := self._impurity(task)) is not None:
-            raise Apart(found)
+            raise NotMerged(found)
         for each in self._given(task):
             pair = id(task.func), id(each)  # which the graph holds
             if pair not in self._methods:
-                self._methods[pair] = by_object(task.func, each)
+                self._methods[pair] = method_impurity(task.func, each)
             if (found := self._methods[pair]) is not None:
-                raise Apart(found)
-        args = [self._node(each, of) for each in task.args]
+                raise NotMerged(found)
+        args = [self.node_number(each, of) for each in task.args]
         # In their order: a function that takes any keywords sees it.
-        named = [("by name", name, self._node(each, of)) for name, each in task.kwargs.items()]
-        return self._number((function.number, *args, *named))
+        named = [
+            ("by name", name, self.node_number(each, of)) for name, each in task.kwargs.items()
+        ]
+        return self.intern((function.number, *args, *named))
 
     def _impurity(self, task: Task) -> Impurity | None:
         given = [*task.args, *task.kwargs.values()]
@@ -181,59 +183,62 @@ class Numbering:
         """The objects of the project's classes that a task is given."""
         for each in (*task.args, *task.kwargs.values()):
             if not isinstance(each, TaskRef):
-                yield from objects_in(each)
-            elif (found := self._objects.get(self.of.get(each.key, 0))) is not None:
+                yield from project_objects(each)
+            elif (found := self._objects.get(self.numbers.get(each.key, 0))) is not None:
                 yield found
 
     def _block(self, task: Task, of: Mapping[Key, int]) -> int:
         """The number of a task that Dask has fused of several: that of the last of them."""
         tasks, last, names, *taken = task.args
         inner: dict[Key, int] = {
-            name: self._node(each, of) for name, each in zip(names, taken, strict=True)
+            name: self.node_number(each, of) for name, each in zip(names, taken, strict=True)
         }
         for key, node in toposort(tasks, [last]).items():
-            inner[key] = self._node(node, inner)
+            inner[key] = self.node_number(node, inner)
         return inner[last]
 
-    def _function(self, function: Any) -> _Function:
-        found: _Function = _known(self._functions, function, self._learn)
+    def function_number(self, function: Any) -> FunctionNumber:
+        found: FunctionNumber = _known(self._functions, function, self.learn)
         return found
 
-    def _learn(self, function: Any) -> _Function:
+    def learn(self, function: Any) -> FunctionNumber:
         is_checked = checked(function)
-        number = self._number(("value", content(function, is_judged=True)))
+        number = self.intern(("value", content(function, is_judged=True)))
         used_up = is_used_up(function)
-        return _Function(number, is_checked, used_up, not (is_checked or used_up))
+        return FunctionNumber(number, is_checked, used_up, not (is_checked or used_up))
 
-    def _value(self, value: Any) -> int:
+    def value_number(self, value: Any) -> int:
         kind = type(value)
         if kind in _SIMPLE:
-            return self._number((kind, value))
+            return self.intern((kind, value))
         if kind in ATOMS:
-            return self._number(("value", encode(value)))
-        found: int = _known(self._values, value, lambda it: self._number(("value", content(it))))
-        if next(objects_in(value), None) is value:
+            return self.intern(("value", encode(value)))
+        found: int = _known(self._values, value, lambda it: self.intern(("value", content(it))))
+        if next(project_objects(value), None) is value:
             self._objects[found] = value
         return found
 
 
 def _known(cache: dict[int, tuple[Any, Any]], what: Any, learn: Callable[[Any], Any]) -> Any:
-    """What is known of an object, learned once. Raises `Apart`, if that was what was learned."""
+    """What is known of an object, learned once. Raises `NotMerged`, if that was what was learned."""
     if id(what) not in cache:
         try:
             cache[id(what)] = what, learn(what)
-        except Apart as reason:
+        except NotMerged as reason:
             cache[id(what)] = what, reason
         except Exception as error:  # whatever an object raises that is asked what it is
-            cache[id(what)] = what, Apart(f"{type(error).__name__} when it is looked at: {error}")
+            cache[id(what)] = (
+                what,
+                NotMerged(f"{type(error).__name__} when it is looked at: {error}"),
+            )
     found = cache[id(what)][1]
-    if isinstance(found, Apart):
+    if isinstance(found, NotMerged):
         raise found.with_traceback(None)  # which would grow with each time that it is raised
     return found
 
 
-def _steady(number: int) -> int:
-    """The number of an input. Raises `Apart` if its value changes as it is used."""
+def stable(number: int) -> int:
+    """The number of an input. Raises `NotMerged` if its value changes as it is used."""
     if number < 0:
-        raise Apart(Impurity("an input", "it changes as it is used"))
+        raise NotMerged(Impurity("an input", "it changes as it is used"))
     return number

@@ -55,10 +55,10 @@ def opened(collection: Any, seen: set[int] | None) -> Opened:
         graph = collection._traced()
         return Opened(collection, graph.tasks, graph.keys, lambda *_: collection)
     if isinstance(collection, Delayed):
-        tasks = plain(collection.__dask_graph__(), None, seen)
+        tasks = task_dict(collection.__dask_graph__(), None, seen)
         return Opened(collection, tasks, [collection.key], partial(_delayed, collection), False)
     keys = list(flatten([collection.__dask_keys__()]))
-    tasks = plain(collection.__dask_graph__(), keys)
+    tasks = task_dict(collection.__dask_graph__(), keys)
     rebuild, arguments = collection.__dask_postpersist__()
     return Opened(collection, tasks, keys, lambda new, _: rebuild(new, *arguments))
 
@@ -103,7 +103,7 @@ def _frame(collection: Any, expression: Any) -> Opened:
     def closed(tasks: Mapping[Key, Any], _: Any) -> Any:
         return from_graph(dict(tasks), expression._meta, expression.divisions, keys, name)
 
-    tasks = plain(expression.__dask_graph__(), keys)
+    tasks = task_dict(expression.__dask_graph__(), keys)
     return Opened(collection, tasks, keys, closed, is_frame=True)
 
 
@@ -115,14 +115,14 @@ def unfused(collection: Any) -> Any:
     if isinstance(collection, Delayed | Lazy | TaskGraph) or hasattr(collection, "expr"):
         return collection
     finish, arguments = collection.__dask_postcompute__()
-    return Loose(collection) if _has_collection((finish, *arguments)) else collection
+    return Blocks(collection) if _has_collection((finish, *arguments)) else collection
 
 
 def _has_collection(parts: Iterable[Any]) -> bool:
     return any(is_dask_collection(getattr(each, "__self__", each)) for each in parts)
 
 
-class Loose:
+class Blocks:
     """The blocks of a collection, as a collection; what puts them together holds it itself.
 
     A task that does so, of xarray's, has no content: it takes what is to be computed.
@@ -139,25 +139,25 @@ class Loose:
         return list(self.whole.__dask_keys__())
 
     def __dask_tokenize__(self) -> Any:
-        return ("Loose", self.whole.__dask_tokenize__())
+        return ("Blocks", self.whole.__dask_tokenize__())
 
     def __dask_postcompute__(self) -> Any:
         return list, ()
 
-    def finished(self, blocks: Any) -> Any:
+    def assemble(self, blocks: Any) -> Any:
         """The value of the collection, put together."""
         finish, arguments = self.whole.__dask_postcompute__()
         return finish(blocks, *arguments)
 
 
-def fused(tasks: Mapping[Key, Any], keys: Iterable[Key]) -> dict[Key, Any]:
+def fuse_lines(tasks: Mapping[Key, Any], keys: Iterable[Key]) -> dict[Key, Any]:
     """The tasks, those in line as one. Dask fuses expressions, not graphs: this is in its place."""
     held = {key: node for key, node in tasks.items() if isinstance(node, TaskRef)}
     own = {key: node for key, node in tasks.items() if key not in held}
     return {**fuse_linear_task_spec(own, set(keys)), **held}
 
 
-def plain(
+def task_dict(
     dsk: Mapping[Key, Any], keys: Sequence[Key] | None = None, seen: set[int] | None = None
 ) -> dict[Key, Any]:
     """A graph as one dict of task specifications; what was in Dask's older form is converted."""
@@ -196,7 +196,7 @@ def dict_of_tasks(asked: Mapping[Key, Any], keys: Any) -> Opened:
 
     Raises `GraphError` for a cycle, and for a key that is not there.
     """
-    tasks = plain(asked)
+    tasks = task_dict(asked)
     if keys is None:
         toposort(tasks, tasks)  # which tells a cycle, of which nothing would be left
         taken = {each for node in tasks.values() for each in inputs_of(node)}

@@ -113,7 +113,7 @@ def judged(function: Any) -> tuple[Impurity | None, bool]:
     own = in_table(function) if library_name(function) is not None else None
     if own is not None and own.reason == UNSEEDED:
         return own, True
-    mine, direct = title(function), in_table(function)
+    mine, direct = callable_name(function), in_table(function)
     found = [
         each
         if each in (own, direct) or each.name == mine
@@ -129,10 +129,10 @@ def judged(function: Any) -> tuple[Impurity | None, bool]:
     return None, is_method or _seed(function) is not None
 
 
-def title(function: Any) -> str:
+def callable_name(function: Any) -> str:
     """The name of a function, for a person.
 
-    >>> title(functools.partial(max, 1)), title(len)
+    >>> callable_name(functools.partial(max, 1)), callable_name(len)
     ('max', 'len')
     """
     while isinstance(function, functools.partial):
@@ -157,7 +157,9 @@ def _of_seeds(function: Any, arguments: Sequence[Any], named: Sequence[str]) -> 
         given = arguments[positional + list(named).index(name)]
     else:
         given = arguments[place] if place < positional else None
-    return None if given is not None else Impurity(f"{title(function)}({name}=None)", UNSEEDED)
+    return (
+        None if given is not None else Impurity(f"{callable_name(function)}({name}=None)", UNSEEDED)
+    )
 
 
 def _seed(function: Any) -> tuple[int, str] | None:
@@ -192,7 +194,7 @@ def _of_function(function: Any) -> Iterator[Impurity]:
         seen[identity] = value
         if (mark := _mark(value)) is not None:
             if not mark:
-                yield Impurity(name or title(value), "it is marked impure")
+                yield Impurity(name or callable_name(value), "it is marked impure")
             continue
         is_library = library_name(getattr(value, "__func__", value)) is not None
         found = in_table(value, name)
@@ -211,7 +213,7 @@ def _of_function(function: Any) -> Iterator[Impurity]:
 def _changing(value: Any) -> Impurity | None:
     """Of a function that changes what is there after it."""
     if changes_its_object(value):
-        return Impurity(title(value), "it changes its object")
+        return Impurity(callable_name(value), "it changes its object")
     outside = counted_outside(value.__code__) if isinstance(value, FunctionType) else ""
     return Impurity(outside, OUTSIDE) if outside else None
 
@@ -222,4 +224,4 @@ def _without_seed(value: Any, keywords: tuple[str, ...] | None) -> Impurity | No
         return None
     if library_name(getattr(value, "__func__", value)) is None:
         return None  # of the project: what it calls says it
-    return Impurity(f"{title(value)}({seed[1]}=None)", UNSEEDED)
+    return Impurity(f"{callable_name(value)}({seed[1]}=None)", UNSEEDED)

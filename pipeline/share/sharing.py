@@ -15,7 +15,7 @@ from pipeline.share.opening import (
     Opened,
     dict_of_tasks,
     frames,
-    fused,
+    fuse_lines,
     is_annotated,
     is_frame,
     is_graph,
@@ -106,7 +106,7 @@ def _closed(found: Sequence[Opened], merged: Merged) -> Iterator[Any]:
     many = sum(isinstance(each.given, Delayed) for each in found) > _MANY
     common = _one_layer(merged.tasks) if many else merged.tasks
     kept = [key for each in found if each.is_bound for key in each.keys]
-    in_lines = fused(merged.tasks, kept) if any(each.is_frame for each in found) else {}
+    in_lines = fuse_lines(merged.tasks, kept) if any(each.is_frame for each in found) else {}
     for each in found:
         is_many = many and isinstance(each.given, Delayed)
         is_touched = merged.repeats if is_many else merged.touches(each.tasks)

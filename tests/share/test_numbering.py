@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def numbers(tasks: dict[Any, Any], *wanted: Any) -> list[int]:
     numbering = Numbering(tasks)
     numbering.add(wanted)
-    return [numbering.of[key] for key in wanted]
+    return [numbering.numbers[key] for key in wanted]
 
 
 def test_equal_tasks_have_one_number() -> None:
@@ -78,7 +78,7 @@ def test_what_is_apart_equals_nothing_and_is_counted() -> None:
     tasks = {key: Task(key, type, lock) for key in "ab"}
     numbering = Numbering(tasks)
     numbering.add("ab")
-    assert numbering.of["a"] != numbering.of["b"]
+    assert numbering.numbers["a"] != numbering.numbers["b"]
     [(reason, times)] = Counter(numbering.reasons.values()).items()
     assert "lock" in str(reason)
     assert times == 2

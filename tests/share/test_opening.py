@@ -11,12 +11,12 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, GraphNode, Task, TaskRef
 
 from pipeline import GraphError
-from pipeline.share import fused, plain
+from pipeline.share import fuse_lines, task_dict
 from pipeline.share.opening import dict_of_tasks, is_annotated, is_graph
 
 
 def test_older_forms_are_converted() -> None:
-    tasks = plain({"a": 1, "b": (operator.add, "a", 2), "c": "a", "t": (1, 2), "self": "self"})
+    tasks = task_dict({"a": 1, "b": (operator.add, "a", 2), "c": "a", "t": (1, 2), "self": "self"})
     assert all(isinstance(node, GraphNode) for node in tasks.values())
     assert "self" not in tasks  # held elsewhere, as Dask takes it
     assert dask.get(tasks, ["b", "c", "t"]) == (3, 1, (1, 2))
@@ -25,7 +25,7 @@ def test_older_forms_are_converted() -> None:
 def test_only_what_is_asked_for_is_made_of_layers() -> None:
     array = da.ones(1000, chunks=1) + 1
     key = (array.name, 0)
-    assert len(plain(array.__dask_graph__(), [key])) < 5
+    assert len(task_dict(array.__dask_graph__(), [key])) < 5
 
 
 def test_layers_that_were_taken_are_not_taken_again() -> None:
@@ -34,8 +34,8 @@ def test_layers_that_were_taken_are_not_taken_again() -> None:
     graph = HighLevelGraph(
         {name: dict(layer) for name, layer in array.dask.layers.items()}, array.dask.dependencies
     )
-    assert plain(graph, None, seen)
-    assert plain(graph, None, seen) == {}
+    assert task_dict(graph, None, seen)
+    assert task_dict(graph, None, seen) == {}
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_keys_of_a_dict() -> None:
 def test_lines_are_fused_but_not_through_what_is_kept() -> None:
     line = {f"k{n}": Task(f"k{n}", abs, TaskRef(f"k{n - 1}")) for n in range(1, 4)}
     tasks = {"k0": DataNode("k0", -1), **line}
-    whole, parted = fused(tasks, ["k3"]), fused(tasks, ["k1", "k3"])
+    whole, parted = fuse_lines(tasks, ["k3"]), fuse_lines(tasks, ["k1", "k3"])
     assert "k3" in whole
     assert len(whole) == 2  # one block, and the name that was asked for
     assert {"k1", "k3"} <= set(parted)
