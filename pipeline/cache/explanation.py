@@ -6,10 +6,10 @@ import textwrap
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from pipeline.cache.causes import argument_changes, described, differences
-from pipeline.cache.plan import COMPUTED, CULLED, LOADED, SKIPPED, Plan, make_plan
+from pipeline.cache.plan import HIT, MISS, SKIPPED, Plan, Status, make_plan
 from pipeline.cache.remains import asked
 from pipeline.cache.told import call_of, function_of_task, title_of, told
 from pipeline.identity import format_duration, format_number
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     History = Callable[[str], list[list[Any]]]
 
-WORDS = {LOADED: "hit", COMPUTED: "miss", SKIPPED: "skipped", CULLED: "culled"}
-"""What a person calls what happens to a task."""
-
 
 class Line(NamedTuple):
     """A task: whether it is a `hit`, a `miss`, `skipped` or `culled`, and why.
@@ -32,7 +29,7 @@ class Line(NamedTuple):
     seconds, bytes: that the stored result took; 0 if there is none
     """
 
-    status: str
+    status: Status
     call: str
     why: str
     key: Key
@@ -53,6 +50,11 @@ class Explanation:
     def count(self, status: str) -> int:
         """How many tasks are a `hit`, a `miss`, `skipped` or `culled`."""
         return sum(each.status == status for each in self.lines)
+
+    @property
+    def statuses(self) -> dict[Key, Status]:
+        """What happens to each task, by key: `hit`, `miss`, `skipped` or `culled`."""
+        return {line.key: line.status for line in self.lines}
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Status, task and reason of each line of the table."""
@@ -80,7 +82,7 @@ class Explanation:
             )
             for status, what, why in rows
         ]  # fmt: skip
-        totals = [f"{self.count(each):,} {each}" for each in WORDS.values() if self.count(each)]
+        totals = [f"{self.count(each):,} {each}" for each in get_args(Status) if self.count(each)]
         return "\n".join([*table, ", ".join(totals) or "no tasks"])
 
     __repr__ = __str__
@@ -122,14 +124,14 @@ def explain(store: Store, *collections: Any) -> Explanation:
 def _line(plan: Plan, key: Key, history: History) -> Line:
     status, node = plan.status[key], plan.tasks[key]
     call, function = call_of(key, node), title_of(key, node)
-    if status == LOADED:
+    if status == HIT:
         entry = plan.entries[key][0]
-        return Line("hit", call, "stored", key, function, entry.seconds, entry.bytes)
-    if status == COMPUTED:
+        return Line(status, call, "stored", key, function, entry.seconds, entry.bytes)
+    if status == MISS:
         why = _cause(plan, key, history)
     else:
         why = plan.why.get(key, "") if status == SKIPPED else "what takes it is loaded"
-    return Line(WORDS[status], call, why, key, function)
+    return Line(status, call, why, key, function)
 
 
 def _cause(plan: Plan, key: Key, history: History) -> str:

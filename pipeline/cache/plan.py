@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import dask.local
 from dask._task_spec import NestedContainer
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from pipeline.store import Entry, Store
 
 Opening = Literal["all", "outputs", "none"]
-LOADED, COMPUTED, SKIPPED, CULLED = "loaded", "computed", "skipped", "culled"
+Status = Literal["hit", "miss", "skipped", "culled"]
+HIT: Final = "hit"
+MISS: Final = "miss"
+SKIPPED: Final = "skipped"
+CULLED: Final = "culled"
 
 
 @dataclass
@@ -34,7 +38,7 @@ class Plan:
 
     tasks: the graph, and outputs: what is asked of it
     digests: of its tasks
-    status: of each task that is needed for the outputs: `loaded`, from the store; `computed`, and
+    status: of each task that is needed for the outputs: `hit`, loaded; `miss`, computed and
         stored if that is worth it; `skipped`, which is computed and neither looked up nor stored;
         `culled`, which nothing that runs takes
     why: tasks are skipped
@@ -45,11 +49,11 @@ class Plan:
     tasks: Mapping[Key, Any]
     outputs: list[Key]
     digests: Digests
-    status: dict[Key, str] = field(default_factory=dict)
+    status: dict[Key, Status] = field(default_factory=dict)
     why: dict[Key, str] = field(default_factory=dict)
     entries: dict[Key, tuple[Entry, memoryview | None]] = field(default_factory=dict)
 
-    def count(self, status: str) -> int:
+    def count(self, status: Status) -> int:
         """How many tasks have a status."""
         return sum(each == status for each in self.status.values())
 
@@ -94,25 +98,25 @@ def _walk(plan: Plan, asked: set[Key], found: set[str], opening: Opening) -> Non
         node = plan.tasks.get(key)
         if _is_work(node):
             plan.status[key] = _status(plan, key, key in asked, found, opening)
-        if plan.status.get(key) != LOADED:
+        if plan.status.get(key) != HIT:
             stack.extend(each for each in reversed(inputs_of(node)) if each not in seen)
 
 
-def _status(plan: Plan, key: Key, is_output: bool, found: set[str], opening: Opening) -> str:
+def _status(plan: Plan, key: Key, is_output: bool, found: set[str], opening: Opening) -> Status:
     if not _looked_up(plan, key, is_output):
         return SKIPPED
     digest = plan.digests.digest(key)
     if digest is None or digest not in found:
-        return COMPUTED
+        return MISS
     if opening == "all" or (is_output and opening == "outputs"):
         opened: Any = plan.store.open(digest)
     else:
         entry = plan.store.entry(digest)
         opened = entry and (entry, None)
     if not opened:
-        return COMPUTED
+        return MISS
     plan.entries[key] = opened
-    return LOADED
+    return HIT
 
 
 def _without_aliases(tasks: Mapping[Key, Any], outputs: Iterable[Key]) -> set[Key]:
@@ -192,7 +196,7 @@ def rewritten(plan: Plan, is_local: bool, is_final: bool = False) -> dict[Key, A
         node, digest = plan.tasks[key], plan.digests.digest(key)
         if digest is None:
             continue
-        if status == LOADED:
+        if status == HIT:
             entry, payload = plan.entries[key]
             held = (entry, payload) if payload is not None else None
             instead = _otherwise(plan, key, room) if is_final else {}
@@ -202,9 +206,9 @@ def rewritten(plan: Plan, is_local: bool, is_final: bool = False) -> dict[Key, A
             load = Load(plan.store, digest, held if is_near else None, otherwise)
             # Workers that cannot reach the store are given the value.
             tasks[key] = LoadTask(key, load, (), False) if is_storing else DataNode(key, load())
-        elif status == COMPUTED and first.setdefault(digest, key) != key:
+        elif status == MISS and first.setdefault(digest, key) != key:
             tasks[key] = Alias(key, first[digest])  # else one would wait for the other
-        elif status == COMPUTED and is_storing:
+        elif status == MISS and is_storing:
             save = Save(
                 plan.store, digest, function_of(node), told(key, node, plan.digests),
                 function_of_task(node),

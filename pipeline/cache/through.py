@@ -9,7 +9,7 @@ import dask.local
 import dask.threaded
 from dask.core import flatten
 
-from pipeline.cache.plan import COMPUTED, LOADED, SKIPPED, Plan, make_plan, passed_on
+from pipeline.cache.plan import HIT, MISS, SKIPPED, Plan, make_plan, passed_on
 from pipeline.cache.remains import (
     annotations_of,
     expression,
@@ -108,7 +108,7 @@ def _loaded(plan: Plan) -> dict[Key, Any]:
     values, start = {}, time.perf_counter()
     for key in plan.outputs:
         at = passed_on(plan.tasks, key)
-        if plan.status.get(at) == LOADED:
+        if plan.status.get(at) == HIT:
             entry, payload = plan.entries[at]
             if payload is not None:
                 values[key] = plan.store.value(entry, payload)
@@ -122,8 +122,8 @@ def counted(plan: Plan, seconds: float = 0.0) -> None:
     seconds: that it took to load what is loaded
     """
     counts = plan.store.counts
-    counts.hits += plan.count(LOADED)
-    counts.misses += plan.count(COMPUTED)
+    counts.hits += plan.count(HIT)
+    counts.misses += plan.count(MISS)
     counts.skipped += plan.count(SKIPPED)
     entries = [entry for entry, _ in plan.entries.values()]
     counts.loaded_bytes += sum(each.bytes for each in entries)
@@ -134,9 +134,7 @@ def _keep(plan: Plan, values: Mapping[Key, Any]) -> None:
     """Store the outputs that the workers could not, or say why that cannot be done."""
     store, digests = plan.store, plan.digests
     ends = {key: passed_on(plan.tasks, key) for key in plan.outputs}
-    asked = {
-        key: digests.digest(end) for key, end in ends.items() if plan.status.get(end) == COMPUTED
-    }
+    asked = {key: digests.digest(end) for key, end in ends.items() if plan.status.get(end) == MISS}
     there = store.known(digest for digest in asked.values() if digest is not None)
     for key, digest in asked.items():
         if digest is not None and digest not in there:

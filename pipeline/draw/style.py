@@ -44,7 +44,7 @@ class Style(NamedTuple):
         return f"one colour, one {self.kind}" if self.fate is None else " · ".join(FATES)
 
 
-FATES = {"loaded": "#228833", "computed": "#4477aa", "skipped": "#aa3377", "culled": "#888888"}
+FATES = {"hit": "#228833", "miss": "#4477aa", "skipped": "#aa3377", "culled": "#888888"}
 """Colours of what happens to tasks in a run with a store; what is culled is pale, too."""
 
 PLAIN = Style()

@@ -146,8 +146,7 @@ def store_section(
     )
     parts: list[Part] = [Prose([lead])]
     if explained is not None:
-        words = {"hit": "loaded", "miss": "computed", "skipped": "skipped", "culled": "not needed"}
-        rows = [(words[status], what, why) for status, what, why in explained.rows()]
-        note = "Skipped is what is not looked up; not needed is what only loaded tasks would take."
+        rows = explained.rows()
+        note = "Hits are loaded; misses are computed; skipped tasks are computed without a look; culled tasks are not needed."
         parts.append(Table("Tasks, and why", ("", "task", "why"), rows, 3, note=note))
     return Section(name, "What the store did", parts, is_secret=True)

@@ -150,6 +150,8 @@ def test_nothing_is_computed_and_what_is_loaded_needs_nothing(tmp_path: Path) ->
     pipeline.compute(fib(20), store=store, scheduler="sync")
     second = store.explain(fib(20))
     assert (second.count("hit"), second.count("culled")) == (1, 20)
+    assert set(second.statuses) == set(fib(20).graph().tasks)
+    assert sorted(second.statuses.values()) == ["culled"] * 20 + ["hit"]
 
 
 def test_tasks_of_one_fate_stand_in_one_line(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from dask.task_spec import Alias, DataNode, Task, TaskRef
 import pipeline
 from pipeline import GraphError, Store, measure, recurrence, task
 from pipeline.cache import CULLED, make_plan
-from pipeline.cache.plan import COMPUTED, LOADED, SKIPPED, rewritten
+from pipeline.cache.plan import HIT, MISS, SKIPPED, rewritten
 from tests.projects import edited
 
 if TYPE_CHECKING:
@@ -212,11 +212,11 @@ CHAIN = {
 def test_a_plan_says_what_happens_to_each_task(tmp_path: Path) -> None:
     store = Store(tmp_path)
     found = make_plan(store, CHAIN, ["c"])
-    assert found.status == dict.fromkeys("abc", COMPUTED)
+    assert found.status == dict.fromkeys("abc", MISS)
     store.put(found.digests.digest("b") or "", (0, 1))
-    assert plan(store, CHAIN, "c") == {"a": CULLED, "b": LOADED, "c": COMPUTED}
-    assert plan(store, CHAIN, "c", is_loading=False) == dict.fromkeys("abc", COMPUTED)
-    assert make_plan(store, CHAIN, ["c"]).count(LOADED) == 1
+    assert plan(store, CHAIN, "c") == {"a": CULLED, "b": HIT, "c": MISS}
+    assert plan(store, CHAIN, "c", is_loading=False) == dict.fromkeys("abc", MISS)
+    assert make_plan(store, CHAIN, ["c"]).count(HIT) == 1
 
 
 def test_what_is_torn_is_computed(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_what_is_torn_is_computed(tmp_path: Path) -> None:
     store.put(digest, 1)
     [path] = tmp_path.glob("entries/*/*")
     path.write_bytes(path.read_bytes()[:-1])
-    assert plan(store, CHAIN, "c")["c"] == COMPUTED
+    assert plan(store, CHAIN, "c")["c"] == MISS
     with pytest.warns(pipeline.StoreWarning, match="torn"):
         store.emit_warnings()
     assert digest not in store
@@ -235,9 +235,9 @@ def test_constants_and_aliases_are_no_work(tmp_path: Path) -> None:
     tasks = {"d": DataNode("d", 3), "x": Task("x", abs, TaskRef("d")), "y": Alias("y", "x")}
     store = Store(tmp_path)
     found = make_plan(store, tasks, ["y"])
-    assert found.status == {"x": COMPUTED}
+    assert found.status == {"x": MISS}
     store.put(found.digests.digest("x") or "", 3)
-    assert plan(store, tasks, "y") == {"x": LOADED}
+    assert plan(store, tasks, "y") == {"x": HIT}
 
 
 def test_what_is_skipped_says_why(tmp_path: Path) -> None:

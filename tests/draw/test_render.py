@@ -378,15 +378,15 @@ def test_with_a_store_a_picture_tells_what_a_run_would_do(tmp_path: Path) -> Non
     store = Store(tmp_path, keep=["square"])
     call = catalan(3) + square(2)
     before = contrast(call, store=store)
-    assert "loaded · computed · skipped · culled" in all_text(before)
-    assert fates(before)["square(2)"] == ("computed", FATES["computed"])
+    assert "hit · miss · skipped · culled" in all_text(before)
+    assert fates(before)["square(2)"] == ("miss", FATES["miss"])
     assert fates(before)["catalan(2)"][0] == "skipped"
     square(2).graph()
     pipeline.compute(square(2), store=store, scheduler="sync")
-    assert fates(contrast(call, store=store))["square(2)"] == ("loaded", FATES["loaded"])
+    assert fates(contrast(call, store=store))["square(2)"] == ("hit", FATES["hit"])
     pipeline.compute(call, store=store, scheduler="sync")
     after = fates(call.graph().visualize(store=store))
-    assert {fate for fate, _ in after.values()} == {"loaded", "culled"}
+    assert {fate for fate, _ in after.values()} == {"hit", "culled"}
 
 
 def test_equal_tasks_of_other_fates_are_told_by_what_happens(tmp_path: Path) -> None:
@@ -399,5 +399,5 @@ def test_equal_tasks_of_other_fates_are_told_by_what_happens(tmp_path: Path) -> 
     asked = delayed(sum)([delayed(max)([delayed(load)(1), 2]), kept])
     found = fates(contrast(asked, store=store))
     assert {name.removesuffix("(…)"): fate for name, (fate, _) in found.items()} == {
-        "load(1)": "loaded", "min": "loaded", "max": "computed", "sum": "computed",
+        "load(1)": "hit", "min": "hit", "max": "miss", "sum": "miss",
     }  # fmt: skip

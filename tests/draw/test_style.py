@@ -14,7 +14,7 @@ def test_colours_go_on_beyond_the_palette() -> None:
 def test_what_a_store_does_overrules_groups() -> None:
     style = PLAIN._replace(group=lambda key: 0, kind="layer")
     assert colours(["a", "b"], style) == {"a": PALETTE[0], "b": PALETTE[0]}
-    fated = style.fated({"a": "loaded"})
-    assert colours(["a", "b"], fated) == {"a": FATES["loaded"], "b": PALETTE[2]}
+    fated = style.fated({"a": "hit"})
+    assert colours(["a", "b"], fated) == {"a": FATES["hit"], "b": PALETTE[2]}
     assert style.legend == "one colour, one layer"
-    assert fated.legend == "loaded · computed · skipped · culled"
+    assert fated.legend == "hit · miss · skipped · culled"

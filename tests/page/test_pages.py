@@ -126,7 +126,7 @@ def test_a_store_tells_what_it_did_and_why(tmp_path: Path) -> None:
     text = Read(page).text
     assert "Tasks loaded: 2; looked up and computed: 2; computed without a look: 0." in text
     assert "argument 1 was 4, is 6" in text
-    assert {"loaded", "computed", "not needed"} <= set(re.findall(r"[a-z ]+", text))
+    assert {"hit", "miss", "culled"} <= set(re.findall(r"[a-z ]+", text))
     again = Read(report(fib(6), store=store))
     assert "Tasks loaded: 1; looked up and computed: 0;" in again.text
     assert again.values()["fib(6)"] == "8"
