@@ -16,7 +16,7 @@ from dask.task_spec import Alias, Task, TaskRef
 from dask.utils import ensure_dict
 
 from pipeline.cache.plan import rewritten
-from pipeline.graph import TaskGraph, in_place, inputs_of, toposort
+from pipeline.graph import TaskGraph, fill_outputs, inputs_of, toposort
 from pipeline.program import LoadTask, fuse_tasks
 from pipeline.share import fuse_lines, task_dict, unfused
 
@@ -83,7 +83,7 @@ def gathers(tasks: Mapping[Key, Any], key: Key) -> bool:
     """Whether a task only puts results side by side."""
     node: Any = tasks.get(key)
     is_one = type(node) is Task and str(key).startswith("finalize")
-    return is_one and node.func in (in_place, list)
+    return is_one and node.func in (fill_outputs, list)
 
 
 def annotations_of(dsk: Any) -> Annotations:

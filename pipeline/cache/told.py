@@ -9,7 +9,15 @@ from dask._task_spec import NestedContainer
 from dask.task_spec import DataNode, GraphNode, Task, TaskRef
 
 from pipeline.cache.digested import plain
-from pipeline.graph import CallTask, function_name, inputs_of, label, named, subproblem, title
+from pipeline.graph import (
+    CallTask,
+    display_key,
+    function_name,
+    inputs_of,
+    label,
+    short_label,
+    subproblem,
+)
 from pipeline.identity import library_name, short_repr
 from pipeline.trace import Body
 
@@ -66,7 +74,7 @@ def call_of(key: Key, node: Any) -> str:
     found = title_of(key, node)
     if function_name(key).startswith("finalize"):
         return found
-    _, bracket, arguments = named(title(key, node, 0)).partition("(")
+    _, bracket, arguments = short_label(display_key(key, node, 0)).partition("(")
     return f"{found}{bracket}{arguments}"
 
 

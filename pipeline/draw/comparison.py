@@ -20,9 +20,9 @@ from pipeline.graph import (
     graph_of,
     inputs_of,
     leaves,
-    named,
     occurrence,
     occurrences,
+    short_label,
     subproblem,
     tree_size,
     unfold,
@@ -119,7 +119,7 @@ def _shared(
     """A graph as somebody built it, beside the shared one."""
     graph = shared.graph
     limit = _limit(limit, whole, shared.before + shared.after)
-    style = style._replace(label=lambda key: named(key, 14)) if style is PLAIN else style
+    style = style._replace(label=lambda key: short_label(key, 14)) if style is PLAIN else style
     numbers, titles = shared.merged.numbers, shared.titles
     names = {key: titles[number] for key, number in numbers.items()}
     if store is not None:

@@ -3,17 +3,20 @@
 from pipeline.graph.counts import Count, count, occurrences, tree_size, tree_sizes
 from pipeline.graph.keys import (
     arguments,
+    bind_arguments,
+    call_key,
     freeze,
     function_name,
+    function_prefix,
     label,
     occurrence,
     occurrence_number,
     subproblem,
 )
 from pipeline.graph.nesting import children, leaves, map_leaves
-from pipeline.graph.taskgraph import TaskGraph, fill_outputs, graph_of, in_place
+from pipeline.graph.taskgraph import TaskGraph, fill_outputs, graph_of
 from pipeline.graph.tasks import CallTask, GraphError, cycle_text, function_of, inputs_of, toposort
-from pipeline.graph.titles import named, title
+from pipeline.graph.titles import display_key, short_label
 from pipeline.graph.tree import MAX_TASKS, LimitError, unfold
 
 __all__ = [
@@ -24,6 +27,8 @@ __all__ = [
     "LimitError",
     "TaskGraph",
     "arguments",
+    "bind_arguments",
+    "call_key",
     "children",
     "count",
     "cycle_text",
@@ -31,18 +36,18 @@ __all__ = [
     "freeze",
     "function_name",
     "function_of",
+    "function_prefix",
     "graph_of",
-    "in_place",
     "inputs_of",
     "label",
     "leaves",
     "map_leaves",
-    "named",
+    "short_label",
     "occurrence",
     "occurrence_number",
     "occurrences",
     "subproblem",
-    "title",
+    "display_key",
     "toposort",
     "tree_size",
     "tree_sizes",

@@ -31,7 +31,7 @@ _UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _TOKEN = re.compile(rf"-?({_UUID}|[0-9a-f]{{32}})(?=-|$)|-[0-9a-f]{{12,}}(?=-|$)")
 
 
-def prefix(function: Callable[..., Any]) -> str:
+def function_prefix(function: Callable[..., Any]) -> str:
     """The first item of a subproblem's key: the function's name and code token.
 
     The token changes with the function's code, defaults and closure values, and with the functions
@@ -41,7 +41,7 @@ def prefix(function: Callable[..., Any]) -> str:
     return f"{title}-{short_hash(encode(function))[:12]}"
 
 
-def bind(
+def bind_arguments(
     function: Callable[..., Any], signature: inspect.Signature | None, args: Any, kwargs: Any
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments bound to the signature, defaults applied: `f(1)` and `f(x=1)` are one call.
@@ -88,7 +88,7 @@ _MUTABLE: Mapping[type, str] = {
 }
 
 
-def key(head: str, args: tuple[Key, ...], kwargs: Mapping[str, Key]) -> Key:
+def call_key(head: str, args: tuple[Key, ...], kwargs: Mapping[str, Key]) -> Key:
     """The key of a subproblem, from its prefix and its encoded arguments."""
     return (head, *args, *(("kw", *item) for item in kwargs.items()))
 

@@ -151,7 +151,7 @@ class TaskGraph(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
     def __dask_postcompute__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         if isinstance(self.outputs, TaskRef):
             return single_key, ()
-        return in_place, (self.keys, self.outputs)
+        return fill_outputs, (self.keys, self.outputs)
 
     def __dask_postpersist__(self) -> tuple[Callable[..., TaskGraph], tuple[Any, ...]]:
         return _rebuild, (self.outputs,)
@@ -172,15 +172,10 @@ def graph_of(asked: Any) -> TaskGraph:
     return graph
 
 
-def in_place(values: Iterable[Any], keys: Iterable[Key], outputs: Any) -> Any:
-    """What Dask's last task of a graph of several outputs does."""
-    return fill_outputs(outputs, keys, values)
-
-
-def fill_outputs(outputs: Any, keys: Iterable[Key], values: Iterable[Any]) -> Any:
+def fill_outputs(values: Iterable[Any], keys: Iterable[Key], outputs: Any) -> Any:
     """The outputs of a graph, with values in the places of their keys."""
-    found = dict(zip(keys, values, strict=True))
-    return map_leaves(outputs, lambda leaf: found[leaf.key] if isinstance(leaf, TaskRef) else leaf)
+    by_key = dict(zip(keys, values, strict=True))
+    return map_leaves(outputs, lambda leaf: by_key[leaf.key] if isinstance(leaf, TaskRef) else leaf)
 
 
 def _rebuild(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dask.typing import Key
 
 
-def title(key: Key, node: Any, number: int) -> Key:
+def display_key(key: Key, node: Any, number: int) -> Key:
     """A key that says what a task does, and is no other's if its number is no other's.
 
     Of a call it is the call's own; of a block of a collection, its name and place; of any other
@@ -23,7 +23,7 @@ def title(key: Key, node: Any, number: int) -> Key:
 
     >>> from dask import delayed
     >>> x = delayed(round)(2.5, 1)
-    >>> title(x.key, x.dask[x.key], 7)
+    >>> display_key(x.key, x.dask[x.key], 7)
     ('round-000000000007', '2.5', 1)
     """
     if isinstance(node, CallTask):
@@ -55,6 +55,6 @@ def _shown(value: Any) -> Key:
     return short_repr(value, 14)
 
 
-def named(key: Key, width: int = 40) -> str:
-    """The title of a task, as a person writes it: `round(2.5, 1)`, or `add` without constants."""
+def short_label(key: Key, width: int = 40) -> str:
+    """The display_key of a task, as a person writes it: `round(2.5, 1)`, or `add` without constants."""
     return label(key, width).removesuffix("()")

@@ -1,8 +1,8 @@
 """What is the same? Values, functions and calls as digests."""
 
 from pipeline.identity.arrays import freeze_array
-from pipeline.identity.atoms import ATOMS, LEAST, LONG, MOST, short_hash
-from pipeline.identity.bytecode import JOINED
+from pipeline.identity.atoms import ATOMS, KEY_WIDTH, MAX_INT, MIN_INT, short_hash
+from pipeline.identity.bytecode import SUPERINSTRUCTIONS
 from pipeline.identity.digests import OWN_SOURCES, Digester, digest, encode_with, hash_encoded
 from pipeline.identity.encoder import (
     CONTAINERS,
@@ -38,10 +38,10 @@ from pipeline.identity.text import (
 __all__ = [
     "ATOMS",
     "CONTAINERS",
-    "JOINED",
-    "LEAST",
-    "LONG",
-    "MOST",
+    "SUPERINSTRUCTIONS",
+    "MIN_INT",
+    "KEY_WIDTH",
+    "MAX_INT",
     "OWN_SOURCES",
     "CodeNames",
     "Digester",

@@ -13,10 +13,10 @@ from pipeline.identity.text import all_digits
 if TYPE_CHECKING:
     from dask.typing import Key
 
-LONG = 48
+KEY_WIDTH = 48
 """Characters of an argument that a key shows whole; a longer one is shortened and hashed."""
 
-LEAST, MOST = -(2**63), 2**63 - 1
+MIN_INT, MAX_INT = -(2**63), 2**63 - 1
 """Integers between these stand for themselves; a cluster's messages can hold no others."""
 
 
@@ -37,13 +37,13 @@ ATOMS = frozenset({int, bool, float, complex, str, bytes, range, *_SINGLE})
 def atom(value: Any) -> Key:
     """A value of one of these types, as Python shows it."""
     if type(value) is int:
-        return value if LEAST <= value <= MOST else shortened(all_digits(value))
+        return value if MIN_INT <= value <= MAX_INT else shortened(all_digits(value))
     if type(value) in (float, complex) and value != value:
         return f"nan {np.asarray(value).tobytes().hex()}"  # there are many
     if type(value) in (str, bytes) and len(value) > _LARGE:
         data = value.encode(errors="surrogatepass") if type(value) is str else value
         hashed = content(np.frombuffer(data, np.uint8))
-        return f"{value[: LONG // 2]!r}…#{hashed} of {len(value)}"
+        return f"{value[: KEY_WIDTH // 2]!r}…#{hashed} of {len(value)}"
     return shortened(repr(value))
 
 
@@ -56,7 +56,7 @@ _NUMBERS = frozenset(np.dtype(code).type for code in "?bBhHiIlLqQefdFD")
 
 def shortened(text: str) -> str:
     """A text that is too long for a key, cut off and with its hash."""
-    return text if len(text) <= LONG else f"{text[: LONG // 2]}…#{short_hash(text)}"
+    return text if len(text) <= KEY_WIDTH else f"{text[: KEY_WIDTH // 2]}…#{short_hash(text)}"
 
 
 def scalar(value: Any) -> str | None:

@@ -21,7 +21,7 @@ _LEADS_ON = {"NOP", "JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT
 _ENDS = {"RETURN_VALUE", "RAISE_VARARGS", "RERAISE"}
 _JUMPS = {opcode.opname[each] for each in (*dis.hasjrel, *dis.hasjabs)}
 _OPPOSITE = {"POP_JUMP_IF_TRUE": "POP_JUMP_IF_FALSE", "POP_JUMP_IF_NOT_NONE": "POP_JUMP_IF_NONE"}
-JOINED = {
+SUPERINSTRUCTIONS = {
     "LOAD_FAST_LOAD_FAST": ("LOAD_FAST", "LOAD_FAST"),
     "LOAD_FAST_BORROW_LOAD_FAST_BORROW": ("LOAD_FAST_BORROW", "LOAD_FAST_BORROW"),
     "STORE_FAST_LOAD_FAST": ("STORE_FAST", "LOAD_FAST"),
@@ -74,8 +74,8 @@ def steps(code: CodeType) -> list[Step]:
     """The instructions, one by one, and without what only documents."""
     found: list[Step] = []
     for each in dis.get_instructions(code):
-        if each.opname in JOINED:
-            names = zip(JOINED[each.opname], each.argval, strict=True)
+        if each.opname in SUPERINSTRUCTIONS:
+            names = zip(SUPERINSTRUCTIONS[each.opname], each.argval, strict=True)
             found += [Step(each.offset, *pair) for pair in names]
         elif each.opname == "RETURN_CONST":
             found.append(Step(each.offset, "LOAD_CONST", each.argval))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from pipeline.identity.arrays import content
-from pipeline.identity.atoms import ATOMS, LONG, atom, scalar, short_hash, shortened
+from pipeline.identity.atoms import ATOMS, KEY_WIDTH, atom, scalar, short_hash, shortened
 from pipeline.identity.bytecode import code_content
 from pipeline.identity.references import Library, definition_parts, is_of_a_library, library_name
 from pipeline.identity.state import UnkeyableError, state_of
@@ -230,7 +230,7 @@ class Encoder:
 
 def _short(encoded: Key) -> Key:
     """A container that would make a long key, in short."""
-    return encoded if len(text := repr(encoded)) <= 2 * LONG else shortened(text)
+    return encoded if len(text := repr(encoded)) <= 2 * KEY_WIDTH else shortened(text)
 
 
 def _is_of_a_library(value: Any) -> bool:

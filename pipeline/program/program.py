@@ -89,7 +89,7 @@ class Program:
         return self._filled(tape(*arguments))
 
     def _filled(self, found: Any) -> Any:
-        return fill_outputs(self.outputs, self.keys, (found,) if len(self.keys) == 1 else found)
+        return fill_outputs((found,) if len(self.keys) == 1 else found, self.keys, self.outputs)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "idle": {}}

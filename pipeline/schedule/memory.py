@@ -180,7 +180,7 @@ def in_recursion_order(graph: TaskGraph) -> Memory:
                 del values[each]
                 record.freed(each)
         record.step += 1
-    value = fill_outputs(graph.outputs, graph.keys, [values[key] for key in graph.keys])
+    value = fill_outputs([values[key] for key in graph.keys], graph.keys, graph.outputs)
     return Memory(record.step, record.held(), value)
 
 

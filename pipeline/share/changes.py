@@ -11,7 +11,7 @@ from functools import lru_cache
 from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.identity import JOINED, is_library, names_in_code, references
+from pipeline.identity import SUPERINSTRUCTIONS, is_library, names_in_code, references
 from pipeline.share.impurities import CHANGES
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ class _Step(NamedTuple):
 
 def _steps(code: CodeType) -> Iterator[_Step]:
     for each in dis.get_instructions(code):
-        if each.opname in JOINED:
-            for name, value in zip(JOINED[each.opname], each.argval, strict=True):
+        if each.opname in SUPERINSTRUCTIONS:
+            for name, value in zip(SUPERINSTRUCTIONS[each.opname], each.argval, strict=True):
                 yield _Step(name, value, 0, 1 if name.startswith("LOAD") else -1)
         else:
             number = each.arg if each.opcode >= dis.HAVE_ARGUMENT else None

@@ -14,11 +14,11 @@ from pipeline.graph import (
     CallTask,
     GraphError,
     TaskGraph,
+    display_key,
     function_name,
     function_of,
     inputs_of,
-    named,
-    title,
+    short_label,
 )
 from pipeline.share.impurities import Impurity
 
@@ -71,7 +71,7 @@ class ShareReport:
         for key, number in self.merged.numbers.items():
             if number not in found:
                 key = self.merged.defining.get(number, key)
-                found[number] = title(key, self.merged.given.get(key), number)
+                found[number] = display_key(key, self.merged.given.get(key), number)
         return found
 
     @cached_property
@@ -103,7 +103,7 @@ class ShareReport:
         for number, times in self.merged.repeats.items():
             key = keys[number]
             is_one_of_many = len(key) > 1 and kinds[function_name(key)] > _ALIKE
-            what = f"{function_name(key)}(…)" if is_one_of_many else named(key)
+            what = f"{function_name(key)}(…)" if is_one_of_many else short_label(key)
             tasks[what] += times + 1
             numbers[what] += 1
         return [(what, times, numbers[what]) for what, times in tasks.most_common()]

@@ -22,7 +22,7 @@ from pipeline.graph import (
     map_leaves,
     unfold,
 )
-from pipeline.identity import LONG, encode, short_hash, short_repr, untraced
+from pipeline.identity import KEY_WIDTH, encode, short_hash, short_repr, untraced
 from pipeline.trace.body import flatten
 from pipeline.trace.lazy import Expression, Lazy, Operation, text
 from pipeline.trace.session import session
@@ -217,7 +217,7 @@ def _root(lazy: Lazy) -> Call:
     root.function = _Standing(Expression(function, tuple(calls)))
     root.args, root.kwargs = (), {}
     content = short_hash((encode(function), *(each.key for each in calls)))
-    root.key = (_Standing.prefix, text(lazy)[:LONG], content)
+    root.key = (_Standing.prefix, text(lazy)[:KEY_WIDTH], content)
     return root
 
 

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 from dask.base import is_dask_collection
 
 from pipeline.graph import freeze, leaves
-from pipeline.identity import LEAST, MOST, encode, short_repr
+from pipeline.identity import MAX_INT, MIN_INT, encode, short_repr
 from pipeline.trace import operands as operand
 from pipeline.trace.calls import Call
 from pipeline.trace.function import LazyArgumentError, LazyFunction
@@ -52,7 +52,7 @@ class Recurrence(LazyFunction):
         if kwargs or len(args) != self.arity:
             return self._make(args, kwargs)
         for each in args:
-            if type(each) is not int or not LEAST <= each <= MOST:
+            if type(each) is not int or not MIN_INT <= each <= MAX_INT:
                 return self._make(args, kwargs)
         call = Call()
         call.function = self

@@ -10,7 +10,7 @@ from functools import update_wrapper
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, cast
 
-from pipeline.graph import keys
+from pipeline.graph import bind_arguments, call_key
 from pipeline.identity import ATOMS, UnkeyableError, encode, short_repr
 from pipeline.trace.calls import Call
 from pipeline.trace.session import Prefix, register
@@ -86,7 +86,7 @@ class LazyFunction(ABC):
 
     def _make(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         if kwargs or len(args) != self.arity:
-            args, kwargs = keys.bind(self.__wrapped__, self.signature, args, kwargs)
+            args, kwargs = bind_arguments(self.__wrapped__, self.signature, args, kwargs)
         try:
             names = itertools.chain(self.defaults, itertools.repeat(""))
             taken = [self._taken(name, value) for name, value in zip(names, args, strict=False)]
@@ -101,7 +101,7 @@ class LazyFunction(ABC):
         call.function = cast("Function", self)
         call.args = tuple(value for value, _ in taken)
         call.kwargs = {name: value for name, (value, _) in named.items()}
-        call.key = keys.key(
+        call.key = call_key(
             self.prefix,
             tuple(encoded for _, encoded in taken),
             {name: encoded for name, (_, encoded) in named.items()},

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.graph import children, label, leaves, map_leaves
-from pipeline.identity import LONG, UnkeyableError, freeze_array, short_hash
-from pipeline.identity import encoder as encoding
+from pipeline.identity import KEY_WIDTH, UnkeyableError, freeze_array, short_hash
+from pipeline.identity import encode as encode_value
 from pipeline.trace.body import Body, flatten
 from pipeline.trace.calls import Call
 from pipeline.trace.lazy import Lazy, text
@@ -49,22 +49,22 @@ def _holds_calls_in_a_set(value: Any) -> bool:
 def encode(value: Any) -> Key:
     """An argument of a task, encoded; calls in it count by a digest of their keys."""
     if isinstance(value, Call):
-        return f"{label(value.key):.{LONG}}@{short_hash(value.key)}"
+        return f"{label(value.key):.{KEY_WIDTH}}@{short_hash(value.key)}"
     if not any(isinstance(leaf, Lazy) for leaf in leaves(value)):
-        return encoding.encode(value)
+        return encode_value(value)
     function, calls = flatten(value)
     content = (_content(function), *(each.key for each in calls))
-    return f"{text(value):.{LONG}}@{short_hash(content)}"
+    return f"{text(value):.{KEY_WIDTH}}@{short_hash(content)}"
 
 
 def _content(function: Any) -> Key:
     """The function of an operand: most are a few operators, whose content is their names."""
     if type(function) is not Body:
-        return encoding.encode(function)
-    constants = tuple(map(encoding.encode, function.constants))
+        return encode_value(function)
+    constants = tuple(map(encode_value, function.constants))
     if all(isinstance(step.function, (BuiltinFunctionType, np.ufunc)) for step in function.steps):
         return (constants, _built_in(function.steps))
-    return (constants, encoding.encode(function.steps))
+    return (constants, encode_value(function.steps))
 
 
-_built_in = lru_cache(4096)(encoding.encode)
+_built_in = lru_cache(4096)(encode_value)

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from pipeline.graph import keys
+from pipeline.graph import function_prefix
 from pipeline.identity import remembering
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Prefix:
     def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None:
             return self
-        prefix = instance.fixed or keys.prefix(instance)
+        prefix = instance.fixed or function_prefix(instance)
         if _sessions.open:
             instance.fixed = prefix
         return prefix

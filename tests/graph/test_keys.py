@@ -17,8 +17,14 @@ from dask.core import validate_key
 from dask.utils import key_split
 
 from pipeline import UnkeyableError, compute, recurrence, task
-from pipeline.graph import function_name, label, occurrence, occurrence_number, subproblem
-from pipeline.graph.keys import prefix
+from pipeline.graph import (
+    function_name,
+    function_prefix,
+    label,
+    occurrence,
+    occurrence_number,
+    subproblem,
+)
 from tests.functions import binomial, edit_distance, fib
 
 
@@ -107,7 +113,7 @@ SAME = "def f(x):\n    return x + 1"
     ids=["comments and lines", "place"],
 )
 def test_the_token_ignores_how_a_function_is_written(other: str) -> None:
-    assert prefix(_make(SAME)) == prefix(_make(other))
+    assert function_prefix(_make(SAME)) == function_prefix(_make(other))
 
 
 @pytest.mark.parametrize(
@@ -121,28 +127,32 @@ def test_the_token_ignores_how_a_function_is_written(other: str) -> None:
     ],
 )
 def test_the_token_covers_the_code(other: str) -> None:
-    assert prefix(_make(SAME)) != prefix(_make(other))
+    assert function_prefix(_make(SAME)) != function_prefix(_make(other))
 
 
 def test_the_token_covers_globals_helpers_and_closures() -> None:
     body = "def f(x):\n    return x + GLOBAL"
-    assert prefix(_make(body, {"GLOBAL": 1})) != prefix(_make(body, {"GLOBAL": 2}))
-    assert prefix(_make(body, {"GLOBAL": [1]})) == prefix(_make(body, {"GLOBAL": [1]}))
+    assert function_prefix(_make(body, {"GLOBAL": 1})) != function_prefix(
+        _make(body, {"GLOBAL": 2})
+    )
+    assert function_prefix(_make(body, {"GLOBAL": [1]})) == function_prefix(
+        _make(body, {"GLOBAL": [1]})
+    )
 
     helper = "def helper(x):\n    return x * {}\ndef f(x):\n    return helper(x)"
-    assert prefix(_make(helper.format(2))) != prefix(_make(helper.format(3)))
+    assert function_prefix(_make(helper.format(2))) != function_prefix(_make(helper.format(3)))
 
     def outer(value: object) -> Any:
         return lambda: value
 
-    assert prefix(outer(1)) != prefix(outer(1.0))
-    assert prefix(outer(1)) == prefix(outer(1))
-    assert prefix(outer(partial(max, 1))) != prefix(outer(partial(max, 2)))
+    assert function_prefix(outer(1)) != function_prefix(outer(1.0))
+    assert function_prefix(outer(1)) == function_prefix(outer(1))
+    assert function_prefix(outer(partial(max, 1))) != function_prefix(outer(partial(max, 2)))
 
 
 def test_the_token_ignores_unrelated_globals_and_what_has_no_content() -> None:
     body = "def f(x):\n    return LOCK and x"
-    assert prefix(_make(body, {"LOCK": threading.Lock(), "OTHER": 1})) == prefix(
+    assert function_prefix(_make(body, {"LOCK": threading.Lock(), "OTHER": 1})) == function_prefix(
         _make(body, {"LOCK": threading.Lock(), "OTHER": 2})
     )
 
@@ -198,7 +208,7 @@ def test_what_has_no_content_hides_nothing_beside_it() -> None:
 
     assert compute(made(Model(2))(3), made(Model(3))(3)) == (6, 9)
     body = "def f(x):\n    return PATTERN.match(x) is not None"
-    assert prefix(_make(body, {"PATTERN": re.compile("a")})) != prefix(
+    assert function_prefix(_make(body, {"PATTERN": re.compile("a")})) != function_prefix(
         _make(body, {"PATTERN": re.compile("b")})
     )
 
@@ -228,12 +238,12 @@ def test_attributes_of_the_projects_modules_count() -> None:
     module.K = 1  # type: ignore[attr-defined]
     sys.modules[module.__name__] = module
     body = "def f(x):\n    return x + settings.K"
-    one = prefix(_make(body, {"settings": module}))
+    one = function_prefix(_make(body, {"settings": module}))
     module.K = 2  # type: ignore[attr-defined]
-    two = prefix(_make(body, {"settings": module}))
+    two = function_prefix(_make(body, {"settings": module}))
     module.other = 3  # type: ignore[attr-defined]
     assert one != two
-    assert two == prefix(_make(body, {"settings": module}))
+    assert two == function_prefix(_make(body, {"settings": module}))
     del sys.modules[module.__name__]
 
 
@@ -283,11 +293,11 @@ def test_members_of_classes_and_proxies_count() -> None:
         return lambda: mapping
 
     body = "def f(x):\n    return A.w()"
-    before = prefix(_make(body, {"A": A}))
+    before = function_prefix(_make(body, {"A": A}))
     A.w = staticmethod(lambda: 2)
-    assert prefix(_make(body, {"A": A})) != before
+    assert function_prefix(_make(body, {"A": A})) != before
     proxies = [types.MappingProxyType({"a": k}) for k in (1, 2)]
-    assert prefix(used(proxies[0])) != prefix(used(proxies[1]))
+    assert function_prefix(used(proxies[0])) != function_prefix(used(proxies[1]))
 
 
 def test_modules_count_wherever_in_a_function_they_are_named() -> None:
@@ -303,7 +313,7 @@ def test_modules_count_wherever_in_a_function_they_are_named() -> None:
     seen = []
     for k in (1, 2):
         outer.K = inner.K = k  # type: ignore[attr-defined]
-        seen.append([prefix(_make(body, {"outer": outer})) for body in bodies])
+        seen.append([function_prefix(_make(body, {"outer": outer})) for body in bodies])
     assert all(one != two for one, two in zip(*seen, strict=True))
     for module in (outer, inner):
         del sys.modules[module.__name__]
@@ -332,8 +342,12 @@ def test_many_functions_that_name_each_other_are_keyed_at_once() -> None:
     names = [f"f{n}" for n in range(30)]
     calls = " + ".join(f"{name}(x)" for name in names)
     source = "\n".join(f"def {name}(x):\n    return {n} + {calls}" for n, name in enumerate(names))
-    assert prefix(_make(source + "\nf = f0")) == prefix(_make(source + "\nf = f0"))
-    assert prefix(_make(source + "\nf = f0")) != prefix(_make(source + "\nf = f1"))
+    assert function_prefix(_make(source + "\nf = f0")) == function_prefix(
+        _make(source + "\nf = f0")
+    )
+    assert function_prefix(_make(source + "\nf = f0")) != function_prefix(
+        _make(source + "\nf = f1")
+    )
     shared = Shared(1)
     for _ in range(20):
         shared = Shared((shared, shared))
@@ -349,7 +363,7 @@ class Shared:
 
 def test_recursion_among_functions_ends() -> None:
     body = "def g(x): return f(x)\ndef f(x): return g(x)"
-    assert prefix(_make(body)) == prefix(_make(body))
+    assert function_prefix(_make(body)) == function_prefix(_make(body))
 
 
 def test_a_changed_global_changes_the_key_of_the_next_trace() -> None:
