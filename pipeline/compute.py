@@ -15,6 +15,7 @@ from dask.base import unpack_collections
 from dask.utils import shorten_traceback
 
 from pipeline.cache import Through
+from pipeline.graph import GraphCollection
 from pipeline.program import runnable_tasks
 from pipeline.schedule import scheduler as on
 from pipeline.share import Blocks, share_report, unfused
@@ -23,9 +24,6 @@ from pipeline.store import Store
 if TYPE_CHECKING:
     import os
     from contextlib import AbstractContextManager
-
-    from pipeline.graph import TaskGraph
-    from pipeline.trace import Lazy
 
 
 def compute(
@@ -51,7 +49,9 @@ def compute(
     if not found:
         return collections
     if share:
-        foreign = [place for place, each in enumerate(found) if not hasattr(type(each), "_traced")]
+        foreign = [
+            place for place, each in enumerate(found) if not isinstance(each, GraphCollection)
+        ]
         shared = share_report(*(found[place] for place in foreign)).collections
         for place, each in zip(foreign, shared, strict=True):
             found[place] = each
@@ -91,7 +91,7 @@ def _fusing(fuse: bool) -> AbstractContextManager[Any]:
     return nullcontext() if fuse else dask.config.set({"pipeline.fuse": False})
 
 
-def compute_one(collection: Lazy | TaskGraph, fuse: bool, options: dict[str, Any]) -> Any:
+def compute_one(collection: GraphCollection, fuse: bool, options: dict[str, Any]) -> Any:
     """The value of this collection.
 
     fuse: False to run the graph task by task, as it is drawn
@@ -103,7 +103,7 @@ def compute_one(collection: Lazy | TaskGraph, fuse: bool, options: dict[str, Any
             return dask.compute(collection, traverse=False, **options)[0]
         # What Dask does for collections of many kinds takes longer than a tape of 1,000 steps.
         options.pop("scheduler", None)
-        graph = collection._traced()
+        graph = collection.task_graph()
         with shorten_traceback():
             values = get(runnable_tasks([graph]), graph.keys, **options)
         finish, arguments = graph.__dask_postcompute__()

@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 from dask.base import is_dask_collection, unpack_collections
 
 from pipeline.cli.screen import fail
+from pipeline.graph import GraphCollection
 from pipeline.identity import short_repr
 
 if TYPE_CHECKING:
@@ -67,6 +68,6 @@ def ran(what: str, function: Callable[[], Any]) -> Any:
 def _is_of_dask(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return any(map(_is_of_dask, value))
-    # Of calls, to ask further would be to trace them.
-    is_lazy = hasattr(type(value), "_traced")
-    return is_lazy or (not isinstance(value, type) and bool(is_dask_collection(value)))
+    # Dask checks for a collection by building its graph, which would trace a call of ours.
+    is_call = isinstance(value, GraphCollection)
+    return is_call or (not isinstance(value, type) and bool(is_dask_collection(value)))

@@ -14,6 +14,7 @@ from pipeline.draw.labels import count_tasks
 from pipeline.draw.style import PLAIN, Style
 from pipeline.graph import (
     CallTask,
+    GraphCollection,
     TaskGraph,
     count,
     function_of,
@@ -86,12 +87,12 @@ def compared(
     Raises `ValueError` for a graph that is a tree already, `TypeError` for what has no tasks.
     """
     check_limit(limit)
-    if not any(hasattr(type(each), "_traced") for each in leaves(asked)):
+    if not any(isinstance(each, GraphCollection) for each in leaves(asked)):
         shared = asked if isinstance(asked, ShareReport) else share_report(asked)
         if not shared.before:
             raise TypeError(f"{short_repr(asked)} has no tasks: give a call, or a Dask collection")
         return _shared(shared, style, limit, store, whole)
-    graph = graph_of(asked) if hasattr(type(asked), "_traced") else trace(asked)
+    graph = graph_of(asked) if isinstance(asked, GraphCollection) else trace(asked)
     if any(subproblem(key) is not key for key in graph.tasks):
         raise ValueError(f"{graph!r} is a tree already: contrast the call, or its DAG")
     if store is not None:

@@ -14,7 +14,7 @@ from pipeline.graph.keys import (
     subproblem,
 )
 from pipeline.graph.nesting import children, leaves, map_leaves
-from pipeline.graph.taskgraph import TaskGraph, fill_outputs, graph_of
+from pipeline.graph.taskgraph import GraphCollection, TaskGraph, fill_outputs, graph_of
 from pipeline.graph.tasks import CallTask, GraphError, cycle_text, function_of, inputs_of, toposort
 from pipeline.graph.titles import display_key, short_label
 from pipeline.graph.tree import MAX_TASKS, LimitError, unfold
@@ -23,6 +23,7 @@ __all__ = [
     "MAX_TASKS",
     "CallTask",
     "Count",
+    "GraphCollection",
     "GraphError",
     "LimitError",
     "TaskGraph",

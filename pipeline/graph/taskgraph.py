@@ -28,7 +28,55 @@ if TYPE_CHECKING:
     from dask.typing import Key
 
 
-class TaskGraph(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
+class GraphCollection(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
+    """A Dask collection that has a `TaskGraph`: a call, an expression, or a graph itself."""
+
+    __slots__ = ()
+
+    def task_graph(self) -> TaskGraph:
+        """The graph that Dask runs for this collection."""
+        raise NotImplementedError
+
+    def compute(self, *, fuse: bool = True, **options: Any) -> Any:
+        """The value of a call, or the values of a graph's outputs.
+
+        fuse: False to run the graph task by task, as it is drawn
+        options: as for `dask.compute`: scheduler, num_workers, and the like
+        """
+        from pipeline.compute import compute_one  # the whole path, above all folders
+
+        return compute_one(self, fuse, options)
+
+    # Dask's collection protocol. Dask reads the graph several times per operation.
+
+    @property
+    def __dask_optimize__(self) -> Callable[..., Any]:
+        from pipeline.program import optimizer_of  # a folder above this one
+
+        return optimizer_of(self)
+
+    def __dask_graph__(self) -> Mapping[Key, GraphNode]:
+        return self.task_graph().tasks
+
+    def __dask_keys__(self) -> list[Key]:
+        return self.task_graph().keys
+
+    def __dask_tokenize__(self) -> tuple[str, Key]:
+        return ("TaskGraph", self.task_graph().token)
+
+    def __dask_postcompute__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        graph = self.task_graph()
+        if isinstance(graph.outputs, TaskRef):
+            return single_key, ()
+        return fill_outputs, (graph.keys, graph.outputs)
+
+    def __dask_postpersist__(self) -> tuple[Callable[..., TaskGraph], tuple[Any, ...]]:
+        return _rebuild, (self.task_graph().outputs,)
+
+    __dask_scheduler__ = staticmethod(dask.threaded.get)
+
+
+class TaskGraph(GraphCollection):
     """Tasks by key, inputs before their consumers, and the outputs: a Dask collection.
 
     `outputs` is a `TaskRef`, or lists, tuples, sets, dicts and dataclasses of them, nested as
@@ -85,16 +133,6 @@ class TaskGraph(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
 
     # What folders above this one do with a graph
 
-    def compute(self, *, fuse: bool = True, **options: Any) -> Any:
-        """The values of the outputs.
-
-        fuse: False to run the graph task by task, as it is drawn
-        options: as for `dask.compute`: scheduler, num_workers, and the like
-        """
-        from pipeline.compute import compute_one
-
-        return compute_one(self, fuse, options)
-
     def compile(self, inputs: Sequence[Any] = ()) -> Any:
         """This graph as a function of some of its values, to be run many times.
 
@@ -125,51 +163,21 @@ class TaskGraph(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
         svg: str = self.visualize()._repr_svg_()
         return svg
 
-    @property
-    def __dask_optimize__(self) -> Callable[..., Any]:
-        from pipeline.program import optimizer_of
-
-        return optimizer_of(self)
-
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "fused"}
 
-    # Dask's collection protocol
-
-    def _traced(self) -> TaskGraph:
+    def task_graph(self) -> TaskGraph:
         return self
-
-    def __dask_graph__(self) -> Mapping[Key, GraphNode]:
-        return self.tasks
-
-    def __dask_keys__(self) -> list[Key]:
-        return self.keys
-
-    def __dask_tokenize__(self) -> tuple[str, Key]:
-        return ("TaskGraph", self.token)
-
-    def __dask_postcompute__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        if isinstance(self.outputs, TaskRef):
-            return single_key, ()
-        return fill_outputs, (self.keys, self.outputs)
-
-    def __dask_postpersist__(self) -> tuple[Callable[..., TaskGraph], tuple[Any, ...]]:
-        return _rebuild, (self.outputs,)
-
-    __dask_scheduler__ = staticmethod(dask.threaded.get)
 
 
 def graph_of(asked: Any) -> TaskGraph:
     """A graph as it is, or that of a call. Raises `TypeError` for anything else."""
-    if isinstance(asked, TaskGraph):
-        return asked
-    if not hasattr(type(asked), "_traced"):
+    if not isinstance(asked, GraphCollection):
         raise TypeError(
             f"{short_repr(asked)} is no call: give a call, or trace(...) of several; for other Dask "
             "collections there are contrast(...) and share_report(...)"
         )
-    graph: TaskGraph = asked.graph()
-    return graph
+    return asked.task_graph()
 
 
 def fill_outputs(values: Iterable[Any], keys: Iterable[Key], outputs: Any) -> Any:

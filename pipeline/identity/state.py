@@ -29,7 +29,9 @@ def state_of(value: Any) -> Any:
     """What pickle, or the object itself, holds to be its content."""
     kind = type(value)
     # To ask a call of ours whether it is a collection would be to trace it.
-    if hasattr(kind, "__dask_graph__") and (hasattr(kind, "_traced") or is_dask_collection(value)):
+    if hasattr(kind, "__dask_graph__") and (
+        hasattr(kind, "task_graph") or is_dask_collection(value)
+    ):
         raise UnknownError(f"no key for {short_repr(value)}: its value is not known yet")
     try:
         if kind is object:

@@ -36,7 +36,7 @@ def optimizer_of(collection: Any) -> Callable[..., Mapping[Key, Any]]:
     """
     if not is_fusing() or dask.config.get("pipeline.recall", False):
         return partial(_culled)
-    return partial(_Fused, collection._traced())
+    return partial(_Fused, collection.task_graph())
 
 
 def is_fusing() -> bool:

@@ -101,7 +101,7 @@ class Program:
 
 def _key(each: Lazy | Key) -> Key:
     if isinstance(each, Lazy):
-        return each._traced().keys[0]
+        return each.task_graph().keys[0]
     return each
 
 

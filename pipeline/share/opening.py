@@ -52,7 +52,7 @@ def opened(collection: Any, seen: set[int] | None) -> Opened:
         return Opened(collection, tasks, keys, rebuild, is_bound=False, is_tree=is_tree)
     if isinstance(collection, Lazy):
         # One task per subproblem already.
-        graph = collection._traced()
+        graph = collection.task_graph()
         return Opened(collection, graph.tasks, graph.keys, lambda *_: collection)
     if isinstance(collection, Delayed):
         tasks = task_dict(collection.__dask_graph__(), None, seen)

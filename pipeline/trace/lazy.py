@@ -9,16 +9,12 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from dask.base import DaskMethodsMixin
-
-from pipeline.graph import MAX_TASKS, TaskGraph
+from pipeline.graph import MAX_TASKS, GraphCollection, TaskGraph
 from pipeline.identity import is_remembering, short_repr
 from pipeline.trace.operators import BINARY, COMPARISONS, DECISIONS, SYMBOLS, UNARY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from dask.typing import Key
 
     from pipeline.trace.calls import Memoize
 
@@ -27,7 +23,7 @@ class LazyValueError(TypeError):
     """A body needs a value that is computed only when the graph runs."""
 
 
-class Lazy(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
+class Lazy(GraphCollection):
     """A value that a graph will compute: a Dask collection that takes every operator.
 
     It takes no decision: `if`, `len`, `int`, iteration and the like raise `LazyValueError`.
@@ -40,22 +36,6 @@ class Lazy(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
         from pipeline.trace.calls import trace  # which needs this class
 
         return trace(self, memoize=memoize, limit=limit)
-
-    def compute(self, *, fuse: bool = True, **options: Any) -> Any:
-        """The value of this call.
-
-        fuse: False to run the graph task by task, as it is drawn
-        options: as for `dask.compute`: scheduler, num_workers, and the like
-        """
-        from pipeline.compute import compute_one  # the whole path, above all folders
-
-        return compute_one(self, fuse, options)
-
-    @property
-    def __dask_optimize__(self) -> Callable[..., Any]:
-        from pipeline.program import optimizer_of  # a folder above this one
-
-        return optimizer_of(self)
 
     __pandas_priority__ = 6000  # above that of a DataFrame, so that it leaves operators to us
 
@@ -95,29 +75,10 @@ class Lazy(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
         """Draw the DAG: see `TaskGraph.visualize`."""
         return self.graph().visualize(filename, **options)
 
-    # Dask's collection protocol. Dask asks for the graph several times an operation.
-
-    def _traced(self) -> TaskGraph:
+    def task_graph(self) -> TaskGraph:
         if not hasattr(self, "_graph"):
             self._graph: TaskGraph = self.graph()
         return self._graph
-
-    def __dask_graph__(self) -> Any:
-        return self._traced().__dask_graph__()
-
-    def __dask_keys__(self) -> list[Key]:
-        return self._traced().__dask_keys__()
-
-    def __dask_tokenize__(self) -> Any:
-        return self._traced().__dask_tokenize__()
-
-    def __dask_postcompute__(self) -> Any:
-        return self._traced().__dask_postcompute__()
-
-    def __dask_postpersist__(self) -> Any:
-        return self._traced().__dask_postpersist__()
-
-    __dask_scheduler__ = staticmethod(TaskGraph.__dask_scheduler__)
 
 
 class Expression(Lazy):
