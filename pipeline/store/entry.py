@@ -1,19 +1,18 @@
-"""Entries: what a store keeps of one task, as the bytes of one file.
+"""Entries: one result and the facts about its task, as the bytes of one file.
 
-An entry is laid out as follows; numbers are little-endian, checksums are XXH3 of 128 bits:
+Numbers are little-endian; checksums are XXH3 of 128 bits:
 
     8 bytes    89 'M' 'E' 'M' 'O' 0D 0A 1A
     u32        version of this layout, 1
     u32        length H of the header
     u64        length P of the payload
     16 bytes   checksum of the 24 bytes before, and of the header
-    H bytes    header: a msgpack map
+    H bytes    header: a msgpack map, the fields of `Entry`
     zeros      up to the next multiple of 64
-    P bytes    payload: see `pipeline.codec`
+    P bytes    payload: see `pipeline.store.codec`
 
-The header tells the digest, which is also the name of the file, what the task was, what it took,
-and the checksum of the payload. So a file that was torn, changed, or put under another name is
-known from itself.
+The header holds the digest, which is also the name of the file, and the checksum of the payload.
+So an entry that was truncated, altered or renamed is recognized from its own bytes.
 """
 
 from __future__ import annotations
@@ -29,38 +28,38 @@ from typing import Any
 import msgpack
 from xxhash import xxh3_128
 
-from pipeline.store.codec import CodecError
+from pipeline.store.storables import CodecError
 
 DIGEST = re.compile(r"[0-9a-f]{32}")
-"""What an entry may be called; nothing else becomes a name of a file."""
+"""The only names that files of entries may have."""
 
 MAGIC = b"\x89MEMO\r\n\x1a"
 VERSION = 1
-ALIGNED = 64
 
+_ALIGNMENT = 64
 _HEAD = Struct("<8sIIQ")
 _PREFIX = _HEAD.size + 16
-_LONGEST = 1 << 20
-"""Bytes of a header, at the most."""
+_LARGEST_HEADER = 1 << 20
+_LARGE_HEADER = 1 << 16
+"""Bytes from which a header omits the arguments: a sum may have a million."""
 
-_TOLD = 1 << 16
-"""Bytes of a header over which it does not tell the arguments: a sum may have a million."""
-
+_LATEST = 2.0**33
+"""Seconds, below which all times are: three hundred years, and no more than a calendar knows."""
 
 Checksum = bytes
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of a stored result.
+    """The facts about a stored result.
 
     function, call: name of the function, and the call as a person writes it
     code: hash of the function and of all that it reaches
-    arguments: of each argument a text and a hash, of an input a text and its digest
-    seconds: that the task took
+    arguments: for each argument a text and a hash, for each input a text and its digest
+    seconds: duration of the task
     behind: seconds from nothing to this result, on the clock
-    loading: seconds that loading it was expected to take
-    bytes: of the payload
+    loading: expected seconds to load it
+    bytes: length of the payload
     created: seconds since 1970
     """
 
@@ -78,109 +77,100 @@ class Entry:
     checksum: Checksum = b""
 
 
-_TYPES: dict[str, tuple[type, ...]] = {
-    each.name: {"str": (str,), "float": (float, int), "int": (int,), "Checksum": (bytes,)}.get(
-        str(each.type), (list,)
-    )
-    for each in fields(Entry)
-}
+_KINDS = {"str": (str,), "float": (float, int), "int": (int,), "Checksum": (bytes,)}
+_TYPES = {item.name: _KINDS.get(str(item.type), (list,)) for item in fields(Entry)}
+_TIMES = [item.name for item in fields(Entry) if item.type == "float"]
 
-_TIMES = [each.name for each in fields(Entry) if str(each.type) == "float"]
-
-_LATEST = 2.0**33
-"""Seconds, below which all times are: three hundred years, and no more than a calendar knows."""
+_packb = partial(msgpack.packb, unicode_errors="surrogatepass")
 
 
 def packed(entry: Entry, payload: list[Any]) -> list[Any]:
-    """An entry as buffers to be written one after the other; the payload is not copied."""
-    taken = size(payload)
-    header = {**vars(entry), "bytes": taken, "checksum": checksum(payload)}
-    for name in _TIMES:  # a clock may have been set back meanwhile
-        header[name] = header[name] if 0 <= header[name] < _LATEST else 0
-    text = _packed(header)
-    if len(text) > _TOLD:
-        text = _packed({**header, "arguments": []})
-    if len(text) > _LONGEST:
-        raise ValueError(f"a header of {len(text):,} bytes: {_LONGEST:,} are the most")
-    head = _HEAD.pack(MAGIC, VERSION, len(text), taken)
-    gap = -(_PREFIX + len(text)) % ALIGNED
+    """An entry as buffers, to be written one after the other; the payload is not copied."""
+    length = size(payload)
+    facts = {**vars(entry), "bytes": length, "checksum": checksum(payload)}
+    # A clock that was set back meanwhile must not make an entry that is refused.
+    facts |= {name: 0 for name in _TIMES if not 0 <= facts[name] < _LATEST}
+    text = _packb(facts)
+    if len(text) > _LARGE_HEADER:
+        text = _packb({**facts, "arguments": []})
+    if len(text) > _LARGEST_HEADER:
+        raise ValueError(f"a header has {len(text):,} bytes; at most {_LARGEST_HEADER:,} fit")
+    head = _HEAD.pack(MAGIC, VERSION, len(text), length)
+    gap = -(_PREFIX + len(text)) % _ALIGNMENT
     return [head + xxh3_128(head + text).digest() + text + bytes(gap), *payload]
-
-
-_packed = partial(msgpack.packb, unicode_errors="surrogatepass")
 
 
 def size(buffers: list[Any]) -> int:
     """Bytes in some buffers."""
-    return sum(each.nbytes if type(each) is memoryview else len(each) for each in buffers)
+    return sum(item.nbytes if type(item) is memoryview else len(item) for item in buffers)
 
 
 def checksum(buffers: list[Any]) -> bytes:
     """The checksum of some buffers, one after the other."""
-    found = xxh3_128()
-    for each in buffers:
-        found.update(each)
-    return found.digest()
+    checksum = xxh3_128()
+    for buffer in buffers:
+        checksum.update(buffer)
+    return checksum.digest()
 
 
 def prefixed(view: memoryview) -> int:
-    """How many bytes an entry takes before its payload. Raises `CodecError`."""
+    """How many bytes precede the payload of an entry. Raises `CodecError`."""
     if len(view) < _PREFIX:
-        raise CodecError(f"no entry: {len(view)} bytes, and {_PREFIX} are the least")
+        raise CodecError(f"not an entry: {len(view)} bytes; the shortest has {_PREFIX}")
     magic, version, length, _ = _HEAD.unpack_from(view)
     if magic != MAGIC:
-        raise CodecError("no entry: it begins otherwise")
+        raise CodecError(f"not an entry: it begins with {magic!r}")
     if version != VERSION:
         raise CodecError(f"an entry of version {version}: this program reads {VERSION}")
-    if length > _LONGEST:
-        raise CodecError(f"no entry: a header of {length} bytes")
-    return int(-(-(_PREFIX + length) // ALIGNED) * ALIGNED)
+    if length > _LARGEST_HEADER:
+        raise CodecError(f"not an entry: its header has {length} bytes")
+    return int(-(-(_PREFIX + length) // _ALIGNMENT) * _ALIGNMENT)
 
 
 def header(view: memoryview) -> Entry:
-    """The header of an entry, whose beginning is enough for it. Raises `CodecError`."""
+    """The facts in an entry; its first bytes are enough. Raises `CodecError`."""
     start = prefixed(view)
-    length, payload = _HEAD.unpack_from(view)[2:]
+    _, _, length, payload = _HEAD.unpack_from(view)
     text = bytes(view[_PREFIX : _PREFIX + length])
-    found = bytes(view[_HEAD.size : _PREFIX])
-    if len(text) < length or xxh3_128(bytes(view[: _HEAD.size]) + text).digest() != found:
-        raise CodecError("a torn entry: the checksum of its header is another")
+    head, expected = bytes(view[: _HEAD.size]), bytes(view[_HEAD.size : _PREFIX])
+    if len(text) < length or xxh3_128(head + text).digest() != expected:
+        raise CodecError("a corrupt entry: the checksum of its header is wrong")
     try:
-        told = msgpack.unpackb(text, unicode_errors="surrogatepass")
+        facts = msgpack.unpackb(text, unicode_errors="surrogatepass")
     except Exception as error:
-        raise CodecError(f"no entry: a header that is no msgpack, {error}") from None
-    entry = _entry(told)
-    if entry.bytes != payload or bytes(view[_PREFIX + length : start]).strip(b"\0"):
-        raise CodecError("no entry: its lengths contradict each other")
-    return entry
+        raise CodecError(f"not an entry: its header is not msgpack, {error}") from None
+    if fault := _fault(facts):
+        raise CodecError(f"not an entry: {fault}")
+    if facts["bytes"] != payload or bytes(view[_PREFIX + length : start]).strip(b"\0"):
+        raise CodecError("not an entry: its lengths contradict each other")
+    return Entry(**facts)
 
 
-def _entry(told: Any) -> Entry:
-    if not isinstance(told, dict) or told.keys() != _TYPES.keys():
-        raise CodecError("no entry: a header with other fields")
+def _fault(facts: Any) -> str:
+    """The first reason why a header is not that of an entry."""
+    if not isinstance(facts, dict) or facts.keys() != _TYPES.keys():
+        return "its header has other fields"
     for name, kinds in _TYPES.items():
-        if type(told[name]) not in kinds:
-            raise CodecError(f"no entry: its {name} is a {type(told[name]).__name__}")
-    if not DIGEST.fullmatch(told["digest"]):  # nor is it shown, whatever it holds
-        raise CodecError("no entry: its digest is none")
-    if not all(0 <= told[name] < _LATEST for name in _TIMES) or told["bytes"] < 0:
-        raise CodecError("no entry: a number in it is negative, too large, or none")
-    if not all(
-        isinstance(each, list) and len(each) == 2 and all(type(part) is str for part in each)
-        for each in told["arguments"]
-    ):
-        raise CodecError("no entry: its arguments are no pairs of texts")
-    return Entry(**told)
+        if type(facts[name]) not in kinds:
+            return f"its {name} is a {type(facts[name]).__name__}"
+    if not DIGEST.fullmatch(facts["digest"]):  # not shown: it may hold anything
+        return "its digest is malformed"
+    if not all(0 <= facts[name] < _LATEST for name in _TIMES) or facts["bytes"] < 0:
+        return "a number in it is negative, too large, or none"
+    for pair in facts["arguments"]:
+        if type(pair) is not list or list(map(type, pair)) != [str, str]:
+            return "its arguments are not pairs of texts"
+    return ""
 
 
 def unpacked(view: memoryview, digest: str, is_verified: bool = False) -> tuple[Entry, memoryview]:
-    """An entry, and the bytes of its payload, verified. Raises `CodecError`."""
+    """An entry and its payload, which is verified here or was before. Raises `CodecError`."""
     entry = header(view)
     payload = view[prefixed(view) :]
     if entry.digest != digest:
-        raise CodecError(f"an entry of another task: it says {entry.digest}")
+        raise CodecError(f"an entry of another task: its digest is {entry.digest}")
     if len(payload) != entry.bytes:
-        raise CodecError(f"a torn entry: {len(payload):,} bytes in place of {entry.bytes:,}")
+        raise CodecError(f"a corrupt entry: {len(payload):,} bytes instead of {entry.bytes:,}")
     if not is_verified and xxh3_128(payload).digest() != entry.checksum:
-        raise CodecError("a torn entry: its checksum is another")
+        raise CodecError("a corrupt entry: its checksum is wrong")
     return entry, payload

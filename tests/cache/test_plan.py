@@ -226,7 +226,7 @@ def test_what_is_torn_is_computed(tmp_path: Path) -> None:
     [path] = tmp_path.glob("entries/*/*")
     path.write_bytes(path.read_bytes()[:-1])
     assert plan(store, CHAIN, "c")["c"] == MISS
-    with pytest.warns(pipeline.StoreWarning, match="torn"):
+    with pytest.warns(pipeline.StoreWarning, match="corrupt"):
         store.emit_warnings()
     assert digest not in store
 

@@ -50,11 +50,11 @@ def test_a_whole_store_is_sound(store: Store) -> None:
 @pytest.mark.parametrize(
     ("harm", "why"),
     [
-        (flipped, "a torn entry: its checksum is another"),
-        (lambda path: os.truncate(path, 0), "no entry: 0 bytes"),
-        (lambda path: os.truncate(path, 100), "a torn entry"),
-        (lambda path: os.truncate(path, path.stat().st_size - 1), "bytes in place of"),
-        (lambda path: path.write_bytes(b"foreign" * 40), "no entry: it begins otherwise"),
+        (flipped, "a corrupt entry: its checksum is wrong"),
+        (lambda path: os.truncate(path, 0), "not an entry: 0 bytes"),
+        (lambda path: os.truncate(path, 100), "a corrupt entry"),
+        (lambda path: os.truncate(path, path.stat().st_size - 1), "bytes instead of"),
+        (lambda path: path.write_bytes(b"foreign" * 40), "not an entry: it begins with"),
         (lambda path: path.write_bytes(path.with_name(NAMES[1]).read_bytes()), "of another task"),
     ],
 )
@@ -85,7 +85,7 @@ def test_an_entry_that_cannot_be_read_stays(store: Store, monkeypatch: pytest.Mo
     with monkeypatch.context() as patched:
         patched.setattr(Store, "remove", refused)
         [(_, why)] = inspected(store).torn
-    assert why.endswith("its checksum is another; it cannot be removed: Permission denied")
+    assert why.endswith("its checksum is wrong; it cannot be removed: Permission denied")
     assert len(store) == 5
 
 

@@ -146,7 +146,7 @@ def test_what_has_taken_the_place_of_a_torn_entry_is_not_removed(
         return found
 
     monkeypatch.setattr(store.backend, "read", read)
-    with pytest.warns(StoreWarning, match="torn"), pytest.raises(KeyError):
+    with pytest.warns(StoreWarning, match="corrupt"), pytest.raises(KeyError):
         store.get(DIGEST)
     assert Store(store.url).get(DIGEST) == "whole"
 
@@ -175,7 +175,7 @@ def test_a_folder_that_only_root_may_write_to_is_read(
         monkeypatch.setattr(os, name, refused)
     assert Store(store.url).get(DIGEST) == 1
     os.truncate(f"{store.url}/entries/aa/{DIGEST}", 50)
-    told = r"cannot be removed \(Permission denied\): a torn entry"
+    told = r"cannot be removed \(Permission denied\): a corrupt entry"
     with pytest.warns(StoreWarning, match=told), pytest.raises(KeyError):
         Store(store.url).get(DIGEST)
 
