@@ -148,7 +148,7 @@ def put_many(folder: str, seed: str, most: str) -> int:
 
 def hold(folder: str, digest: str) -> str:
     """Have a lease until the end, which does not come by itself."""
-    lease = Store(folder).backend.lease(digest)
+    lease = Store(folder).lease(digest)
     print("held", flush=True)
     time.sleep(60)
     return repr(lease)

@@ -97,7 +97,7 @@ def _futures(client: Any, expr: Any, keys: Any, *args: Any, **kwargs: Any) -> An
         return _graph_to_futures(client, expr, keys, *args, **kwargs)
     store = _entered[-1]
     expr = expr.optimize() if hasattr(expr, "optimize") else expr
-    if store.backend.is_shared:
+    if store.is_shared:
         annotations = annotations_of(expr)
         plan = make_plan(store, tasks_of(expr), list(keys), opening="none")
         counted(plan)

@@ -189,7 +189,7 @@ def rewritten(plan: Plan, is_local: bool, is_final: bool = False) -> dict[Key, A
     behind = max((entry.behind for entry, _ in plan.entries.values()), default=0.0)
     asked = {plan.digests.digest(key) for key in _without_aliases(plan.tasks, plan.outputs)}
     first: dict[str, Key] = {}
-    is_storing = is_local or plan.store.backend.is_shared
+    is_storing = is_local or plan.store.is_shared
     tasks: dict[Key, Any] = dict(plan.tasks)
     room = _MOST
     for key, status in plan.status.items():

@@ -94,7 +94,7 @@ class Save:
         store, lease = self.store, None
         if self.is_always or self.told["function"] not in store.quick:
             with store.tolerating("written") as reach:
-                lease = store.backend.lease(self.digest, _waiting) if reach else None
+                lease = store.lease(self.digest, _waiting) if reach else None
         is_stored = False
         try:
             if lease is not None and (found := store.open(self.digest)) is not None:

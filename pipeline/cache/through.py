@@ -65,7 +65,7 @@ class Through:
     ) -> dict[Key, Any]:
         """The values of some tasks, by key."""
         store = self.store
-        is_near = self.is_local or not store.backend.is_shared
+        is_near = self.is_local or not store.is_shared
         opening: Opening = "all" if is_near else "outputs"
         try:
             for is_loading in (True, True, False):

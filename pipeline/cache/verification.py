@@ -20,7 +20,7 @@ from pipeline.cache.told import call_of, names_of, title_of
 from pipeline.graph import CallTask, TaskGraph, function_of, inputs_of, toposort
 from pipeline.identity import printable
 from pipeline.program import LoadTask
-from pipeline.store import CodecError, LostError, Store, StoreError, unpacked
+from pipeline.store import CodecError, LostError, Store, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -80,14 +80,11 @@ def inspected(
     where it cannot be listed.
     """
     torn, entries = [], 0
-    for name in along(list(store.backend.names())):
+    for name in along(list(store.digests())):
         try:
-            found = store.backend.read(name)
-            if found is None:
-                continue  # it has gone meanwhile
-            entries += 1
-            unpacked(found[0], name)
+            entries += store.check(name)  # False if it has gone meanwhile
         except CodecError as error:
+            entries += 1
             done = _removed(store, name) if is_removing else ""
             torn.append((name, printable(f"{error}{done}")))
         except OSError as error:

@@ -69,7 +69,7 @@ def stats(url: str, is_json: bool) -> None:
     pipeline cache stats --store s3://bucket/cache --json
     """
     with opened(url) as store:
-        sizes = [each.bytes for each in store.backend.stats().values()]
+        sizes = store.sizes().values()
         counts = store.stats()
     if is_json:
         told = {"entries": len(sizes), "bytes": sum(sizes), **vars(counts)}

@@ -167,12 +167,12 @@ def rm(
         elif function is not None:
             names = [each.digest for each in store.entries() if each.function == function]
         else:
-            names = list(store.backend.names())
+            names = list(store.digests())
         if function is not None and not names:
             fail(f"{url} has no entries of {function}: see pipeline cache ls", 1)
         if not (digests or yes):
             _ask(f"Remove {entries(len(names))} of {store.url}?")
-        before = sum(stat.bytes for each in names if (stat := store.backend.stat(each)) is not None)
+        before = sum(map(store.size_of, names))
         with Bar("remove") as bar:
             removed = sum(map(store.remove, bar.along(list(dict.fromkeys(names)))))
     if is_json:

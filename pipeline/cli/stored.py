@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -77,7 +76,7 @@ def opened(url: str, *, is_new: bool = False) -> Iterator[Store]:
     """A store that is there, or may be new."""
     found: Store = made(url)
     try:
-        is_there = is_new or _is_there(found)
+        is_there = is_new or found.exists()
     except Exception as error:  # each library has errors of its own for what it cannot reach
         if isinstance(error, OSError) and error.filename:
             raise
@@ -90,13 +89,6 @@ def opened(url: str, *, is_new: bool = False) -> Iterator[Store]:
         found.emit_warnings()
 
 
-def _is_there(found: Store) -> bool:
-    path = getattr(found.backend, "path", None)  # of a folder
-    if path is not None:
-        return any(os.path.exists(os.path.join(path, each)) for each in ("dask-memo", "entries"))
-    return next(iter(found.backend.names()), None) is not None or bool(found.backend.notes("runs"))
-
-
 def digest_of(found: Store, prefix: str) -> str:
     """The digest of an entry that begins so."""
     if not re.fullmatch(r"[0-9a-f]{1,32}", prefix):
@@ -105,9 +97,7 @@ def digest_of(found: Store, prefix: str) -> str:
             "as pipeline cache ls shows them"
         )
     whole = prefix in found if len(prefix) == 32 else False
-    names = (
-        [prefix] if whole else [each for each in found.backend.names() if each.startswith(prefix)]
-    )
+    names = [prefix] if whole else [each for each in found.digests() if each.startswith(prefix)]
     if not names:
         fail(f"no entry of {found.url} begins with {prefix}: see pipeline cache ls", 1)
     if len(names) > 1:

@@ -100,6 +100,10 @@ class Folder:
     def _at(self, digest: str) -> str:
         return f"{self._entries}/{digest[:2]}/{digest}"
 
+    def exists(self) -> bool:
+        """Whether the folder is a store."""
+        return any(os.path.exists(f"{self.path}/{name}") for name in (_MARK, "entries"))
+
     # Entries
 
     def has(self, digest: str) -> bool:

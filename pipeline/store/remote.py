@@ -58,6 +58,10 @@ class Remote:
     def __repr__(self) -> str:
         return mask_passwords(self.bucket.url)
 
+    def exists(self) -> bool:
+        """Whether something is stored at the URL."""
+        return next(self.names(), None) is not None or bool(self.notes("runs"))
+
     # Entries
 
     def has(self, digest: str) -> bool:

@@ -6,7 +6,7 @@ It knows no graphs: what a digest stands for is the business of `pipeline.recall
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from pipeline.identity import mask_passwords, short_repr
@@ -19,9 +19,11 @@ from pipeline.store.room import Room, StoreError, checked
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from pipeline.store.folder import Stat
+    from pipeline.store.locks import Lease
 
 
 class Store(Room):
@@ -111,6 +113,44 @@ class Store(Room):
 
     def __bool__(self) -> bool:
         return True  # also where nothing is stored
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes see what this one stores."""
+        return self.backend.is_shared
+
+    def exists(self) -> bool:
+        """Whether anything was ever stored there."""
+        return self.backend.exists()
+
+    def digests(self) -> Iterator[str]:
+        """The digests of all entries, sorted."""
+        return self.backend.names()
+
+    def sizes(self) -> dict[str, int]:
+        """The bytes of all entries, by digest."""
+        return {digest: stat.bytes for digest, stat in self.backend.stats().items()}
+
+    def size_of(self, digest: str) -> int:
+        """The bytes of an entry. 0 if it is not stored."""
+        stat = self.backend.stat(checked(digest))
+        return 0 if stat is None else stat.bytes
+
+    def check(self, digest: str) -> bool:
+        """Verify all bytes of an entry. False if it is missing; raises `CodecError` if corrupt."""
+        found = self.backend.read(checked(digest))
+        if found is not None:
+            unpacked(found[0], digest)
+        return found is not None
+
+    def lease(
+        self, digest: str, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> Lease | None:
+        """Wait for the right to compute a task. None where the backend has no locks.
+
+        waiting: makes the context in which this thread waits for another owner
+        """
+        return self.backend.lease(digest, waiting)
 
     def __contains__(self, digest: str) -> bool:
         return bool(self.known([digest]))
