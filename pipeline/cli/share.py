@@ -44,7 +44,7 @@ def share(place: str, save: Path | None, limit: int, everything: bool, is_json: 
         found = share_report(collection)
         if found.before and save is not None:
             bar.begin("draw")
-            contrast(found, limit=limit).save(save)
+            contrast(found, nodes=limit).save(save)
     if not found.before:
         fail(f"{place} is {short_repr(collection)}, which has no tasks: name a Dask collection", 2)
     if is_json:

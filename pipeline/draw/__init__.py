@@ -1,25 +1,38 @@
-"""Graphs become pictures."""
+"""Graphs become pictures: the tree beside the DAG, or any graph, as SVG, PNG, PDF or DOT.
 
-from pipeline.draw.comparison import Comparison, compared
-from pipeline.draw.files import atomic_write
-from pipeline.draw.folding import MAX_NODES, Panel
-from pipeline.draw.labels import count_tasks
-from pipeline.draw.picture import FORMATS, Picture
-from pipeline.draw.render import contrast, visualize
-from pipeline.draw.style import PLAIN, Style, colours
+- `folding` – panels: which boxes and edges a picture shows, and how a large graph is folded
+- `comparison` – a call's tree and DAG, or a graph before and after sharing, as two panels
+- `dot` – how panels are written as DOT: style, colours, labels, edges
+- `render` – `contrast` and `visualize`, rendering with Graphviz, files that are complete or absent
+"""
+
+from pipeline.draw.comparison import Comparison, compare
+from pipeline.draw.dot import PLAIN, Heading, Style, count_tasks, node_id
+from pipeline.draw.folding import MAX_NODES, Panel, tree_panel
+from pipeline.draw.render import (
+    FORMATS,
+    Picture,
+    atomic_write,
+    contrast,
+    inline_panel,
+    visualize,
+)
 
 __all__ = [
     "FORMATS",
     "MAX_NODES",
     "PLAIN",
     "Comparison",
+    "Heading",
     "Panel",
     "Picture",
     "Style",
     "atomic_write",
-    "colours",
-    "compared",
+    "compare",
     "contrast",
     "count_tasks",
+    "inline_panel",
+    "node_id",
+    "tree_panel",
     "visualize",
 ]

@@ -1,7 +1,7 @@
-"""What a picture shows of a graph: boxes and edges, and what is folded away.
+"""What a picture shows of a graph: boxes and edges, and what it folds.
 
-A person cannot read more than a few hundred nodes. A larger tree has its repeats folded, each into
-one box that tells its size; what is still too large is folded in the middle.
+A person cannot read more than a few hundred nodes. In a larger tree each repeat becomes one box
+with its size. A panel that is still too large is folded in the middle.
 """
 
 from __future__ import annotations
@@ -17,56 +17,60 @@ if TYPE_CHECKING:
 
     from pipeline.graph import TaskGraph
 
-
 MAX_NODES = 100
-"""Nodes that a panel shows, unless asked for more; of a larger graph, parts are folded."""
+"""Nodes of a panel by default; parts of a larger graph are folded."""
 
-EDGES = 4
-"""For each of these nodes, edges that a panel shows."""
+EDGES_PER_NODE = 4
+"""The most edges of a panel, per node that it may have."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """A node of a picture: a task, or, without a key, the tasks that were folded away."""
+    """A node of a picture: a task, or, without a key, the tasks that were folded away.
+
+    number: of the occurrence; after the first, the box is a repeat
+    folded: whether the tasks that it depends on are not drawn
+    tasks: how many tasks the box represents
+    """
 
     id: Key
     key: Key | None
-    number: int = 1  # of the occurrence; after the first, the box is a repeat
-    folded: bool = False  # what it needs is not drawn
-    tasks: int = 1  # that it stands for
+    number: int = 1
+    folded: bool = False
+    tasks: int = 1
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One graph of a picture: boxes, consumers first; edges, in argument order."""
+    """One graph of a picture: boxes, consumers first; edges to inputs, in argument order."""
 
     name: str
     boxes: list[Box]
     edges: list[tuple[Key, Key]]
 
 
-def check_limit(limit: int) -> None:
-    """Raise `ValueError` for a limit that leaves nothing to be seen."""
-    if limit < 3:
-        raise ValueError(f"limit={limit}: a panel shows at least 3 nodes, two ends and a fold")
+def check_nodes(nodes: int) -> None:
+    """Raise `ValueError` for a number of nodes that leaves nothing to see."""
+    if nodes < 3:
+        raise ValueError(f"nodes={nodes}: a panel shows at least 3 nodes, two ends and a fold")
 
 
-def as_it_is(graph: TaskGraph, name: str) -> Panel:
+def whole_panel(graph: TaskGraph, name: str) -> Panel:
     """A box for each task."""
     boxes = [Box(key, key, occurrence_number(key)) for key in reversed(graph.tasks)]
-    edges = [(key, each) for key in reversed(graph.tasks) for each in graph.inputs(key)]
+    edges = [(key, source) for key in reversed(graph.tasks) for source in graph.inputs(key)]
     return Panel(name, boxes, edges)
 
 
-def tree_of(graph: TaskGraph, limit: int, total: int) -> Panel:
-    """The tree of a DAG, within the limit; over it, repeats are folded.
+def tree_panel(graph: TaskGraph, nodes: int, total: int) -> Panel:
+    """The tree of a DAG in at most so many nodes; a larger tree has its repeats folded.
 
     total: tasks in the tree
     """
-    return _with_sizes(fold(_walk(graph, total > limit), limit, total), graph, total)
+    return _with_sizes(fold(_walk(graph, total > nodes), nodes, total), graph, total)
 
 
-def _walk(graph: TaskGraph, folding: bool) -> Panel:
+def _walk(graph: TaskGraph, is_folding: bool) -> Panel:
     """The tree, walked on the DAG in the order of the calls."""
     numbers: Counter[Key] = Counter()
     boxes: list[Box] = []
@@ -75,45 +79,45 @@ def _walk(graph: TaskGraph, folding: bool) -> Panel:
     while stack:
         consumer, key = stack.pop()
         numbers[key] += 1
-        needs = graph.inputs(key)
-        folded = folding and numbers[key] > 1 and len(needs) > 0
-        box = Box(occurrence(key, numbers[key]), key, numbers[key], folded)
+        inputs = graph.inputs(key)
+        is_folded = is_folding and numbers[key] > 1 and len(inputs) > 0
+        box = Box(occurrence(key, numbers[key]), key, numbers[key], is_folded)
         boxes.append(box)
         if consumer is not None:
             edges.append((consumer, box.id))
-        if not folded:
-            stack.extend((box.id, each) for each in reversed(needs))
+        if not is_folded:
+            stack.extend((box.id, source) for source in reversed(inputs))
     return Panel("tree", boxes, edges)
 
 
-def fold(panel: Panel, limit: int, total: int) -> Panel:
-    """The panel with at most `limit` boxes: those in the middle, by level, become one.
+def fold(panel: Panel, nodes: int, total: int) -> Panel:
+    """The panel with at most so many boxes: those in the middle, by level, become one.
 
-    It has a few hundred edges at the most, for these are what a layout takes its time for.
+    Edges are limited, too: they take most of the time of a layout.
 
-    total: tasks that the panel stands for
+    total: tasks that the panel represents
     """
     folded = panel
-    while len(folded.boxes) > limit or (
-        len(folded.boxes) > 3 and len(set(folded.edges)) > EDGES * max(limit, MAX_NODES)
+    while len(folded.boxes) > nodes or (
+        len(folded.boxes) > 3 and len(set(folded.edges)) > EDGES_PER_NODE * max(nodes, MAX_NODES)
     ):
-        folded = _folded(panel, min(limit, 3 * len(folded.boxes) // 4), total)
+        folded = _folded(panel, min(nodes, 3 * len(folded.boxes) // 4), total)
     return folded
 
 
 def levels(panel: Panel) -> dict[Key, int]:
-    """How far below the outputs each box is, at the most. Starts at 0."""
-    found = {box.id: 0 for box in panel.boxes}
-    for consumer, each in panel.edges:  # consumers come first, so that their level is final
-        found[each] = max(found[each], found[consumer] + 1)
-    return found
+    """The longest way from an output to each box, in edges."""
+    level = {box.id: 0 for box in panel.boxes}
+    for consumer, source in panel.edges:  # consumers come first, so their level is final
+        level[source] = max(level[source], level[consumer] + 1)
+    return level
 
 
-def _folded(panel: Panel, limit: int, total: int) -> Panel:
+def _folded(panel: Panel, nodes: int, total: int) -> Panel:
     level = levels(panel)
     ranked = sorted(panel.boxes, key=lambda box: level[box.id])
-    half = (max(limit, 3) - 1) // 2
-    first, last = ranked[: max(limit, 3) - 1 - half], ranked[len(ranked) - half :]
+    half = (max(nodes, 3) - 1) // 2
+    first, last = ranked[: max(nodes, 3) - 1 - half], ranked[len(ranked) - half :]
     kept = {box.id for box in (*first, *last)}
     gap = Box("gap", None, tasks=total - len(kept))
     edges = [
@@ -125,7 +129,7 @@ def _folded(panel: Panel, limit: int, total: int) -> Panel:
 
 
 def _with_sizes(tree: Panel, graph: TaskGraph, total: int) -> Panel:
-    """The tree with the number of tasks that each fold in it stands for."""
+    """The tree with the number of tasks in each of its folds."""
     sizes = tree_sizes(graph, [box.key for box in tree.boxes if box.folded and box.key])
     boxes = [
         replace(box, tasks=sizes[box.key]) if box.folded and box.key else box for box in tree.boxes

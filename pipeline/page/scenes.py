@@ -14,12 +14,12 @@ from pipeline.draw import (
     MAX_NODES,
     PLAIN,
     Comparison,
-    Picture,
+    Heading,
     Style,
-    colours,
-    compared,
+    compare,
     count_tasks,
-    dot,
+    inline_panel,
+    node_id,
 )
 from pipeline.graph import TaskGraph, arguments, label, subproblem
 from pipeline.identity import format_duration, format_number
@@ -89,7 +89,7 @@ def scene(
     store: to run the right side with, and to colour the tasks by what that does
     rate: naive calls a second, where that is known better than from the seconds of the tasks
     """
-    found = compared(asked, style, MAX_NODES, store, WHOLE)
+    found = compare(asked, style, MAX_NODES, store, WHOLE)
     keys = found.shown
     seen = _seen(asked, found, store)
     is_run = store is None and found.before + len(found.graph) <= WHOLE
@@ -98,9 +98,7 @@ def scene(
         found.before, len(found.graph) + max(len(found.graph) // 2, 160)
     )  # fmt: skip
     stride = -(-horizon // FRAMES)
-    hues = colours(dot.evaluated((found.left, found.right), found.graph), found.style)
     numbers = {key: number for number, key in enumerate(keys)}
-    pictures = [_picture(panel, found, seen.values, hues) for panel in (found.left, found.right)]
     walks = (_left_order(found, left), ((key, key) for key in seen.seconds))
     data = [
         _side(panel, found, numbers, order, ran, memory, horizon, stride)
@@ -109,8 +107,10 @@ def scene(
         )
     ]
     left_side, right_side = (
-        _framed(heading, picture, ids, each)
-        for heading, (picture, ids), each in zip(found.headings, pictures, data, strict=True)
+        _framed(found, heading, panel, seen.values, each)
+        for heading, panel, each in zip(
+            found.headings, (found.left, found.right), data, strict=True
+        )
     )
     return Scene(
         title or ", ".join(map(label, found.graph.keys[:3])),
@@ -119,7 +119,7 @@ def scene(
         {
             "stride": stride,
             "frames": -(-horizon // stride),
-            "subproblems": [_told(found, key, seen.values, hues[key]) for key in keys],
+            "subproblems": [_told(found, key, seen.values, found.hues[key]) for key in keys],
             "rest": _rest(found, seen, rate),
             "operations": _operators(found),
             "stored": store is not None,
@@ -128,14 +128,22 @@ def scene(
     )
 
 
-def _framed(heading: str, picture: Picture, ids: Mapping[str, int], data: dict[str, Any]) -> Side:
-    name, _, what = heading.partition("|")
-    said = f"{name.partition(':')[0]}, {what}"  # not how many: a quiz asks
-    return Side((name, what), inline_svg(picture, said, ids), data)
+def _framed(
+    found: Comparison,
+    heading: Heading,
+    panel: Panel,
+    values: Mapping[Key, str],
+    data: dict[str, Any],
+) -> Side:
+    [what] = heading.lines
+    said = f"{heading.name}, {what}"  # not how many: a quiz asks
+    ids = {node_id(panel, box.id): number for number, box in enumerate(panel.boxes)}
+    svg = inline_svg(inline_panel(found, panel, values), said, ids)
+    return Side((heading.title, what), svg, data)
 
 
-def _sentences(title: str) -> tuple[str, str]:
-    first, *legend = (line[:1].upper() + line[1:] for line in title.split("|"))
+def _sentences(title: Heading) -> tuple[str, str]:
+    first, *legend = (line[:1].upper() + line[1:] for line in (title.title, *title.lines))
     return f"{first}.", f"{' · '.join(legend)}."
 
 
@@ -152,15 +160,6 @@ def _seen(asked: Any, found: Comparison, store: Store | None) -> Observation:
         {names[key]: seconds for key, seconds in seen.seconds.items() if key in names},
         {names[key]: text for key, text in seen.values.items()},
     )
-
-
-def _picture(
-    panel: Panel, found: Comparison, values: Mapping[Key, str], hues: Mapping[Key, str]
-) -> tuple[Picture, dict[str, int]]:
-    """A side's picture, and the number of the box of each of its nodes."""
-    written = dot.write({"": panel}, found.graph, values, found.times, style=found.style, hues=hues)
-    ids = {dot.node_id(panel, box.id): number for number, box in enumerate(panel.boxes)}
-    return Picture(written), ids
 
 
 def _left_order(found: Comparison, seen: Observation | None) -> Iterator[tuple[Key, Key]]:

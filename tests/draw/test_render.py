@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from xml.etree import ElementTree
 
 import dask.array as da
@@ -16,7 +17,8 @@ from dask.task_spec import Alias, Task, TaskRef
 
 import pipeline
 from pipeline import Store, contrast, recurrence, trace
-from pipeline.draw.style import FATES, PALETTE, colour
+from pipeline.draw import Picture, atomic_write
+from pipeline.draw.dot import STATUS_COLOURS
 from tests.functions import binomial, catalan, edit_distance, fib, square
 
 if TYPE_CHECKING:
@@ -203,9 +205,9 @@ def test_a_wide_graph_is_folded_too() -> None:
     assert "⋯ 4,901 tasks ⋯" in all_text(picture)
 
 
-def test_the_limit_is_an_argument() -> None:
-    assert len(nodes(contrast(fib(5), limit=10), "tree-")) < 15
-    assert len(nodes(contrast(fib(10), limit=177), "tree-")) == 177
+def test_the_number_of_nodes_is_an_argument() -> None:
+    assert len(nodes(contrast(fib(5), nodes=10), "tree-")) < 15
+    assert len(nodes(contrast(fib(10), nodes=177), "tree-")) == 177
 
 
 def test_a_tree_shows_which_of_its_tasks_are_repeats() -> None:
@@ -295,24 +297,13 @@ def test_several_calls_are_contrasted_together() -> None:
 def test_what_cannot_be_contrasted() -> None:
     with pytest.raises(TypeError, match="has no tasks: give a call, or a Dask collection"):
         contrast([3, 4])
-    with pytest.raises(ValueError, match="limit=2: a panel shows at least 3"):
-        contrast(fib(3), limit=2)
+    with pytest.raises(ValueError, match="nodes=2: a panel shows at least 3"):
+        contrast(fib(3), nodes=2)
 
 
 def test_notebooks_show_graphs_and_contrasts() -> None:
     assert "<svg" in fib(3).graph()._repr_svg_()
     assert "<svg" in contrast(fib(3))._repr_svg_()
-
-
-def test_neighbours_differ_in_grey() -> None:
-    grey = [
-        0.299 * int(c[1:3], 16) + 0.587 * int(c[3:5], 16) + 0.114 * int(c[5:], 16) for c in PALETTE
-    ]
-    assert all(abs(a - b) > 30 for a, b in zip(grey, grey[1:] + grey[:1], strict=True))
-
-
-def test_no_two_subproblems_have_one_colour() -> None:
-    assert len({colour(place) for place in range(300)}) == 300
 
 
 @pytest.mark.parametrize("call", [binomial(5, 2), edit_distance("ab", "cd"), square(fib(3)) + 1])
@@ -369,7 +360,7 @@ def test_what_has_no_tasks_is_refused() -> None:
         contrast(5)
 
 
-def fates(picture: Any) -> dict[str, tuple[str, str | None]]:
+def statuses(picture: Any) -> dict[str, tuple[str, str | None]]:
     """What a run does with each task, and the colour of its line."""
     return {texts(each)[0]: (texts(each)[-1], shape(each).get("stroke")) for each in nodes(picture)}
 
@@ -379,25 +370,154 @@ def test_with_a_store_a_picture_tells_what_a_run_would_do(tmp_path: Path) -> Non
     call = catalan(3) + square(2)
     before = contrast(call, store=store)
     assert "hit · miss · skipped · culled" in all_text(before)
-    assert fates(before)["square(2)"] == ("miss", FATES["miss"])
-    assert fates(before)["catalan(2)"][0] == "skipped"
+    assert statuses(before)["square(2)"] == ("miss", STATUS_COLOURS["miss"])
+    assert statuses(before)["catalan(2)"][0] == "skipped"
     square(2).graph()
     pipeline.compute(square(2), store=store, scheduler="sync")
-    assert fates(contrast(call, store=store))["square(2)"] == ("hit", FATES["hit"])
+    assert statuses(contrast(call, store=store))["square(2)"] == ("hit", STATUS_COLOURS["hit"])
     pipeline.compute(call, store=store, scheduler="sync")
-    after = fates(call.graph().visualize(store=store))
-    assert {fate for fate, _ in after.values()} == {"hit", "culled"}
+    after = statuses(call.graph().visualize(store=store))
+    assert {status for status, _ in after.values()} == {"hit", "culled"}
 
 
-def test_equal_tasks_of_other_fates_are_told_by_what_happens(tmp_path: Path) -> None:
+def test_of_equal_tasks_the_one_that_is_not_culled_gives_the_status(tmp_path: Path) -> None:
     def load(x: int) -> int:
         return x
 
     store = Store(tmp_path, keep=[load])
     kept = delayed(min)([delayed(load)(1), 2])
     pipeline.compute(kept, store=store, scheduler="sync")
-    asked = delayed(sum)([delayed(max)([delayed(load)(1), 2]), kept])
-    found = fates(contrast(asked, store=store))
-    assert {name.removesuffix("(…)"): fate for name, (fate, _) in found.items()} == {
+    collection = delayed(sum)([delayed(max)([delayed(load)(1), 2]), kept])
+    found = statuses(contrast(collection, store=store))
+    assert {name.removesuffix("(…)"): status for name, (status, _) in found.items()} == {
         "load(1)": "hit", "min": "hit", "max": "miss", "sum": "miss",
     }  # fmt: skip
+
+
+# Rendering
+
+PICTURE = Picture("digraph { a -> b }")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "start"),
+    [
+        ("svg", b"<?xml"),
+        ("png", b"\x89PNG"),
+        ("pdf", b"%PDF"),
+        ("dot", b"digraph"),
+        ("SVG", b"<?xml"),
+    ],
+)
+def test_the_suffix_chooses_the_format(suffix: str, start: bytes, tmp_path: Path) -> None:
+    path = PICTURE.save(tmp_path / f"a.{suffix}")
+    assert path.read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("name", ["a.bmp", "a", "a.svgz"])
+def test_another_suffix_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"a file name ends in .svg, .png, .pdf, .dot"):
+        PICTURE.save(tmp_path / name)
+
+
+def test_a_path_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        PICTURE.save(tmp_path / "none" / "a.svg")
+
+
+def test_drawing_needs_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert PICTURE.render("png").startswith(b"\x89PNG")
+
+
+def test_what_graphviz_says_is_not_lost(capfd: pytest.CaptureFixture[str]) -> None:
+    Picture("digraph { a [shape=nonsense] }").render("svg")
+    assert "nonsense" in capfd.readouterr().err
+    PICTURE.render("svg")
+    assert capfd.readouterr().err == ""
+
+
+# Files are complete or absent
+
+
+def write(path: Path, content: bytes = b"new") -> None:
+    with atomic_write(path) as file:
+        file.write(content)
+
+
+def test_a_file_is_written_and_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write(path, b"old and long")
+    write(path)
+    assert path.read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def _fail_after(file: BinaryIO, error: type[BaseException]) -> None:
+    file.write(b"half")
+    file.flush()
+    raise error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError])
+@pytest.mark.parametrize("old", [b"old", None])
+def test_what_ends_in_the_middle_leaves_things_as_they_were(
+    tmp_path: Path, error: type[BaseException], old: bytes | None
+) -> None:
+    path = tmp_path / "a.txt"
+    if old is not None:
+        path.write_bytes(old)
+    with pytest.raises(error), atomic_write(path) as file:
+        _fail_after(file, error)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == (
+        {} if old is None else {"a.txt": old}
+    )
+
+
+def test_a_mode_is_kept_or_given_or_the_systems(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    before = os.umask(0o027)
+    try:
+        write(path)
+        assert path.stat().st_mode & 0o777 == 0o640
+    finally:
+        os.umask(before)
+    path.chmod(0o646)
+    write(path)
+    assert path.stat().st_mode & 0o777 == 0o646
+    with atomic_write(path, 0o600):
+        pass
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_still_leads_to_the_file(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    link = tmp_path / "link.txt"
+    link.symlink_to("there/a.txt")
+    for content in (b"one", b"other"):
+        write(link, content)
+        assert link.is_symlink()
+        assert (tmp_path / "there/a.txt").read_bytes() == content
+
+
+def test_what_is_no_file_is_written_to_as_it_is(tmp_path: Path) -> None:
+    os.mkfifo(path := tmp_path / "pipe")
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write(path)
+        assert os.read(reader, 9) == b"new"
+    finally:
+        os.close(reader)
+    assert path.is_fifo()
+
+
+@pytest.mark.parametrize(("name", "error"), [
+    ("none/a.txt", FileNotFoundError), (".", IsADirectoryError), ("file/a.txt", NotADirectoryError),
+])  # fmt: skip
+def test_errors_name_the_file_that_was_asked_for(
+    tmp_path: Path, name: str, error: type[OSError]
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(error) as raised:
+        write(tmp_path / name)
+    assert raised.value.filename in (tmp_path / name, str(tmp_path / name))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.identity import all_digits, format_duration, format_number, shorten
+from pipeline.identity import all_digits, format_duration, format_number, format_value, shorten
 from pipeline.identity.text import digits
 
 
@@ -60,3 +61,8 @@ def test_durations(seconds: Fraction, text: str) -> None:
 )  # fmt: skip
 def test_sizes(number: Fraction, text: str) -> None:
     assert format_number(number) == text
+
+
+def test_arrays_are_shown_by_elements_or_shape() -> None:
+    assert format_value(np.arange(3)) == "[0, 1, 2]"
+    assert format_value(np.zeros((3, 4))) == "float64[3×4]"

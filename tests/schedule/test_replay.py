@@ -10,7 +10,7 @@ import dask
 import pytest
 
 from pipeline import Store, compute, count, measure, trace
-from pipeline.draw.folding import tree_of
+from pipeline.draw import tree_panel
 from pipeline.graph import occurrence, occurrences, subproblem
 from pipeline.schedule import frames, observed, operations, recursion
 from tests.functions import binomial, catalan, edit_distance, fail, failing, female, fib
@@ -103,7 +103,7 @@ def test_the_naive_recursion_is_the_tree(call: Any) -> None:
 @pytest.mark.parametrize("call", [fib(12), catalan(7), female(8), binomial(10, 5)])
 def test_what_is_folded_is_seen_as_one_and_nothing_else_is(call: Any) -> None:
     graph, total = call.graph(), count(call).tree
-    tree = tree_of(graph, 100, total)
+    tree = tree_panel(graph, 100, total)
     folded = {box.id: box.tasks for box in tree.boxes if box.folded}
     assert folded
     assert all(box.key is not None for box in tree.boxes)
