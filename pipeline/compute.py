@@ -14,16 +14,18 @@ from dask._expr import Expr
 from dask.base import unpack_collections
 from dask.utils import shorten_traceback
 
-from pipeline.cache import Through
+from pipeline.cache import StoreScheduler
 from pipeline.graph import GraphCollection
 from pipeline.program import runnable_tasks
-from pipeline.schedule import scheduler as on
+from pipeline.schedule import scheduler as using_scheduler
 from pipeline.share import Blocks, share_report, unfused
 from pipeline.store import Store
 
 if TYPE_CHECKING:
     import os
     from contextlib import AbstractContextManager
+
+_LOCAL = (dask.local.get_sync, dask.threaded.get, dask.multiprocessing.get)
 
 
 def compute(
@@ -34,9 +36,9 @@ def compute(
 
     scheduler: one of `SCHEDULERS` or an address; without it, whatever Dask is set to
     fuse: False to run calls and graphs task by task, as they are drawn
-    share: True to compute equal subproblems once, as `share` does; calls and graphs stay as they
-        are, for they say themselves what is one task
-    store: from which results are loaded, and where those that are computed are kept; or its URL
+    share: True to merge equal tasks, as `share` does; calls and graphs stay as they are, for
+        `memoize` decides which of their tasks are one
+    store: a store or its URL: stored results are loaded, and computed ones are stored
 
     Raises `SchedulerError` for an unknown scheduler, and what a task raises, with a note that
     names the call.
@@ -49,39 +51,37 @@ def compute(
     if not found:
         return collections
     if share:
-        foreign = [
-            place for place, each in enumerate(found) if not isinstance(each, GraphCollection)
-        ]
-        shared = share_report(*(found[place] for place in foreign)).collections
-        for place, each in zip(foreign, shared, strict=True):
-            found[place] = each
-    with on(scheduler) if scheduler is not None else nullcontext(), _fusing(fuse):
-        # One group after the other: else Dask 2026.8 mixes up the results (see `OwnOptimizer`).
-        groups = [_optimizer(each) for each in found]
+        others = [place for place, one in enumerate(found) if not isinstance(one, GraphCollection)]
+        shared = share_report(*(found[place] for place in others)).collections
+        for place, collection in zip(others, shared, strict=True):
+            found[place] = collection
+    named = using_scheduler(scheduler) if scheduler is not None else nullcontext()
+    with named, _fusing(fuse):
+        # Group by group: Dask 2026.8 mixes up the results otherwise (see `optimizer_of`).
+        groups = [_optimizer(collection) for collection in found]
         order = sorted(range(len(found)), key=lambda place: groups.index(groups[place]))
-        values = _computed([found[place] for place in order], store)
-    placed = dict(zip(order, values, strict=True))
-    packed: tuple[Any, ...] = repack([placed[place] for place in range(len(found))])
+        values = _values([found[place] for place in order], store)
+    by_place = dict(zip(order, values, strict=True))
+    packed: tuple[Any, ...] = repack([by_place[place] for place in range(len(found))])
     return packed
 
 
-def _computed(collections: list[Any], store: Any) -> tuple[Any, ...]:
+def _values(collections: list[Any], store: Any) -> tuple[Any, ...]:
     if store is None:
         return tuple(dask.compute(*collections, traverse=False))
-    if not isinstance(store, Store):
-        store = Store(store)
-    through = Through(store, dask.base.get_scheduler(collections=collections))
-    # Not fused: a result is of one task. What is left to run is fused afterwards.
-    loose = [unfused(each) for each in collections]
-    values = dask.compute(*loose, traverse=False, optimize_graph=False, scheduler=through)
+    store = store if isinstance(store, Store) else Store(store)
+    scheduler = StoreScheduler(store, dask.base.get_scheduler(collections=collections))
+    # Each task has a result to store. The tasks that remain to be run are fused later.
+    parts = [unfused(collection) for collection in collections]
+    values = dask.compute(*parts, traverse=False, optimize_graph=False, scheduler=scheduler)
     return tuple(
-        each.assemble(value) if isinstance(each, Blocks) else value
-        for each, value in zip(loose, values, strict=True)
+        part.assemble(value) if isinstance(part, Blocks) else value
+        for part, value in zip(parts, values, strict=True)
     )
 
 
 def _optimizer(collection: Any) -> Any:
-    """By what Dask groups collections; those that are expressions are one group."""
+    """What Dask groups collections by; all that are expressions are one group."""
     if isinstance(getattr(collection, "expr", None), Expr):
         return None
     return getattr(collection, "__dask_optimize__", None)
@@ -92,22 +92,18 @@ def _fusing(fuse: bool) -> AbstractContextManager[Any]:
 
 
 def compute_one(collection: GraphCollection, fuse: bool, options: dict[str, Any]) -> Any:
-    """The value of this collection.
+    """The value of a call or graph, for their method `compute`.
 
-    fuse: False to run the graph task by task, as it is drawn
     options: as for `dask.compute`: scheduler, num_workers, and the like
     """
     with _fusing(fuse):
         get = dask.base.get_scheduler(scheduler=options.get("scheduler"), collections=[collection])
         if get not in _LOCAL or options.keys() - {"scheduler", "num_workers", "pool"}:
             return dask.compute(collection, traverse=False, **options)[0]
-        # What Dask does for collections of many kinds takes longer than a tape of 1,000 steps.
+        # Dask's own path takes longer than a program of 1,000 steps.
         options.pop("scheduler", None)
         graph = collection.task_graph()
         with shorten_traceback():
             values = get(runnable_tasks([graph]), graph.keys, **options)
         finish, arguments = graph.__dask_postcompute__()
         return finish(values, *arguments)
-
-
-_LOCAL = (dask.local.get_sync, dask.threaded.get, dask.multiprocessing.get)

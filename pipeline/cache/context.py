@@ -1,9 +1,8 @@
 """`with store:`: all that Dask computes meanwhile goes through a store.
 
-The one file that leans on what Dask does not promise: that `dask.compute` and `dask.persist` ask
-`dask.base.get_scheduler` for what runs a graph, and that whatever a client runs goes through
-`Client._graph_to_futures`. `tests/cache/test_context.py` fails where that is no longer so;
-`pipeline.compute(…, store=store)` needs none of it.
+This file relies on two things that Dask does not promise. `dask.compute` and `dask.persist` call
+`dask.base.get_scheduler`, and a client runs everything by `Client._graph_to_futures`.
+`tests/cache/test_context.py` fails where that changes; `compute(…, store=store)` needs neither.
 """
 
 from __future__ import annotations
@@ -15,25 +14,27 @@ import dask
 import dask.base
 
 from pipeline.cache.plan import make_plan
-from pipeline.cache.remains import (
+from pipeline.cache.running import (
+    StoreScheduler,
     annotations_of,
-    expression,
-    inside,
-    is_inside,
-    remaining,
+    as_expression,
+    count_plan,
+    is_planned,
+    planned,
+    remaining_tasks,
     tasks_of,
 )
-from pipeline.cache.through import Through, counted
-from pipeline.store import Store
 
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from pipeline.store import Store
+
 _entered: list[Store] = []
-"""The stores that are in use, in all threads; the last of them is asked."""
+"""The stores that are in use, in all threads; runs go through the last of them."""
 
 _UNFUSED = {
-    # Dask fuses after it has been decided what runs: each task has a result to store.
+    # Dask fuses after the plan is made: each task keeps its result.
     "array_optimize": False,
     "bag_optimize": False,
     "delayed_optimize": False,
@@ -46,68 +47,76 @@ _settings: Any = None
 
 
 def enter(store: Store) -> Store:
+    """Begin to send runs through a store."""
     global _settings
     if not _entered:
         _settings = dask.config.set(_UNFUSED)
         dask.base.get_scheduler = _scheduler
-        if (client := _clients()) is not None:
-            _watch(client)
+        _watch_clients()
     _entered.append(store)
     return store
 
 
 def leave(store: Store, *exception: Any) -> None:
-    # The last of this store: others may have been entered since, in another thread.
-    del _entered[max(place for place, each in enumerate(_entered) if each is store)]
+    """Stop sending runs through a store, as often as it was entered."""
+    # The last one that is this store: another thread may have entered others since.
+    place = max(place for place, entered in enumerate(_entered) if entered is store)
+    del _entered[place]
     if not _entered:
         _settings.__exit__(*exception)
         dask.base.get_scheduler = _get_scheduler
-        if (client := _clients()) is not None and _graph_to_futures is not None:
+        if (client := _client_module()) is not None and _graph_to_futures is not None:
             client.Client._graph_to_futures = _graph_to_futures
     store.emit_warnings()
 
 
-def _clients() -> ModuleType | None:
-    """Dask's module of clients, if somebody has imported it: that takes half a second."""
+def _client_module() -> ModuleType | None:
+    """Dask's module of clients, if it is imported: importing it takes half a second."""
     return sys.modules.get("distributed.client")
 
 
-def _watch(client: ModuleType) -> None:
+def _watch_clients() -> ModuleType | None:
+    """Have clients run their graphs through the store; the module of clients, if imported."""
     global _graph_to_futures
-    if client.Client._graph_to_futures is not _futures:
+    client = _client_module()
+    if client is not None and client.Client._graph_to_futures is not _futures:
         _graph_to_futures = client.Client._graph_to_futures
         client.Client._graph_to_futures = _futures
+    return client
 
 
 def _scheduler(*args: Any, **kwargs: Any) -> Any:
-    """What Dask asks for: the scheduler that it would take, by way of the store."""
-    found = _get_scheduler(*args, **kwargs)
-    if (client := _clients()) is not None:
-        _watch(client)
-        if isinstance(getattr(found, "__self__", None), client.Client):
-            return found  # all that it runs is seen below
-    if found is None or isinstance(found, Through) or is_inside():
-        return found
-    return Through(_entered[-1], found)
+    """In the place of `dask.base.get_scheduler`: its scheduler, behind the store."""
+    scheduler = _get_scheduler(*args, **kwargs)
+    client = _watch_clients()
+    is_client = client is not None and isinstance(
+        getattr(scheduler, "__self__", None), client.Client
+    )
+    # What a client runs goes through `_futures`.
+    if scheduler is None or is_client or isinstance(scheduler, StoreScheduler) or is_planned():
+        return scheduler
+    return StoreScheduler(_entered[-1], scheduler)
 
 
 def _futures(client: Any, expr: Any, keys: Any, *args: Any, **kwargs: Any) -> Any:
-    """What a client runs: what it was given, or what is left of that."""
-    if is_inside() or not _entered:
+    """In the place of `Client._graph_to_futures`: it gets what the store does not have."""
+    if is_planned() or not _entered:
         return _graph_to_futures(client, expr, keys, *args, **kwargs)
     store = _entered[-1]
     expr = expr.optimize() if hasattr(expr, "optimize") else expr
     if store.is_shared:
         annotations = annotations_of(expr)
-        plan = make_plan(store, tasks_of(expr), list(keys), opening="none")
-        counted(plan)
-        alone = {key for each in annotations.values() for key in each}
-        left = remaining(plan, plan.outputs, is_local=False, alone=alone, is_final=True)
-        expr = expression(left, plan.outputs, annotations)
+        plan = make_plan(store, tasks_of(expr), keys, opening="none")
+        count_plan(plan)
+        tasks = remaining_tasks(plan, plan.outputs, False, annotations, is_final=True)
+        expr = as_expression(tasks, plan.outputs, annotations)
         store.log()
     else:
-        store.warn_later("private", f"{store.url} is known to this process alone: a client's results "
-                   "are not stored; give a folder, or a URL that the workers reach")  # fmt: skip
+        store.warn_later(
+            "private",
+            f"{store.url} is known to this process alone: a client's results are not stored; "
+            "give a folder, or a URL that the workers reach",
+        )
     store.emit_warnings()
-    with inside():
+    with planned():
         return _graph_to_futures(client, expr, keys, *args, **kwargs)

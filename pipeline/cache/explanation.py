@@ -6,27 +6,38 @@ import textwrap
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
-from pipeline.cache.causes import argument_changes, described, differences
-from pipeline.cache.plan import HIT, MISS, SKIPPED, Plan, Status, make_plan
-from pipeline.cache.remains import asked
-from pipeline.cache.told import call_of, function_of_task, title_of, told
+from pipeline.cache.plan import HIT, MISS, SKIPPED, Status, make_plan
+from pipeline.cache.running import open_collections
+from pipeline.cache.saving import INPUT, task_call, task_details, task_function, task_name
+from pipeline.cache.task_digests import ITSELF, describe_code
 from pipeline.identity import format_duration, format_number
-from pipeline.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
 
     from dask.typing import Key
 
-    History = Callable[[str], list[list[Any]]]
+    from pipeline.cache.plan import Plan
+    from pipeline.cache.saving import TaskDetails
+    from pipeline.store import Store
+
+MAX_ROWS = 8
+"""Rows about one function, each with another reason."""
+
+MAX_CHANGES = 3
+"""Changes of code that are named one by one."""
+
+WIDTH = 30
+"""Characters of an argument that are shown."""
 
 
 class Line(NamedTuple):
-    """A task: whether it is a `hit`, a `miss`, `skipped` or `culled`, and why.
+    """What happens to a task, and why.
 
-    seconds, bytes: that the stored result took; 0 if there is none
+    seconds, bytes: of the stored result; 0 if there is none
     """
 
     status: Status
@@ -42,14 +53,14 @@ class Line(NamedTuple):
 class Explanation:
     """What a run would do with each task, inputs before their consumers; as text, a table.
 
-    Tasks of one function that share their fate for one reason stand in one line.
+    Tasks of one function with one status and one reason share a row.
     """
 
     lines: list[Line]
 
     def count(self, status: str) -> int:
         """How many tasks are a `hit`, a `miss`, `skipped` or `culled`."""
-        return sum(each.status == status for each in self.lines)
+        return sum(line.status == status for line in self.lines)
 
     @property
     def statuses(self) -> dict[Key, Status]:
@@ -57,112 +68,208 @@ class Explanation:
         return {line.key: line.status for line in self.lines}
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """Status, task and reason of each line of the table."""
-        alike: dict[tuple[str, str, str], list[Line]] = {}
-        for each in self.lines:
-            why = "" if each.status == "hit" else each.why
-            alike.setdefault((each.status, each.function, why), []).append(each)
-        found = []
-        for (status, function, why), lines in alike.items():
-            what = lines[0].call if len(lines) == 1 else f"{len(lines):,} of {function}"
-            if status == "hit":
-                seconds, taken = sum(each.seconds for each in lines), sum(x.bytes for x in lines)
-                why = f"{format_number(taken)} bytes, took {format_duration(seconds)}"
-            found.append((status, what, why))
-        return _shortened(found)
+        """Status, task and reason of each row of the table."""
+        groups: dict[tuple[Status, str, str], list[Line]] = {}
+        for line in self.lines:
+            why = "" if line.status == HIT else line.why
+            groups.setdefault((line.status, line.function, why), []).append(line)
+        rows: list[tuple[str, str, str]] = []
+        shown, hidden = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+        for (status, function, why), lines in groups.items():
+            if shown[status, function] == MAX_ROWS:
+                hidden[status, function] += len(lines)
+                continue
+            shown[status, function] += 1
+            task = lines[0].call if len(lines) == 1 else f"{len(lines):,} of {function}"
+            if status == HIT:
+                seconds, size = sum(line.seconds for line in lines), sum(x.bytes for x in lines)
+                why = f"{format_number(size)} bytes, took {format_duration(seconds)}"
+            rows.append((status, task, why))
+        rows += [(status, f"{number:,} more of {function}", "…")
+                 for (status, function), number in hidden.items()]  # fmt: skip
+        return rows
 
     def __str__(self) -> str:
         rows = self.rows()
-        widths = [min(max((len(row[place]) for row in rows), default=0), 40) for place in (0, 1)]
-        indent = " " * (sum(widths) + 4)
+        first, second = (
+            min(max((len(row[column]) for row in rows), default=0), 40) for column in (0, 1)
+        )
         table = [
             textwrap.fill(
-                f"{status:{widths[0]}}  {what:{widths[1]}}  {why}", 80, subsequent_indent=indent,
-                replace_whitespace=False, break_long_words=False,
+                f"{status:{first}}  {task:{second}}  {why}", 80, replace_whitespace=False,
+                subsequent_indent=" " * (first + second + 4), break_long_words=False,
             )
-            for status, what, why in rows
+            for status, task, why in rows
         ]  # fmt: skip
-        totals = [f"{self.count(each):,} {each}" for each in get_args(Status) if self.count(each)]
-        return "\n".join([*table, ", ".join(totals) or "no tasks"])
+        counts = [(self.count(status), status) for status in get_args(Status)]
+        totals = ", ".join(f"{number:,} {status}" for number, status in counts if number)
+        return "\n".join([*table, totals or "no tasks"])
 
     __repr__ = __str__
 
 
-def _shortened(rows: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    """Rows of which no more than some tell of one function, each with a reason of its own."""
-    found, times = [], Counter[tuple[str, str]]()
-    for status, what, why in rows:
-        function = what.partition("(")[0]
-        times[status, function] += 1
-        if times[status, function] <= _MOST:
-            found.append((status, what, why))
-    for (status, function), number in times.items():
-        if number > _MOST:
-            found.append((status, f"{number - _MOST:,} more of {function}", "…"))
-    return found
+class PastResult(NamedTuple):
+    """What a store remembers of a result that was computed.
 
+    why: it was not stored; empty if it was
+    """
 
-_MOST = 8
-"""Lines that tell of one function, each for a reason of its own."""
+    digest: str
+    code: str
+    arguments: list[list[str]]
+    why: str
 
 
 def explain(store: Store, *collections: Any) -> Explanation:
     """What a run of some collections would do with each task, and why. Nothing is computed.
 
-    A hit is loaded; a miss is computed, and stored if that is worth it; what is skipped is
-    computed, neither looked up nor stored; what is culled is needed by nothing that runs. A miss
-    is told against the nearest result of the same function that was stored.
+    A hit is loaded; a miss is computed, and stored if that is worth it; a skipped task is computed,
+    neither looked up nor stored; a culled task is not needed by any task that runs. The reason of
+    a miss is how it differs from the nearest result of the same function.
     """
-    tasks, outputs = asked(collections)
-    plan = make_plan(store, tasks, outputs)
-    history = cache(store.history)  # of each function, asked for once
+    plan = make_plan(store, *open_collections(collections))
+
+    @cache
+    def history(function: str) -> list[PastResult]:
+        return [PastResult(*fields) for fields in store.history(function)]
+
     lines = [_line(plan, key, history) for key in plan.digests.numbers if key in plan.status]
     store.emit_warnings()
     return Explanation(lines)
 
 
-def _line(plan: Plan, key: Key, history: History) -> Line:
+def _line(plan: Plan, key: Key, history: Callable[[str], list[PastResult]]) -> Line:
     status, node = plan.status[key], plan.tasks[key]
-    call, function = call_of(key, node), title_of(key, node)
+    seconds, size = 0.0, 0
     if status == HIT:
-        entry = plan.entries[key][0]
-        return Line(status, call, "stored", key, function, entry.seconds, entry.bytes)
-    if status == MISS:
-        why = _cause(plan, key, history)
+        entry, _ = plan.entries[key]
+        why, seconds, size = "stored", entry.seconds, entry.bytes
+    elif status == MISS:
+        details = task_details(key, node, plan.digests)
+        why = _miss_reason(plan, key, details, history(details.function))
     else:
-        why = plan.why.get(key, "") if status == SKIPPED else "what takes it is loaded"
-    return Line(status, call, why, key, function)
+        why = plan.reasons[key] if status == SKIPPED else "not needed: what depends on it is loaded"
+    return Line(status, task_call(key, node), why, key, task_name(key, node), seconds, size)
 
 
-def _cause(plan: Plan, key: Key, history: History) -> str:
-    """Why a result is not in the store: what differs from the nearest that was."""
-    node, digest = plan.tasks[key], plan.digests.digest(key)
-    about = told(key, node, plan.digests)
-    known_of = history(about["function"])
-    for known, _, _, why in reversed(known_of):
-        if known == digest:
-            return str(why) or "evicted"
-    if not known_of:
-        is_new = key in plan.outputs or not plan.store.noted("runs")
+def _miss_reason(plan: Plan, key: Key, details: TaskDetails, history: list[PastResult]) -> str:
+    """How a task differs from the nearest result of its function."""
+    digest, store = plan.digests.digest(key), plan.store
+    for past in reversed(history):
+        if past.digest == digest:
+            return past.why or "evicted"
+    if not history:
+        is_new = key in plan.outputs or not store.noted("runs")
         return "never computed" if is_new else "never stored: new, or quick to compute"
-    likeness = [(_likeness(each, about), place) for place, each in enumerate(known_of)]
-    nearest = known_of[max(likeness)[1]]
+
+    def likeness(past: PastResult) -> float:
+        pairs = zip(past.arguments, details.arguments, strict=False)
+        equal = sum(old[1] == new[1] for old, new in pairs) / max(len(details.arguments), 1)
+        has_same_number = len(past.arguments) == len(details.arguments)
+        return equal + 0.5 * (past.code == details.code) + has_same_number
+
+    nearest = max(reversed(history), key=likeness)
+    changes: list[str] = []
+    if nearest.code != details.code:
+        function = task_function(plan.tasks[key])
+        notes = (note for note in store.noted(f"code-{nearest.code}") if isinstance(note, dict))
+        before = next(notes, {})
+        if before and function is not None:
+            changes = code_changes(before, describe_code(function))
+        changes = changes or [_UNKNOWN_CHANGE]
+    changes += argument_changes(nearest.arguments, details.arguments)
+    return "; ".join(changes) or _UNKNOWN_CHANGE
+
+
+_UNKNOWN_CHANGE = "its code, or what it reaches, changed"
+
+
+def code_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What changed between two descriptions of a function, for a person.
+
+    >>> code_changes({"its own": {"code": "a"}}, {"its own": {"code": "b"}})
+    ['its code changed']
+    """
+    changes: list[str] = []
+    for name in sorted({**before, **now}, key=lambda name: name != ITSELF):
+        old, new = before.get(name), now.get(name)
+        if name == "libraries":
+            old = old or {}
+            changes += [
+                f"library {library} was {old.get(library, 'not used')}, is {version}"
+                for library, version in (new or {}).items()
+                if old.get(library) != version
+            ]
+        elif new is None:
+            changes.append(f"{name} is no longer used")
+        elif not isinstance(old, dict):
+            changes.append(f"{name}{new.get('in', '')} is new")
+        else:
+            changes += _part_changes(name, old, new)
+    # Another definition in the same place is a change of its own.
+    changes = [change for change in changes if "definition" not in change] or changes
+    more = len(changes) - MAX_CHANGES
+    return [*changes[:MAX_CHANGES], f"{more} more changes"] if more > 0 else changes
+
+
+def _part_changes(name: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+    """The changed parts of a definition; its code covers all of them."""
+    parts = [part for part in {**old, **new} if old.get(part) != new.get(part) and part != "in"]
+    place = f"{name}{new.get('in', '')}"
+    if name != ITSELF and "code" in parts:
+        yield f"{place} changed"
+        return
+    owner = "" if name == ITSELF else f" of {place}"
+    for part in parts:
+        if part in ("code", "bases", "defaults", "keyword defaults"):
+            yield f"its {part}{owner} changed"
+        elif part in old and part in new and _is_short(old[part]) and _is_short(new[part]):
+            yield f"{part}{owner} was {old[part]}, is {new[part]}"
+        else:
+            yield f"{part}{owner} changed"
+
+
+def _is_short(text: str) -> bool:
+    """Whether a text shows a value, not a hash or the name of a definition."""
+    return len(text) <= 40 and "#" not in text and "definition" not in text
+
+
+def argument_changes(before: list[list[str]], now: list[list[str]]) -> list[str]:
+    """Which arguments changed, for a person; each is a text and a digest.
+
+    >>> argument_changes([["1", "a"], ["0.1", "b"]], [["1", "a"], ["0.2", "c"]])
+    ['argument 2 was 0.1, is 0.2']
+    """
+    if len(before) != len(now):
+        return [f"it took {len(before)} arguments, takes {len(now)}"]
     changes = []
-    if nearest[1] != about["code"]:
-        changes = _code_changes(plan.store, nearest[1], function_of_task(node))
-    changes += argument_changes(nearest[2], about["arguments"])
-    return "; ".join(changes) or "its code, or what it reaches, changed"
+    for place, ((old, old_digest), (new, new_digest)) in enumerate(
+        zip(before, now, strict=True), 1
+    ):
+        if old_digest == new_digest != "":
+            continue
+        name, sign, value = new.partition("=")
+        argument = f"argument {place}"
+        if sign and name.isidentifier() and old.startswith(f"{name}="):
+            argument, old, new = f"argument {name}", old.removeprefix(f"{name}="), value
+        if old != new:
+            changes.append("{} was {}, is {}".format(argument, *_contrasted(old, new)))
+        elif new_digest.startswith(INPUT) and old_digest.startswith(INPUT):
+            changes.append(f"its input {_brief(new)} changed")
+        else:
+            changes.append(f"{argument}, {_brief(new)}, has other content")
+    return changes
 
 
-def _likeness(line: list[Any], about: dict[str, Any]) -> float:
-    """How many arguments a result that was stored has in common with a task."""
-    pairs = zip(line[2], about["arguments"], strict=False)
-    same = sum(old[1] == new[1] for old, new in pairs) / max(len(about["arguments"]), 1)
-    like = same + 0.5 * (line[1] == about["code"]) + (len(line[2]) == len(about["arguments"]))
-    return float(like)
+def _contrasted(old: str, new: str) -> tuple[str, str]:
+    """Two texts, cut off so that the first difference is seen."""
+    pairs = enumerate(zip(old, new, strict=False))
+    equal = next((place for place, pair in pairs if pair[0] != pair[1]), len(old))
+    if max(len(old), len(new)) > WIDTH and equal >= WIDTH // 2:
+        start = equal - WIDTH // 3
+        old, new = f"…{old[start:]}", f"…{new[start:]}"
+    return _brief(old), _brief(new)
 
 
-def _code_changes(store: Store, code: str, function: Any) -> list[str]:
-    before = next((each for each in store.noted(f"code-{code}") if isinstance(each, dict)), None)
-    found = differences(before, described(function)) if before and function is not None else []
-    return found or ["its code, or what it reaches, changed"]
+def _brief(text: str) -> str:
+    return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"

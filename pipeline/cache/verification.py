@@ -1,115 +1,111 @@
-"""Whether the entries of a store are whole, and whether its functions would give them again."""
+"""Whether the entries of a store are intact, and whether functions give stored results again."""
 
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 from uuid import uuid4
 
 import dask
 import numpy as np
 from dask.task_spec import Alias, DataNode, TaskRef
 
-from pipeline.cache.digested import Digests
-from pipeline.cache.remains import asked, inside
-from pipeline.cache.rerun import DIFFERS, RAISED, SAME, UNKNOWN, Again, Rerun
-from pipeline.cache.saver import Load
-from pipeline.cache.told import call_of, names_of, title_of
+from pipeline.cache.running import open_collections, planned
+from pipeline.cache.saving import Load, task_call, task_name, task_names
+from pipeline.cache.task_digests import TaskDigests
 from pipeline.graph import CallTask, TaskGraph, function_of, inputs_of, toposort
-from pipeline.identity import printable
+from pipeline.identity import digest as content_digest, printable, short_repr
 from pipeline.program import LoadTask
-from pipeline.store import CodecError, LostError, Store, StoreError
+from pipeline.store import (
+    CodecError,
+    LostError,
+    StoreError,
+    UnstorableError,
+    checksum,
+    encoded,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from dask.typing import Key
 
+    from pipeline.store import Store
+
+Outcome = Literal["same", "differs", "raised", "not compared"]
+SAME: Final = "same"
+DIFFERS: Final = "differs"
+RAISED: Final = "raised"
+NOT_COMPARED: Final = "not compared"
+
+
+class Rerun(NamedTuple):
+    """How the result of a task that ran again compares with the stored one.
+
+    seconds: that it took now
+    """
+
+    outcome: Outcome
+    call: str
+    why: str
+    function: str
+    digest: str
+    seconds: float = 0.0
+
 
 @dataclass(frozen=True)
 class Verification:
-    """What a store was found to be.
+    """What a verification found.
 
-    entries: that were read, and torn: the digests of those that are not whole, and why
-    hits: tasks whose results are stored, and reruns: those of them that were run again
+    entries: the number of entries that were read
+    corrupt: the digests of corrupt entries, and why they are
+    hits: the number of tasks whose results are stored
+    reruns: the hits that ran again
     """
 
     entries: int = 0
-    torn: list[tuple[str, str]] = field(default_factory=list)
+    corrupt: list[tuple[str, str]] = field(default_factory=list)
     hits: int = 0
     reruns: list[Rerun] = field(default_factory=list)
 
     @property
     def is_sound(self) -> bool:
-        """Whether all entries are whole, and no result differs."""
-        return not self.torn and not self.differing
+        """Whether no entry is corrupt, and no result differs."""
+        return not self.corrupt and not self.differing
 
     @property
     def differing(self) -> list[str]:
         """The functions that did not give a stored result again."""
-        return sorted({each.function for each in self.reruns if each.outcome in (DIFFERS, RAISED)})
+        return sorted({run.function for run in self.reruns if run.outcome in (DIFFERS, RAISED)})
 
     def summary(self) -> str:
-        """What it comes to, in one line."""
+        """The result in one line."""
         if self.entries or not self.hits:
-            return f"{self.entries:,} entries read, {len(self.torn):,} of them torn"
-        outcomes = Counter(each.outcome for each in self.reruns)
-        told = [f"{outcomes[each]:,} {each}" for each in (SAME, DIFFERS, RAISED, UNKNOWN)
-                if outcomes[each]]  # fmt: skip
-        return f"{len(self.reruns):,} of {self.hits:,} hits run again: {', '.join(told)}"
+            return f"{self.entries:,} entries read, {len(self.corrupt):,} of them corrupt"
+        counts = Counter(run.outcome for run in self.reruns)
+        outcomes = [f"{counts[name]:,} {name}" for name in get_args(Outcome) if counts[name]]
+        return f"{len(self.reruns):,} of {self.hits:,} hits run again: {', '.join(outcomes)}"
 
     def __str__(self) -> str:
-        lines = [f"{name}  {why}" for name, why in self.torn]
-        lines += [f"{each.outcome}  {each.call}  {each.why}"
-                  for each in self.reruns if each.outcome != SAME]  # fmt: skip
+        lines = [f"{name}  {why}" for name, why in self.corrupt]
+        lines += [f"{run.outcome}  {run.call}  {run.why}"
+                  for run in self.reruns if run.outcome != SAME]  # fmt: skip
         return "\n".join([*lines, self.summary()])
 
     __repr__ = __str__
 
 
-def inspected(
-    store: Store, is_removing: bool = True, along: Callable[[list[str]], Iterable[str]] = iter
-) -> Verification:
-    """Read all entries of a store, and have those go that are torn or foreign.
-
-    along: gives the digests one by one, and so learns how far the reading is
-
-    What cannot be read, for want of a permission say, stays. Raises what the store's place raises
-    where it cannot be listed.
-    """
-    torn, entries = [], 0
-    for name in along(list(store.digests())):
-        try:
-            entries += store.check(name)  # False if it has gone meanwhile
-        except CodecError as error:
-            entries += 1
-            done = _removed(store, name) if is_removing else ""
-            torn.append((name, printable(f"{error}{done}")))
-        except OSError as error:
-            entries += 1
-            torn.append((name, f"it cannot be read: {error.strerror or error}"))
-    return Verification(entries, torn)
-
-
-def _removed(store: Store, name: str) -> str:
-    """Remove an entry; gives why that could not be done."""
-    try:
-        store.remove(name)
-    except OSError as error:
-        return f"; it cannot be removed: {error.strerror or error}"
-    return ""
-
-
 def verify(store: Store, *collections: Any, recompute: float = 0.05, seed: int = 0) -> Verification:
-    """Whether a store can be relied on.
+    """Verify a store.
 
-    Without collections: all entries are read, and the torn ones removed. With collections, tasks
-    of theirs whose results are stored are run again, and the results compared by content; inputs
-    are loaded where they are stored. Nothing is stored, and what differs stays.
+    Without collections: read all entries, and remove the corrupt ones. With collections: run some
+    of their tasks whose results are stored again, and compare the results by content. Inputs are
+    loaded where they are stored. Nothing is stored, and results that differ stay.
 
-    recompute: the share of hits that are run again, at least one of each function
+    recompute: the share of hits to run again, at least one of each function
     seed: of the choice
 
     Raises `StoreError` for a share that is not above 0 and up to 1.
@@ -117,79 +113,196 @@ def verify(store: Store, *collections: Any, recompute: float = 0.05, seed: int =
     if not 0 < recompute <= 1:
         raise StoreError(f"recompute={recompute!r}: it is a share of hits, above 0 and up to 1")
     if not collections:
-        return inspected(store)
-    tasks, outputs = asked(collections)
-    digests = Digests(tasks)
+        return verify_entries(store)
+    tasks, outputs = open_collections(collections)
+    digests = TaskDigests(tasks)
     digests.add(outputs)
     hits = _hits(store, digests)
-    chosen = _sample(digests, hits, recompute, seed)
-    reruns = _run(_graph(store, digests, chosen)) if chosen else []
+    graph = _rerun_graph(store, digests, _sample(digests, hits, recompute, seed))
+    with planned():  # results are computed, not loaded
+        reruns = list(dask.compute(graph, traverse=False, optimize_graph=False)[0] if hits else [])
     store.emit_warnings()
     return Verification(hits=len(hits), reruns=reruns)
 
 
-def _hits(store: Store, digests: Digests) -> list[Key]:
-    """The tasks whose results are stored, needed for the outputs or not, by digest."""
-    of = {found: key for key in digests.numbers
-          if (found := _name(digests, key)) is not None
-          and not store.skip & names_of(key, digests.tasks[key])}  # fmt: skip
-    return [of[each] for each in sorted(store.known(of))]
+def verify_entries(
+    store: Store,
+    is_removing: bool = True,
+    progress: Callable[[list[str]], Iterable[str]] = iter,
+) -> Verification:
+    """Read all entries of a store, and remove the corrupt ones.
+
+    progress: wraps the list of digests, to follow the reading
+
+    An entry that cannot be read, for want of a permission say, stays. Raises what the backend of
+    the store raises where it cannot be listed.
+    """
+    corrupt, entries = [], 0
+    for name in progress(list(store.digests())):
+        try:
+            entries += store.check(name)  # False if another process removed it
+        except CodecError as error:
+            entries += 1
+            kept = _remove(store, name) if is_removing else ""
+            corrupt.append((name, printable(f"{error}{kept}")))
+        except OSError as error:
+            entries += 1
+            corrupt.append((name, f"it cannot be read: {error.strerror or error}"))
+    return Verification(entries, corrupt)
 
 
-def _name(digests: Digests, key: Key) -> str | None:
-    """The digest of a task. None for data, and for what has none."""
+def _remove(store: Store, name: str) -> str:
+    """Remove an entry; gives why it stays."""
+    try:
+        store.remove(name)
+    except OSError as error:
+        return f"; it cannot be removed: {error.strerror or error}"
+    return ""
+
+
+# Running again
+
+
+@dataclass(frozen=True)
+class _Repeat:
+    """Runs the function of a task again, and compares the result with the stored one."""
+
+    store: Store
+    digest: str
+    function: Callable[..., Any]
+    call: str
+    name: str
+
+    def __call__(self, *values: Any) -> Rerun:
+        outcome: Outcome = RAISED
+        start = time.perf_counter()
+        try:
+            value = self.function(*values)
+        except Exception as error:  # a user's function may raise anything
+            seconds = time.perf_counter() - start
+            why = f"{type(error).__name__}: {error}"
+        else:
+            seconds = time.perf_counter() - start
+            outcome, why = self._compare(value)
+        return Rerun(outcome, self.call, why, self.name, self.digest, seconds)
+
+    def _compare(self, value: Any) -> tuple[Outcome, str]:
+        opened = self.store.open(self.digest)
+        if opened is None:
+            return NOT_COMPARED, "its entry is no longer in the store"
+        try:
+            # Equal bytes need not be loaded.
+            if checksum(encoded(value, self.store.pickle)) == opened[0].checksum:
+                return SAME, ""
+        except UnstorableError:
+            pass
+        try:
+            stored = self.store.value(*opened)
+            if content_digest(canonical(stored)) == content_digest(canonical(value)):
+                return SAME, ""
+        except (LostError, TypeError) as error:
+            return NOT_COMPARED, str(error).removeprefix(f"{self.digest}: ")
+        return DIFFERS, difference(stored, value)
+
+
+def _hits(store: Store, digests: TaskDigests) -> list[Key]:
+    """The tasks whose results are stored, whether the outputs need them or not, by digest."""
+    keys = {
+        name: key
+        for key in digests.numbers
+        if (name := _name(digests, key)) is not None
+        and not store.skip & task_names(key, digests.tasks[key])
+    }
+    return [keys[name] for name in sorted(store.known(keys))]
+
+
+def _name(digests: TaskDigests, key: Key) -> str | None:
+    """The digest of a task. None for data, and for tasks that have none."""
     node = digests.tasks.get(key)
-    if node is None or isinstance(node, DataNode | Alias | TaskRef) or key not in digests.numbers:
-        return None
-    return digests.digest(key)
+    is_data = node is None or isinstance(node, DataNode | Alias | TaskRef)
+    return None if is_data or key not in digests.numbers else digests.digest(key)
 
 
-def _sample(digests: Digests, hits: Iterable[Key], share: float, seed: int) -> list[Key]:
-    """Some of the tasks, at least one of each function."""
-    alike = defaultdict(list)
+def _sample(digests: TaskDigests, hits: Iterable[Key], share: float, seed: int) -> list[Key]:
+    """Some of the hits, at least one of each function."""
+    by_function = defaultdict(list)
     for key in hits:
-        alike[title_of(key, digests.tasks[key])].append(key)
+        by_function[task_name(key, digests.tasks[key])].append(key)
     random = np.random.default_rng(seed)
     chosen = []
-    for name in sorted(alike):
-        keys = alike[name]
+    for _, keys in sorted(by_function.items()):
         places = random.choice(len(keys), math.ceil(share * len(keys)), replace=False)
         chosen += [keys[place] for place in sorted(places)]
     return chosen
 
 
-def _graph(store: Store, digests: Digests, chosen: Iterable[Key]) -> TaskGraph:
-    """The chosen tasks, each to be compared, and what they take: loaded, or else computed."""
+def _rerun_graph(store: Store, digests: TaskDigests, chosen: Iterable[Key]) -> TaskGraph:
+    """The chosen tasks, each with a comparison, and their inputs: loaded, or else computed."""
     tasks: dict[Key, Any] = {}
-    outputs: list[Key] = []
     for key in chosen:
         node, name = digests.tasks[key], str(digests.digest(key))
-        again = Again(store, name, function_of(node), call_of(key, node), title_of(key, node))
-        outputs.append(f"again-{name}")
-        tasks[outputs[-1]] = CallTask(outputs[-1], again, tuple(inputs_of(node)), cheap=False)
-    stack = [each for key in outputs for each in inputs_of(tasks[key])]
+        repeat = _Repeat(store, name, function_of(node), task_call(key, node), task_name(key, node))
+        output = f"again-{name}"
+        tasks[output] = CallTask(output, repeat, tuple(inputs_of(node)), cheap=False)
+    outputs = list(tasks)
+    stack = [source for node in tasks.values() for source in inputs_of(node)]
     while stack:
         key = stack.pop()
         if key in tasks or key not in digests.tasks:
             continue
         tasks[key] = digests.tasks[key]
-        if (found := _name(digests, key)) is not None and _is_loadable(store, found):
-            tasks[key] = LoadTask(key, Load(store, found), (), cheap=False)
+        digest = _name(digests, key)
+        if digest is not None and _is_loadable(store, digest):
+            tasks[key] = LoadTask(key, Load(store, digest), (), cheap=False)
         else:
             stack.extend(inputs_of(tasks[key]))
-    refs = [TaskRef(each) for each in outputs]
-    return TaskGraph(toposort(tasks, outputs), refs, token=uuid4().hex)
+    return TaskGraph(toposort(tasks, outputs), list(map(TaskRef, outputs)), token=uuid4().hex)
 
 
 def _is_loadable(store: Store, name: str) -> bool:
     try:
-        found = store.open(name)
-        return found is not None and (store.value(*found), True)[1]
+        opened = store.open(name)
+        if opened is not None:
+            store.value(*opened)
     except LostError:
         return False
+    return opened is not None
 
 
-def _run(graph: TaskGraph) -> list[Rerun]:
-    with inside():  # no store is asked for what is run to be compared with it
-        found = dask.compute(graph, traverse=False, optimize_graph=False)[0]
-    return list(found)
+def canonical(value: Any) -> Any:
+    """A value in whose arrays, lists, tuples and dicts each NaN has the same bits.
+
+    >>> content_digest(canonical([math.nan])) == content_digest(canonical([-math.nan]))
+    True
+    """
+    if isinstance(value, float) and math.isnan(value):
+        return type(value)(math.nan)
+    if type(value) is np.ndarray and value.dtype.kind in "fc" and np.isnan(value).any():
+        clean = value.copy(order="K")
+        clean[np.isnan(clean)] = np.nan
+        return clean
+    if type(value) in (list, tuple):
+        return type(value)(map(canonical, value))
+    if type(value) is dict:
+        return {key: canonical(item) for key, item in value.items()}
+    return value
+
+
+def difference(before: Any, now: Any) -> str:
+    """How two values differ, for a person.
+
+    >>> difference(1, 2), difference(np.zeros(2), np.array([0, 0.5]))
+    ('was 1, is 2', 'numbers differ by up to 0.5')
+    """
+    old, new = short_repr(before, 30), short_repr(now, 30)
+    if type(before) is not type(now):
+        return f"was {old}, a {type(before).__name__}, is {new}, a {type(now).__name__}"
+    is_array = type(now) is np.ndarray
+    if not is_array or before.shape != now.shape or before.dtype != now.dtype:
+        return f"was {old}, is {new}"
+    if now.dtype.kind not in "fc":
+        return f"{int((before != now).sum()):,} of {now.size:,} elements differ"
+    with np.errstate(all="ignore"):
+        gaps = np.abs(now - before)
+    gaps = gaps[np.isfinite(gaps) & (gaps > 0)]
+    return f"numbers differ by up to {gaps.max():.2g}" if gaps.size else "NaNs or infinities differ"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cache import SAME, inspected
+from pipeline.cache import SAME, verify_entries
 from pipeline.cli.entries import brief_call, gc, ls, rm, show
 from pipeline.cli.progress import Bar, Tasks
 from pipeline.cli.screen import FATES, as_json, print_json, print_table, say
@@ -93,7 +93,7 @@ def stats(url: str, is_json: bool) -> None:
 @click.option("--recompute", type=Share(), metavar="SHARE",
               help=f"Of the collection's hits, run again.  [default: {_SHARE:.0%}]")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Of the choice of hits.")
-@click.option("--keep", is_flag=True, help="Tell of torn entries, and leave them.")
+@click.option("--keep", is_flag=True, help="Report corrupt entries, and leave them.")
 @as_json
 @place
 def verify(
@@ -101,10 +101,10 @@ def verify(
 ) -> None:
     """Check every entry; or run tasks of a script again, and compare the results.
 
-    Torn and foreign entries are told and removed. An entry holds no code, so that a script is
+    Corrupt entries are reported and removed. An entry holds no code, so that a script is
     needed to run it again: of each function of its collection at least one stored result is
     computed anew and compared by content. What differs is told, and stays. Exit code 1 if an entry
-    is torn or a result differs.
+    is corrupt or a result differs.
 
     \b
     pipeline cache verify
@@ -116,11 +116,13 @@ def verify(
             "collection in it, like model.py:result"
         )
     if script is not None and keep:
-        raise click.UsageError("--keep is for torn entries, which are looked for without a script")
+        raise click.UsageError(
+            "--keep is for corrupt entries, which are looked for without a script"
+        )
     with opened(url) as store:
         if script is None:
             with Bar("verify") as bar:
-                found = inspected(store, is_removing=not keep, along=bar.along)
+                found = verify_entries(store, is_removing=not keep, progress=bar.along)
         else:
             share = recompute if recompute is not None else _SHARE
             asked = tasks_of(script)
@@ -138,7 +140,7 @@ def _fields(found: Verification) -> dict[str, Any]:
     return {
         "sound": found.is_sound,
         "entries": found.entries,
-        "torn": [{"digest": digest, "why": why} for digest, why in found.torn],
+        "corrupt": [{"digest": digest, "why": why} for digest, why in found.corrupt],
         "hits": found.hits,
         "reruns": [each._asdict() for each in found.reruns],
         "differing": found.differing,
@@ -150,9 +152,9 @@ def _tell(found: Verification, *, is_removed: bool) -> None:
              for each in found.reruns if each.outcome != SAME]  # fmt: skip
     if lines:
         print_table(("", "task", "why"), lines, left=3, colours=FATES)
-    for name, why in found.torn:
+    for name, why in found.corrupt:
         say(f"{name}  {printable(why)}")
-    say(f"{found.summary()}{', and removed' if found.torn and is_removed else ''}")
+    say(f"{found.summary()}{', and removed' if found.corrupt and is_removed else ''}")
     if found.differing:
         functions = ", ".join(map(printable, found.differing))
         say(f"not pure, or changed by what no digest covers: {functions}")

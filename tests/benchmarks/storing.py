@@ -21,7 +21,7 @@ from dask.task_spec import Task, TaskRef
 
 import pipeline
 from pipeline import Store, TaskGraph
-from pipeline.cache.digested import Digests
+from pipeline.cache.task_digests import TaskDigests
 from pipeline.store import encoded
 from tests import fuzz
 from tests.benchmarks.clock import medians
@@ -161,7 +161,7 @@ def warm(folder: Path) -> None:
     pipeline.compute(graph, store=store, scheduler="sync")
 
     def digested() -> None:
-        Digests(graph.tasks).add(graph.keys)
+        TaskDigests(graph.tasks).add(graph.keys)
 
     run, digests = medians(
         lambda: pipeline.compute(graph, store=store, scheduler="sync"), digested, rounds=5

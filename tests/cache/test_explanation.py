@@ -14,6 +14,7 @@ from dask import delayed
 import pipeline
 from pipeline import Explanation, Store, measure
 from pipeline.apps.fibonacci import fib
+from pipeline.cache.explanation import argument_changes, code_changes
 from tests.projects import edited
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def test_tasks_of_one_fate_stand_in_one_line(tmp_path: Path) -> None:
     ]
     pipeline.compute(parts, store=store, scheduler="sync")
     [culled, hit, total] = str(store.explain(parts)).splitlines()
-    assert culled == "culled  5 of slow  what takes it is loaded"
+    assert culled == "culled  5 of slow  not needed: what depends on it is loaded"
     assert hit.startswith("hit     sum(…)")
     assert "bytes, took" in hit
     assert total == "1 hit, 5 culled"
@@ -173,3 +174,57 @@ def test_tasks_of_one_fate_stand_in_one_line(tmp_path: Path) -> None:
 def test_of_nothing_there_is_nothing_to_explain(tmp_path: Path) -> None:
     assert str(Store(tmp_path).explain(3)) == "no tasks"
     assert Store(tmp_path).explain() == Explanation([])
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        ({"its own": {"code": "a"}}, {"its own": {"code": "a"}}, []),
+        ({"helper `f`": {"code": "a"}}, {"helper `f`": {"code": "b"}}, ["helper `f` changed"]),
+        ({}, {"helper `f`": {"in": " in a.py"}}, ["helper `f` in a.py is new"]),
+        ({"helper `f`": {"in": " in a.py"}}, {"helper `f`": {"in": " in b.py"}}, []),
+        ({"helper `f`": {}}, {}, ["helper `f` is no longer used"]),
+        ({"its own": {"global `x`": "1"}}, {"its own": {"global `x`": "2"}},
+         ["global `x` was 1, is 2"]),
+        ({"its own": {"global `x`": "[9]#ab"}}, {"its own": {"global `x`": "[9]#cd"}},
+         ["global `x` changed"]),
+        ({"libraries": {"numpy": "1"}}, {"libraries": {"numpy": "2"}},
+         ["library numpy was 1, is 2"]),
+    ],
+)  # fmt: skip
+def test_differences_are_told_by_name(
+    before: dict[str, dict[str, str]], now: dict[str, dict[str, str]], told: list[str]
+) -> None:
+    assert code_changes(before, now) == told
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        ([["1", "a"]], [["1", "a"]], []),
+        ([["1", "a"]], [], ["it took 1 arguments, takes 0"]),
+        ([["rate=1", "a"]], [["rate=2", "b"]], ["argument rate was 1, is 2"]),
+        (
+            [["n=3, rate=0.1, offset=0.0, scale=1.5, x)", "a"]],
+            [["n=3, rate=0.1, offset=0.0, scale=2.5, x)", "b"]],
+            ["argument n was ….0, scale=1.5, x), is ….0, scale=2.5, x)"],
+        ),
+        (
+            [["Point(x=1)", "a"]],
+            [["Point(x=2)", "b"]],
+            ["argument 1 was Point(x=1), is Point(x=2)"],
+        ),
+        ([["[0.5 …]", "a"]], [["[0.5 …]", "b"]], ["argument 1, [0.5 …], has other content"]),
+        ([["load('a')", "@a"]], [["load('a')", "@b"]], ["its input load('a') changed"]),
+    ],
+)
+def test_changed_arguments_are_told_by_place_or_name(
+    before: list[list[str]], now: list[list[str]], told: list[str]
+) -> None:
+    assert argument_changes(before, now) == told
+
+
+def test_many_differences_are_told_by_their_number() -> None:
+    before = {f"helper `{each}`": {"code": "1"} for each in "abcdef"}
+    now = {f"helper `{each}`": {"code": "2"} for each in "abcdef"}
+    assert code_changes(before, now)[2:] == ["helper `c` changed", "3 more changes"]

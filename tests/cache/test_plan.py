@@ -13,8 +13,7 @@ from dask.task_spec import Alias, DataNode, Task, TaskRef
 
 import pipeline
 from pipeline import GraphError, Store, measure, recurrence, task
-from pipeline.cache import CULLED, make_plan
-from pipeline.cache.plan import HIT, MISS, SKIPPED, rewritten
+from pipeline.cache.plan import CULLED, HIT, MISS, SKIPPED, make_plan, tasks_to_run
 from tests.projects import edited
 
 if TYPE_CHECKING:
@@ -198,7 +197,7 @@ def test_a_longer_run_continues_a_shorter_one(
     assert stepped(store, 5)[1] == 5
 
 
-def plan(store: Store, tasks: dict[Any, Any], *outputs: Any, **options: Any) -> dict[Any, str]:
+def plan(store: Store, tasks: dict[Any, Any], *outputs: Any, **options: Any) -> Any:
     return make_plan(store, tasks, outputs, **options).status
 
 
@@ -251,7 +250,7 @@ def test_what_is_skipped_says_why(tmp_path: Path) -> None:
     }
     found = make_plan(Store(tmp_path, skip=["abs"]), tasks, ["o"])
     assert found.status == dict.fromkeys("rxso", SKIPPED)
-    assert found.why == {
+    assert found.reasons == {
         "r": "impure: random.Random.random: it is random",
         "x": "it depends on r, which is not stored",
         "s": "it is one of skip=",
@@ -303,7 +302,7 @@ def test_only_what_is_left_is_run(tmp_path: Path) -> None:
     store = Store(tmp_path)
     found = make_plan(store, CHAIN, ["c"])
     store.put(found.digests.digest("b") or "", (0, 1))
-    assert list(rewritten(make_plan(store, CHAIN, ["c"]), is_local=True)) == ["b", "c"]
+    assert list(tasks_to_run(make_plan(store, CHAIN, ["c"]), ["c"], is_local=True)) == ["b", "c"]
 
 
 def test_each_task_of_an_array_has_its_own_result(tmp_path: Path) -> None:

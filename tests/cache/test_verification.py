@@ -15,8 +15,9 @@ from dask import delayed
 
 import pipeline
 from pipeline import Store, StoreError, StoreWarning, measure
-from pipeline.cache import SAME, inspected
-from pipeline.cache.rerun import DIFFERS, RAISED, UNKNOWN, canonical, difference
+from pipeline.cache.verification import (
+    DIFFERS, NOT_COMPARED, RAISED, SAME, canonical, difference, verify_entries
+)
 from pipeline.store.folder import Folder
 
 NAMES = [f"{number:032x}" for number in range(5)]
@@ -43,8 +44,8 @@ def flipped(path: Path) -> None:
 
 def test_a_whole_store_is_sound(store: Store) -> None:
     found = store.verify()
-    assert (found.entries, found.torn, found.is_sound) == (5, [], True)
-    assert str(found) == "5 entries read, 0 of them torn"
+    assert (found.entries, found.corrupt, found.is_sound) == (5, [], True)
+    assert str(found) == "5 entries read, 0 of them corrupt"
 
 
 @pytest.mark.parametrize(
@@ -61,11 +62,11 @@ def test_a_whole_store_is_sound(store: Store) -> None:
 def test_a_torn_or_foreign_entry_is_told_and_removed(store: Store, harm: Any, why: str) -> None:
     path = file_of(store, NAMES[2])
     harm(path)
-    kept = inspected(store, is_removing=False)
+    kept = verify_entries(store, is_removing=False)
     assert path.exists()
     found = store.verify()
-    assert found.torn == kept.torn
-    [(name, reason)] = found.torn
+    assert found.corrupt == kept.corrupt
+    [(name, reason)] = found.corrupt
     assert (name, found.is_sound) == (NAMES[2], False)
     assert why in reason
     assert not path.exists()
@@ -79,12 +80,12 @@ def test_an_entry_that_cannot_be_read_stays(store: Store, monkeypatch: pytest.Mo
 
     with monkeypatch.context() as patched:
         patched.setattr(Folder, "read", refused)
-        found = inspected(store)
-    assert found.torn == [(each, "it cannot be read: Permission denied") for each in NAMES]
+        found = verify_entries(store)
+    assert found.corrupt == [(each, "it cannot be read: Permission denied") for each in NAMES]
     flipped(file_of(store, NAMES[0]))
     with monkeypatch.context() as patched:
         patched.setattr(Store, "remove", refused)
-        [(_, why)] = inspected(store).torn
+        [(_, why)] = verify_entries(store).corrupt
     assert why.endswith("its checksum is wrong; it cannot be removed: Permission denied")
     assert len(store) == 5
 
@@ -182,7 +183,7 @@ def test_an_input_that_is_gone_or_torn_is_computed_again(tmp_path: Path) -> None
     with pytest.warns(StoreWarning, match=f"{second.digest} is removed"):
         found = store.verify(total, recompute=1)
     assert [(each.function, each.outcome) for each in found.reruns] == [
-        ("slow", UNKNOWN),
+        ("slow", NOT_COMPARED),
         ("sum", SAME),
     ]
     assert len(store) == 1
@@ -216,7 +217,7 @@ def test_what_was_pickled_is_compared_where_pickles_are_loaded(tmp_path: Path) -
     pipeline.compute(asked, store=Store(tmp_path, pickle=True))
     with pytest.warns(StoreWarning, match="pickle=True"):
         found = Store(tmp_path).verify(asked)
-    assert [each.outcome for each in found.reruns] == [UNKNOWN]
+    assert [each.outcome for each in found.reruns] == [NOT_COMPARED]
     assert found.is_sound
     assert "pickle=True" in found.reruns[0].why
     assert [each.outcome for each in Store(tmp_path, pickle=True).verify(asked).reruns] == [SAME]

@@ -154,15 +154,15 @@ def test_stats_tell_what_all_runs_came_to(filled: Store, folder: Path) -> None:
     assert re.search(r"^saved +\d+ ms$", shown, re.M)
 
 
-def test_verify_removes_torn_entries(filled: Store, folder: Path) -> None:
-    assert run("cache", "verify")[:2] == (0, "4 entries read, 0 of them torn\n")
+def test_verify_removes_corrupt_entries(filled: Store, folder: Path) -> None:
+    assert run("cache", "verify")[:2] == (0, "4 entries read, 0 of them corrupt\n")
     path = next(iter(folder.glob("cache/entries/*/*")))
     os.truncate(path, 99)
     for option in (["--keep"], []):
         code, told, _ = run("cache", "verify", *option)
         assert code == 1
         assert told.startswith(f"{path.name}  ")
-        assert "4 entries read, 1 of them torn" in told
+        assert "4 entries read, 1 of them corrupt" in told
     assert not path.exists()
     assert run("cache", "verify")[0] == 0
 
@@ -250,7 +250,7 @@ def test_gc_makes_a_store_smaller(filled: Store) -> None:
         (["verify", "--recompute", "101%", "m.py:x"], "'101%' is no share", 2),
         (["verify", "--recompute", "few", "m.py:x"], "'few' is no share", 2),
         (["verify", "none.py:x"], "there is no script none.py", 2),
-        (["verify", "--keep", "none.py:x"], "--keep is for torn entries", 2),
+        (["verify", "--keep", "none.py:x"], "--keep is for corrupt entries", 2),
         (["explain", "model"], "'model' names no collection: give a script and a name", 2),
     ],
 )

@@ -143,7 +143,7 @@ def test_what_commands_about_programs_and_stores_tell_as_json(folder: Path) -> N
     assert shared["merged"] == [{"what": "abs(-1)", "tasks": 2, "now": 1}]
     assert {each["status"] for each in json_of("cache", "explain", "model.py:result")} >= {"hit"}
     found = json_of("cache", "verify")
-    assert (found["sound"], found["torn"]) == (True, [])
+    assert (found["sound"], found["corrupt"]) == (True, [])
     assert json_of("cache", "verify", "model.py:result")["reruns"][0]["outcome"] == "same"
     held = found["entries"]
     assert json_of("cache", "gc") == {"removed": 0, "bytes": 0, "left": held}

@@ -14,7 +14,7 @@ from dask import delayed
 
 import pipeline
 from pipeline import Store, StoreWarning
-from pipeline.cache.saver import stored
+from pipeline.cache.saving import TaskDetails, save
 from pipeline.store import Counts, LostError, UnstorableError, topic
 
 if TYPE_CHECKING:
@@ -155,8 +155,8 @@ def test_what_is_not_storable_is_told_once_on_a_store_that_cannot_be_written(
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(store.backend, "note", refused)
-    told = {"function": "f", "call": "f(1)", "code": "", "arguments": []}
-    assert not stored(store, DIGEST, threading.Lock(), told)
+    details = TaskDetails("f", "f(1)", "", [])
+    assert not save(store, DIGEST, threading.Lock(), details)
     [message] = raising(store)
     assert message.startswith("f(1) is not stored: ")
 

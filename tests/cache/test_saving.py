@@ -8,23 +8,38 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
+import dask.array as da
 import numpy as np
 import pytest
+from dask import delayed
+from dask.task_spec import DataNode, List, Task, TaskRef
 
 from pipeline import Store, StoreWarning
-from pipeline.cache.saver import Load, Save
+from pipeline.cache.running import open_collections
+from pipeline.cache.saving import (
+    Load,
+    Save,
+    TaskDetails,
+    task_call,
+    task_details,
+    task_function,
+    task_name,
+    task_names,
+)
+from pipeline.cache.task_digests import TaskDigests
 from pipeline.store import LostError
+from tests.functions import chain, scaled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 DIGEST = 32 * "a"
-TOLD = {"function": "f", "call": "f(1)", "code": "c" * 32, "arguments": [["1", "d"]]}
+DETAILS = TaskDetails("f", "f(1)", "c" * 32, [["1", "d"]])
 
 
 def save(store: Store, function: Callable[..., Any], is_always: bool = True) -> Save:
-    return Save(store, DIGEST, function, TOLD, function, is_always, time.time(), 0.0)
+    return Save(store, DIGEST, function, DETAILS, function, is_always, time.time(), 0.0)
 
 
 def test_a_result_is_returned_and_stored_with_what_it_took(tmp_path: Path) -> None:
@@ -100,3 +115,63 @@ def test_in_another_process_there_is_one_store_for_all(tmp_path: Path) -> None:
     one, two = (cloudpickle.loads(cloudpickle.dumps(store)) for _ in "ab")
     assert one is two
     assert (one.keep, one.max_bytes, repr(one.backend)) == (store.keep, 10**6, repr(store.backend))
+
+
+TOP = "top-" + 32 * "0"
+
+
+def load(name: str, rows: int = 3) -> list[str]:
+    return [name] * rows
+
+
+def of(tasks: dict[Any, Any], key: Any) -> TaskDetails:
+    digests = TaskDigests(tasks)
+    digests.add([key])
+    return task_details(key, tasks[key], digests)
+
+
+def texts(found: TaskDetails) -> list[str]:
+    return [text for text, _ in found.arguments]
+
+
+def test_a_task_is_told_by_its_function_and_arguments() -> None:
+    tasks = {
+        "rows-1": Task("rows-1", load, "abc", rows=2),
+        "d": DataNode("d", 2.5),
+        TOP: Task(TOP, max, TaskRef("rows-1"), List(TaskRef("rows-1"), 7), TaskRef("d")),
+    }
+    found = of(tasks, "rows-1")
+    assert (found.function, found.call) == ("load", "load('abc', rows=2)")
+    assert texts(found) == ["'abc'", "rows=2"]
+    assert len({found.code, *(each for _, each in found.arguments)}) == 3
+    found = of(tasks, TOP)
+    assert found.function == "top"
+    assert texts(found) == ["load('abc', rows=2)", "[load('abc', rows=2), 7]", "2.5"]
+    inputs, both, constant = (each for _, each in found.arguments)
+    assert inputs.startswith("@")
+    assert both.split()[0] == inputs
+    assert not constant.startswith("@")
+
+
+def test_a_call_is_told_as_it_is_written() -> None:
+    tasks, [key] = open_collections([chain(2)])
+    found = of(tasks, key)
+    assert (found.function, found.call) == ("chain", "chain(2)")
+    [step] = tasks[key].inputs
+    found = of(tasks, step)
+    assert (found.function, found.call) == ("scaled", "scaled(chain(1), 3.0, offset=1.0)")
+    assert texts(found) == ["chain(1)", "3.0", "offset=1.0"]
+    assert [each[:1] == "@" for _, each in found.arguments] == [True, False, False]
+    assert task_function(tasks[step]) is scaled.__wrapped__
+    assert task_names(step, tasks[step]) == {"scaled"}
+
+
+def test_what_puts_blocks_together_is_told_by_them() -> None:
+    tasks, [key] = open_collections([da.ones(4, chunks=2) + 1])
+    assert task_name(key, tasks[key]) == task_call(key, tasks[key]) == "add"
+
+
+def test_a_function_of_a_library_is_told_by_the_key() -> None:
+    tasks, [key] = open_collections([delayed(max)(1, 2)])
+    assert task_name(key, tasks[key]) == "max"
+    assert task_call(key, tasks[key]) == "max(1, 2)"

@@ -17,21 +17,21 @@ from dask.task_spec import Alias, DataNode, List, Task, TaskRef
 from hypothesis import given
 
 from pipeline import TaskGraph, task, trace
-from pipeline.cache.digested import Digests
-from pipeline.cache.remains import asked
+from pipeline.cache.running import open_collections
+from pipeline.cache.task_digests import TaskDigests, describe_code
 from tests.functions import chain, scaled
 from tests.graphs import graphs
 
 
 def digests(tasks: dict[Any, Any], *keys: Any) -> list[str | None]:
-    found = Digests(tasks)
+    found = TaskDigests(tasks)
     found.add(keys or tasks)
     return [found.digest(key) for key in keys or tasks]
 
 
 def of(collection: Any) -> str | None:
     """The digest of the one output of a collection."""
-    tasks, [key] = asked([collection])
+    tasks, [key] = open_collections([collection])
     return digests(tasks, key)[0]
 
 
@@ -129,7 +129,7 @@ def test_calls_of_impure_functions_have_none() -> None:
 
 def test_they_are_the_same_in_another_process() -> None:
     program = (
-        "from tests.cache.test_digested import chain, of; from dask import delayed; import numpy as np;"
+        "from tests.cache.test_task_digests import chain, of; from dask import delayed; import numpy as np;"
         "import operator; print(of(chain(4)), of(delayed(operator.add)(np.arange(3), 2)))"
     )
     told = subprocess.run(
@@ -140,7 +140,34 @@ def test_they_are_the_same_in_another_process() -> None:
 
 
 def test_the_code_of_a_function_and_the_content_of_a_value_have_digests() -> None:
-    found = Digests({})
-    assert found.code(abs) != found.code(max)
-    assert found.value(1) != found.value(1.0)
-    assert found.value(iter([])) == ""
+    found = TaskDigests({})
+    assert found.of_function(abs) != found.of_function(max)
+    assert found.of_value(1) != found.of_value(1.0)
+    assert found.of_value(iter([])) == ""
+
+
+RATE = 0.5
+
+
+def helper(x: float) -> float:
+    return x * RATE
+
+
+def makes(offset: int) -> object:
+    def made(x: float, power: int = 2) -> float:
+        return float(np.sin(helper(x)) ** power + offset)
+
+    return made
+
+
+def test_a_description_names_all_that_a_digest_covers() -> None:
+    found = describe_code(makes(3))
+    assert found["its own"]["closure value `offset`"] == "3"
+    assert found["its own"]["defaults"] == "(2,)"
+    assert found["helper `helper`"]["global `RATE`"] == "0.5"
+    assert found["helper `helper`"]["in"] == " in test_task_digests.py"
+    assert found["libraries"]["numpy"] == np.__version__
+
+
+def test_what_has_no_content_is_described_as_far_as_it_goes() -> None:
+    assert describe_code(iter([])) == {}

@@ -1,0 +1,219 @@
+"""Run a graph through a store: load what is stored, compute the rest, store its results."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import dask
+import dask.local
+import dask.threaded
+from dask._expr import HLGExpr
+from dask.base import unpack_collections
+from dask.core import flatten
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from dask.task_spec import Alias, Task
+from dask.utils import ensure_dict
+
+from pipeline.cache.plan import HIT, MISS, SKIPPED, final_key, make_plan, tasks_to_run
+from pipeline.cache.saving import save, task_details
+from pipeline.graph import fill_outputs, inputs_of, toposort
+from pipeline.program import LoadTask, fuse_tasks
+from pipeline.share import fuse_lines, task_dict, unfused
+from pipeline.store import LostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from dask.typing import Key
+
+    from pipeline.cache.plan import Opening, Plan
+    from pipeline.store import Store
+
+Annotations = dict[str, dict["Key", Any]]
+"""What `dask.annotate` says of tasks, by kind and key: `priority`, `retries`, `resources`, …"""
+
+_is_planned: ContextVar[bool] = ContextVar("_is_planned", default=False)
+
+
+def is_planned() -> bool:
+    """Whether the current code runs what has been planned with a store."""
+    return _is_planned.get()
+
+
+@contextmanager
+def planned() -> Iterator[None]:
+    """Within this context no run goes through a store."""
+    before = _is_planned.set(True)
+    try:
+        yield
+    finally:
+        _is_planned.reset(before)
+
+
+class StoreScheduler:
+    """A Dask scheduler that loads what is stored, and has another scheduler compute the rest."""
+
+    def __init__(self, store: Store, scheduler: Callable[..., Any]) -> None:
+        self.store = store
+        is_wrapped = isinstance(scheduler, StoreScheduler)
+        self.scheduler: Any = scheduler.scheduler if is_wrapped else scheduler
+        self.is_local = self.scheduler in (dask.local.get_sync, dask.threaded.get)
+        self.is_client = hasattr(getattr(self.scheduler, "__self__", None), "scheduler_info")
+
+    def __call__(self, dsk: Any, keys: Any, **options: Any) -> Any:
+        if is_planned():
+            return self.scheduler(dsk, keys, **options)
+        tasks, annotations = tasks_of(dsk), annotations_of(dsk)
+        outputs = output_keys(tasks, flatten([keys]))
+        opening: Opening = "all" if self.is_local or not self.store.is_shared else "outputs"
+        try:
+            for is_loading in (True, True, False):
+                plan = make_plan(self.store, tasks, outputs, is_loading, opening)
+                try:
+                    values = self._run(plan, annotations, options)
+                    break
+                except LostError:  # an entry has gone since the plan was made
+                    if not is_loading:
+                        raise
+            if not self.is_local:
+                _save_outputs(plan, values)
+        finally:
+            self.store.log()
+        self.store.emit_warnings()
+        for key in flatten([keys]):
+            if key not in values:  # it gathers outputs
+                values[key] = tasks[key](values)
+        return dask.local.nested_get(keys, values)
+
+    def _run(self, plan: Plan, annotations: Annotations, options: dict[str, Any]) -> dict[Key, Any]:
+        """The values of the outputs, by key."""
+        values = _load_outputs(plan)
+        missing = [key for key in plan.outputs if key not in values]
+        if not missing:
+            return values
+        tasks: Any = remaining_tasks(plan, missing, self.is_local, annotations)
+        if self.is_client:
+            tasks = as_expression(tasks, missing, annotations)
+        with planned():
+            computed = self.scheduler(tasks, missing, **options)
+        return values | dict(zip(missing, computed, strict=True))
+
+
+def _load_outputs(plan: Plan) -> dict[Key, Any]:
+    """The outputs that are stored."""
+    values, start = {}, time.perf_counter()
+    for key in plan.outputs:
+        entry, payload = plan.entries.get(final_key(plan.tasks, key), (None, None))
+        if entry is not None and payload is not None:
+            values[key] = plan.store.value(entry, payload)
+    count_plan(plan, time.perf_counter() - start)
+    return values
+
+
+def count_plan(plan: Plan, seconds: float = 0.0) -> None:
+    """Count what was planned, for `Store.stats`.
+
+    seconds: the time that it took to load outputs
+    """
+    counts = plan.store.counts
+    counts.hits += plan.count(HIT)
+    counts.misses += plan.count(MISS)
+    counts.skipped += plan.count(SKIPPED)
+    entries = [entry for entry, _ in plan.entries.values()]
+    counts.loaded_bytes += sum(entry.bytes for entry in entries)
+    counts.saved += max(max((entry.behind for entry in entries), default=0.0) - seconds, 0.0)
+
+
+def _save_outputs(plan: Plan, values: Mapping[Key, Any]) -> None:
+    """Save the computed outputs that workers could not save."""
+    missed = {}
+    for key in plan.outputs:
+        final = final_key(plan.tasks, key)
+        if plan.status.get(final) == MISS:
+            missed[str(plan.digests.digest(final))] = final, values[key]
+    stored = plan.store.known(missed)
+    for digest, (key, value) in missed.items():
+        if digest not in stored:
+            save(plan.store, digest, value, task_details(key, plan.tasks[key], plan.digests))
+
+
+def open_collections(collections: Sequence[Any]) -> tuple[dict[Key, Any], list[Key]]:
+    """The tasks of some collections as a run through a store sees them, and their outputs."""
+    opened: list[tuple[dict[Key, Any], list[Key]]] = [({}, [])]
+
+    def get(dsk: Any, keys: list[Key], **_: Any) -> list[None]:
+        tasks = tasks_of(dsk)
+        opened.append((tasks, output_keys(tasks, flatten([keys]))))
+        return [None for _ in keys]
+
+    found = [unfused(collection) for collection in unpack_collections(*collections)[0]]
+    if found:
+        with planned():
+            dask.compute(*found, traverse=False, optimize_graph=False, scheduler=get)
+    return opened[-1]
+
+
+def tasks_of(dsk: Any) -> dict[Key, Any]:
+    """The tasks that a scheduler gets, as an expression or as a graph."""
+    graph = dsk if not hasattr(dsk, "__dask_graph__") else dsk.__dask_graph__()
+    return task_dict(ensure_dict(graph))
+
+
+def annotations_of(dsk: Any) -> Annotations:
+    """The annotations of an expression; those of other graphs are lost already."""
+    kinds = dsk.__dask_annotations__() if hasattr(dsk, "__dask_annotations__") else {}
+    return {kind: dict(by_key) for kind, by_key in kinds.items() if by_key}
+
+
+def output_keys(tasks: Mapping[Key, Any], keys: Iterable[Key]) -> list[Key]:
+    """The outputs that some keys stand for, once each: a task that only gathers has many."""
+    outputs: dict[Key, None] = {}
+    for key in keys:
+        node: Any = tasks.get(key)
+        is_final = type(node) is Task and str(key).startswith("finalize")
+        is_gathering = is_final and node.func in (fill_outputs, list)
+        outputs |= dict.fromkeys(inputs_of(node) if is_gathering else [key])
+    return list(outputs)
+
+
+def remaining_tasks(
+    plan: Plan, outputs: Sequence[Key], is_local: bool, annotations: Annotations,
+    is_final: bool = False,
+) -> dict[Key, Any]:  # fmt: skip
+    """The tasks to run for some outputs, fused as without a store: see `tasks_to_run`."""
+    tasks = tasks_to_run(plan, outputs, is_local, is_final)
+    if not dask.config.get("pipeline.fuse", True):
+        return tasks
+    annotated = {key for by_key in annotations.values() for key in by_key}
+    # Blocks of arrays and frames: their collections were not fused, so that each can be stored.
+    blocks = {
+        key: node
+        for key, node in tasks.items()
+        if isinstance(key, tuple)
+        and type(plan.tasks[key]) is Task
+        and type(node) not in (Alias, LoadTask)
+        and key not in annotated
+    }
+    if len(blocks) > 1:
+        others = [node for key, node in tasks.items() if key not in blocks]
+        needed = {key for node in others for key in inputs_of(node)}
+        tasks = toposort({**tasks, **fuse_lines(blocks, {*outputs, *needed})}, outputs)
+    return fuse_tasks(tasks, [outputs])
+
+
+def as_expression(
+    tasks: Mapping[Key, Any], outputs: Sequence[Key], annotations: Annotations
+) -> HLGExpr:
+    """Tasks as a client takes them without hashing each, in one layer per annotations."""
+    layers: dict[str, MaterializedLayer] = {}
+    for key, node in tasks.items():
+        own = {kind: by_key[key] for kind, by_key in annotations.items() if key in by_key}
+        name = repr(own)
+        if name not in layers:
+            layers[name] = MaterializedLayer({}, annotations=own or None)
+        layers[name].mapping[key] = node
+    dependencies = {name: layers.keys() - {name} for name in layers}
+    return HLGExpr(HighLevelGraph(layers, dependencies), output_keys=list(outputs))

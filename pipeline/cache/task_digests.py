@@ -1,0 +1,264 @@
+"""The digests of the tasks of a graph, and what the digest of a function covers.
+
+`Numbering`, by which `share` merges equal tasks, gives equal tasks of one graph one number. Here a
+number has the hash of what it was given for: equal tasks of all processes have one digest.
+"""
+
+from __future__ import annotations
+
+import sys
+from hashlib import blake2b
+from pathlib import Path
+from types import FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING, Any, cast
+
+from dask.task_spec import Alias, TaskRef
+
+from pipeline.graph import CallTask
+from pipeline.identity import (
+    Digester,
+    closure_values,
+    definition_parts,
+    encode,
+    hash_encoded,
+    references,
+)
+from pipeline.share import (
+    USED_UP,
+    FunctionNumber,
+    Impurity,
+    NotMerged,
+    Numbering,
+    call_impurity,
+    callable_name,
+    method_impurity,
+    project_objects,
+    stable,
+)
+from pipeline.trace import Body, Named, Step, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from dask.typing import Key
+
+
+class TaskDigests(Numbering):
+    """Digests of the tasks of a graph. Impure tasks, and what depends on them, have none.
+
+    reasons: why tasks have no digest
+    """
+
+    def __init__(self, tasks: Mapping[Key, Any]) -> None:
+        super().__init__(tasks)
+        self._digests: list[str | None] = [None]  # by number
+
+    def digest(self, key: Key) -> str | None:
+        """The digest of a task that was added. None if it has none."""
+        number = self.numbers[key]
+        return self._digests[number] if number >= 0 else None
+
+    def of_function(self, function: Any) -> str:
+        """The digest of a function and of all that it reaches. Empty if it has none."""
+        try:
+            return self._digests[self.function_number(unwrapped(function)).number] or ""
+        except NotMerged:
+            return ""
+
+    def of_value(self, value: Any) -> str:
+        """The digest of an argument. Empty if it has none."""
+        try:
+            return self._digests[self.value_number(value)] or ""
+        except NotMerged:
+            return ""
+
+    def intern(self, signature: Any) -> int:
+        number = self.signatures.get(signature)
+        if number is None:
+            number = self.signatures[signature] = len(self._digests)
+            self._digests.append(self._hash(signature))
+        return number
+
+    def _hash(self, signature: Any) -> str | None:
+        head, *rest = signature
+        if head == "value":
+            return hash_encoded(signature)
+        if isinstance(head, type):
+            return hash_encoded((head.__name__, encode(rest[0])))
+        if head in ("held", "apart"):
+            return None
+        if isinstance(head, int):  # a function and its arguments
+            return self._hash_numbers("task", signature)
+        if head == "call":  # by what it does, not by its key
+            return self._hash_numbers("task", rest[1:])
+        if head == "body":
+            return self._hash_numbers(rest[0], rest[1:])
+        return self._hash_numbers(head, rest)
+
+    def _hash_numbers(self, tag: str, numbers: Sequence[Any]) -> str | None:
+        """The hash of the digests of some numbers; keyword arguments count with their names."""
+        lines = [tag]
+        for item in numbers:
+            name, number = ("", item) if isinstance(item, int) else item[1:]
+            if (digest := self._digests[number]) is None:
+                return None
+            lines.append(f"{name!r}={digest}" if name else digest)
+        text = "\n".join(lines).encode(errors="surrogatepass")
+        return blake2b(text, digest_size=16).hexdigest()
+
+    def node_number(self, node: Any, numbers: Mapping[Key, int]) -> int:
+        if isinstance(node, CallTask) and (target := alias_target(node)) is not None:
+            return stable(numbers[target])
+        number: int = super().node_number(node, numbers)
+        return number
+
+    def learn(self, function: Any) -> FunctionNumber:
+        if type(function) is Body:
+            return self._learn_body(function)
+        if (inner := unwrapped(function)) is not function:
+            return self._learn_body(Body((), (Step(inner, ()),)))  # all its arguments are inputs
+        learned: FunctionNumber = super().learn(function)
+        return learned
+
+    def _learn_body(self, body: Body) -> FunctionNumber:
+        """A body counts by its operations; one that reaches half of a project is read once."""
+        form, numbers = [], []
+        for operation, places in body.steps:
+            named = operation if isinstance(operation, Named) else Named(operation, ())
+            function, names = unwrapped(named.function), named.names
+            learned = self.function_number(function)
+            if learned.is_used_up:
+                raise NotMerged(Impurity(callable_name(function), USED_UP), True)
+            reason = (
+                call_impurity(function, _known_operands(places, body), names)
+                if learned.is_checked
+                else None
+            )
+            for value in project_objects(list(body.constants)):
+                reason = reason or method_impurity(function, value)
+            if reason is not None:
+                raise NotMerged(reason)
+            form.append((names, places))
+            numbers.append(learned.number)
+        numbers += map(self.value_number, body.constants)
+        number = self.intern(("body", repr((len(body.constants), form)), *numbers))
+        return FunctionNumber(number, False, False, True)
+
+
+def alias_target(node: Any) -> Key | None:
+    """The task whose result a task only passes on, as a call does that returns another call."""
+    if isinstance(node, Alias):
+        target: Key = node.target
+        return target
+    if isinstance(node, CallTask) and type(node.function) is Body and len(node.inputs) == 1:
+        is_empty = not (node.function.steps or node.function.constants)
+        return node.inputs[0] if is_empty else None
+    return None
+
+
+def unwrapped(function: Any) -> Any:
+    """The function that a user wrote, without the wrapper of `@task`."""
+    if type(function) is MethodType and type(function.__self__) is Task:
+        return function.__self__.__wrapped__
+    return function
+
+
+def _known_operands(places: Sequence[int], body: Body) -> list[Any]:
+    """The operands of a step of a body: constants by value, all others as a reference."""
+    used = [place for _, operands in body.steps for place in operands]
+    # Values are numbered inputs, constants, steps; only the value of the last step is not used.
+    first = max([*used, -1]) + 1 - len(body.constants) - (len(body.steps) - 1)
+    constants = dict(enumerate(body.constants, first))
+    return [constants.get(place, TaskRef("unknown")) for place in places]
+
+
+# What a digest covers
+
+CodeDescription = dict[str, dict[str, str]]
+"""For each definition that a function reaches, its parts by name: their texts, or hashes."""
+
+ITSELF = "its own"
+"""The name of the described function among the definitions."""
+
+
+def describe_code(function: Any) -> CodeDescription:
+    """What the digest of a function covers, part by part, as far as it has a digest."""
+    describer = _Describer()
+    try:
+        describer.encode(getattr(function, "__func__", function))
+    except (TypeError, RecursionError):
+        return describer.description
+    describer.description["libraries"] = describer.libraries
+    return describer.description
+
+
+class _Describer(Digester):
+    """A digester that notes the definitions and libraries that it meets, by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.description: CodeDescription = {}
+        self.libraries: dict[str, str] = {}
+
+    def library(self, name: str, module: str) -> str:
+        text = super().library(name, module)
+        package, _, version = text.rpartition(" of ")[2].partition(" ")
+        if version:
+            self.libraries[package] = version
+        return text
+
+    def definition(self, value: Any) -> Key:
+        if id(value) not in self.numbers:
+            is_first = not self.definitions
+            self.numbers[id(value)] = len(self.numbers)
+            self.definitions.append(value)
+            if is_first:
+                for definition in self.definitions:  # the loop adds more of them
+                    name = ITSELF if definition is value else _title(definition)
+                    while name in self.description:
+                        name += "′"
+                    parts = {part: str(self.part(inner)) for part, inner in _parts(definition)}
+                    self.description[name] = {**parts, "in": _place(definition)}
+                self.numbers, self.definitions = {}, []
+        return f"definition {_name(value)}"
+
+
+def _parts(definition: Any) -> Iterator[tuple[str, object]]:
+    """The parts of a definition, by the names that a person knows them by."""
+    parts = iter(definition_parts(definition))
+    if not isinstance(definition, FunctionType):
+        for part in parts:
+            is_member = isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], str)
+            yield (f"`{part[0]}`", part[1]) if is_member else ("bases", part)  # type: ignore[index] # a pair
+        return
+    closure = definition.__code__.co_freevars
+    yield from zip(
+        ("code", "defaults", "keyword defaults", *(f"closure value `{name}`" for name in closure)),
+        parts,
+        strict=False,  # the mentioned values follow
+    )
+    variables = {mention.name for mention in references(definition) if mention.owner is None}
+    for mention in parts:
+        name, value = cast("tuple[str, object]", mention)
+        if name not in closure_values(definition):
+            yield f"{'global' if name in variables else 'value'} `{name}`", value
+
+
+def _name(definition: Any) -> str:
+    return str(getattr(definition, "__qualname__", getattr(definition, "__name__", "?")))
+
+
+def _title(definition: Any) -> str:
+    kind = "module" if isinstance(definition, ModuleType) else "class"
+    is_helper = not isinstance(definition, ModuleType | type)
+    return f"{'helper' if is_helper else kind} `{_name(definition)}`"
+
+
+def _place(definition: Any) -> str:
+    """The file of a definition, as it follows its name."""
+    module = definition
+    if not isinstance(module, ModuleType):
+        module = sys.modules.get(getattr(definition, "__module__", ""))
+    code = getattr(definition, "__code__", None)
+    path = code.co_filename if code is not None else getattr(module, "__file__", None)
+    return f" in {Path(path).name}" if path and not str(path).startswith("<") else ""
