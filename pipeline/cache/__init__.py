@@ -11,12 +11,10 @@
 
 from pipeline.cache.context import enter, leave
 from pipeline.cache.explanation import Explanation, explain
-from pipeline.cache.plan import CULLED, make_plan
 from pipeline.cache.running import StoreScheduler
 from pipeline.cache.verification import SAME, Verification, verify, verify_entries
 
 __all__ = [
-    "CULLED",
     "SAME",
     "Explanation",
     "StoreScheduler",
@@ -24,7 +22,6 @@ __all__ = [
     "enter",
     "explain",
     "leave",
-    "make_plan",
     "verify",
     "verify_entries",
 ]

@@ -58,8 +58,9 @@ class StoreScheduler:
 
     def __init__(self, store: Store, scheduler: Callable[..., Any]) -> None:
         self.store = store
-        is_wrapped = isinstance(scheduler, StoreScheduler)
-        self.scheduler: Any = scheduler.scheduler if is_wrapped else scheduler
+        if isinstance(scheduler, StoreScheduler):  # the store of the context, which is not used
+            scheduler = scheduler.scheduler
+        self.scheduler: Any = scheduler
         self.is_local = self.scheduler in (dask.local.get_sync, dask.threaded.get)
         self.is_client = hasattr(getattr(self.scheduler, "__self__", None), "scheduler_info")
 

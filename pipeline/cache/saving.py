@@ -16,7 +16,13 @@ from dask.task_spec import DataNode, GraphNode, Task, TaskRef
 
 from pipeline.cache.task_digests import describe_code, unwrapped
 from pipeline.graph import (
-    CallTask, display_key, function_name, inputs_of, label, short_label, subproblem
+    CallTask,
+    display_key,
+    function_name,
+    inputs_of,
+    label,
+    short_label,
+    subproblem,
 )
 from pipeline.identity import library_name, short_repr
 from pipeline.store import LostError, StoreError, UnstorableError, is_storable, of_the_script, topic

@@ -17,7 +17,8 @@ from pipeline.cache.running import open_collections, planned
 from pipeline.cache.saving import Load, task_call, task_name, task_names
 from pipeline.cache.task_digests import TaskDigests
 from pipeline.graph import CallTask, TaskGraph, function_of, inputs_of, toposort
-from pipeline.identity import digest as content_digest, printable, short_repr
+from pipeline.identity import digest as content_digest
+from pipeline.identity import printable, short_repr
 from pipeline.program import LoadTask
 from pipeline.store import (
     CodecError,

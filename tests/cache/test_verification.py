@@ -16,7 +16,13 @@ from dask import delayed
 import pipeline
 from pipeline import Store, StoreError, StoreWarning, measure
 from pipeline.cache.verification import (
-    DIFFERS, NOT_COMPARED, RAISED, SAME, canonical, difference, verify_entries
+    DIFFERS,
+    NOT_COMPARED,
+    RAISED,
+    SAME,
+    canonical,
+    difference,
+    verify_entries,
 )
 from pipeline.store.folder import Folder
 
