@@ -25,11 +25,9 @@ ROOMS = (
 """The table of DESIGN.md, from the ground up: a room imports only from the rooms before it."""
 
 UPWARD = {
-    ("graph", "compute"): "TaskGraph.compute",
+    ("graph", "compute"): "Call.compute and TaskGraph.compute",
     ("graph", "program"): "TaskGraph.compile, and what Dask calls before a run",
     ("graph", "draw"): "TaskGraph.visualize",
-    ("trace", "compute"): "Call.compute",
-    ("trace", "program"): "what Dask calls before a run",
     ("store", "cache"): "Store.explain, Store.verify, `with store:`",
     ("page", "compute"): "a page shows a run",
 }

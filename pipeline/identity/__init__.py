@@ -6,11 +6,13 @@ from pipeline.identity.bytecode import SUPERINSTRUCTIONS
 from pipeline.identity.digests import OWN_SOURCES, Digester, digest, encode_with, hash_encoded
 from pipeline.identity.encoder import (
     CONTAINERS,
+    NO_SESSION,
+    current_session,
     encode,
     encode_ordered_dict,
-    is_remembering,
-    remembering,
-    untraced,
+    is_tracing,
+    run_untraced,
+    session,
 )
 from pipeline.identity.files import File
 from pipeline.identity.names import CodeNames, names_in_code
@@ -36,13 +38,14 @@ from pipeline.identity.text import (
 )
 
 __all__ = [
+    "NO_SESSION",
     "ATOMS",
     "CONTAINERS",
-    "SUPERINSTRUCTIONS",
-    "MIN_INT",
     "KEY_WIDTH",
     "MAX_INT",
+    "MIN_INT",
     "OWN_SOURCES",
+    "SUPERINSTRUCTIONS",
     "CodeNames",
     "Digester",
     "File",
@@ -52,6 +55,7 @@ __all__ = [
     "all_digits",
     "attribute_of",
     "closure_values",
+    "current_session",
     "definition_parts",
     "digest",
     "encode",
@@ -63,15 +67,15 @@ __all__ = [
     "freeze_array",
     "hash_encoded",
     "is_library",
-    "is_remembering",
+    "is_tracing",
     "library_name",
     "mask_passwords",
     "names_in_code",
     "printable",
     "references",
-    "remembering",
+    "run_untraced",
+    "session",
     "short_hash",
     "short_repr",
     "shorten",
-    "untraced",
 ]

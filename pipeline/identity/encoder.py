@@ -7,8 +7,10 @@ Functions and classes are encoded by what they are made of, objects by their cla
 
 from __future__ import annotations
 
+import gc
 from contextlib import contextmanager
 from contextvars import ContextVar
+from threading import Lock
 from types import FunctionType, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -41,44 +43,96 @@ def encode(value: Any) -> Key:
     return atom(value) if type(value) in ATOMS else Encoder().encode(value)
 
 
-_remembered: ContextVar[dict[int, tuple[Any, Key]] | None] = ContextVar("_remembered", default=None)
+class Session:
+    """What stays fixed while a graph is traced.
+
+    prefixes: of the keys of each function. A body may change what a prefix covers, such as a list
+        that it logs to, and the keys of one graph must not change with it.
+    encoded: objects and functions by id, each with its encoding; None while no body runs
+    """
+
+    __slots__ = ("encoded", "prefixes")
+
+    def __init__(
+        self, prefixes: dict[Any, str], encoded: dict[int, tuple[Any, Key]] | None
+    ) -> None:
+        self.prefixes = prefixes
+        self.encoded = encoded
+
+    def verify(self) -> None:
+        """Raise `UnkeyableError` if an object changed after it was encoded."""
+        for value, encoded in list((self.encoded or {}).values()):
+            if isinstance(value, Definition) or hasattr(value, "__wrapped__"):
+                continue  # what a function reaches may change while it runs
+            if Encoder().content(value) != encoded:
+                raise UnkeyableError(
+                    f"{short_repr(value)} changed while its calls were traced: a recurrence must "
+                    "leave its arguments, and the object whose method it is, as they are; fill "
+                    "caches and cached properties before"
+                )
+
+
+class _Collector:
+    """Pauses garbage collection while a session is open in any thread.
+
+    A trace makes hundreds of thousands of objects, none of them garbage. Collections, each over all
+    objects so far, would take half of its time.
+    """
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.sessions = 0
+        self.was_enabled = False
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if not self.sessions:
+                self.was_enabled = gc.isenabled()
+                gc.disable()
+            self.sessions += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.sessions -= 1
+            if not self.sessions and self.was_enabled:
+                gc.enable()
+
+
+NO_SESSION = Session({}, None)
+_collector = _Collector()
+_session = ContextVar("_session", default=NO_SESSION)
+current_session = _session.get
 
 
 @contextmanager
-def remembering() -> Iterator[None]:
-    """Encode each object and function once meanwhile, and verify at the end that none has changed.
+def session() -> Iterator[Session]:
+    """Encode each object and function once meanwhile, and verify at the end that none changed.
 
-    The object of a recursive method may be large, and each of its calls would encode it again.
+    Sessions may nest and overlap in threads; a nested one keeps the prefixes of the outer one.
     """
-    known: dict[int, tuple[Any, Key]] = {}
-    before = _remembered.set(known)
+    outer = current_session()
+    inner = Session({} if outer is NO_SESSION else outer.prefixes, {})
+    before = _session.set(inner)
     try:
-        yield
-        for value, encoded in list(known.values()):
-            if isinstance(value, Definition) or hasattr(value, "__wrapped__"):
-                continue  # what it reaches may change as it runs, a list that it logs to, say
-            if Encoder().content(value) != encoded:
-                raise UnkeyableError(
-                    f"{short_repr(value)} changed while its calls were traced: a recurrence must leave "
-                    "its arguments, and the object whose method it is, as they are; fill caches "
-                    "and cached properties before"
-                )
+        with _collector:
+            yield inner
+            inner.verify()
     finally:
-        _remembered.reset(before)
+        _session.reset(before)
 
 
-def is_remembering() -> bool:
-    """Whether a graph is being traced, here, in this thread."""
-    return _remembered.get() is not None
+def is_tracing() -> bool:
+    """Whether the body of a recurrence runs, here, in this thread."""
+    return current_session().encoded is not None
 
 
-def untraced(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function as if nothing were traced."""
-    before = _remembered.set(None)
+def run_untraced(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function that is no body, such as a predicate, while a graph is traced."""
+    before = _session.set(Session(current_session().prefixes, None))
     try:
         return function(*args)
     finally:
-        _remembered.reset(before)
+        _session.reset(before)
 
 
 Definition = FunctionType | type | ModuleType
@@ -183,7 +237,7 @@ class Encoder:
 
     def memory(self) -> dict[int, tuple[Any, Key]] | None:
         """What is known of objects by their ids, beyond this walk."""
-        return _remembered.get()
+        return current_session().encoded
 
     def once(self, value: Any) -> Key:
         """An object, function or class: by its content, unless that is known."""

@@ -1,11 +1,16 @@
-"""Python functions become graphs: `@recurrence`, `@task`, lazy values, `trace`."""
+"""Python functions become graphs: `@recurrence`, `@task`, `trace`.
 
-from pipeline.trace.body import Body, Named, Step
-from pipeline.trace.calls import Call, StaleCallError, trace
-from pipeline.trace.decorators import Recurrence, Task, recurrence, task
-from pipeline.trace.function import LazyArgumentError
-from pipeline.trace.lazy import Lazy, LazyValueError
-from pipeline.trace.operators import BINARY, COMPARISONS, SYMBOLS
+Calls of a decorated function are lazy values. Tracing runs the bodies of recurrences and turns
+each call into a task; no value is computed.
+
+- `decorators` – `@recurrence` and `@task`: arguments, and the keys of calls
+- `lazy` – lazy values, and what operators do with them
+- `calls` – calls, and how they become a graph: `trace`, and the bodies of tasks
+"""
+
+from pipeline.trace.calls import Body, Call, Fill, Hole, Memoize, Named, StaleCallError, Step, trace
+from pipeline.trace.decorators import LazyArgumentError, Recurrence, Task, recurrence, task
+from pipeline.trace.lazy import BINARY, COMPARISONS, SYMBOLS, Lazy, LazyValueError
 
 __all__ = [
     "BINARY",
@@ -13,9 +18,12 @@ __all__ = [
     "SYMBOLS",
     "Body",
     "Call",
+    "Fill",
+    "Hole",
     "Lazy",
     "LazyArgumentError",
     "LazyValueError",
+    "Memoize",
     "Named",
     "Recurrence",
     "StaleCallError",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import math
+import operator
+import pickle
 import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
@@ -28,7 +30,10 @@ from pipeline import (
     task,
     trace,
 )
-from pipeline.trace import StaleCallError
+from pipeline.identity import is_tracing, session
+from pipeline.trace import Body, StaleCallError
+from pipeline.trace.calls import flatten
+from pipeline.trace.lazy import Expression
 from tests.functions import binomial, catalan, edit_distance, fib, square
 
 
@@ -501,7 +506,7 @@ def test_a_predicate_is_asked_about_calls_alone() -> None:
     assert len(expression.graph(memoize=lambda call: call.args[0] > 9)) == 16
     with pytest.raises(ZeroDivisionError) as caught:
         fib(2).graph(memoize=lambda call: 1 / 0)
-    assert caught.value.__notes__ == ["while asking memoize about fib(2)"]
+    assert caught.value.__notes__ == ["while calling memoize on fib(2)"]
     for memoize in ("yes", 1, None):
         with pytest.raises(TypeError, match="it is True, False or a predicate on calls"):
             fib(2).graph(memoize=memoize)
@@ -560,3 +565,121 @@ def test_calls_may_be_made_while_they_are_traced() -> None:
     assert graph.compute(scheduler="sync") == {0: 0, 1: 1, 2: 1, 3: 2, 4: 3}
     with pytest.raises(TypeError, match="nothing to trace in 5"):
         trace(lambda: 5)
+
+
+# What stays fixed while a graph is traced
+
+
+def test_a_session_rests_the_collector_and_nests() -> None:
+    assert gc.isenabled()
+    with session():
+        with session():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+        assert is_tracing()
+    assert gc.isenabled()
+    assert not is_tracing()
+
+
+def test_a_collector_that_was_off_stays_off() -> None:
+    gc.disable()
+    try:
+        with session():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_a_prefix_is_fixed_within_a_session_alone() -> None:
+    values = [1]
+
+    @recurrence
+    def f(n: int) -> Any:
+        return values
+
+    with session():
+        before = f.prefix
+        values.append(2)
+        assert f.prefix == before
+    assert f.prefix != before
+
+
+def test_sessions_of_two_threads_fix_their_own_prefixes() -> None:
+    values = [1]
+    opened, changed = threading.Event(), threading.Event()
+    prefixes: list[str] = []
+
+    @recurrence
+    def f(n: int) -> Any:
+        return values
+
+    def work() -> None:
+        with session():
+            prefixes.append(f.prefix)
+            opened.set()
+            changed.wait(60)
+            prefixes.append(f.prefix)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    opened.wait(60)
+    values.append(2)
+    with session():
+        new = f.prefix
+        changed.set()
+        thread.join()
+        assert f.prefix == new
+    assert prefixes == [prefixes[0]] * 2 != [new] * 2
+
+
+# The function of a task
+
+
+def run_body(lazy: Any, **values: int) -> Any:
+    function, calls = flatten(lazy)
+    return function(*(values[repr(call).replace("(", "").replace(")", "")] for call in calls))
+
+
+def test_one_operator_over_its_calls_is_the_function_itself() -> None:
+    function, calls = flatten(fib(2) - fib(1))
+    assert function is operator.sub
+    assert [repr(call) for call in calls] == ["fib(2)", "fib(1)"]
+
+
+def test_operands_in_another_order_make_a_body() -> None:
+    x, y = fib(2), fib(1)
+    assert run_body(x * 2 - y, fib2=7, fib1=3) == 11
+    assert run_body(1 - x, fib2=7) == -6
+    assert run_body(Expression(operator.sub, (y, x)), fib2=7, fib1=3) == -4
+
+
+def test_a_shared_expression_is_computed_once() -> None:
+    evaluated = []
+
+    def note(value: int) -> int:
+        evaluated.append(value)
+        return value
+
+    x = Expression(note, (fib(3),))
+    assert run_body(x * x + x, fib3=5) == 30
+    assert evaluated == [5]
+
+
+def test_keywords_are_passed_by_name() -> None:
+    lazy = Expression(round, (fib(3) / 3,), {"ndigits": 2})
+    assert run_body(lazy, fib3=2) == 0.67
+
+
+def test_structures_are_filled() -> None:
+    assert run_body([fib(2), {"a": (fib(1), 5)}], fib2=7, fib1=3) == [7, {"a": (3, 5)}]
+    assert run_body({"n": 1}) == {"n": 1}
+
+
+def test_a_body_pickles_and_tells_what_it_does() -> None:
+    function, _ = flatten(fib(2) * 2 + 1)
+    again = pickle.loads(pickle.dumps(function))  # noqa: S301
+    assert isinstance(again, Body)
+    assert again(5) == 11
+    assert repr(again) == "<Body: mul, add>"
+    assert repr(Body((1,))) == "<Body: constant>"

@@ -6,6 +6,7 @@ import functools
 import inspect
 import pickle
 import threading
+from collections import deque
 from functools import partial
 from operator import itemgetter, methodcaller
 from typing import Any
@@ -240,3 +241,38 @@ def test_a_call_pickles_without_its_graph() -> None:
     assert len(pickle.dumps(call)) == before < 300
     again = pickle.loads(pickle.dumps(call + 1))  # noqa: S301
     assert again.compute(scheduler="sync") == call.compute(scheduler="sync") + 1
+
+
+def test_lists_dicts_and_arrays_are_taken_as_they_are() -> None:
+    inner, array, queue = [1], np.zeros(2), deque([1])
+    (argument,) = square({"a": inner, "b": (array, queue)}).args
+    inner.append(2)
+    array[:] = 9
+    queue.append(2)
+    assert argument["a"] == [1]
+    assert argument["b"][0].tolist() == [0, 0]
+    assert list(argument["b"][1]) == [1]
+
+
+def test_calls_stay_themselves() -> None:
+    call = fib(3)
+    assert square([call, 1]).args[0][0] is call
+
+
+@pytest.mark.parametrize("value", [{fib(1)}, [{fib(1), 2}], {"a": (frozenset({fib(1)}),)}])
+def test_a_set_of_calls_is_refused(value: Any) -> None:
+    with pytest.raises(UnkeyableError, match="it has no order; pass a list"):
+        square(value)
+
+
+def test_keys_differ_as_what_their_arguments_compute_differs() -> None:
+    arguments = [
+        fib(3), fib(4), fib(3) + 1, 1 + fib(3), fib(3) + 1.0, -fib(3), [fib(3)], (fib(3),),
+        {"a": fib(3)}, {"b": fib(3)}, [fib(3), fib(3)], square(fib(3)), square(square(3)), 3,
+    ]  # fmt: skip
+    assert len({repr(square(argument).key) for argument in arguments}) == len(arguments)
+    assert square(fib(3) + 1).key == square(fib(3) + 1).key
+
+
+def test_lazy_arguments_read_as_python() -> None:
+    assert str(square(fib(3) + 1).key[1]).startswith("fib(3) + 1@")

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from pipeline import LazyValueError, recurrence, task, trace
-from pipeline.trace import BINARY, COMPARISONS
+from pipeline.trace import BINARY, COMPARISONS, Lazy
+from pipeline.trace.lazy import DECISIONS, UNARY
 from tests.functions import fib, square
 
 
@@ -170,3 +171,31 @@ def test_an_error_in_a_body_is_told_alone() -> None:
     with pytest.raises(LazyValueError) as caught:
         f(3).compute()
     assert caught.value.__context__ is None
+
+
+# The special methods of Python's data model that an operator or a built-in function calls; those
+# that set attributes or handle contexts, classes and copies are none.
+SPECIAL = {
+    "add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "divmod", "pow", "lshift",
+    "rshift", "and", "xor", "or", "lt", "le", "eq", "ne", "gt", "ge", "neg", "pos", "abs",
+    "invert", "round", "trunc", "floor", "ceil", "getitem", "bool", "len", "iter", "reversed",
+    "contains", "index", "int", "float", "complex", "setitem", "delitem",
+}  # fmt: skip
+
+
+def test_every_operator_is_in_a_table() -> None:
+    tables = {*BINARY, *COMPARISONS, *UNARY, *(name.strip("_") for name in DECISIONS)}
+    assert tables == SPECIAL
+
+
+def test_every_operator_is_defined_on_lazy_values_on_both_sides() -> None:
+    for name in SPECIAL:
+        assert callable(getattr(Lazy, f"__{name}__"))
+    for name in BINARY:
+        assert callable(getattr(Lazy, f"__r{name}__"))
+
+
+def test_the_operator_module_knows_no_other_binary_operator() -> None:
+    in_place = {name[1:] for name in operator.__all__ if name.startswith("i")}
+    known = {name for name in in_place if hasattr(int, f"__{name}__")} - {"nvert"}
+    assert known <= {*BINARY, "concat"}
