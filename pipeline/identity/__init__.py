@@ -1,21 +1,34 @@
-"""What is the same? Values, functions and calls as digests."""
+"""What is the same? Values, functions and calls as content: keys for a run, digests for years.
+
+encoder – the content of any value, as a part of a key
+arrays – arrays and tables as arguments: immutable copies, and what they hold
+bytecode – compiled code: what it does, without its formatting, and what it names
+references – what a function reaches, and where the project ends and libraries begin
+digests – `digest`: content hashes that also cover versions of Python and libraries
+files – `File`: a file as an argument, by its content
+text – numbers and values as text for people
+"""
 
 from pipeline.identity.arrays import freeze_array
-from pipeline.identity.atoms import ATOMS, KEY_WIDTH, MAX_INT, MIN_INT, short_hash
-from pipeline.identity.bytecode import SUPERINSTRUCTIONS
-from pipeline.identity.digests import OWN_SOURCES, Digester, digest, encode_with, hash_encoded
+from pipeline.identity.bytecode import SUPERINSTRUCTIONS, CodeNames, names_in_code
+from pipeline.identity.digests import Digester, digest, hash_encoded, is_process_state
 from pipeline.identity.encoder import (
-    CONTAINERS,
+    ATOMS,
+    KEY_WIDTH,
+    MAX_INT,
+    MIN_INT,
     NO_SESSION,
+    UnkeyableError,
+    Unknown,
+    UnknownError,
     current_session,
     encode,
-    encode_ordered_dict,
     is_tracing,
     run_untraced,
     session,
+    short_hash,
 )
 from pipeline.identity.files import File
-from pipeline.identity.names import CodeNames, names_in_code
 from pipeline.identity.references import (
     Library,
     attribute_of,
@@ -25,7 +38,6 @@ from pipeline.identity.references import (
     library_name,
     references,
 )
-from pipeline.identity.state import UnkeyableError, UnknownError
 from pipeline.identity.text import (
     all_digits,
     format_duration,
@@ -38,19 +50,18 @@ from pipeline.identity.text import (
 )
 
 __all__ = [
-    "NO_SESSION",
     "ATOMS",
-    "CONTAINERS",
     "KEY_WIDTH",
     "MAX_INT",
     "MIN_INT",
-    "OWN_SOURCES",
+    "NO_SESSION",
     "SUPERINSTRUCTIONS",
     "CodeNames",
     "Digester",
     "File",
     "Library",
     "UnkeyableError",
+    "Unknown",
     "UnknownError",
     "all_digits",
     "attribute_of",
@@ -59,14 +70,13 @@ __all__ = [
     "definition_parts",
     "digest",
     "encode",
-    "encode_ordered_dict",
-    "encode_with",
     "format_duration",
     "format_number",
     "format_value",
     "freeze_array",
     "hash_encoded",
     "is_library",
+    "is_process_state",
     "is_tracing",
     "library_name",
     "mask_passwords",

@@ -1,8 +1,13 @@
-"""Arrays as arguments: copies that nobody can change, and hashes of their content."""
+"""Arrays and tables as arguments: immutable copies, and what they hold.
+
+The content of a table is what it holds, not how pandas or Arrow hold it. Which columns share a
+block, where a slice begins, which bytes lie under a missing value: pickle would store it all.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b, sha256
 from typing import TYPE_CHECKING, Any
@@ -17,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def freeze_array(array: Array) -> Array:
-    """A copy that nobody can change; the array itself, if it is one already.
+    """An immutable copy; the array itself, if it is immutable already.
 
     Of a subclass, an array of objects or an empty one, a plain copy.
     """
@@ -30,66 +35,152 @@ def freeze_array(array: Array) -> Array:
 
 
 def _is_immutable(array: Array) -> bool:
-    # A read-only array can be made writable by its owner; one that lies in bytes cannot.
+    # The owner of a read-only array can make it writable; bytes stay as they are.
     base = array.base
     while isinstance(base, np.ndarray):
         base = base.base
     return isinstance(base, bytes)
 
 
-_known: dict[int, tuple[ref[Array], str]] = {}
+_hashed: dict[int, tuple[ref[Array], str]] = {}
+"""Hashes of immutable arrays, by id."""
 
 BLOCK = 2**23
 """Bytes that are hashed as one; larger arrays are hashed in several threads."""
 
 
-def content(array: Array) -> str:
+def array_content(array: Array) -> str:
     """24 hexadecimal digits of the elements, in C order; not for arrays of objects.
 
-    What is contiguous is not copied; any other layout is, a block at a time. Of an array that
-    nobody can change the digits are computed once.
+    A contiguous array is not copied; any other is, one block at a time. The digits of an immutable
+    array are computed once.
     """
     identity = id(array)
-    if (known := _known.get(identity)) is not None and known[0]() is array:
+    if (known := _hashed.get(identity)) is not None and known[0]() is array:
         return known[1]
-    digits = blake2b(b"".join(_hashes(array)), digest_size=12).hexdigest()
+    digits = blake2b(b"".join(_block_hashes(array)), digest_size=12).hexdigest()
     if _is_immutable(array):
-        _known[identity] = (ref(array, lambda _: _known.pop(identity, None)), digits)
+        _hashed[identity] = (ref(array, lambda _: _hashed.pop(identity, None)), digits)
     return digits
 
 
-def _hashes(array: Array) -> Iterator[bytes]:
-    """Hashes of the array's blocks."""
-    if array.dtype.fields is not None:
-        # Between fields, and after the last, may lie bytes that mean nothing.
+def _block_hashes(array: Array) -> Iterator[bytes]:
+    if array.dtype.fields is not None:  # bytes between fields mean nothing
         for name in array.dtype.names or ():
-            yield from _hashes(array[name])
-    elif array.dtype.char in "gG":
-        # Wider than Python's numbers, and filled up with bytes that mean nothing.
-        parts = (array.real, array.imag) if array.dtype.char == "G" else (array,)
-        for part in parts:
-            yield from (np.format_float_scientific(each).encode() for each in part.flat)
+            yield from _block_hashes(array[name])
+    elif array.dtype.char in "gG":  # wide floats are padded with bytes that mean nothing
+        for part in (array.real, array.imag) if array.dtype.char == "G" else (array,):
+            yield from (np.format_float_scientific(number).encode() for number in part.flat)
     elif array.nbytes < 4 * BLOCK:
         yield from map(_hash, _blocks(array))
     else:
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as threads:  # it frees the GIL
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as threads:  # hashing frees the GIL
             yield from threads.map(_hash, _blocks(array))
 
 
 def _blocks(array: Array) -> Iterator[Array]:
-    """The array in parts that hang on its shape alone, not on its layout."""
+    """The array in blocks that depend on its shape alone, not on its layout."""
     if array.nbytes <= BLOCK or not array.ndim:
         yield array
-        return
-    rows = BLOCK * len(array) // array.nbytes
-    if not rows:
-        for row in array:
-            yield from _blocks(row)
-    else:
+    elif rows := BLOCK * len(array) // array.nbytes:
         for start in range(0, len(array), rows):
             yield array[start : start + rows]
+    else:
+        for row in array:
+            yield from _blocks(row)
 
 
 def _hash(block: Array) -> bytes:
     flat = np.ascontiguousarray(block).reshape(-1).view(np.uint8)
     return sha256(flat.data).digest()
+
+
+TABLE_MODULES = ("pandas.", "pyarrow.")
+"""How the names of modules begin whose objects may be tables or columns."""
+
+
+def table_content(value: Any) -> tuple[Any, ...] | None:
+    """The content of a table or column, as plain values and arrays; None for any other value.
+
+    >>> import pandas as pd
+    >>> table_content(pd.Series([1, 2], name="n"))[:2]
+    ('Series', 'n')
+    """
+    if (pandas := sys.modules.get("pandas")) is not None:
+        if isinstance(value, pandas.DataFrame):
+            columns = [_column(value.iloc[:, place].array) for place in range(value.shape[1])]
+            labels = (_index(value.columns, pandas), _index(value.index, pandas))
+            return ("DataFrame", *labels, columns, value.attrs, _has_duplicates(value))
+        if isinstance(value, pandas.Series):
+            content = (_index(value.index, pandas), _column(value.array), value.attrs)
+            return ("Series", value.name, *content, _has_duplicates(value))
+        if isinstance(value, pandas.Index):
+            return _index(value, pandas)
+        if isinstance(value, pandas.api.extensions.ExtensionArray):
+            return _column(value)
+    if (arrow := sys.modules.get("pyarrow")) is not None:
+        if isinstance(value, arrow.Array | arrow.ChunkedArray):
+            return ("column", *_arrow_column(value))
+        if isinstance(value, arrow.Table | arrow.RecordBatch):
+            schema = np.frombuffer(value.schema.serialize(), np.uint8)
+            return (type(value).__name__, schema, [_arrow_column(each) for each in value.columns])
+    return None
+
+
+def _has_duplicates(value: Any) -> bool:
+    return bool(value.flags.allows_duplicate_labels)
+
+
+def _index(index: Any, pandas: Any) -> tuple[Any, ...]:
+    kind = type(index).__name__
+    if isinstance(index, pandas.RangeIndex):
+        return (kind, index.start, index.stop, index.step, index.name)
+    if isinstance(index, pandas.MultiIndex):
+        index = index.remove_unused_levels()
+        levels = [_index(level, pandas) for level in index.levels]
+        return (kind, levels, [np.asarray(codes) for codes in index.codes], list(index.names))
+    return (kind, index.name, getattr(index, "freq", None), _column(index.array))
+
+
+def _column(array: Any) -> tuple[Any, ...]:
+    """A column by its type and values, without what lies under missing ones."""
+    head = (type(array).__name__, repr(array.dtype))
+    if hasattr(array, "codes") and hasattr(array, "categories"):
+        return (*head, np.asarray(array.codes), table_content(array.categories), array.ordered)
+    if hasattr(array, "_pa_array"):
+        return (*head, *_arrow_column(array._pa_array))
+    if hasattr(array, "_mask") and hasattr(array, "_data"):
+        values = array._data.copy()
+        values[array._mask] = values.dtype.type()
+        return (*head, np.asarray(array._mask), values)
+    if hasattr(array, "left") and hasattr(array, "right"):
+        return (*head, array.closed, table_content(array.left), table_content(array.right))
+    if hasattr(array, "asi8"):  # times, as numbers of units
+        return (*head, array.asi8)
+    if isinstance(array.dtype, np.dtype) or type(array).__name__ == "NumpyExtensionArray":
+        return (*head, array.to_numpy())
+    return (*head, np.asarray(array, dtype=object).tolist())
+
+
+def _arrow_column(column: Any) -> tuple[Any, ...]:
+    """A column of Arrow, however it is chunked: its type, its missing values, and the others."""
+    arrow = sys.modules["pyarrow"]
+    types = arrow.types
+    joined = column.combine_chunks() if isinstance(column, arrow.ChunkedArray) else column
+    kind = joined.type
+    if types.is_dictionary(kind):
+        return (str(kind), *_arrow_column(joined.dictionary_decode()))
+    valid = np.asarray(joined.is_valid()) if joined.null_count else None
+    if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind):
+        filled = joined.fill_null(False if types.is_boolean(kind) else 0)
+        return (str(kind), valid, filled.to_numpy(zero_copy_only=False))
+    if types.is_temporal(kind) and not types.is_interval(kind):
+        number = arrow.int32() if kind.bit_width == 32 else arrow.int64()
+        return (str(kind), valid, joined.view(number).fill_null(0).to_numpy())
+    if "string" in str(kind) or "binary" in str(kind):
+        texts = joined.cast(arrow.large_binary()).fill_null(b"")
+        _, ends, data = texts.buffers()
+        ends = np.frombuffer(ends, np.int64)[texts.offset :][: len(texts) + 1]
+        text = np.frombuffer(data or b"", np.uint8)[ends[0] : ends[-1]] if len(texts) else None
+        return (str(kind), valid, np.diff(ends), text)
+    return (str(kind), joined.to_pylist())

@@ -1,8 +1,8 @@
-"""The content of compiled code, without what formatting leaves in it.
+"""Compiled code: what it does, without its formatting, and what it names.
 
 Line numbers decide where Python's compiler keeps a `NOP`, copies a short block, threads a jump or
-makes two instructions one. What counts here is which instruction may run after which, as a graph
-in which states that cannot be told apart are one: a deterministic automaton, minimized.
+joins two instructions. So the content of code is a graph of which instruction may run after which,
+in which equivalent states are one: a deterministic automaton, minimized.
 """
 
 from __future__ import annotations
@@ -15,21 +15,29 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-_LEADS_ON = {"NOP", "JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT"}
-_ENDS = {"RETURN_VALUE", "RAISE_VARARGS", "RERAISE"}
-_JUMPS = {opcode.opname[each] for each in (*dis.hasjrel, *dis.hasjabs)}
-_OPPOSITE = {"POP_JUMP_IF_TRUE": "POP_JUMP_IF_FALSE", "POP_JUMP_IF_NOT_NONE": "POP_JUMP_IF_NONE"}
 SUPERINSTRUCTIONS = {
     "LOAD_FAST_LOAD_FAST": ("LOAD_FAST", "LOAD_FAST"),
     "LOAD_FAST_BORROW_LOAD_FAST_BORROW": ("LOAD_FAST_BORROW", "LOAD_FAST_BORROW"),
     "STORE_FAST_LOAD_FAST": ("STORE_FAST", "LOAD_FAST"),
     "STORE_FAST_STORE_FAST": ("STORE_FAST", "STORE_FAST"),
 }
-# What a class is given as it is made, and says nothing of what it does.
-_NOISE = {"__doc__", "__firstlineno__", "__static_attributes__", "__module__", "__qualname__"}
-_CALLED = 0x3AC
+"""Instructions of the interpreter that are two in one."""
+
+_PASSES = {"NOP", "JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT"}
+_ENDS = {"RETURN_VALUE", "RAISE_VARARGS", "RERAISE"}
+_JUMPS = {opcode.opname[code] for code in (*dis.hasjrel, *dis.hasjabs)}
+_OPPOSITE = {"POP_JUMP_IF_TRUE": "POP_JUMP_IF_FALSE", "POP_JUMP_IF_NOT_NONE": "POP_JUMP_IF_NONE"}
+_DOCUMENTATION = {
+    "__doc__",
+    "__firstlineno__",
+    "__static_attributes__",
+    "__module__",
+    "__qualname__",
+}
+"""Names that the body of a class sets, without effect on what the class does."""
+_CALL_FLAGS = 0x3AC
 """Flags of how code is called: *args, **kwargs, as a generator, as a coroutine."""
 
 
@@ -42,7 +50,7 @@ class Step(NamedTuple):
 
 
 class _State(NamedTuple):
-    """What is done, and the states that may follow: the next, a jump's target, a handler."""
+    """What an instruction does, and its successors: the next, a jump's target, a handler."""
 
     does: str
     after: tuple[int, ...]
@@ -66,51 +74,54 @@ def code_content(code: CodeType) -> str:
     counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)
     starred = bool(code.co_flags & 0x4) + bool(code.co_flags & 0x8)
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + starred]
-    text = repr((counts, code.co_flags & _CALLED, names, _minimal(_Flow(code).states())))
+    text = repr((counts, code.co_flags & _CALL_FLAGS, names, _minimal(_Flow(code).states())))
     return blake2b(text.encode(errors="surrogatepass"), digest_size=12).hexdigest()
 
 
-def steps(code: CodeType) -> list[Step]:
-    """The instructions, one by one, and without what only documents."""
-    found: list[Step] = []
-    for each in dis.get_instructions(code):
-        if each.opname in SUPERINSTRUCTIONS:
-            names = zip(SUPERINSTRUCTIONS[each.opname], each.argval, strict=True)
-            found += [Step(each.offset, *pair) for pair in names]
-        elif each.opname == "RETURN_CONST":
-            found.append(Step(each.offset, "LOAD_CONST", each.argval))
-            found.append(Step(each.offset, "RETURN_VALUE", None))
-        elif each.opname == "KW_NAMES":  # whose argument is only a place in older Pythons
-            found.append(Step(each.offset, each.opname, code.co_consts[each.arg or 0]))
-        elif each.opname == "STORE_NAME" and each.argval in _NOISE:
-            found[-1] = Step(found[-1].offset, "NOP", None)
-            found.append(Step(each.offset, "NOP", None))
+def _steps(code: CodeType) -> list[Step]:
+    """The instructions, one by one, without those that only document."""
+    steps: list[Step] = []
+    for offset, name, argument, arg in (
+        (each.offset, each.opname, each.argval, each.arg) for each in dis.get_instructions(code)
+    ):
+        if name in SUPERINSTRUCTIONS:
+            pairs = zip(SUPERINSTRUCTIONS[name], argument, strict=True)
+            steps += [Step(offset, *pair) for pair in pairs]
+        elif name == "RETURN_CONST":
+            steps.append(Step(offset, "LOAD_CONST", argument))
+            steps.append(Step(offset, "RETURN_VALUE", None))
+        elif name == "KW_NAMES":  # in older Pythons its argument is only an index
+            steps.append(Step(offset, name, code.co_consts[arg or 0]))
+        elif name == "STORE_NAME" and argument in _DOCUMENTATION:
+            steps[-1] = Step(steps[-1].offset, "NOP", None)
+            steps.append(Step(offset, "NOP", None))
         else:
-            name = each.opname.replace("_FORWARD_", "_").replace("JUMP_BACKWARD_IF", "JUMP_IF")
-            found.append(Step(each.offset, name, each.argval))
-    return found
+            name = name.replace("_FORWARD_", "_").replace("JUMP_BACKWARD_IF", "JUMP_IF")
+            steps.append(Step(offset, name, argument))
+    return steps
 
 
 class _Flow:
     """Which instruction may run after which."""
 
     def __init__(self, code: CodeType) -> None:
-        self.steps = steps(code)
+        self.steps = _steps(code)
         listing: Any = dis.Bytecode(code)
-        self.entries = listing.exception_entries  # which typeshed does not know
-        self.at: dict[int, int] = {}
+        self.handlers = listing.exception_entries  # not in typeshed
+        self.places: dict[int, int] = {}  # of the instructions, by offset
         for place, step in enumerate(self.steps):
-            self.at.setdefault(step.offset, place)
+            self.places.setdefault(step.offset, place)
 
     def states(self) -> list[_State]:
         """The state at each instruction, and at the end the one that leads to the first."""
-        return [*map(self.state, range(len(self.steps))), _State("start", (self.led(0),))]
+        states = list(map(self.state, range(len(self.steps))))
+        return [*states, _State("start", (self.landing(0),))]
 
     def state(self, place: int) -> _State:
         step = self.steps[place]
-        if step.name in _LEADS_ON:
+        if step.name in _PASSES:
             return _State("", ())  # nothing leads here
-        does, after = step.name, [] if step.name in _ENDS else [self.led(place + 1)]
+        does, after = step.name, [] if step.name in _ENDS else [self.landing(place + 1)]
         if does in _JUMPS or "JUMP_IF" in does:
             does, target = self.jump(place)
             after.append(target)
@@ -119,26 +130,26 @@ class _Flow:
                 after.reverse()
         else:
             does = f"{does} {_argument(step.argument)}"
-        for entry in self.entries:
-            if entry.start <= step.offset < entry.end:
-                does += f" else {entry.depth}{entry.lasti}"
-                after.append(self.target(entry.target))
+        for handler in self.handlers:
+            if handler.start <= step.offset < handler.end:
+                does += f" else {handler.depth}{handler.lasti}"
+                after.append(self.target(handler.target))
         return _State(does, tuple(after))
 
     def target(self, offset: int) -> int:
-        return self.led(self.at[offset])
+        return self.landing(self.places[offset])
 
-    def led(self, place: int) -> int:
+    def landing(self, place: int) -> int:
         """The next instruction that does something."""
-        for _ in self.steps:  # no longer: a loop may do nothing for ever
+        for _ in self.steps:  # no longer: an empty loop never ends
             step = self.steps[place]
-            if step.name not in _LEADS_ON:
+            if step.name not in _PASSES:
                 break
-            place = place + 1 if step.name == "NOP" else self.at[step.argument]
+            place = place + 1 if step.name == "NOP" else self.places[step.argument]
         return place
 
     def jump(self, place: int) -> tuple[str, int]:
-        """The name and target of a jump, past further jumps whose outcome is known."""
+        """The name and target of a jump, past further jumps whose outcome is certain."""
         name, target = self.steps[place].name, self.target(self.steps[place].argument)
         while name.endswith("_OR_POP"):
             step = self.steps[target]
@@ -147,10 +158,10 @@ class _Flow:
             elif "_IF_FALSE" not in step.name and "_IF_TRUE" not in step.name:
                 break
             else:
-                known = name.removeprefix("JUMP_IF_").removesuffix("_OR_POP")
-                jumps = f"_IF_{known}" in step.name
-                name = f"POP_JUMP_IF_{known}"
-                target = self.target(step.argument) if jumps else self.led(target + 1)
+                outcome = name.removeprefix("JUMP_IF_").removesuffix("_OR_POP")
+                jumps = f"_IF_{outcome}" in step.name
+                name = f"POP_JUMP_IF_{outcome}"
+                target = self.target(step.argument) if jumps else self.landing(target + 1)
         return name, target
 
 
@@ -165,69 +176,181 @@ def _argument(value: Any) -> str:
 
 
 def _minimal(states: list[_State]) -> list[tuple[Any, ...]]:
-    """The smallest graph that does the same, listed from its start."""
-    kinds: dict[Any, int] = {}
-    kind: dict[int, int] = {}
-    for circle in _circles(states, len(states) - 1):  # what follows a circle has its kinds already
-        inner = dict.fromkeys(circle, 0)
-        found = 0
-        while len(set(inner.values())) > found:  # split, until what is alike leads to alike states
-            found = len(set(inner.values()))
+    """The smallest automaton that does the same: each state with its successors, from the start."""
+    numbers: dict[Any, int] = {}
+    class_of: dict[int, int] = {}
+    start = len(states) - 1
+    for component in _components(states, start):  # all that follows it has its classes already
+        inner, size = dict.fromkeys(component, 0), 1
+        while True:  # split classes, until equivalent states lead to equivalent states
             table: dict[Any, int] = {}
-            ways = {each: [(to in inner, inner.get(to, kind.get(to)))
-                           for to in states[each].after] for each in circle}  # fmt: skip
-            inner = {
-                each: table.setdefault((inner[each], states[each].does, *ways[each]), len(table))
-                for each in circle
-            }
-        own = circle[0] if len(circle) > 1 or circle[0] in states[circle[0]].after else None
-        for each in circle:
-            after = [inner[each]] if own is not None else [kind[to] for to in states[each].after]
-            kind[each] = kinds.setdefault((own, states[each].does, *after), len(kinds))
-    return _listed(states, kind)
-
-
-def _listed(states: list[_State], kind: dict[int, int]) -> list[tuple[Any, ...]]:
-    one_of = {number: states[each] for each, number in kind.items()}
-    places = {kind[len(states) - 1]: 0}
-    listed = []
-    for each in (order := list(places)):  # grows as it is walked
-        for to in one_of[each].after:
-            if kind[to] not in places:
-                places[kind[to]] = len(places)
-                order.append(kind[to])
-        listed.append((one_of[each].does, *(places[kind[to]] for to in one_of[each].after)))
+            split = {}
+            for state in component:
+                after = [
+                    (to in inner, inner.get(to, class_of.get(to))) for to in states[state].after
+                ]
+                key = (inner[state], states[state].does, *after)
+                split[state] = table.setdefault(key, len(table))
+            if len(table) == size:
+                break
+            inner, size = split, len(table)
+        first = component[0]
+        cycle = first if len(component) > 1 or first in states[first].after else None
+        for state in component:
+            after = (
+                [class_of.get(to) for to in states[state].after]
+                if cycle is None
+                else [inner[state]]
+            )
+            key = (cycle, states[state].does, *after)
+            class_of[state] = numbers.setdefault(key, len(numbers))
+    member = {number: states[state] for state, number in class_of.items()}
+    places = {class_of[start]: 0}
+    order, listed = [class_of[start]], []
+    for number in order:  # which grows meanwhile
+        after = [class_of[to] for to in member[number].after]
+        for successor in after:
+            if successor not in places:
+                places[successor] = len(places)
+                order.append(successor)
+        listed.append((member[number].does, *map(places.__getitem__, after)))
     return listed
 
 
-def _circles(states: list[_State], start: int) -> Iterator[list[int]]:
-    """The states that lead to each other, together; each such circle after all that it leads to.
+def _components(states: list[_State], start: int) -> Iterator[list[int]]:
+    """The strongly connected components, each after all that it leads to.
 
     Tarjan's algorithm (Depth-first search and linear graph algorithms, 1972), without recursion.
     """
     first: dict[int, int] = {start: 0}
     low: dict[int, int] = {start: 0}
-    open_states = [start]
-    is_open = {start}
+    visited = {start: None}  # in order, those whose component is not complete
     stack = [(start, iter(states[start].after))]
     while stack:
-        each, after = stack[-1]
+        state, after = stack[-1]
         for to in after:
             if to not in first:
                 first[to] = low[to] = len(first)
-                open_states.append(to)
-                is_open.add(to)
+                visited[to] = None
                 stack.append((to, iter(states[to].after)))
                 break
-            if to in is_open:
-                low[each] = min(low[each], first[to])
+            if to in visited:
+                low[state] = min(low[state], first[to])
         else:
             stack.pop()
             if stack:
-                low[stack[-1][0]] = min(low[stack[-1][0]], low[each])
-            if low[each] == first[each]:
-                circle = [open_states.pop()]
-                while circle[-1] != each:
-                    circle.append(open_states.pop())
-                is_open.difference_update(circle)
-                yield circle
+                low[stack[-1][0]] = min(low[stack[-1][0]], low[state])
+            if low[state] == first[state]:
+                component = [visited.popitem()[0]]
+                while component[-1] != state:
+                    component.append(visited.popitem()[0])
+                yield component
+
+
+class Chain(NamedTuple):
+    """A name and the attributes that follow it at once: `np.random.rand`."""
+
+    path: tuple[str, ...]
+    is_global: bool
+    is_seedless: bool  # the code calls it there, with nothing or None
+
+
+class Import(NamedTuple):
+    """An import in a body, and the name that it binds."""
+
+    name: str
+    module: str
+    level: int  # dots before the module
+    attribute: str | None  # of the module
+
+
+class CodeNames(NamedTuple):
+    """What a function's code names, inner functions included."""
+
+    chains: tuple[Chain, ...]
+    imports: tuple[Import, ...]
+    others: tuple[str, ...]  # all attributes
+    keywords: tuple[str, ...]  # names of arguments that it passes
+    changed: tuple[str, ...]  # globals and variables of enclosing functions that it sets
+
+
+_GLOBALS = {"LOAD_GLOBAL", "LOAD_NAME"}
+_NAMES = _GLOBALS | {
+    "LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FAST", "LOAD_FAST_BORROW", "LOAD_FAST_CHECK"
+}  # fmt: skip
+_STORES = {"STORE_FAST", "STORE_DEREF", "STORE_NAME", "STORE_GLOBAL"}
+_ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD"}
+_SILENT = {"PUSH_NULL", "PRECALL", "NOP", "KW_NAMES", "EXTENDED_ARG"}
+_MAX_CHAIN = 16
+"""Instructions that are searched for a chain."""
+_SEEDLESS = ([("CALL", 0)], [("LOAD_CONST", None), ("CALL", 1)])
+
+
+@lru_cache(4096)
+def names_in_code(code: CodeType) -> CodeNames:
+    """What a function's code names, sorted.
+
+    >>> def f(x): return np.sin(x), random.Random()
+    >>> [(".".join(chain.path), chain.is_seedless) for chain in names_in_code(f.__code__).chains]
+    [('np.sin', False), ('random.Random', True), ('x', False)]
+    """
+    chains: set[Chain] = set()
+    imports: set[Import] = set()
+    others, changed, keywords = set(code.co_names), set[str](), set[str]()
+    steps = [step for step in _steps(code) if step.name not in _SILENT]
+    for place, step in enumerate(steps):
+        if step.name in _NAMES:
+            chains.add(_chain(steps[place : place + _MAX_CHAIN]))
+        elif step.name == "STORE_GLOBAL" or (
+            step.name == "STORE_DEREF" and step.argument in code.co_freevars
+        ):
+            changed.add(step.argument)
+        elif step.name == "IMPORT_NAME":
+            level, attributes = steps[place - 2].argument, steps[place - 1].argument
+            imports.update(_bound(steps[place + 1 :], step.argument, level, attributes))
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            inner = names_in_code(constant)
+            chains.update(inner.chains)
+            imports.update(inner.imports)
+            others.update(inner.others)
+            keywords.update(inner.keywords)
+            changed.update(set(inner.changed) - set(code.co_cellvars))
+        elif type(constant) is tuple and all(type(name) is str for name in constant):
+            keywords.update(constant)  # the names in a call
+        elif type(constant) is str and constant.isidentifier():
+            keywords.add(constant)  # beside `*args` each name stands alone
+    lists = (tuple(sorted(names)) for names in (others, keywords, changed))
+    return CodeNames(tuple(sorted(chains)), tuple(sorted(imports, key=repr)), *lists)
+
+
+def _chain(steps: Sequence[Step]) -> Chain:
+    """The chain that begins with the first of some instructions."""
+    path, after = [steps[0].argument], 1
+    while after < len(steps) and steps[after].name in _ATTRIBUTES:
+        path.append(steps[after].argument)
+        after += 1
+    following = [step[1:] for step in steps[after : after + 2]]
+    is_seedless = following[:1] == _SEEDLESS[0] or following == _SEEDLESS[1]
+    return Chain(tuple(path), steps[0].name in _GLOBALS, is_seedless)
+
+
+def _bound(
+    after: Sequence[Step], module: str, level: int, attributes: tuple[str, ...] | None
+) -> Iterator[Import]:
+    """The names that an import binds, from the instructions after it."""
+    if attributes:
+        attribute = None
+        for step in after[: 2 * len(attributes)]:
+            if step.name == "IMPORT_FROM":
+                attribute = step.argument
+            elif step.name in _STORES:
+                yield Import(step.argument, module, level, attribute)
+        return
+    for place, step in enumerate(after):  # `import a.b` binds a, `import a.b as x` goes down to b
+        if step.name in _STORES:
+            if place == 0 and "." in module:  # the code finds it as an attribute of its package
+                yield Import(f"import {module}", module, level, None)
+            bound = module if place else module.partition(".")[0]
+            yield Import(step.argument, bound, level, None)
+            return

@@ -1,8 +1,7 @@
 """Digests: content hashes of values and functions, equal in every process and on every machine.
 
-A key tells calls apart within a run; a digest must do so for years. So it covers the version of
-Python and of every library that a function is taken from, and takes nothing on trust: what has no
-content that can be told has no digest.
+A key distinguishes calls within a run; a digest must do so for years. So it covers the version of
+Python and of every library that a function uses, and refuses every value without content.
 """
 
 from __future__ import annotations
@@ -18,29 +17,20 @@ from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 import numpy as np
 
-from pipeline.identity.atoms import ATOMS
-from pipeline.identity.encoder import Encoder, encode
-from pipeline.identity.state import UnkeyableError
+from pipeline.identity.encoder import Encoder, UnkeyableError
 from pipeline.identity.text import short_repr
 
 if TYPE_CHECKING:
     from dask.typing import Key
 
-OWN_SOURCES = (np.random.mtrand._rand, random._inst)
-"""The generators behind the functions of `random` and `numpy.random`: each process has its own."""
-
 _PYTHON = f"python {sys.version_info.major}.{sys.version_info.minor}"
 
 _HANDLES = (
-    "_thread.",
-    "threading.",
-    "_contextvars.",
-    "weakref.",
-    "_weakref.",
-    "asyncio.",
-    "logging.",
-)
-"""Modules of what a function may name without hanging on it: locks, loggers, and the like."""
+    "_thread.", "threading.", "_contextvars.", "weakref.", "_weakref.", "asyncio.", "logging."
+)  # fmt: skip
+"""Modules of objects that a function may name without depending on them: locks, loggers."""
+
+_CACHES = (WeakKeyDictionary, WeakValueDictionary, WeakSet)
 
 
 def digest(value: Any) -> str:
@@ -51,41 +41,28 @@ def digest(value: Any) -> str:
     what an installed library holds, its name and the library's version. Not covered: comments,
     docstrings and formatting, the names of files, the order of sets and dicts.
 
-    Raises `TypeError` for what has no content that can be told: a lock, an open file, a generator,
-    and a function that names one of the last two.
+    Raises `TypeError` for a value without content: a lock, an open file, a generator, and a
+    function that names one of the last two.
 
     >>> digest([1, 2]) == digest([1, 2]), digest([1, 2]) == digest((1, 2)), digest(1) == digest(1.0)
     (True, False, False)
     """
-    return hash_encoded(encoded(value))
-
-
-def encoded(value: Any) -> Key:
-    """What a digest is the hash of, but for the version of Python. Raises `TypeError`."""
-    if type(value) in ATOMS:
-        return encode(value)
-    return encode_with(Digester(), value)
-
-
-def encode_with(digester: Digester, value: Any) -> Key:
-    """The value, encoded by a digester of its own. Raises `TypeError` for what is too deep, too."""
-    try:
-        return digester.encode(value)
-    except RecursionError:
-        raise UnkeyableError(f"no key for a {type(value).__qualname__}: it is too deep") from None
+    return hash_encoded(Digester().encode(value))
 
 
 def hash_encoded(content: object) -> str:
-    """The hash of what is made of strings, integers and tuples, in this version of Python."""
+    """The hash of strings, integers and tuples of them, in this version of Python."""
     text = repr((_PYTHON, content)).encode(errors="surrogatepass")
     return blake2b(text, digest_size=16).hexdigest()
 
 
-_WEAK = (WeakKeyDictionary, WeakValueDictionary, WeakSet)
+def is_process_state(value: Any) -> bool:
+    """Whether a value is the generator behind `random` or `numpy.random`, one in each process."""
+    return value is random._inst or value is np.random.mtrand._rand
 
 
 class Digester(Encoder):
-    """An encoder that holds libraries to their versions, and refuses what others pass over."""
+    """An encoder that covers the versions of libraries, and refuses values without content."""
 
     def library(self, name: str, module: str) -> str:
         return f"{name} of {library_version(module.partition('.')[0])}"
@@ -98,30 +75,26 @@ class Digester(Encoder):
         raise UnkeyableError(f"{name} reaches {short_repr(value)}: {error}") from error
 
     def content(self, value: Any) -> Key:
+        kind = type(value)
         if isinstance(value, Iterator):
             raise UnkeyableError(
-                f"no key for {short_repr(value)}: what it gives next hangs on who asked before; "
+                f"no key for {short_repr(value)}: its next value depends on earlier reads; "
                 "pass a list"
             )
-        if self.definitions and isinstance(value, _WEAK):
-            return f"opaque {type(value).__qualname__}"  # a cache, of what others hold
-        kind = type(value)
-        if self.definitions and f"{kind.__module__}.".startswith(_HANDLES):
+        is_handle = isinstance(value, _CACHES) or f"{kind.__module__}.".startswith(_HANDLES)
+        if self.definitions and is_handle:
             return f"opaque {kind.__qualname__}"
-        if any(value is each for each in OWN_SOURCES):
-            return f"the random numbers of {kind.__module__}"  # another state in each process
-        found = super().content(value)
-        if hasattr(type(value), "__dask_tokenize__") and super().content(value) != found:
+        if is_process_state(value):
+            return f"the random numbers of {kind.__module__}"
+        content = super().content(value)
+        if hasattr(kind, "__dask_tokenize__") and super().content(value) != content:
             raise UnkeyableError(
                 f"no key for {short_repr(value)}: it gives another token each time"
             )
-        return found
+        return content
 
     def part(self, value: object) -> Key:
         return self.encode(value)
-
-    def memory(self) -> None:
-        return None
 
 
 @functools.cache

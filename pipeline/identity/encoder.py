@@ -1,46 +1,100 @@
 """The content of a value, as a part of a key.
 
-An encoded value is made of strings, integers and tuples, as Dask's keys are. An integer stands for
-itself; all else is encoded with its type, so that 1, 1.0, True and "1" stay four arguments.
-Functions and classes are encoded by what they are made of, objects by their class and state.
+An encoded value consists of strings, integers and tuples, as Dask's keys do. An integer encodes as
+itself. Every other value encodes with its type, so 1, 1.0, True and "1" remain four arguments.
+Functions and classes are encoded by their code and all that it reaches, objects by class and state.
 """
 
 from __future__ import annotations
 
+import copyreg
+import functools
 import gc
+import pickle
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from hashlib import blake2b
 from threading import Lock
-from types import FunctionType, MappingProxyType, ModuleType
+from types import FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from dask.base import is_dask_collection
 
-from pipeline.identity.arrays import content
-from pipeline.identity.atoms import ATOMS, KEY_WIDTH, atom, scalar, short_hash, shortened
+from pipeline import PipelineError
+from pipeline.identity.arrays import TABLE_MODULES, array_content, table_content
 from pipeline.identity.bytecode import code_content
-from pipeline.identity.references import Library, definition_parts, is_of_a_library, library_name
-from pipeline.identity.state import UnkeyableError, state_of
-from pipeline.identity.text import short_repr
+from pipeline.identity.references import (
+    Library,
+    definition_parts,
+    held_name,
+    is_library_module,
+    library_name,
+)
+from pipeline.identity.text import all_digits, short_repr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable
 
     from dask.typing import Key
 
-_NESTED = 200
-"""Depth at which an argument is taken to contain itself."""
+    Memory = dict[int, tuple[Any, Key]]
+
+KEY_WIDTH = 48
+"""Characters of an argument that a key shows whole; a longer one is shortened and hashed."""
+
+MIN_INT, MAX_INT = -(2**63), 2**63 - 1
+"""Integers in this range encode as themselves; a cluster's messages can hold no others."""
+
+ATOMS = frozenset(
+    {int, bool, float, complex, str, bytes, range, *map(type, (None, ..., NotImplemented))}
+)
+"""Types without parts, whose values are encoded by their `repr`."""
+
+_CONTAINERS = frozenset({tuple, list, set, frozenset, dict, MappingProxyType})
+_MAX_DEPTH = 200
+"""A value nested deeper than this is taken to contain itself."""
+_LONG_TEXT = 10_000
+"""Characters from which on printing a text takes longer than hashing it."""
+_NUMBERS = frozenset(np.dtype(code).type for code in "?bBhHiIlLqQefdFD")
+"""NumPy's numbers that Python has numbers for."""
+_Definition = FunctionType | type | ModuleType
+"""Values that are encoded with all that they reach."""
+
+
+class UnkeyableError(PipelineError, TypeError):
+    """A value has no content that a key could contain."""
+
+
+class UnknownError(UnkeyableError):
+    """A value holds a call, or another Dask collection, whose value is not known yet."""
+
+
+class Unknown:
+    """Base of values that are not known yet, such as calls: they have no content."""
+
+    __slots__ = ()
 
 
 def encode(value: Any) -> Key:
     """The content of a value: different for different values, equal in every process.
 
-    Raises `UnkeyableError` for what has no content: a lock, a generator, an open file.
+    Raises `UnkeyableError` for a value without content: a lock, a generator, an open file.
 
     >>> encode(1), encode(1.0), encode(True), encode("1"), encode((1, None))
     (1, '1.0', 'True', "'1'", (1, 'None'))
     """
-    return atom(value) if type(value) in ATOMS else Encoder().encode(value)
+    return atom(value) if type(value) in ATOMS else Encoder(current_session().encoded).encode(value)
+
+
+def short_hash(encoded: Key) -> str:
+    """24 hexadecimal digits of an encoded value.
+
+    >>> short_hash(("fib-0123456789ab", 5))
+    '9680defef6b1412819355b21'
+    """
+    return blake2b(repr(encoded).encode(errors="surrogatepass"), digest_size=12).hexdigest()
 
 
 class Session:
@@ -53,18 +107,16 @@ class Session:
 
     __slots__ = ("encoded", "prefixes")
 
-    def __init__(
-        self, prefixes: dict[Any, str], encoded: dict[int, tuple[Any, Key]] | None
-    ) -> None:
+    def __init__(self, prefixes: dict[Any, str], encoded: Memory | None) -> None:
         self.prefixes = prefixes
         self.encoded = encoded
 
     def verify(self) -> None:
         """Raise `UnkeyableError` if an object changed after it was encoded."""
         for value, encoded in list((self.encoded or {}).values()):
-            if isinstance(value, Definition) or hasattr(value, "__wrapped__"):
+            if isinstance(value, _Definition) or hasattr(value, "__wrapped__"):
                 continue  # what a function reaches may change while it runs
-            if Encoder().content(value) != encoded:
+            if Encoder(self.encoded).content(value) != encoded:
                 raise UnkeyableError(
                     f"{short_repr(value)} changed while its calls were traced: a recurrence must "
                     "leave its arguments, and the object whose method it is, as they are; fill "
@@ -135,12 +187,36 @@ def run_untraced(function: Callable[..., Any], *args: Any) -> Any:
         _session.reset(before)
 
 
-Definition = FunctionType | type | ModuleType
-"""What stands for all that it reaches."""
+def atom(value: Any) -> Key:
+    """A value of one of the `ATOMS`, encoded."""
+    if type(value) is int:
+        return value if MIN_INT <= value <= MAX_INT else _shortened(all_digits(value))
+    if type(value) in (float, complex) and value != value:
+        return f"nan {np.asarray(value).tobytes().hex()}"  # many bit patterns are no number
+    if type(value) in (str, bytes) and len(value) > _LONG_TEXT:
+        data = value.encode(errors="surrogatepass") if type(value) is str else value
+        hashed = array_content(np.frombuffer(data, np.uint8))
+        return f"{value[: KEY_WIDTH // 2]!r}…#{hashed} of {len(value)}"
+    return _shortened(repr(value))
+
+
+def _shortened(text: str) -> str:
+    """A text, cut off and with its hash where it is too long for a key."""
+    return text if len(text) <= KEY_WIDTH else f"{text[: KEY_WIDTH // 2]}…#{short_hash(text)}"
+
+
+def _scalar(value: np.generic) -> str | None:
+    """A number of NumPy's; None for other scalars, and for those with many bit patterns."""
+    kind = type(value)
+    if kind in _NUMBERS and value == value:  # not NaN
+        return f"{kind.__name__}({value.item()!r})"
+    if isinstance(value, np.longdouble):  # padded with bytes that mean nothing
+        return f"longdouble({np.format_float_scientific(value)})"
+    return None
 
 
 def _rank(value: Any) -> str:
-    """An order for what has none, that is the same in every process."""
+    """A sort key for elements of a set, equal in every process."""
     if type(value) in ATOMS:
         return repr(atom(value))
     if isinstance(value, FunctionType):
@@ -148,108 +224,95 @@ def _rank(value: Any) -> str:
     return f"{type(value).__qualname__} {value.__qualname__ if isinstance(value, type) else ''}"
 
 
-def _listed(tag: str) -> Callable[[Any, Encoder], Key]:
-    return lambda value, encoder: (tag, *map(encoder.encode, value))
-
-
-def _unordered(tag: str) -> Callable[[Any, Encoder], Key]:
-    # The order of a set differs between processes; functions are numbered as they are met.
-    return lambda value, encoder: (
-        tag, *sorted(map(encoder.encode, sorted(value, key=_rank)), key=repr)
-    )  # fmt: skip
-
-
-def _mapped(value: Any, encoder: Encoder) -> Key:
-    # The order of a dict is no part of its value.
-    items = sorted(value.items(), key=lambda item: _rank(item[0]))
-    return ("dict", *sorted(map(encoder.encode, items), key=repr))
-
-
-def encode_ordered_dict(value: Any, encoder: Encoder) -> Key:
-    """A dict whose order counts."""
-    return ("ordered dict", *map(encoder.encode, value.items()))
-
-
-CONTAINERS: Mapping[type, Callable[[Any, Encoder], Key]] = {
-    tuple: lambda value, encoder: tuple(map(encoder.encode, value)),
-    list: _listed("list"),
-    set: _unordered("set"),
-    frozenset: _unordered("frozenset"),
-    dict: _mapped,
-    MappingProxyType: _mapped,
-}
-
-
 class Encoder:
     """One walk over a value.
 
-    A function or class stands for itself and all that it reaches: these definitions are numbered
-    in the order in which the walk meets them, each is encoded once, and refers to others by number.
+    The content of a function or class covers all that it reaches. The walk numbers these
+    definitions as it meets them, encodes each once, and refers to it by its number afterwards.
+
+    memory: encoded objects by their ids, from earlier walks
     """
 
-    containers: ClassVar[Mapping[type, Callable[[Any, Encoder], Key]]] = CONTAINERS
+    dict_order_counts: ClassVar[bool] = False
 
-    def __init__(self) -> None:
+    def __init__(self, memory: Memory | None = None) -> None:
+        self.memory = memory
         self.depth = 0
-        self.numbers: dict[int, int] = {}  # of the definitions that are being walked
+        self.numbers: dict[int, int] = {}  # of the definitions of this walk, by id
         self.definitions: list[Any] = []
-        self.done: dict[int, tuple[Any, Key]] = {}  # objects and definitions, kept with their code
+        self.done: Memory = {}
 
     def encode(self, value: Any) -> Key:
-        # By exact type: a subclass may carry state of its own, and goes by that.
-        kind = type(value)
+        kind = type(value)  # exactly: an instance of a subclass may have more state
         if kind in ATOMS:
             return atom(value)
         if isinstance(value, np.generic) and kind.__module__ == "numpy":
-            return scalar(value) or self.array(np.asarray(value))
+            return _scalar(value) or self.array(np.asarray(value))
         if kind is np.ndarray:
             return self.array(value)
-        if kind is Library or (isinstance(value, ModuleType) and is_of_a_library(value)):
+        if kind is Library or (isinstance(value, ModuleType) and is_library_module(value)):
             module = value.module if kind is Library else value.__name__
             return self.library(f"module {module}", module)
         if (name := library_name(value)) is not None:
             return self.library(name, value.__module__)
-        if self.depth == _NESTED:
+        if self.depth == _MAX_DEPTH:
             raise UnkeyableError(
-                f"no key for what is nested over {_NESTED} deep, or contains itself"
+                f"no key for a value nested over {_MAX_DEPTH} deep, or one that contains itself"
             )
         self.depth += 1
         try:
-            if kind in self.containers:
-                return _short(self.containers[kind](value, self))
-            return self.once(value)
+            return self.container(value) if kind in _CONTAINERS else self.once(value)
+        except RecursionError:
+            if self.depth > 1:
+                raise
+            raise UnkeyableError(f"no key for a {kind.__qualname__}: it is too deep") from None
         finally:
             self.depth -= 1
 
     def array(self, value: np.ndarray[Any, Any]) -> str:
         has_objects = value.dtype.hasobject
-        elements = short_hash(self.encode(value.tolist())) if has_objects else content(value)
+        elements = short_hash(self.encode(value.tolist())) if has_objects else array_content(value)
         shape = "×".join(map(str, value.shape))
         return f"{value.dtype}[{shape}]#{short_hash((repr(value.dtype), shape, elements))}"
 
-    def library(self, name: str, module: str) -> str:  # noqa: ARG002 - for those derived from this
-        """What a library holds, by its name."""
+    def container(self, value: Any) -> Key:
+        """A built-in container; in short, where it would make a long key."""
+        kind = type(value)
+        if kind is tuple:
+            encoded = tuple(map(self.encode, value))
+        elif kind is list:
+            encoded = ("list", *map(self.encode, value))
+        elif kind is dict and self.dict_order_counts:
+            encoded = ("ordered dict", *map(self.encode, value.items()))
+        else:  # sorted twice: definitions are numbered as the walk meets them
+            name = kind.__name__ if kind in (set, frozenset) else "dict"
+            if name == "dict":
+                members = sorted(value.items(), key=lambda item: _rank(item[0]))
+            else:
+                members = sorted(value, key=_rank)
+            encoded = (name, *sorted(map(self.encode, members), key=repr))
+        text = repr(encoded)
+        return encoded if len(text) <= 2 * KEY_WIDTH else _shortened(text)
+
+    def library(self, name: str, module: str) -> str:  # noqa: ARG002 - for subclasses
+        """A library's module, function or class, by its name."""
         return name
 
-    def opaque(self, value: Any, error: UnkeyableError) -> str:  # noqa: ARG002 - the same
-        """What a function merely names need not have content: a lock, a logger, a file."""
+    def opaque(self, value: Any, error: UnkeyableError) -> str:  # noqa: ARG002 - for subclasses
+        """A value without content that a function names: a lock, a logger, a file."""
         return f"opaque {type(value).__qualname__}"
-
-    def memory(self) -> dict[int, tuple[Any, Key]] | None:
-        """What is known of objects by their ids, beyond this walk."""
-        return current_session().encoded
 
     def once(self, value: Any) -> Key:
         """An object, function or class: by its content, unless that is known."""
-        known = self.memory()
-        if known is None or self.definitions or _is_of_a_library(value):
+        known = self.memory
+        if known is None or self.definitions or _is_plain(value):
             known = self.done
         if id(value) not in known:
             known[id(value)] = value, self.content(value)
         return known[id(value)][1]
 
     def content(self, value: Any) -> Key:
-        if isinstance(value, Definition):
+        if isinstance(value, _Definition):
             return self.definition(value)
         kind = type(value)
         try:
@@ -268,29 +331,105 @@ class Encoder:
         if not is_first:
             return f"definition {self.numbers[id(value)]}"
         before, self.done = self.done, {}  # numbers hold within this walk alone
-        # There will be more of them while they are encoded.
-        encoded = [
-            (_name(each), *map(self.part, definition_parts(each))) for each in self.definitions
-        ]
+        encoded = tuple(
+            (_name(definition), *map(self.part, definition_parts(definition)))
+            for definition in self.definitions  # which grow meanwhile
+        )
         self.numbers, self.definitions, self.done = {}, [], before
-        return f"{_name(value)}#{short_hash(tuple(encoded))}"
+        return f"{_name(value)}#{short_hash(encoded)}"
 
     def part(self, value: object) -> Key:
+        """A part of a definition."""
         try:
             return self.encode(value)
         except UnkeyableError as error:
             return self.opaque(value, error)
 
 
-def _short(encoded: Key) -> Key:
-    """A container that would make a long key, in short."""
-    return encoded if len(text := repr(encoded)) <= 2 * KEY_WIDTH else shortened(text)
-
-
-def _is_of_a_library(value: Any) -> bool:
-    """Whether a value is of a type that Python or a library made, without attributes to change."""
+def _is_plain(value: Any) -> bool:
+    """Whether a value is of a library's type, without attributes that could change."""
     return not hasattr(value, "__dict__") and library_name(type(value)) is not None
 
 
 def _name(definition: Any) -> str:
     return getattr(definition, "__qualname__", "module")
+
+
+def state_of(value: Any) -> Any:
+    """The content of an object: what pickle would store, or what the object itself reports.
+
+    Raises `UnkeyableError`, and `UnknownError` for a call or another Dask collection.
+    """
+    kind = type(value)
+    # `is_dask_collection` asks for the graph, and a call would trace it.
+    if isinstance(value, Unknown) or (
+        hasattr(kind, "__dask_graph__") and is_dask_collection(value)
+    ):
+        raise UnknownError(f"no key for {short_repr(value)}: its value is not known yet")
+    try:
+        if kind is object:
+            raise TypeError("it has no state")
+        if callable(tokenize := getattr(kind, "__dask_tokenize__", None)):
+            return tokenize(value)
+        is_table = f"{kind.__module__}.".startswith(TABLE_MODULES)
+        return _built_in_state(value) or (is_table and table_content(value)) or _pickled(value)
+    except OSError as error:
+        raise UnkeyableError(f"no key for {short_repr(value)}: {error.strerror}") from error
+    except Exception as error:
+        raise UnkeyableError(
+            f"no key for a {kind.__qualname__}: {error}; pass what it is made from, or give its "
+            "class a __dask_tokenize__"
+        ) from error
+
+
+def _built_in_state(value: Any) -> tuple[Any, ...] | None:
+    """The state of an object whose pickle depends on more than its value; None for others."""
+    attributes = getattr(value, "__dict__", {})
+    match value:
+        case MethodType():
+            return (value.__func__, value.__self__)
+        case functools.partial():  # asking for its attributes creates them
+            return (value.func, value.args, value.keywords, attributes or None)
+        case np.ma.MaskedArray():  # printing it changes its pickle
+            mask = np.ma.getmaskarray(value)
+            return (np.asarray(value.data), mask, value.fill_value, value.hardmask)
+        case np.ndarray():
+            return (np.asarray(value), attributes)
+        case set():
+            return (set(value), attributes)
+        case frozenset():
+            return (frozenset(value), attributes)
+    return None
+
+
+def _pickled(value: Any) -> Any:
+    """What pickle would store, without the values of cached properties."""
+    reduce = copyreg.dispatch_table.get(type(value))
+    state = reduce(value) if reduce is not None else value.__reduce_ex__(4)
+    if isinstance(state, str):
+        return _global(value, state)
+    # A callable, its arguments, the state, and iterators over list and dict items.
+    parts = [list(part) if isinstance(part, Iterator) else part for part in state]
+    if len(parts) > 2 and type(parts[2]) is dict:
+        members = {name: each for kind in type(value).__mro__ for name, each in vars(kind).items()}
+        parts[2] = {
+            name: attribute
+            for name, attribute in parts[2].items()
+            if not isinstance(members.get(name), functools.cached_property)
+        }
+    while parts and not parts[-1]:  # an empty state says no more than none
+        parts.pop()
+    return parts
+
+
+def _global(value: Any, name: str) -> Any:
+    """A value that pickle stores by name: a wrapped function, or a value that its module holds."""
+    if hasattr(value, "__wrapped__"):
+        return (name, value.__wrapped__)
+    if held_name(value, name) is not None:
+        return name
+    if isinstance(value, np.ufunc):  # which has no `__module__`
+        module = pickle.whichmodule(value, name)  # type: ignore[attr-defined] # not in typeshed
+        if module != "__main__":
+            return Library(module, name)
+    raise TypeError(f"no module holds it under its name, {name}")

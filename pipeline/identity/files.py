@@ -11,11 +11,11 @@ from pathlib import Path
 class File(os.PathLike[str]):
     """The path of a file, whose content is the file's content.
 
-    Works where a path does: `open(File("f.csv"))`, `pandas.read_csv(File("f.csv"))`. A task that
-    takes one counts by what is in the file, and by the last suffix of its name, not by where it
-    lies. A folder counts by the names and contents of all files in it.
+    Works where a path does: `open(File("f.csv"))`, `pandas.read_csv(File("f.csv"))`. For a task
+    that takes one, the bytes and the last suffix of the file count, not its place. A folder counts
+    by the names and contents of all files in it.
 
-    Where there is no such file, it has no content: `digest` raises `TypeError`, `share` tells it.
+    A missing file has no content: `digest` raises `TypeError`, and `share` reports it.
 
     >>> os.fspath(File("data/f.csv"))
     'data/f.csv'
@@ -40,32 +40,28 @@ class File(os.PathLike[str]):
         path = Path(self.path)
         if not path.is_dir():
             return ("File", path.suffix, _content(path))
-        inner = sorted(each for each in path.rglob("*") if each.is_file())
-        contents = (f"{each.relative_to(path).as_posix()} {_content(each)}" for each in inner)
+        inner = sorted(entry for entry in path.rglob("*") if entry.is_file())
+        contents = (f"{entry.relative_to(path).as_posix()} {_content(entry)}" for entry in inner)
         return ("File", "/", *contents)
 
 
-_known: dict[str, tuple[tuple[int, ...], str]] = {}
+_hashed: dict[str, tuple[tuple[int, ...], str]] = {}
+"""Signatures and hashes of files, by path."""
 
-_UNSURE = 2.0
-"""Seconds in which a file may change again without another time of change."""
+_RACY = 2.0
+"""Seconds in which a file may change twice at one recorded time of change."""
 
 
 def _content(path: Path) -> str:
     """The hash of a file, computed again when the file has changed."""
+    name = str(path.absolute())
     with path.open("rb") as file:
-        state = os.fstat(file.fileno())
-        signature = (
-            state.st_ino,
-            state.st_dev,
-            state.st_size,
-            state.st_mtime_ns,
-            state.st_ctime_ns,
-        )
-        known = _known.get(str(path.absolute()))
+        stat = os.fstat(file.fileno())
+        signature = (stat.st_ino, stat.st_dev, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        known = _hashed.get(name)
         if known is not None and known[0] == signature:
             return known[1]
-        found = file_digest(file, sha256).hexdigest()
-    if time.time() - max(state.st_mtime, state.st_ctime) > _UNSURE:
-        _known[str(path.absolute())] = signature, found
-    return found
+        content = file_digest(file, sha256).hexdigest()
+    if time.time() - max(stat.st_mtime, stat.st_ctime) > _RACY:
+        _hashed[name] = signature, content
+    return content

@@ -1,7 +1,7 @@
-"""What the result of a function may hang on: its code, and the values that it names.
+"""What a function reaches: its code, and the values that it names.
 
-Functions and classes of installed libraries count by their name and are not looked into; those of
-the project are followed, wherever they lie, attributes of its modules included.
+Functions and classes of installed libraries count by their name and are not followed. Those of the
+project are followed, wherever they lie, attributes of its modules included.
 """
 
 from __future__ import annotations
@@ -16,38 +16,33 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.identity.bytecode import code_content
-from pipeline.identity.names import names_in_code
+from pipeline.identity.bytecode import Import, code_content, names_in_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.identity.names import Import
-
-# What a class holds that says nothing of what it does.
-_NOISE = {
-    "__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "_abc_impl",
-    "__static_attributes__", "__slotnames__", "__annotations__", "__annotations_cache__",
-    "__annotate__", "__annotate_func__", "__classdictcell__", "__type_params__", "__parameters__",
-    "__orig_bases__", "_value2member_map_", "_unhashable_values_", "_hashable_values_",
-    "_unhashable_values_map_",
-}  # fmt: skip
-_MADE = 1 << 9
-"""The flag of classes that were made by a program, as `class` does."""
-
+_NO_CONTENT = frozenset(
+    "__dict__ __weakref__ __doc__ __module__ __firstlineno__ _abc_impl __static_attributes__ "
+    "__slotnames__ __annotations__ __annotations_cache__ __annotate__ __annotate_func__ "
+    "__classdictcell__ __type_params__ __parameters__ __orig_bases__ _value2member_map_ "
+    "_unhashable_values_ _hashable_values_ _unhashable_values_map_".split()
+)
+"""Members of a class that do not change what it does."""
+_HEAP_TYPE = 1 << 9
+"""The flag of classes that a program made, as `class` does."""
 _MISSING = object()
 _PACKAGE = __name__.partition(".")[0]
 
 
 class Library(NamedTuple):
-    """A module of an installed library, or what it holds, by its name: it need not be loaded."""
+    """A module of an installed library, or what it holds, by name: it need not be loaded."""
 
     module: str
     attribute: str | None = None
 
 
-class Unimportable:
-    """A module of the project that cannot be imported now, and so has no content to tell."""
+class _Unimportable:
+    """A module of the project that cannot be imported now, and so has no content."""
 
     def __init__(self, name: str, error: Exception) -> None:
         self.name, self.error = name, error
@@ -62,12 +57,12 @@ def library_name(value: Any) -> str | None:
     name = getattr(value, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str) or not is_library(module):
         return None
-    if isinstance(value, type) and not value.__flags__ & _MADE:
-        return f"{module}.{name}"  # of C, some of which no module holds
-    return _as_exported(value, module, name) or at_its_name(value, name)
+    if isinstance(value, type) and not value.__flags__ & _HEAP_TYPE:
+        return f"{module}.{name}"  # a class of C, which a module need not hold
+    return _exported_name(value, module, name) or held_name(value, name)
 
 
-def _as_exported(value: Any, module: str, name: str) -> str | None:
+def _exported_name(value: Any, module: str, name: str) -> str | None:
     """The name under which this package exports a value: moving a file changes no digest."""
     package, *rest = module.split(".")
     if package != _PACKAGE or not rest:
@@ -79,13 +74,13 @@ def _as_exported(value: Any, module: str, name: str) -> str | None:
     return None
 
 
-def at_its_name(value: Any, name: str) -> str | None:
+def held_name(value: Any, name: str) -> str | None:
     """The qualified name of a value, if its module holds it under that name."""
     module = getattr(value, "__module__", None) or ""
-    found: Any = sys.modules.get(module)
+    held: Any = sys.modules.get(module)
     for part in name.split("."):
-        found = getattr(found, part, None)
-    return f"{module}.{name}" if found is value else None
+        held = getattr(held, part, None)
+    return f"{module}.{name}" if held is value else None
 
 
 def is_library(name: str) -> bool:
@@ -94,54 +89,55 @@ def is_library(name: str) -> bool:
     return module is not None and _is_library(name, getattr(module, "__file__", None))
 
 
-def is_of_a_library(module: ModuleType) -> bool:
+def is_library_module(module: ModuleType) -> bool:
     """The same of a module that may not be registered under its name."""
     return _is_library(module.__name__, getattr(module, "__file__", None))
 
 
 @functools.cache
 def _is_library(name: str, path: str | None) -> bool:
+    package = name.partition(".")[0]
     if name == "__main__":
-        return False  # that of a tool that runs the project's code, may be
-    if name.partition(".")[0] == _PACKAGE and not name.startswith(f"{_PACKAGE}.apps"):
+        return False  # a tool's `__main__` may run the project's code
+    if package == _PACKAGE and not name.startswith(f"{_PACKAGE}.apps"):
         return True  # the engine, also where it is installed from its sources
     if path is None:  # built into Python, a namespace, or made by a program
-        return name in sys.builtin_module_names or name.partition(".")[0] in sys.stdlib_module_names
+        return name in sys.builtin_module_names or package in sys.stdlib_module_names
     return _is_installed(Path(path))
 
 
 def _is_installed(path: Path) -> bool:
     if {"site-packages", "dist-packages"} & set(path.parts):
         return True
-    places = {sysconfig.get_path(each) for each in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return any(path.is_relative_to(place) for place in places)
+    kinds = ("stdlib", "platstdlib", "purelib", "platlib")
+    return any(path.is_relative_to(sysconfig.get_path(kind)) for kind in kinds)
 
 
 class Reference(NamedTuple):
-    """A value that a function names, as it is written there."""
+    """A value that a function names, with its name in the code."""
 
     name: str
     value: Any
     owner: Any  # the module, class or function whose attribute it is; None for a variable
-    is_seedless: bool = False  # it is called there, with nothing or None
-    is_last: bool = True  # it is not only asked for an attribute
+    is_seedless: bool = False  # the code calls it there, with nothing or None
+    is_last: bool = True  # the code does not only take an attribute of it
 
 
 def references(function: FunctionType) -> Iterator[Reference]:
-    """What the code of a function names, as far as that can be told without running it."""
-    found = names_in_code(function.__code__)
-    imported = {each.name: _imported(function, each) for each in found.imports}
+    """What the code of a function names, as far as that is known without running it."""
+    names = names_in_code(function.__code__)
+    imported = {each.name: _imported(function, each) for each in names.imports}
     for name, value in imported.items():
         yield Reference(name, value, None, is_last=False)
     inner = {**closure_values(function), **{name: _loaded(each) for name, each in imported.items()}}
-    for (head, *attributes), is_global, is_seedless in found.chains:
+    for (head, *attributes), is_global, is_seedless in names.chains:
         if is_global:
             value = function.__globals__.get(head, vars(builtins).get(head, _MISSING))
         else:
             value = inner.get(head, _MISSING)
         if value is _MISSING:
             continue
-        name, owner = head, imported.get(head) if not is_global else None
+        name, owner = head, None if is_global else imported.get(head)
         owner = owner if isinstance(owner, Library) else None
         yield Reference(name, value, owner, is_seedless and not attributes, not attributes)
         for place, attribute in enumerate(attributes, 1):
@@ -153,9 +149,9 @@ def references(function: FunctionType) -> Iterator[Reference]:
 
 
 def closure_values(function: FunctionType) -> dict[str, Any]:
-    """What a function has of the functions around it, by name."""
-    found = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-    return {name: cell.cell_contents for name, cell in found if not _is_empty(cell)}
+    """The values that a function takes from the functions around it, by name."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    return {name: cell.cell_contents for name, cell in cells if not _is_empty(cell)}
 
 
 def _is_empty(cell: Any) -> bool:
@@ -166,7 +162,7 @@ def _is_empty(cell: Any) -> bool:
 
 
 def attribute_of(owner: Any, name: str) -> Any:
-    """An attribute of a module, a class or a function; of an object, asking may do anything."""
+    """An attribute of a module, a class or a function; asking an object may run any code."""
     if isinstance(owner, FunctionType):
         return vars(owner).get(name, _MISSING)
     if not isinstance(owner, ModuleType | type):
@@ -177,29 +173,33 @@ def attribute_of(owner: Any, name: str) -> Any:
         return _MISSING
 
 
-def _imported(function: FunctionType, wanted: Import) -> Any:
+def _imported(function: FunctionType, target: Import) -> Any:
     """What an import in a body will find: a module of the project is imported for that.
 
-    A library counts by its name, whether it is loaded yet or not.
+    A library counts by its name, loaded or not. None where the body will not find it either.
     """
     package = function.__globals__.get("__package__") or ""
     try:
-        name = importlib.util.resolve_name("." * wanted.level + wanted.module, package)
+        name = importlib.util.resolve_name("." * target.level + target.module, package)
         if name in sys.modules:
             is_installed = is_library(name)
-        else:
-            spec = importlib.util.find_spec(name)
-            if spec is None:
-                return None  # the body will not find it either
-            # A folder without an `__init__.py` has no file, but places.
+        elif (spec := importlib.util.find_spec(name)) is None:
+            return None
+        else:  # a folder without an `__init__.py` has no file, but places
             places = [spec.origin] if spec.origin else spec.submodule_search_locations or ()
-            is_installed = all(not Path(each).is_absolute() or _is_installed(Path(each))
-                               for each in places)  # fmt: skip
+            paths = map(Path, places)
+            is_installed = all(not path.is_absolute() or _is_installed(path) for path in paths)
     except (ImportError, ValueError):
-        return None  # nor this
+        return None
     if is_installed:
-        return Library(name, wanted.attribute)
-    return _of_the_project(name, wanted.attribute)
+        return Library(name, target.attribute)
+    try:
+        module = importlib.import_module(name)
+        if target.attribute is None or hasattr(module, target.attribute):
+            return module if target.attribute is None else getattr(module, target.attribute)
+        return importlib.import_module(f"{name}.{target.attribute}")
+    except Exception as error:  # a module may raise anything
+        return _Unimportable(name, error)
 
 
 def _loaded(value: Any) -> Any:
@@ -210,46 +210,37 @@ def _loaded(value: Any) -> Any:
     return module if value.attribute is None else getattr(module, value.attribute, _MISSING)
 
 
-def _of_the_project(name: str, attribute: str | None) -> Any:
-    try:
-        module = importlib.import_module(name)
-        if attribute is None or hasattr(module, attribute):
-            return module if attribute is None else getattr(module, attribute)
-        return importlib.import_module(f"{name}.{attribute}")
-    except Exception as error:  # whatever it is that a module raises
-        return Unimportable(name, error)
-
-
 def definition_parts(value: FunctionType | type | ModuleType) -> Iterator[object]:
-    """What a function, a class or a module is made of, in an order of its own."""
+    """The parts of a function, a class or a module, always in the same order."""
     if not isinstance(value, FunctionType):
         if isinstance(value, type):
             yield value.__bases__
             yield type(value)
         for name, member in sorted(vars(value).items()):
-            if name not in _NOISE and not (isinstance(value, ModuleType) and name[:2] == "__"):
+            if name not in _NO_CONTENT and not (isinstance(value, ModuleType) and name[:2] == "__"):
                 yield name, _unwrapped(member)
         return
     yield code_content(value.__code__)
     yield value.__defaults__
     yield value.__kwdefaults__
     for cell in value.__closure__ or ():
-        yield "an empty cell" if _is_empty(cell) else _by_name(cell.cell_contents)
-    for each in references(value):
-        if each.owner is None or _is_of_the_project(each.owner):
-            yield each.name, each.value if each.is_last else _by_name(each.value)
+        yield "an empty cell" if _is_empty(cell) else _module_by_name(cell.cell_contents)
+    for reference in references(value):
+        if reference.owner is None or _is_of_the_project(reference.owner):
+            named = reference.value
+            yield reference.name, named if reference.is_last else _module_by_name(named)
 
 
-def _by_name(value: Any) -> Any:
-    """A module that is asked for attributes counts by them, and a library's as that library."""
+def _module_by_name(value: Any) -> Any:
+    """A module by its name, for the attributes that the code takes of it count; others as is."""
     if not isinstance(value, ModuleType):
         return value
-    return Library(value.__name__) if is_of_a_library(value) else f"module {value.__name__}"
+    return Library(value.__name__) if is_library_module(value) else f"module {value.__name__}"
 
 
 def _is_of_the_project(owner: Any) -> bool:
     if isinstance(owner, ModuleType):
-        return not is_of_a_library(owner)
+        return not is_library_module(owner)
     return isinstance(owner, FunctionType) and library_name(owner) is None
 
 

@@ -1,4 +1,4 @@
-"""Numbers as a person reads them: integers of any size, and seconds up to ages of the world."""
+"""Numbers and values as text for people: integers of any size, seconds up to ages of the world."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 
 import numpy as np
 
-_YEAR = Fraction(31_557_600)
-
+_YEAR = 31_557_600
 _UNITS = (
     (Fraction(1, 1_000), Fraction(1, 1_000_000), "µs"),
-    (Fraction(1), Fraction(1, 1_000), "ms"),
-    (Fraction(120), Fraction(1), "s"),
-    (Fraction(7_200), Fraction(60), "min"),
-    (Fraction(172_800), Fraction(3_600), "h"),
-    (_YEAR, Fraction(86_400), "days"),
+    (1, Fraction(1, 1_000), "ms"),
+    (120, 1, "s"),
+    (7_200, 60, "min"),
+    (172_800, 3_600, "h"),
+    (_YEAR, 86_400, "days"),
 )
+"""Units of time: seconds below which to use the unit, its length in seconds, its name."""
 
 
 def all_digits(number: int) -> str:
-    """All digits, of integers, too, that `str` refuses to print.
+    """All digits, also of integers that `str` refuses to print.
 
     >>> len(all_digits(10**5000))
     5001
@@ -43,7 +43,7 @@ def digits(number: int) -> int:
 
 
 def shorten(number: int, width: int = 14) -> str:
-    """An integer in at most `width` characters: digits of its middle are left out.
+    """An integer in at most `width` characters, without digits of its middle.
 
     >>> shorten(39088169), shorten(354224848179261915075)
     ('39088169', '35422484…15075')
@@ -59,7 +59,7 @@ def shorten(number: int, width: int = 14) -> str:
 
 
 def short_repr(value: object, width: int = 60) -> str:
-    """What Python shows of a value, cut off where it is long.
+    """The `repr` of a value, cut off where it is long.
 
     >>> short_repr("x" * 100, 12)
     "'xxxxxxxxxx…"
@@ -68,7 +68,7 @@ def short_repr(value: object, width: int = 60) -> str:
         text = repr(value)
     except ValueError:  # an integer in it has more digits than Python prints
         text = f"a {type(value).__name__} of very large numbers"
-    except Exception:  # an object that cannot say what it is
+    except Exception:  # `__repr__` of any object may fail
         text = f"a {type(value).__name__}"
     text = text.replace("\n", " ")
     return text if len(text) <= width else f"{text[: width - 1]}…"
@@ -91,31 +91,30 @@ def format_value(value: Any) -> str:
 
 
 def printable(text: str) -> str:
-    """A text that may come from anywhere, without what a terminal would obey, in one line.
+    """A text from anywhere, in one line, without characters that control a terminal.
 
     >>> printable("\\x1b[31mred\\n\\tblue")
     '·[31mred  blue'
     """
-    return "".join(each if each.isprintable() else " " if each.isspace() else "·" for each in text)
+    return "".join(char if char.isprintable() else " " if char.isspace() else "·" for char in text)
 
 
 def mask_passwords(text: str) -> str:
-    """A text whose URLs do not tell their passwords.
+    """A text without the passwords in its URLs.
 
     >>> mask_passwords("ftp://ann:secret@host/cache is down")
     'ftp://ann:***@host/cache is down'
     """
-    return _PASSWORD.sub(r"\1:***@", text)
-
-
-_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s]*@")
+    return re.sub(r"(://[^/\s:@]*):[^/\s]*@", r"\1:***@", text)
 
 
 def format_number(number: Fraction | int) -> str:
     """A count or a ratio: exact where it is short, else two significant digits.
 
-    >>> format_number(465), format_number(204668309), format_number(Fraction(25, 7)), format_number(2 * 10**402)
-    ('465', '204,668,309', '3.6', '2.0e402')
+    >>> format_number(465), format_number(204668309), format_number(2 * 10**402)
+    ('465', '204,668,309', '2.0e402')
+    >>> format_number(Fraction(25, 7))
+    '3.6'
     """
     if number >= 10**9:
         return _scientific(Fraction(number))
@@ -125,10 +124,12 @@ def format_number(number: Fraction | int) -> str:
 
 
 def format_duration(seconds: Fraction | float) -> str:
-    """Seconds, in the unit that a person would choose.
+    """Seconds, in the unit that a person would choose; `dask.utils.format_time` ends at hours.
 
-    >>> format_duration(0.0021), format_duration(3.14), format_duration(Fraction(10**20)), format_duration(86400 * 30)
-    ('2.1 ms', '3.1 s', '3.2e12 years', '30 days')
+    >>> format_duration(0.0021), format_duration(3.14), format_duration(86400 * 30)
+    ('2.1 ms', '3.1 s', '30 days')
+    >>> format_duration(Fraction(10**20))
+    '3.2e12 years'
     """
     exact = Fraction(seconds)
     for below, unit, name in _UNITS:
@@ -136,9 +137,9 @@ def format_duration(seconds: Fraction | float) -> str:
             value = float(exact / unit)
             return f"{value:.1f} {name}" if value < 10 else f"{value:.0f} {name}"
     years = exact / _YEAR
-    if years < 10**4:
-        return f"{format_number(years if years < 10 else round(years))} years"
-    return f"{_scientific(years)} years"
+    if years >= 10**4:
+        return f"{_scientific(years)} years"
+    return f"{format_number(years if years < 10 else round(years))} years"
 
 
 def _scientific(number: Fraction) -> str:
