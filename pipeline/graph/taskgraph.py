@@ -20,7 +20,7 @@ from dask.utils import ensure_dict
 from pipeline.graph.keys import label
 from pipeline.graph.nesting import map_leaves, references
 from pipeline.graph.tasks import CallTask, GraphError, inputs_of, toposort
-from pipeline.identity import UnkeyableError, encode, short_hash, short_repr
+from pipeline.identity import UnkeyableError, Unknown, encode, short_hash, short_repr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dask.typing import Key
 
 
-class GraphCollection(DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
+class GraphCollection(Unknown, DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
     """A Dask collection that has a `TaskGraph`: a call, an expression, or a graph itself."""
 
     __slots__ = ()

@@ -176,9 +176,9 @@ def _argument(value: Any) -> str:
 
 
 def _minimal(states: list[_State]) -> list[tuple[Any, ...]]:
-    """The smallest automaton that does the same: each state with its successors, from the start."""
+    """The smallest automaton that does the same: each state and its successors, from the start."""
+    classes: dict[int, int] = {}
     numbers: dict[Any, int] = {}
-    class_of: dict[int, int] = {}
     start = len(states) - 1
     for component in _components(states, start):  # all that follows it has its classes already
         inner, size = dict.fromkeys(component, 0), 1
@@ -186,35 +186,32 @@ def _minimal(states: list[_State]) -> list[tuple[Any, ...]]:
             table: dict[Any, int] = {}
             split = {}
             for state in component:
-                after = [
-                    (to in inner, inner.get(to, class_of.get(to))) for to in states[state].after
-                ]
-                key = (inner[state], states[state].does, *after)
-                split[state] = table.setdefault(key, len(table))
+                after = (
+                    (to in inner, inner.get(to, classes.get(to))) for to in states[state].after
+                )
+                signature = (inner[state], states[state].does, *after)
+                split[state] = table.setdefault(signature, len(table))
             if len(table) == size:
                 break
             inner, size = split, len(table)
         first = component[0]
-        cycle = first if len(component) > 1 or first in states[first].after else None
+        is_cycle = len(component) > 1 or first in states[first].after
         for state in component:
-            after = (
-                [class_of.get(to) for to in states[state].after]
-                if cycle is None
-                else [inner[state]]
-            )
-            key = (cycle, states[state].does, *after)
-            class_of[state] = numbers.setdefault(key, len(numbers))
-    member = {number: states[state] for state, number in class_of.items()}
-    places = {class_of[start]: 0}
-    order, listed = [class_of[start]], []
-    for number in order:  # which grows meanwhile
-        after = [class_of[to] for to in member[number].after]
-        for successor in after:
-            if successor not in places:
-                places[successor] = len(places)
-                order.append(successor)
-        listed.append((member[number].does, *map(places.__getitem__, after)))
-    return listed
+            own = (first, inner[state]) if is_cycle else (None,)
+            kinds = () if is_cycle else map(classes.__getitem__, states[state].after)
+            signature = (*own, states[state].does, *kinds)
+            classes[state] = numbers.setdefault(signature, len(numbers))
+    members = {number: states[state] for state, number in classes.items()}
+    order = {classes[start]: 0}
+    for number in (queue := list(order)):  # which grows meanwhile
+        for to in members[number].after:
+            if classes[to] not in order:
+                order[classes[to]] = len(order)
+                queue.append(classes[to])
+    return [
+        (members[number].does, *(order[classes[to]] for to in members[number].after))
+        for number in queue
+    ]
 
 
 def _components(states: list[_State], start: int) -> Iterator[list[int]]:

@@ -12,7 +12,7 @@ from dask._task_spec import NestedContainer
 from dask.task_spec import DataNode, GraphNode, Task, TaskRef
 
 from pipeline.graph import inputs_of
-from pipeline.identity import ATOMS, File, encode_with, library_name
+from pipeline.identity import ATOMS, File, library_name
 from pipeline.share.calls import attributes_of, method_name, method_of
 from pipeline.share.changes import changed_arguments
 from pipeline.share.examiner import Examiner
@@ -44,7 +44,7 @@ def content(value: Any, is_judged: bool = False) -> Key:
         raise NotMerged(Impurity(value.__name__, "what is taken of a module is not known"))
     examiner = Examiner()
     try:
-        found = encode_with(examiner, value)
+        found = examiner.encode(value)
     except TypeError as error:
         raise NotMerged(str(error), isinstance(value, Iterator)) from None
     for each in examiner.sources:

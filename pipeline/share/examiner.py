@@ -6,7 +6,7 @@ import functools
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pipeline.identity import CONTAINERS, OWN_SOURCES, Digester, encode_ordered_dict, library_name
+from pipeline.identity import Digester, is_process_state, library_name
 from pipeline.share.impurities import NAMED, SEEDS, SOURCES, STEADY
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Examiner(Digester):
     task impure: functions that are arguments, and sources of random numbers, at any depth.
     """
 
-    containers = {**CONTAINERS, dict: encode_ordered_dict}  # noqa: RUF012 - as of the base class
+    dict_order_counts = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Examiner(Digester):
         if isinstance(value, (*NAMED, functools.partial)) and not self.definitions:
             self.functions.append(value)
         elif isinstance(value, SOURCES):
-            if not any(value is each for each in OWN_SOURCES):  # those who draw of them are told
+            if not is_process_state(value):  # those who draw of them are told
                 self.sources.append(value)
         elif not isinstance(value, ModuleType) and _is_unseeded(value):
             self.sources.append(value)
