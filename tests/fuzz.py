@@ -111,6 +111,18 @@ def packed(tree: Any, *buffers: bytes, lengths: Any = None) -> bytes:
     return found
 
 
+def unpacked(payload: bytes) -> tuple[Any, list[bytes]]:
+    """The tree of a payload, and its buffers."""
+    end = 4 + struct.unpack_from("<I", payload)[0]
+    tree, lengths = msgpack.unpackb(payload[4:end], unicode_errors="surrogatepass")
+    buffers = []
+    for length in lengths:
+        begin = end + -end % 64
+        end = begin + length
+        buffers.append(payload[begin:end])
+    return tree, buffers
+
+
 PAYLOADS = [b"".join(encoded(value, pickle=False)) for value in VALUES]
 
 
@@ -151,13 +163,7 @@ _ENDLESS: tuple[Any, ...] = (
 
 def swollen(payload: bytes, random: random.Random) -> bytes:
     """A payload a part of which is a length without bytes."""
-    end = 4 + struct.unpack_from("<I", payload)[0]
-    tree, lengths = msgpack.unpackb(payload[4:end], unicode_errors="surrogatepass")
-    buffers = []
-    for each in lengths:
-        begin = end + -end % 64
-        end = begin + each
-        buffers.append(payload[begin:end])
+    tree, buffers = unpacked(payload)
     places: list[Any] = []
     root = [_joined(tree, iter(buffers), places)]
     parts, place = random.choice([*places, (root, 0)])

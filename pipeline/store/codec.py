@@ -1,57 +1,108 @@
-"""A value as bytes and back, exactly; loading runs no code of what it reads.
+"""Values as bytes and back, exactly; loading runs no code of what it reads.
 
 The bytes are, in this order:
 
     u32, little endian    length of the structure
     structure             one msgpack document: [tree, [length of each buffer]]
-    buffers               each begun at the next multiple of 64, after bytes of zero
+    buffers               each begins at the next multiple of 64, after bytes of zero
 
 The last byte is that of the last buffer. In the tree, None, truth values, integers of 64 bits,
-floats, texts and bytes stand for themselves. An array of msgpack is a tag and the parts of the
-value that the tag stands for, which are trees; there are no maps and no extensions:
+floats, texts and bytes are themselves. An array of msgpack is a tag and the parts of a value of
+the tag's format, which are trees; there are no maps and no extensions:
 
     tree = nil | bool | int | float | str | bin | [tag, tree, …]
 
-Some tags take the next buffer, which no other tag takes again: what is loaded is of the size of
-the bytes. Types are exact. A subclass, which may hold more than its base, is no value here.
+Some formats have a buffer beside their parts: each takes the next one, so what is loaded is as
+large as the bytes. Types are exact: a subclass may hold more than its base, and has no format.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import pickle
 import struct
+from contextlib import suppress
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
 from functools import partial
-from typing import Any
-from zoneinfo import ZoneInfoNotFoundError
+from itertools import chain
+from operator import itemgetter
+from types import EllipsisType, NoneType
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import cloudpickle
 import msgpack
+import numpy as np
 
-from pipeline.store.storables import CodecError, UnreadableError, UnstorableError, noun
-from pipeline.store.trees import Reader, Writer, packed, pickled
+from pipeline.store import arrays, tables
+from pipeline.store.storables import (
+    CodecError,
+    UnreadableError,
+    UnstorableError,
+    build_object,
+    is_storable,
+    noun,
+    object_parts,
+    type_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["CodecError", "UnreadableError", "UnstorableError", "decoded", "encoded"]
 
 _ALIGNMENT = 64
+_DEEPEST = 200
 _SMALL = 1 << 12
 """Length of a structure up to which false lengths in it cost nothing."""
 
-_OWN = (MemoryError, RecursionError, ImportError, ZoneInfoNotFoundError)
-"""Errors that are the reader's, and not those of the bytes."""
+_LONG = 1 << 16
+"""Length from which texts and bytes have buffers of their own."""
 
+_PLAIN = frozenset({NoneType, bool, float, int, str, bytes})
+_INTEGERS = range(-(2**63), 2**64)
+
+_OWN_ERRORS = (MemoryError, RecursionError, ImportError, ZoneInfoNotFoundError)
+"""Errors of the reader, not of the bytes."""
+
+_packed = partial(msgpack.packb, unicode_errors="surrogatepass")
 _unpacked = partial(msgpack.unpackb, strict_map_key=False, unicode_errors="surrogatepass")
+
+
+class _Format(NamedTuple):
+    """How values of a type become parts, which are values, and are built from them again.
+
+    Whatever builds a value checks the parts: they may come from a file that anyone wrote. It makes
+    nothing that is larger than they are.
+    """
+
+    tag: int
+    kind: type
+    parts: Callable[[Any], Sequence[Any]]
+    build: Callable[..., Any]
+    types: set[type] | None
+    """The types that parts may have; None for all."""
+
+    @property
+    def has_buffer(self) -> bool:
+        """Whether the first part is a buffer, or buffers to be joined."""
+        return self.tag < 10
 
 
 def encoded(value: Any, pickle: bool = False) -> list[Any]:
     """A value as buffers, to be written one after the other; large arrays are not copied.
 
-    With `pickle`, what has a part without a format here is pickled, as one. Raises
-    `UnstorableError` for the rest.
+    With `pickle`, a value that has a part without a format is pickled as a whole. Raises
+    `UnstorableError` for other values without a format.
 
     >>> decoded(b"".join(encoded({"n": [1, 2.5, None]})))
     {'n': [1, 2.5, None]}
     """
-    writer = Writer()
+    buffers: list[list[Any]] = []
     try:
-        return _laid_out(writer.tree(value), writer.buffers)
+        return _laid_out(_tree(value, buffers), buffers)
     except UnstorableError:
         if not pickle:
             raise
@@ -59,40 +110,101 @@ def encoded(value: Any, pickle: bool = False) -> list[Any]:
         if not pickle:
             raise UnstorableError(noun(value), f"{error}; store its parts one by one") from error
     # Not the part alone: objects that are in two parts would come back as two.
-    return _laid_out(*pickled(value))
+    return _laid_out([_PICKLE], _pickled(value))
 
 
-def _laid_out(tree: Any, buffers: list[tuple[Any, ...]]) -> list[Any]:
+def _laid_out(tree: Any, buffers: list[list[Any]]) -> list[Any]:
     lengths = [sum(map(len, parts)) for parts in buffers]
-    structure = packed([tree, lengths])
-    found = [struct.pack("<I", len(structure)) + structure]
-    end = len(found[0])
+    structure = _packed([tree, lengths])
+    output = [struct.pack("<I", len(structure)) + structure]
+    end = len(output[0])
     for parts, length in zip(buffers, lengths, strict=True):
-        if fill := -end % _ALIGNMENT:
-            found.append(bytes(fill))
-        found += parts
-        end += fill + length
-    return found
+        output += [bytes(-end % _ALIGNMENT), *parts]
+        end += -end % _ALIGNMENT + length
+    return [part for part in output if len(part)]
+
+
+def _tree(value: Any, buffers: list[list[Any]], depth: int = 0) -> Any:
+    """The tree of a value; its buffers are added to those before."""
+    if _are_plain((value,)):
+        return value
+    if depth == _DEEPEST:
+        raise UnstorableError(
+            noun(value), f"it is nested over {_DEEPEST} deep, or contains itself; return it flat"
+        )
+    form = _format_of(value)
+    parts = form.parts(value)
+    if form.kind in (set, frozenset):
+        return [form.tag, *_in_order(parts, buffers, depth)]
+    own, parts = (parts[:1], parts[1:]) if form.has_buffer else ([], parts)
+    # No map: a StopIteration from within would pass for its end.
+    trees = parts if _are_plain(parts) else [_tree(part, buffers, depth + 1) for part in parts]
+    if form is _TABLE:
+        tables.check_table(value, *own, *parts)
+    buffers += own
+    return [form.tag, *trees]
+
+
+def _are_plain(values: Sequence[Any]) -> bool:
+    """Whether all values are their own trees; for a million it takes some 20 ms."""
+    kinds = set(map(type, values))
+    if not kinds <= _PLAIN:
+        return False
+    if int in kinds:
+        integers = values if len(kinds) == 1 else [item for item in values if type(item) is int]
+        if min(integers) not in _INTEGERS or max(integers) not in _INTEGERS:
+            return False
+    if str in kinds or bytes in kinds:
+        return all(len(item) < _LONG for item in values if type(item) in (str, bytes))
+    return True
+
+
+def _in_order(elements: Any, buffers: list[list[Any]], depth: int) -> Iterator[Any]:
+    """The trees of a set's elements, by their bytes: the set's own order differs by process."""
+    if _are_plain(elements):
+        yield from sorted(elements, key=_packed)
+        return
+    items = []
+    for element in elements:
+        own: list[list[Any]] = []
+        tree = _tree(element, own, depth + 1)
+        items.append((b"".join([_packed(tree), *chain.from_iterable(own)]), tree, own))
+    for _, tree, own in sorted(items, key=itemgetter(0)):
+        buffers += own
+        yield tree
+
+
+def _pickled(value: Any) -> list[list[Any]]:
+    with suppress(Exception):  # pickle is faster, but knows functions by their names alone
+        data = pickle.dumps(value, protocol=5)
+        if b"__main__" not in data:  # which is another module in another process
+            return [[data]]
+    try:
+        return [[cloudpickle.dumps(value, protocol=5)]]
+    except Exception as error:
+        raise UnstorableError(
+            noun(value), f"pickle has no format for it either: {error}; return what it holds"
+        ) from error
 
 
 def decoded(view: memoryview | bytes, pickle: bool = False) -> Any:
-    """The value of these bytes; its arrays lie in them, and can be changed if they can.
+    """The value of these bytes; its arrays lie in them, and are writable if they are.
 
-    Raises `CodecError`, and nothing else, for all that is no value, and of these `UnreadableError`
-    for what may be one elsewhere. What was pickled is one only with `pickle`, since to load it may
-    run any code.
+    Raises `CodecError`, and nothing else, for bytes that are not a value, and its subclass
+    `UnreadableError` where they may be one elsewhere. Pickles are read only with `pickle`, since
+    loading one may run any code.
     """
     try:
         return _read(memoryview(view).cast("B"), pickle)
     except CodecError:
         raise
-    except _OWN as error:
-        raise UnreadableError(f"not read: {_said(error)}") from error
+    except _OWN_ERRORS as error:
+        raise UnreadableError(f"not read: {_message(error)}") from error
     except Exception as error:  # each library has errors of its own for what it cannot read
-        raise CodecError(f"no value: {_said(error)}") from error
+        raise CodecError(f"not a value: {_message(error)}") from error
 
 
-def _said(error: Exception) -> str:
+def _message(error: Exception) -> str:
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:  # of a number with too many digits to be shown, say
@@ -104,31 +216,167 @@ def _read(view: memoryview, pickle: bool) -> Any:
     end = 4 + length
     if end > len(view):
         raise CodecError(f"a structure of {length} bytes in {len(view)}")
-    structure = view[4:end]
     if length > _SMALL:
-        _check_lengths(structure)
-    tree, lengths = _unpacked(structure)
+        # msgpack makes room for as many elements as are claimed; to skip them makes nothing.
+        unpacker = msgpack.Unpacker(max_buffer_size=length)
+        unpacker.feed(view[4:end])
+        unpacker.skip()
+    tree, lengths = _unpacked(view[4:end])
     buffers = []
-    for each in lengths:
+    for size in lengths:
         begin = end + -end % _ALIGNMENT
-        if type(each) is not int or each < 0 or begin + each > len(view) or any(view[end:begin]):
+        if type(size) is not int or size < 0 or begin + size > len(view) or any(view[end:begin]):
             raise CodecError(f"no length of a buffer after {end} of {len(view)} bytes")
-        end = begin + each
+        end = begin + size
         buffers.append(view[begin:end])
     if end != len(view):
         raise CodecError(f"{len(view) - end} bytes after the last buffer")
-    reader = Reader(buffers, pickle)
-    value = reader.value(tree)
-    if reader.taken != len(buffers):
-        raise CodecError(f"{len(buffers) - reader.taken} buffers that are no part of the value")
+    unread = iter(buffers)
+    value = _value(tree, unread, pickle)
+    if more := len(list(unread)):
+        raise CodecError(f"{more} buffers that are no part of the value")
     return value
 
 
-def _check_lengths(structure: memoryview) -> None:
-    """Refuse arrays longer than the bytes: msgpack makes room for as many elements as are claimed.
+def _value(tree: Any, buffers: Iterator[memoryview], pickle: bool, depth: int = 0) -> Any:
+    """The value of a tree, which takes its buffers from those that are left."""
+    kind = type(tree)
+    if kind in _PLAIN:
+        return tree
+    if kind is not list or not tree or type(tree[0]) is not int or depth == _DEEPEST:
+        raise CodecError(f"no tree: a {kind.__name__}, or one nested over {_DEEPEST} deep")
+    tag, *parts = tree
+    form = _BY_TAG.get(tag)
+    if form is None:
+        raise UnreadableError(f"no value has the tag {tag}: a newer release may know it")
+    if not _PLAIN.issuperset(map(type, parts)):
+        parts = [_value(part, buffers, pickle, depth + 1) for part in parts]  # no map, as above
+    if tag == _PICKLE and not pickle:
+        raise UnreadableError(
+            "a pickle, which may run any code: open the store with Store(pickle=True)"
+        )
+    if form.types is not None and not form.types >= set(map(type, parts)):
+        raise CodecError(f"parts of other types than those of a {form.kind.__name__}")
+    if form.has_buffer:
+        buffer = next(buffers, None)
+        if buffer is None:
+            raise CodecError("a value without its buffer")
+        parts = [buffer, *parts]
+    return form.build(*parts)
 
-    Nested, these would take a thousand times the bytes; to skip a document makes nothing.
-    """
-    unpacker = msgpack.Unpacker(max_buffer_size=len(structure))
-    unpacker.feed(structure)
-    unpacker.skip()
+
+def _unpickled(view: memoryview) -> Any:
+    try:
+        return cloudpickle.loads(view)
+    except AttributeError as error:  # a module without what it had where this was pickled
+        raise UnreadableError(f"a pickle of what is missing here: {error}") from error
+
+
+def _build_set(*parts: Any) -> set[Any]:
+    if len(made := set(parts)) != len(parts):
+        raise CodecError("a set that has an element twice")
+    return made
+
+
+def _build_dict(*parts: Any) -> dict[Any, Any]:
+    made = dict(zip(parts[::2], parts[1::2], strict=True))
+    if 2 * len(made) != len(parts):
+        raise CodecError("a dict that has a key twice")
+    return made
+
+
+def _clock_parts(value: Any) -> tuple[Any, ...]:
+    day = (value.year, value.month, value.day) if type(value) is datetime else ()
+    clock = (value.hour, value.minute, value.second, value.microsecond)
+    return (*day, *clock, value.tzinfo, value.fold)
+
+
+def _build_clock(*parts: Any) -> Any:
+    """A time, or a date and a time, by how many parts there are."""
+    kind: Any = time if len(parts) == 6 else datetime
+    return kind(*parts[:-1], fold=parts[-1])
+
+
+def _zone_parts(zone: ZoneInfo) -> tuple[str]:
+    try:
+        zone.__reduce__()
+    except pickle.PicklingError as error:  # of a file, which may say anything, whatever its name
+        raise UnstorableError(
+            "a time zone from a file", "its name may mean another; use ZoneInfo(name)"
+        ) from error
+    return (zone.key,)
+
+
+def _integer_bytes(value: int) -> tuple[bytes]:
+    return (value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True),)
+
+
+_ZONES = {NoneType, timezone, ZoneInfo, int}
+_PICKLE = 3
+_TABLE = _Format(2, object, tables.table_parts, tables.build_table, {tuple})
+_SCALAR = _Format(11, np.generic, arrays.scalar_parts, arrays.build_scalar, {str, bytes})
+_TEXTS = _Format(12, np.dtypes.StringDType, arrays.text_parts, arrays.build_texts, {list, bool})
+_OBJECT = _Format(13, object, object_parts, build_object, None)
+_FORMATS = (
+    _Format(1, np.ndarray, arrays.array_parts, arrays.build_array, {bool}),
+    _Format(_PICKLE, object, _pickled, _unpickled, set()),
+    _Format(4, str, lambda value: [[value.encode("utf-8", "surrogatepass")]],
+            lambda view: str(view, "utf-8", "surrogatepass"), set()),
+    _Format(5, bytes, lambda value: [[value]], bytes, set()),
+    _Format(10, int, _integer_bytes, partial(int.from_bytes, byteorder="little", signed=True),
+            {bytes}),
+    _Format(20, list, list, lambda *parts: list(parts), None),
+    _Format(21, tuple, list, lambda *parts: parts, None),
+    _Format(22, dict, lambda value: [*chain.from_iterable(value.items())], _build_dict, None),
+    _Format(23, set, list, _build_set, None),
+    _Format(24, frozenset, list, lambda *parts: frozenset(_build_set(*parts)), None),
+    _Format(30, complex, lambda value: (value.real, value.imag), complex, {float}),
+    _Format(31, range, lambda value: (value.start, value.stop, value.step), range, {int, bool}),
+    _Format(32, slice, lambda value: (value.start, value.stop, value.step), slice, None),
+    _Format(33, bytearray, lambda value: (bytes(value),), bytearray, {bytes}),
+    _Format(34, EllipsisType, lambda _: (), lambda: ..., set()),
+    _Format(35, Decimal, lambda value: (str(value),), Decimal, {str}),
+    _Format(36, Fraction, lambda value: value.as_integer_ratio(), Fraction, {int}),
+    _Format(40, date, lambda value: (value.year, value.month, value.day), date, {int}),
+    _Format(41, time, _clock_parts, _build_clock, _ZONES),
+    _Format(42, datetime, _clock_parts, _build_clock, _ZONES),
+    _Format(43, timedelta, lambda value: (value.days, value.seconds, value.microseconds),
+            timedelta, {int}),
+    _Format(44, timezone, lambda value: value.__getinitargs__(), timezone, {timedelta, str}),
+    _Format(45, ZoneInfo, _zone_parts, ZoneInfo, {str}),
+    # NumPy's own conversion would drop the zeros at their ends.
+    _Format(50, np.str_, lambda value: (str.__str__(value),), np.str_, {str}),
+    _Format(51, np.bytes_, lambda value: (bytes(memoryview(value)),), np.bytes_, {bytes}),
+    _Format(52, np.void, lambda value: (np.asarray(value),), lambda array: array.copy()[()],
+            {np.ndarray}),
+    _Format(53, np.ma.MaskedArray, arrays.mask_parts, arrays.build_masked,
+            {np.ndarray, NoneType, bool}),
+    _Format(54, type(np.ma.masked), lambda _: (), lambda: np.ma.masked, set()),
+)  # fmt: skip
+_BY_TAG = {form.tag: form for form in (*_FORMATS, _TABLE, _SCALAR, _TEXTS, _OBJECT)}
+_BY_TYPE = {form.kind: form for form in _FORMATS if form.tag != _PICKLE}
+
+
+def _format_of(value: Any) -> _Format:
+    """The format of a value. Raises `UnstorableError` if it has none."""
+    kind = type(value)
+    if kind is np.ndarray and isinstance(value.dtype, np.dtypes.StringDType):
+        return _TEXTS
+    if kind in _BY_TYPE:
+        return _BY_TYPE[kind]
+    if issubclass(kind, np.generic):
+        return _SCALAR
+    if is_storable(kind):
+        return _OBJECT
+    if tables.is_table(kind):
+        return _TABLE
+    base = next((base for base in (*_BY_TYPE, float) if issubclass(kind, base)), None)
+    name, otherwise = type_name(kind), "or use Store(pickle=True)"
+    why = f"{name} would come back as a plain {base.__name__}" if base else f"no format for {name}"
+    if dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"):
+        remedy = f"mark the class with @pipeline.storable, {otherwise}"
+    elif base is not None:
+        remedy = f"return a plain {base.__name__}, {otherwise}"
+    else:
+        remedy = f"return numbers, text, containers, arrays or tables, {otherwise}"
+    raise UnstorableError(noun(value), f"{why}; {remedy}")

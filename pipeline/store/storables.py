@@ -1,4 +1,4 @@
-"""What can be stored, what cannot, and the classes of a program that are marked to be stored."""
+"""Errors of values and their bytes, and the classes that a program marks as storable."""
 
 from __future__ import annotations
 
@@ -8,62 +8,40 @@ from enum import Enum
 from types import MemberDescriptorType
 from typing import Any, TypeVar
 
+from pipeline import PipelineError
+
 Class = TypeVar("Class", bound=type)
 
-_known: dict[str, type] = {}
+_marked: dict[str, type] = {}
 """The classes marked in this process, by module and qualified name."""
-
 
 _MARK = "__pipeline_storable__"
 
 _MAIN = ("__mp_main__", "<run_path>")
-"""What the main script is called where another process, or `runpy`, has run it."""
+"""Names of the main script where another process, or `runpy`, has run it."""
 
 
-_LONGEST = 1000
-"""Characters of a text that tells of bytes."""
+class CodecError(PipelineError, ValueError):
+    """Bytes that are not a value: corrupt or hostile.
 
-
-_MANY = 1 << 20
-"""Numbers without bytes, at most, beside what has some."""
-
-
-class CodecError(ValueError):
-    """Bytes that are no value: torn, foreign or hostile.
-
-    Its text may cite them. It is one line, and commands no terminal.
+    Its text may cite them: it is one line of printable characters, at most 1,000 of them.
 
     >>> print(CodecError("no class \x1b[2J"))
     no class \\x1b[2J
     """
 
     def __init__(self, text: str) -> None:
-        super().__init__("".join(map(_shown, text[:_LONGEST])))
-
-
-def _shown(character: str) -> str:
-    if character.isprintable():
-        return character
-    return character.encode("unicode_escape").decode("ascii")
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:1000]))
 
 
 class UnreadableError(CodecError):
-    """Bytes that may well be a value, but not here and now.
-
-    What it takes is missing: a library, a marked class, memory, leave to unpickle.
-    """
+    """Bytes that may be a value, but not here: a library, a class, memory or leave is missing."""
 
 
-def check_range(index: Any, room: int) -> None:
-    """Refuse an index that is a long range beside few bytes: pandas may make an array of it."""
-    if type(index).__name__ == "RangeIndex" and len(index) > _MANY + room:
-        raise CodecError(f"a range of {len(index)} beside {room} bytes")
-
-
-class UnstorableError(TypeError):
+class UnstorableError(PipelineError, TypeError):
     """A value that cannot be stored.
 
-    `what` says in a few words what it is: "a lock".
+    `what` names it in a few words: "a lock".
 
     >>> print(UnstorableError("a lock", "no format for _thread.lock; return numbers"))
     a lock: no format for _thread.lock; return numbers
@@ -88,7 +66,7 @@ def noun(value: object) -> str:
 
 
 def type_name(kind: type) -> str:
-    """Where a type is defined, and its name there.
+    """The module of a type, and its name there.
 
     >>> type_name(int), type_name(Enum)
     ('int', 'enum.Enum')
@@ -97,11 +75,11 @@ def type_name(kind: type) -> str:
 
 
 def storable(kind: Class) -> Class:
-    """Mark a dataclass or a NamedTuple, so that a store can keep what it makes.
+    """Mark a dataclass or a NamedTuple as storable: a store can keep its objects.
 
-    Its fields are stored as values. An object is loaded with these fields, and none of the code of
-    its class runs for that: no `__init__`, no `__post_init__`. The class must be marked in each
-    process that loads, which it is where its module is imported.
+    The fields of an object are stored as values. Loading sets these fields and runs no code of the
+    class: no `__init__`, no `__post_init__`. The class must be marked in each process that loads,
+    which it is where its module is imported.
 
     >>> @storable
     ... @dataclasses.dataclass(frozen=True)
@@ -113,14 +91,14 @@ def storable(kind: Class) -> Class:
 
     Raises `TypeError` for other classes, and for those that hold more than their fields.
     """
-    if not isinstance(kind, type) or not (_is_named_tuple(kind) or _is_plain(kind)):
+    if not isinstance(kind, type) or not (_is_named_tuple(kind) or _is_plain_dataclass(kind)):
         raise TypeError(
             f"cannot mark {getattr(kind, '__qualname__', kind)!r} as storable: it is no dataclass "
             "of plain fields and no NamedTuple; put @dataclass below @storable, or store a dict "
             "of its attributes"
         )
     setattr(kind, _MARK, True)
-    _known[_path(kind)] = kind
+    _marked[_path(kind)] = kind
     return kind
 
 
@@ -128,46 +106,43 @@ def is_storable(kind: type) -> bool:
     """Whether a class is marked, and no other was marked by its name since."""
     path = _path(kind)
     if path.startswith("__main__:") and _MARK in vars(kind):
-        _known[path] = kind  # the main script's come to a worker by value, and it goes by these
-    return _known.get(path) is kind
+        _marked[path] = kind  # a class of the main script arrives in a worker by value, marked
+    return _marked.get(path) is kind
 
 
 def of_the_script() -> tuple[type, ...]:
-    """The marked classes that other processes cannot import, for they stand in the main script."""
-    return tuple(kind for path, kind in _known.items() if path.startswith("__main__:"))
+    """The marked classes of the main script, which other processes cannot import."""
+    return tuple(kind for path, kind in _marked.items() if path.startswith("__main__:"))
 
 
-def object_apart(value: Any) -> list[Any]:
-    """An object as the path of its class, the names of its fields, and their values."""
+def object_parts(value: Any) -> list[Any]:
+    """The path of an object's class, the names of its fields, and their values."""
     kind = type(value)
-    names = _fields(kind)
-    if issubclass(kind, tuple):
-        return [_path(kind), " ".join(names), *value]
+    names = _field_names(kind)
     extra = getattr(value, "__dict__", {}).keys() - {*names, "__orig_class__"}
-    if more := sorted(name for name in extra if not _is_cached(kind, name)):
-        raise UnstorableError(
-            noun(value),
-            f"its attribute {more[0]} is no field; declare it as one, field(init=False)",
-        )
-    missing = [name for name in names if not hasattr(value, name)]
-    if missing:
-        raise UnstorableError(
-            noun(value), f"its field {missing[0]} is not set; set it, to None say"
-        )
-    return [_path(kind), " ".join(names), *(getattr(value, name) for name in names)]
+    for name in sorted(extra):
+        # A cached property is computed from the fields again.
+        if not hasattr(inspect.getattr_static(kind, name, None), "__set_name__"):
+            why = f"its attribute {name} is no field; declare it as one, field(init=False)"
+            raise UnstorableError(noun(value), why)
+    for name in names:
+        if not hasattr(value, name):
+            raise UnstorableError(noun(value), f"its field {name} is not set; set it, to None say")
+    values = value if issubclass(kind, tuple) else [getattr(value, name) for name in names]
+    return [_path(kind), " ".join(names), *values]
 
 
-def object_together(path: Any, fields: Any, *values: Any) -> Any:
-    """The object of these field values; no code of its class runs."""
+def build_object(path: Any, fields: Any, *values: Any) -> Any:
+    """The object with these field values; no code of its class runs."""
     if type(path) is not str:
         raise CodecError(f"an object whose class is {noun(path)}")
-    kind = _known.get(path)
+    kind = _marked.get(path)
     if kind is None:
         module = path.partition(":")[0]
         raise UnreadableError(
-            f"{path!r} is not known here: import {module!r}, that marks it @storable"
+            f"{path!r} is not known here: import {module!r}, which marks it @storable"
         )
-    names = _fields(kind)
+    names = _field_names(kind)
     if type(fields) is not str or fields != " ".join(names) or len(values) != len(names):
         raise CodecError(
             f"{path} has the fields {', '.join(names)} now, and had {fields!r}: compute it again"
@@ -180,12 +155,12 @@ def object_together(path: Any, fields: Any, *values: Any) -> Any:
     return made
 
 
-def _path(kind: type, between: str = ":") -> str:
+def _path(kind: type, separator: str = ":") -> str:
     module = "__main__" if kind.__module__ in _MAIN else kind.__module__
-    return f"{module}{between}{kind.__qualname__}"
+    return f"{module}{separator}{kind.__qualname__}"
 
 
-def _fields(kind: Any) -> tuple[str, ...]:
+def _field_names(kind: Any) -> tuple[str, ...]:
     if issubclass(kind, tuple):
         return tuple(kind._fields)
     return tuple(field.name for field in dataclasses.fields(kind))
@@ -196,26 +171,17 @@ def _is_named_tuple(kind: type) -> bool:
     return issubclass(kind, tuple) and hasattr(kind, "_fields") and not kind.__dictoffset__
 
 
-def _is_plain(kind: type) -> bool:
-    """Whether a class is a dataclass that holds its fields, and nothing that a base would hold."""
+def _is_plain_dataclass(kind: type) -> bool:
+    """Whether objects hold their fields alone, and setting a field runs no code of the class."""
     if not dataclasses.is_dataclass(kind) or issubclass(kind, Enum | type):
         return False
     try:
         object.__new__(kind)
     except TypeError:  # it derives from a list, say, or is abstract
         return False
-    names = _fields(kind)
-    members = (each for base in kind.__mro__ for each in vars(base).items())
+    names = set(_field_names(kind))
+    members = [member for base in kind.__mro__ for member in vars(base).items()]
     slots = {name for name, member in members if isinstance(member, MemberDescriptorType)}
-    return slots <= set(names) and not any(_runs_code(kind, name) for name in names)
-
-
-def _runs_code(kind: type, name: str) -> bool:
-    """Whether to set a field would call something of the class."""
-    member = inspect.getattr_static(kind, name, None)
-    return hasattr(type(member), "__set__") and not isinstance(member, MemberDescriptorType)
-
-
-def _is_cached(kind: type, name: str) -> bool:
-    """Whether an attribute has been computed from others, by a cached property."""
-    return hasattr(inspect.getattr_static(kind, name, None), "__set_name__")
+    static = [inspect.getattr_static(kind, name, None) for name in names]
+    setters = [member for member in static if hasattr(type(member), "__set__")]
+    return slots <= names and all(isinstance(member, MemberDescriptorType) for member in setters)

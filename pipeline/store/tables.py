@@ -1,40 +1,60 @@
-"""Tables: pandas' objects as columns in Arrow's stream format, and what stands beside them.
+"""Pandas' objects: columns in Arrow's stream format, and a head of plain values beside them.
 
 Arrow has no place for all that pandas knows, and what pandas reads from Arrow's metadata may ask
-for anything. So the columns go there nameless, flat and uncompressed; labels, dtypes, frequencies
-and objects stand beside them as values.
+for anything. So a stream is a schema and one batch of nameless columns, neither compressed nor
+nested. The head holds labels, dtypes, frequencies and objects.
 """
 
 from __future__ import annotations
 
+import struct
 import sys
+from datetime import timezone
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from pipeline.identity import encode
-from pipeline.store import columns
-from pipeline.store.columns import offset_apart, offset_together
-from pipeline.store.storables import CodecError, UnreadableError, UnstorableError, check_range, noun
+from pipeline.store.storables import CodecError, UnreadableError, UnstorableError, noun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    Columns = list[Any]  # arrays of Arrow
 
 _TIMED = ("DatetimeIndex", "TimedeltaIndex")
 _INDEXES = ("Index", "PeriodIndex", "CategoricalIndex", "IntervalIndex", *_TIMED)
 _MISSING = {"NaTType": "NaT", "NAType": "NA"}
 
+_FREQUENCIES = frozenset(
+    "Day Hour Minute Second Milli Micro Nano BusinessDay Week MonthBegin MonthEnd "
+    "BusinessMonthBegin BusinessMonthEnd SemiMonthBegin SemiMonthEnd QuarterBegin QuarterEnd "
+    "BQuarterBegin BQuarterEnd YearBegin YearEnd BYearBegin BYearEnd".split()
+)
+"""The frequencies that a name and numbers describe."""
+
+_FLAT = (
+    "boolean integer floating decimal date time timestamp duration string large_string binary "
+    "large_binary"
+).split()
+"""The types of Arrow that a stream may have: none contains others."""
+
+_MANY = 1 << 20
+"""Numbers without bytes, at most, beside those that have some."""
+
 
 def is_table(kind: type) -> bool:
-    """Whether a type is one of pandas'; to ask imports nothing."""
+    """Whether a type is one of pandas'; this imports nothing."""
     return f"{kind.__module__}.".startswith("pandas.")
 
 
-def apart(value: Any) -> tuple[tuple[Any, ...], memoryview]:
-    """A table as its head, of plain values and indexes, and a stream of Arrow with its columns."""
-    flat: list[Any] = []
+def table_parts(value: Any) -> tuple[list[memoryview], tuple[Any, ...]]:
+    """A stream of Arrow with the columns of a table, and its head: plain values and indexes."""
+    columns: Columns = []
     try:
-        return _head(value, flat), columns.stream(flat)
+        head = _head(value, columns)
+        return [_stream(columns)], head
     except ImportError as error:
         raise UnstorableError(
             noun(value), "tables are stored by pyarrow; install it: pip install pyarrow"
@@ -45,34 +65,34 @@ def apart(value: Any) -> tuple[tuple[Any, ...], memoryview]:
         raise UnstorableError(noun(value), f"{error}; give it plain dtypes") from error
 
 
-def check(value: Any, head: Any, view: memoryview) -> None:
-    """Refuse a table that would come back with other content: that pandas made it is no proof."""
+def check_table(value: Any, buffers: list[memoryview], head: Any) -> None:
+    """Refuse a table that would come back with other content: pandas may have changed it."""
     try:
-        is_equal = encode(together(head, view)) == encode(value)
+        is_equal = encode(build_table(buffers[0], head)) == encode(value)
     except Exception as error:
         raise UnstorableError(noun(value), f"{error}; give it plain dtypes") from error
     if not is_equal:
         raise UnstorableError(noun(value), "it would come back changed; give it plain dtypes")
 
 
-def together(head: Any, view: memoryview) -> Any:
-    """The table of this head and this stream."""
+def build_table(view: memoryview, head: Any) -> Any:
+    """The table of this stream and this head."""
     import pandas
 
-    if type(head) is not tuple or not head or type(head[0]) is not str:
+    if not head or type(head[0]) is not str:
         raise CodecError("a table without a kind")
     kind, *parts = head
-    if kind not in _MADE:
+    if kind not in _BUILDERS:
         raise UnreadableError(f"a table of the kind {kind!r}: a newer release may know it")
-    flat = iter(columns.read(view))
-    made = _MADE[kind](pandas, flat, *parts)
-    if next(flat, None) is not None:
+    columns = iter(read_stream(view))
+    table = _BUILDERS[kind](pandas, columns, *parts)
+    if next(columns, None) is not None:
         raise CodecError("a table with more columns than it has heads of columns")
-    return made
+    return table
 
 
-def _head(value: Any, flat: list[Any]) -> tuple[Any, ...]:
-    """The head of a table; its columns are added to those given."""
+def _head(value: Any, columns: Columns) -> tuple[Any, ...]:
+    """The head of a table; its columns are added to those before."""
     kind = type(value).__name__
     if kind in _MISSING:
         return (kind,)
@@ -81,17 +101,17 @@ def _head(value: Any, flat: list[Any]) -> tuple[Any, ...]:
     if kind in ("DataFrame", "Series"):
         beside = (value.index, dict(value.attrs), bool(value.flags.allows_duplicate_labels))
         if kind == "Series":
-            return (kind, *beside, value.name, columns.apart(value.array, flat))
-        arrays = (value.iloc[:, place].array for place in range(value.shape[1]))
-        return (kind, *beside, value.columns, [columns.apart(array, flat) for array in arrays])
+            return (kind, *beside, value.name, _column_head(value.array, columns))
+        arrays = [value.iloc[:, place].array for place in range(value.shape[1])]
+        return (kind, *beside, value.columns, [_column_head(array, columns) for array in arrays])
     if kind == "RangeIndex":
         return (kind, value.name, value.start, value.stop, value.step)
     if kind == "MultiIndex":
-        codes = [np.asarray(each) for each in value.codes]
+        codes = [np.asarray(level_codes) for level_codes in value.codes]
         return (kind, list(value.names), list(value.levels), codes, value.sortorder)
     if kind in _INDEXES:
-        freq = offset_apart(value.freq) if kind in _TIMED else None
-        return ("Index", kind, value.name, freq, columns.apart(value.array, flat))
+        freq = _frequency_parts(value.freq) if kind in _TIMED else None
+        return ("Index", kind, value.name, freq, _column_head(value.array, columns))
     if kind == "Timestamp":
         return (kind, value.asm8.view("i8").item(), value.unit, value.tzinfo)
     if kind == "Timedelta":
@@ -99,26 +119,157 @@ def _head(value: Any, flat: list[Any]) -> tuple[Any, ...]:
     raise UnstorableError(noun(value), "no format for it; return a Series or an Index of it")
 
 
-def _frame(
-    pandas: Any, flat: Iterator[Any], index: Any, attrs: Any, flag: Any, labels: Any, heads: Any
+def _column_head(array: Any, columns: Columns) -> tuple[Any, ...]:
+    """The head of a column; its numbers or texts are added to the columns before."""
+    dtype = array.dtype
+    if isinstance(dtype, np.dtype) or type(array).__name__ == "NumpyExtensionArray":
+        return _numpy_head(np.asarray(array), columns)
+    if type(dtype).__name__ == "IntervalDtype":
+        return ("intervals", dtype.closed, array.left, array.right)
+    import pyarrow
+
+    pandas = sys.modules["pandas"]
+    head: tuple[Any, ...]
+    match type(dtype).__name__:
+        case "DatetimeTZDtype":
+            head, column = ("zoned", dtype.unit, dtype.tz), pyarrow.array(array.asi8)
+        case "PeriodDtype":
+            head, column = ("periods", _frequency_parts(dtype.freq)), pyarrow.array(array.asi8)
+        case "CategoricalDtype":
+            head = ("categories", dtype.categories, bool(dtype.ordered))
+            column = pyarrow.array(array.codes)
+        case "StringDtype":
+            head = ("texts", dtype.storage, dtype.na_value is not pandas.NA)
+            column = pyarrow.array(array, type=pyarrow.large_string())
+        case "ArrowDtype":
+            head, column = ("arrow",), array.__arrow_array__()
+        case _ if isinstance(array, _masked_arrays(pandas)):
+            head, column = ("masked",), pyarrow.array(array)
+        case _:
+            raise UnstorableError(f"a column of {dtype}", "convert it with astype to a plain dtype")
+    is_chunked = isinstance(column, pyarrow.ChunkedArray)
+    columns.append(column.combine_chunks() if is_chunked else column)
+    return head
+
+
+def _numpy_head(values: np.ndarray[Any, Any], columns: Columns) -> tuple[Any, ...]:
+    if values.dtype.hasobject:
+        return ("objects", values.tolist())
+    if values.dtype.kind not in "biufmM" or not values.dtype.isnative:
+        return ("array", values)  # Arrow has no such numbers
+    import pyarrow
+
+    is_time = values.dtype.kind in "mM"
+    columns.append(pyarrow.array(values.view("i8") if is_time else values))
+    return ("times", values.dtype.str) if is_time else ("numbers",)
+
+
+def _masked_arrays(pandas: Any) -> tuple[type, ...]:
+    arrays = pandas.arrays
+    return (arrays.IntegerArray, arrays.FloatingArray, arrays.BooleanArray)
+
+
+def _build_column(pandas: Any, columns: Iterator[Any], head: Any) -> Any:
+    """The column of a head; only arrays of Arrow, which never change, lie in the stream's bytes."""
+    match head:  # by type first: to compare a range with a text makes an array
+        case str("objects"), list(values):
+            return np.fromiter(values, object, len(values))
+        case str("array"), np.ndarray() as values:
+            return values.copy()
+        case str("intervals"), str(closed), left, right:
+            # Others may be lengths without bytes, of which an array would be made.
+            if not {type(left), type(right)} <= {
+                pandas.Index, pandas.DatetimeIndex, pandas.TimedeltaIndex
+            }:  # fmt: skip
+                raise CodecError(f"intervals from {noun(left)} to {noun(right)}")
+            return pandas.arrays.IntervalArray.from_arrays(left, right, closed)
+        case str("texts"), str("python" | "pyarrow") as storage, bool(is_nan):
+            if (column := next(columns)).type != "large_string":
+                raise CodecError(f"a column of texts that holds {column.type}")
+            options = {"na_value": np.nan} if is_nan else {}
+            return pandas.StringDtype(storage, **options).__from_arrow__(column)
+        case (str("arrow"),):
+            return pandas.arrays.ArrowExtensionArray(next(columns))
+        case (str("masked"),):
+            column = next(columns)
+            mask = np.array(column.is_null())
+            values = _numbers(column.fill_null(False if str(column.type) == "bool" else 0))
+            integers, floats, booleans = _masked_arrays(pandas)
+            return {"b": booleans, "f": floats}.get(values.dtype.kind, integers)(values, mask)
+        case (str("numbers"),):
+            return _numbers(next(columns))
+        case str("times"), str(code) if code.startswith(("<M8[", "<m8[")):
+            return _numbers(next(columns)).view(code)
+        case str("zoned"), str("s" | "ms" | "us" | "ns") as unit, zone:
+            moments = pandas.DatetimeIndex(_numbers(next(columns)).view(f"M8[{unit}]"))
+            return _localized(moments, zone).array
+        case str("periods"), freq:
+            dtype = pandas.PeriodDtype(_build_frequency(pandas, freq))
+            return pandas.arrays.PeriodArray(_numbers(next(columns)), dtype=dtype)
+        case str("categories"), pandas.Index() as categories, bool(ordered):
+            codes = _numbers(next(columns))
+            _check_range(categories, codes.nbytes)
+            dtype = pandas.CategoricalDtype(categories, ordered)
+            return pandas.Categorical.from_codes(codes, dtype=dtype)
+    raise CodecError(f"no column has the head {head!r:.100}")
+
+
+def _numbers(column: Any) -> np.ndarray[Any, Any]:
+    if column.null_count:
+        raise CodecError("a column of numbers that lacks some")
+    return np.array(column.to_numpy(zero_copy_only=False))
+
+
+def _localized(moments: Any, zone: Any) -> Any:
+    if not isinstance(zone, timezone | ZoneInfo):  # for a name pandas would look for a file
+        raise CodecError("a table of times without a time zone")
+    return moments.tz_localize("UTC").tz_convert(zone)
+
+
+def _check_range(index: Any, size: int) -> None:
+    """Refuse an index that is a long range beside few bytes: pandas may make an array of it."""
+    if type(index).__name__ == "RangeIndex" and len(index) > _MANY + size:
+        raise CodecError(f"a range of {len(index)} beside {size} bytes")
+
+
+def _frequency_parts(freq: Any) -> tuple[Any, ...] | None:
+    if freq is None:
+        return None
+    kind = type(freq).__name__
+    if kind not in _FREQUENCIES:
+        raise UnstorableError(f"a frequency {kind}", "set freq to None before it is stored")
+    return (kind, freq.n, freq.normalize, freq.kwds)
+
+
+def _build_frequency(pandas: Any, parts: Any) -> Any:
+    if parts is None:
+        return None
+    kind, number, normalize, options = parts
+    if kind not in _FREQUENCIES:
+        raise CodecError(f"a table of the frequency {kind!r}")
+    return getattr(pandas.offsets, kind)(number, normalize, **options)
+
+
+def _build_frame(
+    pandas: Any, columns: Iterator[Any], index: Any, attrs: Any, flag: Any, labels: Any, heads: Any
 ) -> Any:
     _check_indexes(pandas, index, labels)
-    arrays = [columns.together(pandas, flat, head) for head in heads]
+    arrays = [_build_column(pandas, columns, head) for head in heads]
     if len(arrays) != len(labels) or any(len(array) != len(index) for array in arrays):
         raise CodecError(f"a table of {len(index)} rows, {len(labels)} labels and other columns")
-    parts = {place: _column(pandas, array) for place, array in enumerate(arrays)}
-    made = pandas.DataFrame(parts, index=None if parts else index)
-    made.index, made.columns = index, labels
-    return _described(made, attrs, flag)
+    series = {place: _as_series(pandas, array) for place, array in enumerate(arrays)}
+    frame = pandas.DataFrame(series, index=None if series else index)
+    frame.index, frame.columns = index, labels
+    return _described(frame, attrs, flag)
 
 
-def _series(
-    pandas: Any, flat: Iterator[Any], index: Any, attrs: Any, flag: Any, name: Any, head: Any
+def _build_series(
+    pandas: Any, columns: Iterator[Any], index: Any, attrs: Any, flag: Any, name: Any, head: Any
 ) -> Any:
     _check_indexes(pandas, index)
-    made = _column(pandas, columns.together(pandas, flat, head))
-    made.index, made.name = index, name
-    return _described(made, attrs, flag)
+    series = _as_series(pandas, _build_column(pandas, columns, head))
+    series.index, series.name = index, name
+    return _described(series, attrs, flag)
 
 
 def _check_indexes(pandas: Any, *indexes: Any) -> None:
@@ -127,57 +278,129 @@ def _check_indexes(pandas: Any, *indexes: Any) -> None:
             raise CodecError(f"a table with {noun(index)} for an index")
 
 
-def _column(pandas: Any, array: Any) -> Any:
+def _as_series(pandas: Any, array: Any) -> Any:
     # Left to itself, pandas would make texts of objects that are texts.
     return pandas.Series(array, dtype=array.dtype, copy=False)
 
 
-def _described(made: Any, attrs: Any, flag: Any) -> Any:
+def _described(table: Any, attrs: Any, flag: Any) -> Any:
     if type(attrs) is not dict or type(flag) is not bool:
         raise CodecError("a table with other attributes than a dict")
-    made.attrs = attrs
-    made.flags.allows_duplicate_labels = flag
-    return made
+    table.attrs = attrs
+    table.flags.allows_duplicate_labels = flag
+    return table
 
 
-def _index(pandas: Any, flat: Iterator[Any], kind: Any, name: Any, freq: Any, head: Any) -> Any:
+def _build_index(
+    pandas: Any, columns: Iterator[Any], kind: Any, name: Any, freq: Any, head: Any
+) -> Any:
     if type(kind) is not str:
         raise CodecError(f"an index whose kind is {noun(kind)}")
-    array = columns.together(pandas, flat, head)
+    array = _build_column(pandas, columns, head)
     if freq is not None and kind in _TIMED and array.dtype.kind in "mM":
-        offset = offset_together(pandas, freq)
-        return getattr(pandas, kind)(array, freq=offset, name=name)
-    made = pandas.Index(array, dtype=array.dtype, name=name, tupleize_cols=False)
-    if type(made).__name__ != kind:
-        raise CodecError(f"{noun(made)} that should be a {kind}")
-    return made
+        return getattr(pandas, kind)(array, freq=_build_frequency(pandas, freq), name=name)
+    index = pandas.Index(array, dtype=array.dtype, name=name, tupleize_cols=False)
+    if type(index).__name__ != kind:
+        raise CodecError(f"{noun(index)} that should be a {kind}")
+    return index
 
 
-def _multi_index(pandas: Any, names: Any, levels: Any, codes: Any, order: Any) -> Any:
+def _build_multi_index(
+    pandas: Any, _: Iterator[Any], names: Any, levels: Any, codes: Any, order: Any
+) -> Any:
     # By exact types: of a length without bytes, a range say, pandas would make an array.
     if {list} != {type(names), type(levels), type(codes)}:
         raise CodecError("an index whose names, levels and codes are no lists")
     _check_indexes(pandas, *levels)
-    for level, each in zip(levels, codes, strict=True):
-        if type(each) is not np.ndarray or each.dtype.kind != "i" or each.ndim != 1:
-            raise CodecError(f"an index with {noun(each)} for the codes of a level")
-        check_range(level, each.nbytes)
+    for level, numbers in zip(levels, codes, strict=True):
+        if type(numbers) is not np.ndarray or numbers.dtype.kind != "i" or numbers.ndim != 1:
+            raise CodecError(f"an index with {noun(numbers)} for the codes of a level")
+        _check_range(level, numbers.nbytes)
     return pandas.MultiIndex(levels, codes, names=names, sortorder=order)
 
 
-def _timestamp(pandas: Any, number: Any, unit: Any, zone: Any) -> Any:
-    made = pandas.Timestamp(np.datetime64(number, unit))
-    return made if zone is None else made.tz_localize("UTC").tz_convert(columns.zone(zone))
+def _build_timestamp(pandas: Any, _: Iterator[Any], number: Any, unit: Any, zone: Any) -> Any:
+    moment = pandas.Timestamp(np.datetime64(number, unit))
+    return moment if zone is None else _localized(moment, zone)
 
 
-_MADE: dict[str, Callable[..., Any]] = {
-    "DataFrame": _frame,
-    "Series": _series,
-    "Index": _index,
-    "MultiIndex": lambda pandas, _, *parts: _multi_index(pandas, *parts),
+_BUILDERS: dict[str, Callable[..., Any]] = {
+    "DataFrame": _build_frame,
+    "Series": _build_series,
+    "Index": _build_index,
+    "MultiIndex": _build_multi_index,
     "RangeIndex": lambda pandas, _, name, *ends: pandas.RangeIndex(*ends, name=name),
-    "Timestamp": lambda pandas, _, *parts: _timestamp(pandas, *parts),
+    "Timestamp": _build_timestamp,
     "Timedelta": lambda pandas, _, *parts: pandas.Timedelta(np.timedelta64(*parts)),
     "NaTType": lambda pandas, _: pandas.NaT,
     "NAType": lambda pandas, _: pandas.NA,
 }
+
+
+def _stream(columns: Columns) -> memoryview:
+    """Columns of one length as a stream of Arrow; no columns as no bytes."""
+    if not columns:
+        return memoryview(b"")
+    import pyarrow
+
+    batch = pyarrow.RecordBatch.from_arrays(columns, [str(n) for n in range(len(columns))])
+    for kind in batch.schema.types:
+        if not _is_flat(kind):
+            raise UnstorableError(f"a column of {kind}", "convert it with astype, to object say")
+    sink = pyarrow.BufferOutputStream()
+    with pyarrow.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return memoryview(sink.getvalue()).cast("B")
+
+
+def read_stream(view: memoryview) -> Columns:
+    """The columns of a stream, in its bytes."""
+    if not view:
+        return []
+    import pyarrow
+
+    schema, content, *others = pyarrow.ipc.MessageReader.open_stream(pyarrow.py_buffer(view))
+    if others or schema.type != "schema" or content.type != "record batch":
+        raise CodecError("a stream of Arrow that is not a schema and one batch")
+    # Before Arrow unpacks it: a few bytes may unpack to all memory. Version 4 has other ways.
+    is_known = content.metadata_version == pyarrow.ipc.MetadataVersion.V5
+    if not is_known or _is_compressed(memoryview(content.metadata).cast("B")):
+        raise CodecError("a stream of Arrow that is compressed, or of another version")
+    known = pyarrow.ipc.read_schema(schema)
+    if not all(map(_is_flat, known.types)):
+        raise CodecError("a stream of Arrow with columns that are not flat")
+    batch = pyarrow.ipc.read_record_batch(content, known)
+    if batch.num_rows * batch.num_columns > 64 * len(view) + 1024:
+        raise CodecError(f"a stream of Arrow with {batch.num_rows} rows in {len(view)} bytes")
+    batch.validate(full=True)
+    if batch.nbytes > len(view):
+        raise CodecError(f"a stream of Arrow with {batch.nbytes} bytes in {len(view)}")
+    return list(batch.columns)
+
+
+def _is_compressed(message: memoryview) -> bool:
+    """Whether a message names a compression: field 3 of its batch, which is its field 2."""
+    (root,) = struct.unpack_from("<I", message)
+    batch = _field(message, root, 2)
+    if batch is None:
+        raise CodecError("a message of Arrow without a batch")
+    (offset,) = struct.unpack_from("<I", message, batch)
+    return _field(message, batch + offset, 3) is not None
+
+
+def _field(message: memoryview, table: int, number: int) -> int | None:
+    """Where a field of a flatbuffer's table lies; None if it is absent. Arrow has no function."""
+    fields = table - struct.unpack_from("<i", message, table)[0]
+    if fields < 0:  # Python would count from the end
+        raise CodecError("a message of Arrow with a table before it")
+    (size,) = struct.unpack_from("<H", message, fields)
+    if 4 + 2 * number >= size:
+        return None
+    (offset,) = struct.unpack_from("<H", message, fields + 4 + 2 * number)
+    return table + offset if offset else None
+
+
+def _is_flat(kind: Any) -> bool:
+    import pyarrow
+
+    return any(getattr(pyarrow.types, f"is_{name}")(kind) for name in _FLAT)

@@ -20,16 +20,26 @@ from typing import Any, NamedTuple
 import msgpack
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from pipeline.store import CodecError, UnstorableError, codec, columns, encoded
+from pipeline.store import CodecError, UnstorableError, encoded
 from pipeline.store.codec import UnreadableError, decoded
 from tests import fuzz
-from tests.fuzz import FRAME, PAYLOADS, VALUES, grown, mutated, packed, same, survives, swollen
+from tests.fuzz import (
+    FRAME,
+    PAYLOADS,
+    VALUES,
+    grown,
+    mutated,
+    packed,
+    same,
+    survives,
+    swollen,
+    unpacked,
+)
 
 BIG = 2**32 - 1
 
@@ -268,7 +278,7 @@ SHORT: Any = [2, [21, "RangeIndex", None, 0, 2, 1]]
 RANGE: Any = [31, 0, 10**8, 1]
 CODES: Any = [20, [1]]
 ARRAY = payload(np.zeros(2, "i8"))[64:]
-ROWS = bytes(columns.stream([pa.array([0, 1])]))
+ROWS = bytes(unpacked(payload(pd.Series([0, 1])))[1][-1])
 
 
 @pytest.mark.parametrize(
@@ -341,24 +351,34 @@ class Longwinded(Exception):  # noqa: N818 - named for what it does
         raise ValueError("too long")
 
 
+def fail(error: Exception) -> Any:
+    raise error
+
+
+class Failing:
+    """A value whose pickle raises an error where it is loaded."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __reduce__(self) -> Any:
+        return fail, (self.error,)
+
+
 @pytest.mark.parametrize(
     "error",
     [MemoryError(), RecursionError(), ModuleNotFoundError("no pyarrow"), ImportError(),
      zoneinfo.ZoneInfoNotFoundError("Europe/Paris")],
     ids=lambda error: type(error).__name__,
 )  # fmt: skip
-def test_errors_of_the_reader_are_not_those_of_the_bytes(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def failing(*_: Any) -> Any:
-        raise error
-
-    monkeypatch.setattr(codec, "Reader", failing)
+def test_errors_of_the_reader_are_not_those_of_the_bytes(error: Exception) -> None:
     with pytest.raises(UnreadableError, match=type(error).__name__):
-        decoded(payload(1))
-    error = Longwinded()
-    with pytest.raises(CodecError, match="no value: Longwinded") as caught:
-        decoded(payload(1))
+        decoded(payload(Failing(error), pickle=True), pickle=True)
+
+
+def test_an_error_without_a_text_is_reported_by_its_type() -> None:
+    with pytest.raises(CodecError, match="not a value: Longwinded") as caught:
+        decoded(payload(Failing(Longwinded()), pickle=True), pickle=True)
     assert type(caught.value) is CodecError
 
 

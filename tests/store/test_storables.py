@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.store import CodecError, UnstorableError, encoded, storable
 from pipeline.store.codec import UnreadableError, decoded
-from pipeline.store.storables import _known, object_together
+from pipeline.store.storables import _marked, build_object
 
 T = TypeVar("T")
 
@@ -198,10 +198,10 @@ def test_a_class_derived_from_a_marked_one_is_not_marked() -> None:
 
 def test_objects_of_unknown_classes_say_what_to_import(monkeypatch: pytest.MonkeyPatch) -> None:
     data = b"".join(encoded(Frozen(1)))
-    monkeypatch.delitem(_known, f"{__name__}:Frozen")
+    monkeypatch.delitem(_marked, f"{__name__}:Frozen")
     with pytest.raises(
         UnreadableError,
-        match=r"Frozen' is not known here: import 'tests.store.test_storables', that",
+        match=r"Frozen' is not known here: import 'tests.store.test_storables', which",
     ):
         decoded(data)
 
@@ -221,13 +221,13 @@ def test_objects_of_unknown_classes_say_what_to_import(monkeypatch: pytest.Monke
 )
 def test_objects_of_other_fields_are_no_values(parts: Any) -> None:
     with pytest.raises(CodecError, match="has the fields x, y now"):
-        object_together(f"{__name__}:Frozen", *parts)
+        build_object(f"{__name__}:Frozen", *parts)
 
 
 @pytest.mark.parametrize("path", ["os:system", "builtins:object", "", None, 3])
 def test_classes_that_are_not_marked_are_not_looked_up(path: Any) -> None:
     with pytest.raises(CodecError, match=r"is not known here|whose class is"):
-        object_together(path, "x", 1)
+        build_object(path, "x", 1)
 
 
 def test_a_class_that_was_defined_again_is_another() -> None:

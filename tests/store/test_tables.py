@@ -15,10 +15,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from pipeline.store import CodecError, UnstorableError, columns, encoded
+from pipeline.store import CodecError, UnstorableError, encoded, tables
 from pipeline.store.codec import decoded
-from pipeline.store.trees import Writer
-from tests.fuzz import DAY, FRAME, packed, same
+from tests.fuzz import DAY, FRAME, packed, same, unpacked
 
 
 def back(value: Any) -> Any:
@@ -157,26 +156,25 @@ def test_the_codec_imports_no_pandas_and_no_pyarrow() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def headed(head: Any) -> tuple[Any, list[bytes]]:
-    """The tree of a table with this head and without columns, and its buffers."""
-    writer = Writer()
-    tree = [2, writer.tree(head)]
-    return tree, [*(b"".join(parts) for parts in writer.buffers), b""]
+def table(head: Any, stream: bytes | memoryview = b"") -> bytes:
+    """The payload of a table with this head and this stream."""
+    tree, buffers = unpacked(b"".join(encoded(head)))
+    return packed([2, tree], *buffers, bytes(stream))
 
 
 NUMBERS = pa.array(range(1000))
-TEXTS = pa.array(["a" * 50] * 50)
+TEXTS = pa.array(["a" * 50] * 1000)
 VALID = streamed(NUMBERS)
 
 
 def test_a_stream_holds_what_was_written() -> None:
-    assert columns.read(columns.stream([NUMBERS, NUMBERS])) == [NUMBERS, NUMBERS]
-    assert columns.read(VALID) == [NUMBERS]
-    assert columns.read(columns.stream([])) == []
+    assert tables.read_stream(streamed(NUMBERS, TEXTS)) == [NUMBERS, TEXTS]
+    assert tables.read_stream(memoryview(b"")) == []
 
 
 def test_a_list_does_not_end_where_a_column_is_missing() -> None:
-    tree, buffers = headed(("Series", pd.RangeIndex(1), {}, True, None, ("numbers",)))
+    series = table(("Series", pd.RangeIndex(1), {}, True, None, ("numbers",)))
+    tree, buffers = unpacked(series)
     with pytest.raises(CodecError, match="StopIteration"):
         decoded(packed([20, 1, tree, 3], *buffers))
 
@@ -184,7 +182,7 @@ def test_a_list_does_not_end_where_a_column_is_missing() -> None:
 @pytest.mark.parametrize("how", ["lz4", "zstd"])
 def test_a_compressed_stream_is_refused_before_it_is_unpacked(how: str) -> None:
     with pytest.raises(CodecError, match="compressed"):
-        columns.read(streamed(TEXTS, compression=how))
+        tables.read_stream(streamed(TEXTS, compression=how))
 
 
 @pytest.mark.parametrize(
@@ -207,11 +205,10 @@ def test_a_compressed_stream_is_refused_before_it_is_unpacked(how: str) -> None:
     ids=lambda view: f"{len(view)}",
 )
 def test_other_streams_are_refused(view: Any) -> None:
-    table = packed([2, [21, "Series", [30, 0.0, 0.0], [22], True, None, [21, "numbers"]]], view)
     with pytest.raises((CodecError, ValueError, pa.ArrowException, OSError)):
-        columns.read(memoryview(view))
+        tables.read_stream(memoryview(view))
     with pytest.raises(CodecError):
-        decoded(table)
+        decoded(table(("Series", 0j, {}, True, None, ("numbers",)), view))
 
 
 def test_columns_of_a_stream_do_not_share_their_bytes() -> None:
@@ -223,7 +220,7 @@ def test_columns_of_a_stream_do_not_share_their_bytes() -> None:
     head = head.replace(struct.pack("<q", 16_000), struct.pack("<q", 8000))
     assert head != data[:begin]
     with pytest.raises(CodecError, match="16000 bytes in"):
-        columns.read(memoryview(head + data[begin : begin + 8000] + data[begin + 16_000 :]))
+        tables.read_stream(memoryview(head + data[begin : begin + 8000] + data[begin + 16_000 :]))
 
 
 def test_a_long_range_beside_few_numbers_is_refused() -> None:
@@ -243,7 +240,7 @@ def test_a_long_range_beside_few_numbers_is_refused() -> None:
 def test_texts_in_a_stream_that_are_not_utf_8_are_refused() -> None:
     data = streamed(pa.array(["abc", "def"])).tobytes().replace(b"abcdef", b"abc\xff\xfe\xfd")
     with pytest.raises(pa.ArrowInvalid, match="UTF"):
-        columns.read(memoryview(data))
+        tables.read_stream(memoryview(data))
 
 
 @pytest.mark.parametrize(
@@ -271,9 +268,8 @@ def test_texts_in_a_stream_that_are_not_utf_8_are_refused() -> None:
     ids=lambda head: f"{head!s:.60}",
 )  # fmt: skip
 def test_heads_of_anything_else_are_no_tables(head: Any) -> None:
-    tree, buffers = headed(head)
     with pytest.raises(CodecError):
-        decoded(packed(tree, *buffers))
+        decoded(table(head))
 
 
 @pytest.mark.parametrize(
@@ -288,6 +284,7 @@ def test_heads_of_anything_else_are_no_tables(head: Any) -> None:
     ids=lambda value: f"{value!s:.40}",
 )  # fmt: skip
 def test_columns_with_heads_of_other_columns_are_refused(array: Any, head: Any) -> None:
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - the codec makes one of them all
-        columns.together(pd, iter([array]), head)
-    assert not isinstance(caught.value, StopIteration | SystemError)
+    index = pd.RangeIndex(len(array))
+    with pytest.raises(CodecError) as caught:
+        decoded(table(("Series", index, {}, True, None, head), streamed(array)))
+    assert not isinstance(caught.value.__cause__, StopIteration | SystemError)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.store import forms, npy
+from pipeline.store import arrays
 from pipeline.store.storables import CodecError, UnstorableError
 
 OVERLAPPING = np.dtype({"names": ["a", "b"], "formats": ["i4", "i2"], "offsets": [0, 2]})
@@ -17,7 +17,7 @@ MANY = np.dtype([(f"field{place}", "f8") for place in range(600)])
 
 
 def written(array: Any) -> bytes:
-    return b"".join(npy.buffers(array))
+    return b"".join(arrays.array_parts(array)[0])
 
 
 def headed(text: str, data: bytes = b"", version: bytes = b"\2\0") -> memoryview:
@@ -39,13 +39,13 @@ def test_numpy_reads_what_is_written(array: Any) -> None:
 
 def test_elements_begin_at_a_multiple_of_64() -> None:
     for size in range(1, 40):
-        header, _ = npy.buffers(np.zeros(2, [("x" * size, "f4")]))
+        header, _ = arrays.array_parts(np.zeros(2, [("x" * size, "f4")]))[0]
         assert len(header) % 64 == 0
 
 
 def test_elements_that_lie_apart_are_written_in_order() -> None:
     array = np.arange(24).reshape(2, 3, 4)[:, ::-1, ::2]
-    assert npy.read(memoryview(written(array))).tolist() == array.tolist()
+    assert arrays.build_array(memoryview(written(array))).tolist() == array.tolist()
 
 
 @pytest.mark.parametrize(
@@ -59,14 +59,14 @@ def test_elements_that_lie_apart_are_written_in_order() -> None:
 )  # fmt: skip
 def test_dtypes_that_would_not_come_back_are_refused(dtype: Any) -> None:
     with pytest.raises(UnstorableError, match="an array"):
-        npy.buffers(np.zeros(2, dtype))
+        arrays.array_parts(np.zeros(2, dtype))
 
 
 VALID = "{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }\n"
 
 
 def test_a_header_may_be_as_another_program_writes_it() -> None:
-    assert npy.read(headed(VALID, bytes(8))).tolist() == [0.0]
+    assert arrays.build_array(headed(VALID, bytes(8))).tolist() == [0.0]
 
 
 @pytest.mark.parametrize(
@@ -102,47 +102,47 @@ def test_a_header_may_be_as_another_program_writes_it() -> None:
     ids=lambda view: bytes(view[12:60]).decode("latin-1"),
 )
 def test_headers_of_anything_else_are_no_arrays(view: memoryview) -> None:
-    with pytest.raises((CodecError, ValueError, SyntaxError, TypeError, MemoryError)):
-        npy.read(view)
+    with pytest.raises((CodecError, ValueError, TypeError)):
+        arrays.build_array(view)
 
 
 def test_a_header_that_is_nested_too_deep_is_no_want_of_memory() -> None:
     for depth in (90, 193, 197, 200, 4000):
         for ends in (("(", ")1"), ("[", "]1"), ("[", "")):
             begin, end = (each[:1] * depth + each[1:] for each in ends)
-            with pytest.raises((CodecError, ValueError, SyntaxError)):
-                npy.read(headed(f"{begin}{end}\n"))
+            with pytest.raises(CodecError):
+                arrays.build_array(headed(f"{begin}{end}\n"))
 
 
 def test_a_character_that_is_none_is_refused_at_any_depth() -> None:
     wrong = np.array([0x7FFFFFFF], np.uint32)
     for dtype in ("U1", [("a", [("b", "U1")])]):
         with pytest.raises(CodecError, match="0x7fffffff"):
-            npy.read(memoryview(written(wrong.view(dtype))))
+            arrays.build_array(memoryview(written(wrong.view(dtype))))
     with pytest.raises(CodecError, match="0x7fffffff"):
-        npy.read(memoryview(written(wrong.astype(">u4").view(">U1"))))
+        arrays.build_array(memoryview(written(wrong.astype(">u4").view(">U1"))))
 
 
 def test_elements_without_bytes_are_few() -> None:
-    assert npy.read(memoryview(written(np.zeros(1000, [])))).shape == (1000,)
+    assert arrays.build_array(memoryview(written(np.zeros(1000, [])))).shape == (1000,)
     with pytest.raises(UnstorableError, match="1001 elements without bytes"):
-        npy.buffers(np.zeros(1001, []))
+        arrays.array_parts(np.zeros(1001, []))
     many: list[Any] = [[("a", [], (10**9,))], [("a", "i1"), ("b", [("c", [], (10**9,))])]]
     for dtype in many:
         with pytest.raises(UnstorableError, match="1000000000 elements without bytes"):
-            npy.buffers(np.zeros(1, dtype))
+            arrays.array_parts(np.zeros(1, dtype))
     for code in ("[]", "[('b', [], (3,))]"):
         text = VALID.replace("'<f8'", f"[('a', '|i1'), ('b', {code}, (999999999,))]")
         with pytest.raises(CodecError, match="an array"):
-            npy.read(headed(text, b"a"))
+            arrays.build_array(headed(text, b"a"))
     mixed = np.zeros(5000, [("a", "i1"), ("b", "U0")])
-    assert npy.read(memoryview(written(mixed))).dtype == mixed.dtype
+    assert arrays.build_array(memoryview(written(mixed))).dtype == mixed.dtype
 
 
 @pytest.mark.parametrize("code", [*"?bhilqpBHILQPefdgFDG"])
 def test_a_number_keeps_its_type_also_where_two_are_of_one_size(code: str) -> None:
     value = np.dtype(code).type(1)
-    back = npy.scalar_of(*npy.scalar(value))
+    back = arrays.build_scalar(*arrays.scalar_parts(value))
     assert (type(back), back.dtype, back) == (type(value), value.dtype, value)
 
 
@@ -150,8 +150,8 @@ def test_a_number_keeps_its_type_also_where_two_are_of_one_size(code: str) -> No
     "code", ["O", "|O", "V8", "f8,f8", "<f8 ", "a", "<M8[x]", "(2,)f8", "object", ""]
 )
 def test_other_codes_are_no_numbers(code: str) -> None:
-    with pytest.raises((CodecError, TypeError)):
-        npy.scalar_of(code, bytes(8))
+    with pytest.raises((CodecError, TypeError, DeprecationWarning)):
+        arrays.build_scalar(code, bytes(8))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_other_codes_are_no_numbers(code: str) -> None:
     ids=repr,
 )  # fmt: skip
 def test_a_masked_array_keeps_what_it_has_and_has_not(array: Any) -> None:
-    back = npy.mask_together(*npy.mask_apart(array))
+    back = arrays.build_masked(*arrays.mask_parts(array))
     assert (back.mask is np.ma.nomask) == (array.mask is np.ma.nomask)
     assert (back._fill_value is None) == (array._fill_value is None)
     assert back.hardmask == array.hardmask
@@ -170,15 +170,15 @@ def test_a_masked_array_keeps_what_it_has_and_has_not(array: Any) -> None:
 
 def test_masks_that_do_not_fit_are_refused() -> None:
     with pytest.raises(CodecError, match="with a mask"):
-        npy.mask_together(np.arange(3), np.array([True]), None, False)
+        arrays.build_masked(np.arange(3), np.array([True]), None, False)
     with pytest.raises(CodecError, match="to be filled with"):
-        npy.mask_together(np.arange(3), None, np.array("a"), False)
+        arrays.build_masked(np.arange(3), None, np.array("a"), False)
 
 
 def test_texts_of_any_length_keep_what_is_missing() -> None:
     kind = np.dtypes.StringDType(na_object=float("nan"))
     array = np.array([["a", float("nan")], ["c", "long" * 9]], kind).T
-    back = forms.strings_together(*forms.strings_apart(array))
+    back = arrays.build_texts(*arrays.text_parts(array))
     assert (back.dtype, back.shape, back.flags.f_contiguous) == (kind, (2, 2), True)
     assert repr(back.tolist()) == repr(array.tolist())
 
@@ -186,6 +186,6 @@ def test_texts_of_any_length_keep_what_is_missing() -> None:
 @pytest.mark.parametrize("missing", [[3], [object()], ["x"]], ids=str)
 def test_texts_with_other_marks_for_the_missing_are_refused(missing: list[Any]) -> None:
     with pytest.raises(CodecError):
-        forms.strings_together([1], False, True, missing, ["a"])
+        arrays.build_texts([1], False, True, missing, ["a"])
     with pytest.raises(UnstorableError, match="use nan or None"):
-        forms.strings_apart(np.array(["a"], np.dtypes.StringDType(na_object=missing[0])))
+        arrays.text_parts(np.array(["a"], np.dtypes.StringDType(na_object=missing[0])))
