@@ -12,10 +12,9 @@
 from pipeline.cache.context import enter, leave
 from pipeline.cache.explanation import Explanation, explain
 from pipeline.cache.running import StoreScheduler
-from pipeline.cache.verification import SAME, Verification, verify, verify_entries
+from pipeline.cache.verification import Verification, verify, verify_entries
 
 __all__ = [
-    "SAME",
     "Explanation",
     "StoreScheduler",
     "Verification",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
-from pipeline.cache.plan import HIT, MISS, SKIPPED, Status, make_plan
+from pipeline.cache.plan import Status, make_plan
 from pipeline.cache.running import open_collections
 from pipeline.cache.saving import INPUT, task_call, task_details, task_function, task_name
 from pipeline.cache.task_digests import ITSELF, describe_code
@@ -71,7 +71,7 @@ class Explanation:
         """Status, task and reason of each row of the table."""
         groups: dict[tuple[Status, str, str], list[Line]] = {}
         for line in self.lines:
-            why = "" if line.status == HIT else line.why
+            why = "" if line.status == "hit" else line.why
             groups.setdefault((line.status, line.function, why), []).append(line)
         rows: list[tuple[str, str, str]] = []
         shown, hidden = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
@@ -81,7 +81,7 @@ class Explanation:
                 continue
             shown[status, function] += 1
             task = lines[0].call if len(lines) == 1 else f"{len(lines):,} of {function}"
-            if status == HIT:
+            if status == "hit":
                 seconds, size = sum(line.seconds for line in lines), sum(x.bytes for x in lines)
                 why = f"{format_number(size)} bytes, took {format_duration(seconds)}"
             rows.append((status, task, why))
@@ -141,14 +141,16 @@ def explain(store: Store, *collections: Any) -> Explanation:
 def _line(plan: Plan, key: Key, history: Callable[[str], list[PastResult]]) -> Line:
     status, node = plan.status[key], plan.tasks[key]
     seconds, size = 0.0, 0
-    if status == HIT:
+    if status == "hit":
         entry, _ = plan.entries[key]
         why, seconds, size = "stored", entry.seconds, entry.bytes
-    elif status == MISS:
+    elif status == "miss":
         details = task_details(key, node, plan.digests)
         why = _miss_reason(plan, key, details, history(details.function))
     else:
-        why = plan.reasons[key] if status == SKIPPED else "not needed: what depends on it is loaded"
+        why = (
+            plan.reasons[key] if status == "skipped" else "not needed: what depends on it is loaded"
+        )
     return Line(status, task_call(key, node), why, key, task_name(key, node), seconds, size)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import dask.local
 from dask._task_spec import NestedContainer
@@ -14,7 +14,6 @@ from dask.task_spec import Alias, DataNode, TaskRef
 from pipeline.cache.saving import (
     Load,
     Save,
-    SaveTask,
     task_details,
     task_function,
     task_name,
@@ -32,10 +31,6 @@ if TYPE_CHECKING:
     from pipeline.store import Entry, Store
 
 Status = Literal["hit", "miss", "skipped", "culled"]
-HIT: Final = "hit"
-MISS: Final = "miss"
-SKIPPED: Final = "skipped"
-CULLED: Final = "culled"
 
 Opening = Literal["all", "outputs", "none"]
 """Which entries a plan opens, and so verifies: those that this process loads."""
@@ -99,15 +94,15 @@ def make_plan(
         if _is_work(node):
             is_open = opening == "all" or (opening == "outputs" and key in targets)
             if key in plan.reasons or not (key in candidates or _is_looked_up(plan, key)):
-                status[key] = SKIPPED
+                status[key] = "skipped"
             else:
                 is_hit = digests.digest(key) in stored and _find(plan, key, is_open)
-                status[key] = HIT if is_hit else MISS
-        if status.get(key) != HIT:
+                status[key] = "hit" if is_hit else "miss"
+        if status.get(key) != "hit":
             stack.extend(reversed(inputs_of(node)))
     for key in digests.numbers:
         if key not in status and _is_work(tasks.get(key)):
-            status[key] = CULLED
+            status[key] = "culled"
     return plan
 
 
@@ -195,7 +190,7 @@ def tasks_to_run(
         node, digest = plan.tasks[key], plan.digests.digest(key)
         if digest is None:
             continue
-        if status == HIT:
+        if status == "hit":
             needed = _needed(plan, key, limit) if is_final else {}
             limit -= len(needed)
             recompute = partial(dask.local.get_sync, needed, key) if needed else None
@@ -204,14 +199,14 @@ def tasks_to_run(
             load = Load(store, digest, (entry, payload) if is_held else None, recompute)  # type: ignore[arg-type] # not None
             # Workers that cannot reach the store get the value.
             tasks[key] = LoadTask(key, load, (), False) if is_reachable else DataNode(key, load())
-        elif status == MISS and first.setdefault(digest, key) != key:
+        elif status == "miss" and first.setdefault(digest, key) != key:
             tasks[key] = Alias(key, first[digest])  # or one would wait for the other
-        elif status == MISS and is_reachable:
+        elif status == "miss" and is_reachable:
             is_always = digest in targets or _is_kept(store, key, node)
             details = task_details(key, node, plan.digests)
             save = Save(store, digest, function_of(node), details, task_function(node), is_always,
                         begun, behind)  # fmt: skip
-            tasks[key] = SaveTask(key, save, tuple(inputs_of(node)), cheap=False)
+            tasks[key] = CallTask(key, save, tuple(inputs_of(node)), cheap=False)
     return toposort(tasks, outputs)
 
 

@@ -17,7 +17,7 @@ from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.task_spec import Alias, Task
 from dask.utils import ensure_dict
 
-from pipeline.cache.plan import HIT, MISS, SKIPPED, final_key, make_plan, tasks_to_run
+from pipeline.cache.plan import final_key, make_plan, tasks_to_run
 from pipeline.cache.saving import save, task_details
 from pipeline.graph import fill_outputs, inputs_of, toposort
 from pipeline.program import LoadTask, fuse_tasks
@@ -120,9 +120,9 @@ def count_plan(plan: Plan, seconds: float = 0.0) -> None:
     seconds: the time that it took to load outputs
     """
     counts = plan.store.counts
-    counts.hits += plan.count(HIT)
-    counts.misses += plan.count(MISS)
-    counts.skipped += plan.count(SKIPPED)
+    counts.hits += plan.count("hit")
+    counts.misses += plan.count("miss")
+    counts.skipped += plan.count("skipped")
     entries = [entry for entry, _ in plan.entries.values()]
     counts.loaded_bytes += sum(entry.bytes for entry in entries)
     counts.saved += max(max((entry.behind for entry in entries), default=0.0) - seconds, 0.0)
@@ -133,7 +133,7 @@ def _save_outputs(plan: Plan, values: Mapping[Key, Any]) -> None:
     missed = {}
     for key in plan.outputs:
         final = final_key(plan.tasks, key)
-        if plan.status.get(final) == MISS:
+        if plan.status.get(final) == "miss":
             missed[str(plan.digests.digest(final))] = final, values[key]
     stored = plan.store.known(missed)
     for digest, (key, value) in missed.items():

@@ -40,12 +40,6 @@ MIN_SECONDS = 1e-3
 """An inner task that takes less time is not stored: writing a file takes as long."""
 
 
-class SaveTask(CallTask):
-    """A task whose result is saved."""
-
-    __slots__ = ()
-
-
 @dataclass(frozen=True)
 class Load:
     """Loads the result of a task.

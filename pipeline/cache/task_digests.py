@@ -7,6 +7,7 @@ number has the hash of what it was given for: equal tasks of all processes have 
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from types import FunctionType, MethodType, ModuleType
@@ -80,23 +81,19 @@ class TaskDigests(Numbering):
         return number
 
     def _hash(self, signature: Any) -> str | None:
-        head, *rest = signature
-        if head == "value":
+        tag, *numbers = signature
+        if tag == "value":
             return hash_encoded(signature)
-        if isinstance(head, type):
-            return hash_encoded((head.__name__, encode(rest[0])))
-        if head in ("held", "apart"):
+        if isinstance(tag, type):
+            return hash_encoded((tag.__name__, encode(numbers[0])))
+        if tag in ("held", "apart"):
             return None
-        if isinstance(head, int):  # a function and its arguments
-            return self._hash_numbers("task", signature)
-        if head == "call":  # by what it does, not by its key
-            return self._hash_numbers("task", rest[1:])
-        if head == "body":
-            return self._hash_numbers(rest[0], rest[1:])
-        return self._hash_numbers(head, rest)
-
-    def _hash_numbers(self, tag: str, numbers: Sequence[Any]) -> str | None:
-        """The hash of the digests of some numbers; keyword arguments count with their names."""
+        if isinstance(tag, int):  # a function and its arguments
+            tag, numbers = "task", signature
+        elif tag == "call":  # by what it does, not by its key
+            tag, numbers = "task", numbers[1:]
+        elif tag == "body":
+            tag, *numbers = numbers
         lines = [tag]
         for item in numbers:
             name, number = ("", item) if isinstance(item, int) else item[1:]
@@ -184,20 +181,24 @@ ITSELF = "its own"
 def describe_code(function: Any) -> CodeDescription:
     """What the digest of a function covers, part by part, as far as it has a digest."""
     describer = _Describer()
-    try:
+    description: CodeDescription = {}
+    with suppress(TypeError, RecursionError):
         describer.encode(getattr(function, "__func__", function))
-    except (TypeError, RecursionError):
-        return describer.description
-    describer.description["libraries"] = describer.libraries
-    return describer.description
+        for definition in describer.definitions:  # encoding the parts of one adds others
+            name = _title(definition) if description else ITSELF
+            while name in description:
+                name += "′"
+            parts = {part: str(describer.encode(value)) for part, value in _parts(definition)}
+            description[name] = {**parts, "in": _place(definition)}
+        description["libraries"] = describer.libraries
+    return description
 
 
 class _Describer(Digester):
-    """A digester that notes the definitions and libraries that it meets, by name."""
+    """A digester that encodes definitions by name, and keeps the versions of libraries."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.description: CodeDescription = {}
         self.libraries: dict[str, str] = {}
 
     def library(self, name: str, module: str) -> str:
@@ -209,37 +210,23 @@ class _Describer(Digester):
 
     def definition(self, value: Any) -> Key:
         if id(value) not in self.numbers:
-            is_first = not self.definitions
             self.numbers[id(value)] = len(self.numbers)
             self.definitions.append(value)
-            if is_first:
-                for definition in self.definitions:  # the loop adds more of them
-                    name = ITSELF if definition is value else _title(definition)
-                    while name in self.description:
-                        name += "′"
-                    parts = {part: str(self.part(inner)) for part, inner in _parts(definition)}
-                    self.description[name] = {**parts, "in": _place(definition)}
-                self.numbers, self.definitions = {}, []
         return f"definition {_name(value)}"
 
 
-def _parts(definition: Any) -> Iterator[tuple[str, object]]:
+def _parts(definition: Any) -> Iterator[tuple[str, Any]]:
     """The parts of a definition, by the names that a person knows them by."""
     parts = iter(definition_parts(definition))
     if not isinstance(definition, FunctionType):
-        for part in parts:
-            is_member = isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], str)
-            yield (f"`{part[0]}`", part[1]) if is_member else ("bases", part)  # type: ignore[index] # a pair
+        yield from zip(("bases", "metaclass") * isinstance(definition, type), parts, strict=False)
+        yield from ((f"`{name}`", value) for name, value in cast("Iterator[Any]", parts))
         return
-    closure = definition.__code__.co_freevars
-    yield from zip(
-        ("code", "defaults", "keyword defaults", *(f"closure value `{name}`" for name in closure)),
-        parts,
-        strict=False,  # the mentioned values follow
-    )
+    closure = [f"closure value `{name}`" for name in definition.__code__.co_freevars]
+    heads = ("code", "defaults", "keyword defaults", *closure)
+    yield from zip(heads, parts, strict=False)
     variables = {mention.name for mention in references(definition) if mention.owner is None}
-    for mention in parts:
-        name, value = cast("tuple[str, object]", mention)
+    for name, value in cast("Iterator[Any]", parts):
         if name not in closure_values(definition):
             yield f"{'global' if name in variables else 'value'} `{name}`", value
 
@@ -249,9 +236,8 @@ def _name(definition: Any) -> str:
 
 
 def _title(definition: Any) -> str:
-    kind = "module" if isinstance(definition, ModuleType) else "class"
-    is_helper = not isinstance(definition, ModuleType | type)
-    return f"{'helper' if is_helper else kind} `{_name(definition)}`"
+    kinds = {ModuleType: "module", FunctionType: "helper"}
+    return f"{kinds.get(type(definition), 'class')} `{_name(definition)}`"
 
 
 def _place(definition: Any) -> str:

@@ -6,7 +6,7 @@ import math
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 from uuid import uuid4
 
 import dask
@@ -37,10 +37,6 @@ if TYPE_CHECKING:
     from pipeline.store import Store
 
 Outcome = Literal["same", "differs", "raised", "not compared"]
-SAME: Final = "same"
-DIFFERS: Final = "differs"
-RAISED: Final = "raised"
-NOT_COMPARED: Final = "not compared"
 
 
 class Rerun(NamedTuple):
@@ -80,7 +76,7 @@ class Verification:
     @property
     def differing(self) -> list[str]:
         """The functions that did not give a stored result again."""
-        return sorted({run.function for run in self.reruns if run.outcome in (DIFFERS, RAISED)})
+        return sorted({run.function for run in self.reruns if run.outcome in ("differs", "raised")})
 
     def summary(self) -> str:
         """The result in one line."""
@@ -93,7 +89,7 @@ class Verification:
     def __str__(self) -> str:
         lines = [f"{name}  {why}" for name, why in self.corrupt]
         lines += [f"{run.outcome}  {run.call}  {run.why}"
-                  for run in self.reruns if run.outcome != SAME]  # fmt: skip
+                  for run in self.reruns if run.outcome != "same"]  # fmt: skip
         return "\n".join([*lines, self.summary()])
 
     __repr__ = __str__
@@ -175,7 +171,7 @@ class _Repeat:
     name: str
 
     def __call__(self, *values: Any) -> Rerun:
-        outcome: Outcome = RAISED
+        outcome: Outcome = "raised"
         start = time.perf_counter()
         try:
             value = self.function(*values)
@@ -190,20 +186,20 @@ class _Repeat:
     def _compare(self, value: Any) -> tuple[Outcome, str]:
         opened = self.store.open(self.digest)
         if opened is None:
-            return NOT_COMPARED, "its entry is no longer in the store"
+            return "not compared", "its entry is no longer in the store"
         try:
             # Equal bytes need not be loaded.
             if checksum(encoded(value, self.store.pickle)) == opened[0].checksum:
-                return SAME, ""
+                return "same", ""
         except UnstorableError:
             pass
         try:
             stored = self.store.value(*opened)
             if content_digest(canonical(stored)) == content_digest(canonical(value)):
-                return SAME, ""
+                return "same", ""
         except (LostError, TypeError) as error:
-            return NOT_COMPARED, str(error).removeprefix(f"{self.digest}: ")
-        return DIFFERS, difference(stored, value)
+            return "not compared", str(error).removeprefix(f"{self.digest}: ")
+        return "differs", difference(stored, value)
 
 
 def _hits(store: Store, digests: TaskDigests) -> list[Key]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cache import SAME, verify_entries
+from pipeline.cache import verify_entries
 from pipeline.cli.entries import brief_call, gc, ls, rm, show
 from pipeline.cli.progress import Bar, Tasks
 from pipeline.cli.screen import FATES, as_json, print_json, print_table, say
@@ -149,7 +149,7 @@ def _fields(found: Verification) -> dict[str, Any]:
 
 def _tell(found: Verification, *, is_removed: bool) -> None:
     lines = [(each.outcome, brief_call(each.call), each.why)
-             for each in found.reruns if each.outcome != SAME]  # fmt: skip
+             for each in found.reruns if each.outcome != "same"]  # fmt: skip
     if lines:
         print_table(("", "task", "why"), lines, left=3, colours=FATES)
     for name, why in found.corrupt:

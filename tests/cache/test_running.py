@@ -59,7 +59,7 @@ def slow(x: int) -> int:
 
 
 def test_inner_results_are_loaded_where_the_tasks_run(tmp_path: Path, scheduler: str) -> None:
-    store = Store(tmp_path)
+    store = Store(tmp_path, keep=[slow])
     parts = [delayed(slow)(x) for x in range(3)]
     assert pipeline.compute(delayed(sum)(parts), store=store) == (3,)
     with measure() as measured:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
@@ -62,8 +64,11 @@ def test_what_another_has_stored_meanwhile_is_taken(tmp_path: Path) -> None:
     assert save(store, lambda: "ours")() == "theirs"
 
 
-def test_a_result_that_is_quick_to_compute_is_not_stored(tmp_path: Path) -> None:
+def test_a_result_that_is_quick_to_compute_is_not_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = Store(tmp_path)
+    monkeypatch.setattr(Store, "cost", lambda *_: 0.2)  # on a busy machine it may be any
     assert save(store, lambda: 1, is_always=False)() == 1
     assert DIGEST not in store
     assert save(store, lambda: time.sleep(0.3), is_always=False)() is None
@@ -72,21 +77,24 @@ def test_a_result_that_is_quick_to_compute_is_not_stored(tmp_path: Path) -> None
 
 def test_those_who_wait_in_vain_compute_at_the_same_time(tmp_path: Path) -> None:
     """The first could store nothing: the others need not go one after the other."""
-    store, running, most = Store(tmp_path), [0], [0]
+    store, numbers = Store(tmp_path), itertools.count()
+    has_begun, may_end, others = threading.Event(), threading.Event(), threading.Barrier(3)
 
     def unstorable() -> Any:
-        running[0] += 1
-        most[0] = max(most[0], running[0])
-        time.sleep(0.2)
-        running[0] -= 1
+        if next(numbers) == 0:
+            has_begun.set()
+            may_end.wait()
+        else:
+            others.wait(timeout=300)  # it breaks if one of them computes after another
         return threading.Lock()
 
-    threads = [threading.Thread(target=save(store, unstorable)) for _ in range(4)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    assert most[0] == 3
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(save(store, unstorable))
+        has_begun.wait()
+        waiting = [pool.submit(save(store, unstorable)) for _ in range(3)]
+        assert next(numbers) == 1  # nobody else computes yet
+        may_end.set()
+        assert all(future.result() for future in (first, *waiting))
     with pytest.warns(StoreWarning, match="a lock"):
         store.emit_warnings()
 
