@@ -71,8 +71,8 @@ def _values(collections: list[Any], store: Any) -> tuple[Any, ...]:
         return tuple(dask.compute(*collections, traverse=False))
     store = store if isinstance(store, Store) else Store(store)
     scheduler = StoreScheduler(store, dask.base.get_scheduler(collections=collections))
-    # Each task has a result to store. The tasks that remain to be run are fused later.
-    parts = [unfused(collection) for collection in collections]
+    # Each task has a result to store, as each call has. The remaining tasks are fused later.
+    parts = [part if isinstance(part, GraphCollection) else unfused(part) for part in collections]
     values = dask.compute(*parts, traverse=False, optimize_graph=False, scheduler=scheduler)
     return tuple(
         part.assemble(value) if isinstance(part, Blocks) else value

@@ -77,8 +77,8 @@ def _print(found: ShareReport, most: int | None) -> None:
     unknown = [(f"{times:,}", what) for what, times in found.unknown]
     for head, lines in (
         (("tasks", "now", "merged"), merged),
-        (("tasks", "held apart: impure"), impure),
-        (("tasks", "held apart: no content"), unknown),
+        (("tasks", "not merged: impure"), impure),
+        (("tasks", "not merged: content unknown"), unknown),
     ):
         if lines:
             say()

@@ -1,31 +1,45 @@
-"""Merge equal tasks of any Dask collection."""
+"""Merge equal tasks of any Dask collections, and decide which tasks may be merged or stored.
 
-from pipeline.share.apart import NotMerged, call_impurity, method_impurity, project_objects
+- `impurities` – the table of functions that are random, read clocks, files or networks, or write
+- `purity` – the verdict on a function and on a call; the marks `pure` and `impure`
+- `inspection` – what code says: which functions it calls, which arguments it changes
+- `numbering` – equal tasks get equal numbers; why a task is not merged
+- `merging` – a graph with one task per number
+- `rebuilding` – the tasks of any collection, and the collection rebuilt from merged tasks
+- `report` – `share`, `share_report`, and what they did
+"""
+
 from pipeline.share.impurities import USED_UP, Impurity
-from pipeline.share.numbering import FunctionNumber, Numbering, stable
-from pipeline.share.opening import Blocks, fuse_lines, task_dict, unfused
-from pipeline.share.purity import callable_name, impure, pure
-from pipeline.share.report import ShareReport
-from pipeline.share.sharing import share, share_report
+from pipeline.share.numbering import (
+    FunctionNumber,
+    NotMerged,
+    Numbering,
+    project_objects,
+    stable,
+    task_dict,
+)
+from pipeline.share.purity import call_impurity, callable_name, impure, method_impurity, pure
+from pipeline.share.rebuilding import Blocks, fuse_lines, unfused
+from pipeline.share.report import ShareReport, share, share_report
 
 __all__ = [
     "USED_UP",
-    "NotMerged",
-    "Impurity",
     "Blocks",
+    "FunctionNumber",
+    "Impurity",
+    "NotMerged",
     "Numbering",
     "ShareReport",
-    "FunctionNumber",
-    "stable",
-    "method_impurity",
     "call_impurity",
+    "callable_name",
     "fuse_lines",
     "impure",
+    "method_impurity",
     "project_objects",
-    "task_dict",
     "pure",
     "share",
     "share_report",
-    "callable_name",
+    "stable",
+    "task_dict",
     "unfused",
 ]

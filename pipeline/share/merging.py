@@ -1,4 +1,4 @@
-"""From many keys of a subproblem to one: the rewriting of a graph."""
+"""One task per subproblem: a graph in which equal tasks are merged."""
 
 from __future__ import annotations
 
@@ -20,45 +20,45 @@ if TYPE_CHECKING:
 class Merged:
     """A graph with one task per subproblem.
 
-    given: the tasks that are needed, as they were
-    tasks: those that are left, inputs before their consumers; a wanted task keeps its key, as an
-        alias if need be
-    numbers: the number of each task that was given, inputs before their consumers
-    defining: for each number, the key of the task that says what it is
-    one: for each number, the key that now stands for it
-    repeats: for each number that several tasks had, how many besides the first
+    given: the tasks that the outputs depend on, as they were
+    tasks: the merged tasks, inputs before their consumers; an output keeps its key, as an alias if
+        need be
+    numbers: the number of each given task, inputs before their consumers
+    defining: for each number, the key of the first task with it
+    one: for each number, the key of its merged task
+    repeats: for each number of several tasks, how many besides the first
     pointers: given tasks that only have the value of another
-    apart: how many tasks are held apart, by what makes them impure or unknown
+    unmerged: how many tasks are not merged, by their impurity or why their content is unknown
 
     Raises `GraphError` for a cycle.
     """
 
     def __init__(
-        self, tasks: Mapping[Key, Any], wanted: Iterable[Key], renamed: Iterable[Key] = ()
+        self, tasks: Mapping[Key, Any], outputs: Iterable[Key], renamed: Iterable[Key] = ()
     ) -> None:
-        """renamed: more tasks that are asked for, whose keys may change."""
-        wanted = list(wanted)
+        """renamed: more outputs, whose keys may change."""
+        outputs = list(outputs)
         numbering = Numbering(tasks)
-        numbering.add([*wanted, *renamed])
+        numbering.add([*outputs, *renamed])
         self.numbers = numbering.numbers
-        self.apart = Counter(numbering.reasons.values())
-        del numbering  # what tasks are made of takes more memory than their numbers
+        self.unmerged = Counter(numbering.reasons.values())
+        del numbering  # signatures take more memory than numbers
         self.given = _needed(tasks, self.numbers)
         self.defining: dict[int, Key] = {}
         self.repeats: Counter[int] = Counter()
         self.pointers: set[Key] = set()
         held = self._define()
         self.one = {**self.defining, **held}
-        self._name(wanted, set(held))
+        self._name(outputs, set(held))
         self.aliases = 0
         self.tasks = {self.one_of(key): self._rewritten(key) for key in self.defining.values()}
-        for key in wanted:
-            if (one := self.one_of(key)) is not key and one != key:
+        for key in outputs:
+            if (one := self.one_of(key)) != key:
                 self.tasks[key] = Alias(key, one)
                 self.aliases += 1
 
     def _define(self) -> dict[int, Key]:
-        """Find the first task of each number, and the keys of what is held by a scheduler."""
+        """Find the first task of each number. Returns the keys of data that a scheduler holds."""
         held: dict[int, Key] = {}
         for key, number in self.numbers.items():
             node = self.given.get(key)
@@ -74,30 +74,26 @@ class Merged:
                     held[number] = key
         return held
 
-    def _name(self, wanted: Iterable[Key], fixed: set[int]) -> None:
-        """Give each number the key that is wanted of it, or that of the call that it is."""
-        for key in wanted if self.repeats or self.pointers else ():
+    def _name(self, outputs: Iterable[Key], fixed: set[int]) -> None:
+        """Give each number the key of an output that has it, or the key of its call."""
+        for key in outputs if self.repeats or self.pointers else ():
             if (number := self.numbers[key]) not in fixed:
                 self.one[number] = key
                 fixed.add(number)
         calls = [key for key in self.defining.values() if type(self.given[key]) is CallTask]
-        taken = set(self.one.values()) if calls else set()
+        used = set(self.one.values()) if calls else set()
         for key in calls:
             number, own = self.numbers[key], subproblem(key)
-            if number not in fixed and own is not key and own not in taken:
+            if number not in fixed and own is not key and own not in used:
                 self.one[number] = own
-                taken.add(own)
+                used.add(own)
 
     def one_of(self, key: Key) -> Key:
-        """The key that now stands for the subproblem of a task."""
+        """The key of the merged task that has the value of a task."""
         return self.one[self.numbers[key]]
 
-    def kept_as(self, key: Key) -> Key:
-        """The key that a task has now: its own, where it was wanted."""
-        return key if key in self.tasks else self.one_of(key)
-
     def touches(self, keys: Iterable[Key]) -> bool:
-        """Whether any of some tasks was one of several."""
+        """Whether any of some tasks has a repeat."""
         numbers = self.numbers
         return bool(self.repeats) and any(
             numbers[key] in self.repeats for key in keys if key in numbers
@@ -109,10 +105,10 @@ class Merged:
             return node  # the data of a future
         one, numbers = self.one, self.numbers
         changed = {}
-        for each in node.dependencies:
-            new = one[numbers[each]]
-            if new is not each and new != each:
-                changed[each] = new
+        for source in node.dependencies:
+            new = one[numbers[source]]
+            if new is not source and new != source:
+                changed[source] = new
         name = one[numbers[key]]
         return node.substitute(changed, key=name) if changed or node.key != name else node
 
@@ -124,7 +120,7 @@ def _needed(tasks: Mapping[Key, Any], numbers: Mapping[Key, int]) -> Mapping[Key
 
 
 def _stripped(node: Any) -> Any:
-    """What a task does, without the wrapper that keeps Dask from using it twice."""
+    """What a task computes, without the wrapper that keeps Dask from reusing it."""
     while type(node) is Task and node.func is ProhibitReuse._identity:
         if not isinstance(node.args[0], GraphNode):
             break
@@ -133,7 +129,7 @@ def _stripped(node: Any) -> Any:
 
 
 def _is_pointer(node: Any) -> bool:
-    """Whether a task has the value of another."""
+    """Whether a task only has the value of another."""
     if type(node) is Task and node.func is ProhibitReuse._identity:
         inner = _stripped(node)
         return type(inner) is Task and inner.func is ProhibitReuse._identity

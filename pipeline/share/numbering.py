@@ -1,35 +1,54 @@
-"""Which tasks are one subproblem: equal tasks get equal numbers.
+"""Which tasks are equal: equal tasks get equal numbers. This is hash-consing.
 
-A task is the same as another if its function is, and its arguments are, constants by content and
-inputs by their numbers: hash-consing. What is impure, or has no content, is the same as nothing.
+Two tasks are equal if their functions are and their arguments are: constants by content, inputs by
+their numbers. An impure task, and one of unknown content, equals no other; `NotMerged` says why.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
+from collections.abc import Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from dask._expr import ProhibitReuse
-from dask._task_spec import NestedContainer, _execute_subgraph
+from dask._task_spec import NestedContainer, _execute_subgraph, convert_legacy_task
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 
 from pipeline.graph import CallTask, inputs_of, subproblem, toposort
-from pipeline.identity import ATOMS, encode
-from pipeline.share.apart import (
-    NotMerged,
-    bound,
-    call_impurity,
-    changed,
-    checked,
-    content,
-    method_impurity,
-    project_objects,
+from pipeline.identity import (
+    ATOMS,
+    Digester,
+    encode,
+    is_process_state,
+    library_name,
 )
-from pipeline.share.calls import is_used_up
-from pipeline.share.impurities import USED_UP, Impurity
-from pipeline.share.purity import callable_name
+from pipeline.share.impurities import (
+    CHANGES,
+    RANDOM,
+    SEED_UNUSED,
+    SEEDS,
+    SOURCES,
+    UNSEEDED,
+    USED_UP,
+    Impurity,
+)
+from pipeline.share.inspection import changed_arguments
+from pipeline.share.purity import (
+    NAMED,
+    call_impurity,
+    callable_name,
+    is_used_up,
+    judge,
+    method_impurity,
+    method_name,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from dask.typing import Key
 
@@ -37,62 +56,82 @@ _SIMPLE = frozenset({int, bool, str, bytes, type(None)})
 """Types whose equal values are the same, within the type."""
 
 
+class NotMerged(Exception):  # noqa: N818 - no error: the task is computed as it is
+    """Why a task is not merged with any other: an impurity, or why its content is unknown.
+
+    spreads: whether the value changes as it is used, so that its consumers are not merged, either
+    """
+
+    def __init__(self, reason: Impurity | str, spreads: bool = False) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+        self.spreads = spreads
+
+
 class FunctionNumber(NamedTuple):
+    """The number of a function.
+
+    is_checked: whether the arguments of a call decide if it is pure
+    is_used_up: whether its result changes as it is read
+    is_simple: neither
+    """
+
     number: int
-    is_checked: bool  # whether it is pure hangs on the arguments
-    is_used_up: bool  # its result changes as it is read
-    is_simple: bool  # neither
+    is_checked: bool
+    is_used_up: bool
+    is_simple: bool
 
 
 class Numbering:
-    """Numbers for the tasks of a graph; equal numbers stand for equal subproblems.
+    """Numbers for the tasks of a graph; equal tasks have equal numbers.
 
-    of: the number of each task that has been met, inputs before their consumers; below 0 if its
-        value changes as it is used
-    reasons: why tasks are held apart: what makes them impure or unknown
+    numbers: of the tasks so far, inputs before their consumers; below 0 if the value changes as it
+        is used
+    reasons: why tasks are not merged
+    signatures: the number of each function, value and task, by what it is made of
     """
 
     def __init__(self, tasks: Mapping[Key, Any]) -> None:
         self.tasks = tasks
         self.numbers: dict[Key, int] = {}
         self.reasons: dict[Key, Impurity | str] = {}
-        self.signatures: dict[Any, int] = {"none": 0}  # so that the others have a sign
-        # By id, and with the object, so that no other bears its id.
+        self.signatures: dict[Any, int] = {"none": 0}  # so that all others have a sign
+        # By id, with the object, which keeps its id.
         self._functions: dict[int, tuple[Any, FunctionNumber | NotMerged]] = {}
         self._values: dict[int, tuple[Any, int | NotMerged]] = {}
         self._objects: dict[int, Any] = {}  # of the project's classes, by number
         self._methods: dict[tuple[int, int], Impurity | None] = {}  # by function and object
-        self._changed, self._bound = changed(tasks), bound(tasks)
+        self._changed, self._bound = _changed_tasks(tasks), _bound_tasks(tasks)
 
-    def add(self, wanted: Iterable[Key]) -> None:
-        """Number some tasks and all that they need. Raises `GraphError` for a cycle."""
-        of, tasks = self.numbers, self.tasks
+    def add(self, outputs: Iterable[Key]) -> None:
+        """Number some tasks and all that they depend on. Raises `GraphError` for a cycle."""
+        numbers, tasks = self.numbers, self.tasks
         entered: dict[Key, None] = {}
-        stack = list(wanted)[::-1]
+        stack = list(outputs)[::-1]
         while stack:
             key = stack[-1]
-            if key in of:
+            if key in numbers:
                 stack.pop()
                 continue
-            found = self._number_of(key, tasks.get(key))
-            if not isinstance(found, list):
-                of[stack.pop()] = found
+            number = self._number_of(key, tasks.get(key))
+            if not isinstance(number, list):
+                numbers[stack.pop()] = number
                 continue
             if key in entered:
-                toposort(tasks, [key])  # which tells the cycle
+                toposort(tasks, [key])  # raises the error that shows the cycle
             entered[key] = None
-            stack += reversed(found)
+            stack += reversed(number)
 
     def _number_of(self, key: Key, node: Any) -> int | list[Key]:
-        """The number of a task, or what it takes that has no number yet."""
-        is_apart = key in self._changed or key in self._bound
-        if type(node) is Task and not node.kwargs and not is_apart:
-            found = self._simple(node)
-            if found is not None:
-                return found
+        """The number of a task, or its inputs that have none yet."""
+        is_alone = key in self._changed or key in self._bound
+        if type(node) is Task and not node.kwargs and not is_alone:
+            number = self._simple_number(node)
+            if number is not None:
+                return number
         if node is None or isinstance(node, TaskRef):
             return self.intern(("held", key))  # the data of a future, or of another graph
-        missing = [each for each in inputs_of(node) if each not in self.numbers]
+        missing = [source for source in inputs_of(node) if source not in self.numbers]
         if missing:
             return missing
         try:
@@ -103,138 +142,148 @@ class Numbering:
             if type(node) is Task and self.function_number(node.func).is_used_up:
                 raise NotMerged(Impurity(callable_name(node.func), USED_UP), True)
             return self.node_number(node, self.numbers)
-        except NotMerged as reason:
-            self.reasons[key] = reason.what
-            number = self.intern(("apart", key))
-            return -number if reason.spreads else number
+        except NotMerged as error:
+            self.reasons[key] = error.reason
+            alone = self.intern(("apart", key))
+            return -alone if error.spreads else alone
 
-    def _simple(self, task: Task) -> int | list[Key] | None:
-        """The same, and fast, of the tasks that are most: with inputs and a few constants."""
+    def _simple_number(self, task: Task) -> int | list[Key] | None:
+        """The same, and fast, for most tasks: with inputs and a few constants."""
         _, function = self._functions.get(id(task.func), (None, None))
         if type(function) is not FunctionNumber or not function.is_simple:
             return None
-        of, numbers = self.numbers, [function.number]
+        numbers, signature = self.numbers, [function.number]
         missing = []
-        for each in task.args:
-            if type(each) is TaskRef:
-                number = of.get(each.key)
+        for argument in task.args:
+            if type(argument) is TaskRef:
+                number = numbers.get(argument.key)
                 if number is None:
-                    missing.append(each.key)
+                    missing.append(argument.key)
                 elif number < 0 or number in self._objects:
                     return None
                 else:
-                    numbers.append(number)
-            elif type(each) in _SIMPLE:
-                numbers.append(self.intern((type(each), each)))
+                    signature.append(number)
+            elif type(argument) in _SIMPLE:
+                signature.append(self.intern((type(argument), argument)))
             else:
                 return None
-        return missing or self.intern(tuple(numbers))
+        return missing or self.intern(tuple(signature))
 
     def intern(self, signature: Any) -> int:
+        """The number of a signature: a new one if no equal signature has one."""
         return self.signatures.setdefault(signature, len(self.signatures))
 
-    def node_number(self, node: Any, of: Mapping[Key, int]) -> int:
-        """The number of a task, or of what stands in the place of an argument."""
+    def node_number(self, node: Any, numbers: Mapping[Key, int]) -> int:
+        """The number of a task, or of an argument. Raises `NotMerged`."""
         if isinstance(node, TaskRef | Alias):
-            return stable(of[node.key if isinstance(node, TaskRef) else node.target])
+            return stable(numbers[node.key if isinstance(node, TaskRef) else node.target])
         if isinstance(node, DataNode):
             return self.value_number(node.value)
         if isinstance(node, CallTask):
             function = self.function_number(node.function)
-            taken = (stable(of[each]) for each in node.inputs)
-            return self.intern(("call", subproblem(node.key), function.number, *taken))
+            inputs = (stable(numbers[source]) for source in node.inputs)
+            return self.intern(("call", subproblem(node.key), function.number, *inputs))
         if isinstance(node, NestedContainer):
             kind = type(node).__name__
-            return self.intern((kind, *(self.node_number(each, of) for each in node.args)))
+            return self.intern((kind, *(self.node_number(item, numbers) for item in node.args)))
         if type(node) is Task:
-            return self._task(node, of)
+            return self._task_number(node, numbers)
         if isinstance(node, GraphNode):
             raise NotMerged(f"a {type(node).__name__}, which belongs to one computation")
         return self.value_number(node)
 
-    def _task(self, task: Task, of: Mapping[Key, int]) -> int:
+    def _task_number(self, task: Task, numbers: Mapping[Key, int]) -> int:
         if task.func is ProhibitReuse._identity:
-            return self.node_number(task.args[0], of)
+            return self.node_number(task.args[0], numbers)
         if task.func is _execute_subgraph:
-            return self._block(task, of)
+            return self._fused_number(task, numbers)
         function = self.function_number(task.func)
-        if function.is_checked and (found := self._impurity(task)) is not None:
-            raise NotMerged(found)
-        for each in self._given(task):
-            pair = id(task.func), id(each)  # which the graph holds
+        if function.is_checked and (reason := self._call_impurity(task)) is not None:
+            raise NotMerged(reason)
+        for owner in self._project_objects(task):
+            pair = id(task.func), id(owner)  # the graph keeps both alive
             if pair not in self._methods:
-                self._methods[pair] = method_impurity(task.func, each)
-            if (found := self._methods[pair]) is not None:
-                raise NotMerged(found)
-        args = [self.node_number(each, of) for each in task.args]
+                self._methods[pair] = method_impurity(task.func, owner)
+            if (reason := self._methods[pair]) is not None:
+                raise NotMerged(reason)
+        args = [self.node_number(value, numbers) for value in task.args]
         # In their order: a function that takes any keywords sees it.
         named = [
-            ("by name", name, self.node_number(each, of)) for name, each in task.kwargs.items()
+            ("by name", name, self.node_number(value, numbers))
+            for name, value in task.kwargs.items()
         ]
         return self.intern((function.number, *args, *named))
 
-    def _impurity(self, task: Task) -> Impurity | None:
-        given = [*task.args, *task.kwargs.values()]
-        nodes = [self.tasks.get(each.key) if isinstance(each, TaskRef) else each for each in given]
-        values = [each.value if isinstance(each, DataNode) else each for each in nodes]
+    def _call_impurity(self, task: Task) -> Impurity | None:
+        values = []
+        for value in (*task.args, *task.kwargs.values()):
+            node = self.tasks.get(value.key) if isinstance(value, TaskRef) else value
+            values.append(node.value if isinstance(node, DataNode) else node)
         return call_impurity(task.func, values, tuple(task.kwargs))
 
-    def _given(self, task: Task) -> Iterator[Any]:
-        """The objects of the project's classes that a task is given."""
-        for each in (*task.args, *task.kwargs.values()):
-            if not isinstance(each, TaskRef):
-                yield from project_objects(each)
-            elif (found := self._objects.get(self.numbers.get(each.key, 0))) is not None:
-                yield found
+    def _project_objects(self, task: Task) -> Iterator[Any]:
+        """The arguments of a task that are objects of the project's classes."""
+        for value in (*task.args, *task.kwargs.values()):
+            if not isinstance(value, TaskRef):
+                yield from project_objects(value)
+            elif (known := self._objects.get(self.numbers.get(value.key, 0))) is not None:
+                yield known
 
-    def _block(self, task: Task, of: Mapping[Key, int]) -> int:
-        """The number of a task that Dask has fused of several: that of the last of them."""
-        tasks, last, names, *taken = task.args
+    def _fused_number(self, task: Task, numbers: Mapping[Key, int]) -> int:
+        """The number of a task that Dask has fused: that of the last of its tasks."""
+        tasks, last, names, *values = task.args
         inner: dict[Key, int] = {
-            name: self.node_number(each, of) for name, each in zip(names, taken, strict=True)
+            name: self.node_number(value, numbers)
+            for name, value in zip(names, values, strict=True)
         }
         for key, node in toposort(tasks, [last]).items():
             inner[key] = self.node_number(node, inner)
         return inner[last]
 
     def function_number(self, function: Any) -> FunctionNumber:
-        found: FunctionNumber = _known(self._functions, function, self.learn)
+        """The number of a function. Raises `NotMerged`."""
+        found: FunctionNumber = _once(self._functions, function, self.learn)
         return found
 
     def learn(self, function: Any) -> FunctionNumber:
-        is_checked = checked(function)
-        number = self.intern(("value", content(function, is_judged=True)))
+        """The number of a function that is met for the first time."""
+        reason, is_checked = judge(function)
+        if reason is not None and not is_checked:
+            raise NotMerged(reason)
+        is_checked = is_checked or method_name(function) is not None
+        number = self.intern(("value", _content(function, is_judged=True)))
         used_up = is_used_up(function)
         return FunctionNumber(number, is_checked, used_up, not (is_checked or used_up))
 
     def value_number(self, value: Any) -> int:
+        """The number of a constant. Raises `NotMerged`."""
         kind = type(value)
         if kind in _SIMPLE:
             return self.intern((kind, value))
         if kind in ATOMS:
             return self.intern(("value", encode(value)))
-        found: int = _known(self._values, value, lambda it: self.intern(("value", content(it))))
+        number: int = _once(
+            self._values, value, lambda value: self.intern(("value", _content(value)))
+        )
         if next(project_objects(value), None) is value:
-            self._objects[found] = value
-        return found
+            self._objects[number] = value
+        return number
 
 
-def _known(cache: dict[int, tuple[Any, Any]], what: Any, learn: Callable[[Any], Any]) -> Any:
-    """What is known of an object, learned once. Raises `NotMerged`, if that was what was learned."""
-    if id(what) not in cache:
+def _once(cache: dict[int, tuple[Any, Any]], value: Any, learn: Callable[[Any], Any]) -> Any:
+    """What is learned of an object, once. Raises `NotMerged` each time if it was raised."""
+    if id(value) not in cache:
         try:
-            cache[id(what)] = what, learn(what)
-        except NotMerged as reason:
-            cache[id(what)] = what, reason
-        except Exception as error:  # whatever an object raises that is asked what it is
-            cache[id(what)] = (
-                what,
-                NotMerged(f"{type(error).__name__} when it is looked at: {error}"),
-            )
-    found = cache[id(what)][1]
-    if isinstance(found, NotMerged):
-        raise found.with_traceback(None)  # which would grow with each time that it is raised
-    return found
+            cache[id(value)] = value, learn(value)
+        except NotMerged as error:
+            cache[id(value)] = value, error
+        except Exception as error:  # an object may raise anything
+            text = f"{type(error).__name__} when it is looked at: {error}"
+            cache[id(value)] = value, NotMerged(text)
+    known = cache[id(value)][1]
+    if isinstance(known, NotMerged):
+        raise known.with_traceback(None)  # which would grow on each raise
+    return known
 
 
 def stable(number: int) -> int:
@@ -242,3 +291,185 @@ def stable(number: int) -> int:
     if number < 0:
         raise NotMerged(Impurity("an input", "it changes as it is used"))
     return number
+
+
+# Constants
+
+
+class _ArgumentEncoder(Digester):
+    """A digester for arguments, which notes what in them may make a task impure, at any depth.
+
+    It keeps the order of dicts, which a function may see.
+
+    functions: in the argument
+    sources: of random numbers in the argument
+    """
+
+    dict_order_counts = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.functions: list[Any] = []
+        self.sources: list[Any] = []
+
+    def encode(self, value: Any) -> Key:
+        if isinstance(value, (*NAMED, functools.partial)) and not self.definitions:
+            self.functions.append(value)
+        elif isinstance(value, SOURCES):
+            # The functions that draw from the libraries' own sources are in the table.
+            if not is_process_state(value):
+                self.sources.append(value)
+        elif not isinstance(value, ModuleType) and _is_unseeded(value):
+            self.sources.append(value)
+        return super().encode(value)
+
+    def content(self, value: Any) -> Key:
+        known = len(self.functions)
+        content = super().content(value)
+        # An object refers to its class; that does not mean that anybody calls the class.
+        inner = [each for each in self.functions[known:] if not isinstance(each, type)]
+        self.functions[known:] = inner
+        return content
+
+
+def _is_unseeded(value: Any) -> bool:
+    """Whether an object has a seed that is None: an estimator that will draw numbers."""
+    attributes = getattr(type(value), "__dict__", None) and getattr(value, "__dict__", None)
+    return (
+        type(attributes) is dict
+        and any(name in attributes and attributes[name] is None for name in SEEDS)
+        and library_name(type(value)) not in SEED_UNUSED
+    )
+
+
+def _content(value: Any, is_judged: bool = False) -> Key:
+    """The content of an argument, or of a function that is judged already.
+
+    Raises `NotMerged` if it is unknown, and for a value that may change.
+    """
+    if isinstance(value, ModuleType):
+        raise NotMerged(Impurity(value.__name__, "what is taken of a module is not known"))
+    encoder = _ArgumentEncoder()
+    try:
+        content = encoder.encode(value)
+    except TypeError as error:
+        raise NotMerged(str(error), isinstance(value, Iterator)) from None
+    for source in encoder.sources:
+        name = f"{type(source).__name__} in {callable_name(value)}"
+        raise NotMerged(Impurity(name, RANDOM), True)
+    for function in encoder.functions:
+        if is_judged and function is value:
+            continue
+        # A function with a class of random generators as argument may pass a seed to it.
+        reason = judge(function).impurity
+        if reason is not None and reason.reason != UNSEEDED:
+            raise NotMerged(reason)
+    return content
+
+
+def project_objects(value: Any, depth: int = 3) -> Iterator[Any]:
+    """The objects of the project's classes in an argument, also inside containers."""
+    if isinstance(value, DataNode):
+        value = value.value
+    kind = type(value)
+    if kind in ATOMS or isinstance(value, (np.ndarray, ModuleType, TaskRef, *NAMED)) or not depth:
+        return
+    if isinstance(value, NestedContainer | list | tuple | set | frozenset):
+        inner = value.args if isinstance(value, NestedContainer) else value
+    elif isinstance(value, dict):
+        inner = value.values()
+    else:
+        if library_name(kind) is None:
+            yield value
+        return
+    for item in inner:
+        yield from project_objects(item, depth - 1)
+
+
+# Graphs
+
+
+def _changed_tasks(tasks: Mapping[Key, Any]) -> dict[Key, str]:
+    """The tasks whose values a consumer changes in place, with the name of that consumer.
+
+    A task that changes a constant is one of them itself.
+    """
+    places: dict[int, frozenset[int | str]] = {}
+    changed: dict[Key, str] = {}
+    for key, node in tasks.items():
+        if type(node) is not Task:
+            continue
+        known = places.get(id(node.func))
+        if known is None:
+            known = places[id(node.func)] = _changed_places(node.func)
+        if known:
+            arguments = [*enumerate(node.args), *node.kwargs.items()]
+            name = method_name(node.func) or callable_name(node.func)
+            for value in (value for place, value in arguments if place in known):
+                keys = [value.key] if isinstance(value, TaskRef) else _inputs(value)
+                if not keys and type(value) not in ATOMS:
+                    keys = [key]
+                changed |= dict.fromkeys(keys, name)
+    return changed
+
+
+def _inputs(value: Any) -> Sequence[Key]:
+    return inputs_of(value) if isinstance(value, GraphNode) else []
+
+
+_CHANGE_FIRST = frozenset({operator.setitem, operator.delitem, setattr, delattr, next, iter})
+"""Functions that change their first argument, or let others change it."""
+
+
+def _changed_places(function: Any) -> frozenset[int | str]:
+    if (name := method_name(function)) is not None:
+        return frozenset({0}) if name in CHANGES else frozenset()
+    if isinstance(function, NAMED) and function in _CHANGE_FIRST:
+        return frozenset({0})
+    return changed_arguments(function)
+
+
+def _bound_tasks(tasks: Mapping[Key, Any]) -> frozenset[Key]:
+    """The inputs of tasks of Dask's shuffles, which pass more than values to each other.
+
+    If one of them was loaded and not run, the others would wait forever.
+    """
+    kinds = {
+        kind
+        for kind in set(map(type, tasks.values()))
+        if issubclass(kind, Task) and kind.__module__.startswith("distributed.")
+    }
+    nodes = [node for node in tasks.values() if type(node) in kinds] if kinds else []
+    return frozenset(key for node in nodes for key in inputs_of(node))
+
+
+def task_dict(
+    dsk: Mapping[Key, Any], keys: Sequence[Key] | None = None, seen: set[int] | None = None
+) -> dict[Key, Any]:
+    """A graph as one dict of task specifications; legacy tasks are converted.
+
+    keys: the outputs, which decide the tasks that layers need to create
+    seen: layers of other collections, by id, which are skipped
+    """
+    tasks: dict[Key, Any] = {}
+    if isinstance(dsk, HighLevelGraph):
+        layers: Iterable[Any] = dsk.layers.values()
+        if keys is not None and any(type(layer) is not MaterializedLayer for layer in layers):
+            layers = dsk.cull(set(keys)).layers.values()
+        if seen is not None:
+            layers = [layer for layer in layers if id(layer) not in seen]
+            seen.update(map(id, layers))
+        for layer in layers:
+            tasks.update(layer.mapping if type(layer) is MaterializedLayer else layer)
+    else:
+        tasks.update(dsk)
+    kinds = GraphNode | TaskRef
+    if all(issubclass(kind, kinds) for kind in set(map(type, tasks.values()))):
+        return tasks
+    for key, value in list(tasks.items()):
+        if not isinstance(value, kinds):
+            node = convert_legacy_task(key, value, tasks)
+            tasks[key] = node if isinstance(node, kinds) else DataNode(key, node)
+            if isinstance(node, Alias) and node.target == key:
+                del tasks[key]  # as Dask does: the data is elsewhere
+    return tasks

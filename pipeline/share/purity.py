@@ -1,46 +1,63 @@
-"""Which tasks are functions of their arguments alone; only they can be shared, or stored.
+"""Whether a call is a function of its arguments alone; only such tasks are merged or stored.
 
-Nobody can prove that of a Python function. What is known not to be is in the table; a function of
-the project is also what it calls; and the user has the last word.
+Nobody can prove that of a Python function. The table in `impurities` lists known functions. One of
+the project is as impure as what it calls. The marks `pure` and `impure` overrule both.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import operator
 import os
-from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, TypeVar
+import sys
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from pipeline.identity import File, library_name
-from pipeline.share.calls import Called, called, names_paths
-from pipeline.share.changes import changes_its_object, counted_outside
+from dask.task_spec import GraphNode, TaskRef
+from dask.utils import methodcaller
+
+from pipeline.identity import CodeNames, File, Library, library_name, names_in_code
 from pipeline.share.impurities import (
     FILE,
-    NAMED,
-    OF_ITSELF_ALONE,
+    IMPURE_ALONE,
+    ITERATORS,
+    METHODS,
     OUTSIDE,
     RANDOM,
+    SEED_UNUSED,
     SEEDS,
     SOURCES,
-    STEADY,
+    TABLE,
     UNSEEDED,
     Impurity,
-    by_method,
-    in_table,
+)
+from pipeline.share.inspection import (
+    Callee,
+    attributes_of,
+    callees,
+    changed_outside,
+    changes_its_object,
+    method_of,
+    names_paths,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     _Function = TypeVar("_Function", bound=Callable[..., Any])
 
+NAMED = (type, FunctionType, BuiltinFunctionType, MethodType)
+"""Types of values that a module holds under their names."""
+
+# Marks
+
 _MARK = "__pipeline_pure__"
-_marks: dict[Any, bool] = {}  # of what takes no attributes: builtins
+_marks: dict[Any, bool] = {}  # of builtins, which take no attributes
 
 
 def impure(function: _Function) -> _Function:
-    """Mark a function as no function of its arguments alone: it is neither shared nor stored.
+    """Mark a function as impure: its calls are neither merged nor stored.
 
     >>> @impure
     ... def sensor(): return 20.5
@@ -52,7 +69,7 @@ def impure(function: _Function) -> _Function:
 
 
 def pure(function: _Function) -> _Function:
-    """Mark a function as one of its arguments alone, whatever it calls, or the table says of it.
+    """Mark a function as pure, whatever it calls, and whatever the table says of it.
 
     >>> import time
     >>> @pure
@@ -69,68 +86,144 @@ def _set_mark(function: Any, is_pure: bool) -> None:
     if not callable(function):
         raise TypeError(f"{function!r} cannot be marked: only functions are pure or impure")
     try:
-        # With its own id: `functools.wraps` copies what a function has.
+        # With its id: `functools.wraps` copies attributes.
         setattr(function, _MARK, (is_pure, id(function)))
     except (AttributeError, TypeError):
         _marks[function] = is_pure
 
 
 def _mark(value: Any) -> bool | None:
-    # Of its own: a class must not mark what is derived from it.
-    found, owner = getattr(value, "__dict__", {}).get(_MARK, (None, 0))
+    # Not inherited: the mark of a class is not one of its subclasses.
+    is_pure, owner = getattr(value, "__dict__", {}).get(_MARK, (None, 0))
     if owner == id(value):
-        return bool(found)
+        return bool(is_pure)
     return _marks.get(value) if _marks and isinstance(value, NAMED) else None
+
+
+# Verdicts
+
+
+class Verdict(NamedTuple):
+    """Why a function is impure, and whether the arguments of a call decide that."""
+
+    impurity: Impurity | None
+    depends_on_arguments: bool
 
 
 def impurity(
     function: Any, arguments: Sequence[Any] = (), named: Sequence[str] = ()
 ) -> Impurity | None:
-    """Why a call is not one of its arguments alone; None if nothing is known against it.
+    """Why a call is impure; None if nothing is known against it.
 
     arguments: the values that are known when the call is made
-    named: the names of those that are passed by name, the last of them
+    named: the names of the last of them, which are passed by name
 
     >>> import time, random
     >>> str(impurity(time.time)), str(impurity(random.random))
     ('time.time: it reads a clock', 'random.Random.random: it is random')
     """
-    found, is_checked = judged(function)
-    if is_checked and found is not None and found.reason == FILE:
-        found = None if _are_named(arguments) and not names_paths(function) else found
-    elif is_checked:
-        found = by_method(function.__name__, named) if isinstance(function, MethodType) else None
-        if found is None and not (isinstance(function, MethodType) and _seed(function) is None):
-            found = _of_seeds(function, arguments, named)
-    for each in arguments:
-        if found is None and isinstance(each, SOURCES):
-            found = Impurity(f"an argument, a {type(each).__name__}", RANDOM)
-    return found
+    reason, depends_on_arguments = judge(function)
+    if depends_on_arguments and reason is not None and reason.reason == FILE:
+        reason = None if _are_files(arguments) and not names_paths(function) else reason
+    elif depends_on_arguments:
+        is_method = isinstance(function, MethodType)
+        reason = method_in_table(function.__name__, named) if is_method else None
+        if reason is None and not (is_method and _seed(function) is None):
+            reason = _missing_seed(function, arguments, named)
+    for argument in arguments:
+        if reason is None and isinstance(argument, SOURCES):
+            reason = Impurity(f"an argument, a {type(argument).__name__}", RANDOM)
+    return reason
 
 
-def judged(function: Any) -> tuple[Impurity | None, bool]:
-    """Why a function is not pure, and whether the arguments of a call may make it so, or not so."""
-    own = in_table(function) if library_name(function) is not None else None
-    if own is not None and own.reason == UNSEEDED:
-        return own, True
-    mine, direct = callable_name(function), in_table(function)
-    found = [
-        each
-        if each in (own, direct) or each.name == mine
-        else Impurity(f"{mine}, by {each.name}", each.reason)
-        for each in _of_function(function)
+def judge(function: Any) -> Verdict:
+    """The verdict on a function, before its arguments are known."""
+    direct = in_table(function)
+    is_library = library_name(function) is not None
+    if is_library and direct is not None and direct.reason == UNSEEDED:
+        return Verdict(direct, True)
+    name = callable_name(function)
+    reasons = [
+        reason
+        if reason == direct or reason.name == name
+        else Impurity(f"{name}, by {reason.name}", reason.reason)
+        for reason in _reasons(function)
     ]
-    for each in found:
-        if each.reason != FILE:  # which is excused by its arguments, and excuses nothing else
-            return each, False
-    if found:
-        return found[0], True
-    is_method = isinstance(function, MethodType) and by_method(function.__name__, ()) is not None
-    return None, is_method or _seed(function) is not None
+    for reason in reasons:
+        if reason.reason != FILE:  # a File as argument excuses that, and nothing else
+            return Verdict(reason, False)
+    if reasons:
+        return Verdict(reasons[0], True)
+    is_method = isinstance(function, MethodType) and method_in_table(function.__name__) is not None
+    return Verdict(None, is_method or _seed(function) is not None)
+
+
+def call_impurity(function: Any, values: Sequence[Any], named: Sequence[str]) -> Impurity | None:
+    """Why a task's call is impure; values that other tasks compute are their nodes."""
+    if (name := method_name(function)) is None:
+        return impurity(function, values, named)
+    owner, *arguments = values
+    kind = owner if isinstance(owner, ModuleType) else type(owner)
+    if isinstance(owner, GraphNode | TaskRef) or not hasattr(kind, name):
+        return method_in_table(name, named)
+    method = getattr(kind, name)
+    if isinstance(method, FunctionType) and not isinstance(owner, ModuleType):
+        method = MethodType(method, owner)
+    return impurity(method, arguments, named)
+
+
+def method_impurity(function: Any, owner: Any) -> Impurity | None:
+    """Why a call is impure: a method that the function calls on an argument."""
+    for name in sorted({*attributes_of(function), *_UNNAMED}):
+        method = method_of(owner, name)
+        reason = judge(method).impurity if method is not None else None
+        if reason is not None and not (reason.reason == FILE and _has_file(owner)):
+            name = f"{callable_name(function)}, by {type(owner).__name__}.{reason.name}"
+            return Impurity(name, reason.reason)
+    return None
+
+
+_UNNAMED = ("__getitem__", "__call__", "__iter__", "__next__", "__len__", "__array__")
+"""Methods that code calls without their names."""
+
+
+def _has_file(owner: Any) -> bool:
+    return any(isinstance(value, File) for value in getattr(owner, "__dict__", {}).values())
+
+
+def _are_files(arguments: Sequence[Any]) -> bool:
+    """Whether all paths among the arguments are `File`s, which have a content."""
+    paths = [value for value in arguments if isinstance(value, str | os.PathLike)]
+    return any(isinstance(path, File) for path in paths) and not any(
+        not isinstance(path, File) and ("://" in os.fspath(path) or os.path.exists(path))
+        for path in paths
+    )
+
+
+def is_used_up(function: Any) -> bool:
+    """Whether the result of a function changes as it is read: an iterator, a random generator."""
+    if isinstance(function, FunctionType):
+        return inspect.isgeneratorfunction(function)
+    reason = in_table(function)
+    if reason is not None and reason.reason == UNSEEDED:
+        return True
+    return isinstance(function, NAMED) and (
+        function in ITERATORS or function.__module__ == "itertools"
+    )
+
+
+def method_name(function: Any) -> str | None:
+    """The name of the method that a `methodcaller` calls."""
+    if isinstance(function, methodcaller):
+        return str(function.method)
+    if isinstance(function, operator.methodcaller):
+        reduced: Any = function.__reduce__()
+        return str(reduced[1][0] if reduced[1] else reduced[0].args[0])
+    return None
 
 
 def callable_name(function: Any) -> str:
-    """The name of a function, for a person.
+    """The name of a function, for messages.
 
     >>> callable_name(functools.partial(max, 1)), callable_name(len)
     ('max', 'len')
@@ -140,38 +233,78 @@ def callable_name(function: Any) -> str:
     return getattr(function, "__name__", type(function).__name__)
 
 
-def _are_named(arguments: Sequence[Any]) -> bool:
-    """Whether all files among the arguments are named by their content."""
-    paths = [each for each in arguments if isinstance(each, str | os.PathLike)]
-    return any(isinstance(each, File) for each in paths) and not any(
-        not isinstance(each, File) and ("://" in os.fspath(each) or os.path.exists(each))
-        for each in paths
-    )
+# What a function calls
 
 
-def _of_seeds(function: Any, arguments: Sequence[Any], named: Sequence[str]) -> Impurity | None:
-    """Of a library's function whose seed is left out."""
+def _reasons(function: Any) -> Iterator[Impurity]:
+    """Why a function is impure by itself, or by what it calls."""
+    seen: dict[Any, Any] = {}  # with the values, which keep their ids
+    stack = [Callee(function)]
+    while stack:
+        value, name, is_seedless, keywords = stack.pop()
+        inner = getattr(value, "__func__", value)
+        identity = (id(inner), id(getattr(value, "__self__", None)))
+        if identity in seen and not is_seedless:
+            continue
+        seen[identity] = value
+        if (mark := _mark(value)) is not None:
+            if not mark:
+                yield Impurity(name or callable_name(value), "it is marked impure")
+            continue
+        is_library = library_name(inner) is not None
+        reason = in_table(value, name)
+        if reason is None and not is_library:
+            reason = _change(value)
+        if reason is None:
+            is_named = keywords is not None and is_library and value is not function
+            reason = _missing_keyword(value, keywords or ()) if is_named else None
+        elif is_library and reason.reason == UNSEEDED and not is_seedless:
+            reason = None
+        if reason is not None and (value is function or reason.name not in IMPURE_ALONE):
+            yield reason
+        if not is_library:
+            stack.extend(callees(value))
+
+
+def _change(value: Any) -> Impurity | None:
+    """That a function changes its object, or a variable outside of it."""
+    if changes_its_object(value):
+        return Impurity(callable_name(value), "it changes its object")
+    outside = changed_outside(value.__code__) if isinstance(value, FunctionType) else ""
+    return Impurity(outside, OUTSIDE) if outside else None
+
+
+# Seeds
+
+
+def _missing_keyword(value: Any, keywords: Sequence[str]) -> Impurity | None:
+    """That a library's function is named where no seed is passed by its name."""
+    if set(SEEDS).intersection(keywords) or (seed := _seed(value)) is None:
+        return None
+    return Impurity(f"{callable_name(value)}({seed[1]}=None)", UNSEEDED)
+
+
+def _missing_seed(function: Any, arguments: Sequence[Any], named: Sequence[str]) -> Impurity | None:
+    """That a call of a library's function leaves out its seed."""
     place, name = _seed(function) or (0, "seed")
     positional = len(arguments) - len(named)
     if name in named:
-        given = arguments[positional + list(named).index(name)]
+        seed = arguments[positional + list(named).index(name)]
     else:
-        given = arguments[place] if place < positional else None
-    return (
-        None if given is not None else Impurity(f"{callable_name(function)}({name}=None)", UNSEEDED)
-    )
+        seed = arguments[place] if place < positional else None
+    return Impurity(f"{callable_name(function)}({name}=None)", UNSEEDED) if seed is None else None
 
 
 def _seed(function: Any) -> tuple[int, str] | None:
-    """The place and the name of a parameter of a function that is its seed, None by default."""
+    """The place and the name of a parameter that is a seed, and None by default."""
     inner = getattr(function, "__func__", function)
-    if not isinstance(inner, NAMED) or library_name(inner) in STEADY:
+    if not isinstance(inner, NAMED) or library_name(inner) in SEED_UNUSED:
         return None
-    return _seed_of(inner, inner is not function)
+    return _seed_parameter(inner, inner is not function)
 
 
 @functools.lru_cache(4096)
-def _seed_of(function: Any, is_bound: bool) -> tuple[int, str] | None:
+def _seed_parameter(function: Any, is_bound: bool) -> tuple[int, str] | None:
     try:
         parameters = list(inspect.signature(function).parameters.items())[is_bound:]
     except (ValueError, TypeError):
@@ -182,46 +315,82 @@ def _seed_of(function: Any, is_bound: bool) -> tuple[int, str] | None:
     return None
 
 
-def _of_function(function: Any) -> Iterator[Impurity]:
-    """Why a function is not pure by itself, or by what it calls."""
-    seen: dict[Any, Any] = {}  # with what has the id, so that it keeps it
-    stack = [Called(function)]
-    while stack:
-        value, name, is_seedless, keywords = stack.pop()
-        identity = (id(getattr(value, "__func__", value)), id(getattr(value, "__self__", None)))
-        if identity in seen and not is_seedless:
-            continue
-        seen[identity] = value
-        if (mark := _mark(value)) is not None:
-            if not mark:
-                yield Impurity(name or callable_name(value), "it is marked impure")
-            continue
-        is_library = library_name(getattr(value, "__func__", value)) is not None
-        found = in_table(value, name)
-        if found is None and not is_library:
-            found = _changing(value)
-        if found is None:
-            found = _without_seed(value, keywords) if value is not function else None
-        elif is_library and found.reason == UNSEEDED and not is_seedless:
-            found = None
-        if found is not None and (value is function or found.name not in OF_ITSELF_ALONE):
-            yield found
-        if not is_library:
-            stack.extend(called(value))
+# Look-ups in the table
 
 
-def _changing(value: Any) -> Impurity | None:
-    """Of a function that changes what is there after it."""
-    if changes_its_object(value):
-        return Impurity(callable_name(value), "it changes its object")
-    outside = counted_outside(value.__code__) if isinstance(value, FunctionType) else ""
-    return Impurity(outside, OUTSIDE) if outside else None
+def in_table(value: Any, name: str = "") -> Impurity | None:
+    """What the table says of a value.
+
+    name: under which it is called, or asked for a number
+    """
+    if isinstance(value, Library):
+        return _by_text(f"{value.module}.{value.attribute or ''}")
+    owner = getattr(value, "__self__", None)
+    if isinstance(value, SOURCES):
+        return Impurity(name or type(value).__qualname__, RANDOM)
+    if isinstance(owner, SOURCES):
+        return Impurity(f"{type(owner).__module__}.{value.__qualname__}", RANDOM)
+    if getattr(value, "__objclass__", None) in SOURCES:
+        return Impurity(value.__qualname__, RANDOM)
+    objects, modules = _imported_table(len(sys.modules))
+    for candidate in (value, getattr(value, "__func__", value), type(value), owner):
+        if (reason := objects.get(_handle(candidate))) is not None:
+            return reason
+    if isinstance(value, FunctionType) and library_name(value) is None:
+        return _by_code(names_in_code(value.__code__))
+    module = f"{getattr(value, '__module__', '')}."
+    return next((reason for prefix, reason in modules if module.startswith(prefix)), None)
 
 
-def _without_seed(value: Any, keywords: tuple[str, ...] | None) -> Impurity | None:
-    """Of a library's function that is named where no seed is passed by its name."""
-    if keywords is None or set(SEEDS).intersection(keywords) or (seed := _seed(value)) is None:
-        return None
-    if library_name(getattr(value, "__func__", value)) is None:
-        return None  # of the project: what it calls says it
-    return Impurity(f"{callable_name(value)}({seed[1]}=None)", UNSEEDED)
+@functools.lru_cache(1)
+def _imported_table(_: int) -> tuple[dict[Any, Impurity], list[tuple[str, Impurity]]]:
+    """The table, as far as its packages are imported: objects, and prefixes of modules."""
+    objects: dict[Any, Impurity] = {}
+    modules = []
+    for reason, names in TABLE.items():
+        for name in names.split():
+            value = _imported(name)
+            if isinstance(value, ModuleType):
+                # Also the part of it that is written in C.
+                modules += [(f"{prefix}{name}.", Impurity(name, reason)) for prefix in ("", "_")]
+            elif value is not None:
+                objects[_handle(value)] = Impurity(name, reason)
+    return objects, modules
+
+
+def _imported(name: str) -> Any:
+    """The value with a dotted name, if it is imported."""
+    head, *rest = name.split(".") if "." in name or name in sys.modules else ("builtins", name)
+    value = sys.modules.get(head)
+    for part in rest:
+        value = getattr(value, part, None)
+    return value
+
+
+def _handle(value: Any) -> Any:
+    # A method is another object on each access, but equal.
+    return value if isinstance(value, NAMED) else id(value)
+
+
+def _by_code(names: CodeNames) -> Impurity | None:
+    """What the names in a function's code say."""
+    if names.changed:
+        return Impurity(names.changed[0], OUTSIDE)
+    for reason, methods in METHODS.items():
+        for name in sorted(set(names.others).intersection(methods.split())):
+            if reason != UNSEEDED or not set(SEEDS).intersection(names.keywords):
+                return Impurity(name, reason)
+    return None
+
+
+def method_in_table(name: str, keywords: Iterable[str] = ()) -> Impurity | None:
+    """What the name of a method says of it, where its object is unknown."""
+    return _by_code(CodeNames((), (), (name,), tuple(keywords), ()))
+
+
+def _by_text(name: str) -> Impurity | None:
+    for reason, names in TABLE.items():
+        for prefix in names.split():
+            if f"{name}.".startswith(f"{prefix}.") or name.rstrip(".") == prefix:
+                return Impurity(prefix, reason)
+    return None

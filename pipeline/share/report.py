@@ -1,4 +1,4 @@
-"""What sharing did, for a person and for a picture."""
+"""`share` and `share_report`: any Dask collections with one task per subproblem."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from dask.base import is_dask_collection, unpack_collections
 from dask.task_spec import Alias, TaskRef
 
 from pipeline.graph import (
@@ -21,22 +22,68 @@ from pipeline.graph import (
     short_label,
 )
 from pipeline.share.impurities import Impurity
+from pipeline.share.merging import Merged
+from pipeline.share.rebuilding import is_graph, joined, open_all, rebuild_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from dask.typing import Key
 
-    from pipeline.share.merging import Merged
+
+def share(*collections: Any, keys: Any = None) -> Any:
+    """The same collections, in which equal subproblems have one key.
+
+    collections: delayed objects, arrays, dataframes, bags, calls, graphs, or any other Dask
+        collections, merged together; nested as for `dask.compute`; also plain dicts of tasks
+    keys: the outputs of dicts; without it, the tasks that no other task depends on
+
+    Returns one collection for one, a tuple for several, of the same types, with the same values.
+    Tasks are equal if their functions are and their arguments are: constants by content, inputs by
+    what they are computed from. Impure tasks, and those with a value of unknown content, are not
+    merged; `share_report` lists them. Raises `GraphError` for a cycle.
+
+    >>> from dask import delayed
+    >>> one, two = (delayed(sum)([delayed(abs)(-1), delayed(abs)(-1)]) for _ in "ab")
+    >>> one, two = share(one, two)
+    >>> [len(dict(each.dask)) for each in (one, two)]
+    [2, 2]
+    """
+    shared = share_report(*collections, keys=keys).collections
+    return shared[0] if len(shared) == 1 else shared
+
+
+def share_report(*collections: Any, keys: Any = None) -> ShareReport:
+    """Share collections, as `share` does, and report what was merged and what was not.
+
+    As text, the report says all that is in it.
+    """
+    unpacked = [_unpacked(argument) for argument in collections]
+    opened = open_all([part for parts, _ in unpacked for part in parts], keys)
+    outputs = [key for part in opened if part.keeps_keys for key in part.keys]
+    renamed = [key for part in opened if not part.keeps_keys for key in part.keys]
+    merged = Merged(joined(opened), outputs, renamed)
+    merged.unmerged.update(part.note for part in opened if part.note)
+    rebuilt = rebuild_all(opened, merged)
+    shared = tuple(repack([next(rebuilt) for _ in parts]) for parts, repack in unpacked)
+    return ShareReport(shared, merged, list(dict.fromkeys([*outputs, *renamed])))
+
+
+def _unpacked(argument: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
+    """The collections in an argument, and a function that puts others in their places."""
+    if is_dask_collection(argument) or is_graph(argument):
+        return [argument], lambda parts: parts[0]
+    parts, repack = unpack_collections(argument)
+    return parts, lambda parts: repack(parts)[0]
 
 
 @dataclass(frozen=True, repr=False)
 class ShareReport:
     """What sharing did to some collections.
 
-    collections: as they were given, with one key per subproblem
-    merged: the tasks of all of them, before and after
-    keys: that were asked for
+    collections: with one task per subproblem
+    merged: the tasks of all collections, before and after
+    keys: of the outputs
 
     >>> from dask import delayed
     >>> from pipeline import share_report
@@ -51,12 +98,12 @@ class ShareReport:
 
     @property
     def before(self) -> int:
-        """Tasks that were needed for what was asked; an alias of another is none."""
+        """How many tasks the outputs depended on, without aliases."""
         return len(self.merged.given) - len(self.merged.pointers)
 
     @property
     def after(self) -> int:
-        """Tasks that are needed now."""
+        """How many they depend on now."""
         return len(self.merged.tasks) - self.merged.aliases
 
     @property
@@ -66,90 +113,93 @@ class ShareReport:
 
     @cached_property
     def titles(self) -> dict[int, Key]:
-        """A key for each number that tells a person what it is."""
-        found = {}
+        """For each number, a key that a person understands."""
+        titles = {}
         for key, number in self.merged.numbers.items():
-            if number not in found:
+            if number not in titles:
                 key = self.merged.defining.get(number, key)
-                found[number] = display_key(key, self.merged.given.get(key), number)
-        return found
+                titles[number] = display_key(key, self.merged.given.get(key), number)
+        return titles
 
     @cached_property
     def graph(self) -> TaskGraph:
-        """The tasks that are left, with keys that tell a person what they are."""
-        found = self.titles
-        numbers = self.merged.numbers
+        """The merged tasks, with keys that a person understands."""
+        titles, numbers = self.titles, self.merged.numbers
         tasks: dict[Key, Any] = {
-            found[number]: _held(found[number], key)
+            titles[number]: _missing(titles[number], key)
             for key, number in numbers.items()
             if key not in self.merged.given
         }
         for key, node in self.merged.tasks.items():
             if not isinstance(node, Alias):
-                name = found[numbers[key]]
-                taken = tuple(found[numbers[each]] for each in inputs_of(node))
-                # A future is data that a cluster holds: there is nothing to run.
-                is_held = isinstance(node, TaskRef)
-                tasks[name] = node if is_held else CallTask(name, function_of(node), taken)
-        return TaskGraph(tasks, [TaskRef(found[numbers[key]]) for key in self.keys])
+                title = titles[numbers[key]]
+                inputs = tuple(titles[numbers[source]] for source in inputs_of(node))
+                # A future is data that a cluster holds; it does not run.
+                is_future = isinstance(node, TaskRef)
+                tasks[title] = node if is_future else CallTask(title, function_of(node), inputs)
+        return TaskGraph(tasks, [TaskRef(titles[numbers[key]]) for key in self.keys])
 
     @property
     def subproblems(self) -> list[tuple[str, int, int]]:
-        """What had several tasks, by name: how many tasks, and how many subproblems they are."""
-        keys = {number: self.titles[number] for number in self.merged.repeats}
-        kinds = Counter(function_name(key) for key in set(keys.values()))
+        """What had several tasks, by name: how many tasks, and of how many subproblems."""
+        repeats = self.merged.repeats
+        functions = Counter(function_name(key) for key in {self.titles[each] for each in repeats})
         tasks: Counter[str] = Counter()
         numbers: Counter[str] = Counter()
-        for number, times in self.merged.repeats.items():
-            key = keys[number]
-            is_one_of_many = len(key) > 1 and kinds[function_name(key)] > _ALIKE
-            what = f"{function_name(key)}(…)" if is_one_of_many else short_label(key)
-            tasks[what] += times + 1
-            numbers[what] += 1
-        return [(what, times, numbers[what]) for what, times in tasks.most_common()]
+        for number, times in repeats.items():
+            key = self.titles[number]
+            is_one_of_many = len(key) > 1 and functions[function_name(key)] > _MAX_ALIKE
+            name = f"{function_name(key)}(…)" if is_one_of_many else short_label(key)
+            tasks[name] += times + 1
+            numbers[name] += 1
+        return [(name, times, numbers[name]) for name, times in tasks.most_common()]
 
     @property
     def impure(self) -> list[tuple[str, int]]:
-        """What is held apart as impure, and how many tasks."""
-        found = self.merged.apart.most_common()
-        return [(str(what), times) for what, times in found if isinstance(what, Impurity)]
+        """Why tasks are not merged as they are impure, and how many."""
+        return self._unmerged(Impurity)
 
     @property
     def unknown(self) -> list[tuple[str, int]]:
-        """What has no content that can be told, and how many tasks are held apart for that."""
-        found = self.merged.apart.most_common()
-        return [(what, times) for what, times in found if isinstance(what, str)]
+        """Why tasks are not merged as their content is unknown, and how many."""
+        return self._unmerged(str)
+
+    def _unmerged(self, kind: type) -> list[tuple[str, int]]:
+        reasons = self.merged.unmerged.most_common()
+        return [(str(reason), times) for reason, times in reasons if isinstance(reason, kind)]
 
     def __str__(self) -> str:
         lines = [
             f"{self.before:,} tasks → {self.after:,}, sharing factor {float(self.factor):.3g}"
             if self.after < self.before
             else f"{self.before:,} tasks, none of them twice",
-            *_listed("merged", [(f"{what} → {left:,}", n) for what, n, left in self.subproblems]),
-            *_listed("held apart, impure", self.impure),
-            *_listed("held apart, without content", self.unknown),
+            *_listed("merged", [(f"{name} → {left:,}", n) for name, n, left in self.subproblems]),
+            *_listed("not merged, impure", self.impure),
+            *_listed("not merged, content unknown", self.unknown),
         ]
         return "\n".join(lines)
 
     __repr__ = __str__
 
 
-_MOST = 8
-"""Lines of a list that are shown."""
+_MAX_LISTED = 8
+"""Reasons in a line of the report."""
 
-_ALIKE = 3
-"""Subproblems of one function that are named one by one."""
-
-
-def _listed(head: str, lines: Sequence[tuple[str, int]]) -> Iterator[str]:
-    if lines:
-        shown = "; ".join(f"{times:,} of {what}" for what, times in lines[:_MOST])
-        more = f"; and {len(lines) - _MOST:,} more" if len(lines) > _MOST else ""
-        yield f"{head}: {shown}{more}"
+_MAX_ALIKE = 3
+"""Subproblems of one function that the report names one by one."""
 
 
-def _held(key: Key, name: Key) -> CallTask:
-    def missing() -> Any:
-        raise GraphError(f"{name!r} is not in the graph: a cluster may hold it")
+def _listed(head: str, entries: Sequence[tuple[str, int]]) -> Iterator[str]:
+    if entries:
+        shown = "; ".join(f"{times:,} of {name}" for name, times in entries[:_MAX_LISTED])
+        more = len(entries) - _MAX_LISTED
+        yield f"{head}: {shown}{f'; and {more:,} more' if more > 0 else ''}"
 
-    return CallTask(key, missing, ())
+
+def _missing(title: Key, key: Key) -> CallTask:
+    """A task in place of data that a cluster holds."""
+
+    def raise_error() -> Any:
+        raise GraphError(f"{key!r} is not in the graph: a cluster may hold it")
+
+    return CallTask(title, raise_error, ())

@@ -285,7 +285,7 @@ def test_share_tells_what_a_script_computes_twice(script: str, tmp_path: Path) -
 def test_share_takes_lists_and_functions(script: str) -> None:
     several = run("share", f"{script}:several").stdout
     assert several.startswith("67 tasks before, 9 after")
-    assert "held apart: impure" in several
+    assert "not merged: impure" in several
     assert "random.Random.random: it is random" in several
     assert run("share", f"{script}:made").stdout.startswith("15 tasks before, 6 after")
 

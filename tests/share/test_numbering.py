@@ -91,7 +91,9 @@ def test_consumers_of_what_is_used_up_are_apart_too() -> None:
     }  # fmt: skip
     a, b = numbers(tasks, "a", "b")
     assert a != b
-    assert Numbering(tasks)._changed == {"i": "next"}
+    numbering = Numbering(tasks)
+    numbering.add(tasks)
+    assert str(numbering.reasons["i"]) == "next: it changes its argument"
 
 
 def test_a_cycle_is_shown() -> None:

@@ -461,11 +461,11 @@ def test_what_has_no_content_is_left_and_told() -> None:
 
 def test_the_report_says_it_all() -> None:
     text = str(share_report(naive(5), delayed(random.random)(), delayed(type)(threading.Lock())))
-    first, merged, apart, unknown = text.splitlines()
+    first, merged, impure_, unknown = text.splitlines()
     assert first == "17 tasks → 8, sharing factor 2.12"
     assert merged == "merged: 5 of identity(1) → 1; 5 of add → 2; 3 of identity(0) → 1"
-    assert apart == "held apart, impure: 1 of random.Random.random: it is random"
-    assert unknown.startswith("held apart, without content: 1 of no key for a lock")
+    assert impure_ == "not merged, impure: 1 of random.Random.random: it is random"
+    assert unknown.startswith("not merged, content unknown: 1 of no key for a lock")
 
 
 # What a reviewer found: values that were wrong once.

@@ -1,4 +1,4 @@
-"""Collections, opened: tasks in one form, and which dicts are graphs."""
+"""Tasks of collections in one form, and which dicts are graphs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dask.task_spec import DataNode, GraphNode, Task, TaskRef
 
 from pipeline import GraphError
 from pipeline.share import fuse_lines, task_dict
-from pipeline.share.opening import dict_of_tasks, is_annotated, is_graph
+from pipeline.share.rebuilding import is_annotated, is_graph, open_dict
 
 
 def test_older_forms_are_converted() -> None:
@@ -22,13 +22,13 @@ def test_older_forms_are_converted() -> None:
     assert dask.get(tasks, ["b", "c", "t"]) == (3, 1, (1, 2))
 
 
-def test_only_what_is_asked_for_is_made_of_layers() -> None:
+def test_layers_create_only_the_tasks_of_the_outputs() -> None:
     array = da.ones(1000, chunks=1) + 1
     key = (array.name, 0)
     assert len(task_dict(array.__dask_graph__(), [key])) < 5
 
 
-def test_layers_that_were_taken_are_not_taken_again() -> None:
+def test_layers_of_other_collections_are_skipped() -> None:
     array = da.ones(4, chunks=2) + 1
     seen: set[int] = set()
     graph = HighLevelGraph(
@@ -39,26 +39,26 @@ def test_layers_that_were_taken_are_not_taken_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("value", "expected"),
     [
         ({"a": (abs, 1)}, True), ({"a": Task("a", abs, 1)}, True), ({"a": 1}, False), ({}, False),
         ([1], False), ({"a": DataNode("a", 1)}, True), (da.ones(1), False),
     ],
 )  # fmt: skip
-def test_what_is_a_graph(asked: object, expected: bool) -> None:
-    assert is_graph(asked) is expected
+def test_what_is_a_graph(value: object, expected: bool) -> None:
+    assert is_graph(value) is expected
 
 
 def test_keys_of_a_dict() -> None:
     graph = {"a": (abs, 1), "b": (abs, "a"), "c": (abs, 2)}
-    assert dict_of_tasks(graph, None).keys == ["b", "c"]
-    assert dict_of_tasks(graph, "a").keys == ["a"]
-    assert dict_of_tasks(graph, [["a"], "c"]).keys == ["a", "c"]
+    assert open_dict(graph, None).keys == ["b", "c"]
+    assert open_dict(graph, "a").keys == ["a"]
+    assert open_dict(graph, [["a"], "c"]).keys == ["a", "c"]
     with pytest.raises(GraphError, match="'z' is not in the graph"):
-        dict_of_tasks(graph, ["z"])
+        open_dict(graph, ["z"])
 
 
-def test_lines_are_fused_but_not_through_what_is_kept() -> None:
+def test_lines_are_fused_but_not_through_outputs() -> None:
     line = {f"k{n}": Task(f"k{n}", abs, TaskRef(f"k{n - 1}")) for n in range(1, 4)}
     tasks = {"k0": DataNode("k0", -1), **line}
     whole, parted = fuse_lines(tasks, ["k3"]), fuse_lines(tasks, ["k1", "k3"])

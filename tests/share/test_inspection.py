@@ -1,4 +1,4 @@
-"""Which of its arguments a function changes."""
+"""What code says: which of its arguments a function changes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.share.changes import changed_arguments, changes_its_object
+from pipeline.share.inspection import changed_arguments, changes_its_object
 
 
 def helper(items: Any) -> None:

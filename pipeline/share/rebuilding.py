@@ -1,0 +1,273 @@
+"""Collections of any kind: their tasks, and the same collections rebuilt from merged tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dask._expr import Expr
+from dask._task_spec import fuse_linear_task_spec
+from dask.base import collections_to_expr, is_dask_collection
+from dask.core import flatten, istask
+from dask.delayed import Delayed
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from dask.task_spec import GraphNode, TaskRef
+
+from pipeline.graph import (
+    GraphCollection,
+    GraphError,
+    TaskGraph,
+    inputs_of,
+    map_leaves,
+    subproblem,
+    toposort,
+)
+from pipeline.identity import short_hash, short_repr
+from pipeline.share.numbering import task_dict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from dask.typing import Key
+
+    from pipeline.share.merging import Merged
+
+_MANY_DELAYED = 8
+"""More delayed objects than these share one graph; else each would hold a copy."""
+
+_ANNOTATED = "a collection with annotations, which is left as it is"
+
+
+class Opened(NamedTuple):
+    """A collection, its tasks and outputs, and how it is rebuilt.
+
+    rebuild: the collection from merged tasks
+    keeps_keys: whether the outputs keep their keys
+    is_dict: a plain dict, whose keys nobody has made unique
+    is_tree: of calls, whose keys become those of the DAG
+    note: why the collection is left as it is
+    """
+
+    collection: Any
+    tasks: Mapping[Key, Any]
+    keys: Sequence[Key]
+    rebuild: Callable[[Mapping[Key, Any], Merged], Any]
+    keeps_keys: bool = True
+    is_dict: bool = False
+    is_tree: bool = False
+    is_frame: bool = False
+    note: str = ""
+
+
+def open_all(collections: Sequence[Any], keys: Any) -> list[Opened]:
+    """The tasks of collections and dicts, before Dask fuses them.
+
+    keys: the outputs of dicts
+    """
+    if keys is not None and not any(map(is_graph, collections)):
+        raise TypeError(
+            f"keys={short_repr(keys)}: only a dict of tasks needs keys; collections have them"
+        )
+    seen: set[int] | None = set() if len(collections) > 1 else None
+    frames = iter(_open_frames([part for part in collections if _is_frame(part)]))
+    opened = []
+    for part in collections:
+        if is_graph(part):
+            opened.append(open_dict(part, keys))
+        elif _is_frame(part):
+            opened.append(next(frames))
+        elif is_annotated(part):
+            opened.append(Opened(part, {}, [], lambda *_: None, note=_ANNOTATED))
+        else:
+            opened.append(_open(part, seen))
+    return opened
+
+
+def _open(collection: Any, seen: set[int] | None) -> Opened:
+    if isinstance(collection, GraphCollection):
+        graph = collection.task_graph()
+        if graph is not collection:  # a call has one task per subproblem already
+            return Opened(collection, graph.tasks, graph.keys, lambda *_: collection)
+
+        def rebuild_graph(tasks: Mapping[Key, Any], merged: Merged) -> TaskGraph:
+            return TaskGraph(
+                dict(tasks),
+                map_leaves(
+                    graph.outputs,
+                    lambda leaf: (
+                        TaskRef(merged.one_of(leaf.key)) if isinstance(leaf, TaskRef) else leaf
+                    ),
+                ),
+            )
+
+        is_tree = any(subproblem(key) is not key for key in graph.keys)
+        return Opened(graph, graph.tasks, graph.keys, rebuild_graph, False, is_tree=is_tree)
+    if isinstance(collection, Delayed):
+
+        def rebuild_delayed(tasks: Mapping[Key, Any], merged: Merged) -> Delayed:
+            layer = next(iter(tasks.layers)) if isinstance(tasks, HighLevelGraph) else None
+            key = merged.one_of(collection.key)
+            return Delayed(key, tasks, collection._length, layer=layer)
+
+        tasks = task_dict(collection.__dask_graph__(), None, seen)
+        return Opened(collection, tasks, [collection.key], rebuild_delayed, False)
+    keys = list(flatten([collection.__dask_keys__()]))
+    tasks = task_dict(collection.__dask_graph__(), keys)
+    rebuild, arguments = collection.__dask_postpersist__()
+    return Opened(collection, tasks, keys, lambda tasks, _: rebuild(tasks, *arguments))
+
+
+def is_annotated(collection: Any) -> bool:
+    """Whether `dask.annotate` says how some tasks are to run."""
+    layers: Mapping[str, Any] = getattr(getattr(collection, "dask", None), "layers", {})
+    return any(layer.annotations for layer in layers.values())
+
+
+def _is_frame(collection: Any) -> bool:
+    """Whether this is a dataframe, or a part of one: an expression before it is a graph."""
+    return hasattr(collection, "divisions") and isinstance(getattr(collection, "expr", None), Expr)
+
+
+def _open_frames(collections: Sequence[Any]) -> list[Opened]:
+    """Dataframes, optimized together: else two that use different columns read their data twice."""
+    if not collections:
+        return []
+    optimized = collections_to_expr(list(collections)).optimize(fuse=False)
+    return [_open_frame(*pair) for pair in zip(collections, optimized.operands, strict=True)]
+
+
+def _open_frame(collection: Any, expression: Any) -> Opened:
+    from dask.dataframe.dask_expr import from_graph
+
+    keys = list(flatten([expression.__dask_keys__()]))
+    name = keys[0][0].rpartition("-")[0]
+
+    def rebuild(tasks: Mapping[Key, Any], _: Any) -> Any:
+        return from_graph(dict(tasks), expression._meta, expression.divisions, keys, name)
+
+    tasks = task_dict(expression.__dask_graph__(), keys)
+    return Opened(collection, tasks, keys, rebuild, is_frame=True)
+
+
+def open_dict(dsk: Mapping[Key, Any], keys: Any) -> Opened:
+    """A plain graph. Its outputs are the given keys, or else the tasks without consumers.
+
+    Raises `GraphError` for a cycle, and for a missing key.
+    """
+    tasks = task_dict(dsk)
+    if keys is None:
+        toposort(tasks, tasks)  # raises for a cycle, which would have no output
+        sources = {source for node in tasks.values() for source in inputs_of(node)}
+        outputs = [key for key in tasks if key not in sources]
+    else:
+        outputs = list(flatten([keys if isinstance(keys, list) else [keys]]))
+        if missing := [key for key in outputs if key not in tasks]:
+            raise GraphError(f"keys={short_repr(keys)}: {missing[0]!r} is not in the graph")
+    return Opened(dsk, tasks, outputs, lambda tasks, _: dict(tasks), is_dict=True)
+
+
+def is_graph(value: Any) -> bool:
+    """Whether this is a graph as a plain dict."""
+    if not isinstance(value, Mapping) or is_dask_collection(value):
+        return False
+    return isinstance(value, HighLevelGraph) or any(
+        isinstance(node, GraphNode | TaskRef) or istask(node) for node in value.values()
+    )
+
+
+def joined(opened: Sequence[Opened]) -> Mapping[Key, Any]:
+    """The tasks of several collections. Raises `GraphError` if dicts use a key for two tasks."""
+    if len(opened) == 1:
+        return opened[0].tasks
+    tasks: dict[Key, Any] = {}
+    for part in opened:
+        for key in tasks.keys() & part.tasks.keys() if part.is_dict else ():
+            if tasks[key] is not part.tasks[key]:
+                raise GraphError(
+                    f"two graphs have a task under the key {key!r}: share them one at a time, "
+                    "or give their keys a prefix"
+                )
+        tasks.update(part.tasks)
+    return tasks
+
+
+def rebuild_all(opened: Sequence[Opened], merged: Merged) -> Iterator[Any]:
+    """The collections, from merged tasks. Those in which nothing is merged stay as they are."""
+    is_many = sum(isinstance(part.collection, Delayed) for part in opened) > _MANY_DELAYED
+    one_graph = _one_layer(merged.tasks) if is_many else None
+    kept = [key for part in opened if part.keeps_keys for key in part.keys]
+    lines = fuse_lines(merged.tasks, kept) if any(part.is_frame for part in opened) else {}
+    for part in opened:
+        is_one = one_graph is not None and isinstance(part.collection, Delayed)
+        is_touched = merged.repeats if is_one else merged.touches(part.tasks)
+        tasks: Mapping[Key, Any] = merged.tasks
+        if not (is_touched or part.is_dict or part.is_tree):
+            yield part.collection
+            continue
+        if is_one:
+            tasks = one_graph or {}
+        elif part.is_frame:
+            tasks = toposort(lines, part.keys)
+        elif len(opened) > 1:
+            keys = part.keys if part.keeps_keys else map(merged.one_of, part.keys)
+            tasks = toposort(merged.tasks, keys)
+        yield part.rebuild(tasks, merged)
+
+
+def _one_layer(tasks: Mapping[Key, Any]) -> HighLevelGraph:
+    """A graph of one layer, whose name tells Dask that it is the same graph."""
+    name = f"shared-{short_hash(tuple(map(str, tasks)))}"
+    return HighLevelGraph({name: MaterializedLayer(tasks)}, {name: set()})
+
+
+def fuse_lines(tasks: Mapping[Key, Any], keys: Iterable[Key]) -> dict[Key, Any]:
+    """The tasks, with each line of them as one. Dask fuses expressions, but not their graphs."""
+    held = {key: node for key, node in tasks.items() if isinstance(node, TaskRef)}
+    own = {key: node for key, node in tasks.items() if key not in held}
+    return {**fuse_linear_task_spec(own, set(keys)), **held}
+
+
+# For a run through a store, which needs every task
+
+
+def unfused(collection: Any) -> Any:
+    """A collection with one task per operation, and no task that contains a collection."""
+    if _is_frame(collection):
+        [frame] = _open_frames([collection])
+        rebuild: Any = frame.rebuild
+        return rebuild(frame.tasks, None)
+    if isinstance(collection, Delayed | GraphCollection) or hasattr(collection, "expr"):
+        return collection
+    finish, arguments = collection.__dask_postcompute__()
+    is_holding = any(
+        is_dask_collection(getattr(part, "__self__", part)) for part in (finish, *arguments)
+    )
+    return Blocks(collection) if is_holding else collection
+
+
+class Blocks:
+    """The blocks of a collection, as a collection.
+
+    The task that assembles a collection of xarray contains the collection: it has no content.
+    """
+
+    def __init__(self, whole: Any) -> None:
+        self.whole = whole
+        self.__dask_scheduler__ = whole.__dask_scheduler__
+
+    def __dask_graph__(self) -> Any:
+        return self.whole.__dask_graph__()
+
+    def __dask_keys__(self) -> list[Any]:
+        return list(self.whole.__dask_keys__())
+
+    def __dask_tokenize__(self) -> Any:
+        return ("Blocks", self.whole.__dask_tokenize__())
+
+    def __dask_postcompute__(self) -> Any:
+        return list, ()
+
+    def assemble(self, blocks: Any) -> Any:
+        """The value of the collection."""
+        finish, arguments = self.whole.__dask_postcompute__()
+        return finish(blocks, *arguments)
