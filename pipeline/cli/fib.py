@@ -30,7 +30,7 @@ class Number(click.ParamType[int]):
         if str(value).startswith("--"):
             self.fail(f"no such option: {value}; see pipeline fib --help", param, ctx)
         try:
-            number: int = fibonacci.fibonacci(int(value)).args[0]
+            number: int = fibonacci.fib_call(int(value)).args[0]
         except ValueError:
             self.fail(f"fib({value}): n must be a whole number from 0 on, like 6", param, ctx)
         if number >= MAX_TASKS:

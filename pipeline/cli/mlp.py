@@ -10,7 +10,7 @@ import click
 from pipeline import LimitError
 from pipeline import scheduler as on
 from pipeline.apps.mlp import NetworkError, counts, formula, gradient, network
-from pipeline.apps.mlp.network import checked
+from pipeline.apps.mlp.networks import checked
 from pipeline.apps.mlp.pictures import adjoints, diagram
 from pipeline.apps.mlp.rules import ACTIVATIONS, LOSSES
 from pipeline.cli.progress import Bar, Tasks
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from pipeline import TaskGraph
     from pipeline.apps.mlp.counts import Work
-    from pipeline.apps.mlp.network import Network
+    from pipeline.apps.mlp.networks import Network
 
 _MOST = 20
 """Weights that are listed."""

@@ -30,14 +30,13 @@ DEFAULT = Path("outputs/report.html")
 @click.argument("what", nargs=-1, metavar="[fib N | mlp SIZES | SCRIPT.py:COLLECTION]")
 @click.option("--out", default=DEFAULT, show_default=True, metavar="PATH.html",
               type=click.Path(path_type=Path), help="Where the page goes.")  # fmt: skip
-@click.option("--quiz", is_flag=True, help="Hide counts and values until they are asked for.")
 @click.option("--weight", "names", multiple=True, metavar="W",
               help="Of a network: offer this weight first; may be given again.")  # fmt: skip
 @scheduler_option("sync")
 @store
 @as_json
 def report(
-    what: tuple[str, ...], out: Path, quiz: bool, names: tuple[str, ...], scheduler: str,
+    what: tuple[str, ...], out: Path, names: tuple[str, ...], scheduler: str,
     url: str | None, is_json: bool,
 ) -> None:  # fmt: skip
     """Make one HTML page that shows why memoization works: to point at, and to step through.
@@ -49,7 +48,7 @@ def report(
     \b
     pipeline report
     pipeline report fib 40 --out fib40.html
-    pipeline report mlp 4-4-4-4-4-2 --weight w2_11 --quiz
+    pipeline report mlp 4-4-4-4-4-2 --weight w2_11
     pipeline report model.py:result --store cache
     """
     if out == DEFAULT:
@@ -60,7 +59,7 @@ def report(
     used = made(url) if url else None
     with on(scheduler), Bar("report") as bar:
         bar.begin("runs and measurements")
-        page = _page(what, quiz, names, used)
+        page = _page(what, names, used)
         bar.begin("page")
         page.save(out)
     if used is not None:
@@ -74,8 +73,8 @@ def report(
     tell(used)
 
 
-def _page(what: tuple[str, ...], quiz: bool, names: tuple[str, ...], used: Store | None) -> Page:
-    options: dict[str, Any] = {"quiz": quiz, "store": used}
+def _page(what: tuple[str, ...], names: tuple[str, ...], used: Store | None) -> Page:
+    options: dict[str, Any] = {"store": used}
     match what:
         case ():
             return tour(

@@ -6,33 +6,36 @@ import platform
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
 from pipeline import scheduler as on
 from pipeline.apps import fibonacci
+from pipeline.apps.growth import (
+    FibonacciGrowth,
+    GradientGrowth,
+    fitted_base,
+    measure_fibonacci,
+    measure_gradients,
+    plot_fibonacci,
+    plot_gradients,
+)
 from pipeline.apps.mlp import network
 from pipeline.apps.mlp.data import digits
-from pipeline.apps.mlp.growth import growth as mlp_growth
-from pipeline.apps.mlp.growth import plot_growth
+from pipeline.apps.mlp.epochs import Plan
 from pipeline.apps.mlp.layers import Layers
 from pipeline.apps.mlp.pictures import adjoints, diagram
-from pipeline.apps.mlp.training import Plan
 from pipeline.apps.pages import fibonacci_page, mlp_page, tour
 from pipeline.cli.fib import print_rows
 from pipeline.cli.progress import Bar
-from pipeline.cli.screen import as_json, as_text, print_json, say, scheduler
+from pipeline.cli.screen import as_json, as_text, print_json, save_figure, say, scheduler
 from pipeline.cli.stored import as_told, store, tell, through
 from pipeline.cli.train import KEPT, train_into
 from pipeline.draw import atomic_write
 from pipeline.identity import shorten
 from pipeline.page import store_section
 from pipeline.store import Counts
-
-if TYPE_CHECKING:
-    from pipeline.apps.mlp.growth import Growth
-
 
 _NET = network((2, 2, 2, 1))
 
@@ -45,8 +48,8 @@ class _Measured(NamedTuple):
 
     rate: float
     rows: list[fibonacci.Row]
-    points: list[fibonacci.Growth]
-    mlp: list[Growth]
+    points: list[FibonacciGrowth]
+    mlp: list[GradientGrowth]
 
 
 @click.command(short_help="the whole job, into the folder outputs")
@@ -111,23 +114,25 @@ def _measured(scheduler: str, bar: Bar) -> _Measured:
         bar.begin("Fibonacci")
         rows = fibonacci.table((10, 20, 38, 100), rate)
         bar.begin("trees and DAGs")
-        points = fibonacci.growth()
+        points = measure_fibonacci()
         bar.begin("gradients")
-        return _Measured(rate, rows, points, mlp_growth())
+        return _Measured(rate, rows, points, measure_gradients())
 
 
 def _drawn(found: _Measured, out: Path) -> tuple[dict[str, float], list[Path]]:
     """The bases of the tree's growth, and the pictures."""
-    plot = out / "fib-growth.svg"
-    bases = fibonacci.plot_growth(found.points, plot)
+    bases = {
+        "tasks": fitted_base([(point.n, point.tree_tasks) for point in found.points]),
+        "seconds": fitted_base([(point.n, point.tree_seconds) for point in found.points]),
+    }
     return bases, [
         *fibonacci.pictures(out),
-        plot,
+        save_figure(plot_fibonacci(found.points), out / "fib-growth.svg"),
         adjoints(_NET, "w3_11").save(out / "mlp-w3_11.svg"),
         adjoints(_NET, "w1_11", numbers=True).save(out / "mlp-w1_11.svg"),
         adjoints(_NET).save(out / "mlp-all.svg"),
         diagram(_NET, "w1_11", numbers=True).save(out / "mlp-paths.svg"),
-        plot_growth(found.mlp, out / "mlp-growth.svg"),
+        save_figure(plot_gradients(found.mlp), out / "mlp-growth.svg"),
     ]
 
 

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from pipeline import SCHEDULERS, StoreWarning
-from pipeline.draw import FORMATS
+from pipeline.draw import FORMATS, atomic_write
 from pipeline.identity import all_digits, mask_passwords, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from matplotlib.figure import Figure
 
 
 def say(text: str = "", *, is_error: bool = False) -> None:
@@ -188,3 +190,13 @@ def check_file(path: Path, *suffixes: str) -> None:
         )
     if not path.parent.is_dir():
         raise click.UsageError(f"cannot save {path}: there is no folder {path.parent}")
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write a figure of matplotlib in the format of the suffix: equal figures, equal bytes."""
+    from matplotlib import rc_context
+
+    settings = {"svg.hashsalt": "pipeline", "svg.fonttype": "none"}
+    with rc_context(settings), atomic_write(path) as file:
+        figure.savefig(file, format=path.suffix[1:], metadata={"Date": None})
+    return path

@@ -16,14 +16,13 @@ from threadpoolctl import threadpool_limits
 from pipeline import scheduler as on
 from pipeline.apps.mlp import NetworkError
 from pipeline.apps.mlp.data import DataError, digits, load
-from pipeline.apps.mlp.figures import confusion, plot_confusion, plot_curves, plot_mistaken
+from pipeline.apps.mlp.epochs import Plan, State, predicted, training
 from pipeline.apps.mlp.layers import Layers
-from pipeline.apps.mlp.optimizers import OPTIMIZERS
-from pipeline.apps.mlp.rules import ACTIVATIONS, LOSSES
-from pipeline.apps.mlp.training import Plan, State, predicted, training
+from pipeline.apps.mlp.pictures import confusion, plot_confusion, plot_curves, plot_mistaken
+from pipeline.apps.mlp.rules import ACTIVATIONS, LOSSES, OPTIMIZERS
 from pipeline.cli.mlp import Sizes
 from pipeline.cli.progress import Bar
-from pipeline.cli.screen import as_json, fail, one_of, print_json, say, scheduler
+from pipeline.cli.screen import as_json, fail, one_of, print_json, save_figure, say, scheduler
 from pipeline.cli.stored import as_told, store, tell, through
 from pipeline.draw import atomic_write
 
@@ -184,12 +183,12 @@ def train_into(plan: Plan, examples: Examples, epochs: int, out: Path, scheduler
         guessed = predicted(plan.layers, state.parameters, examples.test_x.astype(plan.dtype))
         found = confusion(examples.test_labels, guessed, plan.layers.sizes[-1])
         files += [
-            plot_curves(state.history, out / "training.svg"),
-            plot_confusion(found, out / "confusion.svg"),
+            save_figure(plot_curves(state.history), out / "training.svg"),
+            save_figure(plot_confusion(found), out / "confusion.svg"),
         ]
         if examples.source == "digits":
-            path = out / "mistaken.svg"
-            files.append(plot_mistaken(examples.test_x, examples.test_labels, guessed, path))
+            figure = plot_mistaken(examples.test_x, examples.test_labels, guessed)
+            files.append(save_figure(figure, out / "mistaken.svg"))
     return Trained(examples.source, len(examples.test_labels), state, files)
 
 

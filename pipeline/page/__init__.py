@@ -1,42 +1,51 @@
-"""Graphs and runs become one HTML file."""
+"""Graphs and runs become one HTML file: self-contained, for any browser, without a network.
 
-from pipeline.page.charts import Cell, Chart, Drawn, Filling, Kind, Rows, Series, Slider
+- `parts` – what a page is made of: prose, tables, plots, sliders, formulas
+- `scenes` – tree and DAG side by side, evaluated step by step
+- `pages` – `Page`, and `report`, the page of any collection
+- `templates/`, `static/` – HTML, styles and scripts; the scripts show texts, Python makes them
+"""
+
+from pipeline.identity import format_duration, format_number, format_value
 from pipeline.page.inline import inline_svg
 from pipeline.page.pages import Page, report, store_section
 from pipeline.page.parts import (
     Choice,
     Equations,
     Figure,
+    MemoryRun,
+    MemoryStrip,
     Part,
+    Plot,
     Prose,
-    Question,
-    Quiz,
     Section,
+    Slider,
     Table,
 )
-from pipeline.page.scenes import scene
+from pipeline.page.scenes import Scene, scene
+from pipeline.schedule import Tradeoff, tradeoffs
 
 __all__ = [
-    "Cell",
-    "Chart",
     "Choice",
-    "Drawn",
     "Equations",
     "Figure",
-    "Filling",
-    "Kind",
+    "MemoryRun",
+    "MemoryStrip",
     "Page",
     "Part",
+    "Plot",
     "Prose",
-    "Question",
-    "Quiz",
-    "Rows",
+    "Scene",
     "Section",
-    "Series",
     "Slider",
     "Table",
+    "Tradeoff",
+    "format_duration",
+    "format_number",
+    "format_value",
     "inline_svg",
     "report",
     "scene",
     "store_section",
+    "tradeoffs",
 ]

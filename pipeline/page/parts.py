@@ -1,20 +1,46 @@
-"""What a page is made of. Each part knows its template; the words in it are escaped there."""
+"""What a page is made of: numbers, texts and pictures, as data.
+
+Each part knows its template. Numbers become text here, and not before: a cell of a table is an
+integer of any size, a float, a fraction, or a text.
+"""
 
 from __future__ import annotations
 
+import io
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from markupsafe import Markup
+
+from pipeline.identity import format_number, format_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from markupsafe import Markup
+    from matplotlib.figure import Figure as Drawing
+
+Cell = str | int | float | Fraction
 
 
 class Part(Protocol):
-    """Anything with a template in `pipeline/page`, which is filled in with it as `part`."""
+    """Anything with a template in `pipeline/page/templates`, which shows it as `part`."""
 
     template: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A chapter of a page.
+
+    name: its fragment in the address
+    """
+
+    name: str
+    title: str
+    parts: Sequence[Part]
+    lead: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,25 +62,29 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a head; numbers, which stand flush right, from the column `left` on.
+    """Rows under a head. From the column `left` on, cells are aligned to the right.
 
-    secret: columns that a quiz hides
+    >>> Table("Tasks", ("n", "tree"), [(6, 25), (200, 10**30)]).texts
+    [['6', '25'], ['200', '1.0e30']]
     """
 
     template: ClassVar[str] = "table.html"
     title: str
     head: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[Cell]]
     left: int = 1
-    secret: Sequence[int] = ()
     note: str = ""
+
+    @property
+    def texts(self) -> list[list[str]]:
+        """The cells as text, large numbers shortened."""
+        return [[_text(cell) for cell in row] for row in self.rows]
 
 
 @dataclass(frozen=True)
 class Equations:
-    """Equations as MathML, each with what it is in words.
+    """Equations as MathML, each with a name.
 
-    >>> from markupsafe import Markup
     >>> Equations([("factored", Markup("<math/>"))]).lines[0][0]
     'factored'
     """
@@ -73,43 +103,123 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Question:
-    """A question with one answer, or several.
+class Plot:
+    """A figure of matplotlib, and its numbers as a table for readers who cannot see it."""
 
-    answers: what is right; a number is asked for if there is nothing to choose from
-    choices: what can be chosen
-    why: told with the answer
-    """
-
-    text: str
-    answers: Sequence[str]
-    choices: Sequence[str] = ()
-    why: str = ""
-
-
-@dataclass(frozen=True)
-class Quiz:
-    """Questions whose answers are checked on the page."""
-
-    template: ClassVar[str] = "quiz.html"
-    questions: Sequence[Question]
+    template: ClassVar[str] = "plot.html"
+    figure: Drawing
+    table: Table
+    note: str = ""
 
     @property
-    def data(self) -> list[list[str]]:
-        """The right answers of each question."""
-        return [list(each.answers) for each in self.questions]
+    def text(self) -> str:
+        """The text that a screen reader reads in place of the figure."""
+        first, *others = self.table.head
+        return f"{self.table.title}: {', '.join(others)} by {first}. The table has the numbers."
+
+    @property
+    def svg(self) -> Markup:
+        """The figure as an element of a page: without the parts that only a file needs."""
+        from matplotlib import rc_context
+
+        file = io.StringIO()
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        with rc_context({"svg.fonttype": "none", "svg.hashsalt": "pipeline"}):
+            self.figure.savefig(file, format="svg", transparent=True, metadata=nothing)
+        return Markup(_FILE_ONLY.sub("", file.getvalue()))  # noqa: S704 - matplotlib escapes texts
+
+
+_FILE_ONLY = re.compile(
+    r'.*?(?=<svg)|<defs>.*?</defs>|<use [^>]*/>| id="[^"]*"| clip-path="[^"]*"', re.DOTALL
+)
+"""Of an SVG file: its prolog, styles that a page would inherit, and ids with the references to
+them: tick marks and clipping. Ids are unique only in the file."""
 
 
 @dataclass(frozen=True)
-class Section:
-    """A chapter of a page.
+class Slider:
+    """A range input over rows of numbers: it shows the row at which it stands, integers exactly.
 
-    name: in the address, and in the contents
-    is_secret: whether a quiz hides it until it is asked for
+    label: of the input; head: of the columns; the first column is the position of the slider
+    start: the first row to show
+
+    Raises `ValueError` if there is no such row, or a row does not fit the head.
+    """
+
+    template: ClassVar[str] = "slider.html"
+    title: str
+    label: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    start: int = 0
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < len(self.rows):
+            raise ValueError(f"start={self.start}: there are {len(self.rows)} rows, from 0 on")
+        for row in self.rows:
+            if len(row) != len(self.head):
+                raise ValueError(f"{list(row)} does not fit the head {list(self.head)}")
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The rows as text for JavaScript, which has no integers of this size."""
+        return {
+            "rows": [
+                [f"{cell:,}" if isinstance(cell, int) else _text(cell) for cell in row]
+                for row in self.rows
+            ]
+        }
+
+    @property
+    def longest(self) -> list[str]:
+        """The longest text of each column: the page reserves space for it."""
+        return [max(column, key=len) for column in zip(*self.data["rows"], strict=True)]
+
+
+@dataclass(frozen=True)
+class MemoryRun:
+    """What one run held in memory, step by step.
+
+    cells: (row, column, first step, last step, whether the value was computed before) for each
+    value; both steps are included
+    notes: one for each step, in words
     """
 
     name: str
+    cells: Sequence[tuple[int, int, int, int, bool]]
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class MemoryStrip:
+    """Runs side by side: rows of cells that fill and empty, one step at a time.
+
+    rows: their names; columns: the number of cells in each
+    start: the first step to show
+    """
+
+    template: ClassVar[str] = "strip.html"
     title: str
-    parts: Sequence[Part]
-    lead: str = ""
-    is_secret: bool = False
+    rows: Sequence[str]
+    columns: int
+    runs: Sequence[MemoryRun]
+    start: int = 0
+    note: str = ""
+
+    @property
+    def steps(self) -> int:
+        """The number of steps of the longest run."""
+        return max(len(run.notes) for run in self.runs)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The runs as JavaScript reads them."""
+        return {"runs": [{"cells": list(run.cells), "notes": list(run.notes)} for run in self.runs]}
+
+
+def _text(cell: Cell) -> str:
+    """A cell as text: a float is a value of some function, another number is a count or a ratio."""
+    if isinstance(cell, str):
+        return cell
+    return format_value(cell + 0.0) if isinstance(cell, float) else format_number(cell)  # no -0

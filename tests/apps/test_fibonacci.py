@@ -8,11 +8,8 @@ import pytest
 
 from pipeline import count
 from pipeline.apps.fibonacci import (
-    GOLDEN,
     fib,
-    fibonacci,
-    fitted_base,
-    growth,
+    fib_call,
     naive,
     naive_rate,
     table,
@@ -36,7 +33,7 @@ def test_the_closed_form_of_the_tree() -> None:
 @pytest.mark.parametrize("n", [-1, 2.0, "6", True, None])
 def test_bad_input(n: Any) -> None:
     with pytest.raises(ValueError, match=r"fib\(.*\): n must be a whole number from 0 on"):
-        fibonacci(n)
+        fib_call(n)
 
 
 def test_rows_tell_measured_from_predicted() -> None:
@@ -45,12 +42,3 @@ def test_rows_tell_measured_from_predicted() -> None:
     assert large.predicted
     assert large.naive_seconds > 1000
     assert large.value == 1548008755920
-
-
-def test_growth_is_what_the_scheduler_ran() -> None:
-    points = growth(up_to=12)
-    assert [point.n for point in points] == list(range(2, 13))
-    for point in points:
-        assert (point.tree_tasks, point.dag_tasks) == (2 * naive(point.n + 1) - 1, point.n + 1)
-    base = fitted_base([(point.n, point.tree_tasks) for point in points])
-    assert base == pytest.approx(GOLDEN, abs=0.02)

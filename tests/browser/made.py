@@ -11,7 +11,6 @@ import dask.array as da
 
 from pipeline import Page, Store, recurrence, report, task, trace
 from pipeline.apps.mlp import network
-from pipeline.apps.mlp.lesson import lesson
 from pipeline.apps.pages import fibonacci_page, mlp_page, tour
 from tests.functions import fib
 
@@ -47,12 +46,12 @@ def evil() -> Page:
     named = dask.delayed(str)(EVIL, dask_key_name=f"{EVIL}</title>", pure=True)
     with TemporaryDirectory() as folder:
         store = Store(folder)
-        pages = [report(repeated(EVIL, 3), title=EVIL, quiz=True), report(named, store=store)]
+        pages = [report(repeated(EVIL, 3), title=EVIL), report(named, store=store)]
     sections = [
         replace(section, name=f"{section.name}-{place}")
         for place, page in enumerate(pages) for section in page.sections
     ]  # fmt: skip
-    return Page(f"{EVIL}</title>", sections, lead=EVIL, quiz=True)
+    return Page(f"{EVIL}</title>", sections, lead=EVIL)
 
 
 def loaded(n: int, stored: int) -> Page:
@@ -73,11 +72,6 @@ def huge() -> Page:
         return report(halves(HUGE))
 
 
-def quiz() -> Page:
-    sections = [*report(fib(6), quiz=True).sections, *lesson(network((2, 2, 2, 1)), quiz=True)]
-    return Page("Questions", sections, quiz=True)
-
-
 PAGES: dict[str, Callable[[], Page]] = {
     "fib(6)": lambda: report(fib(6)),
     "fib(0)": lambda: report(fib(0)),
@@ -89,9 +83,5 @@ PAGES: dict[str, Callable[[], Page]] = {
     "part loaded": lambda: loaded(7, 4),
     "evil": evil,
     "huge": huge,
-    "quiz": quiz,
-    "quiz tour": lambda: tour(
-        fibonacci_page(6, RATE, quiz=True), mlp_page(network((2, 2, 2, 1)), quiz=True)
-    ),
     "tour": lambda: tour(fibonacci_page(6, RATE), mlp_page(network((2, 2, 2, 1)))),
 }

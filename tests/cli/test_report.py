@@ -33,12 +33,11 @@ def script(tmp_path: Path) -> Path:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is measured for growth is not measured."""
-    from pipeline.apps import fibonacci, pages
-    from pipeline.apps.mlp import growth
+    from pipeline.apps import growth, pages
 
-    measured = fibonacci.growth(4), growth.growth(1, 0.01)
-    monkeypatch.setattr(pages, "measured_fibonacci", lambda: measured[0])
-    monkeypatch.setattr(pages, "measured_mlp", lambda: measured[1])
+    measured = growth.measure_fibonacci(4), growth.measure_gradients(1, 0.01)
+    monkeypatch.setattr(pages, "measure_fibonacci", lambda: measured[0])
+    monkeypatch.setattr(pages, "measure_gradients", lambda: measured[1])
 
 
 def test_of_a_script_a_collection_is_run_and_shown(script: Path, tmp_path: Path) -> None:
@@ -69,13 +68,12 @@ def test_with_a_store_the_second_page_tells_what_was_loaded(script: Path, tmp_pa
 @pytest.mark.usefixtures("quick")
 def test_of_a_number_it_is_fibonacci_s_page(tmp_path: Path) -> None:
     out = tmp_path / "fib.html"
-    code, said, err = run("report", "fib", "40", "--quiz", "--json", "--out", str(out))
+    code, said, err = run("report", "fib", "40", "--json", "--out", str(out))
     assert (code, err) == (0, "")
     told: dict[str, Any] = json.loads(said)
     assert told["title"] == "fib(40)"
     assert told["files"] == [str(out)]
-    assert "Questions" in told["sections"]
-    assert 'class="quiz"' in out.read_text()
+    assert told["sections"] == ["Why naive Fibonacci is slow", "How Fibonacci grows"]
 
 
 @pytest.mark.usefixtures("quick")

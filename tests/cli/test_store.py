@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.apps import fibonacci
-from pipeline.apps.mlp.growth import growth
+from pipeline.apps.growth import measure_fibonacci, measure_gradients
 from tests.command import process, run
 
 
@@ -46,8 +45,9 @@ def test_mlp_takes_a_store_from_the_environment(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.slow
 def test_the_whole_job_takes_a_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fibonacci, "growth", partial(fibonacci.growth, up_to=6))
-    monkeypatch.setattr(sys.modules["pipeline.cli.run"], "mlp_growth", partial(growth, largest=2))
+    command = sys.modules["pipeline.cli.run"]
+    monkeypatch.setattr(command, "measure_fibonacci", partial(measure_fibonacci, up_to=6))
+    monkeypatch.setattr(command, "measure_gradients", partial(measure_gradients, largest=2))
     for out in ("out", "again"):
         code, told, error = run("run", "--out", out, "--store", "cache")
         assert (code, error) == (0, "")

@@ -80,7 +80,7 @@ def test_the_default_page_is_small_even_of_immense_trees() -> None:
 
 
 def test_evil_is_text() -> None:
-    page = report(longer(EVIL, 2), title=f"{EVIL}</title>", quiz=True)
+    page = report(longer(EVIL, 2), title=f"{EVIL}</title>")
     source = page.render()
     assert "<script>alert" not in source
     assert "alert(1)</script>" not in source
@@ -105,7 +105,7 @@ def test_the_same_run_makes_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> N
         return Observation(dict.fromkeys(graph.tasks, 1e-3), dict.fromkeys(wanted, "1"))
 
     monkeypatch.setattr("pipeline.page.scenes.observed", observed)
-    pages = [report(fib(6), rate=1e7, quiz=True) for _ in range(2)]
+    pages = [report(fib(6), rate=1e7) for _ in range(2)]
     assert pages[0].render() == pages[1].render() == pages[0].render()
 
 
@@ -124,20 +124,12 @@ def test_a_store_tells_what_it_did_and_why(tmp_path: Path) -> None:
     page = report(fib(6), store=store)
     assert [section.name for section in page.sections] == ["evaluation", "store"]
     text = Read(page).text
-    assert "Tasks loaded: 2; looked up and computed: 2; computed without a look: 0." in text
+    assert "Tasks loaded: 2; looked up and computed: 2; computed without a look-up: 0." in text
     assert "argument 1 was 4, is 6" in text
     assert {"hit", "miss", "culled"} <= set(re.findall(r"[a-z ]+", text))
     again = Read(report(fib(6), store=store))
     assert "Tasks loaded: 1; looked up and computed: 0;" in again.text
     assert again.values()["fib(6)"] == "8"
-
-
-def test_without_a_quiz_nothing_is_asked() -> None:
-    assert [section.name for section in report(fib(4)).sections] == ["evaluation"]
-    page = report(fib(4), quiz=True)
-    assert [section.name for section in page.sections] == ["evaluation", "quiz"]
-    assert ("body", {"class": "quiz"}) in Read(page).elements
-    assert ("body", {}) in Read(report(fib(4))).elements
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,14 @@ from operator import add
 from typing import TYPE_CHECKING, Any
 
 from pipeline import Recurrence, TaskGraph, recurrence, trace
-from pipeline.apps.mlp.network import Variable
+from pipeline.apps.mlp.networks import Variable
 from pipeline.apps.mlp.rules import ACTIVATIONS, LOSSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pipeline import Call
-    from pipeline.apps.mlp.network import Network
+    from pipeline.apps.mlp.networks import Network
 
 
 def value_of(net: Network) -> Recurrence:

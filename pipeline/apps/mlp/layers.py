@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline import recurrence, trace
-from pipeline.apps.mlp.network import check
+from pipeline.apps.mlp.networks import check
 from pipeline.apps.mlp.rules import ACTIVATIONS
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Pictures of the chain rule: the naive sum beside backpropagation; a network and its paths."""
+"""Pictures: path sum beside backpropagation, a network and its paths, the results of a training."""
 
 from __future__ import annotations
 
@@ -6,30 +6,36 @@ from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 import graphviz
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from pipeline import Picture, Style, contrast
 from pipeline.apps.mlp.chain import backward, local_values, values
-from pipeline.apps.mlp.formula import path_count, paths
-from pipeline.apps.mlp.network import NetworkError, checked
+from pipeline.apps.mlp.formulas import path_count, paths
+from pipeline.apps.mlp.networks import NetworkError, checked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from dask.typing import Key
 
-    from pipeline.apps.mlp.network import Network
+    from pipeline.apps.mlp.epochs import Epoch
+    from pipeline.apps.mlp.networks import Network
+
+Array = np.ndarray[Any, Any]
 
 HUES = (
     "#aa3377", "#4477aa", "#228833", "#cc7711", "#66ccee", "#888888", "#ddbb44", "#332288",
     "#ee7788", "#117733", "#882255", "#000000",
 )  # fmt: skip
-"""One colour a path: of more paths, so many are drawn, and the picture tells the number."""
+"""One colour for each path; a picture draws so many paths, and gives the number of all."""
 
 COLOURS = ("blue", "yellow", "grey", "purple", "cyan", "green", "pink")
 """The first colours of pictures, in words."""
 
 WIRES = 2000
-"""Edges of a network that is drawn."""
+"""The most edges of a network that is drawn."""
 
 
 def name_of(key: Key) -> str:
@@ -37,24 +43,22 @@ def name_of(key: Key) -> str:
     return str(key[1]).strip("'")
 
 
-def style(net: Network, *, numbers: bool = False) -> Style:
-    """Adjoints as they are written, coloured by the layer that first needs them, joined by ∂c/∂v.
+def style(net: Network, local: Callable[[str, str], Any] | None = None) -> Style:
+    """Adjoints as ∂L/∂v, coloured by the layer that first needs them, joined by ∂c/∂v.
 
-    numbers: whether the values of the local derivatives are shown too
+    local: of `local_values`, to show the values of the local derivatives, too
     """
-    local = local_values(net) if numbers else None
-
-    layers = range(1, len(net.sizes))
 
     def edge(adjoint: Key, above: Key) -> str:
         consumer, name = name_of(above), name_of(adjoint)
         written = f"∂{consumer}/∂{name}"
         return f"{written} = {local(consumer, name):.3g}" if local else written
 
+    layers = zip(range(1, len(net.sizes)), COLOURS, strict=False)
     return Style(
         label=lambda key: f"∂L/∂{name_of(key)}",
         group=lambda key: net[name_of(key)].layer - 1,
-        kind=f"layer ({', '.join(f'{n} {hue}' for n, hue in zip(layers, COLOURS, strict=False))})",
+        kind=f"layer ({', '.join(f'{layer} {colour}' for layer, colour in layers)})",
         edge=edge,
     )
 
@@ -64,31 +68,29 @@ def adjoints(
 ) -> Picture:
     """The sum over all paths beside backpropagation, for one, some or all weights.
 
-    A node is an adjoint, an edge a product with a local derivative. One colour is one layer, that
-    whose weights need the adjoint first: in an earlier layer's, it was there already.
+    A node is an adjoint, an edge a product with a local derivative. One colour is one layer, the
+    first whose weights need the adjoint: an earlier layer finds it in memory.
 
-    numbers: whether values are shown
+    numbers: whether to show values
     """
     if weights is None:  # the last layer first, as backpropagation meets them
         weights = sorted(net.parameters, key=lambda name: -net[name].layer)
     graph = backward(net, weights)
-    look = style(net, numbers=numbers)
+    look = style(net, local_values(net) if numbers else None)
     if len(graph.keys) > 2:  # side by side, many outputs would be too wide to see
         look = look._replace(rankdir="LR")
     return contrast(graph, values=numbers, style=look)
 
 
 def diagram(net: Network, weight: str, *, numbers: bool = False) -> Picture:
-    """The network, and every path from a weight to the loss, one colour a path.
+    """The network, and the paths from a weight to the loss, one colour for each.
 
-    Of more paths than there are colours the first are drawn, and the number is told.
-
-    numbers: whether the values of the variables are shown
+    numbers: whether to show the values of the variables
 
     Raises `NetworkError` for what is no weight or bias, and for a network of over 2,000 edges.
     """
     checked(net, [weight])
-    wires = sum(one * other for one, other in pairwise(net.sizes))
+    wires = sum(before * after for before, after in pairwise(net.sizes))
     if wires > WIRES:
         raise NetworkError(f"{net} has {wires:,} edges: a picture shows {WIRES:,} at the most")
     known = values(net) if numbers else {}
@@ -101,36 +103,36 @@ def diagram(net: Network, weight: str, *, numbers: bool = False) -> Picture:
             "label": _title(weight, number, len(drawn)),
         },
         node_attr={"fontname": _FONT, "fontsize": "12", "shape": "circle", "width": "0.62",
-                   "margin": "0.02", "style": "filled", "fillcolor": "#f5f5f5", "color": _GREY},
+                   "margin": "0.02", "style": "filled", "fillcolor": "#f5f5f5", "color": "#888888"},
         edge_attr={"color": "#c4c4c4", "arrowsize": "0.5", "fontname": _FONT, "fontsize": "10"},
     )  # fmt: skip
-    columns = [net.nodes(layer) for layer in range(len(net.sizes))]
-    for column in [*columns, ["L"]]:
+    columns = [*(net.nodes(layer) for layer in range(len(net.sizes))), ["L"]]
+    for column in columns:
         with dot.subgraph(graph_attr={"rank": "same"}) as same:
-            for each in column:
-                same.node(each, label=_label(each, known))
+            for name in column:
+                same.node(name, label=_label(name, known))
             for above, below in pairwise(column):
                 same.edge(above, below, style="invis", weight="99")
-    start = net[weight]
-    marked = _marked(net, weight, drawn)
-    for before, after in zip(columns, [*columns[1:], ["L"]], strict=True):
+    wire = _wire(net, weight)
+    hues: dict[tuple[str, str], list[str]] = {}
+    for hue, path in zip(HUES, drawn, strict=False):
+        for step in (wire, *pairwise(path[1:])):
+            if hue not in hues.setdefault(step, []):
+                hues[step].append(hue)
+    for before, after in pairwise(columns):
         for left in before:
             for right in after:
-                hues = marked.get((left, right), [])
-                look: dict[str, Any] = {"color": ":".join(hues), "penwidth": "1.8"} if hues else {}
-                if (left, right) == _wire(net, weight):
+                look = _coloured(hues.get((left, right), []))
+                if (left, right) == wire:
                     look |= {"label": _label(weight, known), "fontcolor": "#1a1a1a"}
                 dot.edge(left, right, **look)
-    if start.kind == "b":
+    if wire[0] == weight:  # a bias, with a node of its own
         dot.node(weight, shape="plain", style="", label=_label(weight, known))
-        dot.edge(
-            weight, net.consumers(weight)[0], color=":".join(marked[weight, "b"]), penwidth="1.8"
-        )
+        dot.edge(*wire, **_coloured(hues[wire]))
     return Picture(str(dot.source))
 
 
 _FONT = "Helvetica,Arial,sans-serif"
-_GREY = "#888888"
 
 
 def _title(weight: str, number: int, drawn: int) -> str:
@@ -142,21 +144,67 @@ def _label(name: str, known: dict[str, Any]) -> str:
     return f"{name}\n{known[name] + 0.0:.3g}" if name in known else name  # -0.0 is 0
 
 
-def _wire(net: Network, weight: str) -> tuple[str, str] | None:
-    """The edge that a weight is on."""
+def _coloured(hues: Sequence[str]) -> dict[str, str]:
+    return {"color": ":".join(hues), "penwidth": "1.8"} if hues else {}
+
+
+def _wire(net: Network, weight: str) -> tuple[str, str]:
+    """The edge of a weight, or from a bias to its node."""
     kind, layer, _, source = net[weight]
-    return (net.nodes(layer - 1)[source - 1], net.consumers(weight)[0]) if kind == "w" else None
+    start = net.nodes(layer - 1)[source - 1] if kind == "w" else weight
+    return start, net.consumers(weight)[0]
 
 
-def _marked(net: Network, weight: str, drawn: list[list[str]]) -> dict[tuple[str, str], list[str]]:
-    """The colours of the paths that go over each edge."""
-    marked: dict[tuple[str, str], list[str]] = {}
-    for number, path in enumerate(drawn):
-        hue = HUES[number]
-        steps = list(pairwise(path[1:]))
-        first = _wire(net, weight) or ((weight, "b") if net[weight].kind == "b" else None)
-        for step in [*([first] if first else []), *steps]:
-            found = marked.setdefault(step, [])
-            if hue not in found:
-                found.append(hue)
-    return marked
+def confusion(labels: Array, predicted: Array, classes: int) -> Array:
+    """How often the network took each label (row) for each other (column).
+
+    >>> confusion(np.array([0, 1, 1]), np.array([0, 1, 0]), 2).tolist()
+    [[1, 0], [1, 1]]
+    """
+    matrix = np.zeros((classes, classes), int)
+    np.add.at(matrix, (labels, predicted), 1)
+    return matrix
+
+
+def plot_curves(history: Sequence[Epoch]) -> Figure:
+    """Loss and held-out accuracy against epochs."""
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    numbers = [epoch.number for epoch in history]
+    left.semilogy(numbers, [epoch.loss for epoch in history], color="#aa3377")
+    left.set(ylabel="loss")
+    right.plot(numbers, [epoch.accuracy for epoch in history], color="#4477aa")
+    right.set(ylabel="held-out accuracy")
+    for axes in (left, right):
+        axes.set(xlabel="epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def plot_confusion(matrix: Array) -> Figure:
+    """The confusion matrix, with its numbers."""
+    size, labels = 2.2 + 0.38 * len(matrix), range(len(matrix))
+    figure = Figure(figsize=(size, size), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(np.sqrt(matrix), cmap="Blues")
+    for row, column in np.argwhere(matrix):
+        is_dark = matrix[row, column] > matrix.max() / 2
+        axes.text(column, row, matrix[row, column], ha="center", va="center", fontsize=9,
+                  color="white" if is_dark else "black")  # fmt: skip
+    axes.set(xlabel="taken for", ylabel="label", xticks=labels, yticks=labels)
+    return figure
+
+
+def plot_mistaken(x: Array, labels: Array, predicted: Array, most: int = 24) -> Figure:
+    """Square images with a wrong prediction, and that prediction."""
+    side = round(x.shape[1] ** 0.5)
+    wrong = np.flatnonzero(labels != predicted)[:most]
+    rows = max(1, -(-len(wrong) // 8))
+    figure = Figure(figsize=(9, 1.45 * rows), layout="constrained")
+    for axes in figure.subplots(rows, 8, squeeze=False).flat:
+        axes.set_axis_off()
+    for axes, place in zip(figure.axes, wrong, strict=False):
+        axes.imshow(x[place].reshape(side, side), cmap="Greys")
+        axes.set_title(f"{labels[place]}, taken for {predicted[place]}", fontsize=8)
+    return figure

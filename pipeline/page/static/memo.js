@@ -6,7 +6,7 @@ class Memo {
     this.rows = new Map();
     for (const number of side.order) {
       const row = make("tr");
-      const cells = [make("th", side.labelOf(number)), make("td", "", "number secret"), make("td", "", "number secret")];
+      const cells = [make("th", side.labelOf(number)), make("td", "", "number"), make("td", "", "number")];
       cells[0].scope = "row";
       row.append(...cells);
       row.dataset.of = side.data.boxes[number].of;

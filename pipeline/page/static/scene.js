@@ -26,7 +26,6 @@ class Scene {
     }
     this.zoom = 1;
     this.isTall = root.classList.contains("tall");
-    this.veil(document.body.classList.contains("quiz"));
     this.go(more.frames);
   }
 
@@ -52,17 +51,7 @@ class Scene {
   do(what) {
     const steps = { first: 0, back: this.frame - 1, next: this.frame + 1, last: this.more.frames };
     if (what === "play") { if (this.timer) this.pause(); else this.play(); }
-    else if (what === "reveal") this.veil(!this.root.classList.toggle("asked"));
     else { this.pause(); this.go(steps[what]); }
-  }
-
-  // What a quiz hides is not read aloud either.
-  veil(hidden) {
-    find(this.root, '[data-do="reveal"]').textContent = `${hidden ? "Show" : "Hide"} counts and values`;
-    for (const node of all(this.root, "[data-box]")) {
-      node.dataset.label ??= node.getAttribute("aria-label");
-      node.setAttribute("aria-label", hidden ? find(node, "text").textContent : node.dataset.label);
-    }
   }
 
   go(frame) {
@@ -155,7 +144,7 @@ document.addEventListener("keydown", (event) => {
   const { target } = event;
   // A field keeps its keys, and a button its space.
   const isFree = event.key === " " && target.matches("[data-scrub]");
-  if (!isFree && target.closest("input, select, textarea, summary, a, [data-chart], [tabindex='0']:not([data-box], .scene)")) return;
+  if (!isFree && target.closest("input, select, textarea, summary, a, [tabindex='0']:not([data-box], .scene)")) return;
   if (event.key === " " && target.closest("button")) return;
   const scene = scenes.get(target.closest("[data-scene]")) ?? nearest();
   scene?.key(event);

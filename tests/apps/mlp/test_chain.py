@@ -12,7 +12,7 @@ from pipeline.apps.mlp import NetworkError, backward, forward, gradient, network
 from pipeline.apps.mlp.rules import ACTIVATIONS, LOSSES
 
 if TYPE_CHECKING:
-    from pipeline.apps.mlp.network import Network
+    from pipeline.apps.mlp.networks import Network
 
 SHAPES = [(2, 2, 2, 1), (3, 2, 4, 2), (1, 1), (2, 3, 1, 2)]
 EVERY = [(shape, activation, loss) for shape in SHAPES for activation in ACTIVATIONS

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.apps.mlp import backward, counts, network
 from pipeline.apps.mlp.counts import Work
-from pipeline.apps.mlp.formula import path_count
+from pipeline.apps.mlp.formulas import path_count
 
 if TYPE_CHECKING:
     from pipeline import TaskGraph

@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.apps.mlp import gradient, network
 from pipeline.apps.mlp.data import digits
+from pipeline.apps.mlp.epochs import Plan, training
 from pipeline.apps.mlp.layers import Layers, gradient_program, initial
-from pipeline.apps.mlp.training import Plan, training
 
 WHY = "a large peer: pip install 'dask-memo[peers]'"
 

@@ -1,13 +1,32 @@
-"""What the pictures say."""
+"""Pictures of the chain rule, and of the results of a training."""
 
 from __future__ import annotations
 
 import re
+from functools import partial
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from pipeline.apps.mlp import NetworkError, network
-from pipeline.apps.mlp.pictures import HUES, adjoints, diagram
+from pipeline.apps.mlp.epochs import Epoch
+from pipeline.apps.mlp.pictures import (
+    HUES,
+    adjoints,
+    confusion,
+    diagram,
+    plot_confusion,
+    plot_curves,
+    plot_mistaken,
+)
+from pipeline.cli.screen import save_figure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
 
 NET = network((2, 2, 2, 1))
 
@@ -79,3 +98,24 @@ def test_each_path_has_a_colour() -> None:
 def test_of_many_paths_some_are_drawn_and_all_are_counted() -> None:
     dot = diagram(network((2, 6, 6, 6, 2)), "w1_11").dot
     assert f"72 paths from w1_11 to the loss, {len(HUES)} of them drawn" in dot
+
+
+def test_the_confusion_matrix_counts_every_example() -> None:
+    labels, guessed = np.array([0, 1, 2, 2]), np.array([0, 2, 2, 2])
+    assert confusion(labels, guessed, 3).tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 2]]
+
+
+def test_figures_show_their_labels_and_are_the_same_twice(tmp_path: Path) -> None:
+    history = [Epoch(n, 1 / n, 0.9) for n in (1, 2, 3)]
+    labels, predicted = np.array([3, 1]), np.array([3, 7])
+    x = np.zeros((2, 64))
+    figures: list[tuple[Callable[[], Figure], str]] = [
+        (partial(plot_curves, history), "held-out accuracy"),
+        (partial(plot_confusion, confusion(labels, predicted, 8)), "taken for"),
+        (partial(plot_mistaken, x, labels, predicted), "1, taken for 7"),
+        (partial(plot_mistaken, x, labels, labels), "svg"),
+    ]
+    for draw, words in figures:
+        first, second = (save_figure(draw(), tmp_path / f"{n}.svg").read_bytes() for n in (1, 2))
+        assert first == second
+        assert words in first.decode()

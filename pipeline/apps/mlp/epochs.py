@@ -20,7 +20,7 @@ from pipeline.apps.mlp.layers import (
     loss_program,
     output_program,
 )  # fmt: skip
-from pipeline.apps.mlp.optimizers import OPTIMIZERS, Array, Slots
+from pipeline.apps.mlp.rules import OPTIMIZERS, Array, Slots
 
 if TYPE_CHECKING:
     from pipeline import Recurrence

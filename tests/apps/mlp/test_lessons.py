@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.apps.mlp import NetworkError, backward, counts, gradient, network, values
-from pipeline.apps.mlp.lesson import ALL, OFFERED, lesson
+from pipeline.apps.mlp import NetworkError, backward, counts, forward, gradient, network, values
+from pipeline.apps.mlp.lessons import ALL, OFFERED, Switched, facts, lesson, needing
+from pipeline.apps.mlp.networks import Network
 from pipeline.apps.mlp.pictures import name_of
-from pipeline.apps.mlp.quiz import questions
-from pipeline.page import Choice, Equations, Figure, Page, Prose, Quiz, Section, Table
-from pipeline.page.scenes import Scene
+from pipeline.page import Choice, Equations, Figure, Page, Prose, Scene, Section, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,8 +80,8 @@ def test_the_second_memo_table_holds_the_adjoints(sections: dict[str, Section]) 
 def test_the_tables_are_switched_on_and_off(sections: dict[str, Section]) -> None:
     rows = tables(sections["memory"])["Both tables, switched on and off"].rows
     assert [(*row[:2], *row[3:6]) for row in rows] == [
-        ("kept", "kept", "27", "20", "47"), ("kept", "anew", "27", "60", "87"),
-        ("anew", "kept", "351", "20", "371"), ("anew", "anew", "1,387", "60", "1,447"),
+        ("kept", "kept", 27, 20, 47), ("kept", "anew", 27, 60, 87),
+        ("anew", "kept", 351, 20, 371), ("anew", "anew", 1387, 60, 1447),
     ]  # fmt: skip
     assert len(gradient(NET, memoize=False)) == 1447
 
@@ -129,7 +128,7 @@ def test_the_formulas_tell_their_work(sections: dict[str, Section]) -> None:
 
 def test_the_work_of_all_weights(sections: dict[str, Section]) -> None:
     rows = kind(options(sections.values())[ALL], Table).rows
-    assert [tuple(row[1:]) for row in rows] == [("51", "6"), ("45", "6"), ("21", "2")]
+    assert [tuple(row[1:]) for row in rows] == [(51, 6), (45, 6), (21, 2)]
 
 
 def test_of_a_larger_network_the_first_of_each_layer_and_those_asked_for_are_offered() -> None:
@@ -166,33 +165,72 @@ def test_a_page_is_small_and_well_formed() -> None:
     assert page.count("<mfrac>") == page.count("</mfrac>")
 
 
-def test_questions_have_the_right_answers() -> None:
-    found = {each.text: each for each in questions(NET, "w1_11")}
-    paths, products, same, other, later, there = found.values()
-    assert (paths.answers, products.answers) == (["2"], ["6"])
-    assert "w1_21" in same.text
-    assert same.answers == ["∂L/∂ŷ", "∂L/∂O2_2", "∂L/∂O2_1", "∂L/∂O1_1"]
-    assert "w1_12" in other.text
-    assert other.answers == ["∂L/∂ŷ", "∂L/∂O2_2", "∂L/∂O2_1"]
-    assert "w2_11" in later.text
-    assert later.answers == ["∂L/∂ŷ", "∂L/∂O2_1"]
-    assert there.answers == ["∂L/∂ŷ", "∂L/∂O2_2", "∂L/∂O2_1"]
-    for each in (same, other, later, there):
-        assert set(each.answers) <= set(each.choices)
+SHAPES = [(2, 2, 2, 1), (3, 2, 4, 2), (1, 1), (2, 3, 1)]
 
 
-def test_a_quiz_tells_no_numbers_beforehand() -> None:
-    found = lesson(NET, quiz=True)
-    assert isinstance(found[-1].parts[0], Quiz)
-    for name, parts in options(found).items():
-        if name != ALL:
-            lines = kind(parts, Equations).lines
-            assert not any(digit in text for text, _ in lines for digit in "0123456789")
-            assert kind(parts, Table).note == ""
-    assert "= 0" not in kind(options(found)["w1_11"], Equations).lines[1][1]
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_counts_are_those_of_the_graphs(shape: Any) -> None:
+    net = network(shape)
+    memoize: dict[str, Any] = {
+        "True": True, "forward": forward, "False": False,
+        "lambda call: not forward(call)": lambda call: not forward(call),
+    }  # fmt: skip
+    switched = facts(net).switched
+    assert {each.memoize for each in switched} == memoize.keys()
+    for each in switched:
+        assert each.tasks == len(gradient(net, memoize=memoize[each.memoize]))
+        assert each.adjoints == len(backward(net, memoize=each.keeps_adjoints))
 
 
-def test_enormous_networks_ask_no_enormous_questions() -> None:
-    deep = network((2, *(4,) * 30, 1))
-    assert questions(deep, "w1_11") == []
-    assert questions(deep, "w31_11")[0].answers == ["1"]
+def test_both_tables_together_save_more_than_either() -> None:
+    both, values, adjoints, none = facts(network((4, 4, 4, 4, 4, 2))).switched
+    assert both.tasks < values.tasks < adjoints.tasks < none.tasks
+    assert none == Switched(False, False, "False", 13_188_902, 5_740)
+
+
+def test_the_kept_adjoints_are_the_slopes_of_the_loss() -> None:
+    net = network((2, 3, 2), "tanh", seed=4)
+    found = facts(net)
+    for name in net.parameters:
+        step = 1e-6
+        above, below = (values(_moved(net, name, each))["L"] for each in (step, -step))
+        assert found.adjoints[name].value == pytest.approx((above - below) / (2 * step), abs=1e-8)
+
+
+def _moved(net: Network, name: str, step: float) -> Network:
+    moved = {**net.weights, name: net.weights[name] + step}
+    return Network(net.sizes, net.activation, net.loss, moved, net.x, net.y)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_adjoint_is_needed_by_those_in_whose_graphs_it_is(shape: Any) -> None:
+    net = network(shape)
+    graphs = {name: set(map(name_of, backward(net, name).tasks)) for name in net.parameters}
+    last_first = sorted(net.parameters, key=lambda name: -net[name].layer)
+    for adjoint in facts(net).adjoints:
+        users = [name for name in last_first if adjoint in graphs[name]]
+        found = needing(net, adjoint)
+        assert found.number == len(users)
+        assert found.own == users[: len(found.own)]
+        assert all(net[each].layer <= found.layers for each in users[len(found.own) :])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_is_asked_for_and_evaluated_anew(shape: Any) -> None:
+    net = network(shape)
+    found = facts(net)
+    shared, tree = gradient(net), gradient(net, memoize=False)
+    memos = {"value": found.values, "adjoint": found.adjoints}
+    for key in shared.tasks:
+        memo = memos[str(key[0]).partition("-")[0]][name_of(key)]
+        assert memo.uses == sum(list(shared.inputs(user)).count(key) for user in shared.tasks)
+        assert memo.anew == sum(occurrence[0] == key for occurrence in tree.tasks)
+
+
+def test_who_needs_it_in_words() -> None:
+    net = network((2, 2, 2, 1))
+    words = {name: str(needing(net, name)) for name in ("ŷ", "O1_1", "w1_11")}
+    assert words == {
+        "ŷ": "layers 1 to 2; w3_11, w3_21, b3_1", "O1_1": "w1_11, w1_21, b1_1", "w1_11": "w1_11"
+    }  # fmt: skip
+    assert str(needing(network((9, 9, 1)), "ŷ")) == "layer 1; w2_11, …, b2_1"

@@ -12,9 +12,9 @@ from threadpoolctl import threadpool_limits
 
 from pipeline import Store, compute, measure, trace
 from pipeline.apps.mlp.data import Examples, digits
+from pipeline.apps.mlp.epochs import Plan, State, predicted, training
 from pipeline.apps.mlp.layers import Layers
-from pipeline.apps.mlp.optimizers import OPTIMIZERS
-from pipeline.apps.mlp.training import Plan, State, predicted, training
+from pipeline.apps.mlp.rules import OPTIMIZERS
 
 if TYPE_CHECKING:
     from pathlib import Path

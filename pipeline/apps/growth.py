@@ -1,0 +1,330 @@
+"""How the work of the applications grows: measured, drawn, and counted on sliders."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pipeline import count, measure, page
+from pipeline.apps.fibonacci import fib
+from pipeline.apps.mlp.chain import backward
+from pipeline.apps.mlp.counts import backpropagation, call_tree, paths
+from pipeline.apps.mlp.networks import network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from matplotlib.axes import Axes
+
+    from pipeline import Measurement, TaskGraph
+    from pipeline.page import Part, Plot, Slider
+
+GOLDEN = (1 + math.sqrt(5)) / 2
+"""φ, the base of the growth of Fibonacci numbers."""
+
+LARGEST_N = 200
+LARGEST_NET = 100
+
+TREE, DAG, GREY = "#aa3377", "#4477aa", "#777777"
+
+
+@dataclass(frozen=True)
+class FibonacciGrowth:
+    """The tasks and the seconds of one n, as a tree and as a DAG."""
+
+    n: int
+    tree_tasks: int
+    tree_seconds: float
+    dag_tasks: int
+    dag_seconds: float
+
+
+@dataclass(frozen=True)
+class GradientGrowth:
+    """The gradients of all weights of a network: multiply-adds, and seconds to run.
+
+    along: `depth` or `width`, the size that grows; `at` is its value
+    naive, memoized: multiplications and additions, exact
+    naive_seconds, memoized_seconds: task by task; None where a run would take too long
+    """
+
+    along: str
+    at: int
+    naive: int
+    memoized: int
+    naive_seconds: float | None
+    memoized_seconds: float | None
+
+
+def measure_fibonacci(up_to: int = 24, seconds: float = 0.5) -> list[FibonacciGrowth]:
+    """Run trees and DAGs of growing n task by task, until a tree takes longer than `seconds`."""
+    fib(2).compute()  # starts the workers
+    points: list[FibonacciGrowth] = []
+    for n in range(2, up_to + 1):
+        tree, dag = _quickest(fib(n).graph(memoize=False)), _quickest(fib(n).graph())
+        points.append(FibonacciGrowth(n, tree.tasks, tree.seconds, dag.tasks, dag.seconds))
+        if tree.seconds > seconds and len(points) > 3:
+            break
+    return points
+
+
+def measure_gradients(largest: int = 12, seconds: float = 1.0) -> list[GradientGrowth]:
+    """Networks of width 3 with 1, 2, … hidden layers, and of 3 hidden layers of width 1, 2, …
+
+    seconds: a graph runs only if the one before took at most a fifth of this
+    """
+    _quickest(backward(network((1, 1))))  # starts the workers
+    sizes = range(1, largest + 1)
+    deep = [("depth", n, (3, *(3,) * n, 1)) for n in sizes]
+    wide = [("width", n, (n, n, n, n, 1)) for n in sizes]
+    return [*_measured(deep, seconds), *_measured(wide, seconds)]
+
+
+def _measured(
+    cases: Iterable[tuple[str, int, tuple[int, ...]]], seconds: float
+) -> Iterator[GradientGrowth]:
+    last: dict[bool, float | None] = {True: 0.0, False: 0.0}
+    for along, at, sizes in cases:
+        net = network(sizes)
+        for memoize, before in last.items():
+            is_run = before is not None and 5 * before <= seconds
+            last[memoize] = _quickest(backward(net, memoize=memoize)).seconds if is_run else None
+        work = call_tree(sizes).total, backpropagation(sizes).total
+        yield GradientGrowth(along, at, *work, last[False], last[True])
+
+
+def _quickest(graph: TaskGraph, enough: float = 0.05, most: int = 5) -> Measurement:
+    """The quickest run: of up to `most`, while they take less than `enough` seconds together."""
+    runs: list[Measurement] = []
+    while not runs or (sum(run.seconds for run in runs) < enough and len(runs) < most):
+        with measure() as run:
+            graph.compute(fuse=False)
+        runs.append(run)
+    return min(runs, key=lambda run: run.seconds)
+
+
+def fitted_base(points: Sequence[tuple[int, float]]) -> float:
+    """The base b of the curve c·bⁿ through the upper half of some points: least squares of logs.
+
+    >>> round(fitted_base([(n, 3 * 2**n) for n in range(10)]), 6)
+    2.0
+    """
+    upper = points[len(points) // 2 :]
+    middle = sum(n for n, _ in upper) / len(upper)
+    slope = sum((n - middle) * math.log(y) for n, y in upper)
+    return math.exp(slope / sum((n - middle) ** 2 for n, _ in upper))
+
+
+class Line(NamedTuple):
+    """A line of a plot, as matplotlib draws it."""
+
+    label: str
+    points: Sequence[tuple[float, float]]
+    style: str
+    colour: str
+    width: float = 1.5
+
+
+def _draw(axes: Axes, x: str, y: str, lines: Iterable[Line]) -> None:
+    for line in lines:
+        xs, ys = [x for x, _ in line.points], [y for _, y in line.points]
+        axes.semilogy(xs, ys, line.style, color=line.colour, lw=line.width, ms=4, label=line.label)
+    axes.set(xlabel=x, ylabel=y)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _fibonacci_lines(points: Sequence[FibonacciGrowth], unit: str, marks: bool) -> list[Line]:
+    """Tree and DAG, and two powers through the middle of the tree, to compare their slopes with."""
+    tree, dag = (
+        [(point.n, getattr(point, f"{side}_{unit}")) for point in points]
+        for side in ("tree", "dag")
+    )
+    n, middle = tree[len(points) // 2]
+    powers = [
+        Line(text, [(at, middle * base ** (at - n)) for at, _ in tree], style, GREY, 1)
+        for base, style, text in ((GOLDEN, "--", "φⁿ, φ = 1.618"), (2, ":", "2ⁿ"))
+    ]
+    return [
+        Line(f"tree, grows as {fitted_base(tree):.3f}ⁿ", tree, "o-" if marks else "-", TREE),
+        Line("DAG", dag, "s-" if marks else "-", DAG),
+        *powers,
+    ]
+
+
+def plot_fibonacci(points: Sequence[FibonacciGrowth]) -> Figure:
+    """Tasks and seconds against n."""
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    for axes, unit in zip(figure.subplots(1, 2), ("tasks", "seconds"), strict=True):
+        lines = _fibonacci_lines(points, unit, marks=True)
+        _draw(axes, "n", f"{unit} to run fib(n)", lines)
+        least, most = min(y for _, y in lines[1].points), max(y for _, y in lines[0].points)
+        axes.set(ylim=(least / 2, most * 2))
+        axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+NAIVE = "chain rule without memory, memoize=False"
+MEMOIZED = "backpropagation, memoize=True"
+SIZES = {"depth": "hidden layers of width 3", "width": "width of 3 hidden layers"}
+
+
+def _gradient_lines(points: Sequence[GradientGrowth], unit: str, marks: bool) -> list[Line]:
+    """Naive and memoized; `unit` is `""` for multiply-adds, or `_seconds`."""
+    naive, memoized = (
+        [(point.at, value) for point in points if (value := getattr(point, way + unit)) is not None]
+        for way in ("naive", "memoized")
+    )
+    return [
+        Line(NAIVE, naive, "o-" if marks else "-", TREE),
+        Line(MEMOIZED, memoized, "s-" if marks else "-", DAG),
+    ]
+
+
+def plot_gradients(points: Sequence[GradientGrowth]) -> Figure:
+    """Multiply-adds and seconds against depth and width."""
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    for column, along in enumerate(SIZES):
+        here = [point for point in points if point.along == along]
+        for row, (unit, text) in enumerate(
+            (("", "multiplications and additions"), ("_seconds", "seconds to run, task by task"))
+        ):
+            axes = figure.add_subplot(2, 2, 2 * row + column + 1)
+            lines = _gradient_lines(here, unit, marks=True)
+            _draw(axes, SIZES[along], text if column == 0 else "", lines)
+            if row == column == 0:
+                axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def _plot(
+    title: str, x: str, y: str, lines: Sequence[Line], note: str,
+    text: Callable[[Any], Any] = lambda number: number,
+) -> Plot:  # fmt: skip
+    """A small plot of a page, with the numbers of its lines as `text` writes them."""
+    figure = Figure(figsize=(5, 3.2), layout="constrained")
+    axes = figure.subplots()
+    _draw(axes, x, y, lines)
+    axes.legend(frameon=False)
+    columns = [dict(line.points) for line in lines]
+    rows = [
+        [at, *(text(column[at]) if at in column else "–" for column in columns)]
+        for at in sorted({at for column in columns for at in column})
+    ]
+    head = (x, *(line.label for line in lines))
+    return page.Plot(figure, page.Table(title, head, rows), note)
+
+
+def fibonacci_parts(points: Sequence[FibonacciGrowth], rate: float) -> list[Part]:
+    """Tasks and seconds of fib(n) against n, and a slider for n.
+
+    rate: naive calls a second, of `fibonacci.naive_rate()`
+    """
+    tasks = _plot(
+        "Tasks of fib(n)", "n", "tasks", _fibonacci_lines(points, "tasks", marks=False)[:3],
+        "On a logarithmic axis, exponential growth is a straight line. The DAG has n + 1 tasks.",
+    )  # fmt: skip
+    seconds = _plot(
+        "Seconds of fib(n)", "n", "seconds, task by task",
+        _fibonacci_lines(points, "seconds", marks=False)[:2],
+        "Measured on the machine that made this page, on Dask. Time follows the tasks: all take "
+        "about as long.", page.format_duration,
+    )  # fmt: skip
+    return [_fibonacci_slider(points[-1].dag_seconds / points[-1].dag_tasks, rate), tasks, seconds]
+
+
+def _fibonacci_slider(task_seconds: float, rate: float) -> Slider:
+    rows = []
+    for n in range(LARGEST_N + 1):
+        counts = count(fib(n).graph())
+        times = Fraction(counts.tree) / Fraction(rate), counts.dag * task_seconds
+        predicted = [f"~{page.format_duration(time)}" for time in times]
+        rows.append([n, counts.tree, counts.dag, counts.sharing, *predicted])
+    return page.Slider(
+        "How long does fib(n) take?",
+        "n",
+        (
+            "n",
+            "tasks in the tree, exact",
+            "tasks in the DAG",
+            "sharing factor",
+            "naive time, in Python",
+            "time of the DAG, task by task",
+        ),
+        rows,
+        start=40,
+        note=f"Times are predicted (~) from {rate:,.0f} naive calls a second and "
+        f"{page.format_duration(task_seconds)} for a task of the DAG, measured for this page. The "
+        "tasks of the tree are counted on the DAG.",
+    )
+
+
+def gradient_parts(points: Sequence[GradientGrowth]) -> list[Part]:
+    """The work of a gradient against depth and width, and a slider for each."""
+    parts: list[Part] = []
+    for along, sizes in (
+        ("depth", lambda n: (3, *(3,) * n, 1)),
+        ("width", lambda n: (n, n, n, n, 1)),
+    ):
+        here = [point for point in points if point.along == along]
+        work = _plot(
+            f"Work of the gradient against {along}", SIZES[along], "multiplications and additions",
+            _gradient_lines(here, "", marks=False), _WORK_NOTES[along],
+        )  # fmt: skip
+        seconds = _plot(
+            f"Seconds of the gradient against {along}", SIZES[along], "seconds, task by task",
+            _gradient_lines(here, "_seconds", marks=False),
+            "Measured on the machine that made this page, on Dask; the naive one only while it is "
+            "quick enough.", page.format_duration,
+        )  # fmt: skip
+        parts += [_gradient_slider(along, sizes, here), work, seconds]
+    return parts
+
+
+_WORK_NOTES = {
+    "depth": "The width is the base and the depth the exponent: exponential, a straight line on "
+    "this axis. Backpropagation grows by the same amount with each layer.",
+    "width": "The naive line bends: at a given depth the work is a power of the width, and the "
+    "exponent grows with the depth.",
+}
+
+
+def _gradient_slider(
+    along: str, sizes: Callable[[int], tuple[int, ...]], points: Sequence[GradientGrowth]
+) -> Slider:
+    timed = [(point.naive, point.naive_seconds) for point in points if point.naive_seconds]
+    rate = Fraction(timed[-1][0]) / Fraction(timed[-1][1]) if timed else None
+    rows = []
+    for n in range(1, LARGEST_NET + 1):
+        works = call_tree(sizes(n)).total, backpropagation(sizes(n)).total
+        times = [f"~{page.format_duration(work / rate)}" if rate else "–" for work in works]
+        rows.append([n, paths(sizes(n)), *works, Fraction(*works), *times])
+    speed = (
+        f"{page.format_number(round(rate))} of them a second, measured"
+        if rate
+        else "nothing measured"
+    )
+    return page.Slider(
+        f"How much work is the gradient? Along {along}",
+        SIZES[along],
+        (
+            SIZES[along],
+            "paths from a first-layer weight",
+            "naive work, exact",
+            "memoized work",
+            "naive ÷ memoized",
+            "naive time, task by task",
+            "memoized time, task by task",
+        ),
+        rows,
+        start=19,
+        note="Work is multiplications and additions, for all weights and one example. Naive is the "
+        "factored recursion; the expanded path sum is more work still. Times are predicted (~) "
+        f"from {speed} on Dask, task by task, where an operation takes a thousand times as long "
+        "as in a loop.",
+    )

@@ -1,0 +1,188 @@
+"""What memory a gradient takes for the time it takes: checkpointing, as parts of a page.
+
+A `memoize` predicate keeps a value for the rest of the run, or not at all. Chen et al. (2016) and
+Griewank and Walther (Revolve, 2000) also keep the values of one stretch for a while, and compute
+each only once again: less time than here, for more memory.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import isqrt
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from pipeline import page
+from pipeline.apps.mlp.layers import Layers, adjoint_of, initial, value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dask.typing import Key
+
+    from pipeline import Call, Recurrence
+    from pipeline.page import MemoryRun, Part, Plot, Tradeoff
+
+ALL, NONE = "all", "none"
+PERIODS = (2, 3, 4, 5, 6, 8)
+
+
+def gradient_memory(hidden: int = 16, width: int = 16, examples: int = 256) -> list[Part]:
+    """Bytes of the gradient of a deep network against recomputed tasks, and over the run.
+
+    hidden: layers, of equal width. A run keeps the values of every k-th of them, and all adjoints.
+
+    Raises `ValueError` for fewer than 4 hidden layers.
+    """
+    if hidden < 4:
+        raise ValueError(f"hidden={hidden}: give 4 or more, so that a run can keep every second")
+    root = isqrt(hidden)
+    network = _Deep(hidden, width, examples)
+    periods = sorted({*PERIODS, root} - {1})
+    predicates = {f"k = {k}": network.every(k) for k in periods}
+    tradeoffs, _ = page.tradeoffs(
+        network.outputs, {ALL: True, **predicates, NONE: network.every(hidden + 1)}
+    )
+    kept = {
+        "Everything kept": tradeoffs[ALL],
+        f"Every {root}th layer kept (√n)": tradeoffs[f"k = {root}"],
+        "Nothing kept": tradeoffs[NONE],
+    }
+    everything, some, nothing = kept.values()
+    strip = page.MemoryStrip(
+        "Memory, filled as the run goes",
+        ("forward", "backward"),
+        hidden + 1,
+        [network.run(name, tradeoff) for name, tradeoff in kept.items()],
+        start=max(range(everything.tasks), key=everything.memory.curve().__getitem__),
+        note=f"One column is one layer, the last the outputs; {examples} examples. With everything "
+        "kept, forward values pile up until the backward pass frees them, from the last layer to "
+        "the first. With nothing kept, each is computed again from the inputs when its adjoint "
+        "needs it. Weights, data, and the gradients of the weights are not shown.",
+    )
+    note = (
+        f"Forward values wait for the backward pass, so a run holds what it keeps. Keeping only "
+        f"every {root}th layer reduces the peak from {_kb(everything.peak)} to {_kb(some.peak)}, "
+        f"for {some.recomputed:,} tasks computed again; keeping none, to {_kb(nothing.peak)}, for "
+        f"{nothing.recomputed:,}. This takes the order of the recursion: Dask's own order runs "
+        "the recomputations before it needs them, and gains nothing."
+    )
+    title = f"Gradient of {hidden} hidden layers: memory against recomputed tasks"
+    return [strip, _against_recomputed(title, tradeoffs, note), _over_the_run(kept)]
+
+
+class _Deep:
+    """A network of equal layers, its data, and the places of its values in rows of memory."""
+
+    def __init__(self, hidden: int, width: int, examples: int) -> None:
+        self.layers = Layers((*(width,) * (hidden + 1), 4), activation="tanh", loss="mse")
+        rng = np.random.default_rng(0)
+        inputs: dict[str, Any] = {
+            **initial(self.layers, seed=0),
+            "x": rng.normal(size=(examples, width)),
+            "y": rng.normal(size=(examples, 4)),
+            "share": 1 / examples,
+        }
+        self.value: Recurrence = value_of(self.layers, inputs)
+        self.adjoint: Recurrence = adjoint_of(self.layers, self.value)
+        names = [(f"{kind}{layer}", layer - 1) for kind in "zO" for layer in range(1, hidden + 1)]
+        self.places: dict[Key, tuple[int, int]] = {
+            function(name).key: (row, column)
+            for row, function in enumerate((self.value, self.adjoint))
+            for name, column in [*names, ("ŷ", hidden)]
+        }
+
+    def outputs(self) -> dict[str, Any]:
+        """The loss and all gradients, the last layer first.
+
+        A run in the order of the recursion then needs only the adjoints of the current layer and
+        of the one before it. The first layer first, it would hold all adjoints on the way back.
+        """
+        names = reversed(self.layers.parameters)
+        return {"L": self.value("L"), **{name: self.adjoint(name) for name in names}}
+
+    def every(self, k: int) -> Callable[[Call], bool]:
+        """Keep all values but those of hidden layers, of which keep each k-th."""
+
+        def memoize(call: Call) -> bool:
+            name = call.args[0]
+            hidden = call.function is self.value and name[0] in "zO"
+            return not hidden or int(name[1:]) % k == 0
+
+        return memoize
+
+    def run(self, name: str, tradeoff: Tradeoff) -> MemoryRun:
+        """What a run held, step by step."""
+        held = [value for value in tradeoff.memory.held if value.subproblem in self.places]
+        cells = [
+            (*self.places[value.subproblem], value.first, value.last, value.again) for value in held
+        ]
+        steps = tradeoff.tasks
+        filled: list[Counter[int]] = [Counter() for _ in range(steps)]
+        for row, _, first, last, _ in cells:
+            for step in range(first, last + 1):
+                filled[step][row] += 1
+        notes = [
+            f"task {n:,} of {steps:,}: {_kb(size)} held; values: {by[0]} forward, {by[1]} backward"
+            for n, (size, by) in enumerate(zip(tradeoff.memory.curve(), filled, strict=True), 1)
+        ]
+        notes[-1] += f"; at most {_kb(tradeoff.peak)}"
+        return page.MemoryRun(name, cells, notes)
+
+
+def _against_recomputed(title: str, tradeoffs: Mapping[str, Tradeoff], note: str) -> Plot:
+    """A point for each predicate: bytes against recomputed tasks."""
+    head = ("kept", "recomputed tasks", "peak in recursion order", "peak in Dask's order",
+            "memo table at the end")  # fmt: skip
+    rows = [
+        [name, run.recomputed, *(size / 1000 for size in (run.peak, run.dask_peak, run.table))]
+        for name, run in tradeoffs.items()
+    ]
+    figure, axes = _axes("recomputed tasks", "kB")
+    names, recomputed, *sizes = zip(*rows, strict=True)
+    for label, column, (style, colour) in zip(head[2:], sizes, _LOOKS, strict=True):
+        axes.plot(recomputed, column, style, color=colour, label=label)
+    for name, x, y in zip(names, recomputed, sizes[0], strict=True):
+        axes.annotate(name, (x, y), fontsize=8, ha="center", va="center")
+    axes.legend(frameon=False)
+    texts = [
+        [name, count, *(f"{size:,.0f} kB" for size in column)] for name, count, *column in rows
+    ]
+    return page.Plot(figure, page.Table(title, head, texts), note)
+
+
+def _over_the_run(kept: Mapping[str, Tradeoff], points: int = 20) -> Plot:
+    """Bytes held after each task; the table has the most of each of some stretches."""
+    curves = {name: tradeoff.memory.curve() for name, tradeoff in kept.items()}
+    figure, axes = _axes("tasks that ran", "kB held")
+    for (name, curve), (style, colour) in zip(curves.items(), _LOOKS, strict=True):
+        sizes = [size / 1000 for size in curve]
+        axes.plot(range(1, len(curve) + 1), sizes, style, color=colour, label=name)
+    axes.legend(frameon=False)
+    every = -(-max(map(len, curves.values())) // points)
+    rows = [
+        [f"{start + 1:,} to {start + every:,}",
+         *(_kb(max(part)) if (part := curve[start : start + every]) else "–"
+           for curve in curves.values())]
+        for start in range(0, every * points, every)
+    ]  # fmt: skip
+    title = "Memory held as the gradient runs"
+    note = f"The table has the most in {every} tasks."
+    return page.Plot(figure, page.Table(title, ("tasks that ran", *curves), rows), note)
+
+
+_LOOKS = (("-", "#4477aa"), ("--", "#777777"), (":", "#aa3377"))
+
+
+def _axes(x: str, y: str) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(5, 3.2), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlabel=x, ylabel=y)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _kb(number: int) -> str:
+    return f"{number / 1000:,.0f} kB"

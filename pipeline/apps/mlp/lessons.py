@@ -1,0 +1,389 @@
+"""A lesson on backpropagation: the values, the chain rule of each weight, the two memo tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pipeline import count, occurrences, page, trace
+from pipeline.apps.mlp.chain import adjoint_of, backward, local_of, value_of, values
+from pipeline.apps.mlp.counts import backpropagation, call_tree, expanded
+from pipeline.apps.mlp.formulas import mathml_expanded, mathml_factored, path_count, reachable
+from pipeline.apps.mlp.networks import NetworkError, Variable, checked
+from pipeline.apps.mlp.pictures import HUES, diagram, name_of, style
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from pipeline.apps.mlp.counts import Work
+    from pipeline.apps.mlp.networks import Network
+    from pipeline.page import Equations, Part, Section, Table
+
+OFFERED = 24
+"""A network with more weights and biases offers only the first of each layer."""
+
+ALL = "all weights"
+
+ROWS = 30
+"""A longer table shows its first rows."""
+
+
+class Memo(NamedTuple):
+    """An entry of a memo table.
+
+    uses: how often consumers ask for it where values and adjoints are kept
+    anew: how often it is evaluated where neither is kept, exact
+    """
+
+    value: float
+    uses: int
+    anew: int
+
+
+class Switched(NamedTuple):
+    """The gradient of all weights and biases, with each memo table switched on or off.
+
+    memoize: the argument of `gradient`, as Python code
+    values, adjoints: evaluations, exact
+    """
+
+    keeps_values: bool
+    keeps_adjoints: bool
+    memoize: str
+    values: int
+    adjoints: int
+
+    @property
+    def tasks(self) -> int:
+        """All evaluations."""
+        return self.values + self.adjoints
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A forward and a backward pass, and the work of both for all weights and biases.
+
+    local: the local derivative ∂c/∂v of a consumer c of v
+    values: the first memo table; adjoints: the second one, of weights, biases and nodes
+    switched: both tables on, the first alone, the second alone, none
+    """
+
+    net: Network
+    local: Callable[[str, str], Any]
+    values: dict[str, Memo]
+    adjoints: dict[str, Memo]
+    switched: list[Switched]
+
+
+def facts(net: Network) -> Facts:
+    """The facts of a network, after a run on the scheduler that Dask is set to.
+
+    It counts trees without building them: the time is linear in the weights.
+
+    >>> from pipeline.apps.mlp.networks import network
+    >>> facts(network((2, 2, 2, 1))).adjoints["O2_1"][1:]
+    (5, 9)
+    """
+    value = value_of(net)
+    adjoint = adjoint_of(net, local_of(net, value))
+    graph = trace(lambda: {name: adjoint(name) for name in net.parameters})
+    inputs = Counter(source for key in graph.tasks for source in graph.inputs(key))
+    evaluations = occurrences(graph)
+    forward = values(net)
+    local = local_of(net, forward.__getitem__)
+    names = [name for name, variable in net.variables.items() if variable.kind in "wbO"]
+    slopes = backward(net, names, local=local).compute()
+
+    def memos(function: Any, results: Mapping[str, Any]) -> dict[str, Memo]:
+        keys = {name: function(name).key for name in results}
+        return {
+            name: Memo(float(results[name]), inputs[key], evaluations.get(key, 0))
+            for name, key in keys.items()
+        }
+
+    tables = memos(value, forward), memos(adjoint, slopes)
+    keys = {adjoint(name).key for name in names} & graph.tasks.keys()
+    kept, kept_values = len(keys), len(graph) - len(keys)
+    anew = sum(evaluations[key] for key in keys)  # no value needs an adjoint
+    values_anew = count(graph, shared=keys).tree - kept
+    switched = [
+        Switched(True, True, "True", kept_values, kept),
+        Switched(True, False, "forward", kept_values, anew),
+        Switched(False, True, "lambda call: not forward(call)", values_anew, kept),
+        Switched(False, False, "False", count(graph).tree - anew, anew),
+    ]
+    return Facts(net, local, *tables, switched)
+
+
+class Needing(NamedTuple):
+    """The weights and biases whose derivatives need an adjoint.
+
+    layers: the number of layers, from the first, whose weights all need it
+    own: the weights and biases of the next layer that need it
+    number: the number of both together
+    """
+
+    layers: int
+    own: list[str]
+    number: int
+
+    def __str__(self) -> str:
+        below = "layer 1" if self.layers == 1 else f"layers 1 to {self.layers}"
+        own = self.own if len(self.own) <= 4 else [self.own[0], "…", self.own[-1]]
+        return "; ".join([below] * (self.layers > 0) + [", ".join(own)])
+
+
+def needing(net: Network, name: str) -> Needing:
+    """The weights and biases that need ∂L/∂v: those into a node, and all of earlier layers.
+
+    >>> from pipeline.apps.mlp.networks import network
+    >>> print(needing(network((2, 2, 2, 1)), "O2_1"))
+    layer 1; w2_11, w2_21, b2_1
+    """
+    kind, layer, node, _ = net[name]
+    if kind != "O":
+        return Needing(0, [name], 1)
+    sources = range(1, net.sizes[layer - 1] + 1)
+    own = [net.name(Variable("w", layer, node, source)) for source in sources]
+    own.append(net.name(Variable("b", layer, node)))
+    below = sum(net.sizes[n] * (net.sizes[n - 1] + 1) for n in range(1, layer))
+    return Needing(layer - 1, own, below + len(own))
+
+
+def lesson(net: Network, weights: Iterable[str] | None = None) -> list[Section]:
+    """The sections of a page, after a run of both passes on the scheduler that Dask is set to.
+
+    weights: the first ones to offer. A network with over 24 weights and biases offers them and the
+        first of each layer; a smaller one offers all
+
+    Raises `NetworkError` for a name that is not a weight or bias of the network.
+
+    >>> from pipeline.apps.mlp.networks import network
+    >>> [section.title for section in lesson(network((1, 1)))]
+    ['The forward pass', 'The chain rule, weight by weight', 'Two memo tables']
+    """
+    offered = checked(net, weights or ())
+    names = net.parameters
+    if len(names) > OFFERED:
+        names = list({net[name].layer: name for name in reversed(names)}.values())[::-1]
+    known = facts(net)
+    return [_forward(known), _chain(known, list(dict.fromkeys([*offered, *names]))), _memory(known)]
+
+
+def _forward(known: Facts) -> Section:
+    net = known.net
+    lead = (
+        "A network is a recurrence, from the inputs up: a node's output is φ of its weighted sum, "
+        "which takes the outputs of the layer before."
+    )
+    loss = page.format_value(known.values["L"].value)
+    text = (
+        f"{net} has {_many(net.sizes[0], 'input')} x, {_layers(net)}. φ is {net.activation}, the "
+        f"outputs ŷ are linear, and the loss L is {net.loss}: for this example, with the target y "
+        f"{', '.join(f'{target:g}' for target in net.y)}, it is {loss}. w1_12 is the weight of "
+        "layer 1 from input 1 to node 2, b1_2 that node's bias, z1_2 its weighted sum, O1_2 its "
+        "output."
+    )
+    reuse = (
+        "Each value is computed once and kept. The next layer reads it, and the local derivatives "
+        "read it again on the way back. Without the table, each reader would start again from the "
+        "inputs."
+    )
+    rows = [
+        [name, known.values[net.name(net[name]._replace(kind="z"))].value, *known.values[name]]
+        for layer in range(1, len(net.sizes))
+        for name in net.nodes(layer)
+    ]
+    head = ("node", "z", "output", "asked for", "evaluated without memory")
+    tables = [
+        _cut(page.Table("What is given", ("", "inputs", "weights", "biases"), _given(known), 4)),
+        _cut(page.Table("The first memo table: values", head, rows)),
+    ]
+    return page.Section("forward", "The forward pass", [page.Prose([text, reuse]), *tables], lead)
+
+
+def _layers(net: Network) -> str:
+    *hidden, last = net.sizes[1:]
+    outputs = f"{_many(last, 'output')} ŷ"
+    if not hidden:
+        return f"and {outputs}, with no hidden layer"
+    sizes = ", ".join(_many(size, "node") for size in hidden)
+    return f"{_many(len(hidden), 'hidden layer')} ({sizes}), and {outputs}"
+
+
+def _given(known: Facts) -> list[list[str]]:
+    """Inputs, weights and biases, layer by layer."""
+    net = known.net
+
+    def listed(names: Iterable[str], layer: int) -> str:
+        # With spaces at which no line breaks; the inputs of later layers are computed.
+        shown = [
+            f"{name}\xa0=\xa0{page.format_value(known.values[name].value)}"
+            if layer == 1 or net[name].kind in "wb" else name for name in names
+        ]  # fmt: skip
+        return ", ".join(shown if len(shown) <= 8 else [*shown[:6], f"… ({len(shown):,})"])
+
+    rows = []
+    for layer in range(1, len(net.sizes)):
+        weights, biases = (
+            [name for name in net.parameters if net[name][:2] == (kind, layer)] for kind in "wb"
+        )
+        cells = (listed(names, layer) for names in (net.nodes(layer - 1), weights, biases))
+        rows.append([f"layer {layer}", *cells])
+    return rows
+
+
+def _chain(known: Facts, offered: Sequence[str]) -> Section:
+    lead = (
+        "An adjoint is ∂L/∂v of a variable v. A local derivative is ∂c/∂v of a consumer c, which "
+        "takes v. Expanded, ∂L/∂w is a sum of one product of local derivatives for each path from "
+        "the weight to the loss. Factored, each adjoint on the way is computed once."
+    )
+    text = (
+        "The tree on the left evaluates an adjoint again for each consumer (dashed); the DAG on "
+        "the right reads it from memory. An edge is one product with a local derivative. One "
+        "weight shares little; all weights, the last of the list, share most of the work. In the "
+        "formulas, a name's layer stands above it, in parentheses; factors of an earlier line are "
+        "pale."
+    )
+    number = len(known.net.parameters)
+    offer = f"Of the {number:,} weights and biases, {len(offered)} can be chosen here."
+    options = {**{name: _of_one(known, name) for name in offered}, ALL: _of_all(known)}
+    words = page.Prose([text, offer] if len(offered) < number else [text])
+    parts = [words, page.Choice("The derivative by", options)]
+    return page.Section("chain", "The chain rule, weight by weight", parts, lead)
+
+
+def _of_one(known: Facts, weight: str) -> list[Part]:
+    """The network with a weight's paths, the formulas, the scene, and the adjoints it reuses."""
+    graph = backward(known.net, weight, local=known.local)
+    look = style(known.net, known.local)
+    scene = page.scene(graph, f"∂L/∂{weight}, tree and DAG", style=look)
+    evaluations = {name_of(key): number for key, number in occurrences(graph).items()}
+    return [
+        _network(known.net, weight), _formulas(known, weight), scene,
+        _reused(known, weight, evaluations),
+    ]  # fmt: skip
+
+
+def _of_all(known: Facts) -> list[Part]:
+    """The scene of all weights and biases, the last layer first, and the work of three ways."""
+    net = known.net
+    order = sorted(net.parameters, key=lambda name: -net[name].layer)
+    text = (
+        "The same for all weights at once, from the loss down. One colour is one layer: the one "
+        "that needs an adjoint first, if the last layer comes first. An adjoint in the colour of a "
+        "later layer is in memory before an earlier layer needs it."
+    )
+    look = style(net, known.local)
+    if len(order) > 2:  # side by side, many outputs would be too wide to see
+        look = look._replace(rankdir="LR")
+    graph = backward(net, order, local=known.local)
+    scene = page.scene(graph, "∂L/∂w of all weights, tree and DAG", style=look)
+    ways = {"path sum": expanded, "recursion": call_tree, "backpropagation": backpropagation}
+    work = page.Table(
+        f"The work for all {len(order):,} weights and biases",
+        ("", "multiplications", "additions"),
+        [[name, *way(net.sizes)] for name, way in ways.items()],
+        note="Path sum: expanded, written out. Recursion: factored, an adjoint evaluated for each "
+        "consumer. Backpropagation: each adjoint once. The local derivatives are known.",
+    )
+    return [page.Prose([text]), scene, work]
+
+
+def _network(net: Network, weight: str) -> Part:
+    try:
+        picture = diagram(net, weight, numbers=True)
+    except NetworkError as error:  # too large to draw
+        return page.Prose([f"{error}."])
+    text = f"The network, and the paths from {weight} to the loss"
+    caption = f"{text}: one colour, one path. Numbers are values."
+    return page.Figure(page.inline_svg(picture, text), caption)
+
+
+def _formulas(known: Facts, weight: str) -> Equations:
+    """Expanded and factored, and the work of each."""
+    net, layer = known.net, known.net[weight].layer
+    products = _many(path_count(net, weight), "product")
+    adjoints = {name: page.format_value(memo.value) for name, memo in known.adjoints.items()}
+    return page.Equations([
+        (f"Expanded: {products}, {_work(expanded(net.sizes, layer))}",
+         mathml_expanded(net, weight, HUES)),
+        (f"Factored: {_work(backpropagation(net.sizes, layer))}",
+         mathml_factored(net, weight, adjoints)),
+    ])  # fmt: skip
+
+
+def _reused(known: Facts, weight: str, evaluations: Mapping[str, int]) -> Table:
+    """The adjoints on the paths of a weight, and the weights that need them, too."""
+    names = [name for name in reachable(known.net, weight) if name in evaluations]
+    rows: list[list[Any]] = []
+    for name in names:
+        users = needing(known.net, name)
+        rows.append([
+            f"∂L/∂{name}",
+            "no" if users.own[0] == weight else f"yes, for {users.own[0]}",
+            str(users) if users.number > 1 else "",
+            known.adjoints[name].value, evaluations[name], users.number,
+        ])  # fmt: skip
+    new = sum(row[1] == "no" for row in rows)
+    note = (
+        f"If the last layer comes first, {len(names) - new:,} of these {len(names):,} adjoints are "
+        f"in memory when {weight} needs them, and {new:,} must be evaluated."
+    )
+    head = ("adjoint", "in memory before?", "needed by", "value", "evaluated in the tree",
+            "weights in all")  # fmt: skip
+    title = f"The adjoints of {weight}: which of them are reused"
+    return _cut(page.Table(title, head, rows, 3, note))
+
+
+def _memory(known: Facts) -> Section:
+    net = known.net
+    lead = (
+        "Backpropagation is the chain rule and memoization, and it memoizes twice: values on the "
+        "way up, adjoints on the way down. Either table can be switched off."
+    )
+    text = (
+        "The adjoint of a variable v is ∂L/∂v = Σ ∂L/∂c · ∂c/∂v, over the consumers c of v: a "
+        "recurrence, as Fibonacci's is, from the loss down. It needs adjoints and, for the local "
+        "derivatives ∂c/∂v, values."
+    )
+    nodes = [name for name in reversed(known.adjoints) if net[name].kind == "O"]
+    rows = [[f"∂L/∂{name}", *known.adjoints[name]] for name in nodes]
+    head = ("adjoint", "value", "asked for", "evaluated without memory")
+    adjoints = page.Table("The second memo table: adjoints", head, rows)
+    parts = [page.Prose([text]), _cut(adjoints), _switches(known)]
+    return page.Section("memory", "Two memo tables", parts, lead)
+
+
+def _switches(known: Facts) -> Table:
+    """Evaluations with both memo tables, with one, and with none."""
+    word = {True: "kept", False: "anew"}
+    rows = [
+        [word[run.keeps_values], word[run.keeps_adjoints], run.memoize, run.values, run.adjoints,
+         run.tasks, Fraction(run.tasks, known.switched[0].tasks)]
+        for run in known.switched
+    ]  # fmt: skip
+    head = ("values", "adjoints", "memoize=", "values evaluated", "adjoints evaluated", "tasks",
+            "times the work")  # fmt: skip
+    number = len(known.net.parameters)
+    note = f"For all {number:,} weights and biases, exact: gradient(net, memoize=…)."
+    return page.Table("Both tables, switched on and off", head, rows, 3, note)
+
+
+def _cut(table: Table) -> Table:
+    """The table, with its first rows alone and a note if it is long."""
+    if len(table.rows) <= ROWS:
+        return table
+    note = f"{table.note} The first {ROWS} of {len(table.rows):,} rows.".strip()
+    return replace(table, rows=table.rows[:ROWS], note=note)
+
+
+def _work(work: Work) -> str:
+    return f"{_many(work.multiplications, 'multiplication')} + {_many(work.additions, 'addition')}"
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{page.format_number(number)} {noun}{'s' * (number != 1)}"

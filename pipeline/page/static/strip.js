@@ -1,0 +1,26 @@
+// A memory strip: a cell is filled in the steps in which its value is held.
+
+for (const part of all(document, "[data-strip]")) {
+  const { runs } = dataOf(part);
+  const range = find(part, "input");
+  const show = () => {
+    all(part, "[data-run]").forEach((section, place) => fill(section, runs[place], range.valueAsNumber));
+    range.setAttribute("aria-valuetext", `step ${range.valueAsNumber + 1} of ${Number(range.max) + 1}`);
+  };
+  range.addEventListener("input", show);
+  show();
+}
+
+function fill(section, { cells, notes }, step) {
+  const at = Math.min(step, notes.length - 1);
+  const rows = all(section, "[data-cells]").map((row) => [...row.children]);
+  for (const cell of rows.flat()) delete cell.dataset.held;
+  for (const [row, column, first, last, again] of cells) {
+    if (at < first || last < at) continue;
+    const { dataset } = rows[row][column];
+    // A value that is kept hides a copy of it that is computed again.
+    if (dataset.held !== "kept") dataset.held = again ? "again" : "kept";
+  }
+  section.toggleAttribute("data-over", step >= notes.length - 1);
+  find(section, "[data-now]").textContent = notes[at];
+}

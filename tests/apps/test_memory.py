@@ -1,0 +1,85 @@
+"""Memory against time of a gradient, as parts of a page."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from pipeline import page
+from pipeline.apps.memory import gradient_memory
+
+
+@cache
+def parts() -> list[page.Part]:
+    return gradient_memory(hidden=9, width=4, examples=64)
+
+
+def strip() -> page.MemoryStrip:
+    part = parts()[0]
+    assert isinstance(part, page.MemoryStrip)
+    return part
+
+
+def plot(place: int) -> page.Plot:
+    part = parts()[place]
+    assert isinstance(part, page.Plot)
+    return part
+
+
+def test_the_gradient_trades_memory_for_work() -> None:
+    curve = plot(1)
+    names = ["all", "k = 2", "k = 3", "k = 4", "k = 5", "k = 6", "k = 8", "none"]
+    assert [row[0] for row in curve.table.rows] == names
+    axes = curve.figure.axes[0]
+    assert [text.get_text() for text in axes.texts] == names
+    peak, dask, table = (line.get_xydata().tolist() for line in axes.get_lines())
+    recomputed = [x for x, _ in peak]
+    assert [row[1] for row in curve.table.rows] == recomputed
+    assert recomputed[0] == 0
+    assert recomputed == sorted(recomputed)
+    sizes = [y for _, y in peak]
+    assert sizes[-1] < sizes[2] < sizes[1] < sizes[0]
+    assert sizes[2] < 0.6 * sizes[0]
+    assert all(held <= most for (_, held), (_, most) in zip(peak, table, strict=True))
+    # The note says that Dask's order gains nothing. If it does some day, change the note.
+    assert min(y for _, y in dask) >= 0.9 * dask[0][1]
+
+
+def test_the_strip_fills_and_empties() -> None:
+    part = strip()
+    everything, some, nothing = part.runs
+    assert part.columns == 10
+
+    def forward(run: page.MemoryRun, step: int) -> set[int]:
+        return {
+            column
+            for row, column, first, last, _ in run.cells
+            if row == 0 and first <= step <= last
+        }
+
+    # At the end of the forward pass all hidden layers are held; of every third one, three.
+    assert forward(everything, part.start) >= set(range(9))
+    assert any(forward(some, step) == {2, 5, 8} for step in range(len(some.notes)))
+    assert not any(again for *_, again in everything.cells)
+    assert len(forward(nothing, part.start)) <= 3
+    for run in part.runs:
+        assert all(0 <= first <= last < len(run.notes) for _, _, first, last, _ in run.cells)
+        assert {row for row, *_ in run.cells} == {0, 1}
+    assert len(everything.notes) < len(some.notes) < len(nothing.notes)
+
+
+def test_the_table_over_the_run_has_the_most_of_each_stretch() -> None:
+    over = plot(2)
+    lines = over.figure.axes[0].get_lines()
+    assert [line.get_label() for line in lines] == list(over.table.head[1:])
+    for place, line in enumerate(lines, 1):
+        peak = max(line.get_ydata())
+        cells = [str(row[place]).removesuffix(" kB") for row in over.table.rows]
+        assert max(int(cell) for cell in cells if cell != "–") == round(peak)
+
+
+def test_too_few_layers_are_an_error() -> None:
+    with pytest.raises(ValueError, match="hidden=3: give 4 or more"):
+        gradient_memory(3)
+    assert gradient_memory(4, width=2, examples=2)
