@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.browser.scenes import Opened
 
-PAGES = ["fib(6)", "quiz", "tour"]
+PAGES = ["fib(6)", "tour"]
 CONTROLS = "a[href], button, input, select, summary, [tabindex='0']"
 
 # Colours as the browser blends them: the letters over all that is behind them, as far as it is
@@ -91,7 +91,7 @@ def test_every_control_has_a_name(opened: Opened, name: str) -> None:
     assert nameless == []
 
 
-@pytest.mark.parametrize("name", ["fib(6)", "quiz"])
+@pytest.mark.parametrize("name", ["fib(6)", "two"])
 def test_tab_reaches_every_control_and_focus_is_seen(opened: Opened, name: str) -> None:
     page = opened(name)
     wanted = page.evaluate(

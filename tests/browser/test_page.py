@@ -40,7 +40,6 @@ def test_evil_arguments_values_names_and_reasons_are_text(opened: Opened) -> Non
     assert page.locator("h1").inner_text() == f"{EVIL}</title>"
     assert page.locator("header .lead").inner_text() == EVIL
     seen = Seen(page)
-    seen.do("reveal")
     root = seen.root.locator(".dag [data-box]").first
     root.hover()
     card = seen.card()
@@ -49,7 +48,6 @@ def test_evil_arguments_values_names_and_reasons_are_text(opened: Opened) -> Non
     assert card["value"].startswith(f"'{EVIL}")
     assert root.locator("text").first.text_content().startswith("repeated('<script>")
     assert any(EVIL in value for value, _ in seen.memo().values())
-    page.locator("#store-1 summary").click()
     assert EVIL in page.locator("#store-1 table").inner_text()
     assert EVIL in repr(Seen(page, 1).memo())
 
@@ -76,7 +74,7 @@ def test_a_page_of_a_hundred_thousand_tasks_opens_in_two_seconds(opened: Opened)
 STRIDE = "JSON.parse(document.querySelector('[data-scene] script').textContent).more.stride"
 
 
-@pytest.mark.parametrize("name", ["fib(6)", "fib(40)", "built", "evil", "quiz", "tour"])
+@pytest.mark.parametrize("name", ["fib(6)", "fib(40)", "built", "evil", "tour"])
 def test_a_page_is_no_wider_than_the_window(opened: Opened, name: str) -> None:
     page = opened(name, viewport={"width": 1280, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
@@ -85,7 +83,7 @@ def test_a_page_is_no_wider_than_the_window(opened: Opened, name: str) -> None:
     over = page.evaluate(
         "[...document.querySelectorAll('h1, h2, h3, p, button, select, .counters, .card, summary')]"
         ".filter(each => each.checkVisibility() && each.getBoundingClientRect().right > innerWidth)"
-        ".filter(each => !each.closest('.view, .table, .chart-table, dd'))"
+        ".filter(each => !each.closest('.view, .table, dd'))"
         ".map(each => each.outerHTML.slice(0, 80))"
     )
     assert over == []

@@ -160,4 +160,3 @@ def test_nothing_moves_for_who_prefers_it_so(opened: Opened) -> None:
         " || style.scrollBehavior === 'smooth'; }).length"
     )
     assert moving == 0
-    assert page.locator("[data-play]").evaluate_all("all => all.every(each => each.hidden)")
