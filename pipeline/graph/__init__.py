@@ -1,4 +1,11 @@
-"""Tasks and keys: a graph as a tree, one task per call, and as a DAG, one per subproblem."""
+"""Tasks and keys: a graph as a tree, one task per call, and as a DAG, one per subproblem.
+
+keys – the identity of a call, and its label for people
+tasks – `CallTask`; the inputs, order and names of any tasks
+taskgraph – `TaskGraph`, a Dask collection; structures of outputs
+counts – `count` and `occurrences`: the size of the tree, exact, from the DAG alone
+tree – `unfold`: from the DAG to the tree
+"""
 
 from pipeline.graph.counts import Count, count, occurrences, tree_size, tree_sizes
 from pipeline.graph.keys import (
@@ -13,10 +20,25 @@ from pipeline.graph.keys import (
     occurrence_number,
     subproblem,
 )
-from pipeline.graph.nesting import children, leaves, map_leaves
-from pipeline.graph.taskgraph import GraphCollection, TaskGraph, fill_outputs, graph_of
-from pipeline.graph.tasks import CallTask, GraphError, cycle_text, function_of, inputs_of, toposort
-from pipeline.graph.titles import display_key, short_label
+from pipeline.graph.taskgraph import (
+    GraphCollection,
+    TaskGraph,
+    children,
+    fill_outputs,
+    graph_of,
+    leaves,
+    map_leaves,
+)
+from pipeline.graph.tasks import (
+    CallTask,
+    GraphError,
+    cycle_text,
+    display_key,
+    function_of,
+    inputs_of,
+    short_label,
+    toposort,
+)
 from pipeline.graph.tree import MAX_TASKS, LimitError, unfold
 
 __all__ = [

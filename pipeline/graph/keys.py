@@ -1,6 +1,6 @@
-"""The identity of a call.
+"""The identity of a call, and its label for people.
 
-A Dask key is all that decides whether two calls are one task or two, so this file decides what
+A Dask key alone decides whether two calls are one task or two, so this file decides what
 `pipeline` memoizes. The key of a subproblem is the function's name and code token, then its bound
 arguments; the key of an occurrence is the key of its subproblem and a number:
 
@@ -26,9 +26,12 @@ if TYPE_CHECKING:
     from dask.typing import Key
 
 _LAZY = re.compile(r"@[0-9a-f]{24}$")
+"""The digest at the end of an argument that is a call."""
 _DIGEST = re.compile(r"@[0-9a-f]{24}|(?<=#[0-9a-f]{6})[0-9a-f]{18}")
+"""What a label leaves out of an argument: digests of calls, and the rest of other hashes."""
 _UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _TOKEN = re.compile(rf"-?({_UUID}|[0-9a-f]{{32}})(?=-|$)|-[0-9a-f]{{12,}}(?=-|$)")
+"""Tokens in the first item of a key, ours and Dask's."""
 
 
 def function_prefix(function: Callable[..., Any]) -> str:
@@ -46,7 +49,7 @@ def bind_arguments(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments bound to the signature, defaults applied: `f(1)` and `f(x=1)` are one call.
 
-    Without a signature (some builtins have none) keywords are only sorted by name. Raises
+    Without a signature, as of some built-ins, keywords are only sorted by name. Raises
     `TypeError`, as the call itself would.
     """
     if signature is None:
@@ -60,37 +63,36 @@ def bind_arguments(
 
 
 def freeze(value: Any) -> Any:
-    """The argument as it is now: arrays become immutable copies, once; all else stays itself.
+    """The argument as it is now: an immutable copy of an array; any other value itself.
 
-    A lazy call reads its arguments after the caller has gone on, so an array is copied, and a list
-    is refused. The copy is passed down a recursion as it is, and hashed only once. Raises
-    `UnkeyableError` for lists, dicts, sets, bytearrays, and what is derived from them.
+    A lazy call reads its arguments after the caller has gone on, so it copies arrays and refuses
+    lists. A recursion passes the copy on as it is, and it is hashed only once. Raises
+    `UnkeyableError` for lists, dicts, sets, bytearrays, and their subclasses.
     """
     kind = type(value)
     if kind is tuple:
         return tuple(map(freeze, value))
-    for mutable, remedy in _MUTABLE.items():
+    for mutable, remedy in _IMMUTABLE.items():
         if isinstance(value, mutable):
             raise UnkeyableError(
                 f"no key for a {kind.__name__}: it can change after the call; pass {remedy}"
             )
-    if isinstance(value, np.ndarray):
-        return freeze_array(value)
-    return value
+    return freeze_array(value) if isinstance(value, np.ndarray) else value
 
 
-_MUTABLE: Mapping[type, str] = {
+_IMMUTABLE: Mapping[type, str] = {
     list: "a tuple",
     set: "a frozenset",
     dict: "a tuple of its items",
     bytearray: "bytes",
     deque: "a tuple",
 }
+"""For each mutable type, what to pass instead."""
 
 
-def call_key(head: str, args: tuple[Key, ...], kwargs: Mapping[str, Key]) -> Key:
+def call_key(prefix: str, args: tuple[Key, ...], kwargs: Mapping[str, Key]) -> Key:
     """The key of a subproblem, from its prefix and its encoded arguments."""
-    return (head, *args, *(("kw", *item) for item in kwargs.items()))
+    return (prefix, *args, *(("kw", *item) for item in kwargs.items()))
 
 
 def occurrence(key: Key, number: int) -> Key:
@@ -99,7 +101,7 @@ def occurrence(key: Key, number: int) -> Key:
 
 
 def subproblem(key: Key) -> Key:
-    """The subproblem that a key is of: in the DAG, the key itself.
+    """The subproblem of a key: in the DAG, the key itself.
 
     >>> subproblem((("fib-0123456789ab", 5), 3))
     ('fib-0123456789ab', 5)
@@ -109,7 +111,7 @@ def subproblem(key: Key) -> Key:
 
 
 def occurrence_number(key: Key) -> int:
-    """Which evaluation of its subproblem a key names, in the order of the naive recursion.
+    """The number of an evaluation of a subproblem, in the order of the naive recursion.
 
     Starts at 1; a key of the DAG has the one occurrence 1.
     """
@@ -119,23 +121,25 @@ def occurrence_number(key: Key) -> int:
 def function_name(key: Key) -> str:
     """The function's name in a key.
 
-    >>> function_name(("fib-0123456789ab", 5)), function_name("sum-aggregate-8f14e45fceea167a5a36dedd4bea2543")
-    ('fib', 'sum-aggregate')
+    >>> function_name(("fib-0123456789ab", 5))
+    'fib'
+    >>> function_name("sum-aggregate-8f14e45fceea167a5a36dedd4bea2543")
+    'sum-aggregate'
     """
     while isinstance(key, tuple):
         key = key[0]
-    return _without_token(str(key))
+    return _without_tokens(str(key))
 
 
 @lru_cache(4096)
-def _without_token(head: str) -> str:
-    return _TOKEN.sub("", head)
+def _without_tokens(prefix: str) -> str:
+    return _TOKEN.sub("", prefix)
 
 
 def label(key: Key, width: int = 200) -> str:
-    """The call that a key is of, as a person writes it; arguments are cut off at `width`.
+    """The call of a key, as a person writes it, with arguments cut off at `width`.
 
-    Where there is no room for all of an argument that is a call itself, it is left out.
+    An argument that is a call, and longer than that, is an ellipsis.
 
     >>> label((("lcs-0123456789ab", "'abc'", ("kw", "start", 2)), 3))
     "lcs('abc', start=2)"
@@ -143,15 +147,16 @@ def label(key: Key, width: int = 200) -> str:
     key = subproblem(key)
     if not isinstance(key, tuple):
         return function_name(key)
-    head, *arguments = key
-    if head == "expression":
-        return _cut(str(arguments[0]), 3 * width)
-    shown = [
-        "…" if isinstance(each, str) and len(each) > width + 25 and _LAZY.search(each)
-        else _cut(_argument(each), width)
-        for each in arguments
-    ]  # fmt: skip
-    return f"{function_name(head)}({', '.join(shown)})"
+    prefix, *encoded = key
+    if prefix == "expression":
+        return _cut(str(encoded[0]), 3 * width)
+    shown = (
+        "…"
+        if isinstance(value, str) and len(value) > width + 25 and _LAZY.search(value)
+        else _cut(_argument(value), width)
+        for value in encoded
+    )
+    return f"{function_name(prefix)}({', '.join(shown)})"
 
 
 def arguments(key: Key, width: int = 60) -> list[str]:
@@ -161,24 +166,25 @@ def arguments(key: Key, width: int = 60) -> list[str]:
     ["'abc'", 'start=2']
     """
     key = subproblem(key)
-    return [_cut(_argument(each), width) for each in key[1:]] if isinstance(key, tuple) else []
+    return [_cut(_argument(value), width) for value in key[1:]] if isinstance(key, tuple) else []
 
 
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
-_BRACKETS = {"list": ("[", "]"), **dict.fromkeys(("set", "frozenset", "dict"), ("{", "}"))}
-
-
 def _argument(encoded: Key) -> str:
     if not isinstance(encoded, tuple):
         return _DIGEST.sub("", str(encoded))
-    if encoded and encoded[0] == "kw":
-        return f"{encoded[1]}={_argument(encoded[2])}"
-    brackets = ("(", ",)") if len(encoded) == 1 else ("(", ")")
-    if encoded and isinstance(encoded[0], str) and encoded[0] in _BRACKETS:
-        brackets, tag, encoded = _BRACKETS[encoded[0]], encoded[0], encoded[1:]
-        if tag == "dict":
-            return ", ".join(": ".join(map(_argument, item)) for item in encoded).join(brackets)
-    return ", ".join(map(_argument, encoded)).join(brackets)
+    match encoded:
+        case ("kw", name, value):
+            return f"{name}={_argument(value)}"
+        case ("dict", *items):
+            return f"{{{', '.join(': '.join(map(_argument, item)) for item in items)}}}"
+        case ("set" | "frozenset", *members):
+            return f"{{{', '.join(map(_argument, members))}}}"
+        case ("list", *members):
+            return f"[{', '.join(map(_argument, members))}]"
+        case (member,):
+            return f"({_argument(member)},)"
+    return f"({', '.join(map(_argument, encoded))})"

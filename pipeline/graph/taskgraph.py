@@ -1,12 +1,14 @@
-"""`TaskGraph`: tasks in topological order, and the outputs that are asked of them.
+"""`TaskGraph`: tasks in topological order, and its outputs, nested as `dask.compute` nests them.
 
-Every pass of `pipeline` takes a `TaskGraph` and returns another; none changes what it was given.
+Every pass of `pipeline` takes a `TaskGraph` and returns another, and leaves its input as it was.
 """
 
 from __future__ import annotations
 
+import dataclasses
+from copy import copy
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import dask
 import dask.threaded
@@ -15,17 +17,74 @@ from dask.base import DaskMethodsMixin, replace_name_in_key
 from dask.delayed import single_key
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, GraphNode, TaskRef
-from dask.utils import ensure_dict
+from dask.utils import ensure_dict, is_namedtuple_instance
 
 from pipeline.graph.keys import label
-from pipeline.graph.nesting import map_leaves, references
 from pipeline.graph.tasks import CallTask, GraphError, inputs_of, toposort
 from pipeline.identity import UnkeyableError, Unknown, encode, short_hash, short_repr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from dask.typing import Key
+
+
+def children(structure: Any) -> Iterable[Any] | None:
+    """The direct members of a structure; None for any other value.
+
+    Structures are lists, tuples, sets, dicts, named tuples, dataclasses and slices.
+    """
+    kind = type(structure)
+    if kind in (list, tuple, set) or is_namedtuple_instance(structure):
+        return cast("Iterable[Any]", structure)
+    if kind is dict:
+        return cast("Iterable[Any]", structure.values())
+    if kind is slice:
+        return (structure.start, structure.stop, structure.step)
+    if dataclasses.is_dataclass(structure) and not isinstance(structure, type):
+        return [getattr(structure, field.name) for field in dataclasses.fields(structure)]
+    return None
+
+
+def leaves(structure: Any) -> Iterator[Any]:
+    """The values in a nested structure that are no structures, in order."""
+    inner = children(structure)
+    if inner is None:
+        yield structure
+        return
+    for member in inner:
+        yield from leaves(member)
+
+
+def map_leaves(structure: Any, function: Callable[[Any], Any]) -> Any:
+    """The same structure, with a function applied to each leaf.
+
+    >>> map_leaves({"a": [1, (2,)]}, str)
+    {'a': ['1', ('2',)]}
+    """
+    inner = children(structure)
+    if inner is None:
+        return function(structure)
+    old = list(inner)
+    new = [map_leaves(member, function) for member in old]
+    kind = type(structure)
+    if kind is dict:
+        return dict(zip(structure, new, strict=True))
+    if kind in (list, tuple, set):
+        return kind(new)
+    if all(before is after for before, after in zip(old, new, strict=True)):
+        return structure
+    if not dataclasses.is_dataclass(structure):
+        return kind(*new)
+    changed = copy(structure)  # `__init__` may do more than set the fields
+    for field, value in zip(dataclasses.fields(structure), new, strict=True):
+        object.__setattr__(changed, field.name, value)
+    return changed
+
+
+def references(structure: Any) -> list[Key]:
+    """The keys in a nested structure, in order, with repetitions."""
+    return [leaf.key for leaf in leaves(structure) if isinstance(leaf, TaskRef)]
 
 
 class GraphCollection(Unknown, DaskMethodsMixin):  # type: ignore[misc] # Dask is untyped
@@ -79,12 +138,12 @@ class GraphCollection(Unknown, DaskMethodsMixin):  # type: ignore[misc] # Dask i
 class TaskGraph(GraphCollection):
     """Tasks by key, inputs before their consumers, and the outputs: a Dask collection.
 
-    `outputs` is a `TaskRef`, or lists, tuples, sets, dicts and dataclasses of them, nested as
-    `dask.compute` nests collections; computing the graph gives the same structure of values.
-    `token` stands for the content of the graph; without it, it is derived from all tasks.
+    outputs: a `TaskRef`, or a structure of them; computing the graph gives the same structure of
+        values
+    token: identifies the content of the graph; without it, it is derived from all tasks
     """
 
-    fused: TaskGraph  # this graph, fused by `pipeline.optimize`, when it has been run
+    fused: TaskGraph  # this graph, as `pipeline.program` fused it for a run
 
     def __init__(self, tasks: dict[Key, Any], outputs: Any, *, token: Key | None = None) -> None:
         self.tasks = tasks
@@ -106,25 +165,25 @@ class TaskGraph(GraphCollection):
         return f"<TaskGraph: {len(self):,} task{'s' * (len(self) != 1)}, outputs: {shown}>"
 
     def inputs(self, key: Key) -> Sequence[Key]:
-        """The keys whose values a task takes, in argument order, repeated as they are used."""
+        """The keys whose values a task takes, in argument order, with repetitions."""
         return inputs_of(self.tasks[key])
 
     def check(self) -> TaskGraph:
         """Verify the graph, and return it.
 
-        Raises `GraphError` where a task or an output is missing, a node bears another key than
-        its own, a task stands before its inputs, or tasks need each other in a cycle.
+        Raises `GraphError` for a missing task or output, a task under another task's key, a task
+        before its inputs, and a cycle.
         """
         seen = set()
         for key, node in self.tasks.items():
             if getattr(node, "key", key) != key:
-                raise GraphError(f"the task at {key!r} bears the key {node.key!r}")
-            for each in inputs_of(node):
-                if each not in self.tasks:
-                    raise GraphError(f"{label(key)} needs {each!r}, which is not in the graph")
-                if each not in seen:
-                    toposort(self.tasks, [key])  # tells a cycle from a mere disorder
-                    raise GraphError(f"{label(key)} stands before its input {label(each)}")
+                raise GraphError(f"the task at {key!r} has the key {node.key!r}")
+            for source in inputs_of(node):
+                if source not in self.tasks:
+                    raise GraphError(f"{label(key)} needs {source!r}, which is not in the graph")
+                if source not in seen:
+                    toposort(self.tasks, [key])  # raises if there is a cycle
+                    raise GraphError(f"{label(key)} precedes its input {label(source)}")
             seen.add(key)
         for key in self.keys:
             if key not in seen:
@@ -136,7 +195,7 @@ class TaskGraph(GraphCollection):
     def compile(self, inputs: Sequence[Any] = ()) -> Any:
         """This graph as a function of some of its values, to be run many times.
 
-        inputs: calls or keys of tasks that are not to be run: their values are given to each run
+        inputs: calls or keys of tasks whose values each run takes as arguments
 
         Raises `GraphError` for an input that is not in the graph.
 
@@ -150,9 +209,9 @@ class TaskGraph(GraphCollection):
         return Program(self, inputs)
 
     def visualize(self, filename: Any = None, format: str | None = None, **options: Any) -> Any:  # noqa: A002 - as in `dask.visualize`
-        """Draw the graph as it is, one node a task; save it where a file name is given.
+        """Draw the graph as it is, one node per task, and save it if there is a file name.
 
-        filename: ends in .svg, .png, .pdf or .dot, or `format` says which
+        filename: ends in .svg, .png, .pdf or .dot, unless `format` says which
         options: see `pipeline.draw.visualize`
         """
         from pipeline.draw import visualize
@@ -170,14 +229,14 @@ class TaskGraph(GraphCollection):
         return self
 
 
-def graph_of(asked: Any) -> TaskGraph:
-    """A graph as it is, or that of a call. Raises `TypeError` for anything else."""
-    if not isinstance(asked, GraphCollection):
+def graph_of(call: Any) -> TaskGraph:
+    """The graph of a call, or a graph as it is. Raises `TypeError` for anything else."""
+    if not isinstance(call, GraphCollection):
         raise TypeError(
-            f"{short_repr(asked)} is no call: give a call, or trace(...) of several; for other Dask "
-            "collections there are contrast(...) and share_report(...)"
+            f"{short_repr(call)} is not a call: give a call, or trace(...) of several; other Dask "
+            "collections go to contrast(...) and share_report(...)"
         )
-    return asked.task_graph()
+    return call.task_graph()
 
 
 def fill_outputs(values: Iterable[Any], keys: Iterable[Key], outputs: Any) -> Any:
@@ -197,10 +256,10 @@ def _rebuild(
     tasks = ensure_dict(dsk)
     if isinstance(dsk, HighLevelGraph):  # from `dask.graph_manipulation`, in Dask's older form
         tasks = convert_legacy_graph(tasks)
-    # After a local persist the values stand bare, and a bare tuple would be read as a task.
+    # A local persist leaves plain values, and Dask would read a plain tuple as a task.
     tasks = {
-        key: each if isinstance(each, (GraphNode, TaskRef)) else DataNode(key, each)
-        for key, each in tasks.items()
+        key: node if isinstance(node, (GraphNode, TaskRef)) else DataNode(key, node)
+        for key, node in tasks.items()
     }
     outputs = map_leaves(outputs, renamed)
     return TaskGraph(toposort(tasks, references(outputs)), outputs)
@@ -211,5 +270,5 @@ def _content(node: Any) -> Key:
     try:
         return encode(content)
     except UnkeyableError:
-        # The graph keeps the object alive, so that no other bears its id.
+        # The graph keeps the object alive, so no other object gets its id.
         return f"{type(content).__name__} at {id(content)}"

@@ -1,16 +1,19 @@
-"""Tasks: what each of them takes, and in which order they can run.
+"""Tasks: their inputs, their order, and their names for people.
 
-A task is any node of Dask's task specification; the tracer makes `Node`s, the lightest of them.
+A task is any node of Dask's task specification; the tracer makes `CallTask`s.
 """
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from dask.task_spec import Alias, GraphNode, Task, TaskRef
+from dask.task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 
-from pipeline.graph.keys import label
+from pipeline import PipelineError
+from pipeline.graph.keys import function_name, label, subproblem
+from pipeline.identity import ATOMS, encode, short_repr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,16 +21,16 @@ if TYPE_CHECKING:
     from dask.typing import Key
 
 
-class GraphError(ValueError):
+class GraphError(PipelineError, ValueError):
     """A graph that no scheduler could run: a missing task, a cycle, a wrong key."""
 
 
 class CallTask(GraphNode):  # type: ignore[misc] # Dask is untyped
-    """A task: a function of the values of its inputs, named by their keys, in argument order.
+    """A task: a function of the values of its inputs, which are keys in argument order.
 
-    Constants belong to the function. A cheap task is not worth a scheduler's time, and may be run
-    with others as one. Dask's `Task` takes several times as long to make, and an error in it does
-    not say which call it was.
+    Constants belong to the function. A cheap task is not worth a scheduler's time, and may run
+    with others as one. Dask's `Task` takes several times as long to make, and its errors do not
+    name the call.
     """
 
     __slots__ = ("cheap", "function", "inputs")
@@ -59,9 +62,9 @@ class CallTask(GraphNode):  # type: ignore[misc] # Dask is untyped
             raise
 
     def substitute(self, subs: Mapping[Key, Any], key: Key | None = None) -> GraphNode:
-        new = [subs.get(each, each) for each in self.inputs]
+        new = [subs.get(source, source) for source in self.inputs]
         key = self.key if key is None else key
-        if any(isinstance(each, (GraphNode, TaskRef)) for each in new):
+        if any(isinstance(source, (GraphNode, TaskRef)) for source in new):
             task = Task(key, self.function, *map(TaskRef, self.inputs))
             return cast("GraphNode", task.substitute(subs))
         return type(self)(key, self.function, tuple(new), self.cheap)
@@ -76,34 +79,34 @@ class CallTask(GraphNode):  # type: ignore[misc] # Dask is untyped
         return ("Node", self.function, self.inputs)
 
     def __repr__(self) -> str:
-        taken = ", ".join(map(label, self.inputs)) or "no inputs"
-        return f"<{type(self).__name__} {label(self.key)}: {taken}>"
+        inputs = ", ".join(map(label, self.inputs)) or "no inputs"
+        return f"<{type(self).__name__} {label(self.key)}: {inputs}>"
 
     def __sizeof__(self) -> int:
         return object.__sizeof__(self) + object.__sizeof__(self.inputs)
 
 
 def inputs_of(node: Any) -> Sequence[Key]:
-    """The keys that a node of any kind takes, in argument order, repeated as they are used."""
+    """The keys whose values a node of any kind takes, in argument order, with repetitions."""
     if isinstance(node, CallTask):
         return node.inputs
     if isinstance(node, Alias):
         return [node.target]
     if node is None or isinstance(node, TaskRef):
-        return []  # a future stands for data
+        return []  # a future is data
     if not isinstance(node, Task):
         return list(node.dependencies)
-    found: list[Key] = []
-    for each in (*node.args, *node.kwargs.values()):
-        if isinstance(each, TaskRef):
-            found.append(each.key)
-        elif isinstance(each, GraphNode):
-            found += inputs_of(each)
-    return found
+    keys: list[Key] = []
+    for argument in (*node.args, *node.kwargs.values()):
+        if isinstance(argument, TaskRef):
+            keys.append(argument.key)
+        elif isinstance(argument, GraphNode):
+            keys += inputs_of(argument)
+    return keys
 
 
 def function_of(node: Any) -> Callable[..., Any]:
-    """What a node of any kind computes, as a function of the values of its inputs."""
+    """A node of any kind as a function of the values of its inputs."""
     return node.function if isinstance(node, CallTask) else partial(_evaluate, node)
 
 
@@ -111,15 +114,15 @@ def _evaluate(node: GraphNode, *values: Any) -> Any:
     return node(dict(zip(inputs_of(node), values, strict=True)))
 
 
-def toposort(tasks: Mapping[Key, Any], wanted: Iterable[Key]) -> dict[Key, Any]:
-    """The tasks that some keys need, inputs before their consumers, as a recursion meets them.
+def toposort(tasks: Mapping[Key, Any], outputs: Iterable[Key]) -> dict[Key, Any]:
+    """The tasks that the outputs need, inputs before their consumers, as a recursion meets them.
 
-    A key that is not in `tasks` is taken to be held by the scheduler. Raises `GraphError` for a
-    cycle, and shows it.
+    The scheduler holds the value of a key that is not in `tasks`. Raises `GraphError` for a cycle,
+    and shows it.
     """
     done: dict[Key, Any] = {}
     entered: dict[Key, None] = {}
-    stack = [key for key in reversed(list(wanted)) if key in tasks]
+    stack = [key for key in reversed(list(outputs)) if key in tasks]
     while stack:
         key = stack[-1]
         if key in done:
@@ -130,18 +133,64 @@ def toposort(tasks: Mapping[Key, Any], wanted: Iterable[Key]) -> dict[Key, Any]:
             done[key] = tasks[key]
         else:
             entered[key] = None
-            for each in reversed(inputs_of(tasks[key])):
-                if each in entered:
-                    raise GraphError(f"a cycle of tasks: {cycle_text(entered, each)}")
-                if each in tasks and each not in done:
-                    stack.append(each)
+            for source in reversed(inputs_of(tasks[key])):
+                if source in entered:
+                    raise GraphError(f"a cycle of tasks: {cycle_text(entered, source)}")
+                if source in tasks and source not in done:
+                    stack.append(source)
     return done
 
 
 def cycle_text(path: Iterable[Key], key: Key) -> str:
-    """The part of a path that leads from a key back to it: `f(1) → f(2) → f(1)`."""
+    """The cycle at the end of a path that returns to a key: `f(1) → f(2) → f(1)`."""
     steps = list(path)
     steps = [*steps[steps.index(key) :], key]
     if len(steps) > 12:
         steps[6:-5] = ["…"]
     return " → ".join(map(label, steps))
+
+
+def display_key(key: Key, node: Any, number: int) -> Key:
+    """A key that describes a task to a person, unique if the number is.
+
+    For a call, its subproblem; for a block of a collection, its name and place; for any other
+    task, its function and constants.
+
+    >>> from dask import delayed
+    >>> x = delayed(round)(2.5, 1)
+    >>> display_key(x.key, x.dask[x.key], 7)
+    ('round-000000000007', '2.5', 1)
+    """
+    if isinstance(node, CallTask):
+        return subproblem(key)
+    head = f"{function_name(key)}-{number:012x}"
+    if isinstance(key, tuple):
+        return (head, *key[1:])
+    if isinstance(node, DataNode):
+        return (head, _constant(node.value))
+    is_task = isinstance(node, Task)
+    if not is_task or all(isinstance(argument, TaskRef | Alias) for argument in node.args):
+        return (head,)
+    named = [("kw", name, _constant(value)) for name, value in sorted(node.kwargs.items())]
+    return (head, *map(_constant, node.args), *named)
+
+
+def _constant(value: Any) -> Key:
+    """A constant of a task, in short; an ellipsis for a value that is not known."""
+    if isinstance(value, DataNode):
+        value = value.value
+    if type(value) in ATOMS:
+        return encode(value)
+    if isinstance(value, TaskRef | Task):
+        return "…"
+    if isinstance(value, os.PathLike):  # the end of a path says more than its beginning
+        path = os.fspath(value)
+        return path if len(path) < 16 else f"…{path[-15:]}"
+    if callable(value):
+        return str(getattr(value, "__name__", type(value).__name__))
+    return short_repr(value, 14)
+
+
+def short_label(key: Key, width: int = 40) -> str:
+    """The label of a `display_key`: `round(2.5, 1)`, or `add` without constants."""
+    return label(key, width).removesuffix("()")

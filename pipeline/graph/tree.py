@@ -1,4 +1,4 @@
-"""From the DAG to the tree: each consumer gets its own copy of what it needs."""
+"""From the DAG to the tree: each consumer gets its own copy of its inputs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from dask.task_spec import TaskRef
 
+from pipeline import PipelineError
 from pipeline.graph.counts import tree_size
 from pipeline.graph.keys import label, occurrence
-from pipeline.graph.nesting import map_leaves
-from pipeline.graph.taskgraph import TaskGraph
+from pipeline.graph.taskgraph import TaskGraph, map_leaves
 from pipeline.graph.tasks import CallTask, function_of
 
 if TYPE_CHECKING:
@@ -22,12 +22,12 @@ MAX_TASKS = 1_000_000
 """The most tasks that a graph may have, unless `limit=` says otherwise."""
 
 
-class LimitError(ValueError):
+class LimitError(PipelineError, ValueError):
     """A graph that would have more tasks than the limit allows."""
 
 
 def unfold(graph: TaskGraph, shared: Collection[Key] = (), limit: int = MAX_TASKS) -> TaskGraph:
-    """The tree of a DAG, or, where some subproblems are `shared`, what lies between.
+    """The tree of a DAG, in which only the subproblems in `shared` remain one task each.
 
     Occurrences are numbered in the order in which the naive recursion evaluates the calls.
     Raises `LimitError`, with the exact size, before anything is built.
@@ -38,41 +38,34 @@ def unfold(graph: TaskGraph, shared: Collection[Key] = (), limit: int = MAX_TASK
             f"the tree of {label(graph.keys[0])} has {size:,} tasks, over the limit of {limit:,}: "
             "count or draw it from the DAG, memoize more calls, or raise limit="
         )
-    # A future is data that a cluster holds: there is nothing to evaluate again.
+    # A future is data on a cluster: nothing evaluates it again.
     shared = {*shared, *(key for key, node in graph.tasks.items() if isinstance(node, TaskRef))}
     numbers: Counter[Key] = Counter()
-
-    def enter(key: Key) -> Key:
-        if key in shared:
-            return key
-        numbers[key] += 1
-        return occurrence(key, numbers[key])
-
     tasks: dict[Key, Any] = {}
-    roots = []
-    for root in graph.keys:
-        roots.append(enter(root))
-        # Of each task that is under way: its key in either graph, the inputs to come, those done.
-        under_way: list[tuple[Key, Key, Iterator[Key], list[Key]]] = []
-        if roots[-1] not in tasks:
-            under_way.append((root, roots[-1], iter(graph.inputs(root)), []))
-        while under_way:
-            key, new, to_come, done = under_way[-1]
-            if (each := next(to_come, None)) is None:
-                under_way.pop()
-                tasks[new] = _copy(graph.tasks[key], new, tuple(done))
-                continue
-            done.append(enter(each))
-            if done[-1] not in tasks:
-                under_way.append((each, done[-1], iter(graph.inputs(each)), []))
-    renamed = iter(roots)
+    roots: list[Key] = []
+    # For each task in progress: its key in the DAG and in the tree, its inputs in the DAG that
+    # remain, and those in the tree that are done. The outputs are the inputs of the first.
+    stack: list[tuple[Key, Key, Iterator[Key], list[Key]]] = [("", "", iter(graph.keys), roots)]
+    while stack:
+        key, name, remaining, inputs = stack[-1]
+        for source in remaining:
+            numbers[source] += 1
+            inputs.append(source if source in shared else occurrence(source, numbers[source]))
+            if inputs[-1] not in tasks:
+                stack.append((source, inputs[-1], iter(graph.inputs(source)), []))
+                break
+        else:
+            stack.pop()
+            if stack:
+                tasks[name] = _copy(graph.tasks[key], name, tuple(inputs))
+    names = iter(roots)
     outputs = map_leaves(
-        graph.outputs, lambda leaf: TaskRef(next(renamed)) if isinstance(leaf, TaskRef) else leaf
+        graph.outputs, lambda leaf: TaskRef(next(names)) if isinstance(leaf, TaskRef) else leaf
     )
     return TaskGraph(tasks, outputs)
 
 
-def _copy(node: Any, key: Key, new_inputs: tuple[Key, ...]) -> Any:
+def _copy(node: Any, key: Key, inputs: tuple[Key, ...]) -> Any:
     if isinstance(node, TaskRef):
         return node
-    return CallTask(key, function_of(node), new_inputs, getattr(node, "cheap", False))
+    return CallTask(key, function_of(node), inputs, getattr(node, "cheap", False))

@@ -18,6 +18,7 @@ from dask.typing import DaskCollection
 
 from pipeline import GraphError, TaskGraph, compute, trace
 from pipeline.graph import CallTask, leaves, map_leaves
+from pipeline.graph.taskgraph import references
 from tests.functions import fib, square
 
 
@@ -38,7 +39,7 @@ def test_a_right_graph_passes_its_check() -> None:
     ("graph", "message"),
     [
         (small(b=CallTask("b", add, ("a", "c"))), "needs 'c', which is not in the graph"),
-        (small(a=CallTask("x", one, ())), "bears the key 'x'"),
+        (small(a=CallTask("x", one, ())), "has the key 'x'"),
         (small(a=CallTask("a", add, ("b",))), "a cycle of tasks: a → b → a"),
         (
             TaskGraph({"a": CallTask("a", one, ())}, TaskRef("b")),
@@ -46,7 +47,7 @@ def test_a_right_graph_passes_its_check() -> None:
         ),
         (
             TaskGraph({"b": CallTask("b", abs, ("a",)), "a": CallTask("a", one, ())}, TaskRef("b")),
-            "b stands before its input a",
+            "b precedes its input a",
         ),
     ],
 )
@@ -62,6 +63,30 @@ Pair = namedtuple("Pair", "left right")
 class Point:
     x: Any
     y: Any
+
+
+STRUCTURE = {"a": [1, (2, {3})], "b": Pair(4, Point(5, [6])), "c": []}
+
+
+def test_a_structure_is_made_again_with_other_leaves() -> None:
+    assert map_leaves(STRUCTURE, lambda leaf: leaf * 10) == {
+        "a": [10, (20, {30})],
+        "b": Pair(40, Point(50, [60])),
+        "c": [],
+    }
+
+
+def test_leaves_stand_in_order() -> None:
+    assert list(leaves(STRUCTURE)) == [1, 2, 3, 4, 5, 6]
+
+
+def test_strings_arrays_and_classes_are_leaves() -> None:
+    for leaf in ("text", b"text", Point, range(3), frozenset({1})):
+        assert list(leaves(leaf)) == [leaf]
+
+
+def test_references_are_told_as_often_as_they_stand() -> None:
+    assert references([TaskRef("a"), {"x": TaskRef("b")}, TaskRef("a"), 1]) == ["a", "b", "a"]
 
 
 def test_structures_of_outputs_are_kept() -> None:

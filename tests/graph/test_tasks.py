@@ -1,4 +1,4 @@
-"""Tasks: what they take, and in which order they can run."""
+"""Tasks: their inputs, their order, and their names."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 
 import dask
 import pytest
+from dask import delayed
 from dask.task_spec import DataNode, TaskRef
 from dask.task_spec import Task as DaskTask
 
-from pipeline import GraphError
-from pipeline.graph import CallTask, cycle_text, inputs_of, toposort
+from pipeline import File, GraphError
+from pipeline.graph import CallTask, cycle_text, display_key, inputs_of, short_label, toposort
+from tests.functions import fib
 
 
 def one() -> int:
@@ -78,3 +80,38 @@ def test_nodes_with_equal_content_have_equal_tokens() -> None:
         )
     }
     assert len(tokens) == 2
+
+
+def test_delayed_calls_by_function_and_constants() -> None:
+    one = delayed(round)(2.5, ndigits=1)
+    assert short_label(display_key(one.key, one.dask[one.key], 1)) == "round(2.5, ndigits=1)"
+    other = delayed(max)(one, one)
+    assert short_label(display_key(other.key, other.dask[other.key], 2)) == "max"
+    mixed = delayed(max)(one, 3)
+    assert short_label(display_key(mixed.key, mixed.dask[mixed.key], 3)) == "max(…, 3)"
+
+
+def test_data_files_and_functions_in_short() -> None:
+    for value, shown in ((File("a/long/path/to/data-01.csv"), "…"), (len, "len"), ("x" * 99, "…")):
+        node = DaskTask("f-1", max, value)
+        assert shown in short_label(display_key("f-1", node, 1))
+    node = DaskTask("f-1", max, File("a/very/long/path/to/data-01.csv"))
+    assert short_label(display_key("f-1", node, 1)).endswith("data-01.csv)")
+
+
+def test_blocks_by_their_place_and_tokens_never() -> None:
+    key = ("mean-agg-8f14e45fceea167a5a36dedd4bea2543", 0, 2)
+    assert short_label(display_key(key, DaskTask(key, max, TaskRef("x")), 5)) == "mean-agg(0, 2)"
+    nested = "finalize-hlgfinalizecompute-8f14e45fceea167a5a36dedd4bea2543-" + "0" * 32
+    assert (
+        short_label(display_key(nested, DaskTask(nested, max, TaskRef("x")), 5))
+        == "finalize-hlgfinalizecompute"
+    )
+    array = ("array-8e02dbc6-e571-11f1-97f6-02fc00000001", 0, 0)
+    assert short_label(display_key(array, DaskTask(array, max, TaskRef("x")), 5)) == "array(0, 0)"
+
+
+def test_calls_by_their_own_keys() -> None:
+    graph = fib(3).graph(memoize=False)
+    for key, node in graph.tasks.items():
+        assert display_key(key, node, 1) in fib(3).graph().tasks
