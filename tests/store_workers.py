@@ -71,7 +71,7 @@ def killed(work: Callable[[], object], wait: Callable[[], object]) -> None:
 def written(folder: str, size: float) -> None:
     """Wait until a file aside has a size, or there is one no more."""
     limit = time.monotonic() + 30
-    while not (found := asides(folder)):
+    while not (found := temporary_files(folder)):
         assert time.monotonic() < limit
     with suppress(FileNotFoundError):
         while found[0].stat().st_size < size and time.monotonic() < limit:
@@ -82,8 +82,8 @@ def dice_of(seed: int) -> random.Random:
     return random.Random(seed)  # noqa: S311 - the same in each run
 
 
-def asides(folder: str) -> list[Path]:
-    return list(Path(folder, "aside").glob("*"))
+def temporary_files(folder: str) -> list[Path]:
+    return list(Path(folder, "temporary").glob("*"))
 
 
 def kill_writers(folder: str, rounds: str, size: str) -> dict[str, int]:
@@ -99,13 +99,13 @@ def kill_writers(folder: str, rounds: str, size: str) -> dict[str, int]:
             time.sleep(max(point - 1, 0) / 4)
 
         killed(lambda writer=writer: writer.put(LARGE, value), wait)  # type: ignore[misc] # of this round
-        found["left"] += bool(asides(folder))
+        found["left"] += bool(temporary_files(folder))
         store = Store(folder)
         if LARGE in store:
             found["whole"] += 1
             assert np.array_equal(store.get(LARGE), value)
         store.put(SMALL, each)
-        assert (not asides(folder), store.get(SMALL)) == (True, each)
+        assert (not temporary_files(folder), store.get(SMALL)) == (True, each)
         store.remove(LARGE)
     return found
 
@@ -116,19 +116,37 @@ def kill_chains(folder: str, log: str, rounds: str) -> dict[str, int]:
     pipeline.compute(chain(os.devnull, 3), scheduler="sync", store=Store(f"{folder}-first"))
 
     def run() -> Any:
-        return pipeline.compute(chain(log, 20), scheduler="sync", store=Store(folder))[0]
+        store = Store(folder, keep=["longer"])  # also where storing takes longer than a task
+        return pipeline.compute(chain(log, 40), scheduler="sync", store=store)[0]
+
+    def begun() -> int:
+        return len(Path(log).read_text().split()) if os.path.exists(log) else 0
 
     for _ in range(int(rounds)):
-        # Each gets further than the one before: what that has stored is there.
-        killed(run, lambda: time.sleep(dice.uniform(0.02, 0.2)))
+        before = begun()
+
+        def wait(before: int = before) -> None:
+            """The second task begins when the result of the first is stored."""
+            limit = time.monotonic() + 60
+            while begun() < before + 2:
+                assert time.monotonic() < limit
+                time.sleep(0.001)
+            time.sleep(dice.uniform(0, 0.04))
+
+        killed(run, wait)
     kept = {each.digest for each in Store(folder).entries()}
-    before = len(Path(log).read_text().split())
-    assert run()[0] == sum(range(20))
+    before = begun()
+    assert run()[0] == sum(range(40))
     store = Store(folder)
     assert kept <= {each.digest for each in store.entries() if store.open(each.digest)}
-    ran = len(Path(log).read_text().split()) - before
+    ran = begun() - before
     leases = len(list(Path(folder, "leases").glob("*")))
-    return {"kept": len(kept), "ran": ran, "aside": len(asides(folder)), "leases": leases}
+    return {
+        "kept": len(kept),
+        "ran": ran,
+        "temporary": len(temporary_files(folder)),
+        "leases": leases,
+    }
 
 
 def run_twenty(folder: str, log: str) -> list[int]:

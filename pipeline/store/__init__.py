@@ -2,8 +2,7 @@
 
 from pipeline.store.codec import encoded
 from pipeline.store.entry import Entry, checksum, unpacked
-from pipeline.store.ledger import Counts, LostError, topic
-from pipeline.store.room import StoreError
+from pipeline.store.index import Counts, topic
 from pipeline.store.storables import (
     CodecError,
     UnstorableError,
@@ -11,8 +10,7 @@ from pipeline.store.storables import (
     of_the_script,
     storable,
 )
-from pipeline.store.store import Store
-from pipeline.store.warned import StoreWarning
+from pipeline.store.store import LostError, Store, StoreError, StoreWarning
 
 __all__ = [
     "CodecError",

@@ -1,88 +1,316 @@
-"""Folders and files of a disk: made for their owner alone, written, flushed, read and mapped."""
+"""A store's entries in a folder, which processes and machines may share.
+
+    entries/ab/abcdef…   one file per entry, named by its digest
+    temporary/           entries that are being written, each locked by its writer
+    leases/              one file per task that is being computed, locked by its owner
+    notes/               lines of text by topic: see `index`
+    size                 bytes of all entries; locked while entries are added or removed
+    dask-memo            version of this layout; marks the folder as a store
+
+A file is written to `temporary`, flushed, and renamed; then its folder is flushed. Readers see a
+complete entry or none. Other files in the folder are left alone.
+
+Not promised: if somebody truncates a mapped entry in place, its reader ends with SIGBUS. On a file
+system without locks (`flock`) the last writer wins, tasks may be computed twice, and the total may
+be wrong until it is counted again.
+"""
 
 from __future__ import annotations
 
 import errno
 import mmap
 import os
+import re
 import stat
 import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+import time
+from contextlib import contextmanager, nullcontext, suppress
+from itertools import count
+from threading import local
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
-from pipeline.store.locks import OWNER_ONLY
+from pipeline.store.entry import DIGEST
+from pipeline.store.index import Stat, append_note, checked_topic, read_total, write_total
+from pipeline.store.locks import Lease, holding, lock, release
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
 
-_BINARY = getattr(os, "O_BINARY", 0)  # of Windows, which would change line ends
-_OURS = getattr(os, "O_NOFOLLOW", 0)  # or a link would have us write into what is elsewhere
-_NOW = getattr(os, "O_NONBLOCK", 0)  # or to open a pipe would wait for who writes to it
+T = TypeVar("T")
+
+_MARK, _LAYOUT = "dask-memo", "1"
+_NAMES = {"entries", "temporary", "leases", "notes", "size"}
+_TEMPORARY = re.compile(r"[0-9a-f]{32}\.\d+\.\d+\.[0-9a-f]{8}")
+_OWNER_ONLY = 0o600
+
+_OPEN = os.O_RDWR | os.O_CREAT
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)  # or a link leads a write out of the folder
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # or opening a pipe waits for its writer
+
+_TICK = 0.1
+"""Seconds in which two changes of a file may have the same time: no file clock is coarser."""
+
+_ABANDONED = 3600
+"""Seconds after which a temporary file counts as abandoned where there are no locks."""
 
 _MAPPED = 1 << 18
-"""Bytes from which on a file is mapped rather than read."""
+"""Bytes from which on a file is mapped, not read."""
 
 _JOINED = 1 << 16
-"""Bytes up to which buffers are copied together, and written at once."""
+"""Bytes up to which buffers are joined and written at once."""
 
 _UNFLUSHED = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM}
-"""What file systems say that cannot flush a folder, or whose folders cannot be opened."""
+"""Errors of file systems that cannot flush a folder, or cannot open it."""
+
+_numbers = count()
 
 
-class Folders:
-    """Folders below one, each made when something is put into it, and files in them.
+class Disk:
+    """Entries as files of a folder: a `Backend`. Raises `OSError` as the file system does."""
 
-    claim: what to do with the root before anything is put into it
-    """
+    is_shared = is_local = True
 
-    def __init__(self, root: str, is_durable: bool, claim: Callable[[], None]) -> None:
-        self.root, self.is_durable, self._claim = root, is_durable, claim
-        self._made: set[str] = set()
+    def __init__(self, path: str | os.PathLike[str], is_durable: bool = True) -> None:
+        self.address = os.path.abspath(path)
+        self._is_durable = is_durable
+        self._is_claimed = False
+        self._counting = local()
 
-    def made(self, path: str) -> str:
-        """A folder, made where it is missing, and known to the disk."""
-        if path not in self._made:
-            # A root that was removed, or replaced by another, is not known from before.
-            if self.root not in self._made or not os.path.isdir(path):
-                self._make(self.root)
-                self._claim()
-                self._made.add(self.root)
-            self._make(path)
-            self._made.add(path)
-        return path
+    def __repr__(self) -> str:
+        return self.address
 
-    def _make(self, path: str) -> None:
+    def exists(self) -> bool:
+        return any(os.path.exists(self._folder(name)) for name in (_MARK, "entries"))
+
+    # Entries
+
+    def known(self, digests: Iterable[str]) -> set[str]:
+        return {digest for digest in digests if digest and os.path.exists(self._path(digest))}
+
+    def digests(self) -> Iterator[str]:
+        entries = self._folder("entries")
+        for shard in sorted(names_in(entries)):
+            for name in sorted(names_in(f"{entries}/{shard}")):
+                if DIGEST.fullmatch(name) and name[:2] == shard:
+                    yield name
+
+    def read(self, digest: str, length: int | None = None) -> tuple[memoryview, Stat] | None:
+        try:
+            view, state = read_file(self._path(digest), length)
+        except FileNotFoundError:
+            return None
+        return view, _stat(state)
+
+    def heads(self, digests: Iterable[str], length: int) -> Iterator[tuple[str, memoryview]]:
+        for digest in digests:
+            if (head := self.read(digest, length)) is not None:
+                yield digest, head[0]
+
+    def stat(self, digest: str) -> Stat | None:
+        try:
+            return _stat(os.stat(self._path(digest)))
+        except FileNotFoundError:
+            return None
+
+    def stats(self) -> dict[str, Stat]:
+        return {digest: entry for digest in self.digests() if (entry := self.stat(digest))}
+
+    def touch(self, digest: str) -> None:
+        with suppress(OSError):  # another user's file, or read-only
+            os.utime(self._path(digest))
+
+    def remove(self, digest: str) -> int | None:
+        entry = self.stat(digest)
+        try:
+            os.unlink(self._path(digest))
+        except FileNotFoundError:
+            return None
+        return entry.bytes if entry is not None else 0
+
+    def writing(
+        self, digest: str, buffers: list[Any]
+    ) -> AbstractContextManager[Callable[[], None]]:
+        return self._writing(os.path.dirname(self._path(digest)), digest, buffers)
+
+    def trial(self, digest: str, buffers: list[Any]) -> memoryview:
+        folder, name = self._folder("temporary"), _temporary_name(digest)
+        path = f"{folder}/{name}"
+        try:
+            with self._writing(folder, name, buffers, digest) as publish:
+                publish()
+                return read_file(path, None)[0]
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+
+    @contextmanager
+    def _writing(
+        self, folder: str, name: str, buffers: list[Any], digest: str = ""
+    ) -> Iterator[Callable[[], None]]:
+        """Write a temporary file. It moves to its folder when published; else it is removed."""
+        path, file = self._temporary_file(digest or name)
+        is_published = False
+
+        def publish() -> None:
+            nonlocal is_published
+            self._in(folder, lambda: os.replace(path, f"{folder}/{name}"))
+            is_published = True
+
+        try:
+            write(file, buffers)
+            if self._is_durable:
+                os.fsync(file)
+            yield publish
+        finally:
+            release(file)
+            if is_published:
+                self._flush(folder)
+            else:
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
+
+    def _temporary_file(self, digest: str) -> tuple[str, int]:
+        """A new file that is open and locked, and its path."""
+        folder = self._folder("temporary")
+        while True:
+            name = _temporary_name(digest)
+            file = self._open(folder, name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            try:
+                lock(file)
+                if os.fstat(file).st_nlink:  # else it was swept before it was locked
+                    return f"{folder}/{name}", file
+            except BaseException:
+                release(file)
+                raise
+            release(file)
+
+    def sweep(self) -> int:
+        _sweep(self._folder("leases"), DIGEST)
+        return _sweep(self._folder("temporary"), _TEMPORARY)
+
+    # What processes do together
+
+    def lease(
+        self, digest: str, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> Lease:
+        folder = self._folder("leases")
+        return Lease(f"{folder}/{digest}", lambda: self._open(folder, digest, _OPEN), waiting)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        with holding(self._open(self.address, "size", _OPEN)) as file:
+            self._counting.file = file
+            try:
+                yield
+            finally:
+                del self._counting.file
+
+    def total(self) -> int:
+        total = read_total(self._counting.file)
+        return self.count() if total is None else total
+
+    def set_total(self, total: int) -> None:
+        write_total(self._counting.file, total)
+
+    def count(self) -> int:
+        return sum(entry.bytes for entry in self.stats().values())
+
+    # Notes
+
+    def note(self, topic: str, line: str) -> None:
+        folder, name = self._folder("notes"), checked_topic(topic)
+        with holding(self._open(folder, name, _OPEN)) as file:
+            append_note(file, topic, line.encode(errors="surrogatepass"))
+
+    def notes(self, topic: str) -> list[str]:
+        try:
+            with open(f"{self._folder('notes')}/{checked_topic(topic)}", "rb") as file:
+                lines = file.read().split(b"\n")
+        except FileNotFoundError:
+            return []
+        return [line.decode(errors="replace") for line in lines if line]
+
+    def topics(self) -> dict[str, float]:
+        times = {}
+        for name in names_in(self._folder("notes")):
+            with suppress(FileNotFoundError, ValueError):
+                times[checked_topic(name)] = os.stat(f"{self._folder('notes')}/{name}").st_mtime
+        return times
+
+    def forget(self, topic: str) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(f"{self._folder('notes')}/{checked_topic(topic)}")
+
+    # Folders
+
+    def _folder(self, name: str) -> str:
+        return f"{self.address}/{name}"
+
+    def _path(self, digest: str) -> str:
+        return f"{self.address}/entries/{digest[:2]}/{digest}"
+
+    def _open(self, folder: str, name: str, flags: int) -> int:
+        """Open a file of a folder, which is made where it is missing."""
+        return self._in(folder, lambda: open_file(f"{folder}/{name}", flags))
+
+    def _in(self, folder: str, action: Callable[[], T]) -> T:
+        """Do something in a folder, which is made where it is missing."""
+        if not self._is_claimed:
+            self._make(folder)
+        try:
+            return action()
+        except FileNotFoundError:  # nobody has made it yet, or somebody has removed it
+            self._make(folder)
+            return action()
+
+    def _make(self, folder: str) -> None:
+        self._make_folders(self.address)
+        self._claim()
+        self._is_claimed = True
+        self._make_folders(folder)
+
+    def _make_folders(self, path: str) -> None:
         if os.path.isdir(path):
             return
         parent = os.path.dirname(path)
         if parent != path:
-            self._make(parent)
+            self._make_folders(parent)
         with suppress(FileExistsError):
             os.mkdir(path, 0o700)
-            if os.stat(path).st_mode & 0o700 != 0o700:  # a umask that takes from the owner
+            if os.stat(path).st_mode & 0o700 != 0o700:  # the umask takes rights from the owner
                 os.chmod(path, 0o700)
-        self.flush(parent)
+        self._flush(parent)
 
-    def open(self, folder: str, name: str, flags: int) -> int:
-        """Open a file of a folder, which is made where it is missing."""
+    def _claim(self) -> None:
+        """Mark the folder as a store. Raises `OSError` if it is something else."""
+        names = _NAMES.intersection(os.listdir(self.address))
+        mark = self._folder(_MARK)
         try:
-            return opened(f"{self.made(folder)}/{name}", flags)
-        except FileNotFoundError:  # somebody has removed the folder
-            self._made.clear()
-            return opened(f"{self.made(folder)}/{name}", flags)
-
-    def rename(self, path: str, folder: str, name: str) -> None:
-        """Move a file into a folder; what has this name there is replaced at once."""
-        try:
-            os.replace(path, f"{self.made(folder)}/{name}")
+            layout = bytes(read_file(mark, 20)[0]).decode(errors="replace").strip()
         except FileNotFoundError:
-            self._made.clear()
-            os.replace(path, f"{self.made(folder)}/{name}")
+            if names:  # a store has the mark before these
+                raise FileExistsError(
+                    errno.EEXIST,
+                    f"it contains {min(names)}, and is not a store: give another folder; if it is "
+                    f"a store, make a file {_MARK} in it",
+                    self.address,
+                ) from None
+            with holding(open_file(mark, os.O_WRONLY | os.O_CREAT)) as file:
+                write(file, [f"{_LAYOUT}\n".encode()])
+            return
+        if layout not in ("", _LAYOUT):
+            raise OSError(
+                errno.EINVAL,
+                f"it is a store of version {layout[:20]!r}, and this program reads version "
+                f"{_LAYOUT}: update dask-memo, or give another folder",
+                self.address,
+            )
 
-    def flush(self, path: str) -> None:
-        """Have the names in a folder be on the disk."""
-        if not self.is_durable or os.name == "nt":  # where a folder cannot be opened
+    def _flush(self, path: str) -> None:
+        """Write the names in a folder to the disk."""
+        if not self._is_durable:
             return
         try:
             file = os.open(path, os.O_RDONLY)
@@ -95,21 +323,59 @@ class Folders:
                 raise
 
 
-def opened(path: str, flags: int) -> int:
-    """An open file, and no link; its owner alone may read and write it where it is made."""
-    file = os.open(path, flags | _BINARY | _OURS, OWNER_ONLY)
-    if flags & os.O_CREAT and os.name != "nt":
+def _temporary_name(digest: str) -> str:
+    return f"{digest}.{os.getpid()}.{next(_numbers)}.{os.urandom(4).hex()}"
+
+
+def _sweep(folder: str, pattern: re.Pattern[str]) -> int:
+    """Remove files that no living process has locked; returns their number.
+
+    pattern: of our names, as others may keep files in the folder
+    """
+    return sum(
+        _is_swept(f"{folder}/{name}") for name in names_in(folder) if pattern.fullmatch(name)
+    )
+
+
+def _is_swept(path: str) -> bool:
+    with suppress(OSError):  # it is gone, or another user's
+        file = open_file(path, os.O_RDWR)
         try:
-            if os.fstat(file).st_mode & OWNER_ONLY != OWNER_ONLY:
-                os.fchmod(file, OWNER_ONLY)
+            is_abandoned = lock(file, is_patient=False)
+            if is_abandoned is None:
+                is_abandoned = time.time() - os.fstat(file).st_mtime > _ABANDONED
+            if is_abandoned:
+                os.unlink(path)
+            return is_abandoned
+        finally:
+            release(file)
+    return False
+
+
+def _stat(state: os.stat_result) -> Stat:
+    identity = state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+    is_fresh = time.time() - state.st_ctime < _TICK
+    return Stat(state.st_size, state.st_mtime, () if is_fresh else identity)
+
+
+# Files
+
+
+def open_file(path: str, flags: int) -> int:
+    """Open a file, and no link. A new file is readable and writable by its owner alone."""
+    file = os.open(path, flags | _NO_LINKS, _OWNER_ONLY)
+    if flags & os.O_CREAT:
+        try:
+            if os.fstat(file).st_mode & _OWNER_ONLY != _OWNER_ONLY:
+                os.fchmod(file, _OWNER_ONLY)
         except BaseException:
             os.close(file)
             raise
     return file
 
 
-def listed(path: str) -> list[str]:
-    """The names in a folder; none where there is no folder."""
+def names_in(path: str) -> list[str]:
+    """The names in a folder. None where it is missing."""
     try:
         return os.listdir(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -118,7 +384,7 @@ def listed(path: str) -> list[str]:
 
 def write(file: int, buffers: Iterable[Any]) -> None:
     """Write buffers to an open file, one after the other."""
-    views = [memoryview(each).cast("B") for each in buffers if memoryview(each).nbytes]
+    views = [memoryview(buffer).cast("B") for buffer in buffers if memoryview(buffer).nbytes]
     if sum(map(len, views)) <= _JOINED:
         views = [memoryview(b"".join(views))]
     for view in views:
@@ -126,17 +392,17 @@ def write(file: int, buffers: Iterable[Any]) -> None:
             view = view[os.write(file, view) :]
 
 
-def content(path: str, most: int | None) -> tuple[memoryview, os.stat_result]:
-    """The bytes of a file, or the first of them, and its state before they were read.
+def read_file(path: str, length: int | None) -> tuple[memoryview, os.stat_result]:
+    """The bytes of a file, or the first of them, and its state before the reading.
 
-    A large file is mapped, and stays readable when it is removed. What is no file has no bytes.
+    A large file is mapped, and stays readable when it is removed. A pipe or folder is empty.
     """
-    file = os.open(path, os.O_RDONLY | _BINARY | _NOW)
+    file = os.open(path, os.O_RDONLY | _NO_WAIT)
     try:
         state = os.fstat(file)
         if not stat.S_ISREG(state.st_mode):
             return memoryview(b""), state
-        length = state.st_size if most is None else min(most, state.st_size)
+        length = state.st_size if length is None else min(length, state.st_size)
         view = _mapped(file, length) if length >= _MAPPED else None
         return memoryview(_read(file, length)) if view is None else view, state
     finally:
@@ -144,41 +410,41 @@ def content(path: str, most: int | None) -> tuple[memoryview, os.stat_result]:
 
 
 def _read(file: int, length: int) -> bytearray:
-    found = bytearray(os.read(file, length))
-    while len(found) < length and (more := os.read(file, length - len(found))):
-        found += more
-    return found
+    data = bytearray(os.read(file, length))
+    while len(data) < length and (more := os.read(file, length - len(data))):
+        data += more
+    return data
 
 
 _maps: WeakSet[mmap.mmap] = WeakSet()
-"""Those that keep a file open."""
+"""Maps that keep a file open."""
 
-_OPTIONS: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+_MAP_OPTIONS: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 
 
 def _mapped(file: int, length: int) -> memoryview | None:
-    """A map of an open file. None where it would be one too many.
+    """A private map of an open file. None if too many files are open.
 
-    It is this reader's own: what is changed in it changes neither the file nor another's map, so
-    that a result that was loaded may be used as one that was computed.
+    A change in it changes neither the file nor another map: a loaded result is as good as a
+    computed one.
     """
-    if not _OPTIONS and len(_maps) >= _most_maps():
+    if not _MAP_OPTIONS and len(_maps) >= _most_maps():
         return None
     try:
-        made = mmap.mmap(file, length, access=mmap.ACCESS_COPY, **_OPTIONS)
-    except (OSError, ValueError):  # there is no room for it, or the file has just become shorter
+        map_ = mmap.mmap(file, length, access=mmap.ACCESS_COPY, **_MAP_OPTIONS)
+    except (OSError, ValueError):  # no memory, or the file has just become shorter
         return None
-    if not _OPTIONS:
-        _maps.add(made)
-    return memoryview(made)
+    if not _MAP_OPTIONS:
+        _maps.add(map_)
+    return memoryview(map_)
 
 
 def _most_maps() -> int:
-    """How many files maps may keep open, so that most of what a process may open is left to it."""
+    """How many files maps may keep open: a quarter of what the process may open."""
     try:
         import resource
 
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     except (ImportError, OSError):
         return 128
-    return most // 4 if most > 0 else 1 << 16  # no limit is -1
+    return most // 4 if most > 0 else 1 << 16  # -1: no limit

@@ -1,222 +1,384 @@
-"""Entries on a remote store, or any other that fsspec knows: `s3://bucket/cache`, `memory://`.
+"""A store's entries at a URL that fsspec knows: `s3://bucket/cache`, `memory://`.
 
-    entries/ab/abcdef…    one object per entry, under its digest
-    aside/                entries that are being written, where a file appears before it is whole
-    notes/<topic>/<time>  one line each; many of them are merged into one object when they are read
+    entries/ab/abcdef…    one object per entry, named by its digest
+    temporary/            entries that are being written, where readers could see partial files
+    notes/<topic>/<time>  one line each. Reading many of them merges them into one object
 
-What a remote store cannot do is done as well as it can. Nothing is locked: two processes may
-compute one task at the same time, and both store it, the last one for good; a bound on bytes may be
-passed by what others store meanwhile. Entries are read into memory, and when one was last used is
-not known, only when it was made.
+Nothing is locked: two processes may compute the same task, and the last one to store it wins. What
+others store may exceed a bound for a second. Entries are read into memory. When an entry was last
+used is not known, only when it was written.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
+from fsspec import get_filesystem_class
+from fsspec.core import split_protocol, url_to_fs
+
 from pipeline.identity import mask_passwords
-from pipeline.store.bucket import Bucket, given, stamp
 from pipeline.store.entry import DIGEST
-from pipeline.store.folder import Stat
+from pipeline.store.index import MAX_NOTE_BYTES, Stat, checked_topic, newest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-_ASKED = 64
-"""Digests from which on all names are listed, rather than asked for one by one."""
+_BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"})
+"""Protocols of object stores: they need no folders, and no reader sees a partial object."""
 
-_TOGETHER = 1000
-"""Entries whose beginnings are in memory at the same time."""
+_S3_SETTINGS: dict[str, Any] = {
+    "connect_timeout": 5,
+    "read_timeout": 10,
+    "retries": {"mode": "standard", "total_max_attempts": 3},
+    "max_pool_connections": 32,
+}
+"""For botocore: a server that is down fails in seconds, one that hangs in half a minute."""
 
-_SINGLE = 100
-"""Notes on a topic, above which they are merged into one object."""
+_PART = 1 << 24
+"""Bytes of one request. The parts of a larger file are requested at the same time."""
 
-_NOTED = 1 << 19
-"""Bytes of notes on a topic that are kept when they are merged."""
+_LISTED = 64
+"""Digests from which on all names are listed, and not requested one by one."""
+
+_BATCH = 1000
+"""Entries whose heads are in memory at the same time."""
+
+_MOST_NOTES = 100
+"""Objects of a topic from which on they are merged into one."""
 
 _MERGED = ".many"
 
+_ABANDONED = 3600
+"""Seconds after which a temporary file counts as abandoned."""
+
+
+@contextmanager
+def _os_errors() -> Iterator[None]:
+    """Turn any library's error into an `OSError`."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
+
+
+class Bucket:
+    """Files by their paths below a URL. Raises `OSError` for all failures.
+
+    options: for fsspec, as `key`, `secret` and `endpoint_url` of S3. `config_kwargs`, for botocore,
+        replaces our timeouts
+
+    It connects when it is first used: here only wrong arguments fail.
+    """
+
+    def __init__(self, url: str, options: dict[str, Any]) -> None:
+        self.url, self.options = url, options
+        self.protocol = url.partition("://")[0].rpartition("::")[2]
+        self._is_atomic = self.protocol in _BUCKETS or self.protocol == "memory"
+        self._is_thread_safe = self._is_atomic  # of others the connection says it
+        self._connections: dict[tuple[int, int], tuple[Any, str]] = {}
+        if self.protocol in _BUCKETS and not url.partition("://")[2].strip("/"):
+            raise ValueError(f"it names no bucket: give {self.protocol}://bucket/cache")
+        for protocol in filter(None, (split_protocol(part)[0] for part in url.split("::"))):
+            get_filesystem_class(protocol)
+
+    @property
+    def fs(self) -> Any:
+        """The file system of this process, and of this thread where that matters."""
+        return self._connected()[0]
+
+    @property
+    def path(self) -> str:
+        """The path of the URL in its file system."""
+        return self._connected()[1]
+
+    def _connected(self) -> tuple[Any, str]:
+        # An asynchronous file system has a thread, which a fork leaves behind. Another one is a
+        # single connection, as of FTP, which two threads must not use at the same time.
+        here = os.getpid(), 0 if self._is_thread_safe else get_ident()
+        if here not in self._connections:
+            options = {"use_listings_cache": False, **self.options}
+            is_s3 = self.url.startswith(("s3://", "s3a://"))
+            settings = options.get("config_kwargs") or {}
+            if is_s3:
+                options["config_kwargs"] = {**_S3_SETTINGS, **settings}
+            fs, path = url_to_fs(self.url, **options)
+            if is_s3 and "retries" not in settings:
+                fs.retries = 1  # botocore has tried already; s3fs would multiply that by five
+            self._is_thread_safe = bool(fs.async_impl) or self._is_thread_safe
+            self._connections[here] = fs, path.rstrip("/")
+        return self._connections[here]
+
+    @_os_errors()
+    def find(self, folder: str) -> dict[str, dict[str, Any]]:
+        """What is known of each file below a folder, by its path."""
+        try:
+            self.fs.invalidate_cache()
+            return dict(self.fs.find(f"{self.path}/{folder}", detail=True))
+        except FileNotFoundError:
+            return {}
+
+    def listing(self, folder: str) -> dict[str, dict[str, Any]]:
+        """What is known of each file below a folder, by its name."""
+        return {path.rpartition("/")[2]: info for path, info in self.find(folder).items()}
+
+    @_os_errors()
+    def info(self, path: str) -> dict[str, Any] | None:
+        """What is known of a file. None if it is missing."""
+        try:
+            return dict(self.fs.info(f"{self.path}/{path}"))
+        except FileNotFoundError:
+            return None
+
+    @_os_errors()
+    def heads(self, paths: Iterable[str], lengths: Iterable[int]) -> list[bytes | None]:
+        """The first bytes of files, requested together. None for missing files."""
+        places = [f"{self.path}/{path}" for path in paths]
+        ends = [max(length, 1) for length in lengths]
+        heads: list[bytes | None] = []
+        # `exists` would report every file of an unreachable server as missing.
+        answers = self.fs.cat_ranges(places, [0] * len(places), ends, on_error="return")
+        for answer in answers if places else ():
+            if isinstance(answer, FileNotFoundError):
+                heads.append(None)
+            elif isinstance(answer, Exception):
+                if "satisfiable" not in str(answer):  # said of empty files, which have no range
+                    raise answer
+                heads.append(b"")
+            else:
+                heads.append(answer)
+        return heads
+
+    @_os_errors()
+    def read(self, path: str) -> bytes | None:
+        """All bytes of a file, by one request if it is small. None if it is missing."""
+        [head] = self.heads([path], [_PART])
+        if head is None or len(head) < _PART:
+            return head
+        place = f"{self.path}/{path}"
+        size = self.fs.size(place)
+        starts = list(range(_PART, size, _PART))
+        ends = [min(start + _PART, size) for start in starts]
+        parts = self.fs.cat_ranges([place] * len(starts), starts, ends, on_error="raise")
+        return b"".join([head, *parts])
+
+    @_os_errors()
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file. Readers see all of it or nothing."""
+        fs, place = self.fs, f"{self.path}/{path}"
+        if self._is_atomic:
+            fs.pipe_file(place, data)
+            return
+        temporary = f"{self.path}/temporary/{_stamp()}"
+        fs.makedirs(f"{self.path}/temporary", exist_ok=True)
+        try:
+            fs.pipe_file(temporary, data)
+            fs.makedirs(place.rpartition("/")[0], exist_ok=True)
+            fs.mv(temporary, place)
+        except BaseException:
+            with suppress(Exception):
+                fs.rm_file(temporary)
+            raise
+
+    @_os_errors()
+    def erase(self, paths: Iterable[str]) -> None:
+        """Remove files, by one request where possible. Missing files are no error."""
+        places = [f"{self.path}/{path}" for path in paths]
+        if self._is_thread_safe and len(places) > 1:
+            self.fs.rm(places)
+            return
+        for place in places:
+            with suppress(FileNotFoundError):
+                self.fs.rm_file(place)
+
 
 class Remote:
-    """Entries at a URL. Raises `OSError` for what fails there.
+    """Entries at a URL: a `Backend`. Raises `OSError` for all failures.
 
     options: see `Bucket`
     """
 
-    is_counted = False
-    """Whether bytes are counted as entries come and go; here only where they have a bound."""
+    is_local = False
 
     def __init__(self, url: str, options: dict[str, Any]) -> None:
+        self.address = url
         self.bucket = Bucket(url, options)
         self.is_shared = self.bucket.protocol != "memory"
         self._counted: dict[str, Stat] = {}
-        self._total, self._until = 0, 0.0
+        self._total, self._valid_until = 0, 0.0
 
     def __repr__(self) -> str:
-        return mask_passwords(self.bucket.url)
+        return mask_passwords(self.address)
 
     def exists(self) -> bool:
-        """Whether something is stored at the URL."""
-        return next(self.names(), None) is not None or bool(self.notes("runs"))
+        return bool(self.stats() or self.notes("runs"))
 
     # Entries
 
-    def has(self, digest: str) -> bool:
-        return bool(self.known([digest]))
-
     def known(self, digests: Iterable[str]) -> set[str]:
-        asked = sorted(set(digests) - {""})
-        if len(asked) >= _ASKED:
-            return set(asked).intersection(self.bucket.listed("entries"))
-        return {each for each, _ in self.heads(asked, 1)}
+        requested = set(digests) - {""}
+        if len(requested) >= _LISTED:
+            return requested.intersection(self.bucket.listing("entries"))
+        return {digest for digest, _ in self.heads(sorted(requested), 1)}
 
-    def heads(self, digests: Iterable[str], most: int) -> Iterator[tuple[str, memoryview]]:
-        """The first bytes of some entries, asked for together; those that are missing are left."""
-        names = list(digests)
-        for start in range(0, len(names), _TOGETHER):
-            some = names[start : start + _TOGETHER]
-            found = self.bucket.begun(map(_at, some), [most] * len(some))
-            for each, data in zip(some, found, strict=True):
-                if data is not None:
-                    yield each, memoryview(data)
-
-    def read(self, digest: str, most: int | None = None) -> tuple[memoryview, Stat] | None:
-        if most is None:
-            found = self.bucket.whole(_at(digest))
-        else:
-            [found] = self.bucket.begun([_at(digest)], [most])
-        if found is None:
-            return None
-        # The reader's own, as a map of a file is: see `pipeline.disk`.
-        return memoryview(bytearray(found)), Stat(len(found), 0.0, ())
-
-    def stat(self, digest: str) -> Stat | None:
-        if time.monotonic() < self._until:
-            return self._counted.get(digest)
-        told = self.bucket.info(_at(digest))
-        return _stat(told) if told is not None else None
-
-    def stats(self) -> dict[str, Stat]:
-        """What is known of the files of all entries, by digest."""
-        listed = self.bucket.listed("entries")
-        return {each: _stat(listed[each]) for each in sorted(listed) if DIGEST.fullmatch(each)}
-
-    def touch(self, digest: str) -> None:
-        """Nothing: when an entry was last used is not known there, only when it was made."""
-
-    def names(self) -> Iterator[str]:
+    def digests(self) -> Iterator[str]:
         yield from self.stats()
 
-    @contextmanager
-    def aside(self, digest: str, buffers: list[Any]) -> Iterator[_Aside]:
-        yield _Aside(self, digest, b"".join(buffers))
+    def read(self, digest: str, length: int | None = None) -> tuple[memoryview, Stat] | None:
+        if length is None:
+            data = self.bucket.read(_path(digest))
+        else:
+            [data] = self.bucket.heads([_path(digest)], [length])
+        if data is None:
+            return None
+        # A copy that the reader may change, as it may a map of a local file.
+        return memoryview(bytearray(data)), Stat(len(data), 0.0)
 
-    def remove(self, digest: str) -> int:
+    def heads(self, digests: Iterable[str], length: int) -> Iterator[tuple[str, memoryview]]:
+        names = list(digests)
+        for start in range(0, len(names), _BATCH):
+            batch = names[start : start + _BATCH]
+            heads = self.bucket.heads(map(_path, batch), [length] * len(batch))
+            for digest, head in zip(batch, heads, strict=True):
+                if head is not None:
+                    yield digest, memoryview(head)
+
+    def stat(self, digest: str) -> Stat | None:
+        if time.monotonic() < self._valid_until:
+            return self._counted.get(digest)
+        info = self.bucket.info(_path(digest))
+        return _stat(info) if info is not None else None
+
+    def stats(self) -> dict[str, Stat]:
+        files = self.bucket.listing("entries")
+        return {name: _stat(files[name]) for name in sorted(files) if DIGEST.fullmatch(name)}
+
+    def touch(self, digest: str) -> None:
+        """Nothing: only the time of writing is known."""
+
+    @contextmanager
+    def writing(self, digest: str, buffers: list[Any]) -> Iterator[Callable[[], None]]:
+        data = b"".join(buffers)
+
+        def publish() -> None:
+            self.bucket.write(_path(digest), data)
+            self._counted[digest] = Stat(len(data), time.time())
+
+        yield publish
+
+    def trial(self, digest: str, buffers: list[Any]) -> memoryview:
+        self.bucket.write(_path(digest), b"".join(buffers))
+        data = self.bucket.read(_path(digest))
+        self.bucket.erase([_path(digest)])
+        return memoryview(data or b"")
+
+    def remove(self, digest: str) -> int | None:
         self._counted.pop(digest, None)
-        told = self.bucket.info(_at(digest))
-        if told is None:
-            return 0
-        self.bucket.erase([_at(digest)])
-        return int(told["size"])
+        info = self.bucket.info(_path(digest))
+        if info is None:
+            return None
+        self.bucket.erase([_path(digest)])
+        return int(info["size"])
 
     def sweep(self) -> int:
-        return self.bucket.sweep()
+        if self.bucket.protocol in _BUCKETS:  # they have no temporary files
+            return 0
+        before = time.time() - _ABANDONED
+        old = [name for name in self.bucket.listing("temporary") if _time_of(name) < before]
+        self.bucket.erase(f"temporary/{name}" for name in old)
+        return len(old)
 
-    # What many processes do together
+    # What processes do together
 
     def lease(self, digest: str, waiting: Any = None) -> None:
-        """Nothing to wait for: that another computes the same is not known."""
+        """Nothing: whether another process computes the task is not known."""
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         yield
 
     def total(self) -> int:
-        """Bytes in all entries, counted anew when others may have changed them."""
-        return self._total if time.monotonic() < self._until else self.count()
-
-    def count(self) -> int:
-        start = time.monotonic()
-        self._counted = self.stats()
-        self._total = sum(each.bytes for each in self._counted.values())
-        # A large store takes long to count: that is a tenth of the time, at the most.
-        self._until = time.monotonic() + max(10 * (time.monotonic() - start), 1.0)
-        return self._total
+        return self._total if time.monotonic() < self._valid_until else self.count()
 
     def set_total(self, total: int) -> None:
         self._total = total
 
+    def count(self) -> int:
+        start = time.monotonic()
+        self._counted = self.stats()
+        self._total = sum(entry.bytes for entry in self._counted.values())
+        # Others may change it. Counting a large store takes at most a tenth of the time.
+        self._valid_until = time.monotonic() + max(10 * (time.monotonic() - start), 1.0)
+        return self._total
+
     # Notes
 
     def note(self, topic: str, line: str) -> None:
-        self.bucket.write(f"notes/{topic}/{stamp()}", line.encode(errors="surrogatepass"))
+        path = f"notes/{checked_topic(topic)}/{_stamp()}"
+        self.bucket.write(path, line.encode(errors="surrogatepass"))
 
     def notes(self, topic: str) -> list[str]:
-        listed = self.bucket.listed(f"notes/{topic}")
-        paths = [f"notes/{topic}/{each}" for each in listed]
-        found = self.bucket.begun(paths, [int(told["size"]) for told in listed.values()])
-        read = {path: data for path, data in zip(paths, found, strict=True) if data is not None}
+        files = self.bucket.listing(folder := f"notes/{checked_topic(topic)}")
+        sizes = [int(info["size"]) for info in files.values()]
+        heads = self.bucket.heads([f"{folder}/{name}" for name in files], sizes)
+        objects = {name: data for name, data in zip(files, heads, strict=True) if data is not None}
         lines: dict[bytes, bytes] = {}  # by name: a line may be in two merged objects
-        for path, data in read.items():
-            if path.endswith(_MERGED):
-                parted = (each.partition(b" ") for each in data.splitlines())
-                lines |= {name: line for name, _, line in parted}
+        for name, data in objects.items():
+            if name.endswith(_MERGED):
+                lines |= {stamp: line for stamp, _, line in map(_split, data.splitlines())}
             else:
-                lines[path.rpartition("/")[2].encode()] = data
-        if len(read) > _SINGLE:
+                lines[name.encode()] = data
+        if len(objects) > _MOST_NOTES:
+            merged = newest([b"%s %s" % (stamp, lines[stamp]) for stamp in sorted(lines)],
+                            MAX_NOTE_BYTES)  # fmt: skip
             with suppress(Exception):  # as where one may only read
-                self._merge(topic, lines, read)
-        return [lines[each].decode(errors="replace") for each in sorted(lines)]
+                self.bucket.write(f"{folder}/{_stamp()}{_MERGED}", b"\n".join([*merged, b""]))
+                self.bucket.erase(f"{folder}/{name}" for name in objects)
+        return [lines[stamp].decode(errors="replace") for stamp in sorted(lines)]
 
     def topics(self) -> dict[str, float]:
-        """When each topic was last written, in seconds since 1970."""
-        found: dict[str, float] = {}
-        for path in self.bucket.found("notes"):
+        times: dict[str, float] = {}
+        for path in self.bucket.find("notes"):
             topic, name = path.split("/")[-2:]
-            found[topic] = max(found.get(topic, 0.0), given(name) / 1e9)
-        return found
+            times[topic] = max(times.get(topic, 0.0), _time_of(name))
+        return times
 
     def forget(self, topic: str) -> None:
-        """Remove the notes on a topic."""
-        self.bucket.erase(f"notes/{topic}/{each}" for each in self.bucket.listed(f"notes/{topic}"))
-
-    def _merge(self, topic: str, lines: dict[bytes, bytes], paths: Iterable[str]) -> None:
-        """Put lines into one object, and the oldest away if they are many."""
-        kept: list[bytes] = []
-        size = 0
-        for each in sorted(lines, reverse=True):
-            kept.append(b"%s %s\n" % (each, lines[each]))
-            size += len(kept[-1])
-            if size > _NOTED:
-                break
-        self.bucket.write(f"notes/{topic}/{stamp()}{_MERGED}", b"".join(reversed(kept)))
-        self.bucket.erase(paths)
+        folder = f"notes/{checked_topic(topic)}"
+        self.bucket.erase(f"{folder}/{name}" for name in self.bucket.listing(folder))
 
 
-class _Aside:
-    """An entry that is not yet there."""
-
-    def __init__(self, remote: Remote, digest: str, data: bytes) -> None:
-        self.remote, self.digest, self.data, self.bytes = remote, digest, data, len(data)
-
-    def publish(self) -> None:
-        self.remote.bucket.write(_at(self.digest), self.data)
-        self.remote._counted[self.digest] = Stat(self.bytes, time.time(), ())
+def _split(line: bytes) -> tuple[bytes, bytes, bytes]:
+    return line.partition(b" ")
 
 
-def _at(digest: str) -> str:
+def _path(digest: str) -> str:
     return f"entries/{digest[:2]}/{digest}"
 
 
-def _stat(told: dict[str, Any]) -> Stat:
-    for each in ("LastModified", "last_modified", "mtime", "updated", "created"):
-        changed = told.get(each)
-        if isinstance(changed, datetime):
-            return Stat(int(told["size"]), changed.timestamp(), ())
-        if isinstance(changed, int | float) and changed > 0:
-            return Stat(int(told["size"]), float(changed), ())
-    # Not known: taken for now, so that nothing goes because it is old.
-    return Stat(int(told["size"]), time.time(), ())
+def _stamp() -> str:
+    """A name that is unique, and that sorts by time."""
+    return f"{time.time_ns():020}-{os.urandom(4).hex()}"
+
+
+def _time_of(stamp: str) -> float:
+    """The time in such a name, in seconds since 1970; 0 for another name."""
+    digits = stamp.partition("-")[0]
+    return int(digits) / 1e9 if digits.isdecimal() else 0.0
+
+
+def _stat(info: dict[str, Any]) -> Stat:
+    for name in ("LastModified", "last_modified", "mtime", "updated", "created"):
+        written = info.get(name)
+        if isinstance(written, datetime):
+            return Stat(int(info["size"]), written.timestamp())
+        if isinstance(written, int | float) and written > 0:
+            return Stat(int(info["size"]), float(written))
+    # Not known: it counts as new, so that nothing is removed for its age.
+    return Stat(int(info["size"]), time.time())

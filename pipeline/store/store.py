@@ -1,47 +1,184 @@
-"""`Store`: results by digest, that outlive the run, the process and the machine.
+"""`Store`: results by digest. They outlive the run, the process and the machine.
 
-It knows no graphs: what a digest stands for is the business of `pipeline.recall`.
+It knows no graphs: `pipeline.cache` computes the digests of tasks. A store composes a backend,
+which holds bytes (`disk`, `remote`), the codec of values, and the rules of the `index`.
 """
 
 from __future__ import annotations
 
+import errno
+import json
+import os
+import sys
 import time
-from contextlib import nullcontext, suppress
-from typing import TYPE_CHECKING, Any
+import warnings
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from pipeline.identity import mask_passwords, short_repr
+from pipeline import PipelineError
+from pipeline.identity import mask_passwords, printable, short_repr
 from pipeline.store import codec
-from pipeline.store.codec import CodecError
-from pipeline.store.entry import Entry, packed, size, unpacked
-from pipeline.store.ledger import LostError
-from pipeline.store.places import named, placed, whole_name
-from pipeline.store.room import Room, StoreError, checked
+from pipeline.store.codec import CodecError, UnstorableError
+from pipeline.store.disk import Disk
+from pipeline.store.entry import DIGEST, Entry, header, packed, prefixed, size, unpacked
+from pipeline.store.index import (
+    Counts,
+    Stat,
+    eviction_order,
+    is_history,
+    parse_notes,
+    sum_runs,
+    topic,
+)
+from pipeline.store.remote import Remote
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
-    from pipeline.store.folder import Stat
     from pipeline.store.locks import Lease
 
+_HEAD = 1 << 14
+"""Bytes of an entry that contain its header, with few exceptions."""
 
-class Store(Room):
+_LARGE = 1 << 18
+"""Bytes from which on an entry is verified once per process, not at each load."""
+
+_RECENT = 60.0
+"""Seconds in which several uses of an entry count as one."""
+
+_SPARE = 20
+"""An eviction frees one part in so many of the bound, so that the next one is not due soon."""
+
+_NOTES_KEPT = 30 * 86400
+"""Seconds that notes without entries are kept."""
+
+_LONG_NOTE = 1 << 16
+"""Characters of a note above which it omits the arguments."""
+
+_PAUSE, _LONGEST_PAUSE = 30.0, 600.0
+"""Seconds without requests to a remote store that failed: at first, and at most."""
+
+_INNER_PACKAGES = {"pipeline", "dask", "distributed"}
+"""Packages that call a store. A warning about their lines helps no user."""
+
+
+class StoreError(PipelineError, ValueError):
+    """A wrong argument of a store: a URL, a digest, a size."""
+
+
+class LostError(PipelineError, RuntimeError):
+    """An entry that existed when a run began, and cannot be loaded."""
+
+
+class StoreWarning(UserWarning):
+    """A result is not stored, or a stored result is not loaded, and why."""
+
+
+class Backend(Protocol):
+    """Where a store keeps bytes: `Disk` or `Remote`. Raises `OSError` for what fails there.
+
+    address: names the place in any process, with its password
+    is_shared: whether other processes see what this one stores
+    is_local: whether small operations take microseconds. Then bytes are counted as entries come
+        and go, runs are noted as they go on, and a failure concerns one operation, not the place
+    """
+
+    address: str
+
+    @property
+    def is_shared(self) -> bool: ...
+    @property
+    def is_local(self) -> bool: ...
+    def exists(self) -> bool:
+        """Whether anything was ever stored."""
+
+    def known(self, digests: Iterable[str]) -> set[str]:
+        """The digests that have entries, of some that may include ""."""
+
+    def digests(self) -> Iterator[str]:
+        """The digests of all entries, sorted."""
+
+    def read(self, digest: str, length: int | None = None) -> tuple[memoryview, Stat] | None:
+        """The bytes of an entry, or the first of them. None if it is missing.
+
+        The bytes are the reader's own, and stay when the entry is removed.
+        """
+
+    def heads(self, digests: Iterable[str], length: int) -> Iterator[tuple[str, memoryview]]:
+        """The first bytes of entries. Missing entries are skipped."""
+
+    def stat(self, digest: str) -> Stat | None:
+        """The size and age of an entry. None if it is missing."""
+
+    def stats(self) -> dict[str, Stat]:
+        """The size and age of all entries."""
+
+    def touch(self, digest: str) -> None:
+        """Note that an entry is used now."""
+
+    def writing(
+        self, digest: str, buffers: list[Any]
+    ) -> AbstractContextManager[Callable[[], None]]:
+        """Write an entry. Readers see it once the function is called that the context gives."""
+
+    def trial(self, digest: str, buffers: list[Any]) -> memoryview:
+        """Write and read bytes as those of an entry, and remove them."""
+
+    def remove(self, digest: str) -> int | None:
+        """Remove an entry; returns the bytes that this frees. None if it is missing."""
+
+    def sweep(self) -> int:
+        """Remove the files of killed writers; returns their number."""
+
+    def lease(
+        self, digest: str, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> Lease | None:
+        """Wait for the right to compute a task. None where there are no locks."""
+
+    def locked(self) -> AbstractContextManager[None]:
+        """The right to change the total, and the entries that it counts."""
+
+    def total(self) -> int:
+        """The bytes of all entries as counted; locked."""
+
+    def set_total(self, total: int) -> None:
+        """Correct the total; locked."""
+
+    def count(self) -> int:
+        """The bytes of all entries, counted again."""
+
+    def note(self, topic: str, line: str) -> None:
+        """Add a line to the notes on a topic."""
+
+    def notes(self, topic: str) -> list[str]:
+        """The lines on a topic, the oldest first."""
+
+    def topics(self) -> dict[str, float]:
+        """The topics, and when they were last written, in seconds since 1970."""
+
+    def forget(self, topic: str) -> None:
+        """Remove the notes on a topic."""
+
+
+class Store:
     """Results by digest, in a folder or at any URL that fsspec knows.
 
     url: a folder, made where it is missing, or `s3://bucket/cache`, `memory://`, …
-    max_bytes: that the entries may take; over it, those go that are quick to compute again, large,
-        and were not used for long
-    pickle: True to store, by pickle, what has no format of its own. Loading such a result runs
-        code, so that whoever can write to the store can run programs as you
-    durable: False to leave it to the system when it writes to the disk: faster, and after a
-        failure of power or system the newest entries may be torn, which is noticed
-    keep: functions, or names of them, whose results are always stored
-    skip: the same of those whose results are never stored, nor taken from the store
+    max_bytes: bound of all entries. Above it, entries are evicted that are quick to compute again,
+        large, and long unused
+    pickle: True to pickle values without a format. Loading them runs code: whoever can write to
+        the store can run programs as you
+    durable: False to let the system decide when to write to the disk. That is faster; after a
+        failure of power the newest entries may be corrupt, which is noticed
+    keep: functions, or their names, whose results are always stored
+    skip: functions, or their names, whose results are neither stored nor loaded
     options: for fsspec
 
-    Raises `StoreError` for what is asked wrongly, and `ImportError` where the library for a
-    protocol is missing. A store that cannot be reached is told once, when it is used.
+    Raises `StoreError` for wrong arguments, and `ImportError` where the library of a protocol is
+    missing. A store that cannot be reached is one warning when it is used.
 
     >>> store = Store("memory://example")
     >>> entry = store.put(32 * "0", [1, 2.5, "three"])
@@ -61,31 +198,38 @@ class Store(Room):
         options: dict[str, Any] | None = None,
     ) -> None:
         if max_bytes is not None and (type(max_bytes) is not int or max_bytes < 1):
-            raise StoreError(
-                f"max_bytes={max_bytes!r}: it is a number of bytes, 1 or more, or None"
-            )
-        place = named(url)
-        self.pickle, self.durable = pickle, durable
+            raise StoreError(f"max_bytes={max_bytes!r}: give a number of bytes, 1 or more, or None")
+        self.max_bytes, self.pickle, self.durable = max_bytes, pickle, durable
         self.keep, self.skip = _names("keep", keep), _names("skip", skip)
         self.options = dict(options or {})
-        super().__init__(
-            mask_passwords(place), placed(place, self.durable, self.options), max_bytes
-        )
-        self.quick: set[str] = set()  # functions whose results were quicker to compute than to load
-        self._closed: set[str] = set()  # entries that cannot be read here
-        self._is_swept = False
+        self.url, self.backend = _place(url, durable, self.options)
+        self.counts, self._logged = Counts(), Counts()
+        self.quick: set[str] = set()  # functions that are quicker to compute than to load
+        self.in_worker = False  # nobody else logs its counts or emits its warnings
+        self._lock = RLock()
+        self._is_swept = self._is_counted = False
+        self._cost: tuple[float, float] | None = None
+        self._seconds: dict[str, float] = {}  # to compute entries again
+        self._verified: dict[str, tuple[int, ...]] = {}  # identities of large files
+        self._unreadable: set[str] = set()  # entries that only others can load
+        self._noted: set[str] = set()  # topics
+        self._warned: set[str] = set()
+        self._pending: list[str] = []  # warnings
+        self._paused_until, self._pause = 0.0, _PAUSE
 
     def __repr__(self) -> str:
         return f"Store({self.url!r})"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # A worker has one store, whatever comes to it: it counts, and tells what fails once.
-        keep, skip = sorted(self.keep), sorted(self.skip)
-        place = whole_name(self.backend)
-        told = (place, self.max_bytes, self.pickle, self.durable, keep, skip, self.options)
-        return _store, (repr(told), told)
+    def __bool__(self) -> bool:
+        return True  # also an empty one
 
-    # What is asked of it with a graph is answered by `pipeline.cache`, which stands above.
+    def __reduce__(self) -> tuple[Any, ...]:
+        settings = {"max_bytes": self.max_bytes, "pickle": self.pickle, "durable": self.durable,
+                    "keep": sorted(self.keep), "skip": sorted(self.skip),
+                    "options": self.options}  # fmt: skip
+        return _store_of_worker, (self.backend.address, settings)
+
+    # What concerns graphs is in `pipeline.cache`, which is above: hence the late imports.
 
     def explain(self, *collections: Any) -> Any:
         """What a run of some collections would do with each task, and why: see `Explanation`."""
@@ -94,7 +238,7 @@ class Store(Room):
         return explain(self, *collections)
 
     def verify(self, *collections: Any, recompute: float = 0.05, seed: int = 0) -> Any:
-        """Whether a store can be relied on: see `pipeline.cache.verify`."""
+        """Whether the stored results are reliable: see `pipeline.cache.verify`."""
         from pipeline.cache import verify
 
         return verify(self, *collections, recompute=recompute, seed=seed)
@@ -109,10 +253,7 @@ class Store(Room):
 
         leave(self, *exception)
 
-    # Entries
-
-    def __bool__(self) -> bool:
-        return True  # also where nothing is stored
+    # Which entries there are
 
     @property
     def is_shared(self) -> bool:
@@ -120,12 +261,25 @@ class Store(Room):
         return self.backend.is_shared
 
     def exists(self) -> bool:
-        """Whether anything was ever stored there."""
+        """Whether anything was ever stored."""
         return self.backend.exists()
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.digests())
+
+    def __contains__(self, digest: str) -> bool:
+        return bool(self.known([digest]))
+
+    def known(self, digests: Iterable[str]) -> set[str]:
+        """The digests that are stored. Empty where the store cannot be reached."""
+        with self.tolerating("read") as is_reachable:
+            if is_reachable:
+                return self.backend.known(digests) - self._unreadable
+        return set()
 
     def digests(self) -> Iterator[str]:
         """The digests of all entries, sorted."""
-        return self.backend.names()
+        return self.backend.digests()
 
     def sizes(self) -> dict[str, int]:
         """The bytes of all entries, by digest."""
@@ -133,15 +287,151 @@ class Store(Room):
 
     def size_of(self, digest: str) -> int:
         """The bytes of an entry. 0 if it is not stored."""
-        stat = self.backend.stat(checked(digest))
+        stat = self.backend.stat(_checked(digest))
         return 0 if stat is None else stat.bytes
+
+    def entry(self, digest: str) -> Entry | None:
+        """The header of an entry. None if it is missing or corrupt."""
+        return next(self._headers([_checked(digest)]), None)
+
+    def entries(self) -> Iterator[Entry]:
+        """The headers of all entries, by digest. Corrupt entries are skipped."""
+        return self._headers(self.digests())
+
+    def _headers(self, digests: Iterable[str]) -> Iterator[Entry]:
+        for digest, view in self.backend.heads(digests, _HEAD):
+            with suppress(CodecError):
+                if prefixed(view) > len(view) >= _HEAD:  # a long header
+                    stored = self.backend.read(digest, prefixed(view))
+                    view = stored[0] if stored is not None else view
+                entry = header(view)
+                if entry.digest == digest:
+                    yield entry
+
+    # Loading
+
+    def get(self, digest: str) -> Any:
+        """A stored result. Raises `KeyError` if it is missing or corrupt.
+
+        Arrays are private maps of the file: a change in them changes no file. A corrupt entry is
+        removed, with a warning.
+        """
+        try:
+            stored = self.open(_checked(digest))
+            if stored is not None:
+                return self.value(*stored)
+        except LostError:
+            pass
+        finally:
+            if self._pending:
+                self.emit_warnings()
+        raise KeyError(digest)
+
+    def open(self, digest: str) -> tuple[Entry, memoryview] | None:
+        """An entry and its payload, verified. None if it is missing or corrupt."""
+        with self.tolerating("read") as is_reachable:
+            if not is_reachable or digest in self._unreadable:
+                return None
+            stored = self.backend.read(digest)
+            if stored is None:
+                return None
+            view, stat = stored
+            is_verified = self._verified.get(digest) == stat.identity != ()
+            try:
+                entry, payload = unpacked(view, digest, is_verified)
+            except CodecError as error:
+                self._drop(digest, error, stat)
+                return None
+            if 0 < stat.used < time.time() - _RECENT:
+                self.backend.touch(digest)  # which changes its identity: it is verified once more
+            elif len(payload) >= _LARGE and not is_verified:
+                self._verified[digest] = stat.identity
+            return entry, payload
+        return None
+
+    def value(self, entry: Entry, payload: memoryview) -> Any:
+        """The result in an entry. Raises `LostError`, and removes the entry, if it is corrupt.
+
+        An entry that only this process cannot load stays, with a warning.
+        """
+        try:
+            return codec.decoded(payload, self.pickle)
+        except CodecError as error:
+            if isinstance(error, codec.UnreadableError):
+                self._unreadable.add(entry.digest)
+                self.warn_later(
+                    f"unreadable {entry.function}",
+                    f"{entry.call or entry.digest} is not loaded: {error}",
+                )
+            else:
+                self._drop(entry.digest, error)
+            raise LostError(f"{entry.digest}: {error}") from error
 
     def check(self, digest: str) -> bool:
         """Verify all bytes of an entry. False if it is missing; raises `CodecError` if corrupt."""
-        found = self.backend.read(checked(digest))
-        if found is not None:
-            unpacked(found[0], digest)
-        return found is not None
+        stored = self.backend.read(_checked(digest))
+        if stored is not None:
+            unpacked(stored[0], digest)
+        return stored is not None
+
+    def _drop(self, digest: str, reason: CodecError, seen: Stat | None = None) -> None:
+        """Remove a corrupt entry, with a warning.
+
+        seen: the corrupt file. Another file that has replaced it stays
+        """
+        done = "is removed, and computed again"
+        try:
+            now = seen and self.backend.stat(digest)
+            if seen is None or (now and (now.bytes, now.used) == (seen.bytes, seen.used)):
+                self.remove(digest)
+        except Exception as error:
+            done = f"cannot be removed ({_reason(error)})"
+        self.warn_later(f"corrupt {digest}", f"{self.url}: {digest} {done}: {reason}")
+
+    # Storing
+
+    def put(self, digest: str, value: Any, **fields: Any) -> Entry:
+        """Store a result; returns its entry.
+
+        fields: of `Entry`: what the task was, and what it took
+
+        Raises `UnstorableError` for a value that has no format, `StoreError` for one that is larger
+        than `max_bytes`, and `OSError` for what fails in the backend.
+        """
+        payload = codec.encoded(value, self.pickle)
+        entry = Entry(_checked(digest), bytes=size(payload), **fields)
+        buffers = packed(entry, payload)
+        length = size(buffers)
+        if self.max_bytes is not None and length > self.max_bytes:
+            raise StoreError(f"{length:,} bytes exceed max_bytes={self.max_bytes:,}")
+        if not self._is_swept:
+            self._is_swept = True
+            with suppress(Exception):  # the writing fails, too, and says why
+                self.backend.sweep()
+        with self.backend.writing(digest, buffers) as publish, self.backend.locked():
+            self._make_space(digest, length)
+            publish()
+        self._verified.pop(digest, None)
+        self._unreadable.discard(digest)
+        self._seconds[digest] = entry.behind
+        if entry.function:
+            with suppress(Exception):  # a result is stored even if it cannot be explained
+                self._note_call(entry)
+        with self._lock:
+            self.counts.stored += 1
+            self.counts.stored_bytes += length
+        if self.in_worker and self.backend.is_local:
+            self.log()
+        return entry
+
+    def remove(self, digest: str) -> bool:
+        """Remove an entry. False if it is missing."""
+        with self.backend.locked():
+            freed = self.backend.remove(_checked(digest))
+            if freed and self._is_counting:
+                self.backend.set_total(max(self.backend.total() - freed, 0))
+        self._verified.pop(digest, None)
+        return freed is not None
 
     def lease(
         self, digest: str, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
@@ -152,150 +442,287 @@ class Store(Room):
         """
         return self.backend.lease(digest, waiting)
 
-    def __contains__(self, digest: str) -> bool:
-        return bool(self.known([digest]))
+    def cost(self, length: int) -> float:
+        """Seconds to store and load a result of some bytes once, as measured at the first call."""
+        if self._cost is None:
+            # The least of several: another program on the machine makes nothing slower.
+            tries = 3 if self.backend.is_local else 1
+            small, large = (
+                min(self._trial(length) for _ in range(tries)) for length in (64, 1 << 20)
+            )
+            is_measured = small < float("inf")
+            self._cost = small, max(large - small, 0.0) / 2**20 if is_measured else 0.0
+        return self._cost[0] + length * self._cost[1]
 
-    def known(self, digests: Iterable[str]) -> set[str]:
-        """Those of some digests that are stored. None, where the store cannot be reached."""
-        with self.tolerating("asked") as reach:
-            if reach:
-                return self.backend.known(digests) - self._closed
-        return set()
+    def _trial(self, length: int) -> float:
+        """Seconds to store and load some bytes; infinite if that fails."""
+        with self.tolerating("written") as is_reachable:
+            if is_reachable:
+                entry, payload = Entry(os.urandom(16).hex()), codec.encoded(bytes(length))
+                start = time.perf_counter()
+                view = self.backend.trial(entry.digest, packed(entry, payload))
+                unpacked(view, entry.digest)
+                return time.perf_counter() - start
+        return float("inf")
 
-    def get(self, digest: str) -> Any:
-        """A stored result. Raises `KeyError` if there is none, or none that is whole.
+    # The bound
 
-        Arrays are maps of the file, and private: a change in them changes no file. What is torn or
-        foreign is told, and removed.
+    @property
+    def _is_counting(self) -> bool:
+        return self.max_bytes is not None or self.backend.is_local
+
+    def _make_space(self, digest: str, length: int) -> None:
+        """Count an entry that is about to be stored, and evict others for it; locked.
+
+        Raises `OSError` if not enough of them can be removed.
         """
-        try:
-            found = self.open(checked(digest))
-            if found is not None:
-                return self.value(*found)
-        except LostError:
-            pass
-        finally:
-            if self._unsaid:
-                self.emit_warnings()
-        raise KeyError(digest)
+        if not self._is_counting:
+            return
+        before = self.backend.stat(digest)
+        # Never too few: after a kill the previous entry is still there.
+        growth = max(length - (before.bytes if before is not None else 0), 0)
+        if self.max_bytes is None or self._is_counted:
+            total = self.backend.total()
+        else:  # anybody may have put files there: a store with a bound counts them once
+            total, self._is_counted = self.backend.count(), True
+        if self.max_bytes is not None and total + growth > self.max_bytes:
+            total = self._evict(self.max_bytes - growth, digest)
+            if total + growth > self.max_bytes:
+                raise OSError(
+                    errno.ENOSPC,
+                    f"{total:,} stored bytes cannot be removed for max_bytes={self.max_bytes:,}",
+                )
+        self.backend.set_total(total + growth)
 
-    def open(self, digest: str) -> tuple[Entry, memoryview] | None:
-        """An entry and its payload, verified. None, if there is none, or none that is whole."""
-        with self.tolerating("read") as reach:
-            found = self.backend.read(digest) if reach and digest not in self._closed else None
-            if found is None:
-                return None
-            view, stat = found
-            try:
-                is_verified = self._verified.get(digest) == stat.identity != ()
-                entry, payload = unpacked(view, digest, is_verified)
-            except CodecError as error:
-                self.drop(digest, str(error), stat)
-                return None
-            if 0 < stat.used < time.time() - _RECENT:
-                self.backend.touch(
-                    digest
-                )  # whereby it has another identity, and is verified once more
-            elif len(payload) >= _LARGE and not is_verified:
-                self._verified[digest] = stat.identity
-            return entry, payload
-        return None
+    def _evict(self, bound: int, spared: str = "") -> int:
+        """Remove entries until the others fit into a bound; returns the bytes that are left."""
+        stats = self.backend.stats()
+        total = sum(stat.bytes for stat in stats.values())
+        if total <= bound:
+            return total
+        # Others wait meanwhile: three seconds for 100,000 entries, but once per process.
+        with suppress(OSError):  # an entry that cannot be read is worth nothing
+            for entry in self._headers([name for name in stats if name not in self._seconds]):
+                self._seconds[entry.digest] = entry.behind
+        stats.pop(spared, None)
+        for digest in eviction_order(stats, self._seconds, time.time()):
+            if total <= bound - bound // _SPARE:
+                break
+            with suppress(OSError):  # another user's
+                total -= self.backend.remove(digest) or 0
+                self._seconds.pop(digest, None)
+        return total
 
-    def value(self, entry: Entry, payload: memoryview) -> Any:
-        """The result in an entry. Raises `LostError`, and removes the entry, if it is none.
+    def gc(self, max_bytes: int | None = None, unused: float | None = None) -> tuple[int, int]:
+        """Remove the files of killed writers, entries above a bound, and long unused entries.
 
-        One that is not read for a reason that lies here, not in its bytes, is told, and stays.
+        Notes without entries that are older than a month are removed, too.
+
+        unused: seconds since the last use of an entry
+
+        Returns the number of removed entries, and their bytes.
         """
-        try:
-            return codec.decoded(payload, self.pickle)
-        except codec.UnreadableError as error:  # elsewhere it may be one, so it stays
-            self._closed.add(entry.digest)
-            self.warn_later(f"closed {entry.function}", f"{entry.call or entry.digest} is not "
-                      f"loaded: {error}")  # fmt: skip
-            raise LostError(f"{entry.digest}: {error}") from error
-        except CodecError as error:
-            self.drop(entry.digest, str(error))
-            raise LostError(f"{entry.digest}: {error}") from error
-
-    def drop(self, digest: str, why: str, seen: Stat | None = None) -> None:
-        """Remove an entry that cannot be taken, and tell it.
-
-        seen: the file that was found to be such; not another that has taken its place
-        """
-        done = "is removed, and computed again"
-        try:
-            if seen is None or _is_same(self.backend.stat(digest), seen):
+        self.backend.sweep()
+        before = self.backend.stats()
+        for digest, stat in before.items():
+            if unused is not None and time.time() - stat.used > unused:
                 self.remove(digest)
-        except Exception as error:
-            done = f"cannot be removed ({getattr(error, 'strerror', None) or error})"
-        self.warn_later(f"torn {digest}", f"{self.url}: {digest} {done}: {why}")
+        bound = max_bytes if max_bytes is not None else self.max_bytes
+        with self.backend.locked():
+            self.backend.set_total(self.backend.count() if bound is None else self._evict(bound))
+        with suppress(OSError):  # if something cannot be read, more notes stay
+            self._forget(time.time() - _NOTES_KEPT)
+        removed = before.keys() - self.backend.stats().keys()
+        return len(removed), sum(before[digest].bytes for digest in removed)
 
-    def put(self, digest: str, value: Any, **told: Any) -> Entry:
-        """Store a result, and give its entry.
+    def _forget(self, limit: float) -> None:
+        """Remove notes without entries that are older than a time."""
+        old = {name for name, written in self.backend.topics().items()
+               if written < limit and name.startswith(("function-", "code-"))}  # fmt: skip
+        for entry in self.entries() if old else ():
+            old -= {topic(entry.function), f"code-{entry.code}"}
+        for name in old:
+            self.backend.forget(name)
 
-        told: fields of `Entry`: what the task was, and what it took
+    # Notes
 
-        Raises `UnstorableError` for a value that has no format, `StoreError` for one that is larger
-        than `max_bytes`, and `OSError`, or what the library of a remote store raises.
+    def _note_call(self, entry: Entry) -> None:
+        line = json.dumps([entry.digest, entry.code, entry.arguments, ""])
+        if len(line) > _LONG_NOTE:
+            line = json.dumps([entry.digest, entry.code, [], ""])
+        self.backend.note(topic(entry.function), line)
+
+    def history(self, function: str) -> list[list[Any]]:
+        """The computed calls of a function: digest, code, arguments, and why it is not stored."""
+        return list(filter(is_history, self.noted(topic(function))))
+
+    def noted(self, topic: str) -> list[Any]:
+        """The notes on a topic."""
+        with suppress(Exception):
+            return parse_notes(self.backend.notes(topic)) if self.is_reachable else []
+        return []
+
+    def note(self, topic: str, value: Any) -> None:
+        """Add to the notes on a topic, if the store can be written."""
+        if self.is_reachable:
+            try:
+                self.backend.note(topic, json.dumps(value))
+            except Exception:  # the note is about a warning, which says enough
+                self._rest()
+
+    def note_once(self, topic: str, describe: Callable[[], Any]) -> None:
+        """Note the first description of a topic."""
+        if topic not in self._noted:
+            self._noted.add(topic)
+            with self.tolerating("written") as is_reachable:
+                if is_reachable and not self.backend.notes(topic):
+                    self.backend.note(topic, json.dumps(describe()))
+
+    def log(self) -> None:
+        """Note the counts of this run, and start again from zero."""
+        with self._lock:
+            counts, self.counts = self.counts, Counts()
+            self._logged.add(counts)
+        if counts and self.is_reachable:
+            with suppress(Exception):
+                self.backend.note("runs", json.dumps(vars(counts)))
+
+    def stats(self) -> Counts:
+        """The counts of all runs, this one included."""
+        total = sum_runs(self.noted("runs"))
+        total.add(self.counts)
+        return total
+
+    @property
+    def done(self) -> Counts:
+        """The counts of this process alone: others may use the store at the same time."""
+        total = replace(self._logged)
+        total.add(self.counts)
+        return total
+
+    # Failures
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether to try: a remote store that failed is left alone for a while."""
+        return self._paused_until <= time.monotonic()
+
+    def tolerating(self, action: str) -> AbstractContextManager[bool, bool]:
+        """A context that turns failures into one warning later. Gives whether to try at all.
+
+        action: what fails: "read" or "written"
         """
-        payload = codec.encoded(value, self.pickle)
-        entry = Entry(checked(digest), bytes=size(payload), **told)
-        if not self._is_swept:
-            self._is_swept = True
-            with suppress(Exception):  # if nothing can be done there, what follows will tell
-                self.backend.sweep()
-        self.put_packed(entry, packed(entry, payload))
-        return entry
+        return cast("AbstractContextManager[bool, bool]", self._tolerating(action))
 
-    def put_packed(self, entry: Entry, buffers: Sequence[Any]) -> None:
-        """Store an entry that is packed already."""
-        taken = size(list(buffers))
-        if self.max_bytes is not None and taken > self.max_bytes:
-            raise StoreError(f"{taken:,} bytes are over max_bytes={self.max_bytes:,}")
-        with self.backend.aside(entry.digest, list(buffers)) as written, self.backend.locked():
-            self.make_room(entry.digest, taken)
-            written.publish()
-        self._verified.pop(entry.digest, None)
-        self._closed.discard(entry.digest)
-        self._seconds[entry.digest] = entry.behind
-        self.note_entry(entry)
-        self.count_stored(taken)
+    @contextmanager
+    def _tolerating(self, action: str) -> Iterator[bool]:
+        try:
+            yield self.is_reachable
+        except LostError:
+            raise
+        except UnstorableError as error:
+            self.warn_later(f"unstorable {error}", str(error))
+        except Exception as error:
+            self._rest()
+            kind = f"{action} {type(error).__name__} {getattr(error, 'errno', '')}"
+            if not self.backend.is_local:  # one failure, whatever the action
+                kind = action = "reached"
+            self.warn_later(kind, f"{self.url} could not be {action}: {_reason(error)}; results "
+                            "are computed, and not stored where this fails")  # fmt: skip
+        else:
+            if self.is_reachable:
+                self._pause = _PAUSE
+
+    def _rest(self) -> None:
+        """Leave a remote store that failed alone for a while."""
+        if not self.backend.is_local:
+            self._paused_until = time.monotonic() + self._pause
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+
+    def warn_later(self, kind: str, message: str) -> None:
+        """Warn at the next `emit_warnings`, when results are there; once of each kind."""
+        with self._lock:
+            if kind in self._warned:
+                return
+            self._warned.add(kind)
+            self._pending.append(printable(mask_passwords(message)))
+        if self.in_worker:
+            with suppress(StoreWarning):  # an error there: no task fails for it
+                self.emit_warnings()
+
+    def emit_warnings(self) -> None:
+        """Emit the pending warnings, at the innermost line of the user."""
+        with self._lock:
+            messages, self._pending = self._pending, []
+        for message in messages:
+            warnings.warn(message, StoreWarning, stacklevel=_user_depth())
 
 
-def _is_same(now: Stat | None, seen: Stat) -> bool:
-    return now is not None and (now.bytes, now.used) == (seen.bytes, seen.used)
+def _user_depth() -> int:
+    """How many calls above the caller of this function the user's line is."""
+    frame, depth = sys._getframe(1), 1
+    while str(frame.f_globals.get("__name__")).partition(".")[0] in _INNER_PACKAGES:
+        if frame.f_back is None:  # a thread that runs no code of the user
+            return 2
+        frame, depth = frame.f_back, depth + 1
+    return depth
 
 
-_RECENT = 60.0
-"""Seconds in which an entry is taken to have been used only once."""
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
-_LARGE = 1 << 18
-"""Bytes from which on an entry is verified once a process, not each time."""
+
+def _checked(digest: str) -> str:
+    if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
+        raise StoreError(
+            f"{short_repr(digest)} is not a digest: a digest has 32 of the digits 0-9 and a-f"
+        )
+    return digest
+
+
+def _place(url: Any, durable: bool, options: dict[str, Any]) -> tuple[str, Backend]:
+    """A URL without its password, and its backend. Raises `StoreError` and `ImportError`."""
+    try:
+        place = os.fspath(url)
+    except TypeError:
+        place = ""
+    if not isinstance(place, str) or not place.removeprefix("file://"):
+        raise StoreError(f"{short_repr(url)} is no store: give a folder, or s3://bucket/cache")
+    name = mask_passwords(place)
+    protocol, separator, path = place.partition("://")
+    if not separator:
+        return name, Disk(os.path.expanduser(place), durable)
+    if protocol in ("file", "local"):
+        return name, Disk(path, durable)
+    try:
+        return name, Remote(place, options)
+    except ImportError as error:
+        raise ImportError(f"{name}: {error}") from error
+    except ValueError as error:
+        raise StoreError(f"{name}: {error}") from error
+
 
 _stores: dict[str, Store] = {}
 
 
-def _store(identity: str, told: tuple[Any, ...]) -> Store:
-    """The store of this process with some settings."""
+def _store_of_worker(address: str, settings: dict[str, Any]) -> Store:
+    """The store of this process with these settings: one, so that it warns once of each kind."""
+    identity = repr((address, settings))
     if identity not in _stores:
-        url, max_bytes, pickle, durable, keep, skip, options = told
-        made = Store(
-            url, max_bytes=max_bytes, pickle=pickle, durable=durable, keep=keep, skip=skip,
-            options=options,
-        )  # fmt: skip
-        made.in_worker = True
-        _stores.setdefault(identity, made)
+        store = Store(address, **settings)
+        store.in_worker = True
+        _stores.setdefault(identity, store)
     return _stores[identity]
 
 
-def _names(option: str, given: Any) -> frozenset[str]:
-    """Names of functions."""
-    if isinstance(given, str) or callable(given):
-        given = [given]
-    found = []
-    for each in given:
-        name = each if isinstance(each, str) else getattr(each, "__name__", None)
+def _names(option: str, functions: Any) -> frozenset[str]:
+    """Names of functions, each given by itself or its name."""
+    if isinstance(functions, str) or callable(functions):
+        functions = [functions]
+    names = []
+    for function in functions:
+        name = function if isinstance(function, str) else getattr(function, "__name__", None)
         if not isinstance(name, str):
-            raise StoreError(f"{option}={short_repr(each)}: it takes functions, or their names")
-        found.append(name)
-    return frozenset(found)
+            raise StoreError(f"{option}={short_repr(function)}: give functions, or their names")
+        names.append(name)
+    return frozenset(names)

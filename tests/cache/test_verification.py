@@ -16,7 +16,7 @@ from dask import delayed
 import pipeline
 from pipeline import Store, StoreError, StoreWarning, measure
 from pipeline.cache.verification import canonical, difference, verify_entries
-from pipeline.store.folder import Folder
+from pipeline.store.disk import Disk
 
 NAMES = [f"{number:032x}" for number in range(5)]
 
@@ -77,7 +77,7 @@ def test_an_entry_that_cannot_be_read_stays(store: Store, monkeypatch: pytest.Mo
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Folder, "read", refused)
+        patched.setattr(Disk, "read", refused)
         found = verify_entries(store)
     assert found.corrupt == [(each, "it cannot be read: Permission denied") for each in NAMES]
     flipped(file_of(store, NAMES[0]))

@@ -19,8 +19,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 import pipeline
 from pipeline import Store, StoreError, StoreWarning, measure
-from pipeline.store import bucket, ledger
-from pipeline.store.remote import Remote
+from pipeline.store import remote
+from pipeline.store import store as store_module
+from pipeline.store.remote import Bucket, Remote
 from tests import store_program
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def test_what_is_torn_or_foreign_is_told_and_removed_and_computed_again(url: str
         store = Store(url)
         x, y = delayed(max)([1, 2]), delayed(min)([1, 2])
         pipeline.compute(x, y, store=store, scheduler="sync")
-        one, other = [place(store, each) for each in store.backend.names()]
+        one, other = [place(store, each) for each in store.digests()]
         assert isinstance(store.backend, Remote)
         fs = store.backend.bucket.fs
         data = bytearray(fs.cat_file(one))
@@ -204,7 +205,7 @@ def test_a_bound_holds_after_each_entry_whoever_stores(url: str) -> None:
         store = one if number % 3 else other
         store.put(f"{number:032x}", bytes(500))
     assert isinstance(one.backend, Remote)
-    one.backend._until = 0.0  # so that what the other has stored is seen
+    one.backend._valid_until = 0.0  # so that what the other has stored is seen
     one.put(A, bytes(500))
     assert one.backend.count() <= 4_000
     assert A in one
@@ -240,7 +241,9 @@ def test_what_killed_writers_left_goes_after_an_hour(growing: str) -> None:
     path = store.backend.bucket.path
     hour = 3600 * 10**9
     for age in (0, hour // 2, 2 * hour):
-        store.backend.bucket.fs.pipe_file(f"{path}/aside/{time.time_ns() - age:020}-ab", b"half")
+        store.backend.bucket.fs.pipe_file(
+            f"{path}/temporary/{time.time_ns() - age:020}-ab", b"half"
+        )
     assert store.backend.sweep() == 1
     assert len(files(store)) == 2
 
@@ -263,7 +266,7 @@ def test_what_fails_is_told_once_and_later_tasks_go_on(growing: str) -> None:
 def test_what_failed_is_left_alone_for_a_while(
     growing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger, "_PAUSE", 0.2)
+    monkeypatch.setattr(store_module, "_PAUSE", 0.2)
     store = Store(growing)
     with failing("read"):
         assert store.known([A]) == set()
@@ -330,7 +333,7 @@ def test_a_hit_reads_once(growing: str) -> None:
 
 
 def test_large_entries_are_read_in_parts(growing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bucket, "_PART", 1000)
+    monkeypatch.setattr(remote, "_PART", 1000)
     store = Store(growing)
     for size in (900, 1000 - 40, 5000, 12_345):
         store.put(A, np.arange(size, dtype="u1"))
@@ -347,7 +350,7 @@ def test_many_notes_are_merged_and_none_is_lost(url: str) -> None:
         at.note("topic", each)
     shown = [each.replace("\udc80", "\ufffd\ufffd\ufffd") for each in lines]
     assert at.notes("topic") == shown
-    assert len(at.bucket.listed("notes/topic")) == 1
+    assert len(at.bucket.listing("notes/topic")) == 1
     at.note("topic", "another")
     assert at.notes("topic") == [*shown, "another"]
     assert at.notes("other") == []
@@ -367,7 +370,7 @@ def test_two_may_merge_notes_at_the_same_time(growing: str) -> None:
 
 
 def test_of_very_many_notes_the_newest_stay(growing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.store.remote._NOTED", 2000)
+    monkeypatch.setattr("pipeline.store.remote.MAX_NOTE_BYTES", 2000)
     at = Remote(growing, {})
     for number in range(120):
         at.note("topic", f"{number:03} {20 * '-'}")
@@ -383,14 +386,14 @@ def test_notes_survive_a_place_that_may_only_be_read(growing: str) -> None:
         at.note("topic", str(number))
     with failing("whole"):
         assert len(at.notes("topic")) == 120
-    assert len(at.bucket.listed("notes/topic")) == 120
+    assert len(at.bucket.listing("notes/topic")) == 120
 
 
 # Processes and threads
 
 
 def test_a_connection_that_does_not_await_is_of_one_thread(growing: str) -> None:
-    at = bucket.Bucket(growing, {"skip_instance_cache": True})
+    at = Bucket(growing, {"skip_instance_cache": True})
     found = [at.fs, at.fs]
     other = threading.Thread(target=lambda: found.append(at.fs))
     other.start()

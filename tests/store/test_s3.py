@@ -160,7 +160,7 @@ def test_there_may_be_more_entries_than_one_answer_names(server: Server, store: 
     with server.asked() as asked:
         assert store.known([*many, A, B]) == {*many, A}
     assert len(asked) == 3
-    assert len(list(store.backend.names())) == 101
+    assert len(list(store.digests())) == 101
     assert [each.digest for each in store.entries()] == [A]
 
 
@@ -171,7 +171,7 @@ def test_what_is_torn_or_foreign_is_told_and_removed_and_computed_again(
     for harm in ("emptied", "cut", "flipped", "swapped"):
         store = Store(url, options=server.options())
         pipeline.compute(x, y, store=store, scheduler="sync")
-        one, other = [path(store, each) for each in store.backend.names()]
+        one, other = [path(store, each) for each in store.digests()]
         data, another = bytearray(files(store).cat_file(one)), files(store).cat_file(other)
         data[-1] ^= 1
         harmed = {"emptied": b"", "cut": bytes(data[:-5]), "flipped": bytes(data),

@@ -1,19 +1,27 @@
-"""Results by digest."""
+"""Results by digest: loading, storing, the bound, notes and warnings."""
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
+import shutil
+import threading
 import time
+import warnings
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from dask import delayed
 
+import pipeline
 from pipeline import Store, StoreError, StoreWarning
-from pipeline.store import UnstorableError
+from pipeline.cache.saving import TaskDetails, save
+from pipeline.store import Counts, Entry, LostError, UnstorableError, topic
+from pipeline.store.entry import packed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,10 +71,10 @@ def test_arrays_stay_when_their_entry_goes(store: Store) -> None:
         (lambda: Store("file://"), "is no store"),
         (lambda: Store(b"bytes"), "is no store"),  # type: ignore[arg-type]
         (lambda: Store(3), "3 is no store"),  # type: ignore[arg-type]
-        (lambda: Store("x", max_bytes=0), "max_bytes=0: it is a number of bytes, 1 or more"),
+        (lambda: Store("x", max_bytes=0), "max_bytes=0: give a number of bytes, 1 or more"),
         (lambda: Store("x", max_bytes=True), "max_bytes=True"),
         (lambda: Store("x", max_bytes=1e9), "max_bytes=1000000000.0"),  # type: ignore[arg-type]
-        (lambda: Store("x", keep=[3]), "keep=3: it takes functions, or their names"),
+        (lambda: Store("x", keep=[3]), "keep=3: give functions, or their names"),
         (lambda: Store("nothing://x"), "nothing"),
     ],
 )
@@ -100,7 +108,7 @@ def test_in_a_worker_it_is_one_store_with_the_same_settings(
     monkeypatch.chdir("/")
     one, other = (pickle.loads(pickle.dumps(store)) for _ in range(2))  # noqa: S301 - its own
     assert one is other
-    assert one.backend.path == os.fspath(tmp_path / "here")
+    assert one.backend.address == os.fspath(tmp_path / "here")
     for name in ("max_bytes", "pickle", "durable", "keep", "skip"):
         assert getattr(one, name) == getattr(store, name)
 
@@ -122,13 +130,13 @@ def test_what_was_pickled_stays_where_it_is_for_those_who_do_not_load_it(store: 
 
 
 def test_an_entry_whose_payload_is_no_value_is_removed(store: Store) -> None:
-    from pipeline.store import Entry
-    from pipeline.store.entry import packed
-
     entry = Entry(DIGEST, bytes=3)
-    store.put_packed(entry, packed(entry, [b"abc"]))
-    told = f"{DIGEST} is removed, and computed again"
-    with pytest.warns(StoreWarning, match=told), pytest.raises(KeyError):
+    with store.backend.writing(DIGEST, packed(entry, [b"abc"])) as publish:
+        publish()
+    with (
+        pytest.warns(StoreWarning, match=f"{DIGEST} is removed, and computed again"),
+        pytest.raises(KeyError),
+    ):
         store.get(DIGEST)
     assert DIGEST not in store
 
@@ -194,7 +202,7 @@ def test_a_password_is_not_shown_and_not_lost() -> None:
     assert repr(store) == "Store('ftp://ann:***@127.0.0.1:1/x')"
     assert repr(store.backend) == store.url == "ftp://ann:***@127.0.0.1:1/x"
     of_worker: Any = pickle.loads(pickle.dumps(store))  # noqa: S301 - its own
-    assert of_worker.backend.bucket.url == "ftp://ann:s3cr:e@t@127.0.0.1:1/x"
+    assert of_worker.backend.address == "ftp://ann:s3cr:e@t@127.0.0.1:1/x"
     with pytest.raises(StoreError) as told:
         Store("nothing://ann:secret@host/x")
     assert "secret" not in str(told.value)
@@ -223,3 +231,387 @@ def test_what_cannot_be_read_here_stays_for_those_who_can(tmp_path: Path) -> Non
     assert Store(tmp_path, pickle=True).get(DIGEST) is Path
     store.put(DIGEST, 1)
     assert store.get(DIGEST) == 1
+
+
+# The bound
+
+DIGESTS = [f"{n:032x}" for n in range(50)]
+
+
+def aged(store: Store, digest: str, seconds: float) -> None:
+    then = time.time() - seconds
+    os.utime(f"{store.url}/entries/{digest[:2]}/{digest}", (then, then))
+
+
+def bounded(store: Store, most: int) -> Store:
+    return Store(store.url, max_bytes=most, durable=False)
+
+
+def test_entries_tell_what_they_are(store: Store) -> None:
+    for digest in reversed(DIGESTS[:3]):
+        store.put(digest, digest, function="f", arguments=[["1", "h"]] * 500)
+    assert [each.digest for each in store.entries()] == DIGESTS[:3]
+    entry = store.entry(DIGESTS[1])
+    assert entry is not None
+    assert (entry.function, len(entry.arguments)) == ("f", 500)
+    assert store.entry(DIGESTS[9]) is None
+    assert len(store) == 3
+
+
+def test_torn_entries_are_left_out(store: Store) -> None:
+    for digest in DIGESTS[:3]:
+        store.put(digest, 1)
+    for digest, size in zip(DIGESTS[:2], (0, 100), strict=True):
+        os.truncate(f"{store.url}/entries/00/{digest}", size)
+    os.rename(f"{store.url}/entries/00/{DIGESTS[2]}", f"{store.url}/entries/00/{DIGESTS[3]}")
+    assert list(store.entries()) == []
+    assert len(store) == 3
+
+
+@pytest.mark.parametrize("goes", ["quick to compute", "large", "long unused"])
+def test_what_goes_first(store: Store, goes: str) -> None:
+    for n, digest in enumerate(DIGESTS[:4]):
+        is_it = n == 2
+        size = 200_000 if is_it and goes == "large" else 50_000
+        store.put(digest, bytes(size), behind=0.1 if is_it and goes == "quick to compute" else 60.0)
+        aged(store, digest, 86400 if is_it and goes == "long unused" else 3600)
+    total = store.backend.count()
+    bounded(store, total + 100).put(DIGESTS[5], 0)
+    left = set(store.digests())
+    assert left == {*DIGESTS[:2], DIGESTS[3], DIGESTS[5]}
+
+
+def test_what_was_loaded_is_used(store: Store) -> None:
+    for digest in DIGESTS[:3]:
+        store.put(digest, bytes(50_000), behind=1.0)
+        aged(store, digest, 3600)
+    store.get(DIGESTS[0])
+    bounded(store, 151_000).put(DIGESTS[3], bytes(50_000))
+    assert DIGESTS[0] in store
+    assert DIGESTS[1] not in store or DIGESTS[2] not in store
+
+
+def test_a_result_over_the_bound_is_refused(store: Store) -> None:
+    with pytest.raises(StoreError, match=r"bytes exceed max_bytes=1,000"):
+        bounded(store, 1000).put(DIGESTS[0], bytes(1000))
+    assert len(store) == 0
+
+
+def test_where_nothing_can_be_removed_there_is_no_room(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put(DIGESTS[0], bytes(1000))
+
+    def refused(path: str) -> None:
+        raise PermissionError(1, "Operation not permitted", path)
+
+    tight = bounded(store, 1500)
+    with monkeypatch.context() as patch:
+        patch.setattr(tight.backend, "remove", refused)
+        with pytest.raises(OSError, match="cannot be removed for max_bytes=1,500"):
+            tight.put(DIGESTS[1], bytes(1000))
+    assert list(store.digests()) == [DIGESTS[0]]
+    tight.put(DIGESTS[1], bytes(1000))
+    assert list(store.digests()) == [DIGESTS[1]]
+
+
+def test_bytes_are_counted_as_entries_come_and_go(store: Store) -> None:
+    def check() -> None:
+        with store.backend.locked():
+            assert store.backend.total() == store.backend.count()
+
+    store.put(DIGESTS[0], bytes(100))
+    store.put(DIGESTS[1], bytes(100))
+    check()
+    assert store.remove(DIGESTS[0])
+    assert not store.remove(DIGESTS[0])
+    check()
+    store.put(DIGESTS[1], bytes(200_000))
+    check()
+    store.put(DIGESTS[1], 1)  # never too few: what went is noticed when they are counted anew
+    with store.backend.locked():
+        assert store.backend.total() >= store.backend.count()
+    store.gc()
+    check()
+
+
+def test_what_is_replaced_does_not_go_for_what_replaces_it(store: Store) -> None:
+    store.put(DIGESTS[0], bytes(50_000))
+    store.put(DIGESTS[1], bytes(1000), behind=60.0)
+    tight = bounded(store, 61_000)
+    tight.put(DIGESTS[0], bytes(60_000))
+    assert list(store.digests()) == [DIGESTS[0]]
+    with store.backend.locked():
+        assert store.backend.total() == store.backend.count()
+
+
+def test_what_others_removed_or_added_is_counted_when_it_matters(store: Store) -> None:
+    for digest in DIGESTS[:10]:
+        store.put(digest, bytes(10_000))
+    for digest in DIGESTS[:9]:
+        os.unlink(f"{store.url}/entries/00/{digest}")
+    bounded(store, 101_000).put(DIGESTS[11], bytes(10_000))
+    assert set(store.digests()) == {DIGESTS[9], DIGESTS[11]}
+    os.unlink(f"{store.url}/size")
+    bounded(store, 15_000).put(DIGESTS[12], bytes(10_000))
+    assert list(store.digests()) == [DIGESTS[12]]
+
+
+def test_an_empty_file_in_the_place_of_an_entry_can_be_removed(store: Store) -> None:
+    store.put(DIGESTS[0], 1)
+    os.truncate(f"{store.url}/entries/00/{DIGESTS[0]}", 0)
+    assert store.remove(DIGESTS[0])
+    assert len(store) == 0
+
+
+def test_gc_removes_what_was_not_used_and_what_is_too_much(store: Store) -> None:
+    for n, digest in enumerate(DIGESTS[:6]):
+        store.put(digest, bytes(10_000), behind=float(n))
+        aged(store, digest, 100 if n else 1000)
+    (left := f"{store.url}/temporary/{DIGESTS[0]}.1.1.abcdef01")
+    open(left, "w").close()
+    assert store.gc(unused=500)[0] == 1
+    assert not os.path.exists(left)
+    entries, freed = store.gc(max_bytes=30_500)
+    assert (entries, freed > 30_000) == (3, True)
+    assert list(store.digests()) == DIGESTS[4:6]
+    assert store.gc() == (0, 0)
+    assert bounded(store, 15_000).gc()[0] == 1
+
+
+def test_what_storing_costs_is_measured_once_and_leaves_nothing(store: Store) -> None:
+    small, large = store.cost(0), store.cost(10**9)
+    assert 0 < small < large < 100
+    assert store.cost(0) == small
+    assert len(store) == 0
+    assert os.listdir(f"{store.url}/temporary") == []
+
+
+def test_threads_store_and_remove_at_the_same_time(store: Store) -> None:
+    errors: list[Exception] = []
+    tight = bounded(store, 100_000)
+
+    def use(seed: int) -> None:
+        dice = np.random.default_rng(seed)
+        try:
+            for n in dice.integers(0, 50, 60):
+                tight.put(DIGESTS[n], bytes(int(dice.integers(10_000))))
+                tight.open(DIGESTS[int(dice.integers(50))])
+                tight.remove(DIGESTS[int(dice.integers(50))])
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=use, args=(seed,)) for seed in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert errors == []
+    assert store.backend.count() <= 100_000
+
+
+@pytest.mark.parametrize("way", ["size", "copied"])
+def test_what_is_counted_wrongly_is_counted_anew_where_there_is_a_bound(
+    store: Store, way: str
+) -> None:
+    for digest in DIGESTS[:10]:
+        store.put(digest, bytes(10_000))
+    if way == "size":
+        with store.backend.locked():
+            store.backend.set_total(0)
+    else:
+        for digest in DIGESTS[20:30]:
+            shutil.copy(f"{store.url}/entries/00/{DIGESTS[0]}", f"{store.url}/entries/00/{digest}")
+    bounded(store, 60_000).put(DIGESTS[11], bytes(10_000))
+    assert store.backend.count() <= 60_000
+
+
+def test_it_is_counted_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+    original = store.backend.count
+
+    def count() -> int:
+        counted.append(1)
+        return original()
+
+    store.put(DIGESTS[3], 1)
+    one, two = bounded(store, 10**6), Store(store.url)
+    for each in (one, two):
+        monkeypatch.setattr(each.backend, "count", count)
+    one.put(DIGESTS[0], 1)
+    one.put(DIGESTS[1], 1)
+    two.put(DIGESTS[2], 1)
+    assert counted == [1]
+
+
+@pytest.mark.parametrize("url", ["{}/cache", "memory://forgotten", "dir::file://{}/dir"])
+def test_gc_forgets_what_has_no_entries_and_is_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    store = Store(url.format(tmp_path))
+    codes = [32 * each for each in "abc"]
+    for n, code in enumerate(codes):
+        store.put(DIGESTS[n], n, function=f"f{n}", code=code)
+        store.note_once(f"code-{code}", dict)
+    store.counts.hits = 3
+    store.log()
+    store.remove(DIGESTS[1])
+    store.gc()
+    assert len(store.backend.topics()) == 7
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 31 * 86400)
+    monkeypatch.setattr(time, "time_ns", lambda: int((now + 31 * 86400) * 1e9))
+    store.note("code-" + codes[2], "anew")
+    store.remove(DIGESTS[2])
+    store.gc()
+    assert store.backend.topics().keys() >= {"runs", f"code-{codes[0]}", topic("f0")}
+    assert not store.backend.topics().keys() & {f"code-{codes[1]}", topic("f1"), topic("f2")}
+    assert store.history("f0")
+    assert store.stats().hits == 3
+
+
+# Notes and warnings
+
+
+def test_what_was_computed_of_a_function_is_remembered(store: Store) -> None:
+    store.put(DIGEST, 1, function="f/../<lambda>", code="c", arguments=[["1", "h"]])
+    store.put(32 * "b", 1)
+    assert store.history("f/../<lambda>") == [[DIGEST, "c", [["1", "h"]], ""]]
+    assert store.history("g") == []
+
+
+def test_a_note_that_is_no_history_is_left_out(store: Store) -> None:
+    for line in ("{", "3", "[]", "[1, 2, 3, 4]", '["a", "b", [1], ""]', '["a", "b", [["c"]], ""]',
+                 100_000 * "[", '["a", "b", [["c", "d"]], ""]'):  # fmt: skip
+        store.backend.note(topic("f"), line)
+    assert store.history("f") == [["a", "b", [["c", "d"]], ""]]
+
+
+def test_a_note_of_a_million_arguments_does_not_tell_them(store: Store) -> None:
+    store.put(DIGEST, 1, function="sum", arguments=[["x", "h"]] * 100_000)
+    assert store.history("sum") == [[DIGEST, "", [], ""]]
+
+
+def test_runs_are_added_up_and_stay_so_when_there_are_many(store: Store) -> None:
+    for _ in range(6000):
+        store.counts.hits += 2
+        store.counts.saved += 0.5
+        store.log()
+    assert len(store.backend.notes("runs")) < 6000
+    assert store.stats() == Counts(hits=12_000, saved=3000.0)
+    for line in ('{"hits": 3}', '{"hits": "3"}', "7", json.dumps(vars(Counts()) | {"more": 1}),
+                 *(json.dumps(vars(Counts()) | {"saved": each})
+                   for each in (float("inf"), float("nan"), -1.0, 1e308)),
+                 json.dumps(vars(Counts()) | {"hits": -1})):  # fmt: skip
+        store.backend.note("runs", line)
+    store.counts.misses = 4
+    assert store.stats() == Counts(hits=12_000, misses=4, saved=3000.0)
+
+
+def test_what_is_said_once_is_asked_for_once(store: Store) -> None:
+    for each in ("one", "two"):
+        store.note_once("code-1", lambda each=each: each)  # type: ignore[misc]
+        Store(store.url).note_once("code-1", lambda each=each: each)  # type: ignore[misc]
+    assert store.noted("code-1") == ["one"]
+
+
+def raising(store: Store, *errors: Exception) -> list[str]:
+    for error in errors:
+        with store.tolerating("written") as reach:
+            assert reach
+            raise error
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        store.emit_warnings()
+        store.emit_warnings()
+    assert all(each.category is StoreWarning for each in told)
+    return [str(each.message) for each in told]
+
+
+def test_each_kind_of_failure_is_told_once(store: Store) -> None:
+    full, denied = OSError(28, "No space left on device"), PermissionError(13, "Permission denied")
+    told = raising(store, full, denied, full, MemoryError(), KeyError())
+    assert [each.partition(": ")[2].partition(";")[0] for each in told] == [
+        "No space left on device", "Permission denied", "MemoryError", "KeyError",
+    ]  # fmt: skip
+    assert told[0].startswith(f"{store.url} could not be written: ")
+    assert raising(store, full) == []
+    assert raising(store, UnstorableError("a lock", "no format")) == ["a lock: no format"]
+
+
+@pytest.mark.parametrize("error", [LostError("x"), KeyboardInterrupt()])
+def test_what_is_no_failure_of_the_store_is_raised(store: Store, error: BaseException) -> None:
+    with pytest.raises(type(error)), store.tolerating("written"):
+        raise error
+
+
+def test_a_store_of_a_worker_speaks_at_once_and_no_task_fails_for_it(store: Store) -> None:
+    of_worker: Store = pickle.loads(pickle.dumps(store))  # noqa: S301 - its own
+    with pytest.warns(StoreWarning, match="could not be written"), of_worker.tolerating("written"):
+        raise OSError(5, "Input/output error")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        of_worker.warn_later("another", "is an error there")
+    assert raising(store) == []
+
+
+def test_what_a_worker_stores_is_counted(store: Store) -> None:
+    of_worker: Any = pickle.loads(pickle.dumps(store))  # noqa: S301 - its own
+    of_worker.put(DIGEST, 1)
+    assert store.stats().stored == 1
+
+
+def test_what_is_told_is_one_line_without_escapes_or_passwords(store: Store) -> None:
+    store.warn_later("x", "f(\x1b]0;title\x07)\nftp://ann:secret@host is down")
+    assert raising(store) == ["f(·]0;title·) ftp://ann:***@host is down"]
+
+
+def test_a_warning_points_to_the_line_of_the_user(store: Store) -> None:
+    store.put(DIGEST, 1)
+    os.truncate(f"{store.url}/entries/aa/{DIGEST}", 50)
+    with pytest.warns(StoreWarning) as told, pytest.raises(KeyError):
+        store.get(DIGEST)
+    value = delayed(threading.Lock)()
+    with pytest.warns(StoreWarning) as more:
+        pipeline.compute(value, store=store)
+    with Store(store.url), pytest.warns(StoreWarning) as most:
+        value.compute()
+    lines = [(each.filename, each.lineno - told[0].lineno) for each in (*told, *more, *most)]
+    assert lines == [(__file__, 0), (__file__, 3), (__file__, 5)]
+
+
+def test_a_note_is_kept_where_it_can_be(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    for each in (store, remote := Store("memory://noted")):
+        monkeypatch.setattr(each.backend, "note", refused)
+        each.note("code-1", "x")
+        assert raising(each) == []
+    assert store.is_reachable
+    assert not remote.is_reachable
+    remote.note("code-1", "x")
+
+
+def test_what_is_not_storable_is_told_once_on_a_store_that_cannot_be_written(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(store.backend, "note", refused)
+    details = TaskDetails("f", "f(1)", "", [])
+    assert not save(store, DIGEST, threading.Lock(), details)
+    [message] = raising(store)
+    assert message.startswith("f(1) is not stored: ")
+
+
+def test_what_others_count_in_a_store_is_not_what_this_one_did(tmp_path: Path) -> None:
+    ours, theirs = Store(tmp_path), Store(tmp_path)
+    theirs.counts.hits = 3
+    theirs.log()
+    ours.counts.misses = 2
+    assert (ours.done.hits, ours.done.misses) == (0, 2)
+    ours.log()
+    assert (ours.done.hits, ours.done.misses) == (0, 2)
+    assert (ours.stats().hits, ours.stats().misses) == (3, 2)
