@@ -61,6 +61,10 @@ _SMALL = 1 << 12
 _LONG = 1 << 16
 """Length from which texts and bytes have buffers of their own."""
 
+_PICKLE = 3
+_BUFFERED = range(1, 10)
+"""The tags of formats with a buffer, which is the first of their parts."""
+
 _PLAIN = frozenset({NoneType, bool, float, int, str, bytes})
 _INTEGERS = range(-(2**63), 2**64)
 
@@ -84,11 +88,6 @@ class _Format(NamedTuple):
     build: Callable[..., Any]
     types: set[type] | None
     """The types that parts may have; None for all."""
-
-    @property
-    def has_buffer(self) -> bool:
-        """Whether the first part is a buffer, or buffers to be joined."""
-        return self.tag < 10
 
 
 def encoded(value: Any, pickle: bool = False) -> list[Any]:
@@ -136,7 +135,7 @@ def _tree(value: Any, buffers: list[list[Any]], depth: int = 0) -> Any:
     parts = form.parts(value)
     if form.kind in (set, frozenset):
         return [form.tag, *_in_order(parts, buffers, depth)]
-    own, parts = (parts[:1], parts[1:]) if form.has_buffer else ([], parts)
+    own, parts = (parts[:1], parts[1:]) if form.tag in _BUFFERED else ([], parts)
     # No map: a StopIteration from within would pass for its end.
     trees = parts if _are_plain(parts) else [_tree(part, buffers, depth + 1) for part in parts]
     if form is _TABLE:
@@ -257,7 +256,7 @@ def _value(tree: Any, buffers: Iterator[memoryview], pickle: bool, depth: int = 
         )
     if form.types is not None and not form.types >= set(map(type, parts)):
         raise CodecError(f"parts of other types than those of a {form.kind.__name__}")
-    if form.has_buffer:
+    if tag in _BUFFERED:
         buffer = next(buffers, None)
         if buffer is None:
             raise CodecError("a value without its buffer")
@@ -312,7 +311,6 @@ def _integer_bytes(value: int) -> tuple[bytes]:
 
 
 _ZONES = {NoneType, timezone, ZoneInfo, int}
-_PICKLE = 3
 _TABLE = _Format(2, object, tables.table_parts, tables.build_table, {tuple})
 _SCALAR = _Format(11, np.generic, arrays.scalar_parts, arrays.build_scalar, {str, bytes})
 _TEXTS = _Format(12, np.dtypes.StringDType, arrays.text_parts, arrays.build_texts, {list, bool})

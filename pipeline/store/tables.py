@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import struct
 import sys
-from datetime import timezone
+from contextlib import contextmanager
+from datetime import timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -25,20 +26,6 @@ if TYPE_CHECKING:
 
 _TIMED = ("DatetimeIndex", "TimedeltaIndex")
 _INDEXES = ("Index", "PeriodIndex", "CategoricalIndex", "IntervalIndex", *_TIMED)
-_MISSING = {"NaTType": "NaT", "NAType": "NA"}
-
-_FREQUENCIES = frozenset(
-    "Day Hour Minute Second Milli Micro Nano BusinessDay Week MonthBegin MonthEnd "
-    "BusinessMonthBegin BusinessMonthEnd SemiMonthBegin SemiMonthEnd QuarterBegin QuarterEnd "
-    "BQuarterBegin BQuarterEnd YearBegin YearEnd BYearBegin BYearEnd".split()
-)
-"""The frequencies that a name and numbers describe."""
-
-_FLAT = (
-    "boolean integer floating decimal date time timestamp duration string large_string binary "
-    "large_binary"
-).split()
-"""The types of Arrow that a stream may have: none contains others."""
 
 _MANY = 1 << 20
 """Numbers without bytes, at most, beside those that have some."""
@@ -49,30 +36,34 @@ def is_table(kind: type) -> bool:
     return f"{kind.__module__}.".startswith("pandas.")
 
 
-def table_parts(value: Any) -> tuple[list[memoryview], tuple[Any, ...]]:
-    """A stream of Arrow with the columns of a table, and its head: plain values and indexes."""
-    columns: Columns = []
+@contextmanager
+def _errors_of(value: Any) -> Iterator[None]:
+    """What pandas and Arrow raise for a value that they cannot convert is an UnstorableError."""
     try:
-        head = _head(value, columns)
-        return [_stream(columns)], head
+        yield
+    except UnstorableError:
+        raise
     except ImportError as error:
         raise UnstorableError(
             noun(value), "tables are stored by pyarrow; install it: pip install pyarrow"
         ) from error
-    except UnstorableError:
-        raise
-    except Exception as error:  # pandas and Arrow have many for what they cannot convert
+    except Exception as error:
         raise UnstorableError(noun(value), f"{error}; give it plain dtypes") from error
+
+
+def table_parts(value: Any) -> tuple[list[memoryview], tuple[Any, ...]]:
+    """A stream of Arrow with the columns of a table, and its head: plain values and indexes."""
+    columns: Columns = []
+    with _errors_of(value):
+        head = _head(value, columns)
+        return [_stream(columns)], head
 
 
 def check_table(value: Any, buffers: list[memoryview], head: Any) -> None:
     """Refuse a table that would come back with other content: pandas may have changed it."""
-    try:
-        is_equal = encode(build_table(buffers[0], head)) == encode(value)
-    except Exception as error:
-        raise UnstorableError(noun(value), f"{error}; give it plain dtypes") from error
-    if not is_equal:
-        raise UnstorableError(noun(value), "it would come back changed; give it plain dtypes")
+    with _errors_of(value):
+        if encode(build_table(buffers[0], head)) != encode(value):
+            raise UnstorableError(noun(value), "it would come back changed; give it plain dtypes")
 
 
 def build_table(view: memoryview, head: Any) -> Any:
@@ -94,7 +85,7 @@ def build_table(view: memoryview, head: Any) -> Any:
 def _head(value: Any, columns: Columns) -> tuple[Any, ...]:
     """The head of a table; its columns are added to those before."""
     kind = type(value).__name__
-    if kind in _MISSING:
+    if kind in ("NaTType", "NAType"):
         return (kind,)
     if type(value) is not getattr(sys.modules["pandas"], kind, None):
         raise UnstorableError(noun(value), "no format for it; return a plain table of pandas")
@@ -171,7 +162,7 @@ def _masked_arrays(pandas: Any) -> tuple[type, ...]:
 
 def _build_column(pandas: Any, columns: Iterator[Any], head: Any) -> Any:
     """The column of a head; only arrays of Arrow, which never change, lie in the stream's bytes."""
-    match head:  # by type first: to compare a range with a text makes an array
+    match head:  # by type first, here and below: to compare a range with a text makes an array
         case str("objects"), list(values):
             return np.fromiter(values, object, len(values))
         case str("array"), np.ndarray() as values:
@@ -192,25 +183,28 @@ def _build_column(pandas: Any, columns: Iterator[Any], head: Any) -> Any:
             return pandas.arrays.ArrowExtensionArray(next(columns))
         case (str("masked"),):
             column = next(columns)
-            mask = np.array(column.is_null())
-            values = _numbers(column.fill_null(False if str(column.type) == "bool" else 0))
+            numbers = _numbers(column.fill_null(False if str(column.type) == "bool" else 0))
             integers, floats, booleans = _masked_arrays(pandas)
-            return {"b": booleans, "f": floats}.get(values.dtype.kind, integers)(values, mask)
+            kind = {"b": booleans, "f": floats}.get(numbers.dtype.kind, integers)
+            return kind(numbers, np.array(column.is_null()))
+    return _build_numbers(pandas, _numbers(next(columns)), head)
+
+
+def _build_numbers(pandas: Any, numbers: np.ndarray[Any, Any], head: Any) -> Any:
+    match head:
         case (str("numbers"),):
-            return _numbers(next(columns))
+            return numbers
         case str("times"), str(code) if code.startswith(("<M8[", "<m8[")):
-            return _numbers(next(columns)).view(code)
+            return numbers.view(code)
         case str("zoned"), str("s" | "ms" | "us" | "ns") as unit, zone:
-            moments = pandas.DatetimeIndex(_numbers(next(columns)).view(f"M8[{unit}]"))
-            return _localized(moments, zone).array
+            return _localized(pandas.DatetimeIndex(numbers.view(f"M8[{unit}]")), zone).array
         case str("periods"), freq:
             dtype = pandas.PeriodDtype(_build_frequency(pandas, freq))
-            return pandas.arrays.PeriodArray(_numbers(next(columns)), dtype=dtype)
+            return pandas.arrays.PeriodArray(numbers, dtype=dtype)
         case str("categories"), pandas.Index() as categories, bool(ordered):
-            codes = _numbers(next(columns))
-            _check_range(categories, codes.nbytes)
+            _check_range(categories, numbers.nbytes)
             dtype = pandas.CategoricalDtype(categories, ordered)
-            return pandas.Categorical.from_codes(codes, dtype=dtype)
+            return pandas.Categorical.from_codes(numbers, dtype=dtype)
     raise CodecError(f"no column has the head {head!r:.100}")
 
 
@@ -236,7 +230,7 @@ def _frequency_parts(freq: Any) -> tuple[Any, ...] | None:
     if freq is None:
         return None
     kind = type(freq).__name__
-    if kind not in _FREQUENCIES:
+    if not _are_numbers(freq.kwds):
         raise UnstorableError(f"a frequency {kind}", "set freq to None before it is stored")
     return (kind, freq.n, freq.normalize, freq.kwds)
 
@@ -245,50 +239,41 @@ def _build_frequency(pandas: Any, parts: Any) -> Any:
     if parts is None:
         return None
     kind, number, normalize, options = parts
-    if kind not in _FREQUENCIES:
+    made = getattr(pandas.offsets, kind)
+    if not issubclass(made, pandas.offsets.BaseOffset) or not _are_numbers(options):
         raise CodecError(f"a table of the frequency {kind!r}")
-    return getattr(pandas.offsets, kind)(number, normalize, **options)
+    return made(number, normalize, **options)
+
+
+def _are_numbers(options: Any) -> bool:
+    return type(options) is dict and {*map(type, options.values())} <= {int, timedelta, type(None)}
 
 
 def _build_frame(
     pandas: Any, columns: Iterator[Any], index: Any, attrs: Any, flag: Any, labels: Any, heads: Any
 ) -> Any:
-    _check_indexes(pandas, index, labels)
+    if not isinstance(index, pandas.Index) or not isinstance(labels, pandas.Index):
+        raise CodecError(f"a table with {noun(index)} and {noun(labels)} for indexes")
+    if type(attrs) is not dict or type(flag) is not bool:
+        raise CodecError("a table with other attributes than a dict")
     arrays = [_build_column(pandas, columns, head) for head in heads]
     if len(arrays) != len(labels) or any(len(array) != len(index) for array in arrays):
         raise CodecError(f"a table of {len(index)} rows, {len(labels)} labels and other columns")
-    series = {place: _as_series(pandas, array) for place, array in enumerate(arrays)}
-    frame = pandas.DataFrame(series, index=None if series else index)
-    frame.index, frame.columns = index, labels
-    return _described(frame, attrs, flag)
+    # Left to itself, pandas would make texts of objects that are texts.
+    series = [pandas.Series(array, dtype=array.dtype, copy=False) for array in arrays]
+    frame = pandas.DataFrame(dict(enumerate(series)), index=None if series else index)
+    frame.index, frame.columns, frame.attrs = index, labels, attrs
+    frame.flags.allows_duplicate_labels = flag
+    return frame
 
 
 def _build_series(
     pandas: Any, columns: Iterator[Any], index: Any, attrs: Any, flag: Any, name: Any, head: Any
 ) -> Any:
-    _check_indexes(pandas, index)
-    series = _as_series(pandas, _build_column(pandas, columns, head))
-    series.index, series.name = index, name
-    return _described(series, attrs, flag)
-
-
-def _check_indexes(pandas: Any, *indexes: Any) -> None:
-    for index in indexes:
-        if not isinstance(index, pandas.Index):
-            raise CodecError(f"a table with {noun(index)} for an index")
-
-
-def _as_series(pandas: Any, array: Any) -> Any:
-    # Left to itself, pandas would make texts of objects that are texts.
-    return pandas.Series(array, dtype=array.dtype, copy=False)
-
-
-def _described(table: Any, attrs: Any, flag: Any) -> Any:
-    if type(attrs) is not dict or type(flag) is not bool:
-        raise CodecError("a table with other attributes than a dict")
-    table.attrs = attrs
-    table.flags.allows_duplicate_labels = flag
-    return table
+    label = pandas.RangeIndex(1)
+    series = _build_frame(pandas, columns, index, attrs, flag, label, [head])[0]
+    series.name = name
+    return series
 
 
 def _build_index(
@@ -311,8 +296,9 @@ def _build_multi_index(
     # By exact types: of a length without bytes, a range say, pandas would make an array.
     if {list} != {type(names), type(levels), type(codes)}:
         raise CodecError("an index whose names, levels and codes are no lists")
-    _check_indexes(pandas, *levels)
     for level, numbers in zip(levels, codes, strict=True):
+        if not isinstance(level, pandas.Index):
+            raise CodecError(f"an index with {noun(level)} for a level")
         if type(numbers) is not np.ndarray or numbers.dtype.kind != "i" or numbers.ndim != 1:
             raise CodecError(f"an index with {noun(numbers)} for the codes of a level")
         _check_range(level, numbers.nbytes)
@@ -403,4 +389,5 @@ def _field(message: memoryview, table: int, number: int) -> int | None:
 def _is_flat(kind: Any) -> bool:
     import pyarrow
 
-    return any(getattr(pyarrow.types, f"is_{name}")(kind) for name in _FLAT)
+    texts = pyarrow.string(), pyarrow.large_string(), pyarrow.binary(), pyarrow.large_binary()
+    return pyarrow.types.is_primitive(kind) or pyarrow.types.is_decimal(kind) or kind in texts
