@@ -28,6 +28,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import chain
 from operator import itemgetter
+from traceback import format_exception_only
 from types import EllipsisType, NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -198,29 +199,25 @@ def decoded(view: memoryview | bytes, pickle: bool = False) -> Any:
     except CodecError:
         raise
     except _OWN_ERRORS as error:
-        raise UnreadableError(f"not read: {_message(error)}") from error
+        raise UnreadableError(f"not read: {_text(error)}") from error
     except Exception as error:  # each library has errors of its own for what it cannot read
-        raise CodecError(f"not a value: {_message(error)}") from error
+        raise CodecError(f"not a value: {_text(error)}") from error
 
 
-def _message(error: Exception) -> str:
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:  # of a number with too many digits to be shown, say
-        return type(error).__name__
+def _text(error: Exception) -> str:
+    return format_exception_only(error)[-1].strip()  # also of an error that str() cannot show
 
 
 def _read(view: memoryview, pickle: bool) -> Any:
     (length,) = struct.unpack_from("<I", view)
     end = 4 + length
-    if end > len(view):
-        raise CodecError(f"a structure of {length} bytes in {len(view)}")
+    structure = view[4:end]
     if length > _SMALL:
         # msgpack makes room for as many elements as are claimed; to skip them makes nothing.
         unpacker = msgpack.Unpacker(max_buffer_size=length)
-        unpacker.feed(view[4:end])
+        unpacker.feed(structure)
         unpacker.skip()
-    tree, lengths = _unpacked(view[4:end])
+    tree, lengths = _unpacked(structure)
     buffers = []
     for size in lengths:
         begin = end + -end % _ALIGNMENT
@@ -251,16 +248,11 @@ def _value(tree: Any, buffers: Iterator[memoryview], pickle: bool, depth: int = 
     if not _PLAIN.issuperset(map(type, parts)):
         parts = [_value(part, buffers, pickle, depth + 1) for part in parts]  # no map, as above
     if tag == _PICKLE and not pickle:
-        raise UnreadableError(
-            "a pickle, which may run any code: open the store with Store(pickle=True)"
-        )
+        raise UnreadableError("a pickle, which may run any code: to allow it, Store(pickle=True)")
     if form.types is not None and not form.types >= set(map(type, parts)):
         raise CodecError(f"parts of other types than those of a {form.kind.__name__}")
     if tag in _BUFFERED:
-        buffer = next(buffers, None)
-        if buffer is None:
-            raise CodecError("a value without its buffer")
-        parts = [buffer, *parts]
+        parts = [next(buffers), *parts]
     return form.build(*parts)
 
 
@@ -306,10 +298,6 @@ def _zone_parts(zone: ZoneInfo) -> tuple[str]:
     return (zone.key,)
 
 
-def _integer_bytes(value: int) -> tuple[bytes]:
-    return (value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True),)
-
-
 _ZONES = {NoneType, timezone, ZoneInfo, int}
 _TABLE = _Format(2, object, tables.table_parts, tables.build_table, {tuple})
 _SCALAR = _Format(11, np.generic, arrays.scalar_parts, arrays.build_scalar, {str, bytes})
@@ -321,8 +309,9 @@ _FORMATS = (
     _Format(4, str, lambda value: [[value.encode("utf-8", "surrogatepass")]],
             lambda view: str(view, "utf-8", "surrogatepass"), set()),
     _Format(5, bytes, lambda value: [[value]], bytes, set()),
-    _Format(10, int, _integer_bytes, partial(int.from_bytes, byteorder="little", signed=True),
-            {bytes}),
+    _Format(10, int,
+            lambda value: (value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True),),
+            lambda data: int.from_bytes(data, "little", signed=True), {bytes}),
     _Format(20, list, list, lambda *parts: list(parts), None),
     _Format(21, tuple, list, lambda *parts: parts, None),
     _Format(22, dict, lambda value: [*chain.from_iterable(value.items())], _build_dict, None),

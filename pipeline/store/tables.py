@@ -53,9 +53,8 @@ def _errors_of(value: Any) -> Iterator[None]:
 
 def table_parts(value: Any) -> tuple[list[memoryview], tuple[Any, ...]]:
     """A stream of Arrow with the columns of a table, and its head: plain values and indexes."""
-    columns: Columns = []
     with _errors_of(value):
-        head = _head(value, columns)
+        head = _head(value, columns := [])
         return [_stream(columns)], head
 
 
@@ -103,10 +102,9 @@ def _head(value: Any, columns: Columns) -> tuple[Any, ...]:
     if kind in _INDEXES:
         freq = _frequency_parts(value.freq) if kind in _TIMED else None
         return ("Index", kind, value.name, freq, _column_head(value.array, columns))
-    if kind == "Timestamp":
-        return (kind, value.asm8.view("i8").item(), value.unit, value.tzinfo)
-    if kind == "Timedelta":
-        return (kind, value.asm8.view("i8").item(), value.unit)
+    if kind in ("Timestamp", "Timedelta"):
+        zone = (value.tzinfo,) if kind == "Timestamp" else ()
+        return (kind, value.asm8.view("i8").item(), value.unit, *zone)
     raise UnstorableError(noun(value), "no format for it; return a Series or an Index of it")
 
 
@@ -365,25 +363,24 @@ def read_stream(view: memoryview) -> Columns:
 
 
 def _is_compressed(message: memoryview) -> bool:
-    """Whether a message names a compression: field 3 of its batch, which is its field 2."""
-    (root,) = struct.unpack_from("<I", message)
-    batch = _field(message, root, 2)
-    if batch is None:
-        raise CodecError("a message of Arrow without a batch")
-    (offset,) = struct.unpack_from("<I", message, batch)
-    return _field(message, batch + offset, 3) is not None
+    """Whether field 3 of a message's batch, its compression, is set. The batch is field 2.
 
-
-def _field(message: memoryview, table: int, number: int) -> int | None:
-    """Where a field of a flatbuffer's table lies; None if it is absent. Arrow has no function."""
-    fields = table - struct.unpack_from("<i", message, table)[0]
-    if fields < 0:  # Python would count from the end
-        raise CodecError("a message of Arrow with a table before it")
-    (size,) = struct.unpack_from("<H", message, fields)
-    if 4 + 2 * number >= size:
-        return None
-    (offset,) = struct.unpack_from("<H", message, fields + 4 + 2 * number)
-    return table + offset if offset else None
+    A message is a flatbuffer, which PyArrow does not show: a table begins with the distance back
+    to the offsets of its fields; an offset of 0 is a field that is not set.
+    """
+    (table,) = struct.unpack_from("<I", message)
+    for number in (2, 3):
+        fields = table - struct.unpack_from("<i", message, table)[0]
+        if fields < 0:  # Python would count from the end
+            raise CodecError("a message of Arrow with a table before it")
+        (size,) = struct.unpack_from("<H", message, fields)
+        if size <= 4 + 2 * number:
+            return False
+        (offset,) = struct.unpack_from("<H", message, fields + 4 + 2 * number)
+        if not offset:
+            return False
+        table += offset + struct.unpack_from("<I", message, table + offset)[0]
+    return True
 
 
 def _is_flat(kind: Any) -> bool:

@@ -377,7 +377,7 @@ def test_errors_of_the_reader_are_not_those_of_the_bytes(error: Exception) -> No
 
 
 def test_an_error_without_a_text_is_reported_by_its_type() -> None:
-    with pytest.raises(CodecError, match="not a value: Longwinded") as caught:
+    with pytest.raises(CodecError, match="not a value: .*Longwinded") as caught:
         decoded(payload(Failing(Longwinded()), pickle=True), pickle=True)
     assert type(caught.value) is CodecError
 
