@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipeline.graph import Count, GraphError, LimitError, TaskGraph, count, occurrences
     from pipeline.identity import File, UnkeyableError, digest
     from pipeline.page import Page, report
-    from pipeline.program import Program, fuse
+    from pipeline.program import CompiledGraph, fuse
     from pipeline.schedule import SCHEDULERS, Measurement, SchedulerError, measure, scheduler
     from pipeline.share import ShareReport, impure, pure, share, share_report
     from pipeline.store import Store, StoreError, StoreWarning, storable
@@ -55,7 +55,7 @@ _FOLDERS = {
     "digest": "identity",
     "Page": "page",
     "report": "page",
-    "Program": "program",
+    "CompiledGraph": "program",
     "fuse": "program",
     "SCHEDULERS": "schedule",
     "Measurement": "schedule",
@@ -84,8 +84,8 @@ _FOLDERS = {
 """Where each public name is defined. A folder is imported when one of its names is used."""
 
 __all__ = [
-    "SCHEDULERS", "Call", "Count", "Explanation", "File", "GraphError", "LazyArgumentError",
-    "LazyValueError", "LimitError", "Measurement", "Page", "Picture", "PipelineError", "Program",
+    "SCHEDULERS", "Call", "CompiledGraph", "Count", "Explanation", "File", "GraphError", "LazyArgumentError",
+    "LazyValueError", "LimitError", "Measurement", "Page", "Picture", "PipelineError",
     "Recurrence", "SchedulerError", "ShareReport", "StaleCallError", "Store", "StoreError",
     "StoreWarning", "Style", "Task", "TaskGraph", "UnkeyableError", "Verification", "compute",
     "contrast", "count", "digest", "fuse", "impure", "measure", "occurrences", "pure",

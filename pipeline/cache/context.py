@@ -38,7 +38,7 @@ _UNFUSED = {
     "array_optimize": False,
     "bag_optimize": False,
     "delayed_optimize": False,
-    "pipeline.recall": True,
+    "pipeline.caching": True,
 }
 
 _get_scheduler = dask.base.get_scheduler

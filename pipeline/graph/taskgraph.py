@@ -204,9 +204,9 @@ class TaskGraph(GraphCollection):
         >>> program(1, 0), program(1.5, 1)
         (8, 17.0)
         """
-        from pipeline.program import Program
+        from pipeline.program import CompiledGraph
 
-        return Program(self, inputs)
+        return CompiledGraph(self, inputs)
 
     def visualize(self, filename: Any = None, format: str | None = None, **options: Any) -> Any:  # noqa: A002 - as in `dask.visualize`
         """Draw the graph as it is, one node per task, and save it if there is a file name.

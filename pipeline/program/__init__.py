@@ -1,16 +1,33 @@
-"""Straight-line programs: many cheap tasks run as one."""
+"""Straight-line programs: many cheap tasks run as one.
 
-from pipeline.program.fusing import Block, LoadTask, Part, fuse, fuse_tasks
-from pipeline.program.optimizer import optimizer_of, runnable_tasks
+- `program` – a program, its steps and slots, and how tasks are lowered to one
+- `fusing` – which tasks run as one: `fuse`, and what Dask calls before a run
+- `compiling` – a graph as a function: its program as Python source
+- `buffers` – where a compiled graph writes large arrays
+"""
+
+from pipeline.program.compiling import CompiledGraph
+from pipeline.program.fusing import (
+    Block,
+    LoadTask,
+    Part,
+    fuse,
+    fuse_tasks,
+    is_fusing,
+    optimizer_of,
+    runnable_tasks,
+)
 from pipeline.program.program import Program
 
 __all__ = [
     "Block",
+    "CompiledGraph",
     "LoadTask",
     "Part",
     "Program",
     "fuse",
     "fuse_tasks",
+    "is_fusing",
     "optimizer_of",
     "runnable_tasks",
 ]

@@ -1,14 +1,14 @@
-"""Where results of NumPy operations go into memory that is no longer needed.
+"""Buffers: results of NumPy operations go into memory that is no longer needed.
 
-A tape that runs again and again with arrays of the same shapes makes the same large results each
-time. After one run that is watched, those that never leave the tape get buffers, and the operations
+A program that runs again and again with arrays of the same shapes makes the same large results each
+time. One run is observed. Then results that never leave the program get buffers, and the operations
 write into them: a further run allocates nothing large but its outputs.
 """
 
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,12 +16,12 @@ import numpy as np
 from pipeline.trace import Named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
-    from pipeline.program.tape import Tape
+    from pipeline.program.program import Program
 
-LARGE = 16_384
-"""Bytes from which on a buffer is worth its while."""
+MIN_BYTES = 16_384
+"""Smaller results get no buffer."""
 
 UFUNCS: dict[Callable[..., Any], np.ufunc] = {
     operator.add: np.add,
@@ -45,34 +45,31 @@ UFUNCS: dict[Callable[..., Any], np.ufunc] = {
     operator.invert: np.invert,
     abs: np.absolute,
 }
-"""What operators do with arrays, as functions that take the array to write into."""
+"""The ufunc of each operator: it can write its result into an array."""
 
 VIEWS = frozenset(
-    {
-        operator.getitem, np.transpose, np.reshape, np.ravel, np.swapaxes, np.expand_dims,
-        np.broadcast_to,
-    }
+    (operator.getitem, np.transpose, np.reshape, np.ravel, np.swapaxes, np.expand_dims,
+     np.broadcast_to)
 )  # fmt: skip
-"""Functions whose result may show the memory of their operand."""
+"""Functions whose result may share the memory of their operand."""
 
 SHAPED = VIEWS | {
     np.sum, np.mean, np.max, np.min, np.prod, np.dot, np.zeros_like, np.ones_like,
 }  # fmt: skip
-"""Functions whose result has a shape that hangs on shapes and constants alone."""
+"""Functions whose result has a shape that depends on shapes and constants alone."""
 
-
-QUICK: dict[Callable[..., Any], Callable[..., Any]] = {
+REDUCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.sum: np.add.reduce,
     np.prod: np.multiply.reduce,
     np.max: np.maximum.reduce,
     np.min: np.minimum.reduce,
 }
-"""What NumPy's functions call in the end, after microseconds of Python, where they get an array."""
+"""What NumPy's functions call in the end for an array, after microseconds of Python."""
 
 
 @dataclass(frozen=True)
-class _Array:
-    """What a buffer for an array must be like."""
+class _Layout:
+    """How an array lies in memory."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -85,41 +82,43 @@ class _Array:
         return memory.transpose(np.argsort(axes))
 
 
-class _Seen(NamedTuple):
-    """A step in the run that was watched.
+class _Observed(NamedTuple):
+    """A step in the run that was observed.
 
-    plain: whether numbers and arrays of numbers are all that it took
-    of_array: whether the first that it took is an array of numbers
-    large: the array that it made, if that is worth a buffer
+    is_plain: whether all its operands were numbers and arrays of numbers
+    has_array: whether the first operand was an array of numbers
+    layout: of its result, if that is large enough for a buffer
     """
 
-    plain: bool
-    of_array: bool
-    large: _Array | None
+    is_plain: bool
+    has_array: bool
+    layout: _Layout | None
 
 
-def watched(tape: Tape, arguments: tuple[Any, ...]) -> tuple[Any, Tape]:
-    """The value of a tape, and a tape that does the same for such arguments, with buffers."""
-    seen: dict[int, _Seen] = {}
-    program = list(tape.program)
-    for step in range(0, len(program), 4):
-        if program[step] is not None:
-            program[step] = _spy(program[step], step, seen)
-    value = tape.replaced(tuple(program), tape.constants)(*arguments)
-    return value, _planned(tape, seen)
+def run_and_plan(program: Program, arguments: tuple[Any, ...]) -> tuple[Any, Program]:
+    """The value of a program, and a program that does the same for such arguments with buffers."""
+    observed: dict[int, _Observed] = {}
+    steps = list(program.steps)
+    for start, function, _, _ in program.instructions():
+        if function is not None:
+            steps[start] = _observing(function, start, observed)
+    value = replace(program, steps=tuple(steps))(*arguments)
+    return value, _with_buffers(program, observed)
 
 
-def _spy(function: Callable[..., Any], step: int, seen: dict[int, _Seen]) -> Callable[..., Any]:
-    def spy(*operands: Any) -> Any:
+def _observing(
+    function: Callable[..., Any], start: int, observed: dict[int, _Observed]
+) -> Callable[..., Any]:
+    def observe(*operands: Any) -> Any:
         value = function(*operands)
-        plain = all(map(_is_plain, operands))
-        is_large = type(value) is np.ndarray and value.nbytes >= LARGE and _is_plain(value)
-        large = _Array(value.dtype, value.shape, value.strides) if plain and is_large else None
-        is_array = bool(operands) and type(operands[0]) is np.ndarray and _is_plain(operands[0])
-        seen[step] = _Seen(plain, is_array, large)
+        is_plain = all(map(_is_plain, operands))
+        has_array = bool(operands) and type(operands[0]) is np.ndarray and _is_plain(operands[0])
+        is_large = type(value) is np.ndarray and value.nbytes >= MIN_BYTES and _is_plain(value)
+        layout = _Layout(value.dtype, value.shape, value.strides) if is_plain and is_large else None
+        observed[start] = _Observed(is_plain, has_array, layout)
         return value
 
-    return spy
+    return observe
 
 
 def _is_plain(value: Any) -> bool:
@@ -130,95 +129,81 @@ def _is_plain(value: Any) -> bool:
     return kind in (bool, int, float, complex)
 
 
-def _planned(tape: Tape, seen: Mapping[int, _Seen]) -> Tape:
-    flow = _Flow()
-    flow.follow(tape, seen)
-    program, constants = list(tape.program), list(tape.constants)
-    idle: dict[_Array, list[tuple[int, int]]] = {}  # buffers, with the last step that needs each
-    for step, places, _ in _steps(tape):
-        if step in flow.fixed:
-            program[step] = _quick(program[step])
-        ufunc, like = _ufunc(program[step], len(places)), seen[step].large
-        if ufunc is None or like is None or step in flow.leaving or step not in flow.fixed:
+def _with_buffers(program: Program, observed: Mapping[int, _Observed]) -> Program:
+    flow = _flow(program, observed)
+    steps, constants = list(program.steps), list(program.constants)
+    buffers: dict[_Layout, dict[int, int]] = {}  # by slot: the last step that needs a buffer
+    for start, function, operands, _ in program.instructions():
+        if start not in flow.fixed:
             continue
-        # Element by element, a result may take the place of an operand that is used up.
-        end = step + 1 if ufunc.signature is None else step
-        buffers = idle.setdefault(like, [])
-        slot = next((slot for slot, last in buffers if last < end), None)
+        steps[start] = function = _quick(function)
+        ufunc, layout = _ufunc(function, len(operands)), observed[start].layout
+        if ufunc is None or layout is None or start in flow.leaving:
+            continue
+        # An elementwise result may replace an operand in its last use.
+        end = start + 1 if ufunc.signature is None else start
+        last_uses = buffers.setdefault(layout, {})
+        slot = next((slot for slot, last in last_uses.items() if last < end), None)
         if slot is None:
-            constants.append(like.buffer())
+            constants.append(layout.buffer())
             slot = -len(constants)
-        idle[like] = [each for each in buffers if each[0] != slot] + [(slot, flow.last[step])]
-        program[step : step + 3] = Named(ufunc, ("out",)), (*places, slot), None
-    return tape.replaced(tuple(program), tuple(constants))
+        last_uses.pop(slot, None)
+        last_uses[slot] = flow.last_use[start]
+        steps[start : start + 3] = Named(ufunc, ("out",)), (*operands, slot), None
+    return replace(program, steps=tuple(steps), constants=tuple(constants))
 
 
 def _quick(function: Any) -> Any:
     """A function that does the same to an array; a reduction needs its axis to be named."""
     if isinstance(function, Named) and "axis" in function.names:
-        return Named(QUICK.get(function.function, function.function), function.names)
+        return Named(REDUCTIONS.get(function.function, function.function), function.names)
     return np.ndarray.transpose if function is np.transpose else function
 
 
-def _ufunc(function: Any, operands: int) -> np.ufunc | None:
-    found = UFUNCS.get(function, function)
-    if isinstance(found, np.ufunc) and (found.nin, found.nout) == (operands, 1):
-        return found
+def _ufunc(function: Any, arity: int) -> np.ufunc | None:
+    ufunc = UFUNCS.get(function, function)
+    if isinstance(ufunc, np.ufunc) and (ufunc.nin, ufunc.nout) == (arity, 1):
+        return ufunc
     return None
 
 
-def _steps(tape: Tape) -> Iterator[tuple[int, tuple[int, ...], int]]:
-    """Each step that calls a function: its start in the program, its operands' slots, its own."""
-    program = tape.program
-    for step in range(0, len(program), 4):
-        f, a, b, o = program[step : step + 4]
-        if f is not None:
-            yield step, (a, b) if b is not None else a if type(a) is tuple else (a,), o
-
-
+@dataclass
 class _Flow:
-    """Who needs which result, and until when. A result is named by its step.
+    """Which steps need which results, and until when. A result is named by the start of its step.
 
-    last: the last step that needs it, itself or through a view of its memory
-    leaving: those that somebody may hold when the tape has ended
-    fixed: those whose shape and type hang on those of the arguments, and on nothing else
+    last_use: the last step that needs the result, itself or through a view of its memory
+    leaving: results that somebody may hold when the program has ended
+    fixed: results whose shape and type depend on those of the arguments, and on nothing else
     """
 
-    def __init__(self) -> None:
-        self.last: dict[int, int] = {}
-        self.leaving: set[int] = set()
-        self.fixed: set[int] = set()
-
-    def follow(self, tape: Tape, seen: Mapping[int, _Seen]) -> None:
-        """Go through a tape from start to end."""
-        holds: dict[int, int] = {}  # of each slot: the step whose result is in it
-        memory: dict[int, set[int]] = {}  # of each step: those whose memory its result may show
-        made = {step: o for step, _, o in _steps(tape)}
-        called = {step: places for step, places, _ in _steps(tape)}
-        for step in range(0, len(tape.program), 4):
-            if step not in made:  # a constant, or nothing
-                holds.pop(tape.program[step + 3], None)
-                continue
-            places, function = called[step], _plain(tape.program[step])
-            taken = [holds[place] for place in places if place in holds]
-            shown = set().union(*(memory[each] for each in taken))
-            is_ufunc = _ufunc(tape.program[step], len(places)) is not None
-            for each in shown:
-                self.last[each] = step
-            if not is_ufunc and function not in SHAPED:
-                self.leaving |= shown  # it may keep what it was given
-            # Of an array, and of constants: an axis, a shape or an index that is computed is none.
-            is_shaped = function in SHAPED and all(place < 0 for place in places[1:])
-            known = seen[step].plain if is_ufunc else is_shaped and seen[step].of_array
-            if known and self.fixed.issuperset(taken):
-                self.fixed.add(step)
-            self.last[step] = step
-            is_fresh = is_ufunc or function in SHAPED - VIEWS
-            memory[step] = {step} if is_fresh else {step, *shown}
-            holds[made[step]] = step
-        for place in tape.given:
-            self.leaving |= memory[holds[place]] if place in holds else set()
+    last_use: dict[int, int] = field(default_factory=dict)
+    leaving: set[int] = field(default_factory=set)
+    fixed: set[int] = field(default_factory=set)
 
 
-def _plain(function: Any) -> Any:
-    return function.function if isinstance(function, Named) else function
+def _flow(program: Program, observed: Mapping[int, _Observed]) -> _Flow:
+    flow = _Flow()
+    held: dict[int, int] = {}  # by slot: the step whose result it holds
+    memory: dict[int, set[int]] = {}  # by step: the steps whose memory its result may share
+    for start, function, operands, result in program.instructions():
+        if function is None:
+            held.pop(result, None)
+            continue
+        base = function.function if isinstance(function, Named) else function
+        inputs = [held[slot] for slot in operands if slot in held]
+        shared = set().union(*(memory[step] for step in inputs))
+        is_ufunc = _ufunc(function, len(operands)) is not None
+        flow.last_use.update(dict.fromkeys((*shared, start), start))
+        if not is_ufunc and base not in SHAPED:
+            flow.leaving |= shared  # it may keep its operands
+        # An axis, a shape or an index that is computed has no fixed value; a constant has.
+        is_shaped = base in SHAPED and all(slot < 0 for slot in operands[1:])
+        is_fixed = observed[start].is_plain if is_ufunc else is_shaped and observed[start].has_array
+        if is_fixed and flow.fixed.issuperset(inputs):
+            flow.fixed.add(start)
+        is_fresh = is_ufunc or base in SHAPED - VIEWS
+        memory[start] = {start} if is_fresh else {start, *shared}
+        held[result] = start
+    for slot in program.results:
+        flow.leaving |= memory[held[slot]] if slot in held else set()
+    return flow

@@ -1,111 +1,287 @@
-"""A graph as a function of some of its values: no tracing, no fusing and no scheduler in a run."""
+"""A program: many small tasks as a straight-line list of steps over numbered slots.
+
+A scheduler spends 30 µs and more on a task; a step takes a twentieth of one. A slot is reused as
+soon as nothing needs its value, so a running program holds what is still needed, and no more.
+
+`lower` writes a program from its last step to its first. The last use of a value is then the first
+that it meets: there the value gets a slot, which is free again at the step that makes the value. No
+program could do with fewer slots.
+"""
 
 from __future__ import annotations
 
-from collections import deque
-from functools import partial
-from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from array import array
+from bisect import bisect_right
+from dataclasses import dataclass
+from operator import length_hint
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-from dask.task_spec import TaskRef
-
-from pipeline.graph import GraphError, TaskGraph, fill_outputs, label
-from pipeline.program.buffers import watched
-from pipeline.program.recorder import record
-from pipeline.program.source import compiled
-from pipeline.trace import Lazy
+from pipeline.graph import CallTask, function_of, inputs_of, label
+from pipeline.trace import Body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from dask.typing import Key
 
-    from pipeline.program.tape import Tape
 
-KINDS = 8
-"""Kinds of arguments for which a program keeps its buffers."""
+class Instruction(NamedTuple):
+    """A step of a program.
 
-
-class Program:
-    """The outputs of a graph, as a function of the values of its inputs.
-
-    All tasks run in the calling thread, one after the other, heavy ones too. The first run with
-    arrays of some shapes and types is watched; from the second on, results of NumPy's operators and
-    ufuncs that stay inside and are not small go into buffers, which the program keeps for the last
-    few kinds of arguments. What it returns is never written to again, and what it is given never at
-    all. Threads may share a program.
+    start: its first item in the program's steps
+    function: None puts a constant, the only operand, into the slot of the result
+    operands: slots; those of constants are below 0
     """
 
-    def __init__(self, graph: TaskGraph, inputs: Sequence[Lazy | Key]) -> None:
-        self.inputs = [_key(each) for each in inputs]
-        self.outputs = graph.outputs
-        for key in self.inputs:
-            if key not in graph.tasks:
-                raise GraphError(f"{label(key)} is not in {graph!r}: an input is one of its tasks")
-        if len(set(self.inputs)) < len(self.inputs):
-            raise GraphError(f"an input is named twice: {', '.join(map(label, self.inputs))}")
-        tasks = {key: node for key, node in graph.tasks.items() if key not in set(self.inputs)}
-        for key, node in tasks.items():
-            if isinstance(node, TaskRef):
-                raise GraphError(
-                    f"{label(key)} is a value that a cluster holds: compute it, and give it as an "
-                    "input"
-                )
-        self.keys = list(dict.fromkeys(graph.keys))
-        self.tape, taken = record(tasks, list(tasks), self.keys)
-        self.taken = [self.inputs.index(key) for key in taken]
-        self.idle: dict[Any, deque[Callable[..., Any]]] = {}
+    start: int
+    function: Callable[..., Any] | None
+    operands: tuple[Any, ...]
+    result: int
 
-    def __call__(self, *values: Any) -> Any:
-        """The outputs, nested as the graph's are.
 
-        Raises `TypeError` where the number of values is not that of the inputs, and what a task
-        raises, with a note that names the call.
-        """
-        if len(values) != len(self.inputs):
-            raise TypeError(
-                f"{len(values)} values for {len(self.inputs)} inputs: give one for each of "
-                f"{', '.join(map(label, self.inputs))}"
-            )
-        arguments = [values[place] for place in self.taken]
-        kind = tuple([_kind(each) for each in arguments])
-        # A tape that runs is nobody else's: its buffers are in use.
-        if kind not in self.idle and len(self.idle) == KINDS:
-            self.idle.clear()
-        idle = self.idle.setdefault(kind, deque())
+@dataclass(slots=True, eq=False, repr=False)
+class Program:
+    """A function of some values, run step by step.
+
+    steps: four items each: a function, the slots of its operands, and the slot of its result.
+        `f, a, b, o` is a function of two operands; `f, a, None, o` of one, or where `a` is a tuple
+        of any number; `None, value, None, o` stores a constant, or clears the slot
+    width: how many slots it has
+    constants: in the slots from the last one down
+    inputs: the slots of the arguments; of an argument that is a block's tuple, (place, slot) pairs
+    results: the slots of the results; a single result is returned bare, several as a tuple
+    outputs: the keys of the results
+    keys: of the tasks that it runs, the last one first
+    ends: for each task, how many items of the steps follow its last step
+    """
+
+    steps: tuple[Any, ...]
+    width: int
+    constants: tuple[Any, ...]
+    inputs: tuple[Any, ...]
+    results: tuple[int, ...]
+    outputs: tuple[Key, ...]
+    keys: tuple[Key, ...]
+    ends: array[int]
+
+    def __call__(self, *arguments: Any) -> Any:
+        slots = [None] * self.width
+        slots += reversed(self.constants)
+        for value, place in zip(arguments, self.inputs, strict=True):
+            if type(place) is int:
+                slots[place] = value
+            else:
+                for inner, slot in place:
+                    slots[slot] = value[inner]
+        steps = iter(self.steps)
         try:
-            run = idle.pop()
-        except IndexError:
-            found, tape = watched(self.tape, tuple(arguments))
-            run = compiled(tape, self.outputs) or partial(self._run, tape)
-            found = self._filled(found)
-        else:
-            found = run(*arguments)
-        idle.append(run)
-        return found
+            for f, a, b, o in zip(steps, steps, steps, steps, strict=True):
+                if b is not None:
+                    slots[o] = f(slots[a], slots[b])
+                elif f is None:
+                    slots[o] = a
+                elif type(a) is tuple:
+                    slots[o] = f(*[slots[place] for place in a])
+                else:
+                    slots[o] = f(slots[a])
+        except Exception as error:
+            error.add_note(f"while computing {label(self.task_before(length_hint(steps)))}")
+            raise
+        if len(self.results) == 1:
+            return slots[self.results[0]]
+        return tuple([slots[place] for place in self.results])
 
-    def _run(self, tape: Tape, *arguments: Any) -> Any:
-        return self._filled(tape(*arguments))
+    def task_before(self, remaining: int) -> Key:
+        """The key of the task whose step ran last, when so many items of the steps remain."""
+        return self.keys[bisect_right(self.ends, remaining) - 1]
 
-    def _filled(self, found: Any) -> Any:
-        return fill_outputs((found,) if len(self.keys) == 1 else found, self.keys, self.outputs)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "idle": {}}
+    def instructions(self) -> Iterator[Instruction]:
+        """The steps, one by one."""
+        for start in range(0, len(self.steps), 4):
+            f, a, b, o = self.steps[start : start + 4]
+            if b is not None:
+                operands = (a, b)
+            else:
+                operands = a if f is not None and type(a) is tuple else (a,)
+            yield Instruction(start, f, operands, o)
 
     def __repr__(self) -> str:
-        taken = ", ".join(map(label, self.inputs))
-        return f"<Program of {shorten(taken, 60) or 'no inputs'}: {len(self.tape.keys):,} tasks>"
+        return f"<Program: {len(self.keys):,} tasks in {self.width:,} slots>"
 
 
-def _key(each: Lazy | Key) -> Key:
-    if isinstance(each, Lazy):
-        return each.task_graph().keys[0]
-    return each
+def lower(
+    tasks: Mapping[Key, Any],
+    keys: Sequence[Key],
+    outputs: Sequence[Key],
+    items: Mapping[Key, tuple[Key, int]] | None = None,
+) -> tuple[Program, tuple[Key, ...]]:
+    """The program of some tasks, inputs before their consumers, and the keys of its arguments.
+
+    Leaves out tasks that no output needs.
+
+    items: values that are items of another block's tuple, by key: the block, and the place there
+    """
+    writer = _Writer()
+    results = tuple([writer.slot(key) for key in outputs])
+    writer.add(tasks, keys)
+    inputs: dict[Key, Any] = {}
+    for key, slot in writer.slots.items():  # values that none of the tasks makes
+        block, place = (items or {}).get(key, (None, None))
+        if block is None:
+            inputs[key] = slot
+        else:
+            inputs[block] = (*inputs.get(block, ()), (place, slot))
+    program = Program(
+        tuple(reversed(writer.steps)),
+        writer.width,
+        tuple(writer.constants),
+        tuple(inputs.values()),
+        results,
+        tuple(outputs),
+        tuple(writer.keys),
+        array("I", writer.ends),
+    )
+    return program, tuple(inputs)
 
 
-def _kind(value: Any) -> Any:
-    if type(value) is np.ndarray:
-        return value.dtype, value.shape, value.strides
-    return type(value)
+class _BodyStep(NamedTuple):
+    """A step of one task: the number of its result, -1 for the last one, and of its operands.
+
+    An operand below 0 is a constant's slot; then come the inputs, and then results of steps.
+    """
+
+    result: int
+    function: Callable[..., Any]
+    operands: tuple[int, ...]
+
+
+class _Writer:
+    """The steps written so far, from the last one; and the slots of the values that they need."""
+
+    def __init__(self) -> None:
+        self.steps: list[Any] = []
+        self.width = 0
+        self.slots: dict[Key, int] = {}
+        self.free: list[int] = []
+        self.constants: list[Any] = []
+        self.constant_slots: dict[Any, int] = {}
+        self.bodies: dict[int, list[_BodyStep]] = {}
+        self.keys: list[Key] = []
+        self.ends: list[int] = []
+
+    def slot(self, key: Key) -> int:
+        """The slot of a value that some later step needs."""
+        if key not in self.slots:
+            self.slots[key] = self.new()
+        return self.slots[key]
+
+    def new(self) -> int:
+        """A slot that nothing needs."""
+        if self.free:
+            return self.free.pop()
+        self.width += 1
+        return self.width - 1
+
+    def add(self, tasks: Mapping[Key, Any], keys: Sequence[Key]) -> None:
+        """Write the tasks that are needed."""
+        steps, slots = self.steps, self.slots
+        add_key, add_end = self.keys.append, self.ends.append
+        for key in reversed(keys):
+            o = slots.pop(key, None)
+            if o is None:
+                continue
+            add_key(key)
+            add_end(len(steps))
+            node = tasks[key]
+            if type(node) is not CallTask or len(node.inputs) != 2 or type(node.function) is Body:
+                self.add_node(node, o)
+                continue
+            # Two operands and one step, the common case, are written without a call.
+            left, right = node.inputs
+            a, b = slots.get(left), slots.get(right)
+            if a is None:
+                a = slots[left] = o
+                if b is None:
+                    b = self.slot(right)
+                    if b != o:
+                        steps += (b, None, None, None)
+            elif b is None:
+                b = slots[right] = o
+            else:
+                self.free.append(o)
+            steps += (o, b, a, node.function)
+
+    def add_node(self, node: Any, o: int) -> None:
+        """Write a task of any kind, whose result is in slot `o`."""
+        function, inputs = function_of(node), inputs_of(node)
+        if type(function) is Body and not function.steps and function.constants:
+            self.free.append(o)
+            self.steps += (o, None, function.constants[-1], None)
+            return
+        body = self.bodies.get(id(function))
+        if body is None:
+            body = self.read(function, len(inputs))
+            if type(function) is Body:  # which many tasks share, and all of them keep alive
+                self.bodies[id(function)] = body
+        self.write(body, inputs, o)
+
+    def write(self, body: Iterable[_BodyStep], inputs: Sequence[Key], o: int) -> None:
+        """Write the steps of a task, from the last one on."""
+        steps, slots, arity = self.steps, self.slots, len(inputs)
+        inner = {-1: o}
+        for result, function, operands in body:
+            spare = inner.pop(result, None)
+            if spare is None:
+                continue  # nothing needs it
+            o = spare
+            places = []
+            for operand in operands:
+                place = operand
+                if operand >= 0:
+                    bank: dict[Any, int] = slots if operand < arity else inner
+                    value = inputs[operand] if operand < arity else operand
+                    slot = bank.get(value)
+                    if slot is None:
+                        # Its last use: the result takes its slot, or the slot is cleared.
+                        slot, spare = (self.new(), None) if spare is None else (spare, None)
+                        bank[value] = slot
+                        if slot != o:
+                            steps += (slot, None, None, None)
+                    place = slot
+                places.append(place)
+            if spare is not None:
+                self.free.append(spare)
+            if len(places) == 2:
+                steps += (o, places[1], places[0], function)
+            else:
+                steps += (o, None, places[0] if len(places) == 1 else tuple(places), function)
+
+    def read(self, function: Callable[..., Any], arity: int) -> list[_BodyStep]:
+        """The steps of a task's function, from the last one on."""
+        if type(function) is not Body:
+            return [_BodyStep(-1, function, tuple(range(arity)))]
+        if not function.steps:
+            return [_BodyStep(-1, _identity, (arity - 1,))]
+        constants = map(self.constant, function.constants)
+        first = arity + len(function.constants)
+        places = [*range(arity), *constants, *range(first, first + len(function.steps))]
+        body = [
+            _BodyStep(first + number, step.function, tuple([places[n] for n in step.places]))
+            for number, step in enumerate(function.steps)
+        ]
+        body[-1] = body[-1]._replace(result=-1)
+        return body[::-1]
+
+    def constant(self, value: Any) -> int:
+        """The slot of a constant, counted from the last one."""
+        # Equal values of these types are the same; 0.0 and -0.0 are not.
+        is_exact = type(value) in (int, str, bytes, bool)
+        name = (type(value), value) if is_exact else id(value)
+        if name not in self.constant_slots:
+            self.constants.append(value)
+            self.constant_slots[name] = -len(self.constants)
+        return self.constant_slots[name]
+
+
+def _identity(value: Any) -> Any:
+    return value

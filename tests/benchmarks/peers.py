@@ -10,7 +10,7 @@ from typing import Any
 import dask
 import numpy as np
 
-from pipeline import Program, recurrence, trace
+from pipeline import CompiledGraph, recurrence, trace
 
 
 def delayed_fib(n: int) -> Any:
@@ -90,14 +90,14 @@ def delta(layer: int, layers: int) -> Any:
     return delta(layer + 1, layers) @ np.transpose(w(layer + 1)) * (1 - a * a)
 
 
-def tape_step(layers: int) -> Program:
+def tape_step(layers: int) -> CompiledGraph:
     """One step of gradient descent, compiled."""
     each = range(1, layers + 1)
     steps = trace([
         [w(n) - 0.1 * (np.transpose(activation(n - 1)) @ delta(n, layers)) for n in each],
         [b(n) - 0.1 * np.sum(delta(n, layers), axis=0) for n in each],
     ])  # fmt: skip
-    program: Program = steps.compile([*map(w, each), *map(b, each), data(0), data(1)])
+    program: CompiledGraph = steps.compile([*map(w, each), *map(b, each), data(0), data(1)])
     return program
 
 

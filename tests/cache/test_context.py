@@ -97,7 +97,7 @@ def test_afterwards_all_is_as_it_was(tmp_path: Path) -> None:
     with Store(tmp_path), pytest.raises(ZeroDivisionError):
         delayed(divmod)(1, 0).compute(scheduler="sync")
     assert (dask.base.get_scheduler, Client._graph_to_futures) == before
-    assert not dask.config.get("pipeline.recall", False)
+    assert not dask.config.get("pipeline.caching", False)
     with measure() as measured:
         delayed(slow)(1).compute(scheduler="sync")
     assert measured.tasks == 1
@@ -185,7 +185,7 @@ def test_contexts_may_end_in_any_order(tmp_path: Path) -> None:
     two.__exit__(None, None, None)
     delayed(slow)(2).compute(scheduler="sync")
     assert (len(one), len(two)) == (0, 1)
-    assert not dask.config.get("pipeline.recall", False)
+    assert not dask.config.get("pipeline.caching", False)
     assert dask.config.get("array_optimize", None) is None
 
 

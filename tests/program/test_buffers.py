@@ -11,27 +11,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.graph import CallTask
-from pipeline.program.buffers import LARGE, SHAPED, UFUNCS, watched
-from pipeline.program.recorder import record
+from pipeline.program.buffers import MIN_BYTES, SHAPED, UFUNCS, run_and_plan
+from pipeline.program.program import lower
 from pipeline.trace import Body, Named, Step
 
 if TYPE_CHECKING:
-    from pipeline.program.tape import Tape
+    from pipeline.program import Program
 
 SIDE = 64  # 64 × 64 float64 are over the limit
 A = np.linspace(-1, 1, SIDE * SIDE).reshape(SIDE, SIDE)
 
 
-def tape_of(outputs: str, **tasks: tuple[Any, str]) -> Tape:
+def program_of(outputs: str, **tasks: tuple[Any, str]) -> Program:
     nodes: dict[Any, Any] = {
         key: CallTask(key, f, tuple(taken)) for key, (f, taken) in tasks.items()
     }
-    tape, _ = record(nodes, list(nodes), list(outputs))
-    return tape
+    program, _ = lower(nodes, list(nodes), list(outputs))
+    return program
 
 
-def buffers(tape: Tape) -> list[np.ndarray[Any, Any]]:
-    return [each for each in tape.constants if isinstance(each, np.ndarray)]
+def buffers(program: Program) -> list[np.ndarray[Any, Any]]:
+    return [each for each in program.constants if isinstance(each, np.ndarray)]
 
 
 def with_constant(function: Any, constant: Any) -> Body:
@@ -53,25 +53,25 @@ def test_an_operator_and_its_ufunc_make_the_same_bits(function: Any) -> None:
 
 
 def test_what_stays_inside_gets_a_buffer_and_elementwise_steps_share_it() -> None:
-    tape = tape_of("d", b=(np.tanh, "a"), c=(operator.mul, "ba"), d=(np.sum, "c"))
-    first, planned = watched(tape, (A,))
+    program = program_of("d", b=(np.tanh, "a"), c=(operator.mul, "ba"), d=(np.sum, "c"))
+    first, planned = run_and_plan(program, (A,))
     assert [each.shape for each in buffers(planned)] == [(SIDE, SIDE)]
     assert planned(A) == first == np.sum(np.tanh(A) * A)
 
 
 def test_a_product_does_not_write_into_its_operands() -> None:
-    tape = tape_of("d", b=(np.tanh, "a"), c=(operator.matmul, "bb"), d=(np.sum, "c"))
-    first, planned = watched(tape, (A,))
+    program = program_of("d", b=(np.tanh, "a"), c=(operator.matmul, "bb"), d=(np.sum, "c"))
+    first, planned = run_and_plan(program, (A,))
     assert len(buffers(planned)) == 2
     assert planned(A) == first
 
 
 def test_outputs_are_never_written_again_nor_what_they_show() -> None:
-    tape = tape_of(
+    program = program_of(
         "cdf", b=(np.tanh, "a"), c=(operator.neg, "b"), e=(operator.neg, "c"),
         d=(np.transpose, "e"), f=(with_constant(operator.getitem, slice(3)), "b"),
     )  # fmt: skip
-    _, planned = watched(tape, (A,))
+    _, planned = run_and_plan(program, (A,))
     assert buffers(planned) == []
     first = planned(A)
     kept = [each.copy() for each in first]
@@ -81,11 +81,11 @@ def test_outputs_are_never_written_again_nor_what_they_show() -> None:
 
 
 def test_a_buffer_lives_as_long_as_a_view_of_it() -> None:
-    tape = tape_of(
+    program = program_of(
         "z", b=(np.tanh, "a"), v=(np.transpose, "b"), c=(np.cos, "a"), d=(np.sin, "c"),
         e=(operator.add, "dv"), z=(np.sum, "e"),
     )  # fmt: skip
-    first, planned = watched(tape, (A,))
+    first, planned = run_and_plan(program, (A,))
     assert planned(A) == first == np.sum(np.sin(np.cos(A)) + np.tanh(A).T)
 
 
@@ -96,8 +96,8 @@ def test_what_a_function_of_the_user_was_given_may_be_kept() -> None:
         kept.append(value)
         return float(value[0, 0])
 
-    tape = tape_of("d", b=(np.tanh, "a"), c=(keep, "b"), d=(operator.neg, "c"))
-    _, planned = watched(tape, (A,))
+    program = program_of("d", b=(np.tanh, "a"), c=(keep, "b"), d=(operator.neg, "c"))
+    _, planned = run_and_plan(program, (A,))
     planned(A)
     planned(A * 2)
     np.testing.assert_array_equal(kept[1], np.tanh(A))
@@ -107,11 +107,11 @@ def test_shapes_that_hang_on_values_get_no_buffer() -> None:
     def positive(x: Any) -> Any:
         return x[x > 0]
 
-    own = tape_of("d", b=(positive, "a"), c=(np.tanh, "b"), d=(np.sum, "c"))
-    mask = tape_of("d", m=(with_constant(operator.gt, 0), "a"), b=(operator.getitem, "am"),
+    own = program_of("d", b=(positive, "a"), c=(np.tanh, "b"), d=(np.sum, "c"))
+    mask = program_of("d", m=(with_constant(operator.gt, 0), "a"), b=(operator.getitem, "am"),
                    c=(np.tanh, "b"), d=(np.sum, "c"))  # fmt: skip
-    for tape in (own, mask):
-        _, planned = watched(tape, (A,))
+    for program in (own, mask):
+        _, planned = run_and_plan(program, (A,))
         for shifted in (A + 0.5, A - 0.5):
             expected = np.sum(np.tanh(shifted[shifted > 0]))
             assert planned(shifted) == expected
@@ -153,38 +153,38 @@ WRONG: list[tuple[str, dict[str, Any], tuple[Any, ...], tuple[Any, ...]]] = [
 @pytest.mark.parametrize(("tasks", "first", "other"), [each[1:] for each in WRONG],
                          ids=[each[0] for each in WRONG])  # fmt: skip
 def test_what_shapes_and_types_do_not_tell(tasks: Any, first: Any, other: Any) -> None:
-    tape = tape_of("z", **tasks)
-    expected = tape(*other)
-    _, planned = watched(tape, first)
+    program = program_of("z", **tasks)
+    expected = program(*other)
+    _, planned = run_and_plan(program, first)
     for _ in range(2):
-        np.testing.assert_array_equal(planned(*first), tape(*first))
+        np.testing.assert_array_equal(planned(*first), program(*first))
         np.testing.assert_array_equal(planned(*other), expected)
 
 
 def test_the_order_of_axes_stays() -> None:
-    tape = tape_of("d", b=(operator.add, "aa"), c=(np.tanh, "b"), d=(np.ravel, "c"))
+    program = program_of("d", b=(operator.add, "aa"), c=(np.tanh, "b"), d=(np.ravel, "c"))
     turned = np.asfortranarray(A)
-    first, planned = watched(tape, (turned,))
+    first, planned = run_and_plan(program, (turned,))
     np.testing.assert_array_equal(planned(turned), first)
-    total = tape_of("d", b=(operator.add, "aa"), d=(np.sum, "b"))
-    first, planned = watched(total, (turned,))
+    total = program_of("d", b=(operator.add, "aa"), d=(np.sum, "b"))
+    first, planned = run_and_plan(total, (turned,))
     assert planned(turned) == first
     assert buffers(planned)[0].strides == turned.strides
 
 
 def test_small_arrays_and_other_types_are_left_alone() -> None:
-    tape = tape_of("c", b=(operator.add, "aa"), c=(np.sum, "b"))
+    program = program_of("c", b=(operator.add, "aa"), c=(np.sum, "b"))
     for value in (A[:2, :2], A.astype(object), np.ma.masked_array(A), 3):
-        _, planned = watched(tape, (value,))
+        _, planned = run_and_plan(program, (value,))
         assert buffers(planned) == []
-    assert A.nbytes >= LARGE > A[:2, :2].nbytes
+    assert A.nbytes >= MIN_BYTES > A[:2, :2].nbytes
 
 
 def test_keywords_of_constants_are_shapes_too() -> None:
     summed = Body((0,), (Step(Named(np.sum, ("axis",)), (0, 1)),))
     wide = np.tile(A, (1, SIDE))
-    tape = tape_of("e", b=(summed, "a"), c=(operator.mul, "ab"), e=(np.sum, "c"))
-    first, planned = watched(tape, (wide,))
+    program = program_of("e", b=(summed, "a"), c=(operator.mul, "ab"), e=(np.sum, "c"))
+    first, planned = run_and_plan(program, (wide,))
     assert len(buffers(planned)) == 1
     assert planned(wide) == first
     assert np.sum in SHAPED
@@ -198,18 +198,18 @@ FUNCTIONS: list[Any] = [
 
 
 @given(st.data())
-def test_a_planned_tape_gives_the_same_bits_run_after_run(data: Any) -> None:
+def test_a_planned_program_gives_the_same_bits_run_after_run(data: Any) -> None:
     tasks: dict[Any, Any] = {}
     for number in range(1, data.draw(st.integers(2, 14))):
         function, arity = data.draw(st.sampled_from(FUNCTIONS))
         taken = tuple(data.draw(st.integers(0, number - 1)) for _ in range(arity))
         tasks[number] = CallTask(number, function, taken)
     outputs = data.draw(st.lists(st.sampled_from(list(tasks)), min_size=1, max_size=3, unique=True))
-    tape, taken = record(tasks, list(tasks), outputs)
+    program, taken = lower(tasks, list(tasks), outputs)
     if taken:
         with np.errstate(all="ignore"):
-            _, planned = watched(tape, (A,))
-            results = [(tape(each), planned(each)) for each in (A, A + 0.1, A)]
+            _, planned = run_and_plan(program, (A,))
+            results = [(program(each), planned(each)) for each in (A, A + 0.1, A)]
         for expected, found in results:
             for one, other in zip(expected, found, strict=True):
                 assert np.asarray(one).tobytes() == np.asarray(other).tobytes()

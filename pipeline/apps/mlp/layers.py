@@ -20,7 +20,7 @@ from pipeline.apps.mlp.rules import ACTIVATIONS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pipeline import Call, Program, Recurrence, TaskGraph
+    from pipeline import Call, CompiledGraph, Recurrence, TaskGraph
 
 
 @dataclass(frozen=True)
@@ -146,28 +146,28 @@ def gradients(
 
 
 @lru_cache(32)
-def gradient_program(layers: Layers) -> Program:
+def gradient_program(layers: Layers) -> CompiledGraph:
     """Loss and gradients as a function of `layers.given`, compiled once a process."""
     value = value_of(layers)
     adjoint = adjoint_of(layers, value)
     graph = trace(lambda: {"L": value("L"), **{name: adjoint(name) for name in layers.parameters}})
-    program: Program = graph.compile([value(name) for name in layers.given])
+    program: CompiledGraph = graph.compile([value(name) for name in layers.given])
     return program
 
 
 @lru_cache(32)
-def loss_program(layers: Layers) -> Program:
+def loss_program(layers: Layers) -> CompiledGraph:
     """The loss as a function of `layers.given`, compiled once a process."""
     value = value_of(layers)
-    program: Program = value("L").graph().compile([value(name) for name in layers.given])
+    program: CompiledGraph = value("L").graph().compile([value(name) for name in layers.given])
     return program
 
 
 @lru_cache(32)
-def output_program(layers: Layers) -> Program:
+def output_program(layers: Layers) -> CompiledGraph:
     """The outputs ŷ as a function of the parameters and x, compiled once a process."""
     value = value_of(layers)
-    program: Program = value("ŷ").graph().compile(
+    program: CompiledGraph = value("ŷ").graph().compile(
         [value(name) for name in [*layers.parameters, "x"]]
     )  # fmt: skip
     return program
