@@ -217,4 +217,4 @@ def test_a_task_that_waits_for_its_equal_leaves_its_thread_to_others(tmp_path: P
         Client(single) as client, Store(tmp_path),
     ):  # fmt: skip
         futures = [client.compute(delayed(outer, pure=False)(1)) for _ in range(2)]
-        assert [each.result() for each in futures] == [2, 2]
+        assert [each.result(timeout=300) for each in futures] == [2, 2]
