@@ -93,14 +93,14 @@ def _scheduler(*args: Any, **kwargs: Any) -> Any:
         getattr(scheduler, "__self__", None), client.Client
     )
     # What a client runs goes through `_futures`.
-    if scheduler is None or is_client or isinstance(scheduler, StoreScheduler) or is_planned():
+    if scheduler is None or is_client or isinstance(scheduler, StoreScheduler) or is_planned.get():
         return scheduler
     return StoreScheduler(_entered[-1], scheduler)
 
 
 def _futures(client: Any, expr: Any, keys: Any, *args: Any, **kwargs: Any) -> Any:
     """In the place of `Client._graph_to_futures`: it gets what the store does not have."""
-    if is_planned() or not _entered:
+    if is_planned.get() or not _entered:
         return _graph_to_futures(client, expr, keys, *args, **kwargs)
     store = _entered[-1]
     expr = expr.optimize() if hasattr(expr, "optimize") else expr

@@ -58,10 +58,6 @@ class Plan:
     reasons: dict[Key, str] = field(default_factory=dict)
     entries: dict[Key, tuple[Entry, memoryview | None]] = field(default_factory=dict)
 
-    def count(self, status: Status) -> int:
-        """How many tasks have a status."""
-        return sum(value == status for value in self.status.values())
-
 
 def make_plan(
     store: Store,
@@ -69,21 +65,23 @@ def make_plan(
     outputs: Iterable[Key],
     is_loading: bool = True,
     opening: Opening = "all",
+    digests: TaskDigests | None = None,
 ) -> Plan:
     """Plan a run. Raises `GraphError` for a cycle.
 
     is_loading: False to compute everything, and to store it
+    digests: of these tasks, as far as they are known
     """
-    plan = Plan(store, tasks, list(outputs), TaskDigests(tasks))
-    digests, status = plan.digests, plan.status
+    digests = digests or TaskDigests(tasks)
+    plan = Plan(store, tasks, list(outputs), digests)
+    status = plan.status
     digests.add(plan.outputs)
     targets = {final_key(tasks, key) for key in plan.outputs}
-    candidates = {key for key in targets if _is_looked_up(plan, key, True)}
-    stored = _stored(plan, candidates) if is_loading else set()
-    if len(stored) < len(targets):
-        others = {key for key in digests.numbers if key not in targets and _is_looked_up(plan, key)}
-        candidates |= others
-        stored |= _stored(plan, others) if is_loading else set()
+    stored: set[str] = set()
+    for keys in (targets, digests.numbers.keys() - targets):
+        if is_loading and len(stored) < len(targets):  # other results than the outputs are needed
+            keys = {key for key in keys if _is_looked_up(plan, key, key in targets)}
+            stored |= store.known(str(digests.digest(key)) for key in keys)
     stack, seen = plan.outputs[::-1], set()
     while stack:
         key = stack.pop()
@@ -91,9 +89,9 @@ def make_plan(
             continue
         seen.add(key)
         node = tasks.get(key)
-        if _is_work(node):
+        if is_work(node):
             is_open = opening == "all" or (opening == "outputs" and key in targets)
-            if key in plan.reasons or not (key in candidates or _is_looked_up(plan, key)):
+            if not _is_looked_up(plan, key, key in targets):
                 status[key] = "skipped"
             else:
                 is_hit = digests.digest(key) in stored and _find(plan, key, is_open)
@@ -101,26 +99,21 @@ def make_plan(
         if status.get(key) != "hit":
             stack.extend(reversed(inputs_of(node)))
     for key in digests.numbers:
-        if key not in status and _is_work(tasks.get(key)):
+        if key not in status and is_work(tasks.get(key)):
             status[key] = "culled"
     return plan
-
-
-def _stored(plan: Plan, keys: Iterable[Key]) -> set[str]:
-    """The digests of some tasks that are stored."""
-    return plan.store.known(str(plan.digests.digest(key)) for key in keys)
 
 
 def _find(plan: Plan, key: Key, is_open: bool) -> bool:
     """Whether the entry of a task is there and intact; it is kept in the plan."""
     digest = str(plan.digests.digest(key))
     if is_open:
-        opened = plan.store.open(digest)
-        if opened is not None:
-            plan.entries[key] = opened
-    elif (entry := plan.store.entry(digest)) is not None:
-        plan.entries[key] = entry, None
-    return key in plan.entries
+        entry, payload = plan.store.open(digest) or (None, None)
+    else:
+        entry, payload = plan.store.entry(digest), None
+    if entry is not None:
+        plan.entries[key] = entry, payload
+    return entry is not None
 
 
 def final_key(tasks: Mapping[Key, Any], key: Key) -> Key:
@@ -130,16 +123,16 @@ def final_key(tasks: Mapping[Key, Any], key: Key) -> Key:
     return key
 
 
-def _is_work(node: Any) -> bool:
+def is_work(node: Any) -> bool:
     """Whether a task computes something: constants, and data on a cluster, are there already."""
-    is_there = node is None or isinstance(node, DataNode | TaskRef)
-    return not is_there and alias_target(node) is None
+    is_data = node is None or isinstance(node, DataNode | TaskRef)
+    return not is_data and alias_target(node) is None
 
 
-def _is_looked_up(plan: Plan, key: Key, is_output: bool = False) -> bool:
+def _is_looked_up(plan: Plan, key: Key, is_output: bool) -> bool:
     """Whether the result of a task may be in the store; if not, the plan gets the reason."""
     node, store = plan.tasks.get(key), plan.store
-    if not _is_work(node):
+    if not is_work(node):
         return False
     if plan.digests.digest(key) is None:
         plan.reasons[key] = _no_digest_reason(plan, key)
@@ -172,7 +165,11 @@ def _no_digest_reason(plan: Plan, key: Key) -> str:
 
 
 def tasks_to_run(
-    plan: Plan, outputs: Sequence[Key], is_local: bool, is_final: bool = False
+    plan: Plan,
+    outputs: Sequence[Key],
+    is_local: bool,
+    is_final: bool = False,
+    is_saving: bool = True,
 ) -> dict[Key, Any]:
     """The tasks to run for some outputs: hits load their results, misses save theirs.
 
@@ -201,7 +198,7 @@ def tasks_to_run(
             tasks[key] = LoadTask(key, load, (), False) if is_reachable else DataNode(key, load())
         elif status == "miss" and first.setdefault(digest, key) != key:
             tasks[key] = Alias(key, first[digest])  # or one would wait for the other
-        elif status == "miss" and is_reachable:
+        elif status == "miss" and is_reachable and is_saving:
             is_always = digest in targets or _is_kept(store, key, node)
             details = task_details(key, node, plan.digests)
             save = Save(store, digest, function_of(node), details, task_function(node), is_always,

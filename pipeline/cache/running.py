@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -35,22 +36,18 @@ if TYPE_CHECKING:
 Annotations = dict[str, dict["Key", Any]]
 """What `dask.annotate` says of tasks, by kind and key: `priority`, `retries`, `resources`, …"""
 
-_is_planned: ContextVar[bool] = ContextVar("_is_planned", default=False)
-
-
-def is_planned() -> bool:
-    """Whether the current code runs what has been planned with a store."""
-    return _is_planned.get()
+is_planned: ContextVar[bool] = ContextVar("is_planned", default=False)
+"""Whether the current code runs what has been planned with a store."""
 
 
 @contextmanager
 def planned() -> Iterator[None]:
     """Within this context no run goes through a store."""
-    before = _is_planned.set(True)
+    before = is_planned.set(True)
     try:
         yield
     finally:
-        _is_planned.reset(before)
+        is_planned.reset(before)
 
 
 class StoreScheduler:
@@ -65,7 +62,7 @@ class StoreScheduler:
         self.is_client = hasattr(getattr(self.scheduler, "__self__", None), "scheduler_info")
 
     def __call__(self, dsk: Any, keys: Any, **options: Any) -> Any:
-        if is_planned():
+        if is_planned.get():
             return self.scheduler(dsk, keys, **options)
         tasks, annotations = tasks_of(dsk), annotations_of(dsk)
         outputs = output_keys(tasks, flatten([keys]))
@@ -119,10 +116,10 @@ def count_plan(plan: Plan, seconds: float = 0.0) -> None:
 
     seconds: the time that it took to load outputs
     """
-    counts = plan.store.counts
-    counts.hits += plan.count("hit")
-    counts.misses += plan.count("miss")
-    counts.skipped += plan.count("skipped")
+    counts, statuses = plan.store.counts, Counter(plan.status.values())
+    counts.hits += statuses["hit"]
+    counts.misses += statuses["miss"]
+    counts.skipped += statuses["skipped"]
     entries = [entry for entry, _ in plan.entries.values()]
     counts.loaded_bytes += sum(entry.bytes for entry in entries)
     counts.saved += max(max((entry.behind for entry in entries), default=0.0) - seconds, 0.0)

@@ -5,21 +5,23 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 from uuid import uuid4
 
 import dask
 import numpy as np
-from dask.task_spec import Alias, DataNode, TaskRef
+from dask.task_spec import TaskRef
 
+from pipeline.cache.plan import is_work, make_plan, tasks_to_run
 from pipeline.cache.running import open_collections, planned
-from pipeline.cache.saving import Load, task_call, task_name, task_names
+from pipeline.cache.saving import task_call, task_name, task_names
 from pipeline.cache.task_digests import TaskDigests
-from pipeline.graph import CallTask, TaskGraph, function_of, inputs_of, toposort
+from pipeline.graph import CallTask, TaskGraph, function_of, inputs_of
 from pipeline.identity import digest as content_digest
 from pipeline.identity import printable, short_repr
-from pipeline.program import LoadTask
 from pipeline.store import (
     CodecError,
     LostError,
@@ -160,64 +162,16 @@ def _remove(store: Store, name: str) -> str:
 # Running again
 
 
-@dataclass(frozen=True)
-class _Repeat:
-    """Runs the function of a task again, and compares the result with the stored one."""
-
-    store: Store
-    digest: str
-    function: Callable[..., Any]
-    call: str
-    name: str
-
-    def __call__(self, *values: Any) -> Rerun:
-        outcome: Outcome = "raised"
-        start = time.perf_counter()
-        try:
-            value = self.function(*values)
-        except Exception as error:  # a user's function may raise anything
-            seconds = time.perf_counter() - start
-            why = f"{type(error).__name__}: {error}"
-        else:
-            seconds = time.perf_counter() - start
-            outcome, why = self._compare(value)
-        return Rerun(outcome, self.call, why, self.name, self.digest, seconds)
-
-    def _compare(self, value: Any) -> tuple[Outcome, str]:
-        opened = self.store.open(self.digest)
-        if opened is None:
-            return "not compared", "its entry is no longer in the store"
-        try:
-            # Equal bytes need not be loaded.
-            if checksum(encoded(value, self.store.pickle)) == opened[0].checksum:
-                return "same", ""
-        except UnstorableError:
-            pass
-        try:
-            stored = self.store.value(*opened)
-            if content_digest(canonical(stored)) == content_digest(canonical(value)):
-                return "same", ""
-        except (LostError, TypeError) as error:
-            return "not compared", str(error).removeprefix(f"{self.digest}: ")
-        return "differs", difference(stored, value)
-
-
 def _hits(store: Store, digests: TaskDigests) -> list[Key]:
     """The tasks whose results are stored, whether the outputs need them or not, by digest."""
     keys = {
-        name: key
+        digest: key
         for key in digests.numbers
-        if (name := _name(digests, key)) is not None
-        and not store.skip & task_names(key, digests.tasks[key])
+        if is_work(node := digests.tasks.get(key))
+        and (digest := digests.digest(key)) is not None
+        and not store.skip & task_names(key, node)
     }
-    return [keys[name] for name in sorted(store.known(keys))]
-
-
-def _name(digests: TaskDigests, key: Key) -> str | None:
-    """The digest of a task. None for data, and for tasks that have none."""
-    node = digests.tasks.get(key)
-    is_data = node is None or isinstance(node, DataNode | Alias | TaskRef)
-    return None if is_data or key not in digests.numbers else digests.digest(key)
+    return [keys[digest] for digest in sorted(store.known(keys))]
 
 
 def _sample(digests: TaskDigests, hits: Iterable[Key], share: float, seed: int) -> list[Key]:
@@ -235,35 +189,47 @@ def _sample(digests: TaskDigests, hits: Iterable[Key], share: float, seed: int) 
 
 def _rerun_graph(store: Store, digests: TaskDigests, chosen: Iterable[Key]) -> TaskGraph:
     """The chosen tasks, each with a comparison, and their inputs: loaded, or else computed."""
-    tasks: dict[Key, Any] = {}
+    reruns: dict[Key, CallTask] = {}
     for key in chosen:
-        node, name = digests.tasks[key], str(digests.digest(key))
-        repeat = _Repeat(store, name, function_of(node), task_call(key, node), task_name(key, node))
-        output = f"again-{name}"
-        tasks[output] = CallTask(output, repeat, tuple(inputs_of(node)), cheap=False)
-    outputs = list(tasks)
-    stack = [source for node in tasks.values() for source in inputs_of(node)]
-    while stack:
-        key = stack.pop()
-        if key in tasks or key not in digests.tasks:
-            continue
-        tasks[key] = digests.tasks[key]
-        digest = _name(digests, key)
-        if digest is not None and _is_loadable(store, digest):
-            tasks[key] = LoadTask(key, Load(store, digest), (), cheap=False)
-        else:
-            stack.extend(inputs_of(tasks[key]))
-    return TaskGraph(toposort(tasks, outputs), list(map(TaskRef, outputs)), token=uuid4().hex)
+        node, digest = digests.tasks[key], str(digests.digest(key))
+        rerun = Rerun("not compared", task_call(key, node), "", task_name(key, node), digest)
+        function = partial(_run_again, store, function_of(node), rerun)
+        output = f"again-{digest}"
+        reruns[output] = CallTask(output, function, tuple(inputs_of(node)), cheap=False)
+    inputs = [key for task in reruns.values() for key in task.inputs]
+    plan = make_plan(store, digests.tasks, inputs, opening="none", digests=digests)
+    tasks = tasks_to_run(plan, inputs, is_local=False, is_final=True, is_saving=False)
+    return TaskGraph({**tasks, **reruns}, list(map(TaskRef, reruns)), token=uuid4().hex)
 
 
-def _is_loadable(store: Store, name: str) -> bool:
+def _run_again(store: Store, function: Callable[..., Any], rerun: Rerun, *values: Any) -> Rerun:
+    start = time.perf_counter()
     try:
-        opened = store.open(name)
-        if opened is not None:
-            store.value(*opened)
-    except LostError:
-        return False
-    return opened is not None
+        value = function(*values)
+    except Exception as error:  # a user's function may raise anything
+        outcome: tuple[Outcome, str] = "raised", f"{type(error).__name__}: {error}"
+        seconds = time.perf_counter() - start
+    else:
+        seconds = time.perf_counter() - start
+        outcome = _compare(store, rerun.digest, value)
+    return rerun._replace(outcome=outcome[0], why=outcome[1], seconds=seconds)
+
+
+def _compare(store: Store, digest: str, value: Any) -> tuple[Outcome, str]:
+    """Whether a value is the stored one; if not, how they differ."""
+    opened = store.open(digest)
+    if opened is None:
+        return "not compared", "its entry is no longer in the store"
+    with suppress(UnstorableError):
+        if checksum(encoded(value, store.pickle)) == opened[0].checksum:
+            return "same", ""  # it need not be loaded
+    try:
+        stored = store.value(*opened)
+        if content_digest(canonical(stored)) == content_digest(canonical(value)):
+            return "same", ""
+    except (LostError, TypeError) as error:
+        return "not compared", str(error).removeprefix(f"{digest}: ")
+    return "differs", difference(stored, value)
 
 
 def canonical(value: Any) -> Any:

@@ -212,7 +212,7 @@ def test_a_task_that_waits_for_its_equal_leaves_its_thread_to_others(tmp_path: P
 
     with (
         LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
         ) as single,
         Client(single) as client, Store(tmp_path),
     ):  # fmt: skip
