@@ -103,12 +103,12 @@ VALUES: list[Any] = [
 
 def packed(tree: Any, *buffers: bytes, lengths: Any = None) -> bytes:
     """The payload of a tree, right or wrong, and buffers."""
-    lengths = [len(each) for each in buffers] if lengths is None else lengths
+    lengths = list(map(len, buffers)) if lengths is None else lengths
     structure: bytes = msgpack.packb([tree, lengths], unicode_errors="surrogatepass")
-    found = struct.pack("<I", len(structure)) + structure
-    for each in buffers:
-        found += bytes(-len(found) % 64) + each
-    return found
+    payload = struct.pack("<I", len(structure)) + structure
+    for buffer in buffers:
+        payload += bytes(-len(payload) % 64) + buffer
+    return payload
 
 
 def unpacked(payload: bytes) -> tuple[Any, list[bytes]]:
@@ -175,7 +175,7 @@ def swollen(payload: bytes, random: random.Random) -> bytes:
 def _joined(tree: Any, buffers: Iterator[bytes], places: list[Any]) -> Any:
     if type(tree) is not list:
         return tree
-    made = [tree[0], *[_joined(each, buffers, places) for each in tree[1:]]]
+    made = [tree[0], *[_joined(part, buffers, places) for part in tree[1:]]]
     places += [(made, place) for place in range(1, len(made))]
     return (made, next(buffers)) if made[0] in range(1, 6) else made
 
@@ -185,7 +185,7 @@ def _parted(tree: Any, buffers: list[bytes]) -> Any:
         made = _parted(tree[0], buffers)
         buffers.append(tree[1])
         return made
-    return [_parted(each, buffers) for each in tree] if type(tree) is list else tree
+    return [_parted(part, buffers) for part in tree] if type(tree) is list else tree
 
 
 def grown(random: random.Random, depth: int = 0) -> Any:

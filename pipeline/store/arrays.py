@@ -23,22 +23,21 @@ if TYPE_CHECKING:
     DType = np.dtype[Any]
 
 _ALIGNMENT = 64
-_LONGEST = 10_000
+_MAX_HEADER = 10_000
 """Characters of a header, at most: NumPy's own limit."""
 
-_MANY = 1000
-"""Elements without any bytes, at most, beside those that have some: these take no memory."""
+_MAX_EMPTY = 1000
+"""Elements without bytes, at most, in addition to 8 for each byte: their memory is negligible."""
 
 _START = npy.magic(2, 0)
 _NUMBERS = frozenset("biufcmM")
-_KINDS = _NUMBERS | frozenset("SUV")
 
 
 def array_parts(array: Array) -> tuple[Any, ...]:
     """Header and elements of an array, copied only where not contiguous; True if aligned."""
     if reason := _why_not_kept(array.dtype):
         raise UnstorableError(f"an array of {array.dtype}", reason)
-    if (many := array.size * _empty(array.dtype)) > _MANY + 8 * array.nbytes:
+    if (many := array.size * _empty(array.dtype)) > _MAX_EMPTY + 8 * array.nbytes:
         raise UnstorableError(
             f"an array of {array.dtype}", f"it has {many} elements without bytes; store less"
         )
@@ -54,9 +53,9 @@ def _header(array: Array) -> bytes:
     # NumPy would write a name like φ in version 3.0, and warn; escaped it is fine in 2.0.
     text = ascii({"descr": descr, "fortran_order": is_fortran, "shape": array.shape})
     text += " " * (-(len(_START) + 4 + len(text) + 1) % _ALIGNMENT) + "\n"
-    if len(text) > _LONGEST:
+    if len(text) > _MAX_HEADER:
         raise UnstorableError(
-            "an array", f"its dtype takes more than {_LONGEST} characters; store fewer fields"
+            "an array", f"its dtype takes more than {_MAX_HEADER} characters; store fewer fields"
         )
     return _START + struct.pack("<I", len(text)) + text.encode("ascii")
 
@@ -64,12 +63,12 @@ def _header(array: Array) -> bytes:
 def build_array(view: memoryview, is_aligned: bool = False) -> Array:
     """The array in these bytes, not copied; read-only, if they are.
 
-    The header does not say whether the fields of a structure are aligned.
+    The header does not record whether the fields of a structure are aligned.
     """
-    file = io.BytesIO(view[: len(_START) + 4 + _LONGEST])
+    file = io.BytesIO(view[: len(_START) + 4 + _MAX_HEADER])
     try:
         is_known = npy.read_magic(file) == (2, 0)
-        shape, is_fortran, dtype = npy.read_array_header_2_0(file, _LONGEST)
+        shape, is_fortran, dtype = npy.read_array_header_2_0(file, _MAX_HEADER)
     except Exception:  # a MemoryError, too: Python's parser raises it for what is nested too deep
         is_known = False
     if not is_known:
@@ -79,7 +78,7 @@ def build_array(view: memoryview, is_aligned: bool = False) -> Array:
         raise CodecError(f"an array of {dtype}: {reason}")
     data = view[file.tell() :]
     count = math.prod(shape)
-    if count * dtype.itemsize != len(data) or count * _empty(dtype) > _MANY + 8 * len(data):
+    if count * dtype.itemsize != len(data) or count * _empty(dtype) > _MAX_EMPTY + 8 * len(data):
         raise CodecError(f"an array {shape} of {dtype} in {len(data)} bytes")
     array: Array = np.ndarray(shape, dtype, data, order="F" if is_fortran else "C")
     _check_characters(array)
@@ -87,7 +86,7 @@ def build_array(view: memoryview, is_aligned: bool = False) -> Array:
 
 
 def _nodes(dtype: DType, many: int = 1) -> Iterator[tuple[DType, int]]:
-    """A dtype and all dtypes in it, and how many of each an element has."""
+    """A dtype and all dtypes in it, with the number of each in one element."""
     yield dtype, many
     inner = [dtype[name] for name in dtype.names or ()]
     if dtype.subdtype is not None:
@@ -97,7 +96,7 @@ def _nodes(dtype: DType, many: int = 1) -> Iterator[tuple[DType, int]]:
 
 
 def _empty(dtype: DType) -> int:
-    """How many numbers and texts in each element have no bytes."""
+    """The number of values in one element that have no bytes."""
     return sum(
         many for node, many in _nodes(dtype)
         if not (node.itemsize or node.names or node.subdtype)
@@ -108,7 +107,7 @@ def _why_not_kept(dtype: DType) -> str:
     """Why a header would not restore a dtype as it is; nothing, if it would."""
     if dtype.hasobject:
         return f"no format for {dtype}; return a list, or give it a dtype"
-    if dtype.isbuiltin:
+    if dtype.isbuiltin == 1:  # 2 is another library's
         return ""
     try:
         if all(_is_plain(node) for node, _ in _nodes(dtype)):
@@ -121,10 +120,10 @@ def _why_not_kept(dtype: DType) -> str:
 
 
 def _is_plain(dtype: DType) -> bool:
-    """Whether a dtype has no metadata, no titles, and no class of its own."""
+    """Whether a dtype is NumPy's, without metadata and titles."""
     has_titles = any(len(field) > 2 for field in (dtype.fields or {}).values())
-    is_known = dtype.kind in _KINDS and dtype.type is not np.record
-    return is_known and not has_titles and dtype.metadata is None
+    is_numpy = dtype.type.__module__ == "numpy" and dtype.type is not np.record
+    return is_numpy and not has_titles and dtype.metadata is None
 
 
 def _aligned(dtype: DType) -> DType:

@@ -55,11 +55,11 @@ if TYPE_CHECKING:
 __all__ = ["CodecError", "UnreadableError", "UnstorableError", "decoded", "encoded"]
 
 _ALIGNMENT = 64
-_DEEPEST = 200
-_SMALL = 1 << 12
+_MAX_DEPTH = 200
+_SMALL_STRUCTURE = 1 << 12
 """Length of a structure up to which false lengths in it cost nothing."""
 
-_LONG = 1 << 16
+_LONG_TEXT = 1 << 16
 """Length from which texts and bytes have buffers of their own."""
 
 _PICKLE = 3
@@ -109,7 +109,7 @@ def encoded(value: Any, pickle: bool = False) -> list[Any]:
     except (RecursionError, struct.error, ValueError) as error:
         if not pickle:
             raise UnstorableError(noun(value), f"{error}; store its parts one by one") from error
-    # Not the part alone: objects that are in two parts would come back as two.
+    # As a whole: an object that is in two parts would come back as two objects.
     return _laid_out([_PICKLE], _pickled(value))
 
 
@@ -125,19 +125,19 @@ def _laid_out(tree: Any, buffers: list[list[Any]]) -> list[Any]:
 
 
 def _tree(value: Any, buffers: list[list[Any]], depth: int = 0) -> Any:
-    """The tree of a value; its buffers are added to those before."""
+    """The tree of a value; appends its buffers to `buffers`."""
     if _are_plain((value,)):
         return value
-    if depth == _DEEPEST:
+    if depth == _MAX_DEPTH:
         raise UnstorableError(
-            noun(value), f"it is nested over {_DEEPEST} deep, or contains itself; return it flat"
+            noun(value), f"it is nested over {_MAX_DEPTH} deep, or contains itself; return it flat"
         )
     form = _format_of(value)
     parts = form.parts(value)
     if form.kind in (set, frozenset):
         return [form.tag, *_in_order(parts, buffers, depth)]
     own, parts = (parts[:1], parts[1:]) if form.tag in _BUFFERED else ([], parts)
-    # No map: a StopIteration from within would pass for its end.
+    # No map: a StopIteration raised inside would end it early.
     trees = parts if _are_plain(parts) else [_tree(part, buffers, depth + 1) for part in parts]
     if form is _TABLE:
         tables.check_table(value, *own, *parts)
@@ -155,7 +155,7 @@ def _are_plain(values: Sequence[Any]) -> bool:
         if min(integers) not in _INTEGERS or max(integers) not in _INTEGERS:
             return False
     if str in kinds or bytes in kinds:
-        return all(len(item) < _LONG for item in values if type(item) in (str, bytes))
+        return all(len(item) < _LONG_TEXT for item in values if type(item) in (str, bytes))
     return True
 
 
@@ -200,7 +200,7 @@ def decoded(view: memoryview | bytes, pickle: bool = False) -> Any:
         raise
     except _OWN_ERRORS as error:
         raise UnreadableError(f"not read: {_text(error)}") from error
-    except Exception as error:  # each library has errors of its own for what it cannot read
+    except Exception as error:  # every library raises its own errors for what it cannot read
         raise CodecError(f"not a value: {_text(error)}") from error
 
 
@@ -212,7 +212,7 @@ def _read(view: memoryview, pickle: bool) -> Any:
     (length,) = struct.unpack_from("<I", view)
     end = 4 + length
     structure = view[4:end]
-    if length > _SMALL:
+    if length > _SMALL_STRUCTURE:
         # msgpack makes room for as many elements as are claimed; to skip them makes nothing.
         unpacker = msgpack.Unpacker(max_buffer_size=length)
         unpacker.feed(structure)
@@ -235,12 +235,12 @@ def _read(view: memoryview, pickle: bool) -> Any:
 
 
 def _value(tree: Any, buffers: Iterator[memoryview], pickle: bool, depth: int = 0) -> Any:
-    """The value of a tree, which takes its buffers from those that are left."""
+    """The value of a tree; takes its buffers from `buffers`, in order."""
     kind = type(tree)
     if kind in _PLAIN:
         return tree
-    if kind is not list or not tree or type(tree[0]) is not int or depth == _DEEPEST:
-        raise CodecError(f"no tree: a {kind.__name__}, or one nested over {_DEEPEST} deep")
+    if kind is not list or not tree or type(tree[0]) is not int or depth == _MAX_DEPTH:
+        raise CodecError(f"no tree: a {kind.__name__}, or one nested over {_MAX_DEPTH} deep")
     tag, *parts = tree
     form = _BY_TAG.get(tag)
     if form is None:
@@ -250,9 +250,9 @@ def _value(tree: Any, buffers: Iterator[memoryview], pickle: bool, depth: int = 
     if tag == _PICKLE and not pickle:
         raise UnreadableError("a pickle, which may run any code: to allow it, Store(pickle=True)")
     if form.types is not None and not form.types >= set(map(type, parts)):
-        raise CodecError(f"parts of other types than those of a {form.kind.__name__}")
+        raise CodecError(f"parts of the wrong types for a {form.kind.__name__}")
     if tag in _BUFFERED:
-        parts = [next(buffers), *parts]
+        parts = [next(buffers), *parts]  # StopIteration if none is left
     return form.build(*parts)
 
 
@@ -283,7 +283,7 @@ def _clock_parts(value: Any) -> tuple[Any, ...]:
 
 
 def _build_clock(*parts: Any) -> Any:
-    """A time, or a date and a time, by how many parts there are."""
+    """A time from six parts, a date with a time from nine."""
     kind: Any = time if len(parts) == 6 else datetime
     return kind(*parts[:-1], fold=parts[-1])
 
@@ -291,7 +291,7 @@ def _build_clock(*parts: Any) -> Any:
 def _zone_parts(zone: ZoneInfo) -> tuple[str]:
     try:
         zone.__reduce__()
-    except pickle.PicklingError as error:  # of a file, which may say anything, whatever its name
+    except pickle.PicklingError as error:  # it was read from a file, whatever its name
         raise UnstorableError(
             "a time zone from a file", "its name may mean another; use ZoneInfo(name)"
         ) from error

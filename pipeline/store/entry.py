@@ -39,12 +39,12 @@ VERSION = 1
 _ALIGNMENT = 64
 _HEAD = Struct("<8sIIQ")
 _PREFIX = _HEAD.size + 16
-_LARGEST_HEADER = 1 << 20
-_LARGE_HEADER = 1 << 16
-"""Bytes from which a header omits the arguments: a sum may have a million."""
+_MAX_HEADER = 1 << 20
+_FULL_HEADER = 1 << 16
+"""Bytes from which a header omits the arguments, of which a sum may have a million."""
 
-_LATEST = 2.0**33
-"""Seconds, below which all times are: three hundred years, and no more than a calendar knows."""
+_MAX_TIME = 2.0**33
+"""Seconds: an upper bound of all times, some 270 years, which every calendar can show."""
 
 Checksum = bytes
 
@@ -55,7 +55,7 @@ class Entry:
 
     function, call: name of the function, and the call as a person writes it
     code: hash of the function and of all that it reaches
-    arguments: for each argument a text and a hash, for each input a text and its digest
+    arguments: text and hash of every argument, text and digest of every input
     seconds: duration of the task
     behind: seconds from nothing to this result, on the clock
     loading: expected seconds to load it
@@ -88,13 +88,13 @@ def packed(entry: Entry, payload: list[Any]) -> list[Any]:
     """An entry as buffers, to be written one after the other; the payload is not copied."""
     length = size(payload)
     facts = {**vars(entry), "bytes": length, "checksum": checksum(payload)}
-    # A clock that was set back meanwhile must not make an entry that is refused.
-    facts |= {name: 0 for name in _TIMES if not 0 <= facts[name] < _LATEST}
+    # A clock that was set back must not make an entry that is refused.
+    facts |= {name: 0 for name in _TIMES if not 0 <= facts[name] < _MAX_TIME}
     text = _packb(facts)
-    if len(text) > _LARGE_HEADER:
+    if len(text) > _FULL_HEADER:
         text = _packb({**facts, "arguments": []})
-    if len(text) > _LARGEST_HEADER:
-        raise ValueError(f"a header has {len(text):,} bytes; at most {_LARGEST_HEADER:,} fit")
+    if len(text) > _MAX_HEADER:
+        raise ValueError(f"a header has {len(text):,} bytes; at most {_MAX_HEADER:,} fit")
     head = _HEAD.pack(MAGIC, VERSION, len(text), length)
     gap = -(_PREFIX + len(text)) % _ALIGNMENT
     return [head + xxh3_128(head + text).digest() + text + bytes(gap), *payload]
@@ -122,7 +122,7 @@ def prefixed(view: memoryview) -> int:
         raise CodecError(f"not an entry: it begins with {magic!r}")
     if version != VERSION:
         raise CodecError(f"an entry of version {version}: this program reads {VERSION}")
-    if length > _LARGEST_HEADER:
+    if length > _MAX_HEADER:
         raise CodecError(f"not an entry: its header has {length} bytes")
     return int(-(-(_PREFIX + length) // _ALIGNMENT) * _ALIGNMENT)
 
@@ -155,7 +155,7 @@ def _fault(facts: Any) -> str:
             return f"its {name} is a {type(facts[name]).__name__}"
     if not DIGEST.fullmatch(facts["digest"]):  # not shown: it may hold anything
         return "its digest is malformed"
-    if not all(0 <= facts[name] < _LATEST for name in _TIMES) or facts["bytes"] < 0:
+    if not all(0 <= facts[name] < _MAX_TIME for name in _TIMES) or facts["bytes"] < 0:
         return "a number in it is negative, too large, or none"
     for pair in facts["arguments"]:
         if type(pair) is not list or list(map(type, pair)) != [str, str]:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _TIMED = ("DatetimeIndex", "TimedeltaIndex")
 _INDEXES = ("Index", "PeriodIndex", "CategoricalIndex", "IntervalIndex", *_TIMED)
 
-_MANY = 1 << 20
-"""Numbers without bytes, at most, beside those that have some."""
+_MAX_RANGE = 1 << 20
+"""Numbers without bytes, at most, in addition to one for each byte."""
 
 
 def is_table(kind: type) -> bool:
@@ -38,7 +38,7 @@ def is_table(kind: type) -> bool:
 
 @contextmanager
 def _errors_of(value: Any) -> Iterator[None]:
-    """What pandas and Arrow raise for a value that they cannot convert is an UnstorableError."""
+    """Turn the errors of pandas and Arrow, for values that they cannot convert, into ours."""
     try:
         yield
     except UnstorableError:
@@ -53,8 +53,9 @@ def _errors_of(value: Any) -> Iterator[None]:
 
 def table_parts(value: Any) -> tuple[list[memoryview], tuple[Any, ...]]:
     """A stream of Arrow with the columns of a table, and its head: plain values and indexes."""
+    columns: Columns = []
     with _errors_of(value):
-        head = _head(value, columns := [])
+        head = _head(value, columns)
         return [_stream(columns)], head
 
 
@@ -82,7 +83,7 @@ def build_table(view: memoryview, head: Any) -> Any:
 
 
 def _head(value: Any, columns: Columns) -> tuple[Any, ...]:
-    """The head of a table; its columns are added to those before."""
+    """The head of a table; appends its columns to `columns`."""
     kind = type(value).__name__
     if kind in ("NaTType", "NAType"):
         return (kind,)
@@ -109,7 +110,7 @@ def _head(value: Any, columns: Columns) -> tuple[Any, ...]:
 
 
 def _column_head(array: Any, columns: Columns) -> tuple[Any, ...]:
-    """The head of a column; its numbers or texts are added to the columns before."""
+    """The head of a column; appends its numbers or texts to `columns`."""
     dtype = array.dtype
     if isinstance(dtype, np.dtype) or type(array).__name__ == "NumpyExtensionArray":
         return _numpy_head(np.asarray(array), columns)
@@ -159,14 +160,14 @@ def _masked_arrays(pandas: Any) -> tuple[type, ...]:
 
 
 def _build_column(pandas: Any, columns: Iterator[Any], head: Any) -> Any:
-    """The column of a head; only arrays of Arrow, which never change, lie in the stream's bytes."""
-    match head:  # by type first, here and below: to compare a range with a text makes an array
+    """The column of a head; only immutable arrays of Arrow share the bytes of the stream."""
+    match head:  # type first, here and below: comparing a range with a text makes an array
         case str("objects"), list(values):
             return np.fromiter(values, object, len(values))
         case str("array"), np.ndarray() as values:
             return values.copy()
         case str("intervals"), str(closed), left, right:
-            # Others may be lengths without bytes, of which an array would be made.
+            # Others may be lengths without bytes, from which pandas would make an array.
             if not {type(left), type(right)} <= {
                 pandas.Index, pandas.DatetimeIndex, pandas.TimedeltaIndex
             }:  # fmt: skip
@@ -208,19 +209,19 @@ def _build_numbers(pandas: Any, numbers: np.ndarray[Any, Any], head: Any) -> Any
 
 def _numbers(column: Any) -> np.ndarray[Any, Any]:
     if column.null_count:
-        raise CodecError("a column of numbers that lacks some")
+        raise CodecError("a column of numbers with missing ones")
     return np.array(column.to_numpy(zero_copy_only=False))
 
 
 def _localized(moments: Any, zone: Any) -> Any:
-    if not isinstance(zone, timezone | ZoneInfo):  # for a name pandas would look for a file
+    if not isinstance(zone, timezone | ZoneInfo):  # pandas would open a file by its name
         raise CodecError("a table of times without a time zone")
     return moments.tz_localize("UTC").tz_convert(zone)
 
 
 def _check_range(index: Any, size: int) -> None:
     """Refuse an index that is a long range beside few bytes: pandas may make an array of it."""
-    if type(index).__name__ == "RangeIndex" and len(index) > _MANY + size:
+    if type(index).__name__ == "RangeIndex" and len(index) > _MAX_RANGE + size:
         raise CodecError(f"a range of {len(index)} beside {size} bytes")
 
 
@@ -257,7 +258,7 @@ def _build_frame(
     arrays = [_build_column(pandas, columns, head) for head in heads]
     if len(arrays) != len(labels) or any(len(array) != len(index) for array in arrays):
         raise CodecError(f"a table of {len(index)} rows, {len(labels)} labels and other columns")
-    # Left to itself, pandas would make texts of objects that are texts.
+    # Without a dtype, pandas would convert a column of objects that are texts.
     series = [pandas.Series(array, dtype=array.dtype, copy=False) for array in arrays]
     frame = pandas.DataFrame(dict(enumerate(series)), index=None if series else index)
     frame.index, frame.columns, frame.attrs = index, labels, attrs
@@ -291,7 +292,7 @@ def _build_index(
 def _build_multi_index(
     pandas: Any, _: Iterator[Any], names: Any, levels: Any, codes: Any, order: Any
 ) -> Any:
-    # By exact types: of a length without bytes, a range say, pandas would make an array.
+    # Exact types: from a length without bytes, such as a range, pandas would make an array.
     if {list} != {type(names), type(levels), type(codes)}:
         raise CodecError("an index whose names, levels and codes are no lists")
     for level, numbers in zip(levels, codes, strict=True):
@@ -346,14 +347,14 @@ def read_stream(view: memoryview) -> Columns:
     schema, content, *others = pyarrow.ipc.MessageReader.open_stream(pyarrow.py_buffer(view))
     if others or schema.type != "schema" or content.type != "record batch":
         raise CodecError("a stream of Arrow that is not a schema and one batch")
-    # Before Arrow unpacks it: a few bytes may unpack to all memory. Version 4 has other ways.
+    # Checked before Arrow unpacks: a few bytes may fill all memory. Version 4 hides it elsewhere.
     is_known = content.metadata_version == pyarrow.ipc.MetadataVersion.V5
     if not is_known or _is_compressed(memoryview(content.metadata).cast("B")):
         raise CodecError("a stream of Arrow that is compressed, or of another version")
-    known = pyarrow.ipc.read_schema(schema)
-    if not all(map(_is_flat, known.types)):
+    kinds = pyarrow.ipc.read_schema(schema)
+    if not all(map(_is_flat, kinds.types)):
         raise CodecError("a stream of Arrow with columns that are not flat")
-    batch = pyarrow.ipc.read_record_batch(content, known)
+    batch = pyarrow.ipc.read_record_batch(content, kinds)
     if batch.num_rows * batch.num_columns > 64 * len(view) + 1024:
         raise CodecError(f"a stream of Arrow with {batch.num_rows} rows in {len(view)} bytes")
     batch.validate(full=True)

@@ -109,7 +109,7 @@ def test_headers_of_anything_else_are_no_arrays(view: memoryview) -> None:
 def test_a_header_that_is_nested_too_deep_is_no_want_of_memory() -> None:
     for depth in (90, 193, 197, 200, 4000):
         for ends in (("(", ")1"), ("[", "]1"), ("[", "")):
-            begin, end = (each[:1] * depth + each[1:] for each in ends)
+            begin, end = (text[:1] * depth + text[1:] for text in ends)
             with pytest.raises(CodecError):
                 arrays.build_array(headed(f"{begin}{end}\n"))
 

@@ -102,11 +102,11 @@ def test_the_comparison_of_these_tests_tells_values_apart() -> None:
 def test_a_set_has_the_same_bytes_in_every_process() -> None:
     code = (
         "import sys; from pipeline.store.codec import encoded\n"
-        "long = {(each * 70_000, each) for each in 'abc'}\n"
+        "long = {(letter * 70_000, letter) for letter in 'abc'}\n"
         "value = [set('abcdef'), frozenset({('a', 1), ('b', None), 2**70}), long]\n"
         "sys.stdout.buffer.write(b''.join(encoded(value)))"
     )
-    found = {
+    outputs = {
         subprocess.run(
             [sys.executable, "-c", code],
             check=True,
@@ -115,8 +115,8 @@ def test_a_set_has_the_same_bytes_in_every_process() -> None:
         ).stdout
         for seed in "123"
     }  # fmt: skip
-    assert len(found) == 1
-    assert found != {b""}
+    assert len(outputs) == 1
+    assert outputs != {b""}
 
 
 def test_a_large_array_is_not_copied() -> None:
@@ -309,7 +309,7 @@ ROWS = bytes(unpacked(payload(pd.Series([0, 1])))[1][-1])
 def test_lengths_without_bytes_take_no_memory(head: Any, buffers: str) -> None:
     tree = RANGE if head is None else [21, *head]
     kinds = {" ": b"", "a": ARRAY, "r": ROWS}
-    data = [kinds[each] for each in buffers] + ([] if "r" in buffers else [b""])
+    data = [kinds[letter] for letter in buffers] + ([] if "r" in buffers else [b""])
     limited(packed([2, tree], *data))
 
 
@@ -377,7 +377,7 @@ def test_errors_of_the_reader_are_not_those_of_the_bytes(error: Exception) -> No
 
 
 def test_an_error_without_a_text_is_reported_by_its_type() -> None:
-    with pytest.raises(CodecError, match="not a value: .*Longwinded") as caught:
+    with pytest.raises(CodecError, match=r"not a value: .*Longwinded") as caught:
         decoded(payload(Failing(Longwinded()), pickle=True), pickle=True)
     assert type(caught.value) is CodecError
 

@@ -42,9 +42,9 @@ def crafted(
 def test_what_is_written_is_read() -> None:
     entry = Entry(DIGEST, "f", "f('\udc80')", "c", [["1", "h"]], 0.5, 2, 0.1, created=7.0)
     payload = encoded({"x": np.arange(5)})
-    found, view = unpacked(memoryview(written(entry, payload)), DIGEST)
+    back, view = unpacked(memoryview(written(entry, payload)), DIGEST)
     assert bytes(view) == b"".join(payload)
-    assert found == Entry(**vars(entry) | {"bytes": len(view), "checksum": found.checksum})
+    assert back == Entry(**vars(entry) | {"bytes": len(view), "checksum": back.checksum})
 
 
 def test_the_payload_is_aligned_for_maps() -> None:
@@ -162,8 +162,8 @@ def test_a_header_that_could_not_be_read_is_not_written() -> None:
 
 def test_a_clock_that_was_set_back_makes_no_entry_that_is_refused() -> None:
     entry = Entry(DIGEST, seconds=-1.0, behind=float("-inf"), loading=float("inf"))
-    found = header(memoryview(written(entry, [])))
-    assert (found.seconds, found.behind, found.loading) == (0, 0, 0)
+    back = header(memoryview(written(entry, [])))
+    assert (back.seconds, back.behind, back.loading) == (0, 0, 0)
     entry = Entry(DIGEST, seconds=float("nan"), behind=1e300, created=1e300)
-    found = header(memoryview(written(entry, [])))
-    assert (found.seconds, found.behind, found.created) == (0, 0, 0)
+    back = header(memoryview(written(entry, [])))
+    assert (back.seconds, back.behind, back.created) == (0, 0, 0)
