@@ -7,7 +7,6 @@
 """
 
 from pipeline.identity import format_duration, format_number, format_value
-from pipeline.page.inline import inline_svg
 from pipeline.page.pages import Page, report, store_section
 from pipeline.page.parts import (
     Choice,
@@ -43,7 +42,6 @@ __all__ = [
     "format_duration",
     "format_number",
     "format_value",
-    "inline_svg",
     "report",
     "scene",
     "store_section",

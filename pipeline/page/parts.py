@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure as Drawing
 
+    from pipeline.draw import Picture
+
 Cell = str | int | float | Fraction
 
 
@@ -53,11 +55,17 @@ class Prose:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture with a caption."""
+    """A picture, the text that a screen reader reads in its place, and a caption."""
 
     template: ClassVar[str] = "figure.html"
-    picture: Markup
+    picture: Picture
+    text: str
     caption: str = ""
+
+    @property
+    def svg(self) -> Markup:
+        """The picture as an element of a page."""
+        return svg_element(self.picture.render("svg").decode())
 
 
 @dataclass(frozen=True)
@@ -119,21 +127,30 @@ class Plot:
 
     @property
     def svg(self) -> Markup:
-        """The figure as an element of a page: without the parts that only a file needs."""
+        """The figure as an element of a page, transparent."""
         from matplotlib import rc_context
 
         file = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         with rc_context({"svg.fonttype": "none", "svg.hashsalt": "pipeline"}):
             self.figure.savefig(file, format="svg", transparent=True, metadata=nothing)
-        return Markup(_FILE_ONLY.sub("", file.getvalue()))  # noqa: S704 - matplotlib escapes texts
+        return svg_element(file.getvalue())
+
+
+def svg_element(svg: str) -> Markup:
+    """An SVG file as an element of a page, which may show it twice: ids are unique in a file only.
+
+    It has no prolog, styles, tooltips or ids, and so no clipping and no tick marks.
+    """
+    element = _TAG.sub(lambda tag: _ATTRIBUTES.sub("", tag[0]), _FILE_ONLY.sub("", svg))
+    return Markup(element)  # noqa: S704 - Graphviz and matplotlib escape texts
 
 
 _FILE_ONLY = re.compile(
-    r'.*?(?=<svg)|<defs>.*?</defs>|<use [^>]*/>| id="[^"]*"| clip-path="[^"]*"', re.DOTALL
+    r".*?(?=<svg)|<!--.*?-->|<defs>.*?</defs>|<title>.*?</title>|<use [^>]*>", re.DOTALL
 )
-"""Of an SVG file: its prolog, styles that a page would inherit, and ids with the references to
-them: tick marks and clipping. Ids are unique only in the file."""
+_TAG = re.compile(r"<[^>]+>")
+_ATTRIBUTES = re.compile(r' (?:id|clip-path|xlink:title)="[^"]*"')
 
 
 @dataclass(frozen=True)

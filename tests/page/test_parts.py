@@ -65,7 +65,7 @@ def plot(text: str = "text") -> Plot:
     axes = figure.subplots()
     axes.semilogy([1, 2], [1, 1000], label=text)
     axes.set(xlabel=text)
-    axes.legend()
+    axes.legend(frameon=False)
     return Plot(figure, table(text), note=text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import dask.array as da
@@ -14,7 +15,7 @@ from pipeline import Store, count, recurrence, task, trace
 from pipeline.draw import MAX_NODES
 from pipeline.graph import occurrences
 from pipeline.page import scene
-from pipeline.page.scenes import FRAMES, WHOLE, Scene
+from pipeline.page.scenes import MAX_FRAMES, MAX_WHOLE, Scene
 from pipeline.schedule import observed
 from tests.functions import binomial, catalan, edit_distance, female, fib, male_of
 
@@ -73,7 +74,7 @@ def test_its_data_are_finite_and_of_one_length(found: Scene) -> None:
     sides = [side.data for side in found.sides]
     json.loads(json.dumps([*sides, found.data], allow_nan=False))
     left, right = sides
-    assert len(left["now"]) == found.data["frames"] <= FRAMES
+    assert len(left["now"]) == found.data["frames"] <= MAX_FRAMES
     assert len(right["now"]) <= found.data["frames"]
     for side in sides:
         assert len(side["now"]) == len(side["hits"]) == len(side["work"])
@@ -106,7 +107,7 @@ def test_few_nodes_are_drawn_one_by_one_and_more_are_folded(found: Scene) -> Non
     for side in found.sides:
         is_whole = found.sides[0].data["done"] is not None
         assert is_whole or len(side.data["boxes"]) <= MAX_NODES
-        assert str(side.picture).count("data-box=") == sum(
+        assert len(re.findall(r"\bbox-\d+", side.picture)) == sum(
             box["of"] is not None for box in side.data["boxes"]
         )
 
@@ -198,13 +199,31 @@ def test_with_a_store_the_right_side_is_what_ran(tmp_path: Any) -> None:
 
 def test_a_side_and_its_picture_have_names() -> None:
     found = scene(fib(6))
-    assert found.legend[0] == "Sharing factor: 25 ÷ 7 = 3.6."
-    for side in found.sides:
-        assert 'aria-label="' in side.picture
+    assert found.legend.startswith("Sharing factor: 25 ÷ 7 = 3.6. One colour, one subproblem")
+    names = [(side.heading.title, *side.heading.lines) for side in found.sides]
+    assert names == [("tree: 25 tasks", "one per call"), ("DAG: 7 tasks", "one per subproblem")]
+
+
+def test_a_picture_has_a_class_for_each_box_and_each_edge() -> None:
+    for side in scene(fib(6)).sides:
+        for place in range(len(side.data["boxes"])):
+            assert (
+                len(re.findall(rf'class="node box-{place} has-value( has-count)?"', side.picture))
+                == 1
+            )
+        ends = re.findall(r'class="edge from-(\d+) to-(\d+)"', side.picture)
+        assert sorted([int(one), int(other)] for one, other in ends) == sorted(side.data["edges"])
+
+
+def test_a_picture_has_no_ids_titles_or_references() -> None:
+    for side in scene(fib(6)).sides:
+        assert side.picture.startswith("<svg")
+        for forbidden in (" id=", "<title", "<!--", "xlink:title", "href="):
+            assert forbidden not in side.picture
 
 
 def test_the_limits_are_those_that_are_told() -> None:
-    assert (WHOLE, FRAMES) == (2000, 1000)
+    assert (MAX_WHOLE, MAX_FRAMES) == (2000, 1000)
     assert len(scene(fib(14)).sides[0].data["boxes"]) == 1219
     assert len(scene(fib(15)).sides[0].data["boxes"]) == 1973
     assert len(scene(fib(16)).sides[0].data["boxes"]) <= MAX_NODES

@@ -300,7 +300,7 @@ def _network(net: Network, weight: str) -> Part:
         return page.Prose([f"{error}."])
     text = f"The network, and the paths from {weight} to the loss"
     caption = f"{text}: one colour, one path. Numbers are values."
-    return page.Figure(page.inline_svg(picture, text), caption)
+    return page.Figure(picture, text, caption)
 
 
 def _formulas(known: Facts, weight: str) -> Equations:

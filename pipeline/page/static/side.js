@@ -1,13 +1,21 @@
 // One side of a scene: its boxes, and what of them is evaluated at a frame. Frame 0 is before the
 // first step; `at` is the step after which a box is evaluated.
 
+// Graphviz gives a node the class of its box, and an edge those of its ends: from-3 to-5.
+const button = (node, number) => {
+  const label = all(node, "text").map((text) => text.textContent).join(", ");
+  const attributes = { "data-box": number, role: "button", tabindex: -1, "aria-label": label, "aria-pressed": false };
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+};
+
 class Side {
   constructor(element, data, more, memory) {
     Object.assign(this, { element, data, more, memory });
     this.svg = find(element, "svg");
     this.view = find(element, "[data-view]");
-    this.nodes = data.boxes.map((_, number) => find(this.svg, `[data-box="${number}"]`));
-    this.edges = all(this.svg, "[data-ends]").map((edge) => [edge, ...edge.dataset.ends.split(" ").map(Number)]);
+    this.nodes = data.boxes.map((_, number) => find(this.svg, `.box-${number}`));
+    this.nodes.forEach((node, number) => node && button(node, number));
+    this.edges = all(this.svg, ".edge").map((edge) => [edge, ...[...edge.classList].slice(1).map((name) => Number(name.split("-")[1]))]);
     this.order = data.boxes.map((_, number) => number).filter((number) => data.boxes[number].of !== null);
     this.order.sort((one, other) => (data.boxes[one].at ?? -1) - (data.boxes[other].at ?? -1) || other - one);
     this.evaluatedAt = new Map();
@@ -106,7 +114,7 @@ class Side {
   }
 
   get natural() {
-    return Number(this.svg.getAttribute("width")) * 4 / 3; // from points
+    return parseFloat(this.svg.getAttribute("width")) * 4 / 3; // from points
   }
 
   // How much larger the picture could be.
