@@ -172,7 +172,8 @@ def rm(
             fail(f"{url} has no entries of {function}: see pipeline cache ls", 1)
         if not (digests or yes):
             _ask(f"Remove {entries(len(names))} of {store.url}?")
-        before = sum(map(store.size_of, names))
+        sizes = store.sizes()
+        before = sum(sizes.get(name, 0) for name in names)
         with Bar("remove") as bar:
             removed = sum(map(store.remove, bar.along(list(dict.fromkeys(names)))))
     if is_json:

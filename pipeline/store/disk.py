@@ -96,17 +96,17 @@ class Disk:
                 if DIGEST.fullmatch(name) and name[:2] == shard:
                     yield name
 
-    def read(self, digest: str, length: int | None = None) -> tuple[memoryview, Stat] | None:
+    def read(self, digest: str) -> tuple[memoryview, Stat] | None:
         try:
-            view, state = read_file(self._path(digest), length)
+            view, state = read_file(self._path(digest))
         except FileNotFoundError:
             return None
         return view, _stat(state)
 
     def heads(self, digests: Iterable[str], length: int) -> Iterator[tuple[str, memoryview]]:
         for digest in digests:
-            if (head := self.read(digest, length)) is not None:
-                yield digest, head[0]
+            with suppress(FileNotFoundError):
+                yield digest, read_file(self._path(digest), length)[0]
 
     def stat(self, digest: str) -> Stat | None:
         try:
@@ -129,39 +129,19 @@ class Disk:
             return None
         return entry.bytes if entry is not None else 0
 
-    def writing(
-        self, digest: str, buffers: list[Any]
-    ) -> AbstractContextManager[Callable[[], None]]:
-        return self._writing(os.path.dirname(self._path(digest)), digest, buffers)
-
-    def trial(self, digest: str, buffers: list[Any]) -> memoryview:
-        folder, name = self._folder("temporary"), _temporary_name(digest)
-        path = f"{folder}/{name}"
-        try:
-            with self._writing(folder, name, buffers, digest) as publish:
-                publish()
-                return read_file(path, None)[0]
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(path)
-
     @contextmanager
-    def _writing(
-        self, folder: str, name: str, buffers: list[Any], digest: str = ""
-    ) -> Iterator[Callable[[], None]]:
-        """Write a temporary file. It moves to its folder when published; else it is removed."""
-        path, file = self._temporary_file(digest or name)
-        is_published = False
+    def writing(self, digest: str, buffers: list[Any]) -> Iterator[Callable[[], None]]:
+        path, file = self._temporary_file(digest)
+        target, is_published = self._path(digest), False
+        folder = os.path.dirname(target)
 
         def publish() -> None:
             nonlocal is_published
-            self._in(folder, lambda: os.replace(path, f"{folder}/{name}"))
+            self._in(folder, lambda: os.replace(path, target))
             is_published = True
 
         try:
-            write(file, buffers)
-            if self._is_durable:
-                os.fsync(file)
+            self._fill(file, buffers)
             yield publish
         finally:
             release(file)
@@ -171,11 +151,27 @@ class Disk:
                 with suppress(FileNotFoundError):
                     os.unlink(path)
 
+    def trial(self, digest: str, buffers: list[Any]) -> memoryview:
+        path, file = self._temporary_file(digest)
+        try:
+            self._fill(file, buffers)
+            self._flush(os.path.dirname(path))
+            return read_file(path)[0]
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+            release(file)
+
+    def _fill(self, file: int, buffers: list[Any]) -> None:
+        write(file, buffers)
+        if self._is_durable:
+            os.fsync(file)
+
     def _temporary_file(self, digest: str) -> tuple[str, int]:
         """A new file that is open and locked, and its path."""
         folder = self._folder("temporary")
         while True:
-            name = _temporary_name(digest)
+            name = f"{digest}.{os.getpid()}.{next(_numbers)}.{os.urandom(4).hex()}"
             file = self._open(folder, name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             try:
                 lock(file)
@@ -299,7 +295,7 @@ class Disk:
                 ) from None
             with holding(open_file(mark, os.O_WRONLY | os.O_CREAT)) as file:
                 write(file, [f"{_LAYOUT}\n".encode()])
-            return
+            layout = _LAYOUT
         if layout not in ("", _LAYOUT):
             raise OSError(
                 errno.EINVAL,
@@ -321,10 +317,6 @@ class Disk:
         except OSError as error:
             if error.errno not in _UNFLUSHED:
                 raise
-
-
-def _temporary_name(digest: str) -> str:
-    return f"{digest}.{os.getpid()}.{next(_numbers)}.{os.urandom(4).hex()}"
 
 
 def _sweep(folder: str, pattern: re.Pattern[str]) -> int:
@@ -392,7 +384,7 @@ def write(file: int, buffers: Iterable[Any]) -> None:
             view = view[os.write(file, view) :]
 
 
-def read_file(path: str, length: int | None) -> tuple[memoryview, os.stat_result]:
+def read_file(path: str, length: int | None = None) -> tuple[memoryview, os.stat_result]:
     """The bytes of a file, or the first of them, and its state before the reading.
 
     A large file is mapped, and stays readable when it is removed. A pipe or folder is empty.

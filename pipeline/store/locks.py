@@ -87,8 +87,6 @@ class Lease:
 
     path: of the task's lock file; open_file: opens it, and makes it where it is missing
     waiting: makes the context in which this thread waits for another owner
-    is_vain: another owner finished without a result. Nobody holds the lease: all who waited compute
-        at the same time
     """
 
     def __init__(
@@ -98,37 +96,42 @@ class Lease:
         waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.path, self._owner = path, os.getpid()
-        self.is_vain = False
+        self._file: int | None = None
         for _ in range(_TRIES):
-            self._file = open_file()
+            file = open_file()
             try:
-                if lock(self._file, is_patient=False) is False:
+                if lock(file, is_patient=False) is False:
                     with waiting():
-                        lock(self._file)
-                state = os.fstat(self._file)
-                self.is_vain = state.st_size > 0
-                is_held = not self.is_vain and _is_at(path, state)
-            except BaseException:  # the user interrupted the wait
-                release(self._file)
-                raise
-            if is_held:
+                        lock(file)
+                state = os.fstat(file)
+                if not state.st_size and _is_at(path, state):
+                    self._file = file
+            finally:
+                if self._file is None:
+                    release(file)
+            if self._file is not None or state.st_size:
                 return
-            release(self._file)  # its owner finished, and removed it
-            if self.is_vain:
-                return
-        self.is_vain = True
+            # Its owner has finished, and removed the file: try again.
+
+    @property
+    def is_vain(self) -> bool:
+        """Whether another owner finished without a result.
+
+        Then nobody holds the lease: all who waited compute at the same time.
+        """
+        return self._file is None
 
     def end(self, is_stored: bool) -> None:
         """Let others continue. A file of one byte says that nothing is stored."""
-        if self.is_vain or self._owner != os.getpid():  # a forked child does not own it
+        file, self._file = self._file, None
+        if file is None or self._owner != os.getpid():  # a forked child does not own it
             return
         with suppress(OSError):  # then they compute one after the other
             if not is_stored:
-                os.truncate(self._file, 1)  # possible on a full disk, too
+                os.truncate(file, 1)  # possible on a full disk, too
         with suppress(OSError):
             os.unlink(self.path)
-        release(self._file)
-        self.is_vain = True
+        release(file)
 
 
 def _is_at(path: str, state: os.stat_result) -> bool:

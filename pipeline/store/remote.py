@@ -230,11 +230,8 @@ class Remote:
     def digests(self) -> Iterator[str]:
         yield from self.stats()
 
-    def read(self, digest: str, length: int | None = None) -> tuple[memoryview, Stat] | None:
-        if length is None:
-            data = self.bucket.read(_path(digest))
-        else:
-            [data] = self.bucket.heads([_path(digest)], [length])
+    def read(self, digest: str) -> tuple[memoryview, Stat] | None:
+        data = self.bucket.read(_path(digest))
         if data is None:
             return None
         # A copy that the reader may change, as it may a map of a local file.

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
     from pipeline.store.locks import Lease
 
+    Publishing = AbstractContextManager[Callable[[], None]]
+    Waiting = Callable[[], AbstractContextManager[None]]
+
 _HEAD = 1 << 14
 """Bytes of an entry that contain its header, with few exceptions."""
 
@@ -80,87 +83,35 @@ class StoreWarning(UserWarning):
 class Backend(Protocol):
     """Where a store keeps bytes: `Disk` or `Remote`. Raises `OSError` for what fails there.
 
-    address: names the place in any process, with its password
-    is_shared: whether other processes see what this one stores
-    is_local: whether small operations take microseconds. Then bytes are counted as entries come
-        and go, runs are noted as they go on, and a failure concerns one operation, not the place
+    A reader's bytes are private, and stay when the entry is removed. The total is read and set with
+    the lock held. Notes are lines of text by topic.
     """
 
-    address: str
+    address: str  # names the place in any process, with its password
+    is_shared: bool  # other processes see what this one stores
+    is_local: bool  # small operations take microseconds, and fail one by one: see `Store`
 
-    @property
-    def is_shared(self) -> bool: ...
-    @property
-    def is_local(self) -> bool: ...
-    def exists(self) -> bool:
-        """Whether anything was ever stored."""
-
-    def known(self, digests: Iterable[str]) -> set[str]:
-        """The digests that have entries, of some that may include ""."""
-
-    def digests(self) -> Iterator[str]:
-        """The digests of all entries, sorted."""
-
-    def read(self, digest: str, length: int | None = None) -> tuple[memoryview, Stat] | None:
-        """The bytes of an entry, or the first of them. None if it is missing.
-
-        The bytes are the reader's own, and stay when the entry is removed.
-        """
-
-    def heads(self, digests: Iterable[str], length: int) -> Iterator[tuple[str, memoryview]]:
-        """The first bytes of entries. Missing entries are skipped."""
-
-    def stat(self, digest: str) -> Stat | None:
-        """The size and age of an entry. None if it is missing."""
-
-    def stats(self) -> dict[str, Stat]:
-        """The size and age of all entries."""
-
-    def touch(self, digest: str) -> None:
-        """Note that an entry is used now."""
-
-    def writing(
-        self, digest: str, buffers: list[Any]
-    ) -> AbstractContextManager[Callable[[], None]]:
-        """Write an entry. Readers see it once the function is called that the context gives."""
-
-    def trial(self, digest: str, buffers: list[Any]) -> memoryview:
-        """Write and read bytes as those of an entry, and remove them."""
-
-    def remove(self, digest: str) -> int | None:
-        """Remove an entry; returns the bytes that this frees. None if it is missing."""
-
-    def sweep(self) -> int:
-        """Remove the files of killed writers; returns their number."""
-
-    def lease(
-        self, digest: str, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
-    ) -> Lease | None:
-        """Wait for the right to compute a task. None where there are no locks."""
-
-    def locked(self) -> AbstractContextManager[None]:
-        """The right to change the total, and the entries that it counts."""
-
-    def total(self) -> int:
-        """The bytes of all entries as counted; locked."""
-
-    def set_total(self, total: int) -> None:
-        """Correct the total; locked."""
-
-    def count(self) -> int:
-        """The bytes of all entries, counted again."""
-
-    def note(self, topic: str, line: str) -> None:
-        """Add a line to the notes on a topic."""
-
-    def notes(self, topic: str) -> list[str]:
-        """The lines on a topic, the oldest first."""
-
-    def topics(self) -> dict[str, float]:
-        """The topics, and when they were last written, in seconds since 1970."""
-
-    def forget(self, topic: str) -> None:
-        """Remove the notes on a topic."""
+    def exists(self) -> bool: ...  # whether anything was ever stored
+    def known(self, digests: Iterable[str]) -> set[str]: ...  # those with entries; "" has none
+    def digests(self) -> Iterator[str]: ...  # of all entries, sorted
+    def read(self, digest: str) -> tuple[memoryview, Stat] | None: ...  # None if it is missing
+    def heads(self, digests: Iterable[str], length: int) -> Iterator[tuple[str, memoryview]]: ...
+    def stat(self, digest: str) -> Stat | None: ...  # None if it is missing
+    def stats(self) -> dict[str, Stat]: ...  # of all entries
+    def touch(self, digest: str) -> None: ...  # it is used now
+    def writing(self, digest: str, buffers: list[Any]) -> Publishing: ...
+    def trial(self, digest: str, buffers: list[Any]) -> memoryview: ...  # write, read and remove
+    def remove(self, digest: str) -> int | None: ...  # bytes that it frees; None if it is missing
+    def sweep(self) -> int: ...  # remove the files of killed writers
+    def lease(self, digest: str, waiting: Waiting = ...) -> Lease | None: ...
+    def locked(self) -> AbstractContextManager[None]: ...
+    def total(self) -> int: ...  # bytes of all entries, as processes count them together
+    def set_total(self, total: int) -> None: ...
+    def count(self) -> int: ...  # bytes of all entries, counted again
+    def note(self, topic: str, line: str) -> None: ...
+    def notes(self, topic: str) -> list[str]: ...  # the oldest first
+    def topics(self) -> dict[str, float]: ...  # when each was last written, in seconds since 1970
+    def forget(self, topic: str) -> None: ...
 
 
 class Store:
@@ -208,6 +159,7 @@ class Store:
         self.in_worker = False  # nobody else logs its counts or emits its warnings
         self._lock = RLock()
         self._is_swept = self._is_counted = False
+        self._is_counting = max_bytes is not None or self.backend.is_local
         self._cost: tuple[float, float] | None = None
         self._seconds: dict[str, float] = {}  # to compute entries again
         self._verified: dict[str, tuple[int, ...]] = {}  # identities of large files
@@ -285,11 +237,6 @@ class Store:
         """The bytes of all entries, by digest."""
         return {digest: stat.bytes for digest, stat in self.backend.stats().items()}
 
-    def size_of(self, digest: str) -> int:
-        """The bytes of an entry. 0 if it is not stored."""
-        stat = self.backend.stat(_checked(digest))
-        return 0 if stat is None else stat.bytes
-
     def entry(self, digest: str) -> Entry | None:
         """The header of an entry. None if it is missing or corrupt."""
         return next(self._headers([_checked(digest)]), None)
@@ -301,10 +248,9 @@ class Store:
     def _headers(self, digests: Iterable[str]) -> Iterator[Entry]:
         for digest, view in self.backend.heads(digests, _HEAD):
             with suppress(CodecError):
-                if prefixed(view) > len(view) >= _HEAD:  # a long header
-                    stored = self.backend.read(digest, prefixed(view))
-                    view = stored[0] if stored is not None else view
-                entry = header(view)
+                is_long = prefixed(view) > len(view) >= _HEAD
+                longer = self.backend.heads([digest], prefixed(view)) if is_long else ()
+                entry = header(dict(longer).get(digest, view))
                 if entry.digest == digest:
                     yield entry
 
@@ -414,9 +360,7 @@ class Store:
         self._verified.pop(digest, None)
         self._unreadable.discard(digest)
         self._seconds[digest] = entry.behind
-        if entry.function:
-            with suppress(Exception):  # a result is stored even if it cannot be explained
-                self._note_call(entry)
+        self._note_call(entry)
         with self._lock:
             self.counts.stored += 1
             self.counts.stored_bytes += length
@@ -433,9 +377,7 @@ class Store:
         self._verified.pop(digest, None)
         return freed is not None
 
-    def lease(
-        self, digest: str, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
-    ) -> Lease | None:
+    def lease(self, digest: str, waiting: Waiting = nullcontext) -> Lease | None:
         """Wait for the right to compute a task. None where the backend has no locks.
 
         waiting: makes the context in which this thread waits for another owner
@@ -466,10 +408,6 @@ class Store:
         return float("inf")
 
     # The bound
-
-    @property
-    def _is_counting(self) -> bool:
-        return self.max_bytes is not None or self.backend.is_local
 
     def _make_space(self, digest: str, length: int) -> None:
         """Count an entry that is about to be stored, and evict others for it; locked.
@@ -547,10 +485,12 @@ class Store:
     # Notes
 
     def _note_call(self, entry: Entry) -> None:
-        line = json.dumps([entry.digest, entry.code, entry.arguments, ""])
-        if len(line) > _LONG_NOTE:
-            line = json.dumps([entry.digest, entry.code, [], ""])
-        self.backend.note(topic(entry.function), line)
+        if entry.function:
+            line = json.dumps([entry.digest, entry.code, entry.arguments, ""])
+            if len(line) > _LONG_NOTE:
+                line = json.dumps([entry.digest, entry.code, [], ""])
+            with suppress(Exception):  # a result is stored even if it cannot be explained
+                self.backend.note(topic(entry.function), line)
 
     def history(self, function: str) -> list[list[Any]]:
         """The computed calls of a function: digest, code, arguments, and why it is not stored."""

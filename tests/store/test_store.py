@@ -148,8 +148,8 @@ def test_what_has_taken_the_place_of_a_torn_entry_is_not_removed(
     os.truncate(f"{store.url}/entries/aa/{DIGEST}", 50)
     original = store.backend.read
 
-    def read(digest: str, most: int | None = None) -> Any:
-        found = original(digest, most)
+    def read(digest: str) -> Any:
+        found = original(digest)
         Store(store.url, durable=False).put(DIGEST, "whole")
         return found
 
