@@ -186,3 +186,10 @@ def test_what_a_dotted_import_loads_counts() -> None:
 
     found = {(each.name, each.module) for each in names_in_code(f.__code__).imports}
     assert found == {("import os.path", "os.path"), ("os", "os")}
+
+
+def test_names_beyond_the_first_256_count_too() -> None:
+    many = "\n".join(f"print(name_{number}.attribute_{number})" for number in range(300))
+    names = names_in_code(code(f"{many}\nimport a.b\nreturn np.random.rand()"))
+    assert Import("a", "a", 0, None) in names.imports
+    assert ("np", "random", "rand") in {chain.path for chain in names.chains}
