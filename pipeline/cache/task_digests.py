@@ -22,7 +22,7 @@ from pipeline.identity import (
     definition_parts,
     encode,
     hash_encoded,
-    references,
+    references_of,
 )
 from pipeline.share import (
     USED_UP,
@@ -225,7 +225,7 @@ def _parts(definition: Any) -> Iterator[tuple[str, Any]]:
     closure = [f"closure value `{name}`" for name in definition.__code__.co_freevars]
     heads = ("code", "defaults", "keyword defaults", *closure)
     yield from zip(heads, parts, strict=False)
-    variables = {mention.name for mention in references(definition) if mention.owner is None}
+    variables = {mention.name for mention in references_of(definition) if mention.owner is None}
     for name, value in cast("Iterator[Any]", parts):
         if name not in closure_values(definition):
             yield f"{'global' if name in variables else 'value'} `{name}`", value

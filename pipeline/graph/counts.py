@@ -85,10 +85,7 @@ def occurrences(call: TaskGraph | Any, keys: Container[Key] | None = None) -> di
 
 def tree_size(graph: TaskGraph, shared: Collection[Key] = ()) -> int:
     """Tasks in the tree, where the subproblems in `shared` are evaluated only once."""
-    if shared:
-        return sum(number for _, number in _occurrences(graph, shared))
-    sizes = tree_sizes(graph, graph.keys)
-    return sum(sizes[key] for key in graph.keys)
+    return sum(number for _, number in _occurrences(graph, shared))
 
 
 def tree_sizes(graph: TaskGraph, keys: Iterable[Key]) -> dict[Key, int]:

@@ -82,7 +82,7 @@ def map_leaves(structure: Any, function: Callable[[Any], Any]) -> Any:
     return changed
 
 
-def references(structure: Any) -> list[Key]:
+def keys_in(structure: Any) -> list[Key]:
     """The keys in a nested structure, in order, with repetitions."""
     return [leaf.key for leaf in leaves(structure) if isinstance(leaf, TaskRef)]
 
@@ -148,7 +148,7 @@ class TaskGraph(GraphCollection):
     def __init__(self, tasks: dict[Key, Any], outputs: Any, *, token: Key | None = None) -> None:
         self.tasks = tasks
         self.outputs = outputs
-        self.keys = references(outputs)
+        self.keys = keys_in(outputs)
         if token is not None:
             self.token = token
 
@@ -262,7 +262,7 @@ def _rebuild(
         for key, node in tasks.items()
     }
     outputs = map_leaves(outputs, renamed)
-    return TaskGraph(toposort(tasks, references(outputs)), outputs)
+    return TaskGraph(toposort(tasks, keys_in(outputs)), outputs)
 
 
 def _content(node: Any) -> Key:

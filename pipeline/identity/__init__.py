@@ -36,7 +36,7 @@ from pipeline.identity.references import (
     definition_parts,
     is_library,
     library_name,
-    references,
+    references_of,
 )
 from pipeline.identity.text import (
     all_digits,
@@ -82,7 +82,7 @@ __all__ = [
     "mask_passwords",
     "names_in_code",
     "printable",
-    "references",
+    "references_of",
     "run_untraced",
     "session",
     "short_hash",

@@ -123,7 +123,7 @@ class Reference(NamedTuple):
     is_last: bool = True  # the code does not only take an attribute of it
 
 
-def references(function: FunctionType) -> Iterator[Reference]:
+def references_of(function: FunctionType) -> Iterator[Reference]:
     """What the code of a function names, as far as that is known without running it."""
     names = names_in_code(function.__code__)
     imported = {each.name: _imported(function, each) for each in names.imports}
@@ -225,7 +225,7 @@ def definition_parts(value: FunctionType | type | ModuleType) -> Iterator[object
     yield value.__kwdefaults__
     for cell in value.__closure__ or ():
         yield "an empty cell" if _is_empty(cell) else _module_by_name(cell.cell_contents)
-    for reference in references(value):
+    for reference in references_of(value):
         if reference.owner is None or _is_of_the_project(reference.owner):
             named = reference.value
             yield reference.name, named if reference.is_last else _module_by_name(named)

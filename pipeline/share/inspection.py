@@ -21,7 +21,7 @@ from pipeline.identity import (
     is_library,
     library_name,
     names_in_code,
-    references,
+    references_of,
 )
 from pipeline.share.impurities import CHANGES
 
@@ -77,7 +77,7 @@ def callees(value: Any) -> Iterator[Callee]:
 def _named_callees(function: FunctionType) -> Iterator[Callee]:
     names = names_in_code(function.__code__)
     heads: dict[str, Any] = {}
-    for reference in references(function):
+    for reference in references_of(function):
         value, name = reference.value, reference.name
         yield Callee(value, name, reference.is_seedless, names.keywords)
         if reference.owner is None:
@@ -204,7 +204,7 @@ def changed_arguments(function: Any, depth: int = _MAX_DEPTH) -> frozenset[int |
         and any(
             isinstance(reference.value, FunctionType)
             and changed_arguments(reference.value, depth - 1)
-            for reference in references(inner)
+            for reference in references_of(inner)
         )
     ):
         changed = set(arguments)  # any of them may be passed on

@@ -18,7 +18,7 @@ from dask.typing import DaskCollection
 
 from pipeline import GraphError, TaskGraph, compute, trace
 from pipeline.graph import CallTask, leaves, map_leaves
-from pipeline.graph.taskgraph import references
+from pipeline.graph.taskgraph import keys_in
 from tests.functions import fib, square
 
 
@@ -86,7 +86,7 @@ def test_strings_arrays_and_classes_are_leaves() -> None:
 
 
 def test_references_are_told_as_often_as_they_stand() -> None:
-    assert references([TaskRef("a"), {"x": TaskRef("b")}, TaskRef("a"), 1]) == ["a", "b", "a"]
+    assert keys_in([TaskRef("a"), {"x": TaskRef("b")}, TaskRef("a"), 1]) == ["a", "b", "a"]
 
 
 def test_structures_of_outputs_are_kept() -> None:
