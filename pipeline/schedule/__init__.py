@@ -1,6 +1,12 @@
-"""Dask's schedulers by name, and what they did: measured, replayed, held in memory."""
+"""Dask's schedulers by name, and what they did.
 
-from pipeline.schedule.measuring import Measurement, least_seconds, measure
+- `schedulers` – start a scheduler by its name: `scheduler`
+- `measuring` – the tasks that schedulers ran, as a stream of runs: `measure`
+- `replay` – a run task by task, with its values; and the order of the naive recursion
+- `memory` – bytes that a run holds, against tasks that it computes again
+"""
+
+from pipeline.schedule.measuring import Measurement, Run, measure, task_runs
 from pipeline.schedule.memory import Tradeoff, tradeoffs
 from pipeline.schedule.replay import Observation, frames, observed, operations, recursion
 from pipeline.schedule.schedulers import SCHEDULERS, SchedulerError, scheduler
@@ -9,14 +15,15 @@ __all__ = [
     "SCHEDULERS",
     "Measurement",
     "Observation",
+    "Run",
     "SchedulerError",
     "Tradeoff",
     "frames",
-    "least_seconds",
     "measure",
     "observed",
     "operations",
     "recursion",
     "scheduler",
+    "task_runs",
     "tradeoffs",
 ]

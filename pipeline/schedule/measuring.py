@@ -6,20 +6,150 @@ import sys
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from time import perf_counter
+from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
 
 from dask.callbacks import Callback
 from dask.sizeof import sizeof
+from dask.typing import no_default
 
 from pipeline.graph import function_name
 from pipeline.identity import format_duration
-from pipeline.schedule.runs import Run, runs
+from pipeline.program import Block, LoadTask, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from dask.typing import Key
+
+NO_VALUE = no_default
+"""The value of a run whose result stayed on a cluster, or inside a block."""
+
+_EPOCH = time() - perf_counter()
+
+
+class Run(NamedTuple):
+    """One execution of a task.
+
+    worker: its thread or process on a local scheduler, its address on a cluster
+    start, end: seconds since 1970; on a local scheduler from hand-over to return, on a cluster of
+        the work alone. The tasks of a block share its time equally.
+    bytes: of the result, as Dask estimates them; the outputs of a block share its bytes equally,
+        its other tasks have 0
+    is_loaded: whether the result was loaded from a store, and not computed
+    """
+
+    key: Key
+    worker: Any
+    start: float
+    end: float
+    bytes: int
+    value: Any = NO_VALUE
+    is_loaded: bool = False
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.start
+
+
+@contextmanager
+def task_runs(handle: Callable[[Run], None]) -> Iterator[None]:
+    """Call a function for each task that a scheduler finishes meanwhile.
+
+    Local schedulers call it at once, in the thread that computes the graph. The cluster of the
+    current client calls it at the end. Of a block, each task that it ran is a run. Failed tasks are
+    none.
+    """
+    with _cluster_runs(handle), _LocalRuns(handle):
+        yield
+
+
+def _runs(node: Any, run: Run) -> list[Run]:
+    """The runs that one task of a scheduler consists of, in their order."""
+    if isinstance(node, Part):
+        return []  # its value is one of a block's
+    if isinstance(node, LoadTask):
+        return [run._replace(is_loaded=True)]
+    if not isinstance(node, Block):
+        return [run]
+    program = node.function
+    step = run.seconds / len(program.keys)
+    size = run.bytes // len(program.outputs)
+    values = run.value if len(program.outputs) > 1 else (run.value,)
+    value_of = {} if run.value is NO_VALUE else dict(zip(program.outputs, values, strict=True))
+    return [
+        Run(key, run.worker, run.start + place * step, run.start + (place + 1) * step,
+            size if key in program.outputs else 0, value_of.get(key, NO_VALUE))
+        for place, key in enumerate(reversed(program.keys))
+    ]  # fmt: skip
+
+
+class _LocalRuns(Callback):  # type: ignore[misc] # Dask is untyped
+    """Dask's local schedulers call it before and after each task."""
+
+    def __init__(self, handle: Callable[[Run], None]) -> None:
+        super().__init__()
+        self.handle = handle
+        self.started: dict[Key, float] = {}
+
+    def _pretask(self, key: Key, *_: Any) -> None:
+        self.started[key] = perf_counter()
+
+    def _posttask(self, key: Key, value: Any, dsk: Mapping[Key, Any], _: Any, worker: Any) -> None:
+        end = _EPOCH + perf_counter()
+        run = Run(key, worker, _EPOCH + self.started.pop(key), end, sizeof(value), value)
+        for part in _runs(dsk.get(key), run):
+            self.handle(part)
+
+
+@contextmanager
+def _cluster_runs(handle: Callable[[Run], None]) -> Iterator[None]:
+    # Without this import there is no client.
+    distributed = sys.modules.get("distributed")
+    try:
+        client = distributed.default_client() if distributed else None
+    except ValueError:
+        client = None
+    if client is None:
+        yield
+        return
+    name = f"pipeline-{uuid4().hex}"
+    client.register_plugin(_plugin(), name=name)
+    try:
+        yield
+    finally:
+        for run in client.run_on_scheduler(_runs_of_plugin, name):
+            handle(run)
+        client.unregister_scheduler_plugin(name)
+
+
+def _plugin() -> Any:
+    from distributed.diagnostics.plugin import SchedulerPlugin  # half a second to import
+
+    class Listener(SchedulerPlugin):  # type: ignore[misc] # Dask is untyped
+        """In the scheduler: there the tasks themselves say which of them are blocks."""
+
+        def __init__(self) -> None:
+            self.runs: list[Run] = []
+
+        async def start(self, scheduler: Any) -> None:
+            self.scheduler = scheduler
+
+        def transition(self, key: Key, start: str, finish: str, *_: Any, **details: Any) -> None:
+            if start == "processing" and finish == "memory":
+                spans = [span for span in details["startstops"] if span["action"] == "compute"]
+                begin = min((span["start"] for span in spans), default=0.0)
+                end = begin + sum(span["stop"] - span["start"] for span in spans)
+                run = Run(key, details.get("worker"), begin, end, details.get("nbytes") or 0)
+                self.runs += _runs(self.scheduler.tasks[key].run_spec, run)
+
+    return Listener()
+
+
+def _runs_of_plugin(name: str, dask_scheduler: Any = None) -> list[Run]:
+    runs: list[Run] = dask_scheduler.plugins[name].runs
+    return runs
 
 
 class Total(NamedTuple):
@@ -32,7 +162,7 @@ class Total(NamedTuple):
 
 @dataclass(repr=False)
 class Measurement:
-    """The executions between the start and the end of a measurement, as they finished.
+    """The runs between the start and the end of a measurement, as they finished.
 
     seconds: of the whole, on the clock
     """
@@ -42,7 +172,7 @@ class Measurement:
 
     @property
     def tasks(self) -> int:
-        """How many tasks were run."""
+        """How many tasks ran."""
         return len(self.runs)
 
     def __repr__(self) -> str:
@@ -51,12 +181,12 @@ class Measurement:
     @property
     def functions(self) -> dict[str, Total]:
         """Tasks, seconds and bytes by the name of the function, the longest first."""
-        found: dict[str, list[Run]] = defaultdict(list)
+        groups: dict[str, list[Run]] = defaultdict(list)
         for run in self.runs:
-            found[function_name(run.key)].append(run)
+            groups[function_name(run.key)].append(run)
         totals = {
-            each: Total(len(runs), sum(run.seconds for run in runs), sum(run.bytes for run in runs))
-            for each, runs in found.items()
+            name: Total(len(runs), sum(run.seconds for run in runs), sum(run.bytes for run in runs))
+            for name, runs in groups.items()
         }
         return dict(sorted(totals.items(), key=lambda item: -item[1].seconds))
 
@@ -65,9 +195,9 @@ class Measurement:
 def measure() -> Iterator[Measurement]:
     """Measure what the schedulers run meanwhile: the local ones, and the cluster of the client.
 
-    Of a block, each task that it runs is told. A cluster is there before a measurement, and after
-    it: `with scheduler("distributed"), measure() as measured`. Tasks that failed are not among the runs.
-    Dask tells local schedulers' tasks of one computation at a time, not of several in threads.
+    Failed tasks and results loaded from a store are not among the runs. Start a cluster before the
+    measurement: `with scheduler("distributed"), measure() as measured`. Dask reports the tasks of
+    local schedulers for one computation at a time, not for several in threads.
 
     >>> import dask
     >>> from pipeline.apps.fibonacci import fib
@@ -77,56 +207,14 @@ def measure() -> Iterator[Measurement]:
     (13, {'fib': 13})
     """
     measured = Measurement()
+
+    def add(run: Run) -> None:
+        if not run.is_loaded:
+            measured.runs.append(run._replace(value=NO_VALUE))
+
     start = perf_counter()
-    with _cluster(measured), _Recorder(measured):
+    with task_runs(add):
         try:
             yield measured
         finally:
             measured.seconds = perf_counter() - start
-
-
-def least_seconds(run: Callable[[], Any], enough: float = 0.05, most: int = 5) -> float:
-    """The least time of a run, of up to `most` while they take less than `enough` together.
-
-    The least is what the run itself takes; what is more is the machine's.
-    """
-    took: list[float] = []
-    while not took or (sum(took) < enough and len(took) < most):
-        start = perf_counter()
-        run()
-        took.append(perf_counter() - start)
-    return min(took)
-
-
-class _Recorder(Callback):  # type: ignore[misc] # Dask is untyped
-    """Dask's local schedulers tell it of each task."""
-
-    def __init__(self, measured: Measurement) -> None:
-        super().__init__()
-        self.measured = measured
-        self.started: dict[Key, float] = {}
-
-    def _pretask(self, key: Key, *_: Any) -> None:
-        self.started[key] = perf_counter()
-
-    def _posttask(self, key: Key, value: Any, dsk: Mapping[Key, Any], *_: Any) -> None:
-        seconds = perf_counter() - self.started.pop(key)
-        self.measured.runs += runs(dsk.get(key), key, seconds, sizeof(value))
-
-
-@contextmanager
-def _cluster(measured: Measurement) -> Iterator[None]:
-    """Have the scheduler of the client, if there is one, tell what its workers run meanwhile."""
-    # Without this import there is no client.
-    distributed = sys.modules.get("distributed")
-    try:
-        client = distributed.default_client() if distributed else None
-    except ValueError:
-        client = None
-    if client is None:
-        yield
-        return
-    from pipeline.schedule.listening import listening
-
-    with listening(client, measured.runs):
-        yield

@@ -7,13 +7,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dask.base import is_dask_collection
-from dask.callbacks import Callback
 from dask.core import flatten
 from dask.task_spec import TaskRef
 
 from pipeline.graph import CallTask, TaskGraph, children, function_of, inputs_of, occurrence
 from pipeline.identity import format_value
-from pipeline.schedule.measuring import measure
+from pipeline.schedule.measuring import NO_VALUE, Run, task_runs
 from pipeline.trace import Body
 
 if TYPE_CHECKING:
@@ -23,18 +22,18 @@ if TYPE_CHECKING:
 
 
 class Observation(NamedTuple):
-    """A run: its tasks, as they finished, each with its seconds; and values, as text."""
+    """A run: the seconds of its tasks, as they finished; and values, as text."""
 
     seconds: dict[Key, float]
     values: dict[Key, str]
 
 
 def observed(
-    asked: Any, wanted: Collection[Key] = (), run: Callable[[], Any] | None = None
+    collection: Any, keys: Collection[Key] = (), run: Callable[[], Any] | None = None
 ) -> Observation:
-    """Run collections task by task, on the scheduler that Dask is set to, and see what happens.
+    """Run collections task by task, on the scheduler that Dask is set to, and record what happens.
 
-    wanted: keys whose values are told; the values themselves are not kept
+    keys: whose values to record, as text
     run: what computes a collection, or a graph through a store
 
     >>> from pipeline.apps.fibonacci import fib
@@ -43,42 +42,40 @@ def observed(
     >>> [(key[1], seen.values[key]) for key in seen.seconds]
     [(0, '0'), (1, '1'), (2, '1'), (3, '2'), (4, '3')]
     """
-    told: dict[Key, str] = {}
-    with measure() as measured, _Watch(set(wanted), told):
-        # Dask would take a token of the graph, which costs more than the run.
-        value = asked.compute(fuse=False) if run is None else run()
-    # Outputs that a store has are not shown to anybody on the way.
-    outputs = {key: each for key, each in _outputs(asked, value) if key in wanted}
-    told |= {key: format_value(each) for key, each in outputs.items() if key not in told}
-    unseen = [key for key in wanted if key not in told]
-    if unseen and run is None:
-        told |= _described(asked, unseen)  # on a cluster, whose values stay with its workers
     # A cluster also runs what puts the values of a collection together.
-    own = asked.tasks if isinstance(asked, TaskGraph) else {run.key for run in measured.runs}
-    return Observation({run.key: run.seconds for run in measured.runs if run.key in own}, told)
+    tasks = collection.tasks if isinstance(collection, TaskGraph) else None
+    keys, seconds, values = set(keys), {}, {}
+
+    def add(task: Run) -> None:
+        if not task.is_loaded and (tasks is None or task.key in tasks):
+            seconds[task.key] = task.seconds
+        if task.key in keys and task.value is not NO_VALUE:
+            values[task.key] = format_value(task.value)
+
+    with task_runs(add):
+        # Dask would take a token of the graph, which costs more than the run.
+        value = collection.compute(fuse=False) if run is None else run()
+    # No task shows the outputs that a store loads before the run.
+    for key, output in _outputs(collection, value):
+        if key in keys and key not in values:
+            values[key] = format_value(output)
+    missing = keys - values.keys()
+    if missing and run is None:
+        values |= _formatted(collection, missing)  # on a cluster, whose workers keep the values
+    return Observation(seconds, values)
 
 
-class _Watch(Callback):  # type: ignore[misc] # Dask is untyped
-    """Dask's local schedulers show it each value."""
-
-    def __init__(self, wanted: Collection[Key], told: dict[Key, str]) -> None:
-        super().__init__()
-        self.wanted, self.told = wanted, told
-
-    def _posttask(self, key: Key, value: Any, *_: Any) -> None:
-        if key in self.wanted:
-            self.told[key] = format_value(value)
-
-
-def _outputs(asked: Any, value: Any) -> Iterator[tuple[Key, Any]]:
-    """The outputs of what was asked for, where one is told from another, each with its value."""
-    if isinstance(asked, TaskGraph):
-        yield from _paired(asked.outputs, value)
-    elif type(asked) in (list, tuple):
-        for one, other in zip(asked, value, strict=True):
+def _outputs(collection: Any, value: Any) -> Iterator[tuple[Key, Any]]:
+    """The outputs that have a key, each with its value."""
+    if isinstance(collection, TaskGraph):
+        yield from _paired(collection.outputs, value)
+    elif type(collection) in (list, tuple):
+        for one, other in zip(collection, value, strict=True):
             yield from _outputs(one, other)
-    elif is_dask_collection(asked) and len(keys := list(flatten(asked.__dask_keys__()))) == 1:
-        yield keys[0], value
+    elif is_dask_collection(collection):
+        keys = list(flatten(collection.__dask_keys__()))
+        if len(keys) == 1:
+            yield keys[0], value
 
 
 def _paired(structure: Any, value: Any) -> Iterator[tuple[Key, Any]]:
@@ -89,19 +86,20 @@ def _paired(structure: Any, value: Any) -> Iterator[tuple[Key, Any]]:
             yield from _paired(one, other)
 
 
-def _described(graph: TaskGraph, keys: Collection[Key]) -> dict[Key, str]:
-    names: dict[Key, Key] = {key: ("shown", place) for place, key in enumerate(keys)}
-    told = {name: CallTask(name, format_value, (key,)) for key, name in names.items()}
-    texts = TaskGraph({**graph.tasks, **told}, list(map(TaskRef, told))).compute()
+def _formatted(graph: TaskGraph, keys: Collection[Key]) -> dict[Key, str]:
+    """The values of some tasks as text, made where the values are."""
+    names: dict[Key, Key] = {key: ("text", place) for place, key in enumerate(keys)}
+    tasks = {name: CallTask(name, format_value, (key,)) for key, name in names.items()}
+    texts = TaskGraph({**graph.tasks, **tasks}, list(map(TaskRef, tasks))).compute()
     return dict(zip(keys, texts, strict=True))
 
 
-class Call(NamedTuple):
+class Evaluation(NamedTuple):
     """One evaluation in the naive recursion.
 
     key, number: the subproblem, and which of its occurrences this is
-    within: the occurrence in which it happens that is to be seen as one; without such, its own
-        among those that are to be seen
+    within: the folded occurrence in which it happens; without one, its own occurrence, numbered
+        among those that are not folded
     """
 
     key: Key
@@ -109,56 +107,56 @@ class Call(NamedTuple):
     within: Key
 
 
-def recursion(graph: TaskGraph, folded: Collection[Key] = ()) -> Iterator[Call]:
-    """The evaluations of the naive recursion, as they return, on the DAG: there may be no end.
+def recursion(graph: TaskGraph, folded: Collection[Key] = ()) -> Iterator[Evaluation]:
+    """The evaluations of the naive recursion on the DAG, as they return. They may be countless.
 
-    folded: occurrences in which no other is told apart
+    folded: occurrences whose inner evaluations are not distinguished
 
     >>> from pipeline.apps.fibonacci import fib
     >>> [call.key[1] for call in recursion(fib(4).graph())]
     [1, 0, 2, 1, 3, 1, 0, 2, 4]
     """
     numbers: Counter[Key] = Counter()
-    apart: Counter[Key] = Counter()
+    unfolded: Counter[Key] = Counter()
 
-    def enter(key: Key, by: Call | None) -> tuple[Call, Iterator[Key]]:
+    def enter(key: Key, consumer: Evaluation | None) -> tuple[Evaluation, Iterator[Key]]:
         numbers[key] += 1
-        if by is not None and by.within in folded:
-            within = by.within
+        if consumer is not None and consumer.within in folded:
+            within = consumer.within
         else:
-            # What is folded away has no numbers in a picture.
-            apart[key] += 1
-            within = occurrence(key, apart[key])
-        return Call(key, numbers[key], within), iter(graph.inputs(key))
+            # Evaluations that are folded have no numbers in a picture.
+            unfolded[key] += 1
+            within = occurrence(key, unfolded[key])
+        return Evaluation(key, numbers[key], within), iter(graph.inputs(key))
 
     for root in graph.keys:
-        stack: list[tuple[Call, Iterator[Key]]] = [enter(root, None)]
+        stack: list[tuple[Evaluation, Iterator[Key]]] = [enter(root, None)]
         while stack:
-            call, to_come = stack[-1]
-            each = next(to_come, None)
-            if each is None:
+            evaluation, remaining = stack[-1]
+            key = next(remaining, None)
+            if key is None:
                 stack.pop()
-                yield call
+                yield evaluation
             else:
-                stack.append(enter(each, call))
+                stack.append(enter(key, evaluation))
 
 
 def operations(node: Any) -> Counter[str]:
     """The operators in the body of a call, by name: `fib(n - 1) + fib(n - 2)` has one `add`."""
     function = function_of(node)
-    steps = [each.function for each in function.steps] if isinstance(function, Body) else [function]
+    steps = [step.function for step in function.steps] if isinstance(function, Body) else [function]
     return Counter(
-        each.__name__ for each in steps if getattr(each, "__module__", "") == "_operator"
+        step.__name__ for step in steps if getattr(step, "__module__", "") == "_operator"
     )
 
 
 class Frame(NamedTuple):
-    """How far an evaluation has come.
+    """The state of an evaluation after one task.
 
-    box, key: of what was evaluated last, the id and the subproblem
-    evaluated: tasks
-    hits: values that were taken from memory, not for the first time
-    operations: of the bodies
+    box, key: the id and the subproblem of that task
+    evaluated: tasks so far
+    hits: values that were in memory when a task needed them, after the first use of each
+    operations: operators evaluated so far
     """
 
     box: Key
@@ -169,18 +167,19 @@ class Frame(NamedTuple):
 
 
 def frames(
-    graph: TaskGraph, order: Iterable[tuple[Key, Key]], memory: bool, most: int
+    graph: TaskGraph, order: Iterable[tuple[Key, Key]], has_memory: bool, limit: int
 ) -> Iterator[Frame]:
-    """A frame for each evaluation, in order, given as the box and the key in the graph.
+    """A frame for each evaluation, in order: pairs of the box and the key in the graph.
 
-    memory: whether a value that was taken before is a hit; a tree computes it again
+    has_memory: whether a value that was used before is a hit; a tree computes it again
+    limit: the most frames
     """
-    taken: set[Key] = set()
-    hits = done = 0
-    for number, (box, key) in enumerate(islice(order, most), 1):
+    used: set[Key] = set()
+    hits = total = 0
+    for number, (box, key) in enumerate(islice(order, limit), 1):
         node = graph.tasks[key]
-        done += operations(node).total()
-        for each in inputs_of(node) if memory else ():
-            hits += each in taken
-            taken.add(each)
-        yield Frame(box, key, number, hits, done)
+        total += operations(node).total()
+        for source in inputs_of(node) if has_memory else ():
+            hits += source in used
+            used.add(source)
+        yield Frame(box, key, number, hits, total)

@@ -132,13 +132,6 @@ def test_what_is_over_the_limit_is_skipped_and_told() -> None:
         tradeoff(fib(40), memoize=False, limit=1000)
 
 
-def test_groups_part_the_curve() -> None:
-    memory = in_recursion_order(mirrored(2))
-    curves = memory.curves(lambda key: "back" if "back" in str(key) else "there")
-    assert list(curves) == ["there", "back"]
-    assert [sum(both) for both in zip(*curves.values(), strict=True)] == memory.curve()
-
-
 def test_what_is_computed_again_is_known() -> None:
     held = in_recursion_order(fib(5).graph(memoize=False)).held
     assert [each.again for each in held if each.subproblem == fib(2).key] == [False, True, True]

@@ -133,11 +133,11 @@ def test_the_operators_of_a_body_are_counted() -> None:
 def test_frames_count_what_is_taken_from_memory() -> None:
     graph = fib(5).graph()
     order = [(fib(n).key, fib(n).key) for n in (1, 0, 2, 3, 4, 5)]
-    found = list(frames(graph, order, memory=True, most=100))
+    found = list(frames(graph, order, has_memory=True, limit=100))
     assert [frame.evaluated for frame in found] == [1, 2, 3, 4, 5, 6]
     assert [frame.hits for frame in found] == [0, 0, 0, 1, 2, 3]
     assert [frame.operations for frame in found] == [0, 0, 1, 2, 3, 4]
     tree = fib(5).graph(memoize=False)
     naive = list(frames(graph, ((key, subproblem(key)) for key in tree.tasks), False, 100))
     assert (naive[-1].evaluated, naive[-1].hits, naive[-1].operations) == (15, 0, 7)
-    assert len(list(frames(graph, order, memory=True, most=4))) == 4
+    assert len(list(frames(graph, order, has_memory=True, limit=4))) == 4

@@ -97,7 +97,7 @@ def test_an_unknown_scheduler_is_refused(scheduler: str) -> None:
 
 
 def test_a_silent_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["pipeline.schedule.schedulers"], "_PATIENCE", 1.0)
+    monkeypatch.setattr("pipeline.schedule.schedulers.CONNECT_TIMEOUT", 1.0)
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
         pytest.raises(ConnectionError, match=r"no scheduler answers at tcp://127.0.0.1:9"),
