@@ -9,13 +9,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import dask
-import dask.array as da
-import dask.bag as db
 import pytest
 
-from pipeline import SchedulerError, compute, measure, trace
+from pipeline import SchedulerError, compute, measure
 from pipeline import scheduler as on
-from tests.functions import edit_distance, fail, failing, fib
+from tests.functions import edit_distance, fib
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,45 +101,3 @@ def test_a_silent_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.raises(ConnectionError, match=r"no scheduler answers at tcp://127.0.0.1:9"),
     ):
         compute(fib(3), scheduler="tcp://127.0.0.1:9")
-
-
-def test_an_error_names_the_call_and_keeps_its_type(scheduler: str) -> None:
-    with pytest.raises(ZeroDivisionError, match="no 3") as caught:
-        (fail(3) + 1).compute()
-    assert "while computing fail(3)" in caught.value.__notes__
-    with pytest.raises(ZeroDivisionError) as caught:
-        failing(4).compute()
-    assert "while computing fail(0)" in caught.value.__notes__
-
-
-def test_values_keep_their_places_among_other_collections(scheduler: str) -> None:
-    def add(x: int, y: int) -> int:
-        return x + y
-
-    x = da.arange(10, chunks=5)
-    y = dask.delayed(add)
-    mixed = (fib(6), y(1, 2), x.sum(), [fib(7).graph()], y(3, 4), {"a": trace([fib(5)])})
-    assert compute(*mixed) == (8, 3, 45, [[13]][0], 7, {"a": [5]})
-    # Ours never make Dask mix up the results, however they stand.
-    assert dask.compute(fib(6), y(1, 2), fib(7), x.sum(), [fib(8).graph()], fib(5)) == (
-        8, 3, 13, 45, [21], 5,
-    )  # fmt: skip
-
-
-def test_any_mixture_of_collections_keeps_its_order() -> None:
-    """Dask 2026.8 gives `dask.compute(one, three, two)` as 1, 2, 3: see `OwnOptimizer`."""
-    one, two = (dask.delayed(int)(n) for n in (1, 2))
-    three = da.ones(3).sum()
-    assert compute(one, three, two) == (1, 3, 2)
-    pair = dask.delayed((4, 5))
-    bag = db.from_sequence([-1, 2])
-    mixed = one, fib(6), two, three, pair[0], bag.sum(), fib(5), bag.map(abs), three + 1, pair
-    assert compute(*mixed, scheduler="sync") == (1, 8, 2, 3, 4, 1, 5, [1, 2], 4, (4, 5))
-
-
-def test_collections_with_other_default_schedulers() -> None:
-    assert compute(db.from_sequence([1, 2]).sum(), fib(6), scheduler="sync") == (3, 8)
-
-
-def test_without_collections_nothing_runs() -> None:
-    assert compute(1, [2], scheduler="never looked at") == (1, [2])
