@@ -28,7 +28,7 @@ def slow(x: int) -> int:
     return x + 1
 
 
-def test_dask_asks_for_its_scheduler_where_the_context_answers() -> None:
+def test_dask_gets_its_scheduler_where_the_context_replaces_it() -> None:
     """`dask.compute` and `dask.persist` find `get_scheduler` in `dask.base` when called."""
     assert {"scheduler", "collections"} <= set(
         inspect.signature(dask.base.get_scheduler).parameters
@@ -58,7 +58,7 @@ def test_all_that_dask_computes_goes_through_the_store(tmp_path: Path, scheduler
         assert bool(measured.tasks) == tasks
 
 
-def test_it_shares_its_results_with_the_explicit_form(tmp_path: Path) -> None:
+def test_the_context_and_the_explicit_form_share_results(tmp_path: Path) -> None:
     graph = da.arange(6, chunks=3).map_blocks(slow, dtype=int)
     with Store(tmp_path):
         graph.compute(scheduler="sync")
@@ -67,14 +67,16 @@ def test_it_shares_its_results_with_the_explicit_form(tmp_path: Path) -> None:
     assert measured.tasks == 0
 
 
-def test_a_scheduler_that_is_named_goes_through_it_too(tmp_path: Path) -> None:
+def test_a_named_scheduler_goes_through_the_store_too(tmp_path: Path) -> None:
     for tasks in (1, 0):
         with Store(tmp_path), measure() as measured:
             delayed(slow)(1).compute(scheduler="sync")
         assert measured.tasks == tasks
 
 
-def test_clients_compute_persist_submit_and_map_through_it(tmp_path: Path, client: Client) -> None:
+def test_clients_compute_persist_submit_and_map_through_the_store(
+    tmp_path: Path, client: Client
+) -> None:
     for ran in (True, False):
         with Store(tmp_path), measure() as measured:
             futures = [
@@ -90,7 +92,7 @@ def test_clients_compute_persist_submit_and_map_through_it(tmp_path: Path, clien
         del futures, x
 
 
-def test_afterwards_all_is_as_it_was(tmp_path: Path) -> None:
+def test_leaving_the_context_restores_dask(tmp_path: Path) -> None:
     from distributed import Client
 
     before = dask.base.get_scheduler, Client._graph_to_futures
@@ -103,7 +105,7 @@ def test_afterwards_all_is_as_it_was(tmp_path: Path) -> None:
     assert measured.tasks == 1
 
 
-def test_the_innermost_store_is_asked(tmp_path: Path) -> None:
+def test_the_innermost_store_is_used(tmp_path: Path) -> None:
     outer, inner = Store(tmp_path / "outer"), Store(tmp_path / "inner")
     with outer:
         with inner:
@@ -120,7 +122,7 @@ def test_a_task_may_compute_with_a_store_itself(tmp_path: Path) -> None:
         assert delayed(pipeline.pure(outer))(1).compute(scheduler="sync") == 2
 
 
-def test_what_cannot_be_stored_is_told_when_it_is_there(tmp_path: Path) -> None:
+def test_an_unstorable_result_is_returned_with_a_warning(tmp_path: Path) -> None:
     with Store(tmp_path), pytest.warns(pipeline.StoreWarning, match="a lock"):
         assert delayed(threading.Lock)().compute(scheduler="sync") is not None
 
@@ -147,7 +149,7 @@ def test_annotations_reach_the_cluster(tmp_path: Path, client: Client, explicit:
         with store:
             assert client.compute(graph).result() == 2
     assert attempts.read_text() == "xxx"
-    assert {each.function for each in store.entries()} >= {"flaky", "max"}
+    assert {entry.function for entry in store.entries()} >= {"flaky", "max"}
 
 
 def test_arrays_persisted_here_stay_collections(tmp_path: Path) -> None:
@@ -156,7 +158,7 @@ def test_arrays_persisted_here_stay_collections(tmp_path: Path) -> None:
     assert x.sum().compute() == 21
 
 
-def test_what_a_run_would_do_can_be_asked_inside(tmp_path: Path) -> None:
+def test_a_store_explains_within_its_context(tmp_path: Path) -> None:
     graph = delayed(slow)(1)
     with Store(tmp_path) as store:
         assert store.explain(graph).count("miss") == 1
@@ -164,13 +166,13 @@ def test_what_a_run_would_do_can_be_asked_inside(tmp_path: Path) -> None:
         assert store.explain(graph).count("hit") == 1
 
 
-def test_what_a_worker_cannot_load_it_computes(tmp_path: Path, client: Client) -> None:
+def test_a_worker_computes_what_it_cannot_load(tmp_path: Path, client: Client) -> None:
     """A future cannot be planned again: what is lost meanwhile is computed where it is missed."""
     store = Store(tmp_path)
     graph = delayed(slow)(delayed(slow)(1))
     pipeline.compute(graph, store=store)
-    for each in tmp_path.glob("entries/*/*"):
-        each.write_bytes(each.read_bytes()[:-1] + b"?")
+    for path in tmp_path.glob("entries/*/*"):
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
     with store:
         assert graph.compute() == 3
         assert client.compute(delayed(slow)(delayed(slow)(1))).result() == 3
@@ -202,7 +204,7 @@ def test_shuffles_of_a_cluster_run_each_time(tmp_path: Path, client: Client) -> 
             assert frame.v.max().compute() == 39
 
 
-def test_a_task_that_waits_for_its_equal_leaves_its_thread_to_others(tmp_path: Path) -> None:
+def test_a_task_that_waits_for_an_equal_one_frees_its_thread(tmp_path: Path) -> None:
     from distributed import Client, LocalCluster, worker_client
 
     @pipeline.pure
@@ -217,4 +219,4 @@ def test_a_task_that_waits_for_its_equal_leaves_its_thread_to_others(tmp_path: P
         Client(single) as client, Store(tmp_path),
     ):  # fmt: skip
         futures = [client.compute(delayed(outer, pure=False)(1)) for _ in range(2)]
-        assert [each.result(timeout=300) for each in futures] == [2, 2]
+        assert [future.result(timeout=300) for future in futures] == [2, 2]

@@ -67,8 +67,8 @@ def project(
     def built(store: Store, old: str = "", new: str = "", **options: Any) -> Any:
         with edited(tmp_path / str(next(places)), monkeypatch, sources, old, new) as main:
             collection = main.build(**options)
-            found = store.explain(collection)
-        why = {each.function: each.why for each in found.lines if each.status == "miss"}
+            explanation = store.explain(collection)
+        why = {line.function: line.why for line in explanation.lines if line.status == "miss"}
         return collection, why
 
     return built
@@ -92,7 +92,7 @@ KEEP = ["load", "clean", "fit"]
         ({"name": "abcd"}, {"load": "argument 1 was 'abc', is 'abcd'"}),
     ],
 )  # fmt: skip
-def test_a_miss_is_told_against_the_nearest_result(
+def test_a_miss_is_explained_by_the_nearest_result(
     project: Any, tmp_path: Path, edit: dict[str, Any], expected: dict[str, str]
 ) -> None:
     store = Store(tmp_path / "cache", keep=KEEP, durable=False)
@@ -102,12 +102,12 @@ def test_a_miss_is_told_against_the_nearest_result(
     assert project(store)[1] == {}
     why = project(store, **edit)[1]
     later = KEEP[KEEP.index(next(iter(expected))) + 1 :]
-    assert why == {**expected, **{each: why[each] for each in later}}
-    assert all(why[each].startswith("its input ") or "argument 1" in why[each] for each in later)
+    assert why == {**expected, **{name: why[name] for name in later}}
+    assert all(why[name].startswith("its input ") or "argument 1" in why[name] for name in later)
 
 
 def explained(store: Store, *collections: Any) -> dict[str, tuple[str, str]]:
-    return {each.call: (each.status, each.why) for each in store.explain(*collections).lines}
+    return {line.call: (line.status, line.why) for line in store.explain(*collections).lines}
 
 
 def slow(x: int) -> int:
@@ -118,7 +118,7 @@ def locked() -> Any:
     return threading.Lock()
 
 
-def test_each_fate_has_its_reason(tmp_path: Path) -> None:
+def test_each_status_has_its_reason(tmp_path: Path) -> None:
     store = Store(tmp_path, keep=[slow], skip=["skipped"])
 
     def skipped(x: int) -> int:
@@ -126,22 +126,22 @@ def test_each_fate_has_its_reason(tmp_path: Path) -> None:
 
     lock = delayed(locked)()
     parts = [delayed(slow)(1), delayed(skipped)(1), delayed(random.random)(), delayed(time.time)()]
-    found = explained(store, lock, *parts)
-    assert found["slow(1)"] == ("miss", "never computed")
-    assert found["skipped(1)"] == ("skipped", "it is one of skip=")
-    assert found["random"] == ("skipped", "impure: random.Random.random: it is random")
-    assert found["time"] == ("skipped", "impure: time.time: it reads a clock")
+    reasons = explained(store, lock, *parts)
+    assert reasons["slow(1)"] == ("miss", "never computed")
+    assert reasons["skipped(1)"] == ("skipped", "it is one of skip=")
+    assert reasons["random"] == ("skipped", "impure: random.Random.random: it is random")
+    assert reasons["time"] == ("skipped", "impure: time.time: it reads a clock")
     with pytest.warns(pipeline.StoreWarning, match="lock"):
         pipeline.compute(lock, store=store, scheduler="sync")
     assert explained(store, lock)["locked"] == ("miss", "not storable: a lock")
     pipeline.compute(*parts, store=store, scheduler="sync")
     assert explained(store, *parts)["slow(1)"][0] == "hit"
-    [digest] = [each.digest for each in store.entries() if each.function == "slow"]
+    [digest] = [entry.digest for entry in store.entries() if entry.function == "slow"]
     store.remove(digest)
     assert explained(store, *parts)["slow(1)"] == ("miss", "evicted")
 
 
-def test_nothing_is_computed_and_what_is_loaded_needs_nothing(tmp_path: Path) -> None:
+def test_explaining_computes_nothing_and_inputs_of_hits_are_culled(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with measure() as measured:
         first = store.explain(fib(20))
@@ -155,7 +155,7 @@ def test_nothing_is_computed_and_what_is_loaded_needs_nothing(tmp_path: Path) ->
     assert sorted(second.statuses.values()) == ["culled"] * 20 + ["hit"]
 
 
-def test_tasks_of_one_fate_stand_in_one_line(tmp_path: Path) -> None:
+def test_tasks_of_one_status_share_a_row(tmp_path: Path) -> None:
     parts = delayed(sum)([delayed(slow)(x) for x in range(5)])
     store = Store(tmp_path, keep=[slow])
     assert str(store.explain(parts)).splitlines() == [
@@ -171,13 +171,13 @@ def test_tasks_of_one_fate_stand_in_one_line(tmp_path: Path) -> None:
     assert total == "1 hit, 5 culled"
 
 
-def test_of_nothing_there_is_nothing_to_explain(tmp_path: Path) -> None:
+def test_without_collections_there_are_no_tasks(tmp_path: Path) -> None:
     assert str(Store(tmp_path).explain(3)) == "no tasks"
     assert Store(tmp_path).explain() == Explanation([])
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "told"),
+    ("before", "now", "expected"),
     [
         ({"its own": {"code": "a"}}, {"its own": {"code": "a"}}, []),
         ({"helper `f`": {"code": "a"}}, {"helper `f`": {"code": "b"}}, ["helper `f` changed"]),
@@ -192,14 +192,14 @@ def test_of_nothing_there_is_nothing_to_explain(tmp_path: Path) -> None:
          ["library numpy was 1, is 2"]),
     ],
 )  # fmt: skip
-def test_differences_are_told_by_name(
-    before: dict[str, dict[str, str]], now: dict[str, dict[str, str]], told: list[str]
+def test_changes_of_code_are_named(
+    before: dict[str, dict[str, str]], now: dict[str, dict[str, str]], expected: list[str]
 ) -> None:
-    assert code_changes(before, now) == told
+    assert code_changes(before, now) == expected
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "told"),
+    ("before", "now", "expected"),
     [
         ([["1", "a"]], [["1", "a"]], []),
         ([["1", "a"]], [], ["it took 1 arguments, takes 0"]),
@@ -218,13 +218,13 @@ def test_differences_are_told_by_name(
         ([["load('a')", "@a"]], [["load('a')", "@b"]], ["its input load('a') changed"]),
     ],
 )
-def test_changed_arguments_are_told_by_place_or_name(
-    before: list[list[str]], now: list[list[str]], told: list[str]
+def test_changed_arguments_are_named_or_numbered(
+    before: list[list[str]], now: list[list[str]], expected: list[str]
 ) -> None:
-    assert argument_changes(before, now) == told
+    assert argument_changes(before, now) == expected
 
 
-def test_many_differences_are_told_by_their_number() -> None:
-    before = {f"helper `{each}`": {"code": "1"} for each in "abcdef"}
-    now = {f"helper `{each}`": {"code": "2"} for each in "abcdef"}
+def test_many_changes_are_counted() -> None:
+    before = {f"helper `{name}`": {"code": "1"} for name in "abcdef"}
+    now = {f"helper `{name}`": {"code": "2"} for name in "abcdef"}
     assert code_changes(before, now)[2:] == ["helper `c` changed", "3 more changes"]

@@ -1,4 +1,4 @@
-"""After an edit, exactly what depends on it runs; after its undoing, nothing does."""
+"""After an edit exactly the tasks that depend on it run; undone, none do."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tu
         with edited(folder, monkeypatch, sources, old, new) as main, measure() as measured:
             (folder / path).write_text(rows)
             built = main.build(str(folder / path))
-            (found,) = pipeline.compute(built, store=store, scheduler="sync")
-        return found, set(measured.functions)
+            (value,) = pipeline.compute(built, store=store, scheduler="sync")
+        return value, set(measured.functions)
 
     return ran
 
@@ -183,8 +183,8 @@ def state(t: int) -> Any:
 
 def stepped(store: Store, t: int) -> tuple[float, int]:
     with measure() as measured:
-        (found,) = pipeline.compute(state(t), store=store, scheduler="sync")
-    return found, sum(run.key[0].startswith("step") for run in measured.runs)
+        (value,) = pipeline.compute(state(t), store=store, scheduler="sync")
+    return value, sum(run.key[0].startswith("step") for run in measured.runs)
 
 
 def test_a_longer_run_continues_a_shorter_one(
@@ -211,15 +211,15 @@ CHAIN = {
 
 def test_a_plan_says_what_happens_to_each_task(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    found = make_plan(store, CHAIN, ["c"])
-    assert found.status == dict.fromkeys("abc", "miss")
-    store.put(found.digests.digest("b") or "", (0, 1))
+    made = make_plan(store, CHAIN, ["c"])
+    assert made.status == dict.fromkeys("abc", "miss")
+    store.put(made.digests.digest("b") or "", (0, 1))
     assert plan(store, CHAIN, "c") == {"a": "culled", "b": "hit", "c": "miss"}
     assert plan(store, CHAIN, "c", is_loading=False) == dict.fromkeys("abc", "miss")
     assert list(make_plan(store, CHAIN, ["c"]).entries) == ["b"]
 
 
-def test_what_is_torn_is_computed(tmp_path: Path) -> None:
+def test_a_corrupt_entry_is_a_miss(tmp_path: Path) -> None:
     store = Store(tmp_path)
     digest = make_plan(store, CHAIN, ["c"]).digests.digest("c") or ""
     store.put(digest, 1)
@@ -231,16 +231,16 @@ def test_what_is_torn_is_computed(tmp_path: Path) -> None:
     assert digest not in store
 
 
-def test_constants_and_aliases_are_no_work(tmp_path: Path) -> None:
+def test_constants_and_aliases_have_no_status(tmp_path: Path) -> None:
     tasks = {"d": DataNode("d", 3), "x": Task("x", abs, TaskRef("d")), "y": Alias("y", "x")}
     store = Store(tmp_path)
-    found = make_plan(store, tasks, ["y"])
-    assert found.status == {"x": "miss"}
-    store.put(found.digests.digest("x") or "", 3)
+    made = make_plan(store, tasks, ["y"])
+    assert made.status == {"x": "miss"}
+    store.put(made.digests.digest("x") or "", 3)
     assert plan(store, tasks, "y") == {"x": "hit"}
 
 
-def test_what_is_skipped_says_why(tmp_path: Path) -> None:
+def test_skipped_tasks_have_reasons(tmp_path: Path) -> None:
     import random
 
     tasks = {
@@ -249,9 +249,9 @@ def test_what_is_skipped_says_why(tmp_path: Path) -> None:
         "s": Task("s", abs, -1),
         "o": Task("o", max, TaskRef("x"), TaskRef("s"), TaskRef("held")),
     }
-    found = make_plan(Store(tmp_path, skip=["abs"]), tasks, ["o"])
-    assert found.status == dict.fromkeys("rxso", "skipped")
-    assert found.reasons == {
+    made = make_plan(Store(tmp_path, skip=["abs"]), tasks, ["o"])
+    assert made.status == dict.fromkeys("rxso", "skipped")
+    assert made.reasons == {
         "r": "impure: random.Random.random: it is random",
         "x": "it depends on r, which is not stored",
         "s": "it is one of skip=",
@@ -259,7 +259,7 @@ def test_what_is_skipped_says_why(tmp_path: Path) -> None:
     }
 
 
-def test_a_cycle_is_told(tmp_path: Path) -> None:
+def test_a_cycle_is_an_error(tmp_path: Path) -> None:
     tasks = {"a": Task("a", abs, TaskRef("b")), "b": Task("b", abs, TaskRef("a"))}
     with pytest.raises(GraphError, match="cycle"):
         make_plan(Store(tmp_path), tasks, ["a"])
@@ -278,14 +278,14 @@ def test_a_trivial_task_costs_no_file_and_a_long_one_is_kept(
     parts = [delayed(long)(x) for x in (1.0, 2.0)] + [delayed(abs)(-x) for x in range(20)]
     store = Store(tmp_path)
     pipeline.compute(delayed(sum)(parts), store=store, scheduler="sync")
-    assert sorted(each.function for each in store.entries()) == ["long", "long", "sum"]
-    [total] = [each for each in store.entries() if each.function == "sum"]
-    [long_, _] = [each for each in store.entries() if each.function == "long"]
+    assert sorted(entry.function for entry in store.entries()) == ["long", "long", "sum"]
+    [total] = [entry for entry in store.entries() if entry.function == "sum"]
+    [long_, _] = [entry for entry in store.entries() if entry.function == "long"]
     assert long_.seconds > 0.1 > long_.loading > 0
     assert total.behind > 0.2 > total.seconds
 
 
-def test_keep_and_skip_overrule_what_is_worth_it(tmp_path: Path) -> None:
+def test_keep_and_skip_overrule_the_cost(tmp_path: Path) -> None:
     def quick(x: int) -> int:
         return x
 
@@ -298,13 +298,13 @@ def test_keep_and_skip_overrule_what_is_worth_it(tmp_path: Path) -> None:
     ):
         store = Store(tmp_path / str(options), **options)
         pipeline.compute(graph, store=store, scheduler="sync")
-        assert sorted(each.function for each in store.entries()) == expected
+        assert sorted(entry.function for entry in store.entries()) == expected
 
 
-def test_only_what_is_left_is_run(tmp_path: Path) -> None:
+def test_only_the_remaining_tasks_run(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    found = make_plan(store, CHAIN, ["c"])
-    store.put(found.digests.digest("b") or "", (0, 1))
+    made = make_plan(store, CHAIN, ["c"])
+    store.put(made.digests.digest("b") or "", (0, 1))
     assert list(tasks_to_run(make_plan(store, CHAIN, ["c"]), ["c"], is_local=True)) == ["b", "c"]
 
 

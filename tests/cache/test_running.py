@@ -28,20 +28,20 @@ ROOT = Path(__file__).parents[2]
 
 
 def in_another_process(folder: Path) -> Any:
-    asked = [f"{each}={folder / each}" for each in SCHEDULERS]
-    command = [sys.executable, "-m", "tests.store_program", *asked]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    return json.loads(told.stdout)
+    arguments = [f"{name}={folder / name}" for name in SCHEDULERS]
+    command = [sys.executable, "-m", "tests.store_program", *arguments]
+    process = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    return json.loads(process.stdout)
 
 
 @pytest.mark.slow
 def test_the_second_run_runs_nothing_in_another_process_on_every_scheduler(tmp_path: Path) -> None:
     first, second = in_another_process(tmp_path), in_another_process(tmp_path)
-    for each in SCHEDULERS:
-        tasks, values = first[each]
+    for name in SCHEDULERS:
+        tasks, values = first[name]
         assert tasks > 30
         assert values == store_program.expected()
-        assert second[each] == [0, values]
+        assert second[name] == [0, values]
 
 
 def test_what_one_scheduler_stored_another_loads(tmp_path: Path, scheduler: str) -> None:
@@ -67,7 +67,7 @@ def test_inner_results_are_loaded_where_the_tasks_run(tmp_path: Path, scheduler:
     assert set(measured.functions) == {"max"}
 
 
-def test_the_same_collection_can_be_asked_for_twice_and_nested(tmp_path: Path) -> None:
+def test_the_same_collection_can_be_computed_twice_and_nested(tmp_path: Path) -> None:
     x = delayed(slow)(3)
     for _ in range(2):
         assert pipeline.compute(x, [x, {"x": x}], 7, store=tmp_path) == (3, [3, {"x": 3}], 7)
@@ -78,7 +78,7 @@ def test_without_collections_nothing_happens(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_impure_tasks_run_each_time_and_what_needs_them(tmp_path: Path) -> None:
+def test_impure_tasks_and_their_consumers_run_each_time(tmp_path: Path) -> None:
     @pipeline.impure
     def sensor() -> int:
         return next(numbers)
@@ -101,8 +101,8 @@ def test_dataframes_are_stored_part_by_part(tmp_path: Path) -> None:
     frame = dd.from_pandas(table, npartitions=2).map_partitions(doubled, meta=table)
     for _ in range(2):
         with measure() as measured:
-            (found,) = pipeline.compute(frame, store=tmp_path, scheduler="sync")
-        pd.testing.assert_frame_equal(found, table * 2)
+            (value,) = pipeline.compute(frame, store=tmp_path, scheduler="sync")
+        pd.testing.assert_frame_equal(value, table * 2)
     assert measured.tasks == 0
 
 
@@ -111,28 +111,28 @@ def test_what_xarray_computes_is_stored(tmp_path: Path) -> None:
 
     values = da.arange(10, chunks=5)
     for tasks in (True, False):
-        for asked in (
+        for collection in (
             xarray.DataArray(values, dims="t", name="x").mean("t"),
             xarray.Dataset({"a": (("t",), values), "b": (("t",), np.arange(10))}).max(),
             xarray.Variable(("t",), values),
         ):
             with measure() as measured:
-                (found,) = pipeline.compute(asked, store=tmp_path, scheduler="sync")
-            assert found.identical(asked.compute())
+                (value,) = pipeline.compute(collection, store=tmp_path, scheduler="sync")
+            assert value.identical(collection.compute())
             assert bool(measured.tasks) == tasks
 
 
-def test_to_ask_what_a_run_would_do_changes_nothing(tmp_path: Path) -> None:
+def test_explaining_changes_nothing(tmp_path: Path) -> None:
     def built() -> Any:
         x = da.from_array(np.arange(1e4).reshape(100, 100), chunks=(25, 100))
         return x.map_blocks(np.abs).sum()
 
     store = Store(tmp_path)
     pipeline.compute(built(), store=store, scheduler="sync")
-    asked = built()
-    assert store.explain(asked).count("hit") == 1
+    collection = built()
+    assert store.explain(collection).count("hit") == 1
     with measure() as measured:
-        pipeline.compute(asked, store=store, scheduler="sync")
+        pipeline.compute(collection, store=store, scheduler="sync")
     assert measured.tasks == 0
 
 
@@ -150,7 +150,7 @@ def test_values_of_one_run_are_those_of_the_next(tmp_path: Path) -> None:
     assert repr(first) == repr(second)
 
 
-def test_what_cannot_be_stored_is_returned_and_told_once(tmp_path: Path) -> None:
+def test_an_unstorable_result_is_returned_with_one_warning(tmp_path: Path) -> None:
     graphs = [delayed(threading.Lock)(), delayed(slow)(1)]
     store = Store(tmp_path)
     with pytest.warns(pipeline.StoreWarning, match="a lock"):
@@ -168,7 +168,7 @@ def test_errors_of_tasks_come_through(tmp_path: Path, scheduler: str) -> None:
     assert len(Store(tmp_path)) == 0
 
 
-def test_what_is_lost_in_between_is_computed(
+def test_an_entry_lost_during_a_run_is_computed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(tmp_path)
@@ -186,7 +186,7 @@ def test_what_is_lost_in_between_is_computed(
     assert len(store) == 1
 
 
-def test_fusing_and_sharing_go_with_a_store(tmp_path: Path) -> None:
+def test_fusing_and_sharing_work_with_a_store(tmp_path: Path) -> None:
     twice = [delayed(slow)(1), delayed(slow)(1)]
     with measure() as measured:
         pipeline.compute(*twice, fib(30), store=tmp_path, share=True, scheduler="sync")
@@ -238,7 +238,7 @@ def test_an_executor_is_a_scheduler_too(tmp_path: Path) -> None:
             assert measured.tasks == tasks
 
 
-def test_the_store_that_is_named_goes_before_that_of_the_context(tmp_path: Path) -> None:
+def test_an_explicit_store_overrides_the_context(tmp_path: Path) -> None:
     outer, inner = Store(tmp_path / "outer"), Store(tmp_path / "inner")
     with outer:
         assert pipeline.compute(delayed(slow)(1), store=inner, scheduler="sync") == (1,)
@@ -249,15 +249,15 @@ def test_calls_and_dask_agree_without_a_store() -> None:
     assert dask.compute(fib(10), delayed(slow)(1), scheduler="sync") == (55, 1)
 
 
-def test_several_outputs_are_stored_each_by_itself(tmp_path: Path) -> None:
-    asked = pipeline.trace({"a": fib(10), "b": [fib(12), 3]})
+def test_several_outputs_are_stored_one_by_one(tmp_path: Path) -> None:
+    collection = pipeline.trace({"a": fib(10), "b": [fib(12), 3]})
     store = Store(tmp_path)
     for tasks in (True, False):
         with measure() as measured:
-            found = pipeline.compute(asked, store=store, scheduler="sync")
-        assert found == ({"a": 55, "b": [144, 3]},)
+            value = pipeline.compute(collection, store=store, scheduler="sync")
+        assert value == ({"a": 55, "b": [144, 3]},)
         assert bool(measured.tasks) == tasks
-    assert sorted(each.call for each in store.entries()) == ["fib(10)", "fib(12)"]
+    assert sorted(entry.call for entry in store.entries()) == ["fib(10)", "fib(12)"]
     with measure() as measured:
         pipeline.compute(fib(12), store=store, scheduler="sync")
     assert measured.tasks == 0

@@ -44,7 +44,7 @@ def save(store: Store, function: Callable[..., Any], is_always: bool = True) -> 
     return Save(store, DIGEST, function, DETAILS, function, is_always, time.time(), 0.0)
 
 
-def test_a_result_is_returned_and_stored_with_what_it_took(tmp_path: Path) -> None:
+def test_a_result_is_returned_and_stored_with_its_times(tmp_path: Path) -> None:
     def slow(x: int) -> int:
         time.sleep(0.02)
         return x + 1
@@ -58,7 +58,7 @@ def test_a_result_is_returned_and_stored_with_what_it_took(tmp_path: Path) -> No
     assert store.noted(f"code-{'c' * 32}")[0]["its own"]["code"]
 
 
-def test_what_another_has_stored_meanwhile_is_taken(tmp_path: Path) -> None:
+def test_a_result_that_another_process_stored_is_loaded(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.put(DIGEST, "theirs")
     assert save(store, lambda: "ours")() == "theirs"
@@ -75,7 +75,7 @@ def test_a_result_that_is_quick_to_compute_is_not_stored(
     assert DIGEST in store
 
 
-def test_those_who_wait_in_vain_compute_at_the_same_time(tmp_path: Path) -> None:
+def test_if_nothing_was_stored_all_that_waited_compute_at_once(tmp_path: Path) -> None:
     """The first could store nothing: the others need not go one after the other."""
     store, numbers = Store(tmp_path), itertools.count()
     has_begun, may_end, others = threading.Event(), threading.Event(), threading.Barrier(3)
@@ -99,14 +99,14 @@ def test_those_who_wait_in_vain_compute_at_the_same_time(tmp_path: Path) -> None
         store.emit_warnings()
 
 
-def test_errors_come_through_and_let_others_go_on(tmp_path: Path) -> None:
+def test_an_error_is_raised_and_frees_the_lease(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.raises(ZeroDivisionError):
         save(store, lambda: 1 / 0)()
     assert save(store, lambda: 1)() == 1
 
 
-def test_a_load_gives_the_value_wherever_it_runs(tmp_path: Path) -> None:
+def test_a_load_returns_the_value_in_any_process(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.put(DIGEST, np.arange(3))
     load = Load(store, DIGEST, store.open(DIGEST))
@@ -138,48 +138,48 @@ def of(tasks: dict[Any, Any], key: Any) -> TaskDetails:
     return task_details(key, tasks[key], digests)
 
 
-def texts(found: TaskDetails) -> list[str]:
-    return [text for text, _ in found.arguments]
+def texts(details: TaskDetails) -> list[str]:
+    return [text for text, _ in details.arguments]
 
 
-def test_a_task_is_told_by_its_function_and_arguments() -> None:
+def test_details_are_the_function_and_arguments() -> None:
     tasks = {
         "rows-1": Task("rows-1", load, "abc", rows=2),
         "d": DataNode("d", 2.5),
         TOP: Task(TOP, max, TaskRef("rows-1"), List(TaskRef("rows-1"), 7), TaskRef("d")),
     }
-    found = of(tasks, "rows-1")
-    assert (found.function, found.call) == ("load", "load('abc', rows=2)")
-    assert texts(found) == ["'abc'", "rows=2"]
-    assert len({found.code, *(each for _, each in found.arguments)}) == 3
-    found = of(tasks, TOP)
-    assert found.function == "top"
-    assert texts(found) == ["load('abc', rows=2)", "[load('abc', rows=2), 7]", "2.5"]
-    inputs, both, constant = (each for _, each in found.arguments)
+    details = of(tasks, "rows-1")
+    assert (details.function, details.call) == ("load", "load('abc', rows=2)")
+    assert texts(details) == ["'abc'", "rows=2"]
+    assert len({details.code, *(digest for _, digest in details.arguments)}) == 3
+    details = of(tasks, TOP)
+    assert details.function == "top"
+    assert texts(details) == ["load('abc', rows=2)", "[load('abc', rows=2), 7]", "2.5"]
+    inputs, both, constant = (digest for _, digest in details.arguments)
     assert inputs.startswith("@")
     assert both.split()[0] == inputs
     assert not constant.startswith("@")
 
 
-def test_a_call_is_told_as_it_is_written() -> None:
+def test_a_call_appears_as_it_is_written() -> None:
     tasks, [key] = open_collections([chain(2)])
-    found = of(tasks, key)
-    assert (found.function, found.call) == ("chain", "chain(2)")
+    details = of(tasks, key)
+    assert (details.function, details.call) == ("chain", "chain(2)")
     [step] = tasks[key].inputs
-    found = of(tasks, step)
-    assert (found.function, found.call) == ("scaled", "scaled(chain(1), 3.0, offset=1.0)")
-    assert texts(found) == ["chain(1)", "3.0", "offset=1.0"]
-    assert [each[:1] == "@" for _, each in found.arguments] == [True, False, False]
+    details = of(tasks, step)
+    assert (details.function, details.call) == ("scaled", "scaled(chain(1), 3.0, offset=1.0)")
+    assert texts(details) == ["chain(1)", "3.0", "offset=1.0"]
+    assert [digest[:1] == "@" for _, digest in details.arguments] == [True, False, False]
     assert task_function(tasks[step]) is scaled.__wrapped__
     assert task_names(step, tasks[step]) == {"scaled"}
 
 
-def test_what_puts_blocks_together_is_told_by_them() -> None:
+def test_a_task_that_joins_blocks_has_their_name() -> None:
     tasks, [key] = open_collections([da.ones(4, chunks=2) + 1])
     assert task_name(key, tasks[key]) == task_call(key, tasks[key]) == "add"
 
 
-def test_a_function_of_a_library_is_told_by_the_key() -> None:
+def test_a_function_of_a_library_is_named_by_the_key() -> None:
     tasks, [key] = open_collections([delayed(max)(1, 2)])
     assert task_name(key, tasks[key]) == "max"
     assert task_call(key, tasks[key]) == "max(1, 2)"

@@ -24,9 +24,9 @@ from tests.graphs import graphs
 
 
 def digests(tasks: dict[Any, Any], *keys: Any) -> list[str | None]:
-    found = TaskDigests(tasks)
-    found.add(keys or tasks)
-    return [found.digest(key) for key in keys or tasks]
+    result = TaskDigests(tasks)
+    result.add(keys or tasks)
+    return [result.digest(key) for key in keys or tasks]
 
 
 def of(collection: Any) -> str | None:
@@ -37,15 +37,15 @@ def of(collection: Any) -> str | None:
 
 @given(graphs())
 def test_tasks_of_one_digest_have_one_value(graph: TaskGraph) -> None:
-    found = dict(zip(graph.tasks, digests(graph.tasks), strict=True))
+    by_key = dict(zip(graph.tasks, digests(graph.tasks), strict=True))
     values: dict[str | None, int] = {}
     evaluated: dict[Any, Any] = {}
     for key, node in graph.tasks.items():
         evaluated[key] = node(evaluated)
-        assert values.setdefault(found[key], evaluated[key]) == evaluated[key]
+        assert values.setdefault(by_key[key], evaluated[key]) == evaluated[key]
 
 
-def test_a_digest_does_not_hang_on_keys() -> None:
+def test_a_digest_does_not_depend_on_keys() -> None:
     one = {"a": Task("a", abs, -1), "b": Task("b", max, TaskRef("a"), 2)}
     other = {"x": Task("x", abs, -1), "y": Task("y", max, TaskRef("x"), 2)}
     assert digests(one) == digests(other)
@@ -71,7 +71,7 @@ def test_other_tasks_have_other_digests(one: Task, other: Task) -> None:
     assert digests({"x": one}) != digests({"x": other})
 
 
-def test_an_alias_and_a_constant_are_what_they_stand_for() -> None:
+def test_aliases_and_constant_tasks_count_by_their_values() -> None:
     tasks = {
         "d": DataNode("d", -1), "a": Task("a", abs, TaskRef("d")), "b": Task("b", abs, -1),
         "c": Alias("c", "a"),
@@ -80,16 +80,16 @@ def test_an_alias_and_a_constant_are_what_they_stand_for() -> None:
     assert a == b == c
 
 
-def test_what_is_impure_or_held_or_takes_it_has_none() -> None:
+def test_impure_tasks_futures_and_their_consumers_have_no_digest() -> None:
     tasks = {
         "r": Task("r", random.random), "x": Task("x", abs, TaskRef("r")),
         "h": Task("h", abs, TaskRef("future")), "ok": Task("ok", abs, -1),
     }  # fmt: skip
-    found = dict(zip(tasks, digests(tasks), strict=True))
-    assert [key for key, each in found.items() if each is None] == ["r", "x", "h"]
+    by_key = dict(zip(tasks, digests(tasks), strict=True))
+    assert [key for key, digest in by_key.items() if digest is None] == ["r", "x", "h"]
 
 
-def test_what_a_consumer_changes_has_none() -> None:
+def test_a_value_that_a_consumer_changes_has_no_digest() -> None:
     def changed(x: list[int]) -> list[int]:
         x.append(1)
         return x
@@ -103,7 +103,7 @@ def test_fused_tasks_have_the_digest_of_the_last_of_them() -> None:
     plain = x.__dask_graph__()
     fused = x.__dask_optimize__(plain, x.__dask_keys__())
     keys = x.__dask_keys__()
-    assert any(getattr(each, "func", None) is _execute_subgraph for each in dict(fused).values())
+    assert any(getattr(node, "func", None) is _execute_subgraph for node in dict(fused).values())
     assert digests(dict(plain), *keys) == digests(dict(fused), *keys)
 
 
@@ -117,33 +117,36 @@ def test_a_call_has_the_digest_of_what_it_does() -> None:
 
 def test_a_body_counts_by_its_operations_and_their_places() -> None:
     x, y = scaled(1.0), scaled(2.0)
-    found = [of(each) for each in (x + y, y + x, x - y, x + 1, 1 + x, x + 2, x + y + 1, [x, y])[:7]]
-    assert len(set(found)) == 7
+    distinct = [
+        of(value) for value in (x + y, y + x, x - y, x + 1, 1 + x, x + 2, x + y + 1, [x, y])[:7]
+    ]
+    assert len(set(distinct)) == 7
 
 
-def test_calls_of_impure_functions_have_none() -> None:
+def test_calls_of_impure_functions_have_no_digest() -> None:
     assert of(task(random.random)() + 1) is None
     assert of(task(np.random.default_rng)() + 1) is None
     assert of(task(np.random.default_rng)(1)) is None  # its result changes as it is used
 
 
-def test_they_are_the_same_in_another_process() -> None:
+def test_digests_are_equal_in_another_process() -> None:
     program = (
-        "from tests.cache.test_task_digests import chain, of; from dask import delayed; import numpy as np;"
-        "import operator; print(of(chain(4)), of(delayed(operator.add)(np.arange(3), 2)))"
+        "import operator; import numpy as np; from dask import delayed;"
+        "from tests.cache.test_task_digests import chain, of;"
+        "print(of(chain(4)), of(delayed(operator.add)(np.arange(3), 2)))"
     )
-    told = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True,
         env={"PYTHONHASHSEED": "7", "PYTHONPATH": "."},
     )  # fmt: skip
-    assert told.stdout.split() == [of(chain(4)), of(delayed(operator.add)(np.arange(3), 2))]
+    assert process.stdout.split() == [of(chain(4)), of(delayed(operator.add)(np.arange(3), 2))]
 
 
 def test_the_code_of_a_function_and_the_content_of_a_value_have_digests() -> None:
-    found = TaskDigests({})
-    assert found.of_function(abs) != found.of_function(max)
-    assert found.of_value(1) != found.of_value(1.0)
-    assert found.of_value(iter([])) == ""
+    task_digests = TaskDigests({})
+    assert task_digests.of_function(abs) != task_digests.of_function(max)
+    assert task_digests.of_value(1) != task_digests.of_value(1.0)
+    assert task_digests.of_value(iter([])) == ""
 
 
 RATE = 0.5
@@ -161,13 +164,13 @@ def makes(offset: int) -> object:
 
 
 def test_a_description_names_all_that_a_digest_covers() -> None:
-    found = describe_code(makes(3))
-    assert found["its own"]["closure value `offset`"] == "3"
-    assert found["its own"]["defaults"] == "(2,)"
-    assert found["helper `helper`"]["global `RATE`"] == "0.5"
-    assert found["helper `helper`"]["in"] == " in test_task_digests.py"
-    assert found["libraries"]["numpy"] == np.__version__
+    description = describe_code(makes(3))
+    assert description["its own"]["closure value `offset`"] == "3"
+    assert description["its own"]["defaults"] == "(2,)"
+    assert description["helper `helper`"]["global `RATE`"] == "0.5"
+    assert description["helper `helper`"]["in"] == " in test_task_digests.py"
+    assert description["libraries"]["numpy"] == np.__version__
 
 
-def test_what_has_no_content_is_described_as_far_as_it_goes() -> None:
+def test_a_function_without_a_digest_is_described_in_part() -> None:
     assert describe_code(iter([])) == {}

@@ -23,15 +23,15 @@ NAMES = [f"{number:032x}" for number in range(5)]
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    found = Store(tmp_path / "cache")
+    store = Store(tmp_path / "cache")
     for number, name in enumerate(NAMES):
-        found.put(name, [number] * 100, function="f")
-    return found
+        store.put(name, [number] * 100, function="f")
+    return store
 
 
 def file_of(store: Store, name: str) -> Path:
-    [found] = (Path(store.url) / "entries").glob(f"*/{name}")
-    return found
+    [path] = (Path(store.url) / "entries").glob(f"*/{name}")
+    return path
 
 
 def flipped(path: Path) -> None:
@@ -40,10 +40,10 @@ def flipped(path: Path) -> None:
     path.write_bytes(data)
 
 
-def test_a_whole_store_is_sound(store: Store) -> None:
-    found = store.verify()
-    assert (found.entries, found.corrupt, found.is_sound) == (5, [], True)
-    assert str(found) == "5 entries read, 0 of them corrupt"
+def test_an_intact_store_is_sound(store: Store) -> None:
+    result = store.verify()
+    assert (result.entries, result.corrupt, result.is_sound) == (5, [], True)
+    assert str(result) == "5 entries read, 0 of them corrupt"
 
 
 @pytest.mark.parametrize(
@@ -57,15 +57,15 @@ def test_a_whole_store_is_sound(store: Store) -> None:
         (lambda path: path.write_bytes(path.with_name(NAMES[1]).read_bytes()), "of another task"),
     ],
 )
-def test_a_torn_or_foreign_entry_is_told_and_removed(store: Store, harm: Any, why: str) -> None:
+def test_a_corrupt_entry_is_reported_and_removed(store: Store, harm: Any, why: str) -> None:
     path = file_of(store, NAMES[2])
     harm(path)
     kept = verify_entries(store, is_removing=False)
     assert path.exists()
-    found = store.verify()
-    assert found.corrupt == kept.corrupt
-    [(name, reason)] = found.corrupt
-    assert (name, found.is_sound) == (NAMES[2], False)
+    result = store.verify()
+    assert result.corrupt == kept.corrupt
+    [(name, reason)] = result.corrupt
+    assert (name, result.is_sound) == (NAMES[2], False)
     assert why in reason
     assert not path.exists()
     assert len(store) == 4
@@ -78,8 +78,8 @@ def test_an_entry_that_cannot_be_read_stays(store: Store, monkeypatch: pytest.Mo
 
     with monkeypatch.context() as patched:
         patched.setattr(Disk, "read", refused)
-        found = verify_entries(store)
-    assert found.corrupt == [(each, "it cannot be read: Permission denied") for each in NAMES]
+        result = verify_entries(store)
+    assert result.corrupt == [(name, "it cannot be read: Permission denied") for name in NAMES]
     flipped(file_of(store, NAMES[0]))
     with monkeypatch.context() as patched:
         patched.setattr(Store, "remove", refused)
@@ -127,31 +127,31 @@ def fragile(n: int) -> int:
     return n
 
 
-def test_what_is_pure_gives_the_same(tmp_path: Path, scheduler: str) -> None:
+def test_pure_functions_give_equal_results(tmp_path: Path, scheduler: str) -> None:
     store = Store(tmp_path, skip=[load])
-    asked = [delayed(norm)(delayed(load)(n)) for n in range(1, 9)] + [delayed(unknown)()]
-    pipeline.compute(*asked, store=store)
-    before = [(each.digest, each.created) for each in store.entries()]
-    found = store.verify(*asked, recompute=1)
-    assert {each.outcome for each in found.reruns} == {"same"}
-    assert (found.hits, len(found.reruns), found.is_sound) == (9, 9, True)
-    assert str(found) == "9 of 9 hits run again: 9 same"
-    assert [(each.digest, each.created) for each in store.entries()] == before
+    collections = [delayed(norm)(delayed(load)(n)) for n in range(1, 9)] + [delayed(unknown)()]
+    pipeline.compute(*collections, store=store)
+    before = [(entry.digest, entry.created) for entry in store.entries()]
+    result = store.verify(*collections, recompute=1)
+    assert {run.outcome for run in result.reruns} == {"same"}
+    assert (result.hits, len(result.reruns), result.is_sound) == (9, 9, True)
+    assert str(result) == "9 of 9 hits run again: 9 same"
+    assert [(entry.digest, entry.created) for entry in store.entries()] == before
 
 
 def test_functions_whose_results_differ_are_named(tmp_path: Path, scheduler: str) -> None:
     store = Store(tmp_path)
-    asked = [*(delayed(norm)(np.ones(n)) for n in range(1, 30)), delayed(counted)(7)]
+    collections = [*(delayed(norm)(np.ones(n)) for n in range(1, 30)), delayed(counted)(7)]
     with np.printoptions(precision=3):
-        pipeline.compute(*asked, store=store, scheduler="sync")
+        pipeline.compute(*collections, store=store, scheduler="sync")
     with store:
-        found = store.verify(*asked, recompute=0.01)
-    assert found.differing == ["counted"]
-    assert not found.is_sound
-    assert found.hits == 30
-    # Of each function one at least, however few are asked for.
-    assert sorted(each.function for each in found.reruns) == ["counted", "norm"]
-    assert "differs  counted(7)  was 10, is 15" in str(found)
+        result = store.verify(*collections, recompute=0.01)
+    assert result.differing == ["counted"]
+    assert not result.is_sound
+    assert result.hits == 30
+    # At least one of each function, however small the share.
+    assert sorted(run.function for run in result.reruns) == ["counted", "norm"]
+    assert "differs  counted(7)  was 10, is 15" in str(result)
     assert len(store) == 30
 
 
@@ -163,62 +163,64 @@ def test_inputs_are_loaded_and_nothing_is_stored_or_counted(tmp_path: Path) -> N
     before, counts = len(store), store.stats()
     assert before == 11
     with measure() as measured:
-        found = store.verify(total, recompute=0.1)
-    assert sorted(each.function for each in found.reruns) == ["slow", "sum"]
-    assert all(each.seconds >= 0.02 for each in found.reruns if each.function == "slow")
-    assert "slow" not in measured.functions  # but for the one that was asked for
+        result = store.verify(total, recompute=0.1)
+    assert sorted(run.function for run in result.reruns) == ["slow", "sum"]
+    assert all(run.seconds >= 0.02 for run in result.reruns if run.function == "slow")
+    assert "slow" not in measured.functions  # only the rerun itself
     assert measured.tasks == 3  # two that are compared, and the list of what was loaded
     assert (len(store), store.stats()) == (before, counts)
 
 
-def test_an_input_that_is_gone_or_torn_is_computed_again(tmp_path: Path) -> None:
+def test_a_missing_or_corrupt_input_is_computed_again(tmp_path: Path) -> None:
     store = Store(tmp_path, keep=["slow"])
     total = delayed(sum)([delayed(slow)(1), delayed(slow)(2)])
     pipeline.compute(total, store=store)
-    first, second = (each for each in store.entries() if each.function == "slow")
+    first, second = (entry for entry in store.entries() if entry.function == "slow")
     store.remove(first.digest)
     flipped(file_of(store, second.digest))
     with pytest.warns(StoreWarning, match=f"{second.digest} is removed"):
-        found = store.verify(total, recompute=1)
-    assert [(each.function, each.outcome) for each in found.reruns] == [
+        result = store.verify(total, recompute=1)
+    assert [(run.function, run.outcome) for run in result.reruns] == [
         ("slow", "not compared"),
         ("sum", "same"),
     ]
     assert len(store) == 1
 
 
-def test_the_sample_is_a_share_and_hangs_on_the_seed_alone(tmp_path: Path) -> None:
-    asked = [delayed(norm)(np.ones(n)) for n in range(1, 41)]
-    pipeline.compute(*asked, store=tmp_path)
+def test_the_sample_is_a_share_and_depends_on_the_seed_alone(tmp_path: Path) -> None:
+    collections = [delayed(norm)(np.ones(n)) for n in range(1, 41)]
+    pipeline.compute(*collections, store=tmp_path)
 
     def chosen(seed: int) -> list[str]:
-        found = Store(tmp_path).verify(*asked, recompute=0.25, seed=seed)
-        return [each.digest for each in found.reruns]
+        result = Store(tmp_path).verify(*collections, recompute=0.25, seed=seed)
+        return [run.digest for run in result.reruns]
 
     assert len(chosen(0)) == 10
     assert chosen(0) == chosen(0) != chosen(1)
 
 
-def test_what_raises_is_told(tmp_path: Path) -> None:
+def test_an_error_of_a_rerun_is_reported(tmp_path: Path) -> None:
     broken = delayed(fragile)(3)
     pipeline.compute(broken, store=tmp_path)
     with np.printoptions(precision=2), dask.config.set(scheduler="sync"):
-        found = Store(tmp_path).verify(broken)
-    assert [(each.outcome, each.why) for each in found.reruns] == [
+        result = Store(tmp_path).verify(broken)
+    assert [(run.outcome, run.why) for run in result.reruns] == [
         ("raised", "ValueError: no data for 3")
     ]
-    assert found.differing == ["fragile"]
+    assert result.differing == ["fragile"]
 
 
-def test_what_was_pickled_is_compared_where_pickles_are_loaded(tmp_path: Path) -> None:
-    asked = delayed(_Point)(3)
-    pipeline.compute(asked, store=Store(tmp_path, pickle=True))
+def test_pickled_results_are_compared_where_pickles_are_loaded(tmp_path: Path) -> None:
+    collections = delayed(_Point)(3)
+    pipeline.compute(collections, store=Store(tmp_path, pickle=True))
     with pytest.warns(StoreWarning, match="pickle=True"):
-        found = Store(tmp_path).verify(asked)
-    assert [each.outcome for each in found.reruns] == ["not compared"]
-    assert found.is_sound
-    assert "pickle=True" in found.reruns[0].why
-    assert [each.outcome for each in Store(tmp_path, pickle=True).verify(asked).reruns] == ["same"]
+        result = Store(tmp_path).verify(collections)
+    assert [run.outcome for run in result.reruns] == ["not compared"]
+    assert result.is_sound
+    assert "pickle=True" in result.reruns[0].why
+    assert [run.outcome for run in Store(tmp_path, pickle=True).verify(collections).reruns] == [
+        "same"
+    ]
 
 
 class _Point:
@@ -228,8 +230,8 @@ class _Point:
 
 def test_results_that_are_not_stored_are_no_hits(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    found = store.verify(delayed(norm)(np.ones(3)))
-    assert (found.hits, found.reruns, found.is_sound) == (0, [], True)
+    result = store.verify(delayed(norm)(np.ones(3)))
+    assert (result.hits, result.reruns, result.is_sound) == (0, [], True)
     pipeline.compute(delayed(norm)(np.ones(3)), store=store)
     assert Store(tmp_path, skip=["norm"]).verify(delayed(norm)(np.ones(3))).hits == 0
 
@@ -248,7 +250,7 @@ def test_NaNs_of_any_bits_are_equal_and_zeros_are_not() -> None:  # noqa: N802
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "told"),
+    ("before", "now", "expected"),
     [
         (1, 1.0, "was 1, a int, is 1.0, a float"),
         (np.zeros(3), np.full(3, 1e-16), "numbers differ by up to 1e-16"),
@@ -257,12 +259,12 @@ def test_NaNs_of_any_bits_are_equal_and_zeros_are_not() -> None:  # noqa: N802
         (np.zeros(1), np.zeros(2), "was array([0.]), is array([0., 0.])"),
     ],
 )
-def test_differences_are_told_in_words(before: Any, now: Any, told: str) -> None:
-    assert difference(before, now) == told
+def test_differences_are_described(before: Any, now: Any, expected: str) -> None:
+    assert difference(before, now) == expected
 
 
-def test_arrays_that_differ_tell_by_how_much(tmp_path: Path) -> None:
+def test_arrays_that_differ_report_by_how_much(tmp_path: Path) -> None:
     with np.printoptions(precision=7):
         pipeline.compute(delayed(noisy)(5), store=tmp_path, scheduler="sync")
-    [found] = Store(tmp_path).verify(delayed(noisy)(5)).reruns
-    assert (found.outcome, found.why) == ("differs", "numbers differ by up to 0.25")
+    [rerun] = Store(tmp_path).verify(delayed(noisy)(5)).reruns
+    assert (rerun.outcome, rerun.why) == ("differs", "numbers differ by up to 0.25")
