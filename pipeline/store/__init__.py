@@ -1,15 +1,8 @@
 """A persistent map from digest to result, on disk or at a URL. It knows no graphs."""
 
-from pipeline.store.codec import encoded
-from pipeline.store.entry import Entry, checksum, unpacked
+from pipeline.store.codec import encoded, is_storable, of_the_script, storable
+from pipeline.store.entry import CodecError, Entry, UnstorableError, checksum, unpacked
 from pipeline.store.index import Counts, topic
-from pipeline.store.storables import (
-    CodecError,
-    UnstorableError,
-    is_storable,
-    of_the_script,
-    storable,
-)
 from pipeline.store.store import LostError, Store, StoreError, StoreWarning
 
 __all__ = [

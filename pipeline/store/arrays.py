@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from pipeline.store.storables import CodecError, UnstorableError, noun
+from pipeline.store.entry import CodecError, UnstorableError, noun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

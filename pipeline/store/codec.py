@@ -19,18 +19,20 @@ large as the bytes. Types are exact: a subclass may hold more than its base, and
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import pickle
 import struct
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from enum import Enum
 from fractions import Fraction
 from functools import partial
 from itertools import chain
 from operator import itemgetter
 from traceback import format_exception_only
-from types import EllipsisType, NoneType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import EllipsisType, MemberDescriptorType, NoneType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import cloudpickle
@@ -38,21 +40,17 @@ import msgpack
 import numpy as np
 
 from pipeline.store import arrays, tables
-from pipeline.store.storables import (
-    CodecError,
-    UnreadableError,
-    UnstorableError,
-    build_object,
-    is_storable,
-    noun,
-    object_parts,
-    type_name,
-)
+from pipeline.store.entry import CodecError, UnreadableError, UnstorableError, noun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["CodecError", "UnreadableError", "UnstorableError", "decoded", "encoded"]
+__all__ = [
+    "CodecError", "UnreadableError", "UnstorableError", "decoded", "encoded", "is_storable",
+    "of_the_script", "storable",
+]  # fmt: skip
+
+Class = TypeVar("Class", bound=type)
 
 _ALIGNMENT = 64
 _MAX_DEPTH = 200
@@ -71,6 +69,14 @@ _INTEGERS = range(-(2**63), 2**64)
 
 _OWN_ERRORS = (MemoryError, RecursionError, ImportError, ZoneInfoNotFoundError)
 """Errors of the reader, not of the bytes."""
+
+_marked: dict[str, type] = {}
+"""The classes marked in this process, by module and qualified name."""
+
+_MARK = "__pipeline_storable__"
+
+_MAIN = ("__mp_main__", "<run_path>")
+"""Names of the main script where another process, or `runpy`, has run it."""
 
 _packed = partial(msgpack.packb, unicode_errors="surrogatepass")
 _unpacked = partial(msgpack.unpackb, strict_map_key=False, unicode_errors="surrogatepass")
@@ -298,11 +304,124 @@ def _zone_parts(zone: ZoneInfo) -> tuple[str]:
     return (zone.key,)
 
 
+def storable(kind: Class) -> Class:
+    """Mark a dataclass or a NamedTuple as storable: a store can keep its objects.
+
+    The fields of an object are stored as values. Loading sets these fields and runs no code of the
+    class: no `__init__`, no `__post_init__`. The class must be marked in each process that loads,
+    which it is where its module is imported.
+
+    >>> @storable
+    ... @dataclasses.dataclass(frozen=True)
+    ... class Fit:
+    ...     slope: float
+    ...     error: float
+    >>> Fit(2.0, 0.1)
+    Fit(slope=2.0, error=0.1)
+
+    Raises `TypeError` for other classes, and for those that hold more than their fields.
+    """
+    if not isinstance(kind, type) or not (_is_named_tuple(kind) or _is_plain_dataclass(kind)):
+        raise TypeError(
+            f"cannot mark {getattr(kind, '__qualname__', kind)!r} as storable: it is no dataclass "
+            "of plain fields and no NamedTuple; put @dataclass below @storable, or store a dict "
+            "of its attributes"
+        )
+    setattr(kind, _MARK, True)
+    _marked[_path(kind)] = kind
+    return kind
+
+
+def is_storable(kind: type) -> bool:
+    """Whether a class is marked, and no other was marked by its name since."""
+    path = _path(kind)
+    if path.startswith("__main__:") and _MARK in vars(kind):
+        _marked[path] = kind  # a class of the main script arrives in a worker by value, marked
+    return _marked.get(path) is kind
+
+
+def of_the_script() -> tuple[type, ...]:
+    """The marked classes of the main script, which other processes cannot import."""
+    return tuple(kind for path, kind in _marked.items() if path.startswith("__main__:"))
+
+
+def _object_parts(value: Any) -> list[Any]:
+    """The path of an object's class, the names of its fields, and their values."""
+    kind = type(value)
+    names = _field_names(kind)
+    extra = getattr(value, "__dict__", {}).keys() - {*names, "__orig_class__"}
+    for name in sorted(extra):
+        # A cached property is computed from the fields again.
+        if not hasattr(inspect.getattr_static(kind, name, None), "__set_name__"):
+            why = f"its attribute {name} is no field; declare it as one, field(init=False)"
+            raise UnstorableError(noun(value), why)
+    for name in names:
+        if not hasattr(value, name):
+            raise UnstorableError(noun(value), f"its field {name} is not set; set it, to None say")
+    values = value if issubclass(kind, tuple) else [getattr(value, name) for name in names]
+    return [_path(kind), " ".join(names), *values]
+
+
+def _build_object(path: Any, fields: Any, *values: Any) -> Any:
+    """The object with these field values; no code of its class runs."""
+    if type(path) is not str:
+        raise CodecError(f"an object whose class is {noun(path)}")
+    kind = _marked.get(path)
+    if kind is None:
+        module = path.partition(":")[0]
+        raise UnreadableError(
+            f"{path!r} is not known here: import {module!r}, which marks it @storable"
+        )
+    names = _field_names(kind)
+    if type(fields) is not str or fields != " ".join(names) or len(values) != len(names):
+        raise CodecError(
+            f"{path} has the fields {', '.join(names)} now, and had {fields!r}: compute it again"
+        )
+    if issubclass(kind, tuple):
+        return tuple.__new__(kind, values)
+    made = object.__new__(kind)
+    for name, value in zip(names, values, strict=True):
+        object.__setattr__(made, name, value)
+    return made
+
+
+def _path(kind: type, separator: str = ":") -> str:
+    module = "__main__" if kind.__module__ in _MAIN else kind.__module__
+    return f"{module}{separator}{kind.__qualname__}"
+
+
+def _field_names(kind: Any) -> tuple[str, ...]:
+    if issubclass(kind, tuple):
+        return tuple(kind._fields)
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+def _is_named_tuple(kind: type) -> bool:
+    # A class derived from a NamedTuple may have attributes beside the fields.
+    return issubclass(kind, tuple) and hasattr(kind, "_fields") and not kind.__dictoffset__
+
+
+def _is_plain_dataclass(kind: type) -> bool:
+    """Whether objects hold their fields alone, and setting a field runs no code of the class."""
+    if not dataclasses.is_dataclass(kind) or issubclass(kind, Enum | type):
+        return False
+    try:
+        object.__new__(kind)
+    except TypeError:  # it derives from a list, say, or is abstract
+        return False
+    names = set(_field_names(kind))
+    members = [member for base in kind.__mro__ for member in vars(base).items()]
+    slots = {name for name, member in members if isinstance(member, MemberDescriptorType)}
+    static = [inspect.getattr_static(kind, name, None) for name in names]
+    setters = [member for member in static if hasattr(type(member), "__set__")]
+    return slots <= names and all(isinstance(member, MemberDescriptorType) for member in setters)
+
+
 _ZONES = {NoneType, timezone, ZoneInfo, int}
 _TABLE = _Format(2, object, tables.table_parts, tables.build_table, {tuple})
 _SCALAR = _Format(11, np.generic, arrays.scalar_parts, arrays.build_scalar, {str, bytes})
 _TEXTS = _Format(12, np.dtypes.StringDType, arrays.text_parts, arrays.build_texts, {list, bool})
-_OBJECT = _Format(13, object, object_parts, build_object, None)
+_OBJECT = _Format(13, object, _object_parts, _build_object, None)
 _FORMATS = (
     _Format(1, np.ndarray, arrays.array_parts, arrays.build_array, {bool}),
     _Format(_PICKLE, object, _pickled, _unpickled, set()),
@@ -358,7 +477,7 @@ def _format_of(value: Any) -> _Format:
     if tables.is_table(kind):
         return _TABLE
     base = next((base for base in (*_BY_TYPE, float) if issubclass(kind, base)), None)
-    name, otherwise = type_name(kind), "or use Store(pickle=True)"
+    name, otherwise = _path(kind, ".").removeprefix("builtins."), "or use Store(pickle=True)"
     why = f"{name} would come back as a plain {base.__name__}" if base else f"no format for {name}"
     if dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"):
         remedy = f"mark the class with @pipeline.storable, {otherwise}"

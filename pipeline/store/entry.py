@@ -1,4 +1,4 @@
-"""Entries: one result and the facts about its task, as the bytes of one file.
+"""Entries: one result and the facts about its task, as the bytes of one file; their errors.
 
 Numbers are little-endian; checksums are XXH3 of 128 bits:
 
@@ -28,7 +28,7 @@ from typing import Any
 import msgpack
 from xxhash import xxh3_128
 
-from pipeline.store.storables import CodecError
+from pipeline import PipelineError
 
 DIGEST = re.compile(r"[0-9a-f]{32}")
 """The only names that files of entries may have."""
@@ -47,6 +47,50 @@ _MAX_TIME = 2.0**33
 """Seconds: an upper bound of all times, some 270 years, which every calendar can show."""
 
 Checksum = bytes
+
+
+class CodecError(PipelineError, ValueError):
+    """Bytes that are not a value: corrupt or hostile.
+
+    Its text may cite them: it is one line of printable characters, at most 1,000 of them.
+
+    >>> print(CodecError("no class \x1b[2J"))
+    no class \\x1b[2J
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:1000]))
+
+
+class UnreadableError(CodecError):
+    """Bytes that may be a value, but not here: a library, a class, memory or leave is missing."""
+
+
+class UnstorableError(PipelineError, TypeError):
+    """A value that cannot be stored.
+
+    `what` names it in a few words: "a lock".
+
+    >>> print(UnstorableError("a lock", "no format for _thread.lock; return numbers"))
+    a lock: no format for _thread.lock; return numbers
+    """
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(what, why)
+        self.what = what
+
+    def __str__(self) -> str:
+        return ": ".join(self.args)
+
+
+def noun(value: object) -> str:
+    """A value in words, by its type.
+
+    >>> noun(1.5), noun([])
+    ('a float', 'a list')
+    """
+    name = type(value).__name__
+    return f"{'an' if name[:1] in set('aeioAEIO') else 'a'} {name}"
 
 
 @dataclass(frozen=True)

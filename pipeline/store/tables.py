@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from pipeline.identity import encode
-from pipeline.store.storables import CodecError, UnreadableError, UnstorableError, noun
+from pipeline.store.entry import CodecError, UnreadableError, UnstorableError, noun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.store import arrays
-from pipeline.store.storables import CodecError, UnstorableError
+from pipeline.store import CodecError, UnstorableError, arrays
 
 OVERLAPPING = np.dtype({"names": ["a", "b"], "formats": ["i4", "i2"], "offsets": [0, 2]})
 MANY = np.dtype([(f"field{place}", "f8") for place in range(600)])
