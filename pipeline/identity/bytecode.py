@@ -81,23 +81,21 @@ def code_content(code: CodeType) -> str:
 def _steps(code: CodeType) -> list[Step]:
     """The instructions, one by one, without those that only document."""
     steps: list[Step] = []
-    for offset, name, argument, arg in (
-        (each.offset, each.opname, each.argval, each.arg) for each in dis.get_instructions(code)
-    ):
+    for instruction in dis.get_instructions(code):
+        name, argument = instruction.opname, instruction.argval
         if name in SUPERINSTRUCTIONS:
-            pairs = zip(SUPERINSTRUCTIONS[name], argument, strict=True)
-            steps += [Step(offset, *pair) for pair in pairs]
+            pairs = list(zip(SUPERINSTRUCTIONS[name], argument, strict=True))
         elif name == "RETURN_CONST":
-            steps.append(Step(offset, "LOAD_CONST", argument))
-            steps.append(Step(offset, "RETURN_VALUE", None))
+            pairs = [("LOAD_CONST", argument), ("RETURN_VALUE", None)]
         elif name == "KW_NAMES":  # in older Pythons its argument is only an index
-            steps.append(Step(offset, name, code.co_consts[arg or 0]))
+            pairs = [(name, code.co_consts[instruction.arg or 0])]
         elif name == "STORE_NAME" and argument in _DOCUMENTATION:
-            steps[-1] = Step(steps[-1].offset, "NOP", None)
-            steps.append(Step(offset, "NOP", None))
+            steps[-1] = steps[-1]._replace(name="NOP", argument=None)
+            pairs = [("NOP", None)]
         else:
             name = name.replace("_FORWARD_", "_").replace("JUMP_BACKWARD_IF", "JUMP_IF")
-            steps.append(Step(offset, name, argument))
+            pairs = [(name, argument)]
+        steps += [Step(instruction.offset, *pair) for pair in pairs]
     return steps
 
 

@@ -54,7 +54,7 @@ ATOMS = frozenset(
 
 _CONTAINERS = frozenset({tuple, list, set, frozenset, dict, MappingProxyType})
 _MAX_DEPTH = 200
-"""A value nested deeper than this is taken to contain itself."""
+"""A value nested deeper than this counts as one that contains itself."""
 _LONG_TEXT = 10_000
 """Characters from which on printing a text takes longer than hashing it."""
 _NUMBERS = frozenset(np.dtype(code).type for code in "?bBhHiIlLqQefdFD")
@@ -304,12 +304,12 @@ class Encoder:
 
     def once(self, value: Any) -> Key:
         """An object, function or class: by its content, unless that is known."""
-        known = self.memory
-        if known is None or self.definitions or _is_plain(value):
-            known = self.done
-        if id(value) not in known:
-            known[id(value)] = value, self.content(value)
-        return known[id(value)][1]
+        memory = self.memory
+        if memory is None or self.definitions or _is_plain(value):
+            memory = self.done
+        if id(value) not in memory:
+            memory[id(value)] = value, self.content(value)
+        return memory[id(value)][1]
 
     def content(self, value: Any) -> Key:
         if isinstance(value, _Definition):
@@ -411,12 +411,9 @@ def _pickled(value: Any) -> Any:
     # A callable, its arguments, the state, and iterators over list and dict items.
     parts = [list(part) if isinstance(part, Iterator) else part for part in state]
     if len(parts) > 2 and type(parts[2]) is dict:
-        members = {name: each for kind in type(value).__mro__ for name, each in vars(kind).items()}
-        parts[2] = {
-            name: attribute
-            for name, attribute in parts[2].items()
-            if not isinstance(members.get(name), functools.cached_property)
-        }
+        members = (item for kind in type(value).__mro__ for item in vars(kind).items())
+        cached = {name for name, member in members if isinstance(member, functools.cached_property)}
+        parts[2] = {name: item for name, item in parts[2].items() if name not in cached}
     while parts and not parts[-1]:  # an empty state says no more than none
         parts.pop()
     return parts

@@ -49,7 +49,7 @@ def test_positional_keyword_and_default_arguments_are_one_subproblem() -> None:
     assert binomial(6).key == binomial(n=6).key == binomial(6, 2).key == binomial(k=2, n=6).key
 
 
-def test_keyword_only_and_variadic_arguments_are_told_apart() -> None:
+def test_keyword_only_and_variadic_arguments_differ() -> None:
     @recurrence
     def f(*args: int, scale: int = 1, **rest: int) -> int:
         return 0
@@ -171,9 +171,11 @@ def test_the_token_covers_what_a_decorator_does() -> None:
     def plain(n: int) -> int:
         return n
 
-    calls = [recurrence(each)(1) for each in (plain, shifted(10)(plain), shifted(20)(plain))]
+    calls = [
+        recurrence(function)(1) for function in (plain, shifted(10)(plain), shifted(20)(plain))
+    ]
     assert compute(*calls, scheduler="sync") == (1, 11, 21)
-    assert compute(*(task(each.function.__wrapped__)(1) for each in calls)) == (1, 11, 21)
+    assert compute(*(task(call.function.__wrapped__)(1) for call in calls)) == (1, 11, 21)
 
 
 def test_bound_methods_and_builtins_count_with_their_object() -> None:
@@ -271,7 +273,7 @@ def test_long_tuples_make_short_keys() -> None:
 
 def test_numpys_units_and_wrapped_functions_count() -> None:
     times = [np.timedelta64(5, unit) for unit in ("ns", "ps", "Y", "M")]
-    assert len({task(str)(each).key for each in times}) == 4
+    assert len({task(str)(time).key for time in times}) == 4
 
     def scaled(k: int) -> Any:
         return functools.cache(lambda x: x * k)

@@ -51,7 +51,7 @@ def test_a_right_graph_passes_its_check() -> None:
         ),
     ],
 )
-def test_check_tells_what_is_wrong(graph: TaskGraph, message: str) -> None:
+def test_check_names_the_fault(graph: TaskGraph, message: str) -> None:
     with pytest.raises(GraphError, match=message):
         graph.check()
 
@@ -76,7 +76,7 @@ def test_a_structure_is_made_again_with_other_leaves() -> None:
     }
 
 
-def test_leaves_stand_in_order() -> None:
+def test_leaves_are_in_order() -> None:
     assert list(leaves(STRUCTURE)) == [1, 2, 3, 4, 5, 6]
 
 
@@ -85,22 +85,22 @@ def test_strings_arrays_and_classes_are_leaves() -> None:
         assert list(leaves(leaf)) == [leaf]
 
 
-def test_references_are_told_as_often_as_they_stand() -> None:
+def test_keys_are_listed_in_order_with_repetitions() -> None:
     assert keys_in([TaskRef("a"), {"x": TaskRef("b")}, TaskRef("a"), 1]) == ["a", "b", "a"]
 
 
 def test_structures_of_outputs_are_kept() -> None:
-    asked = {
+    outputs = {
         "a": fib(6),
         "b": [fib(7), (fib(5), 1)],
         "c": {fib(4)},
         "d": Pair(fib(3), Point(fib(2), "x")),
     }
-    graph = trace(asked).check()
+    graph = trace(outputs).check()
     expected = {"a": 8, "b": [13, (5, 1)], "c": {3}, "d": Pair(2, Point(1, "x"))}
     assert graph.compute(scheduler="sync") == expected
-    assert trace(asked, memoize=False).check().compute(scheduler="sync") == expected
-    assert list(leaves(map_leaves(asked, lambda leaf: 1))) == [1] * 8
+    assert trace(outputs, memoize=False).check().compute(scheduler="sync") == expected
+    assert list(leaves(map_leaves(outputs, lambda leaf: 1))) == [1] * 8
 
 
 def test_the_same_output_twice() -> None:
@@ -166,10 +166,10 @@ def test_tokens_cover_the_graph() -> None:
         fib(5), fib(6), fib(5) + 1, trace([fib(5)]), fib(5).graph(memoize=False), small(),
         small(a=CallTask("a", int, ())), small(a=DataNode("a", 2)), small(a=DataNode("a", [].append)),
     ]  # fmt: skip
-    assert len({tokenize(each) for each in different}) == len(different)
+    assert len({tokenize(one) for one in different}) == len(different)
 
 
-def test_a_rebuilt_graph_bears_the_names_that_dask_gives() -> None:
+def test_a_rebuilt_graph_has_the_names_that_dask_gives() -> None:
     graph = fib(5).graph()
     rebuild, state = graph.__dask_postpersist__()
     head = graph.keys[0][0]

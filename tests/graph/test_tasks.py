@@ -21,7 +21,7 @@ def one() -> int:
     return 1
 
 
-def test_nodes_of_any_kind_tell_their_inputs_in_order() -> None:
+def test_nodes_of_any_kind_have_inputs_in_order() -> None:
     task = DaskTask("t", add, TaskRef("b"), dask.task_spec.List(TaskRef("a"), TaskRef("b")))
     assert list(inputs_of(task)) == ["b", "a", "b"]
     assert list(inputs_of(DataNode("d", 1))) == []

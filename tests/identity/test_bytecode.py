@@ -21,27 +21,27 @@ if TYPE_CHECKING:
 
 
 def inner_codes(code: CodeType) -> list[CodeType]:
-    return [each for each in code.co_consts if isinstance(each, CodeType)]
+    return [constant for constant in code.co_consts if isinstance(constant, CodeType)]
 
 
 def inner(code: CodeType) -> Iterator[CodeType]:
-    for each in inner_codes(code):
-        yield each
-        yield from inner(each)
+    for function in inner_codes(code):
+        yield function
+        yield from inner(function)
 
 
 @pytest.mark.parametrize(
-    "module", [argparse, inspect, json.decoder, shutil, tarfile], ids=lambda each: each.__name__
+    "module", [argparse, inspect, json.decoder, shutil, tarfile], ids=lambda module: module.__name__
 )
 def test_a_program_written_in_other_lines_has_the_same_content(module: ModuleType) -> None:
     # `ast.unparse` knows no comments, no line breaks, and brackets of its own.
     source = inspect.getsource(module)
-    given = list(inner(compile(source, "a", "exec")))
-    anew = list(inner(compile(ast.unparse(ast.parse(source)), "b", "exec")))
-    assert len(given) > 5
+    before = list(inner(compile(source, "a", "exec")))
+    after = list(inner(compile(ast.unparse(ast.parse(source)), "b", "exec")))
+    assert len(before) > 5
     changed = [
         one.co_qualname
-        for one, other in zip(given, anew, strict=True)
+        for one, other in zip(before, after, strict=True)
         if code_content(one) != code_content(other)
     ]
     assert changed == []
@@ -49,11 +49,7 @@ def test_a_program_written_in_other_lines_has_the_same_content(module: ModuleTyp
 
 def content(body: str, head: str = "def f(x, y):") -> str:
     lines = "\n".join(f"    {line}" for line in body.splitlines())
-    [code] = [
-        each
-        for each in compile(f"{head}\n{lines}", "", "exec").co_consts
-        if isinstance(each, CodeType)
-    ]
+    [code] = inner_codes(compile(f"{head}\n{lines}", "", "exec"))
     return code_content(code)
 
 
@@ -124,12 +120,8 @@ def test_a_class_in_a_function_counts_without_its_docstring_and_line() -> None:
 
 def code(body: str) -> CodeType:
     lines = "\n".join(f"    {line}" for line in body.splitlines())
-    [found] = [
-        each
-        for each in compile(f"def f(a):\n{lines}", "", "exec").co_consts
-        if isinstance(each, CodeType)
-    ]
-    return found
+    [code] = inner_codes(compile(f"def f(a):\n{lines}", "", "exec"))
+    return code
 
 
 @pytest.mark.parametrize(
@@ -146,12 +138,12 @@ def code(body: str) -> CodeType:
     ],
 )
 def test_chains(body: str, expected: tuple[str, bool]) -> None:
-    found = {(".".join(each.path), each.is_seedless) for each in names_in_code(code(body)).chains}
-    assert expected in found
+    chains = names_in_code(code(body)).chains
+    assert expected in {(".".join(chain.path), chain.is_seedless) for chain in chains}
 
 
 def test_attributes_of_arguments_are_no_globals() -> None:
-    assert not any(each.is_global for each in names_in_code(code("return a.b.c")).chains)
+    assert not any(chain.is_global for chain in names_in_code(code("return a.b.c")).chains)
 
 
 @pytest.mark.parametrize(
@@ -174,8 +166,8 @@ def test_imports_in_a_body(body: str, expected: Import) -> None:
 
 
 def test_several_imports_at_once() -> None:
-    found = names_in_code(code("from a import b, c as d")).imports
-    assert found == (Import("b", "a", 0, "b"), Import("d", "a", 0, "c"))
+    imports = names_in_code(code("from a import b, c as d")).imports
+    assert imports == (Import("b", "a", 0, "b"), Import("d", "a", 0, "c"))
 
 
 def test_what_a_dotted_import_loads_counts() -> None:
@@ -184,8 +176,8 @@ def test_what_a_dotted_import_loads_counts() -> None:
 
         return os.path
 
-    found = {(each.name, each.module) for each in names_in_code(f.__code__).imports}
-    assert found == {("import os.path", "os.path"), ("os", "os")}
+    modules = {(entry.name, entry.module) for entry in names_in_code(f.__code__).imports}
+    assert modules == {("import os.path", "os.path"), ("os", "os")}
 
 
 def test_names_beyond_the_first_256_count_too() -> None:

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def title(pair: tuple[Any, Any]) -> str:
-    return " | ".join(short_repr(each, 20) for each in pair)
+    return " | ".join(short_repr(value, 20) for value in pair)
 
 
 @pytest.mark.parametrize("pair", DIFFER, ids=title)
@@ -49,16 +49,16 @@ def test_the_table_is_as_long_as_promised() -> None:
 @pytest.mark.parametrize("seed", ["1", "2"])
 def test_other_processes_find_the_same_digests(seed: str) -> None:
     environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, str(ROOT / "tests/digest_values.py")],
         capture_output=True, text=True, check=True, env=environment, cwd="/",
     ).stdout  # fmt: skip
-    lines = told.splitlines()
+    lines = output.splitlines()
     for pair, line in zip((*DIFFER, *agree()), lines, strict=True):
-        assert [digest(each) for each in pair] == line.split(), title(pair)
+        assert [digest(value) for value in pair] == line.split(), title(pair)
 
 
-# What a function hangs on: a project of two modules, and edits of it.
+# What a function depends on: a project of two modules, and edits of it.
 
 FEATURES = '''
 """Features."""
@@ -235,16 +235,16 @@ def test_main_imported_and_run_again_in_a_notebook_are_the_same(tmp_path: Path) 
     imported = "import script, pipeline; print(pipeline.digest(script.f))"
     (tmp_path / "main.py").write_text(f"{SOURCE}\nimport pipeline\nprint(pipeline.digest(f))\n")
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
-    found = set()
+    digests = set()
     for arguments in (["-c", imported], [str(tmp_path / "main.py")]):
         command = [sys.executable, *arguments]
-        told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-        found.add(told.stdout.strip())
+        run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        digests.add(run.stdout.strip())
     for cell in ("<ipython-input-1>", "<ipython-input-7>"):
         names: dict[str, Any] = {"__name__": "__main__"}
         exec(compile("\n" * len(cell) + SOURCE, cell, "exec"), names)  # noqa: S102 - as a cell is
-        found.add(digest(names["f"]))
-    assert len(found) == 1
+        digests.add(digest(names["f"]))
+    assert len(digests) == 1
 
 
 def test_workers_find_the_same_digests() -> None:
@@ -284,7 +284,7 @@ def test_a_function_may_name_a_lock_but_not_a_stream() -> None:
 
 
 class Moody:
-    """Its token is another each time, as those of dask's own fallback are."""
+    """Its token is never the same twice, as with Dask's own fallback."""
 
     def __dask_tokenize__(self) -> str:
         return os.urandom(8).hex()
@@ -363,7 +363,7 @@ def test_imports_in_a_body_are_followed_into_folders_without_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    found = set()
+    digests = set()
     for number in (1, 2):
         folder = tmp_path / str(number)
         (folder / "loose").mkdir(parents=True)
@@ -372,10 +372,10 @@ def test_imports_in_a_body_are_followed_into_folders_without_a_file(
         exec("def f(x):\n    from loose import inner\n    return inner.g(x)", names)  # noqa: S102 - as a cell is
         with monkeypatch.context() as patch:
             patch.syspath_prepend(str(folder))
-            found.add(digest(names["f"]))
+            digests.add(digest(names["f"]))
         for name in ("loose", "loose.inner"):
             sys.modules.pop(name, None)
-    assert len(found) == 2
+    assert len(digests) == 2
 
 
 def test_a_module_that_cannot_be_imported_leaves_a_function_without_a_digest(
@@ -414,10 +414,10 @@ def test_a_module_that_a_body_imports_by_its_dotted_name_counts(
 
         return int(box.inner.RATE * x)
 
-    found = []
+    digests = []
     for rate in (1, 2, 1):
         (tmp_path / "box" / "inner.py").write_text(f"RATE = {rate}")
-        found.append(digest(f))
+        digests.append(digest(f))
         for name in ("box", "box.inner"):
             sys.modules.pop(name, None)
-    assert found[0] == found[2] != found[1]
+    assert digests[0] == digests[2] != digests[1]

@@ -177,7 +177,7 @@ def test_what_an_object_says_of_itself_goes_first() -> None:
     assert state_of(Tokened()) == ("token", 1)
 
 
-def test_items_of_lists_and_dicts_are_told() -> None:
+def test_the_state_of_a_list_holds_its_items() -> None:
     class Many(list[int]):
         pass
 

@@ -28,13 +28,13 @@ def test_a_file_counts_by_its_content_not_by_its_place(tmp_path: Path) -> None:
 
 def test_a_change_is_noticed_whenever_it_was_made(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    found = set()
+    digests = set()
     for text in ("one", "two", "six"):  # of one length, within one tick of the clock
         path.write_text(text)
-        found.add(digest(File(path)))
-    assert len(found) == 3
+        digests.add(digest(File(path)))
+    assert len(digests) == 3
     os.utime(path, (1, 1))
-    assert digest(File(path)) in found
+    assert digest(File(path)) in digests
 
 
 def test_the_suffix_counts_for_readers_go_by_it(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_folder_counts_by_all_files_in_it(tmp_path: Path) -> None:
     assert digest(File(tmp_path / "one")) != digest(File(tmp_path / "two"))
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="No such file"):
         digest(File(tmp_path / "none"))
 

@@ -1,4 +1,4 @@
-"""What a function hangs on, and where the project ends."""
+"""What a function reaches, and where the project ends."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def test_the_parts_of_a_function() -> None:
     def f(x: int, y: int = 5, *, z: int = 6) -> object:
         return closed, operator, [x for _ in (1, 2)]
 
-    found = list(definition_parts(cast("FunctionType", f)))
-    assert (5,) in found
-    assert {"z": 6} in found
-    assert 7 in found
-    assert ("operator", operator) in found
+    parts = list(definition_parts(cast("FunctionType", f)))
+    assert (5,) in parts
+    assert {"z": 6} in parts
+    assert 7 in parts
+    assert ("operator", operator) in parts
 
 
 def test_the_parts_of_a_class() -> None:
@@ -69,8 +69,8 @@ def test_the_parts_of_a_class() -> None:
             return 9
 
     members: Any = list(definition_parts(Derived))[2:]  # after its bases and its metaclass
-    found = dict(members)
+    named = dict(members)
     assert next(iter(definition_parts(Derived))) == (Base,)
-    assert found["size"] == 3
-    assert callable(found["area"][0])
-    assert "__doc__" not in found
+    assert named["size"] == 3
+    assert callable(named["area"][0])
+    assert "__doc__" not in named
