@@ -21,12 +21,13 @@ from pipeline.identity.bytecode import Import, code_content, names_in_code
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_NO_CONTENT = frozenset(
-    "__dict__ __weakref__ __doc__ __module__ __firstlineno__ _abc_impl __static_attributes__ "
-    "__slotnames__ __annotations__ __annotations_cache__ __annotate__ __annotate_func__ "
-    "__classdictcell__ __type_params__ __parameters__ __orig_bases__ _value2member_map_ "
-    "_unhashable_values_ _hashable_values_ _unhashable_values_map_".split()
-)
+_NO_CONTENT = {
+    "__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "_abc_impl",
+    "__static_attributes__", "__slotnames__", "__annotations__", "__annotations_cache__",
+    "__annotate__", "__annotate_func__", "__classdictcell__", "__type_params__", "__parameters__",
+    "__orig_bases__", "_value2member_map_", "_unhashable_values_", "_hashable_values_",
+    "_unhashable_values_map_",
+}  # fmt: skip
 """Members of a class that do not change what it does."""
 _HEAP_TYPE = 1 << 9
 """The flag of classes that a program made, as `class` does."""

@@ -164,7 +164,8 @@ def test_tokens_cover_the_graph() -> None:
     assert tokenize(fib(5)) == tokenize(fib(5)) == tokenize(fib(5).graph())
     different = [
         fib(5), fib(6), fib(5) + 1, trace([fib(5)]), fib(5).graph(memoize=False), small(),
-        small(a=CallTask("a", int, ())), small(a=DataNode("a", 2)), small(a=DataNode("a", [].append)),
+        small(a=CallTask("a", int, ())), small(a=DataNode("a", 2)),
+        small(a=DataNode("a", [].append)),
     ]  # fmt: skip
     assert len({tokenize(one) for one in different}) == len(different)
 
