@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from hashlib import blake2b
-from threading import Lock
 from types import FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -124,34 +123,7 @@ class Session:
                 )
 
 
-class _Collector:
-    """Pauses garbage collection while a session is open in any thread.
-
-    A trace makes hundreds of thousands of objects, none of them garbage. Collections, each over all
-    objects so far, would take half of its time.
-    """
-
-    def __init__(self) -> None:
-        self.lock = Lock()
-        self.sessions = 0
-        self.was_enabled = False
-
-    def __enter__(self) -> None:
-        with self.lock:
-            if not self.sessions:
-                self.was_enabled = gc.isenabled()
-                gc.disable()
-            self.sessions += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self.lock:
-            self.sessions -= 1
-            if not self.sessions and self.was_enabled:
-                gc.enable()
-
-
 NO_SESSION = Session({}, None)
-_collector = _Collector()
 _session = ContextVar("_session", default=NO_SESSION)
 current_session = _session.get
 
@@ -161,16 +133,21 @@ def session() -> Iterator[Session]:
     """Encode each object and function once meanwhile, and verify at the end that none changed.
 
     Sessions may nest and overlap in threads; a nested one keeps the prefixes of the outer one.
+    None of the many objects of a trace is garbage, and collections would take half of its time: the
+    garbage collector pauses.
     """
     outer = current_session()
     inner = Session({} if outer is NO_SESSION else outer.prefixes, {})
     before = _session.set(inner)
+    is_collecting = gc.isenabled()
+    gc.disable()
     try:
-        with _collector:
-            yield inner
-            inner.verify()
+        yield inner
+        inner.verify()
     finally:
         _session.reset(before)
+        if is_collecting:
+            gc.enable()
 
 
 def is_tracing() -> bool:
