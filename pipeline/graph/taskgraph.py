@@ -106,6 +106,16 @@ class GraphCollection(Unknown, DaskMethodsMixin):  # type: ignore[misc] # Dask i
 
         return compute_one(self, fuse, options)
 
+    def visualize(self, filename: Any = None, format: str | None = None, **options: Any) -> Any:  # noqa: A002 - as in `dask.visualize`
+        """Draw the graph as it is, one node per task, and save it if there is a file name.
+
+        filename: ends in .svg, .png, .pdf or .dot, unless `format` says which
+        options: see `pipeline.draw.visualize`
+        """
+        from pipeline.draw import visualize
+
+        return visualize(self.task_graph(), filename, format, **options)
+
     # Dask's collection protocol. Dask reads the graph several times per operation.
 
     @property
@@ -207,16 +217,6 @@ class TaskGraph(GraphCollection):
         from pipeline.program import CompiledGraph
 
         return CompiledGraph(self, inputs)
-
-    def visualize(self, filename: Any = None, format: str | None = None, **options: Any) -> Any:  # noqa: A002 - as in `dask.visualize`
-        """Draw the graph as it is, one node per task, and save it if there is a file name.
-
-        filename: ends in .svg, .png, .pdf or .dot, unless `format` says which
-        options: see `pipeline.draw.visualize`
-        """
-        from pipeline.draw import visualize
-
-        return visualize(self, filename, format, **options)
 
     def _repr_svg_(self) -> str:
         svg: str = self.visualize()._repr_svg_()

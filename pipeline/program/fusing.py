@@ -13,10 +13,10 @@ scheduler.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from functools import cached_property, partial
 from math import ceil
 from operator import attrgetter, itemgetter
-from threading import local
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -289,10 +289,12 @@ class _Fused(Mapping[Any, Any]):
             outputs = [TaskRef(key) for key in flatten(keys)]
             tasks = toposort(ensure_dict(dsk), [output.key for output in outputs])
             self.graph, self.added = TaskGraph(tasks, outputs), {}
-        if _open.batch.graphs is not None:
-            _open.batch = _Batch()
-        self.batch = _open.batch
-        self.batch.members.append(ref(self))
+        batch = _open_batch.get()
+        if batch is None or batch.graphs is not None:
+            batch = _Batch()
+            _open_batch.set(batch)
+        batch.members.append(ref(self))
+        self.batch = batch
 
     @cached_property
     def tasks(self) -> dict[Key, Any]:
@@ -334,11 +336,4 @@ class _Batch:
         return self.graphs
 
 
-class _Open(local):
-    """The open batch of a thread."""
-
-    def __init__(self) -> None:
-        self.batch = _Batch()
-
-
-_open = _Open()
+_open_batch: ContextVar[_Batch | None] = ContextVar("_open_batch", default=None)

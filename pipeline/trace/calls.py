@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from dask.base import is_dask_collection
@@ -44,21 +44,11 @@ from pipeline.trace.lazy import Expression, Lazy, Operation, expression_text
 if TYPE_CHECKING:
     from dask.typing import Key
 
+    from pipeline.trace.decorators import LazyFunction
+
 
 class StaleCallError(PipelineError, ValueError):
     """A call inside another call, made before its function's code or globals changed."""
-
-
-class Function(Protocol):
-    """What makes calls: a recurrence or a task."""
-
-    body: Callable[..., Any]
-    cheap: bool
-
-    @property
-    def prefix(self) -> str: ...
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
 
 class Call(Lazy):
@@ -70,7 +60,7 @@ class Call(Lazy):
     """
 
     __slots__ = ("args", "function", "key", "kwargs")
-    function: Function
+    function: LazyFunction
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     key: Key
@@ -200,19 +190,14 @@ def _worklist(lazy: Lazy) -> list[Any]:
 
     Calls are made again, for their keys cover the code and globals of now.
     """
-    if isinstance(lazy, Call):
-        return [_made_again(lazy)]
-    function, calls = flatten(lazy)
-    calls = [_made_again(call) for call in calls]
+    function, calls = (None, [lazy]) if isinstance(lazy, Call) else flatten(lazy)
+    calls = [call.function(*call.args, **call.kwargs) for call in calls]
+    if function is None:
+        return calls
     inputs = tuple([call.key for call in calls])
     content = short_hash((encode(function), *inputs))
     key = ("expression", expression_text(lazy)[:KEY_WIDTH], content)
     return [CallTask(key, function, inputs), *reversed(calls)]
-
-
-def _made_again(call: Call) -> Call:
-    again: Call = call.function(*call.args, **call.kwargs)
-    return again
 
 
 def _follow(  # noqa: C901 - one more call in this loop costs a tenth of the time of a trace

@@ -15,7 +15,7 @@ from collections import deque
 from copy import copy
 from functools import lru_cache, partial, update_wrapper
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, overload
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -53,8 +53,6 @@ if TYPE_CHECKING:
 
     from dask.typing import Key
 
-    from pipeline.trace.calls import Function
-
 
 class LazyArgumentError(PipelineError, TypeError):
     """A lazy call as an argument of a recurrence."""
@@ -83,7 +81,7 @@ class LazyFunction(ABC):
             raise TypeError(f"{function!r} is not callable: decorate a function")
         if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
             raise TypeError(f"{function!r} yields or awaits: decorate a function that returns")
-        update_wrapper(cast("Callable[..., Any]", self), function)
+        update_wrapper(self, function)
         self.__wrapped__ = function
         self.__name__ = getattr(function, "__name__", type(function).__name__)
         self.__qualname__ = getattr(function, "__qualname__", self.__name__)
@@ -99,13 +97,13 @@ class LazyFunction(ABC):
     def prefix(self) -> str:
         """The first item of its keys, from the present code and globals; fixed in a session."""
         session = current_session()
-        prefix = session.prefixes.get(self) or function_prefix(cast("Callable[..., Any]", self))
+        prefix = session.prefixes.get(self) or function_prefix(self)
         if session is not NO_SESSION:
             session.prefixes[self] = prefix
         return prefix
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
-        return self if instance is None else MethodType(cast("Callable[..., Any]", self), instance)
+        return self if instance is None else MethodType(self, instance)
 
     def __reduce__(self) -> Any:
         # By name, as functions are, where the name leads here; else by value.
@@ -138,7 +136,7 @@ class LazyFunction(ABC):
             texts += [f"{name}={short_repr(value)}" for name, value in kwargs.items()]
             raise type(error)(f"{self.__name__}({', '.join(texts)}): {error}") from error
         call = Call()
-        call.function = cast("Function", self)
+        call.function = self
         call.args = tuple([value for value, _ in positional])
         call.kwargs = {name: value for name, (value, _) in named.items()}
         call.key = call_key(
@@ -161,6 +159,10 @@ class LazyFunction(ABC):
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         return (type(self).__name__, self.__wrapped__)
+
+    @abstractmethod
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        """A lazy call, with these arguments bound to the signature."""
 
     @abstractmethod
     def _snapshot(self, value: Any) -> tuple[Any, Key]:

@@ -138,10 +138,6 @@ class Lazy(GraphCollection):
             self._graph: TaskGraph = self.graph()
         return self._graph
 
-    def visualize(self, filename: str | None = None, **options: Any) -> Any:
-        """Draw the DAG: see `TaskGraph.visualize`."""
-        return self.graph().visualize(filename, **options)
-
     __pandas_priority__ = 6000  # above that of a DataFrame, so that it leaves operators to us
 
     locals().update(
