@@ -34,7 +34,7 @@ def ours(layers: Layers, arrays: list[Any], share: float) -> Callable[[], object
 
 def naive(layers: Layers, arrays: list[Any], share: float) -> Callable[[], object]:
     """The same step as the sum over all paths: only what is given is shared."""
-    graph, inputs = _graph(layers, memoize=lambda call: call.args[0] in layers.given)
+    graph, inputs = _graph(layers, memoize=lambda call: call.args[0] in layers.inputs)
     program = graph.compile(inputs)
     return lambda: program(*arrays, share)
 
@@ -46,12 +46,12 @@ def _graph(layers: Layers, memoize: Any = True) -> Any:
         lambda: [value("L"), *(value(name) - RATE * adjoint(name) for name in layers.parameters)],
         memoize=memoize,
     )
-    return graph, [value(name) for name in layers.given]
+    return graph, [value(name) for name in layers.inputs]
 
 
 def unfused(layers: Layers, arrays: list[Any], share: float) -> Callable[[], object]:
     """The same graph, task by task on Dask's synchronous scheduler."""
-    given = dict(zip(layers.given, [*arrays, share], strict=True))
+    given = dict(zip(layers.inputs, [*arrays, share], strict=True))
     graph, inputs = _graph(layers)
     keys = {call.key: given[name] for call, name in zip(inputs, given, strict=True)}
     tasks = {

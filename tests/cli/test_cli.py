@@ -213,7 +213,7 @@ def test_train_on_a_users_data(tmp_path: Path) -> None:
     (["--layers", "64-5"], 2, "digits has 64 inputs and 10 labels: they do not fit the layers"),
     (["--layers", "64"], 2, "sizes (64,): give the nodes of each layer"),
     (["--activation", "relo"], 2, "unknown activation 'relo'"),
-    (["--optimizer", "adagrad"], 2, "unknown optimizer 'adagrad': it is one of sgd, momentum"),
+    (["--optimizer", "adagrad"], 2, "optimizer='adagrad': it is one of sgd, momentum"),
     (["--epochs", "0"], 2, "--epochs 0: train for 1 to 10,000"),
     (["--data", "none.csv"], 1, "none.csv: No such file or directory"),
     (["--data", "none.xlsx"], 2, "cannot read none.xlsx: data are in an .npz or .csv file"),

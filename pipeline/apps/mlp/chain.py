@@ -34,13 +34,13 @@ def value_of(net: Network) -> Recurrence:
         if kind in "wb":
             return net.weights[name]
         if kind == "L":
-            return LOSSES[net.loss].value([value(each) for each in net.nodes(layer - 1)], net.y)
+            outputs = [value(output) for output in net.nodes(layer - 1)]
+            return LOSSES[net.loss].value(outputs, net.y)
         if kind == "O":
-            z = value(net.name(Variable("z", layer, node)))
-            return _activation(net, layer).value(z)
+            return _activation(net, layer).value(value(net.name(Variable("z", layer, node))))
         terms = [
-            value(net.name(Variable("w", layer, node, source + 1))) * value(before)
-            for source, before in enumerate(net.nodes(layer - 1))
+            value(net.name(Variable("w", layer, node, source))) * value(output)
+            for source, output in enumerate(net.nodes(layer - 1), 1)
         ]
         return reduce(add, terms) + value(net.name(Variable("b", layer, node)))
 
@@ -54,7 +54,7 @@ def local_of(net: Network, value: Callable[[str], Any]) -> Callable[[str, str], 
         kind, layer, node, source = net[name]
         above = net[consumer]
         if consumer == "L":
-            outputs = [value(each) for each in net.nodes(layer)]
+            outputs = [value(output) for output in net.nodes(layer)]
             return LOSSES[net.loss].derivative(outputs, net.y, node - 1)
         z = value(net.name(Variable("z", above.layer, above.node)))
         slope = _activation(net, above.layer).derivative(z, value(consumer))
@@ -81,7 +81,7 @@ def adjoint_of(net: Network, local: Callable[[str, str], Any]) -> Recurrence:
         consumers = net.consumers(name)
         if consumers == ["L"]:
             return local("L", name)  # times ∂L/∂L, which is 1
-        return reduce(add, [adjoint(each) * local(each, name) for each in consumers])
+        return reduce(add, [adjoint(consumer) * local(consumer, name) for consumer in consumers])
 
     return adjoint
 
@@ -91,10 +91,10 @@ def gradient(
     weights: str | Iterable[str] | None = None,
     memoize: bool | Callable[[Call], bool] = True,
 ) -> TaskGraph:
-    """The graph of ∂L/∂w of one, some or all weights and biases; its outputs bear their names.
+    """The graph of ∂L/∂w of one, some or all weights and biases, as a dict by name.
 
-    memoize: True for backpropagation, False for the sum over all paths, in which the values are
-        computed again as well; `forward` keeps these, and computes the adjoints again
+    memoize: True for backpropagation, False for the sum over all paths, which computes the values
+        again, too; `forward` keeps these, and computes the adjoints again
 
     Raises `NetworkError` for a name that the network does not have.
 
@@ -117,8 +117,8 @@ def forward(call: Call) -> bool:
 def values(net: Network) -> dict[str, Any]:
     """The value of every variable, by name: the forward pass."""
     value = value_of(net)
-    found: dict[str, Any] = trace(lambda: {name: value(name) for name in net.variables}).compute()
-    return found
+    results: dict[str, Any] = trace(lambda: {name: value(name) for name in net.variables}).compute()
+    return results
 
 
 def local_values(net: Network) -> Callable[[str, str], Any]:
@@ -132,12 +132,11 @@ def backward(
     memoize: bool | Callable[[Call], bool] = True,
     local: Callable[[str, str], Any] | None = None,
 ) -> TaskGraph:
-    """The graph of the adjoints alone, when the forward pass is done.
+    """The graph of the adjoints alone, after the forward pass: `counts` counts it, pictures show it.
 
-    Each edge in it, from ∂L/∂v to ∂L/∂c, is one product with a number that is known, ∂c/∂v. It is
-    what the pictures show and what `counts` counts.
+    Each edge, from ∂L/∂v to ∂L/∂c, is one product with a known number, ∂c/∂v.
 
-    local: of `local_values`; without it, a forward pass is run
+    local: of `local_values`; without it, a forward pass runs now
     """
     return _adjoints(net, local or local_values(net), weights, memoize)
 

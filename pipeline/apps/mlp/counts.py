@@ -1,8 +1,8 @@
 """How much work a gradient is: closed forms, exact for any network.
 
-What is counted is what the chain rule does with local derivatives that are known: the forward pass
-and the ∂c/∂v themselves are not counted. A path from a weight to the loss with k steps is a product
-of k local derivatives, k - 1 multiplications. One example, and biases count as weights do.
+They count the products and sums of the chain rule, given the local derivatives ∂c/∂v: neither these
+nor the forward pass. A path from a weight to the loss with k steps is a product of k local
+derivatives, k - 1 multiplications. There is one example, and biases count as weights.
 """
 
 from __future__ import annotations
@@ -24,15 +24,6 @@ class Work(NamedTuple):
     def total(self) -> int:
         """Both together."""
         return self.multiplications + self.additions
-
-    def __add__(self, other: object) -> Work:
-        if not isinstance(other, Work):
-            return NotImplemented
-        return Work(self.multiplications + other.multiplications, self.additions + other.additions)
-
-    def times(self, number: int) -> Work:
-        """The work of a number of such computations."""
-        return Work(number * self.multiplications, number * self.additions)
 
 
 def paths(sizes: Sequence[int], layer: int = 1) -> int:
@@ -59,10 +50,11 @@ def call_tree(sizes: Sequence[int], layer: int | None = None) -> Work:
     """The recursion without memoization: factored, and every adjoint computed for each consumer."""
     if layer is None:
         return _all(sizes, call_tree)
-    work = Work(0, 0)  # of an adjoint of the last layer
+    multiplications = additions = 0  # of an adjoint of the last layer
     for size in reversed(sizes[layer + 1 :]):
-        work = work.times(size) + Work(size, size - 1)
-    return work + Work(1, 0)
+        multiplications = size * (multiplications + 1)
+        additions = size * additions + size - 1
+    return Work(multiplications + 1, additions)
 
 
 def backpropagation(sizes: Sequence[int], layer: int | None = None) -> Work:
@@ -71,19 +63,20 @@ def backpropagation(sizes: Sequence[int], layer: int | None = None) -> Work:
     >>> backpropagation((2, 2, 2, 1))
     Work(multiplications=21, additions=2)
     """
-    weights = range(1, len(sizes)) if layer is None else [layer]
-    each = sum(sizes[n] * (sizes[n - 1] + 1) for n in weights) if layer is None else 1
-    work = Work(each, 0)
-    lowest = weights[0]
-    for n in range(lowest, len(sizes) - 1):
-        nodes = sizes[n] if layer is None or n > lowest else 1
-        work += Work(nodes * sizes[n + 1], nodes * (sizes[n + 1] - 1))
-    return work
+    lowest, last = layer or 1, len(sizes) - 1
+    weights = 1 if layer else sum(sizes[n] * (sizes[n - 1] + 1) for n in range(1, last + 1))
+    # One weight needs one adjoint of its layer, and all adjoints of later layers.
+    nodes = [1 if n == layer else sizes[n] for n in range(lowest, last)]
+    after = sizes[lowest + 1 :]
+    products = sum(number * size for number, size in zip(nodes, after, strict=True))
+    return Work(weights + products, products - sum(nodes))
 
 
 def _all(sizes: Sequence[int], one: Callable[[Sequence[int], int], Work]) -> Work:
-    work = Work(0, 0)
-    for layer in range(1, len(sizes)):
-        number = sizes[layer] * (sizes[layer - 1] + 1)
-        work += one(sizes, layer).times(number)
-    return work
+    """The work for all weights and biases, from that of one of each layer."""
+    layers = range(1, len(sizes))
+    works = [(one(sizes, layer), sizes[layer] * (sizes[layer - 1] + 1)) for layer in layers]
+    return Work(
+        sum(number * work.multiplications for work, number in works),
+        sum(number * work.additions for work, number in works),
+    )

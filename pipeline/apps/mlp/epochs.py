@@ -1,8 +1,8 @@
-"""Training, as a recurrence: the parameters of epoch t are an epoch's work on those of t - 1.
+"""Training, as a recurrence: epoch t continues from the parameters of epoch t - 1.
 
-A run of 200 epochs contains the run of 100 of them, and its keys say so. An epoch is one heavy
-task, in which a compiled program of the gradients runs for every batch; or, where the batch is all
-examples, one heavy task for each shard of its rows, whose gradients are summed pair by pair.
+A run of 200 epochs contains the run of its first 100, and so do its keys. An epoch is one heavy
+task, in which a compiled program of the gradients runs for every batch. If the batch is all
+examples, each shard of their rows is a heavy task instead, and gradients are summed pair by pair.
 """
 
 from __future__ import annotations
@@ -13,13 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pipeline import recurrence, storable, task
-from pipeline.apps.mlp.layers import (
-    Layers,
-    gradient_program,
-    initial,
-    loss_program,
-    output_program,
-)  # fmt: skip
+from pipeline.apps.mlp.layers import Layers, gradient_program, initial, loss_program, output_program
 from pipeline.apps.mlp.rules import OPTIMIZERS, Array, Slots
 
 if TYPE_CHECKING:
@@ -27,14 +21,15 @@ if TYPE_CHECKING:
     from pipeline.apps.mlp.data import Examples
 
 Rows = tuple[Array, Array, Array, Array]
-"""Inputs and one-hot targets to train on, inputs and labels that are held out."""
-Found = dict[str, Any]
+"""Inputs and one-hot targets to train on, held-out inputs and labels."""
+
+Gradients = dict[str, Any]
 """The loss and the gradients, by name."""
 
 
 @storable
 class Epoch(NamedTuple):
-    """What an epoch came to: the loss of all examples, and the share of held-out labels hit."""
+    """The loss of all examples after an epoch, and the share of held-out labels predicted right."""
 
     number: int
     loss: float
@@ -44,7 +39,7 @@ class Epoch(NamedTuple):
 @storable
 @dataclass(frozen=True)
 class State:
-    """Parameters after some epochs, what the optimizer keeps, and what the epochs came to.
+    """Parameters after some epochs, the arrays of the optimizer, and the history.
 
     stopped: the epoch whose loss was not finite; the parameters are those before it
     """
@@ -58,10 +53,12 @@ class State:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a network is trained; the seed gives its first weights and the order of the batches.
+    """How a network is trained. The seed draws its first weights and the order of the batches.
 
-    batch: examples a step; 0 for all of them
-    shards: parts of the rows whose gradients are tasks of their own, where the batch is all of them
+    batch: examples for each step; 0 for all of them
+    shards: parts of the rows whose gradients are separate tasks, if the batch is all of them
+
+    Raises `ValueError` for a wrong value.
     """
 
     layers: Layers
@@ -73,59 +70,51 @@ class Plan:
     shards: int = 1
 
     def __post_init__(self) -> None:
-        if self.optimizer not in OPTIMIZERS:
-            raise ValueError(
-                f"unknown optimizer {self.optimizer!r}: it is one of {', '.join(OPTIMIZERS)}"
-            )
-        whole = all(type(each) is int for each in (self.batch, self.shards, self.seed))
-        if not whole or self.seed < 0:
-            raise ValueError(
-                f"batch={self.batch}, shards={self.shards}, seed={self.seed}: they are whole "
-                "numbers, the seed from 0 on"
-            )
-        if not 0 < self.rate < np.inf or self.batch < 0 or self.dtype not in ("float32", "float64"):
-            raise ValueError(
-                f"rate={self.rate}, batch={self.batch}, dtype={self.dtype}: the rate is above 0, "
-                "the batch at least 1, or 0 for all examples, the type float32 or float64"
-            )
-        if self.shards < 1 or (self.shards > 1 and self.batch):
-            raise ValueError(
-                f"shards={self.shards}, batch={self.batch}: shards are parts of a batch of all "
-                "examples, batch=0"
-            )
+        def must(is_right: bool, rule: str, *names: str) -> None:
+            if not is_right:
+                values = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+                raise ValueError(f"{values}: {rule}")
+
+        whole = all(type(number) is int for number in (self.batch, self.shards, self.seed))
+        must(self.optimizer in OPTIMIZERS, f"it is one of {', '.join(OPTIMIZERS)}", "optimizer")
+        must(whole, "they are whole numbers", "batch", "shards", "seed")
+        must(self.seed >= 0, "the seed is 0 or more", "seed")
+        must(0 < self.rate < np.inf, "the rate is finite and above 0", "rate")
+        must(self.dtype in ("float32", "float64"), "it is float32 or float64", "dtype")
+        must(self.batch >= 0, "it is at least 1, or 0 for all examples", "batch")
+        must(self.shards == 1 or (self.shards > 1 and not self.batch),
+             "shards are parts of a batch of all examples, batch=0", "shards", "batch")  # fmt: skip
 
 
-def training(plan: Plan, examples: Examples) -> Recurrence:  # noqa: C901 - they call one another
+def training(plan: Plan, examples: Examples) -> Recurrence:
     """The recurrence `state(t)`: the `State` after t epochs.
 
-    A plan gives the same bits on every scheduler, if BLAS has as many threads: Dask's workers have
-    one, and `threadpoolctl.threadpool_limits(1)` gives one to a process of one's own.
+    A plan gives the same bits on every scheduler if BLAS has as many threads: one on Dask's
+    workers, and in any process after `threadpoolctl.threadpool_limits(1)`.
 
     >>> from pipeline.apps.mlp.data import digits
     >>> state = training(Plan(Layers((64, 16, 10))), digits())
-    >>> [each.number for each in state(3).compute().history]
+    >>> [epoch.number for epoch in state(3).compute().history]
     [1, 2, 3]
     """
-
-    # A task's key covers what it reaches: each reaches no more than it needs, so that plans share
-    # what they have in common.
+    # A task's key covers all that its function reaches. Each reaches only what it needs, so that
+    # plans share tasks.
     layers, classes, dtype, seed = plan.layers, plan.layers.sizes[-1], plan.dtype, plan.seed
-    number = OPTIMIZERS[plan.optimizer].slots
+    slot_number = OPTIMIZERS[plan.optimizer].slots
 
     @task
     def data() -> Rows:
-        hot = np.eye(classes, dtype=dtype)
+        hot = np.eye(classes, dtype=dtype)[examples.labels]
         return (
-            examples.x.astype(dtype), hot[examples.labels],
-            examples.test_x.astype(dtype), examples.test_labels,
+            examples.x.astype(dtype), hot, examples.test_x.astype(dtype), examples.test_labels,
         )  # fmt: skip
 
     @task
     def start() -> State:
         parameters = initial(layers, seed, dtype)
         slots = {
-            name: tuple(np.zeros_like(each) for _ in range(number))
-            for name, each in parameters.items()
+            name: tuple(np.zeros_like(array) for _ in range(slot_number))
+            for name, array in parameters.items()
         }
         return State(parameters, slots, 0)
 
@@ -134,8 +123,8 @@ def training(plan: Plan, examples: Examples) -> Recurrence:  # noqa: C901 - they
         return _epoch(plan, before, rows, number)
 
     @task
-    def shard(before: State, rows: Rows, part: int) -> Found:
-        x, y = (np.array_split(each, plan.shards)[part] for each in rows[:2])
+    def shard(before: State, rows: Rows, part: int) -> Gradients:
+        x, y = (np.array_split(array, plan.shards)[part] for array in rows[:2])
         return _gradients(plan, before.parameters, x, y, len(rows[0]))
 
     @recurrence
@@ -146,8 +135,8 @@ def training(plan: Plan, examples: Examples) -> Recurrence:  # noqa: C901 - they
         return task(_added, cheap=True)(summed(t, first, middle), summed(t, middle, last))
 
     @task
-    def step(before: State, found: Found, rows: Rows, number: int) -> State:
-        return _judged(plan, before, _stepped(plan, before, found), rows, number)
+    def step(before: State, gradients: Gradients, rows: Rows, number: int) -> State:
+        return _evaluated(plan, before, _stepped(plan, before, gradients), rows, number)
 
     @recurrence
     def state(t: int) -> Any:
@@ -171,52 +160,56 @@ def _epoch(plan: Plan, before: State, rows: Rows, number: int) -> State:
     for first in range(0, len(x), size):
         chosen = order[first : first + size] if size < len(x) else slice(None)
         batch = x[chosen]
-        found = _gradients(plan, state.parameters, batch, y[chosen], len(batch))
-        state = _stepped(plan, state, found)
-    return _judged(plan, before, state, rows, number)
+        gradients = _gradients(plan, state.parameters, batch, y[chosen], len(batch))
+        state = _stepped(plan, state, gradients)
+    return _evaluated(plan, before, state, rows, number)
 
 
-def _gradients(plan: Plan, parameters: dict[str, Array], x: Array, y: Array, of: int) -> Found:
-    """Loss and gradients of some examples, each of them one of so many."""
+def _gradients(
+    plan: Plan, parameters: dict[str, Array], x: Array, y: Array, total: int
+) -> Gradients:
+    """Loss and gradients of some examples, each with the weight 1 / total."""
     arrays = map(_aligned, (*parameters.values(), x, y))
-    # A loss that is not finite is told when the epoch is judged.
+    # `_evaluated` reports a loss that is not finite.
     with np.errstate(all="ignore"):
-        found: Found = gradient_program(plan.layers)(*arrays, 1 / of)
-    return found
+        gradients: Gradients = gradient_program(plan.layers)(*arrays, 1 / total)
+    return gradients
 
 
 def _aligned(array: Array) -> Array:
-    """An array that BLAS takes: one from another worker may begin anywhere in a message, and NumPy
-    would multiply it by itself, slowly and with other last bits.
+    """The array, at an address that BLAS accepts.
+
+    One from another worker may begin anywhere in a message. NumPy would multiply it without BLAS,
+    slowly and with other last bits.
     """
     return np.require(array, requirements="A")
 
 
-def _added(one: Found, other: Found) -> Found:
-    return {name: value + other[name] for name, value in one.items()}
+def _added(left: Gradients, right: Gradients) -> Gradients:
+    return {name: value + right[name] for name, value in left.items()}
 
 
-def _stepped(plan: Plan, before: State, found: Found) -> State:
+def _stepped(plan: Plan, before: State, gradients: Gradients) -> State:
     update = OPTIMIZERS[plan.optimizer].update
     steps = before.steps + 1
     parameters, slots = {}, {}
     with np.errstate(all="ignore"):
-        for name, w in before.parameters.items():
+        for name, array in before.parameters.items():
             parameters[name], slots[name] = update(
-                w, found[name], before.slots[name], plan.rate, steps
+                array, gradients[name], before.slots[name], plan.rate, steps
             )
     return replace(before, parameters=parameters, slots=slots, steps=steps)
 
 
-def _judged(plan: Plan, before: State, after: State, rows: Rows, number: int) -> State:
-    """The state after an epoch, and what it came to; that before, if its loss is not finite."""
+def _evaluated(plan: Plan, before: State, after: State, rows: Rows, number: int) -> State:
+    """The state after an epoch, with its history; the state before, if the loss is not finite."""
     if before.stopped is not None:
         return before
     arrays = map(_aligned, (*after.parameters.values(), *rows[:2]))
     with np.errstate(all="ignore"):
         loss = float(loss_program(plan.layers)(*arrays, 1 / len(rows[0])))
-    hits = float((predicted(plan.layers, after.parameters, rows[2]) == rows[3]).mean())
-    done = Epoch(number, loss, hits)
+    accuracy = float((predicted(plan.layers, after.parameters, rows[2]) == rows[3]).mean())
+    done = Epoch(number, loss, accuracy)
     if not np.isfinite(loss):
         return replace(before, stopped=done)
     return replace(after, history=(*before.history, done))

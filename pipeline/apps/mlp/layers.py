@@ -1,8 +1,8 @@
 """The same chain rule, a layer at a time: variables are arrays, of a batch of examples.
 
-`x` has a row for each example; `w1` and `b1` are the weights and biases of layer 1, `z1` its
-weighted sums, `O1` its outputs; `ŷ` are the outputs of the last layer, `y` what they should be, and
-`L` the loss. Shapes: x (examples, inputs), w (nodes before, nodes), b (nodes,), y as ŷ.
+`x` has a row for each example. `w1` and `b1` are the weights and biases of layer 1, `z1` its
+weighted sums, `O1` its outputs; `ŷ` are the outputs of the last layer, `y` their targets, and `L`
+the loss. Shapes: x (examples, inputs), w (nodes before, nodes), b (nodes,), y as ŷ.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipeline.apps.mlp.rules import ACTIVATIONS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pipeline import Call, CompiledGraph, Recurrence, TaskGraph
+    from pipeline import Call, Program, Recurrence, TaskGraph
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Layers:
     activation: of the hidden layers; the outputs are linear
     loss: mse, the mean over outputs too; or cross-entropy, of outputs that are logits
 
-    Raises `NetworkError` for sizes or functions that cannot be.
+    Raises `NetworkError` for wrong sizes or functions.
     """
 
     sizes: tuple[int, ...]
@@ -47,29 +47,27 @@ class Layers:
         return [f"{kind}{layer}" for layer in range(1, len(self.sizes)) for kind in "wb"]
 
     @property
-    def given(self) -> list[str]:
-        """What a gradient takes: the parameters, `x`, `y`, and `share`, an example's weight."""
+    def inputs(self) -> list[str]:
+        """The inputs of a gradient: the parameters, `x`, `y`, and `share`, an example's weight."""
         return [*self.parameters, "x", "y", "share"]
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a parameter."""
         layer = int(name[1:])
-        return (
-            self.sizes[layer - 1 : layer + 1] if name[0] == "w" else self.sizes[layer : layer + 1]
-        )
+        return self.sizes[layer - (name[0] == "w") : layer + 1]
 
 
-def value_of(layers: Layers, given: Mapping[str, Any] | None = None) -> Recurrence:
+def value_of(layers: Layers, inputs: Mapping[str, Any] | None = None) -> Recurrence:
     """The recurrence `value(name)`: the forward pass.
 
-    given: values of `layers.given`; without them, a compiled program is given them in each run
+    inputs: values of `layers.inputs`; without them, a compiled program takes them in each run
     """
     last = len(layers.sizes) - 1
 
     @recurrence
     def value(name: str) -> Any:
-        if name in layers.given:
-            return None if given is None else given[name]
+        if name in layers.inputs:
+            return None if inputs is None else inputs[name]
         if name == "L":
             return _loss(layers, value)
         if name == "shifted":  # so that no exponential overflows
@@ -128,16 +126,16 @@ def _sums(layer: int, last: int) -> str:
 
 def gradients(
     layers: Layers,
-    given: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, Any] | None = None,
     memoize: bool | Callable[[Call], bool] = True,
 ) -> TaskGraph:
-    """The graph of the loss and of ∂L/∂v of every parameter v; its outputs bear their names.
+    """The graph of the loss and of ∂L/∂v of every parameter v, as a dict by name.
 
-    given: values of `layers.given`; without them the graph can be drawn, counted and compiled
+    inputs: values of `layers.inputs`; without them the graph can be drawn, counted and compiled
     memoize: False for the sum over all paths, which computes every value and adjoint again for each
         of its consumers
     """
-    value = value_of(layers, given)
+    value = value_of(layers, inputs)
     adjoint = adjoint_of(layers, value)
     return trace(
         lambda: {"L": value("L"), **{name: adjoint(name) for name in layers.parameters}},
@@ -146,42 +144,40 @@ def gradients(
 
 
 @lru_cache(32)
-def gradient_program(layers: Layers) -> CompiledGraph:
-    """Loss and gradients as a function of `layers.given`, compiled once a process."""
-    value = value_of(layers)
-    adjoint = adjoint_of(layers, value)
-    graph = trace(lambda: {"L": value("L"), **{name: adjoint(name) for name in layers.parameters}})
-    program: CompiledGraph = graph.compile([value(name) for name in layers.given])
-    return program
+def gradient_program(layers: Layers) -> Program:
+    """Loss and gradients as a function of `layers.inputs`, compiled once per process."""
+    return _compiled(gradients(layers), layers, layers.inputs)
 
 
 @lru_cache(32)
-def loss_program(layers: Layers) -> CompiledGraph:
-    """The loss as a function of `layers.given`, compiled once a process."""
-    value = value_of(layers)
-    program: CompiledGraph = value("L").graph().compile([value(name) for name in layers.given])
-    return program
+def loss_program(layers: Layers) -> Program:
+    """The loss as a function of `layers.inputs`, compiled once per process."""
+    return _compiled(value_of(layers)("L").graph(), layers, layers.inputs)
 
 
 @lru_cache(32)
-def output_program(layers: Layers) -> CompiledGraph:
-    """The outputs ŷ as a function of the parameters and x, compiled once a process."""
+def output_program(layers: Layers) -> Program:
+    """The outputs ŷ as a function of the parameters and x, compiled once per process."""
+    return _compiled(value_of(layers)("ŷ").graph(), layers, [*layers.parameters, "x"])
+
+
+def _compiled(graph: TaskGraph, layers: Layers, inputs: list[str]) -> Program:
     value = value_of(layers)
-    program: CompiledGraph = value("ŷ").graph().compile(
-        [value(name) for name in [*layers.parameters, "x"]]
-    )  # fmt: skip
+    program: Program = graph.compile([value(name) for name in inputs])
     return program
 
 
 def initial(layers: Layers, seed: int, dtype: str = "float64") -> dict[str, np.ndarray[Any, Any]]:
-    """Parameters to start from: normal, with variance 2/n for relu (He et al., 2015), 2/(n + m)
-    otherwise (Glorot and Bengio, 2010), for n nodes before and m after. Biases are 0.
+    """The first parameters: normal, with biases 0.
+
+    The variance is 2/n for relu (He et al., 2015), else 2/(n + m) (Glorot and Bengio, 2010), for n
+    nodes before and m after.
     """
     rng = np.random.default_rng(seed)
-    found = {}
+    parameters = {}
     for name in layers.parameters:
         shape = layers.shape(name)
         nodes = shape[0] if layers.activation == "relu" else sum(shape)
         scale = np.sqrt(2 / nodes) if name[0] == "w" else 0.0
-        found[name] = (rng.normal(size=shape) * scale).astype(dtype)
-    return found
+        parameters[name] = (rng.normal(size=shape) * scale).astype(dtype)
+    return parameters

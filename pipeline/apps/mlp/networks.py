@@ -1,13 +1,13 @@
 """A multilayer perceptron, one scalar variable at a time, each with a name.
 
 `x1` is an input, `w1_12` the weight of layer 1 from input 1 to node 2, `b1_2` that node's bias,
-`z1_2` its weighted sum, `O1_2` its output; `ŷ` is the output of the last layer (`ŷ1`, `ŷ2`, … where
-there are several), and `L` the loss of one example. From ten nodes on, `w1_3,12` has a comma.
+`z1_2` its weighted sum, `O1_2` its output; `ŷ` is the output of the last layer (`ŷ1`, `ŷ2`, … of
+several), and `L` the loss of one example. From ten nodes on, `w1_3,12` has a comma.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from itertools import pairwise
@@ -16,24 +16,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pipeline import PipelineError
 from pipeline.apps.mlp.rules import ACTIVATIONS, LOSSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-
 LARGEST = 300_000
-"""Weights of a network whose every weight is a variable of its own."""
+"""The most weights of a network whose every weight is a variable."""
 
 
-class NetworkError(ValueError):
-    """A network that cannot be: its layers, its functions, or a name that it does not have."""
+class NetworkError(PipelineError, ValueError):
+    """A wrong network: its layers, its functions, or a name that it does not have."""
 
 
 class Variable(NamedTuple):
-    """What a name stands for.
+    """A variable of a network.
 
-    kind: x, w, b, z, O (the outputs ŷ too) or L
+    kind: x, w, b, z, O (also the outputs ŷ) or L
     layer: 0 for the inputs, then from 1
     node: starts at 1
     source: of a weight, the node of the layer before
@@ -47,13 +47,13 @@ class Variable(NamedTuple):
 
 @dataclass(frozen=True)
 class Network:
-    """Layers of nodes, and an example that they are shown.
+    """Layers of nodes, and one example.
 
     sizes: nodes of the input layer, of each hidden layer, and of the output layer
     activation: of the hidden layers, from `ACTIVATIONS`; the outputs are linear
     loss: from `LOSSES`
     weights: of each weight and bias, by name
-    x, y: the example: inputs, and targets
+    x, y: inputs and targets of the example
     """
 
     sizes: tuple[int, ...]
@@ -66,15 +66,15 @@ class Network:
     @cached_property
     def variables(self) -> dict[str, Variable]:
         """Every variable by its name, from the inputs to the loss."""
-        return {self.name(each): each for each in _variables(self.sizes)}
+        return {self.name(variable): variable for variable in _variables(self.sizes)}
 
     @property
     def parameters(self) -> list[str]:
         """The names of all weights and biases, layer by layer."""
-        return [name for name, each in self.variables.items() if each.kind in "wb"]
+        return [name for name, variable in self.variables.items() if variable.kind in "wb"]
 
     def __getitem__(self, name: str) -> Variable:
-        """What a name stands for. Raises `NetworkError`, with the nearest names."""
+        """The variable of a name. Raises `NetworkError`, with the nearest names."""
         if name in self.variables:
             return self.variables[name]
         near = get_close_matches(name, self.variables, n=3, cutoff=0.4)
@@ -101,18 +101,17 @@ class Network:
         return [self.name(Variable(kind, layer, node + 1)) for node in range(self.sizes[layer])]
 
     def consumers(self, name: str) -> list[str]:
-        """The variables whose values a variable goes into: those of ∂c/∂v in the chain rule.
+        """The consumers c of a variable v in the chain rule, ∂c/∂v.
 
-        A weighted sum stands inside its node: what comes after an output is the outputs of the
-        next layer, as in ∂O2_1/∂O1_1.
+        A weighted sum is a part of its node: the consumers of an output are the outputs of the next
+        layer, as in ∂O2_1/∂O1_1.
         """
         kind, layer, node, _ = self[name]
-        last = len(self.sizes) - 1
         if kind == "L":
             return []
         if kind in "wbz":
             return [self.name(Variable("O", layer, node))]
-        return ["L"] if layer == last else self.nodes(layer + 1)
+        return ["L"] if layer == len(self.sizes) - 1 else self.nodes(layer + 1)
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         return (self.sizes, self.activation, self.loss, dict(self.weights), self.x, self.y)
@@ -122,12 +121,12 @@ class Network:
 
 
 def checked(net: Network, names: Iterable[str]) -> list[str]:
-    """The names of weights and biases, as they are. Raises `NetworkError` for any other name."""
-    found = list(names)
-    for name in found:
+    """The names, as a list. Raises `NetworkError` for a name that is not a weight or bias."""
+    names = list(names)
+    for name in names:
         if net[name].kind not in "wb":
             raise NetworkError(f"{name} is no weight of {net}: give weights and biases, like w1_11")
-    return found
+    return names
 
 
 def _variables(sizes: Sequence[int]) -> Iterator[Variable]:
@@ -137,22 +136,21 @@ def _variables(sizes: Sequence[int]) -> Iterator[Variable]:
         for node in range(1, sizes[layer] + 1):
             for source in range(sizes[layer - 1]):
                 yield Variable("w", layer, node, source + 1)
-            yield Variable("b", layer, node)
-            yield Variable("z", layer, node)
-            yield Variable("O", layer, node)
+            for kind in "bzO":
+                yield Variable(kind, layer, node)
     yield Variable("L", len(sizes))
 
 
 def check(sizes: Sequence[int], activation: str, loss: str) -> None:
-    """Raise `NetworkError` for sizes or functions that cannot be."""
+    """Raise `NetworkError` for wrong sizes, or functions that there are not."""
     if len(sizes) < 2 or any(type(size) is not int or size < 1 for size in sizes):
         raise NetworkError(
             f"sizes {sizes!r}: give the nodes of each layer, whole numbers from 1 on, at least an "
             "input and an output layer, like 2-2-2-1"
         )
-    for what, chosen, known in (("activation", activation, ACTIVATIONS), ("loss", loss, LOSSES)):
-        if chosen not in known:
-            raise NetworkError(f"unknown {what} {chosen!r}: it is one of {', '.join(known)}")
+    for what, name, table in (("activation", activation, ACTIVATIONS), ("loss", loss, LOSSES)):
+        if name not in table:
+            raise NetworkError(f"unknown {what} {name!r}: it is one of {', '.join(table)}")
 
 
 def network(
@@ -165,13 +163,13 @@ def network(
     y: Sequence[Any] | None = None,
     seed: int = 0,
 ) -> Network:
-    """A network with weights and an example; what is not given is drawn from the seed.
+    """A network with weights and an example; the seed draws those that are missing.
 
     sizes: nodes of each layer, at least two layers
-    weights: some or all weights and biases, by name; the others are drawn, as Xavier's rule has it
+    weights: some or all weights and biases, by name; the others follow Xavier's rule
     x, y: inputs and targets of one example
 
-    Raises `NetworkError` for sizes, functions or names that cannot be.
+    Raises `NetworkError` for wrong sizes, functions or names.
 
     >>> net = network((2, 2, 2, 1))
     >>> net.consumers("w1_11"), net.consumers("O1_1"), net.consumers("O2_2")
@@ -179,7 +177,7 @@ def network(
     """
     sizes = tuple(sizes)
     check(sizes, activation, loss)
-    number = sum(one * other for one, other in pairwise(sizes))
+    number = sum(before * after for before, after in pairwise(sizes))
     if number > LARGEST:
         raise NetworkError(
             f"{'-'.join(map(str, sizes))} has {number:,} weights, each a variable of its own: "
@@ -191,15 +189,17 @@ def network(
     net = Network(sizes, activation, loss, {}, (), ())
     drawn = {name: _draw(rng, sizes, net[name]) for name in net.parameters}
     checked(net, weights or {})
-    inputs = [round(float(each), 3) for each in rng.uniform(-1, 1, sizes[0])]
+    inputs = [round(float(value), 3) for value in rng.uniform(-1, 1, sizes[0])]
     targets = [float(place == 1) for place in range(sizes[-1])]
-    for what, given, size in (("inputs", x, sizes[0]), ("targets", y, sizes[-1])):
-        if given is not None and len(given) != size:
-            raise NetworkError(f"{len(given)} {what} for {size} nodes: give one for each")
-    return Network(
-        sizes, activation, loss, {**drawn, **(weights or {})}, tuple(inputs if x is None else x),
-        tuple(targets if y is None else y),
-    )  # fmt: skip
+    for what, values, size in (("inputs", x, sizes[0]), ("targets", y, sizes[-1])):
+        if values is not None and len(values) != size:
+            raise NetworkError(f"{len(values)} {what} for {size} nodes: give one for each")
+    return replace(
+        net,
+        weights={**drawn, **(weights or {})},
+        x=tuple(inputs if x is None else x),
+        y=tuple(targets if y is None else y),
+    )
 
 
 def _draw(rng: np.random.Generator, sizes: Sequence[int], variable: Variable) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice, pairwise
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
 
 import graphviz
@@ -94,65 +94,60 @@ def diagram(net: Network, weight: str, *, numbers: bool = False) -> Picture:
     if wires > WIRES:
         raise NetworkError(f"{net} has {wires:,} edges: a picture shows {WIRES:,} at the most")
     known = values(net) if numbers else {}
-    number = path_count(net, weight)
-    drawn = list(islice(paths(net, weight), len(HUES)))
+
+    def label(name: str) -> str:
+        return f"{name}\n{known[name] + 0.0:.3g}" if name in known else name  # -0.0 is 0
+
     dot = graphviz.Digraph(
-        graph_attr={
-            "rankdir": "LR", "bgcolor": "#ffffff", "nodesep": "0.25", "ranksep": "0.9",
-            "splines": "line", "fontname": _FONT, "labelloc": "t",
-            "label": _title(weight, number, len(drawn)),
-        },
-        node_attr={"fontname": _FONT, "fontsize": "12", "shape": "circle", "width": "0.62",
-                   "margin": "0.02", "style": "filled", "fillcolor": "#f5f5f5", "color": "#888888"},
-        edge_attr={"color": "#c4c4c4", "arrowsize": "0.5", "fontname": _FONT, "fontsize": "10"},
-    )  # fmt: skip
+        graph_attr={**_GRAPH, "label": _title(net, weight)}, node_attr=_NODE, edge_attr=_EDGE
+    )
     columns = [*(net.nodes(layer) for layer in range(len(net.sizes))), ["L"]]
     for column in columns:
         with dot.subgraph(graph_attr={"rank": "same"}) as same:
             for name in column:
-                same.node(name, label=_label(name, known))
+                same.node(name, label=label(name))
             for above, below in pairwise(column):
                 same.edge(above, below, style="invis", weight="99")
-    wire = _wire(net, weight)
-    hues: dict[tuple[str, str], list[str]] = {}
-    for hue, path in zip(HUES, drawn, strict=False):
-        for step in (wire, *pairwise(path[1:])):
-            if hue not in hues.setdefault(step, []):
-                hues[step].append(hue)
+    looks = _path_looks(net, weight)
+    wire = next(iter(looks))
+    if wire[0] != weight:  # a bias has a node of its own instead
+        looks[wire] |= {"label": label(weight), "fontcolor": "#1a1a1a"}
     for before, after in pairwise(columns):
-        for left in before:
-            for right in after:
-                look = _coloured(hues.get((left, right), []))
-                if (left, right) == wire:
-                    look |= {"label": _label(weight, known), "fontcolor": "#1a1a1a"}
-                dot.edge(left, right, **look)
-    if wire[0] == weight:  # a bias, with a node of its own
-        dot.node(weight, shape="plain", style="", label=_label(weight, known))
-        dot.edge(*wire, **_coloured(hues[wire]))
+        for edge in product(before, after):
+            dot.edge(*edge, **looks.get(edge, {}))
+    if wire[0] == weight:
+        dot.node(weight, shape="plain", style="", label=label(weight))
+        dot.edge(*wire, **looks[wire])
     return Picture(str(dot.source))
 
 
 _FONT = "Helvetica,Arial,sans-serif"
+_GRAPH = {
+    "rankdir": "LR", "bgcolor": "#ffffff", "nodesep": "0.25", "ranksep": "0.9", "splines": "line",
+    "fontname": _FONT, "labelloc": "t",
+}  # fmt: skip
+_NODE = {
+    "fontname": _FONT, "fontsize": "12", "shape": "circle", "width": "0.62", "margin": "0.02",
+    "style": "filled", "fillcolor": "#f5f5f5", "color": "#888888",
+}  # fmt: skip
+_EDGE = {"color": "#c4c4c4", "arrowsize": "0.5", "fontname": _FONT, "fontsize": "10"}
 
 
-def _title(weight: str, number: int, drawn: int) -> str:
+def _title(net: Network, weight: str) -> str:
+    number = path_count(net, weight)
     text = f"{number:,} path{'s' * (number != 1)} from {weight} to the loss"
-    return text + (f", {drawn} of them drawn" if drawn < number else "")
+    return text + (f", {len(HUES)} of them drawn" if number > len(HUES) else "")
 
 
-def _label(name: str, known: dict[str, Any]) -> str:
-    return f"{name}\n{known[name] + 0.0:.3g}" if name in known else name  # -0.0 is 0
-
-
-def _coloured(hues: Sequence[str]) -> dict[str, str]:
-    return {"color": ":".join(hues), "penwidth": "1.8"} if hues else {}
-
-
-def _wire(net: Network, weight: str) -> tuple[str, str]:
-    """The edge of a weight, or from a bias to its node."""
+def _path_looks(net: Network, weight: str) -> dict[tuple[str, str], dict[str, str]]:
+    """The looks of the edges on the paths of a weight; the first is its own, or that of a bias."""
     kind, layer, _, source = net[weight]
     start = net.nodes(layer - 1)[source - 1] if kind == "w" else weight
-    return start, net.consumers(weight)[0]
+    hues: dict[tuple[str, str], dict[str, None]] = {}
+    for hue, path in zip(HUES, paths(net, weight), strict=False):
+        for edge in pairwise([start, *path[1:]]):
+            hues.setdefault(edge, {})[hue] = None
+    return {edge: {"color": ":".join(colours), "penwidth": "1.8"} for edge, colours in hues.items()}
 
 
 def confusion(labels: Array, predicted: Array, classes: int) -> Array:

@@ -82,7 +82,7 @@ def test_one_example_gives_what_the_scalars_give() -> None:
 def test_naive_mode_computes_the_same_with_more_tasks() -> None:
     layers, parameters, x, y = case("tanh", "cross-entropy")
     inputs = [*parameters.values(), x, y, 1 / len(x)]
-    given = dict(zip(layers.given, inputs, strict=True))
+    given = dict(zip(layers.inputs, inputs, strict=True))
     dag, tree = gradients(layers, given), gradients(layers, given, memoize=False)
     assert len(tree) > 10 * len(dag)
     expected = gradient_program(layers)(*inputs)

@@ -11,26 +11,27 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from pipeline import PipelineError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 Array = np.ndarray[Any, Any]
 
 HELD_OUT = 5
-"""One example in so many is held out, and never trained on."""
+"""One example in so many is held out: no training uses it."""
 
 
-class DataError(ValueError):
+class DataError(PipelineError, ValueError):
     """Examples that a network cannot learn from."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs, a row an example, and labels from 0 on, in two parts.
+    """Inputs, a row for each example, and labels from 0 on.
 
-    x, labels: to train on
-    test_x, test_labels: held out
-    source: where they are from
+    x, labels: to train on; test_x, test_labels: held out
+    source: the name of the data
     """
 
     x: Array
@@ -41,7 +42,7 @@ class Examples:
 
 
 def digits(seed: int = 0) -> Examples:
-    """The 1,797 digits: 64 pixels from 0 to 1, ten labels; a fifth is held out, by the seed.
+    """The 1,797 digits: 64 pixels from 0 to 1, ten labels. The seed draws the held-out fifth.
 
     From E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning
     Repository (1998), CC BY 4.0.
@@ -58,8 +59,7 @@ def digits(seed: int = 0) -> Examples:
 def split(x: Array, labels: Array, seed: int, source: str) -> Examples:
     """Hold out a fifth of some examples, drawn by the seed."""
     order = np.random.default_rng(seed).permutation(len(x))
-    held = len(x) // HELD_OUT
-    test, train = order[:held], order[held:]
+    test, train = np.split(order, [len(x) // HELD_OUT])
     return Examples(x[train], labels[train], x[test], labels[test], source)
 
 
@@ -67,81 +67,64 @@ def load(path: Path, inputs: int, classes: int, seed: int = 0) -> Examples:
     """A user's examples: an .npz with arrays `x` and `y`, or a .csv with a column `label`.
 
     inputs, classes: nodes of the input and of the output layer
-    Inputs are scaled to mean 0 and deviation 1, by those that are trained on.
+    Inputs are scaled to mean 0 and deviation 1 over the examples to train on.
 
-    Raises `DataError` for what does not fit, with the place; `OSError` where there is no file.
+    Raises `DataError` for data that do not fit, with the place; `OSError` for a missing file.
     """
+    readers = {".npz": _npz, ".csv": _csv}
     kind = path.suffix.lower()
-    if kind not in (".npz", ".csv"):
-        raise DataError(f"cannot read {path}: data are in an .npz or .csv file")
+    if kind not in readers:
+        raise DataError(f"cannot read {path}: give an .npz or .csv file")
     try:
-        x, labels = _npz(path) if kind == ".npz" else _csv(path)
-    except (BadZipFile, EOFError, KeyError, TypeError, UnicodeError, csv.Error) as error:
-        raise DataError(f"{path} is no {kind} file that can be read: {error}") from error
+        x, labels = readers[kind](path)
+    except DataError:
+        raise
+    except (BadZipFile, EOFError, TypeError, ValueError, csv.Error) as error:
+        raise DataError(f"cannot read {path} as a {kind} file of numbers: {error}") from error
     if x.ndim != 2 or labels.ndim != 1 or len(x) != len(labels) or len(x) < HELD_OUT:
         raise DataError(
-            f"{path}: x is {_shape(x)}, the labels {_shape(labels)}: give a row for each label, at "
-            f"least {HELD_OUT} rows"
+            f"{path}: x has the shape {x.shape}, the labels {labels.shape}: give a row for each "
+            f"label, at least {HELD_OUT} rows"
         )
     if x.shape[1] != inputs:
         raise DataError(f"{path}: {x.shape[1]} columns for {inputs} nodes of the input layer")
-    if not np.isfinite(x).all():
-        row, column = np.argwhere(~np.isfinite(x))[0]
+    for row, column in np.argwhere(~np.isfinite(x)):
         raise DataError(f"{path}: row {row + 1}, column {column + 1} is {x[row, column]}")
-    wrong = [each for each in labels.tolist() if not each.is_integer() or not 0 <= each < classes]
-    if wrong:
+    for label in labels[(labels != np.floor(labels)) | (labels < 0) | (labels >= classes)]:
         raise DataError(
-            f"{path}: the label {wrong[0]:g} does not fit {classes} nodes of the output layer: "
+            f"{path}: the label {label:g} does not fit {classes} nodes of the output layer: "
             f"labels are whole numbers from 0 to {classes - 1}"
         )
-    found = split(x, labels.astype(int), seed, path.name)
-    mean, deviation = found.x.mean(axis=0), found.x.std(axis=0)
+    examples = split(x, labels.astype(int), seed, path.name)
+    mean, deviation = examples.x.mean(axis=0), examples.x.std(axis=0)
     deviation[deviation == 0] = 1
-    return Examples(
-        (found.x - mean) / deviation, found.labels, (found.test_x - mean) / deviation,
-        found.test_labels, found.source,
-    )  # fmt: skip
-
-
-def _shape(array: Array) -> str:
-    return "×".join(map(str, array.shape)) or "one number"
+    x, test_x = ((part - mean) / deviation for part in (examples.x, examples.test_x))
+    return Examples(x, examples.labels, test_x, examples.test_labels, examples.source)
 
 
 def _npz(path: Path) -> tuple[Array, Array]:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
-            missing = [name for name in ("x", "y") if name not in found]
-            if missing:
-                raise DataError(f"{path}: no array {missing[0]!r}: it has {', '.join(found)}")
-            return _numbers(path, "x", found["x"]), _numbers(path, "y", found["y"])
-    except (OSError, DataError):
-        raise
-    except ValueError as error:
-        raise DataError(f"{path} is no .npz file of numbers") from error
-
-
-def _numbers(path: Path, name: str, array: Array) -> Array:
-    if array.dtype.kind not in "biuf":
-        raise DataError(f"{path}: {name} is of type {array.dtype}: give numbers")
-    return array.astype(float)
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        for name in ("x", "y"):
+            if name not in arrays:
+                raise DataError(f"{path}: no array {name!r}: it has {', '.join(arrays)}")
+        x, y = np.asarray(arrays["x"]), np.asarray(arrays["y"])
+    for name, array in (("x", x), ("y", y)):
+        if array.dtype.kind not in "biuf":
+            raise DataError(f"{path}: {name} is of type {array.dtype}: give numbers")
+    return x.astype(float), y.astype(float)
 
 
 def _csv(path: Path) -> tuple[Array, Array]:
     with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.reader(file) if row]
-    if not rows or "label" not in rows[0]:
-        head = ", ".join(rows[0]) if rows else "nothing"
-        raise DataError(f"{path}: no column 'label' in the first line: it has {head:.200}")
-    place = rows[0].index("label")
-    table = np.empty((len(rows) - 1, len(rows[0])))
-    for number, row in enumerate(rows[1:]):
-        if len(row) != len(rows[0]):
-            raise DataError(f"{path}: line {number + 2} has {len(row)} of {len(rows[0])} columns")
-        for column, cell in enumerate(row):
-            try:
-                table[number, column] = float(cell)
-            except ValueError:
-                raise DataError(
-                    f"{path}: line {number + 2}, column {rows[0][column]!r}: {cell!r} is no number"
-                ) from None
+        head = next(csv.reader(file), [])
+        if "label" not in head:
+            names = ", ".join(head) or "nothing"
+            raise DataError(f"{path}: no column 'label' in the first line: it has {names:.200}")
+        lines = [line for line in file if line.strip()]
+    if not lines:
+        raise DataError(f"{path}: no rows: give at least {HELD_OUT}")
+    table = np.loadtxt(lines, delimiter=",", quotechar='"', comments=None, ndmin=2)
+    if table.shape[1] != len(head):
+        raise DataError(f"{path}: {table.shape[1]} columns under {len(head)} names")
+    place = head.index("label")
     return np.delete(table, place, axis=1), table[:, place]
