@@ -230,13 +230,16 @@ class TaskGraph(GraphCollection):
 
 
 def graph_of(call: Any) -> TaskGraph:
-    """The graph of a call, or a graph as it is. Raises `TypeError` for anything else."""
+    """The present graph of a call, or a graph as it is. Raises `TypeError` for anything else."""
+    if isinstance(call, TaskGraph):
+        return call
     if not isinstance(call, GraphCollection):
         raise TypeError(
             f"{short_repr(call)} is not a call: give a call, or trace(...) of several; other Dask "
             "collections go to contrast(...) and share_report(...)"
         )
-    return call.task_graph()
+    graph: TaskGraph = call.graph()  # not `task_graph`: globals may have changed since
+    return graph
 
 
 def fill_outputs(values: Iterable[Any], keys: Iterable[Key], outputs: Any) -> Any:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from hashlib import blake2b
 from types import FunctionType, MappingProxyType, MethodType, ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from dask.base import is_dask_collection
@@ -96,7 +96,7 @@ def short_hash(encoded: Key) -> str:
     return blake2b(repr(encoded).encode(errors="surrogatepass"), digest_size=12).hexdigest()
 
 
-class Session:
+class Session(NamedTuple):
     """What stays fixed while a graph is traced.
 
     prefixes: of the keys of each function. A body may change what a prefix covers, such as a list
@@ -104,11 +104,8 @@ class Session:
     encoded: objects and functions by id, each with its encoding; None while no body runs
     """
 
-    __slots__ = ("encoded", "prefixes")
-
-    def __init__(self, prefixes: dict[Any, str], encoded: Memory | None) -> None:
-        self.prefixes = prefixes
-        self.encoded = encoded
+    prefixes: dict[Any, str]
+    encoded: Memory | None
 
     def verify(self) -> None:
         """Raise `UnkeyableError` if an object changed after it was encoded."""

@@ -13,6 +13,13 @@ from pipeline.graph import subproblem, tree_sizes
 from pipeline.graph.counts import depths
 from tests.functions import binomial, catalan, edit_distance, fib
 
+BASE = 2
+
+
+@recurrence
+def based(n: int) -> Any:
+    return n if n < BASE else based(n - 1) + based(n - 2)
+
 
 def test_published_values() -> None:
     assert count(fib(5).graph()).tree == 15
@@ -36,6 +43,14 @@ def test_a_call_counts_as_its_graph_does() -> None:
     for function in (count, occurrences):
         with pytest.raises(TypeError, match="8"):
             function(8)
+
+
+def test_a_count_is_of_the_present_globals(monkeypatch: pytest.MonkeyPatch) -> None:
+    call = based(6)
+    call.compute(scheduler="sync")
+    assert count(call).tree == 25
+    monkeypatch.setitem(globals(), "BASE", 4)
+    assert count(call).tree == sum(occurrences(call).values()) == 9
 
 
 def test_sizes_of_some_subproblems() -> None:
