@@ -11,7 +11,7 @@ from uuid import uuid4
 from dask.task_spec import TaskRef
 
 from pipeline.draw.dot import PLAIN, Heading, Style, colours, count_tasks, subproblems
-from pipeline.draw.folding import Box, Panel, check_nodes, fold, tree_panel, whole_panel
+from pipeline.draw.folding import Panel, check_nodes, fold, tree_panel, whole_panel
 from pipeline.graph import (
     CallTask,
     GraphCollection,
@@ -138,7 +138,7 @@ def _built_and_shared(
     left = (
         tree_panel(graph, nodes, shared.before)
         if built is None
-        else fold(_numbered(built), nodes, shared.before)
+        else fold(whole_panel(built, "tree", subproblem), nodes, shared.before)
     )
     right = fold(whole_panel(graph, "dag"), nodes, len(graph))
     headings = (
@@ -190,10 +190,3 @@ def _as_built(shared: ShareReport) -> TaskGraph:
         is_future = isinstance(node, TaskRef)
         tasks[ids[key]] = node if is_future else CallTask(ids[key], function_of(node), inputs)
     return TaskGraph(tasks, [TaskRef(ids[key]) for key in shared.keys])
-
-
-def _numbered(built: TaskGraph) -> Panel:
-    """A box for each task, with its subproblem."""
-    panel = whole_panel(built, "tree")
-    boxes = [Box(box.id, subproblem(box.id), box.number) for box in panel.boxes]
-    return Panel("tree", boxes, panel.edges)

@@ -160,31 +160,17 @@ def _tooltip(key: Key) -> str:
 
 _FONT = "Helvetica,Arial,sans-serif"
 _GRAPH = {
-    "bgcolor": "#ffffff",
-    "fontname": _FONT,
-    "labelloc": "t",
-    "margin": "0.1",
-    "nodesep": "0.17",
-    "ranksep": "0.32",
-    "ordering": "out",
-}
+    "bgcolor": "#ffffff", "fontname": _FONT, "labelloc": "t", "margin": "0.1",
+    "nodesep": "0.17", "ranksep": "0.32", "ordering": "out",
+}  # fmt: skip
 _BLOCK = {
-    "style": "rounded,filled",
-    "fillcolor": "#f5f5f5",
-    "color": PALE,
-    "fontcolor": PALE,
-    "fontsize": "10",
-    "labelloc": "b",
-    "margin": "12",
-}
+    "style": "rounded,filled", "fillcolor": "#f5f5f5", "color": PALE, "fontcolor": PALE,
+    "fontsize": "10", "labelloc": "b", "margin": "12",
+}  # fmt: skip
 _NODE = {
-    "fontname": _FONT,
-    "fontsize": "12",
-    "margin": "0.06,0.03",
-    "height": "0.38",
-    "width": "0.5",
-    "fontcolor": "#1a1a1a",
-}
+    "fontname": _FONT, "fontsize": "12", "fontcolor": "#1a1a1a", "margin": "0.06,0.03",
+    "height": "0.38", "width": "0.5",
+}  # fmt: skip
 
 
 def write(

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from pipeline.graph import occurrence, occurrence_number, tree_sizes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dask.typing import Key
 
     from pipeline.graph import TaskGraph
@@ -55,9 +57,12 @@ def check_nodes(nodes: int) -> None:
         raise ValueError(f"nodes={nodes}: a panel shows at least 3 nodes, two ends and a fold")
 
 
-def whole_panel(graph: TaskGraph, name: str) -> Panel:
-    """A box for each task."""
-    boxes = [Box(key, key, occurrence_number(key)) for key in reversed(graph.tasks)]
+def whole_panel(graph: TaskGraph, name: str, show: Callable[[Key], Key] = lambda key: key) -> Panel:
+    """A box for each task.
+
+    show: the key that a box shows, by the key of its task
+    """
+    boxes = [Box(key, show(key), occurrence_number(key)) for key in reversed(graph.tasks)]
     edges = [(key, source) for key in reversed(graph.tasks) for source in graph.inputs(key)]
     return Panel(name, boxes, edges)
 

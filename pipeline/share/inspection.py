@@ -141,23 +141,19 @@ def _reached(function: Any, is_read: Callable[[Any], bool]) -> Iterator[CodeType
 
 def attributes_of(function: Any) -> frozenset[str]:
     """The attributes that a function names, or one of the project's functions that it calls."""
-    codes = _reached(
-        function,
-        lambda value: (
-            isinstance(value, FunctionType | functools.partial) or hasattr(value, "__wrapped__")
-        ),
-    )
+
+    def is_function(value: Any) -> bool:
+        is_known = isinstance(value, (FunctionType, functools.partial))
+        return is_known or hasattr(value, "__wrapped__")
+
+    codes = _reached(function, is_function)
     return frozenset(name for code in codes for name in names_in_code(code).others)
 
 
 def names_paths(function: Any) -> bool:
     """Whether the code of a function, or of one that it calls, names an existing file or a URL."""
-    texts = (
-        text
-        for code in _reached(function, lambda _: True)
-        for text in _constants(code)
-        if isinstance(text, str)
-    )
+    codes = _reached(function, lambda _: True)
+    texts = (text for code in codes for text in _constants(code) if isinstance(text, str))
     return any("://" in text or (text.strip("./") and os.path.exists(text)) for text in texts)
 
 
@@ -171,20 +167,18 @@ def _constants(code: CodeType) -> Iterator[Any]:
 
 # What is changed
 
-_SETS = {
-    "STORE_ATTR": 0,
-    "DELETE_ATTR": 0,
-    "STORE_SUBSCR": 1,
-    "DELETE_SUBSCR": 1,
-    "STORE_SLICE": 2,
-}
-"""Instructions that set something, and how many values are on the stack above its owner."""
+_OWNERS = {
+    "STORE_ATTR": 1, "DELETE_ATTR": 1, "STORE_SUBSCR": 2, "DELETE_SUBSCR": 2, "STORE_SLICE": 3,
+}  # fmt: skip
+"""Instructions that set something, and the place of its owner on the stack, from the top."""
 
-_LOADS = ("LOAD_FAST", "LOAD_DEREF")
-_GLOBAL = "global "
-_CREATES = ("CALL", "BUILD_", "LIST_", "DICT_", "SET_")
 _FIRST_IN_PLACE = 13
 """The first of the in-place operators among the arguments of `BINARY_OP`."""
+
+_CREATED = "()"
+_GLOBAL = "global "
+_PADDING = 32
+"""Unknown values below the stack: after a jump, instructions may pop more than was pushed."""
 
 _MAX_DEPTH = 4
 """How many functions that call each other are read."""
@@ -197,17 +191,12 @@ def changed_arguments(function: Any, depth: int = _MAX_DEPTH) -> frozenset[int |
         return frozenset()
     code = inner.__code__
     arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    changed = set(_changed_variables(code)) & set(arguments)
-    if (
-        depth
-        and not changed
-        and any(
-            isinstance(reference.value, FunctionType)
-            and changed_arguments(reference.value, depth - 1)
-            for reference in references_of(inner)
-        )
-    ):
-        changed = set(arguments)  # any of them may be passed on
+    changed = changes(code).variables & set(arguments)
+    if depth and not changed:
+        values = (reference.value for reference in references_of(inner))
+        helpers = (value for value in values if isinstance(value, FunctionType))
+        if any(changed_arguments(helper, depth - 1) for helper in helpers):
+            changed = frozenset(arguments)  # any of them may be passed on
     own = arguments[isinstance(function, MethodType) :]
     places = (place for place, name in enumerate(own[: code.co_argcount]) if name in changed)
     return frozenset([*places, *(name for name in own if name in changed)])
@@ -218,116 +207,95 @@ def changes_its_object(method: Any) -> bool:
     code = getattr(getattr(method, "__func__", None), "__code__", None)
     if code is None or not code.co_argcount or is_library(method.__func__.__module__ or ""):
         return False
-    return code.co_varnames[0] in _changed_variables(code)
+    return code.co_varnames[0] in changes(code).variables
 
 
-@functools.lru_cache(4096)
-def changed_outside(code: CodeType) -> str:
-    """A variable outside of a function that its code changes in place; empty if none.
+class Changes(NamedTuple):
+    """The variables whose values code changes; a variable outside of it that it changes in place.
 
-    A cache that it fills does not count: `cache[x] = y` does not read the older value.
+    A cache outside does not count: `cache[x] = y` does not read the older value.
     """
-    steps = list(_steps(code))
-    sources: dict[str, str] = {}
-    for place, step in enumerate(steps):
-        if step.name == "STORE_FAST":
-            sources[step.value] = _source(steps, place)
-        elif step.name == "BINARY_OP" and step.number >= _FIRST_IN_PLACE:
-            root = _root(steps, place, 1)
-            root = sources.get(root) or root
-            if root.startswith(_GLOBAL) or root in code.co_freevars:
-                return root.removeprefix(_GLOBAL)
-    return ""
+
+    variables: frozenset[str]
+    outside: str
 
 
 @functools.lru_cache(4096)
-def _changed_variables(code: CodeType) -> frozenset[str]:
-    """The variables whose values the code changes, and the variables that these come from."""
-    steps = list(_steps(code))
+def changes(code: CodeType) -> Changes:
+    """What code changes.
+
+    The instructions are followed one after the other. For each value on the stack there is the
+    variable that it is, or is a part of; `_CREATED` for the result of a call.
+    """
+    stack: list[str] = [""] * _PADDING
     changed: set[str] = set()
-    sources: dict[str, str] = {}
     created: set[str] = set()
-    for place, step in enumerate(steps):
-        if step.name in ("LOAD_ATTR", "LOAD_METHOD") and step.value in CHANGES:
-            changed.add(_root(steps, place, 0))
-        elif step.name in _SETS:
-            changed.add(_root(steps, place, _SETS[step.name]))
-        elif step.name == "BINARY_OP" and step.number >= _FIRST_IN_PLACE:
-            changed.add(_root(steps, place, 1))
-        elif step.name in ("STORE_FAST", "STORE_DEREF"):
-            if source := _source(steps, place):
-                sources[step.value] = source
-            elif _is_created(steps, place):
-                created.add(step.value)
-    names = names_in_code(code)
-    if {"inplace", "out"} & set(names.keywords) or "shuffle" in names.others:
-        changed.update(code.co_varnames[: code.co_argcount])
+    sources: dict[str, str] = {}  # for a variable, the one whose part it is, or was
+    latest: dict[str, str] = {}  # the same, but now
+    outside = ""
+    for name, value, number, growth in _steps(code):
+        if name in _OWNERS:
+            changed.add(stack[-_OWNERS[name]])
+        elif name in ("LOAD_ATTR", "LOAD_METHOD") and value in CHANGES:
+            changed.add(stack[-1])
+        elif name == "BINARY_OP" and number >= _FIRST_IN_PLACE:
+            changed.add(owner := stack[-2])
+            owner = latest.get(owner) or owner
+            if owner.startswith(_GLOBAL) or owner in code.co_freevars:
+                outside = outside or owner.removeprefix(_GLOBAL)
+        elif name in ("STORE_FAST", "STORE_DEREF"):
+            latest[value] = source = stack[-1] if stack[-1] != _CREATED else ""
+            if source:
+                sources[value] = source
+            elif stack[-1]:
+                created.add(value)
+        _move(stack, name, value, number, growth)
+    changed.update(_passed_to_change(code))
     for _ in sources:  # a variable may come from another that comes from an argument
-        changed.update(sources[name] for name in changed & sources.keys())
-    return frozenset(changed - created - {""})
+        changed.update(sources[variable] for variable in changed & sources.keys())
+    return Changes(frozenset(changed - created), outside)
 
 
-class _Step(NamedTuple):
-    """An instruction, its argument as a value and as a number, and how the stack grows."""
-
-    name: str
-    value: Any
-    number: int
-    growth: int
+def _passed_to_change(code: CodeType) -> Sequence[str]:
+    """The arguments, if the code calls what changes one of its arguments, whichever that is."""
+    names = names_in_code(code)
+    is_changing = {"inplace", "out"} & set(names.keywords) or "shuffle" in names.others
+    return code.co_varnames[: code.co_argcount] if is_changing else ()
 
 
-def _steps(code: CodeType) -> Iterator[_Step]:
+def _move(stack: list[str], name: str, value: Any, number: int, growth: int) -> None:
+    """Do to the stack what an instruction does."""
+    if name == "SWAP":
+        stack[-1], stack[-number] = stack[-number], stack[-1]
+        return
+    is_part = name.startswith("BINARY_") and _CREATED in stack[-2:]
+    pushed = ""
+    if name.startswith(("LOAD_FAST", "LOAD_DEREF")):
+        pushed = value
+    elif name == "LOAD_GLOBAL":
+        pushed = f"{_GLOBAL}{value}"
+    elif name == "COPY":
+        pushed = stack[-number]
+    elif name in ("LOAD_ATTR", "LOAD_METHOD", "FOR_ITER"):
+        pushed = stack[-1]
+    if growth < 0:
+        del stack[growth:]
+    stack += [pushed] * growth
+    stack[:0] = [""] * (_PADDING - len(stack))
+    is_call = name.startswith(("CALL", "BUILD_")) and name != "BUILD_SLICE"
+    if is_part or is_call:
+        stack[-1] = _CREATED
+    elif name.startswith("UNPACK_"):
+        stack[-max(growth, 0) - 1] = ""
+
+
+def _steps(code: CodeType) -> Iterator[tuple[str, Any, int, int]]:
+    """The name of each instruction, its argument as a value and as a number, and what it pushes."""
     for step in dis.get_instructions(code):
         if step.opname in SUPERINSTRUCTIONS:
             for name, value in zip(SUPERINSTRUCTIONS[step.opname], step.argval, strict=True):
-                yield _Step(name, value, 0, 1 if name.startswith("LOAD") else -1)
+                yield name, value, 0, 1 if name.startswith("LOAD") else -1
         else:
             number = step.arg if step.opcode >= dis.HAVE_ARGUMENT else None
             growth = dis.stack_effect(step.opcode, number, jump=False)
-            yield _Step(step.opname, step.argval, step.arg or 0, growth)
-
-
-def _start(steps: Sequence[_Step], place: int) -> int:
-    """Where the code of the value begins that is on top of the stack before an instruction."""
-    height = 0
-    while place > 0:
-        place -= 1
-        height += steps[place].growth
-        if height >= 1:
-            break
-    return place
-
-
-def _root(steps: Sequence[_Step], place: int, above: int) -> str:
-    """The variable at the start of the expression that is changed; empty if it is none."""
-    for _ in range(above):
-        place = _start(steps, place)
-    place = _start(steps, place)
-    copies = 0
-    while steps[place + copies].name == "COPY":
-        copies += 1
-    for _ in range(copies):  # `x.a += 1` copies x, `x[0] += 1` copies x and 0
-        place = _start(steps, place)
-    return _variable(steps[place])
-
-
-def _variable(step: _Step) -> str:
-    if step.name == "LOAD_GLOBAL":
-        return f"{_GLOBAL}{step.value}"
-    return str(step.value) if step.name.startswith(_LOADS) else ""
-
-
-def _source(steps: Sequence[_Step], place: int) -> str:
-    """The variable whose value, or part of it, is stored; for a loop, what it iterates over."""
-    if place and steps[place - 1].name == "FOR_ITER":
-        place -= 1
-        while place and steps[place].name != "GET_ITER":
-            place -= 1
-    start = _start(steps, place)
-    return "" if _is_created(steps, place) else _variable(steps[start])
-
-
-def _is_created(steps: Sequence[_Step], place: int) -> bool:
-    """Whether a call creates the value that is stored."""
-    names = (step.name for step in steps[_start(steps, place) : place])
-    return any(name.startswith(_CREATES) and name != "BUILD_SLICE" for name in names)
+            yield step.opname, step.argval, step.arg or 0, growth

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from dask._expr import ProhibitReuse
-from dask._task_spec import NestedContainer, _execute_subgraph, convert_legacy_task
+from dask._task_spec import NestedContainer, _execute_subgraph, convert_legacy_graph
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 
@@ -26,16 +26,8 @@ from pipeline.identity import (
     is_process_state,
     library_name,
 )
-from pipeline.share.impurities import (
-    CHANGES,
-    RANDOM,
-    SEED_UNUSED,
-    SEEDS,
-    SOURCES,
-    UNSEEDED,
-    USED_UP,
-    Impurity,
-)
+from pipeline.share import impurities
+from pipeline.share.impurities import Impurity
 from pipeline.share.inspection import changed_arguments
 from pipeline.share.purity import (
     NAMED,
@@ -140,7 +132,7 @@ class Numbering:
             if key in self._changed:
                 raise NotMerged(Impurity(self._changed[key], "it changes its argument"), True)
             if type(node) is Task and self.function_number(node.func).is_used_up:
-                raise NotMerged(Impurity(callable_name(node.func), USED_UP), True)
+                raise NotMerged(Impurity(callable_name(node.func), impurities.USED_UP), True)
             return self.node_number(node, self.numbers)
         except NotMerged as error:
             self.reasons[key] = error.reason
@@ -315,7 +307,7 @@ class _ArgumentEncoder(Digester):
     def encode(self, value: Any) -> Key:
         if isinstance(value, (*NAMED, functools.partial)) and not self.definitions:
             self.functions.append(value)
-        elif isinstance(value, SOURCES):
+        elif isinstance(value, impurities.SOURCES):
             # The functions that draw from the libraries' own sources are in the table.
             if not is_process_state(value):
                 self.sources.append(value)
@@ -337,8 +329,8 @@ def _is_unseeded(value: Any) -> bool:
     attributes = getattr(type(value), "__dict__", None) and getattr(value, "__dict__", None)
     return (
         type(attributes) is dict
-        and any(name in attributes and attributes[name] is None for name in SEEDS)
-        and library_name(type(value)) not in SEED_UNUSED
+        and any(name in attributes and attributes[name] is None for name in impurities.SEEDS)
+        and library_name(type(value)) not in impurities.SEED_UNUSED
     )
 
 
@@ -356,13 +348,13 @@ def _content(value: Any, is_judged: bool = False) -> Key:
         raise NotMerged(str(error), isinstance(value, Iterator)) from None
     for source in encoder.sources:
         name = f"{type(source).__name__} in {callable_name(value)}"
-        raise NotMerged(Impurity(name, RANDOM), True)
+        raise NotMerged(Impurity(name, impurities.RANDOM), True)
     for function in encoder.functions:
         if is_judged and function is value:
             continue
         # A function with a class of random generators as argument may pass a seed to it.
         reason = judge(function).impurity
-        if reason is not None and reason.reason != UNSEEDED:
+        if reason is not None and reason.reason != impurities.UNSEEDED:
             raise NotMerged(reason)
     return content
 
@@ -423,7 +415,7 @@ _CHANGE_FIRST = frozenset({operator.setitem, operator.delitem, setattr, delattr,
 
 def _changed_places(function: Any) -> frozenset[int | str]:
     if (name := method_name(function)) is not None:
-        return frozenset({0}) if name in CHANGES else frozenset()
+        return frozenset({0}) if name in impurities.CHANGES else frozenset()
     if isinstance(function, NAMED) and function in _CHANGE_FIRST:
         return frozenset({0})
     return changed_arguments(function)
@@ -466,10 +458,10 @@ def task_dict(
     kinds = GraphNode | TaskRef
     if all(issubclass(kind, kinds) for kind in set(map(type, tasks.values()))):
         return tasks
-    for key, value in list(tasks.items()):
-        if not isinstance(value, kinds):
-            node = convert_legacy_task(key, value, tasks)
-            tasks[key] = node if isinstance(node, kinds) else DataNode(key, node)
-            if isinstance(node, Alias) and node.target == key:
-                del tasks[key]  # as Dask does: the data is elsewhere
-    return tasks
+    legacy = {key: node for key, node in tasks.items() if not isinstance(node, kinds)}
+    converted = convert_legacy_graph(legacy, tasks)  # without aliases of themselves
+    return {
+        key: converted.get(key, node)
+        for key, node in tasks.items()
+        if key in converted or key not in legacy
+    }

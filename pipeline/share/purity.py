@@ -18,29 +18,9 @@ from dask.task_spec import GraphNode, TaskRef
 from dask.utils import methodcaller
 
 from pipeline.identity import CodeNames, File, Library, library_name, names_in_code
-from pipeline.share.impurities import (
-    FILE,
-    IMPURE_ALONE,
-    ITERATORS,
-    METHODS,
-    OUTSIDE,
-    RANDOM,
-    SEED_UNUSED,
-    SEEDS,
-    SOURCES,
-    TABLE,
-    UNSEEDED,
-    Impurity,
-)
-from pipeline.share.inspection import (
-    Callee,
-    attributes_of,
-    callees,
-    changed_outside,
-    changes_its_object,
-    method_of,
-    names_paths,
-)
+from pipeline.share import impurities, inspection
+from pipeline.share.impurities import Impurity
+from pipeline.share.inspection import Callee
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -123,16 +103,16 @@ def impurity(
     ('time.time: it reads a clock', 'random.Random.random: it is random')
     """
     reason, depends_on_arguments = judge(function)
-    if depends_on_arguments and reason is not None and reason.reason == FILE:
-        reason = None if _are_files(arguments) and not names_paths(function) else reason
+    if depends_on_arguments and reason is not None and reason.reason == impurities.FILE:
+        reason = None if _are_files(arguments) and not inspection.names_paths(function) else reason
     elif depends_on_arguments:
         is_method = isinstance(function, MethodType)
         reason = method_in_table(function.__name__, named) if is_method else None
         if reason is None and not (is_method and _seed(function) is None):
             reason = _missing_seed(function, arguments, named)
     for argument in arguments:
-        if reason is None and isinstance(argument, SOURCES):
-            reason = Impurity(f"an argument, a {type(argument).__name__}", RANDOM)
+        if reason is None and isinstance(argument, impurities.SOURCES):
+            reason = Impurity(f"an argument, a {type(argument).__name__}", impurities.RANDOM)
     return reason
 
 
@@ -140,7 +120,7 @@ def judge(function: Any) -> Verdict:
     """The verdict on a function, before its arguments are known."""
     direct = in_table(function)
     is_library = library_name(function) is not None
-    if is_library and direct is not None and direct.reason == UNSEEDED:
+    if is_library and direct is not None and direct.reason == impurities.UNSEEDED:
         return Verdict(direct, True)
     name = callable_name(function)
     reasons = [
@@ -150,7 +130,7 @@ def judge(function: Any) -> Verdict:
         for reason in _reasons(function)
     ]
     for reason in reasons:
-        if reason.reason != FILE:  # a File as argument excuses that, and nothing else
+        if reason.reason != impurities.FILE:  # a File as argument excuses that, and nothing else
             return Verdict(reason, False)
     if reasons:
         return Verdict(reasons[0], True)
@@ -174,10 +154,10 @@ def call_impurity(function: Any, values: Sequence[Any], named: Sequence[str]) ->
 
 def method_impurity(function: Any, owner: Any) -> Impurity | None:
     """Why a call is impure: a method that the function calls on an argument."""
-    for name in sorted({*attributes_of(function), *_UNNAMED}):
-        method = method_of(owner, name)
+    for name in sorted({*inspection.attributes_of(function), *_UNNAMED}):
+        method = inspection.method_of(owner, name)
         reason = judge(method).impurity if method is not None else None
-        if reason is not None and not (reason.reason == FILE and _has_file(owner)):
+        if reason is not None and not (reason.reason == impurities.FILE and _has_file(owner)):
             name = f"{callable_name(function)}, by {type(owner).__name__}.{reason.name}"
             return Impurity(name, reason.reason)
     return None
@@ -205,10 +185,10 @@ def is_used_up(function: Any) -> bool:
     if isinstance(function, FunctionType):
         return inspect.isgeneratorfunction(function)
     reason = in_table(function)
-    if reason is not None and reason.reason == UNSEEDED:
+    if reason is not None and reason.reason == impurities.UNSEEDED:
         return True
     return isinstance(function, NAMED) and (
-        function in ITERATORS or function.__module__ == "itertools"
+        function in impurities.ITERATORS or function.__module__ == "itertools"
     )
 
 
@@ -258,20 +238,20 @@ def _reasons(function: Any) -> Iterator[Impurity]:
         if reason is None:
             is_named = keywords is not None and is_library and value is not function
             reason = _missing_keyword(value, keywords or ()) if is_named else None
-        elif is_library and reason.reason == UNSEEDED and not is_seedless:
+        elif is_library and reason.reason == impurities.UNSEEDED and not is_seedless:
             reason = None
-        if reason is not None and (value is function or reason.name not in IMPURE_ALONE):
+        if reason is not None and (value is function or reason.name not in impurities.IMPURE_ALONE):
             yield reason
         if not is_library:
-            stack.extend(callees(value))
+            stack.extend(inspection.callees(value))
 
 
 def _change(value: Any) -> Impurity | None:
     """That a function changes its object, or a variable outside of it."""
-    if changes_its_object(value):
+    if inspection.changes_its_object(value):
         return Impurity(callable_name(value), "it changes its object")
-    outside = changed_outside(value.__code__) if isinstance(value, FunctionType) else ""
-    return Impurity(outside, OUTSIDE) if outside else None
+    outside = inspection.changes(value.__code__).outside if isinstance(value, FunctionType) else ""
+    return Impurity(outside, impurities.OUTSIDE) if outside else None
 
 
 # Seeds
@@ -279,9 +259,9 @@ def _change(value: Any) -> Impurity | None:
 
 def _missing_keyword(value: Any, keywords: Sequence[str]) -> Impurity | None:
     """That a library's function is named where no seed is passed by its name."""
-    if set(SEEDS).intersection(keywords) or (seed := _seed(value)) is None:
+    if set(impurities.SEEDS).intersection(keywords) or (seed := _seed(value)) is None:
         return None
-    return Impurity(f"{callable_name(value)}({seed[1]}=None)", UNSEEDED)
+    return Impurity(f"{callable_name(value)}({seed[1]}=None)", impurities.UNSEEDED)
 
 
 def _missing_seed(function: Any, arguments: Sequence[Any], named: Sequence[str]) -> Impurity | None:
@@ -292,13 +272,14 @@ def _missing_seed(function: Any, arguments: Sequence[Any], named: Sequence[str])
         seed = arguments[positional + list(named).index(name)]
     else:
         seed = arguments[place] if place < positional else None
-    return Impurity(f"{callable_name(function)}({name}=None)", UNSEEDED) if seed is None else None
+    title = f"{callable_name(function)}({name}=None)"
+    return Impurity(title, impurities.UNSEEDED) if seed is None else None
 
 
 def _seed(function: Any) -> tuple[int, str] | None:
     """The place and the name of a parameter that is a seed, and None by default."""
     inner = getattr(function, "__func__", function)
-    if not isinstance(inner, NAMED) or library_name(inner) in SEED_UNUSED:
+    if not isinstance(inner, NAMED) or library_name(inner) in impurities.SEED_UNUSED:
         return None
     return _seed_parameter(inner, inner is not function)
 
@@ -310,7 +291,7 @@ def _seed_parameter(function: Any, is_bound: bool) -> tuple[int, str] | None:
     except (ValueError, TypeError):
         return None
     for place, (name, parameter) in enumerate(parameters):
-        if name in SEEDS and parameter.default is None:
+        if name in impurities.SEEDS and parameter.default is None:
             return (10**9 if parameter.kind is parameter.KEYWORD_ONLY else place), name
     return None
 
@@ -326,12 +307,12 @@ def in_table(value: Any, name: str = "") -> Impurity | None:
     if isinstance(value, Library):
         return _by_text(f"{value.module}.{value.attribute or ''}")
     owner = getattr(value, "__self__", None)
-    if isinstance(value, SOURCES):
-        return Impurity(name or type(value).__qualname__, RANDOM)
-    if isinstance(owner, SOURCES):
-        return Impurity(f"{type(owner).__module__}.{value.__qualname__}", RANDOM)
-    if getattr(value, "__objclass__", None) in SOURCES:
-        return Impurity(value.__qualname__, RANDOM)
+    if isinstance(value, impurities.SOURCES):
+        return Impurity(name or type(value).__qualname__, impurities.RANDOM)
+    if isinstance(owner, impurities.SOURCES):
+        return Impurity(f"{type(owner).__module__}.{value.__qualname__}", impurities.RANDOM)
+    if getattr(value, "__objclass__", None) in impurities.SOURCES:
+        return Impurity(value.__qualname__, impurities.RANDOM)
     objects, modules = _imported_table(len(sys.modules))
     for candidate in (value, getattr(value, "__func__", value), type(value), owner):
         if (reason := objects.get(_handle(candidate))) is not None:
@@ -347,7 +328,7 @@ def _imported_table(_: int) -> tuple[dict[Any, Impurity], list[tuple[str, Impuri
     """The table, as far as its packages are imported: objects, and prefixes of modules."""
     objects: dict[Any, Impurity] = {}
     modules = []
-    for reason, names in TABLE.items():
+    for reason, names in impurities.TABLE.items():
         for name in names.split():
             value = _imported(name)
             if isinstance(value, ModuleType):
@@ -375,10 +356,11 @@ def _handle(value: Any) -> Any:
 def _by_code(names: CodeNames) -> Impurity | None:
     """What the names in a function's code say."""
     if names.changed:
-        return Impurity(names.changed[0], OUTSIDE)
-    for reason, methods in METHODS.items():
+        return Impurity(names.changed[0], impurities.OUTSIDE)
+    is_seeded = not set(impurities.SEEDS).isdisjoint(names.keywords)
+    for reason, methods in impurities.METHODS.items():
         for name in sorted(set(names.others).intersection(methods.split())):
-            if reason != UNSEEDED or not set(SEEDS).intersection(names.keywords):
+            if not (is_seeded and reason == impurities.UNSEEDED):
                 return Impurity(name, reason)
     return None
 
@@ -389,7 +371,7 @@ def method_in_table(name: str, keywords: Iterable[str] = ()) -> Impurity | None:
 
 
 def _by_text(name: str) -> Impurity | None:
-    for reason, names in TABLE.items():
+    for reason, names in impurities.TABLE.items():
         for prefix in names.split():
             if f"{name}.".startswith(f"{prefix}.") or name.rstrip(".") == prefix:
                 return Impurity(prefix, reason)
