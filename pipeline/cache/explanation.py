@@ -15,7 +15,7 @@ from pipeline.cache.task_digests import ITSELF, describe_code
 from pipeline.identity import format_duration, format_number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
     from dask.typing import Key
@@ -120,6 +120,28 @@ class PastResult(NamedTuple):
     why: str
 
 
+class _Past:
+    """What a store remembers of earlier runs, read once."""
+
+    def __init__(self, store: Store) -> None:
+        self.notes = cache(store.noted)
+        self.results = cache(lambda name: [PastResult(*line) for line in store.history(name)])
+        self._changes: dict[tuple[str, str], list[str]] = {}
+
+    def code_changes(self, before: str, now: str, function: Any) -> list[str]:
+        """What changed in a function, by the digests of its code."""
+        if (before, now) not in self._changes:
+            notes = (note for note in self.notes(f"code-{before}") if isinstance(note, dict))
+            description = next(notes, {})
+            is_known = description and function is not None
+            changes = code_changes(description, describe_code(function)) if is_known else []
+            self._changes[before, now] = changes or [_UNKNOWN_CHANGE]
+        return self._changes[before, now]
+
+
+_UNKNOWN_CHANGE = "its code, or what it reaches, changed"
+
+
 def explain(store: Store, *collections: Any) -> Explanation:
     """What a run of some collections would do with each task, and why. Nothing is computed.
 
@@ -127,63 +149,49 @@ def explain(store: Store, *collections: Any) -> Explanation:
     neither looked up nor stored; a culled task is not needed by any task that runs. The reason of
     a miss is how it differs from the nearest result of the same function.
     """
-    plan = make_plan(store, *open_collections(collections))
-
-    @cache
-    def history(function: str) -> list[PastResult]:
-        return [PastResult(*fields) for fields in store.history(function)]
-
-    lines = [_line(plan, key, history) for key in plan.digests.numbers if key in plan.status]
+    plan, past = make_plan(store, *open_collections(collections)), _Past(store)
+    lines = [_line(plan, key, past) for key in plan.digests.numbers if key in plan.status]
     store.emit_warnings()
     return Explanation(lines)
 
 
-def _line(plan: Plan, key: Key, history: Callable[[str], list[PastResult]]) -> Line:
+def _line(plan: Plan, key: Key, past: _Past) -> Line:
     status, node = plan.status[key], plan.tasks[key]
-    seconds, size = 0.0, 0
+    line = Line(status, task_call(key, node), "", key, task_name(key, node))
     if status == "hit":
         entry, _ = plan.entries[key]
-        why, seconds, size = "stored", entry.seconds, entry.bytes
-    elif status == "miss":
-        details = task_details(key, node, plan.digests)
-        why = _miss_reason(plan, key, details, history(details.function))
-    else:
-        why = (
-            plan.reasons[key] if status == "skipped" else "not needed: what depends on it is loaded"
-        )
-    return Line(status, task_call(key, node), why, key, task_name(key, node), seconds, size)
+        return line._replace(why="stored", seconds=entry.seconds, bytes=entry.bytes)
+    if status == "miss":
+        return line._replace(why=_miss_reason(plan, key, past))
+    is_skipped = status == "skipped"
+    return line._replace(why=plan.reasons[key] if is_skipped else "not needed by what runs")
 
 
-def _miss_reason(plan: Plan, key: Key, details: TaskDetails, history: list[PastResult]) -> str:
+def _miss_reason(plan: Plan, key: Key, past: _Past) -> str:
     """How a task differs from the nearest result of its function."""
-    digest, store = plan.digests.digest(key), plan.store
-    for past in reversed(history):
-        if past.digest == digest:
-            return past.why or "evicted"
-    if not history:
-        is_new = key in plan.outputs or not store.noted("runs")
+    node, digest = plan.tasks[key], plan.digests.digest(key)
+    details = task_details(key, node, plan.digests)
+    results = past.results(details.function)
+    for result in reversed(results):
+        if result.digest == digest:
+            return result.why or "evicted"
+    if not results:
+        is_new = key in plan.outputs or not past.notes("runs")
         return "never computed" if is_new else "never stored: new, or quick to compute"
-
-    def likeness(past: PastResult) -> float:
-        pairs = zip(past.arguments, details.arguments, strict=False)
-        equal = sum(old[1] == new[1] for old, new in pairs) / max(len(details.arguments), 1)
-        has_same_number = len(past.arguments) == len(details.arguments)
-        return equal + 0.5 * (past.code == details.code) + has_same_number
-
-    nearest = max(reversed(history), key=likeness)
-    changes: list[str] = []
+    nearest = max(reversed(results), key=lambda result: _likeness(result, details))
+    changes = argument_changes(nearest.arguments, details.arguments)
     if nearest.code != details.code:
-        function = task_function(plan.tasks[key])
-        notes = (note for note in store.noted(f"code-{nearest.code}") if isinstance(note, dict))
-        before = next(notes, {})
-        if before and function is not None:
-            changes = code_changes(before, describe_code(function))
-        changes = changes or [_UNKNOWN_CHANGE]
-    changes += argument_changes(nearest.arguments, details.arguments)
+        function = task_function(node)
+        changes = [*past.code_changes(nearest.code, details.code, function), *changes]
     return "; ".join(changes) or _UNKNOWN_CHANGE
 
 
-_UNKNOWN_CHANGE = "its code, or what it reaches, changed"
+def _likeness(result: PastResult, details: TaskDetails) -> float:
+    """How alike two tasks are: by the number of their arguments, the arguments, and the code."""
+    pairs = zip(result.arguments, details.arguments, strict=False)
+    equal = sum(old[1] == new[1] for old, new in pairs) / max(len(details.arguments), 1)
+    has_same_number = len(result.arguments) == len(details.arguments)
+    return equal + 0.5 * (result.code == details.code) + has_same_number
 
 
 def code_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

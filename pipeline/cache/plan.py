@@ -139,7 +139,7 @@ def _is_looked_up(plan: Plan, key: Key, is_output: bool) -> bool:
     elif store.skip and store.skip & task_names(key, node):
         plan.reasons[key] = "it is one of skip="
     elif not is_output and _is_cheap(node) and not _is_kept(store, key, node):
-        plan.reasons[key] = "it is cheap, and no output"
+        plan.reasons[key] = "it is cheap, and not an output"
     return key not in plan.reasons
 
 

@@ -6,7 +6,7 @@ number has the hash of what it was given for: equal tasks of all processes have 
 
 from __future__ import annotations
 
-import sys
+import inspect
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -82,14 +82,14 @@ class TaskDigests(Numbering):
 
     def _hash(self, signature: Any) -> str | None:
         tag, *numbers = signature
-        if tag == "value":
-            return hash_encoded(signature)
-        if isinstance(tag, type):
-            return hash_encoded((tag.__name__, encode(numbers[0])))
-        if tag in ("held", "apart"):
-            return None
         if isinstance(tag, int):  # a function and its arguments
             tag, numbers = "task", signature
+        elif isinstance(tag, type):
+            return hash_encoded((tag.__name__, encode(numbers[0])))
+        elif tag == "value":
+            return hash_encoded(signature)
+        elif tag in ("held", "apart"):
+            return None
         elif tag == "call":  # by what it does, not by its key
             tag, numbers = "task", numbers[1:]
         elif tag == "body":
@@ -242,9 +242,8 @@ def _title(definition: Any) -> str:
 
 def _place(definition: Any) -> str:
     """The file of a definition, as it follows its name."""
-    module = definition
-    if not isinstance(module, ModuleType):
-        module = sys.modules.get(getattr(definition, "__module__", ""))
-    code = getattr(definition, "__code__", None)
-    path = code.co_filename if code is not None else getattr(module, "__file__", None)
-    return f" in {Path(path).name}" if path and not str(path).startswith("<") else ""
+    try:
+        path = inspect.getfile(definition)
+    except (TypeError, OSError):  # it was not made by a file
+        return ""
+    return "" if path.startswith("<") else f" in {Path(path).name}"
