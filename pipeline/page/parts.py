@@ -10,7 +10,7 @@ import io
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 Cell = str | int | float | Fraction
 
 
-class Part(Protocol):
-    """Anything with a template in `pipeline/page/templates`, which shows it as `part`."""
+class Part:
+    """Data that a template shows: `templates/table.html` shows a `Table`, as `part`."""
 
-    template: ClassVar[str]
+    @property
+    def template(self) -> str:
+        """The name of the template."""
+        return f"{type(self).__name__.lower()}.html"
 
 
 @dataclass(frozen=True)
@@ -46,18 +49,16 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Prose:
+class Prose(Part):
     """Paragraphs."""
 
-    template: ClassVar[str] = "prose.html"
     paragraphs: Sequence[str]
 
 
 @dataclass(frozen=True)
-class Figure:
+class Figure(Part):
     """A picture, the text that a screen reader reads in its place, and a caption."""
 
-    template: ClassVar[str] = "figure.html"
     picture: Picture
     text: str
     caption: str = ""
@@ -69,14 +70,13 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Part):
     """Rows under a head. From the column `left` on, cells are aligned to the right.
 
     >>> Table("Tasks", ("n", "tree"), [(6, 25), (200, 10**30)]).texts
     [['6', '25'], ['200', '1.0e30']]
     """
 
-    template: ClassVar[str] = "table.html"
     title: str
     head: Sequence[str]
     rows: Sequence[Sequence[Cell]]
@@ -90,31 +90,28 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Equations:
+class Equations(Part):
     """Equations as MathML, each with a name.
 
     >>> Equations([("factored", Markup("<math/>"))]).lines[0][0]
     'factored'
     """
 
-    template: ClassVar[str] = "equations.html"
     lines: Sequence[tuple[str, Markup]]
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Part):
     """Alternatives, of which one is shown: the parts of each, by its name."""
 
-    template: ClassVar[str] = "choice.html"
     label: str
     options: Mapping[str, Sequence[Part]]
 
 
 @dataclass(frozen=True)
-class Plot:
+class Plot(Part):
     """A figure of matplotlib, and its numbers as a table for readers who cannot see it."""
 
-    template: ClassVar[str] = "plot.html"
     figure: Drawing
     table: Table
     note: str = ""
@@ -142,19 +139,18 @@ def svg_element(svg: str) -> Markup:
 
     It has no prolog, styles, tooltips or ids, and so no clipping and no tick marks.
     """
-    element = _TAG.sub(lambda tag: _ATTRIBUTES.sub("", tag[0]), _FILE_ONLY.sub("", svg))
+    element = _FILE_ONLY.sub("", svg[svg.index("<svg") :])
+    element = _TAG.sub(lambda tag: _ATTRIBUTES.sub("", tag[0]), element)
     return Markup(element)  # noqa: S704 - Graphviz and matplotlib escape texts
 
 
-_FILE_ONLY = re.compile(
-    r".*?(?=<svg)|<!--.*?-->|<defs>.*?</defs>|<title>.*?</title>|<use [^>]*>", re.DOTALL
-)
+_FILE_ONLY = re.compile(r"(?s)<!--.*?-->|<defs>.*?</defs>|<title>.*?</title>|<use [^>]*>")
 _TAG = re.compile(r"<[^>]+>")
 _ATTRIBUTES = re.compile(r' (?:id|clip-path|xlink:title)="[^"]*"')
 
 
 @dataclass(frozen=True)
-class Slider:
+class Slider(Part):
     """A range input over rows of numbers: it shows the row at which it stands, integers exactly.
 
     label: of the input; head: of the columns; the first column is the position of the slider
@@ -163,7 +159,6 @@ class Slider:
     Raises `ValueError` if there is no such row, or a row does not fit the head.
     """
 
-    template: ClassVar[str] = "slider.html"
     title: str
     label: str
     head: Sequence[str]
@@ -209,14 +204,13 @@ class MemoryRun:
 
 
 @dataclass(frozen=True)
-class MemoryStrip:
+class MemoryStrip(Part):
     """Runs side by side: rows of cells that fill and empty, one step at a time.
 
     rows: their names; columns: the number of cells in each
     start: the first step to show
     """
 
-    template: ClassVar[str] = "strip.html"
     title: str
     rows: Sequence[str]
     columns: int

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from pipeline.draw import MAX_NODES, PLAIN, Comparison, Style, compare, count_tasks, inline_panel
 from pipeline.graph import TaskGraph, arguments, label, subproblem
 from pipeline.identity import format_duration, format_number
-from pipeline.page.parts import svg_element
+from pipeline.page.parts import Part, svg_element
 from pipeline.schedule import Observation, frames, observed, operations, recursion
 
 if TYPE_CHECKING:
@@ -45,14 +45,13 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Scene:
+class Scene(Part):
     """Two sides, and the details of each subproblem that they show.
 
     legend: the sharing factor, and the meaning of the marks
     is_tall: whether the pictures stand one below the other
     """
 
-    template: ClassVar[str] = "scene.html"
     title: str
     legend: str
     sides: tuple[Side, Side]

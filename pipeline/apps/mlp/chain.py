@@ -132,7 +132,7 @@ def backward(
     memoize: bool | Callable[[Call], bool] = True,
     local: Callable[[str, str], Any] | None = None,
 ) -> TaskGraph:
-    """The graph of the adjoints alone, after the forward pass: `counts` counts it, pictures show it.
+    """The graph of the adjoints alone, after the forward pass, as pictures show it.
 
     Each edge, from ∂L/∂v to ∂L/∂c, is one product with a known number, ∂c/∂v.
 

@@ -86,7 +86,7 @@ class Plan:
              "shards are parts of a batch of all examples, batch=0", "shards", "batch")  # fmt: skip
 
 
-def training(plan: Plan, examples: Examples) -> Recurrence:
+def training(plan: Plan, examples: Examples) -> Recurrence:  # noqa: C901 - the tasks call one another
     """The recurrence `state(t)`: the `State` after t epochs.
 
     A plan gives the same bits on every scheduler if BLAS has as many threads: one on Dask's
