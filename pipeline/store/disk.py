@@ -55,12 +55,8 @@ _TICK = 0.1
 _ABANDONED = 3600
 """Seconds after which a temporary file counts as abandoned where there are no locks."""
 
-_MAPPED = 1 << 18
-"""Bytes from which on a file is mapped, not read."""
-
-_JOINED = 1 << 16
-"""Bytes up to which buffers are joined and written at once."""
-
+_MAPPED = 1 << 18  # bytes from which on a file is mapped, not read
+_JOINED = 1 << 16  # bytes up to which buffers are joined and written at once
 _UNFLUSHED = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM}
 """Errors of file systems that cannot flush a folder, or cannot open it."""
 
@@ -324,24 +320,20 @@ def _sweep(folder: str, pattern: re.Pattern[str]) -> int:
 
     pattern: of our names, as others may keep files in the folder
     """
-    return sum(
-        _is_swept(f"{folder}/{name}") for name in names_in(folder) if pattern.fullmatch(name)
-    )
-
-
-def _is_swept(path: str) -> bool:
-    with suppress(OSError):  # it is gone, or another user's
-        file = open_file(path, os.O_RDWR)
-        try:
-            is_abandoned = lock(file, is_patient=False)
-            if is_abandoned is None:
-                is_abandoned = time.time() - os.fstat(file).st_mtime > _ABANDONED
-            if is_abandoned:
-                os.unlink(path)
-            return is_abandoned
-        finally:
-            release(file)
-    return False
+    swept = 0
+    for name in filter(pattern.fullmatch, names_in(folder)):
+        with suppress(OSError):  # it is gone, or another user's
+            file = open_file(f"{folder}/{name}", os.O_RDWR)
+            try:
+                is_abandoned = lock(file, is_patient=False)
+                if is_abandoned is None:  # there are no locks
+                    is_abandoned = time.time() - os.fstat(file).st_mtime > _ABANDONED
+                if is_abandoned:
+                    os.unlink(f"{folder}/{name}")
+                    swept += 1
+            finally:
+                release(file)
+    return swept
 
 
 def _stat(state: os.stat_result) -> Stat:

@@ -29,14 +29,9 @@ MAX_NOTE_BYTES = 1 << 19
 _TOPIC = re.compile(r"[a-z]{1,20}(-[0-9a-f]{0,64})?")
 """Names of topics, which become names of files."""
 
-_DIGITS = 20
-"""Length of the file with the total, in bytes."""
-
-_LEAST_SECONDS = 1e-4
-"""Seconds that any entry is worth: opening its file costs as much."""
-
-_LARGEST = 1 << 63
-"""No run counts this much. It is finite, so that a sum of valid counts is finite."""
+_DIGITS = 20  # length of the file with the total, in bytes
+_LEAST_SECONDS = 1e-4  # seconds that any entry is worth: opening its file costs as much
+_LARGEST = 1 << 63  # no run counts this much. It is finite, so that a sum of valid counts is finite
 
 
 class Stat(NamedTuple):
@@ -118,13 +113,18 @@ def parse_notes(lines: Iterable[str]) -> list[Any]:
     return values
 
 
-def is_history(note: Any) -> bool:
-    """Whether a note, which anybody may have written, is [digest, code, arguments, reason]."""
-    return (
-        isinstance(note, list)
-        and list(map(type, note)) == [str, str, list, str]
-        and all(isinstance(pair, list) and list(map(type, pair)) == [str, str] for pair in note[2])
-    )
+def parse_history(notes: Iterable[Any]) -> list[list[Any]]:
+    """The notes that are [digest, code, arguments, reason]. Anybody may have written others."""
+    return [
+        note
+        for note in notes
+        if _has_types(note, str, str, list, str)
+        and all(_has_types(argument, str, str) for argument in note[2])
+    ]
+
+
+def _has_types(value: Any, *types: type) -> bool:
+    return isinstance(value, list) and tuple(map(type, value)) == types
 
 
 def sum_runs(notes: Iterable[Any]) -> Counts:

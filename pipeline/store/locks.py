@@ -23,8 +23,7 @@ if sys.platform == "win32":  # which has no such locks
 else:
     from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 
-_TRIES = 1000
-"""How often to try for a lease that ends each time before it is taken."""
+_TRIES = 1000  # how often to try for a lease that ends each time before it is taken
 
 _locked: set[int] = set()
 """Files that this process has locked, or waits for."""

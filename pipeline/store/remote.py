@@ -39,22 +39,13 @@ _S3_SETTINGS: dict[str, Any] = {
 }
 """For botocore: a server that is down fails in seconds, one that hangs in half a minute."""
 
-_PART = 1 << 24
-"""Bytes of one request. The parts of a larger file are requested at the same time."""
-
-_LISTED = 64
-"""Digests from which on all names are listed, and not requested one by one."""
-
-_BATCH = 1000
-"""Entries whose heads are in memory at the same time."""
-
-_MOST_NOTES = 100
-"""Objects of a topic from which on they are merged into one."""
-
+_PART = 1 << 24  # bytes of one request. The parts of a larger file are requested at the same time
+_LISTED = 64  # digests from which on all names are listed, and not requested one by one
+_BATCH = 1000  # entries whose heads are in memory at the same time
+_MOST_NOTES = 100  # objects of a topic from which on they are merged into one
 _MERGED = ".many"
 
-_ABANDONED = 3600
-"""Seconds after which a temporary file counts as abandoned."""
+_ABANDONED = 3600  # seconds after which a temporary file counts as abandoned
 
 
 @contextmanager
@@ -328,7 +319,7 @@ class Remote:
         lines: dict[bytes, bytes] = {}  # by name: a line may be in two merged objects
         for name, data in objects.items():
             if name.endswith(_MERGED):
-                lines |= {stamp: line for stamp, _, line in map(_split, data.splitlines())}
+                lines |= dict(line.partition(b" ")[::2] for line in data.splitlines())
             else:
                 lines[name.encode()] = data
         if len(objects) > _MOST_NOTES:
@@ -349,10 +340,6 @@ class Remote:
     def forget(self, topic: str) -> None:
         folder = f"notes/{checked_topic(topic)}"
         self.bucket.erase(f"{folder}/{name}" for name in self.bucket.listing(folder))
-
-
-def _split(line: bytes) -> tuple[bytes, bytes, bytes]:
-    return line.partition(b" ")
 
 
 def _path(digest: str) -> str:

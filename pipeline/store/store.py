@@ -23,15 +23,8 @@ from pipeline.store import codec
 from pipeline.store.codec import CodecError, UnstorableError
 from pipeline.store.disk import Disk
 from pipeline.store.entry import DIGEST, Entry, header, packed, prefixed, size, unpacked
-from pipeline.store.index import (
-    Counts,
-    Stat,
-    eviction_order,
-    is_history,
-    parse_notes,
-    sum_runs,
-    topic,
-)
+from pipeline.store.index import Counts, Stat, eviction_order, parse_history, parse_notes, sum_runs
+from pipeline.store.index import topic as topic_of
 from pipeline.store.remote import Remote
 
 if TYPE_CHECKING:
@@ -43,24 +36,14 @@ if TYPE_CHECKING:
     Publishing = AbstractContextManager[Callable[[], None]]
     Waiting = Callable[[], AbstractContextManager[None]]
 
-_HEAD = 1 << 14
-"""Bytes of an entry that contain its header, with few exceptions."""
-
-_LARGE = 1 << 18
-"""Bytes from which on an entry is verified once per process, not at each load."""
-
-_RECENT = 60.0
-"""Seconds in which several uses of an entry count as one."""
-
+_HEAD = 1 << 14  # bytes of an entry that contain its header, with few exceptions
+_LARGE = 1 << 18  # bytes from which on an entry is verified once per process, not at each load
+_RECENT = 60.0  # seconds in which several uses of an entry count as one
 _SPARE = 20
 """An eviction frees one part in so many of the bound, so that the next one is not due soon."""
 
-_NOTES_KEPT = 30 * 86400
-"""Seconds that notes without entries are kept."""
-
-_LONG_NOTE = 1 << 16
-"""Characters of a note above which it omits the arguments."""
-
+_NOTES_KEPT = 30 * 86400  # seconds that notes without entries are kept
+_LONG_NOTE = 1 << 16  # characters of a note above which it omits the arguments
 _PAUSE, _LONGEST_PAUSE = 30.0, 600.0
 """Seconds without requests to a remote store that failed: at first, and at most."""
 
@@ -478,7 +461,7 @@ class Store:
         old = {name for name, written in self.backend.topics().items()
                if written < limit and name.startswith(("function-", "code-"))}  # fmt: skip
         for entry in self.entries() if old else ():
-            old -= {topic(entry.function), f"code-{entry.code}"}
+            old -= {topic_of(entry.function), f"code-{entry.code}"}
         for name in old:
             self.backend.forget(name)
 
@@ -490,11 +473,11 @@ class Store:
             if len(line) > _LONG_NOTE:
                 line = json.dumps([entry.digest, entry.code, [], ""])
             with suppress(Exception):  # a result is stored even if it cannot be explained
-                self.backend.note(topic(entry.function), line)
+                self.backend.note(topic_of(entry.function), line)
 
     def history(self, function: str) -> list[list[Any]]:
         """The computed calls of a function: digest, code, arguments, and why it is not stored."""
-        return list(filter(is_history, self.noted(topic(function))))
+        return parse_history(self.noted(topic_of(function)))
 
     def noted(self, topic: str) -> list[Any]:
         """The notes on a topic."""
