@@ -71,10 +71,10 @@ def killed(work: Callable[[], object], wait: Callable[[], object]) -> None:
 def written(folder: str, size: float) -> None:
     """Wait until a file aside has a size, or there is one no more."""
     limit = time.monotonic() + 30
-    while not (found := temporary_files(folder)):
+    while not (paths := temporary_files(folder)):
         assert time.monotonic() < limit
     with suppress(FileNotFoundError):
-        while found[0].stat().st_size < size and time.monotonic() < limit:
+        while paths[0].stat().st_size < size and time.monotonic() < limit:
             pass
 
 
@@ -88,10 +88,10 @@ def temporary_files(folder: str) -> list[Path]:
 
 def kill_writers(folder: str, rounds: str, size: str) -> dict[str, int]:
     """Kill a process at random points while it writes a large entry."""
-    dice, found = dice_of(6), {"whole": 0, "left": 0}
+    dice, counts = dice_of(6), {"whole": 0, "left": 0}
     value = np.random.default_rng(6).integers(0, 256, int(size), np.uint8)
-    for each in range(int(rounds)):
-        writer = Store(folder, durable=each % 3 == 0)
+    for number in range(int(rounds)):
+        writer = Store(folder, durable=number % 3 == 0)
         point = dice.uniform(0, 1.3)  # of the bytes; over 1 while they go to the disk
 
         def wait(point: float = point) -> None:
@@ -99,15 +99,15 @@ def kill_writers(folder: str, rounds: str, size: str) -> dict[str, int]:
             time.sleep(max(point - 1, 0) / 4)
 
         killed(lambda writer=writer: writer.put(LARGE, value), wait)  # type: ignore[misc] # of this round
-        found["left"] += bool(temporary_files(folder))
+        counts["left"] += bool(temporary_files(folder))
         store = Store(folder)
         if LARGE in store:
-            found["whole"] += 1
+            counts["whole"] += 1
             assert np.array_equal(store.get(LARGE), value)
-        store.put(SMALL, each)
-        assert (not temporary_files(folder), store.get(SMALL)) == (True, each)
+        store.put(SMALL, number)
+        assert (not temporary_files(folder), store.get(SMALL)) == (True, number)
         store.remove(LARGE)
-    return found
+    return counts
 
 
 def kill_chains(folder: str, log: str, rounds: str) -> dict[str, int]:
@@ -134,11 +134,11 @@ def kill_chains(folder: str, log: str, rounds: str) -> dict[str, int]:
             time.sleep(dice.uniform(0, 0.04))
 
         killed(run, wait)
-    kept = {each.digest for each in Store(folder).entries()}
+    kept = {entry.digest for entry in Store(folder).entries()}
     before = begun()
     assert run()[0] == sum(range(40))
     store = Store(folder)
-    assert kept <= {each.digest for each in store.entries() if store.open(each.digest)}
+    assert kept <= {entry.digest for entry in store.entries() if store.open(entry.digest)}
     ran = begun() - before
     leases = len(list(Path(folder, "leases").glob("*")))
     return {

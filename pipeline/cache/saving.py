@@ -25,7 +25,7 @@ from pipeline.graph import (
     subproblem,
 )
 from pipeline.identity import library_name, short_repr
-from pipeline.store import LostError, StoreError, UnstorableError, is_storable, of_the_script, topic
+from pipeline.store import LostError, StoreError, UnstorableError, is_storable, of_the_script
 from pipeline.trace import Body
 
 if TYPE_CHECKING:
@@ -152,8 +152,9 @@ def save(
             store.warn_later(
                 f"not stored {details.function} {what}", f"{details.call} is not stored: {error}"
             )
-            line = [digest, details.code, details.arguments, f"not storable: {what}"]
-            store.note(topic(details.function), line)
+            store.note_call(
+                details.function, digest, details.code, details.arguments, f"not storable: {what}"
+            )
             return False
         return True
     return False

@@ -92,7 +92,7 @@ class Counts:
             setattr(self, name, getattr(self, name) + number)
 
 
-def topic(function: str) -> str:
+def topic_of(function: str) -> str:
     """The topic of a function's notes. Names of functions never become paths."""
     return f"function-{blake2b(function.encode(errors='surrogatepass'), digest_size=8).hexdigest()}"
 

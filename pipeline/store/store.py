@@ -23,8 +23,15 @@ from pipeline.store import codec
 from pipeline.store.codec import CodecError, UnstorableError
 from pipeline.store.disk import Disk
 from pipeline.store.entry import DIGEST, Entry, header, packed, prefixed, size, unpacked
-from pipeline.store.index import Counts, Stat, eviction_order, parse_history, parse_notes, sum_runs
-from pipeline.store.index import topic as topic_of
+from pipeline.store.index import (
+    Counts,
+    Stat,
+    eviction_order,
+    parse_history,
+    parse_notes,
+    sum_runs,
+    topic_of,
+)
 from pipeline.store.remote import Remote
 
 if TYPE_CHECKING:
@@ -43,7 +50,7 @@ _SPARE = 20
 """An eviction frees one part in so many of the bound, so that the next one is not due soon."""
 
 _NOTES_KEPT = 30 * 86400  # seconds that notes without entries are kept
-_LONG_NOTE = 1 << 16  # characters of a note above which it omits the arguments
+_LONG_NOTE = 1 << 16  # characters of arguments above which a note omits them
 _PAUSE, _LONGEST_PAUSE = 30.0, 600.0
 """Seconds without requests to a remote store that failed: at first, and at most."""
 
@@ -343,7 +350,7 @@ class Store:
         self._verified.pop(digest, None)
         self._unreadable.discard(digest)
         self._seconds[digest] = entry.behind
-        self._note_call(entry)
+        self.note_call(entry.function, digest, entry.code, entry.arguments)
         with self._lock:
             self.counts.stored += 1
             self.counts.stored_bytes += length
@@ -467,13 +474,13 @@ class Store:
 
     # Notes
 
-    def _note_call(self, entry: Entry) -> None:
-        if entry.function:
-            line = json.dumps([entry.digest, entry.code, entry.arguments, ""])
-            if len(line) > _LONG_NOTE:
-                line = json.dumps([entry.digest, entry.code, [], ""])
-            with suppress(Exception):  # a result is stored even if it cannot be explained
-                self.backend.note(topic_of(entry.function), line)
+    def note_call(
+        self, function: str, digest: str, code: str, arguments: list[list[str]], reason: str = ""
+    ) -> None:
+        """Note that a call was computed, for `history`, and why it is not stored."""
+        if function:
+            is_long = len(json.dumps(arguments)) > _LONG_NOTE
+            self.note(topic_of(function), [digest, code, [] if is_long else arguments, reason])
 
     def history(self, function: str) -> list[list[Any]]:
         """The computed calls of a function: digest, code, arguments, and why it is not stored."""
@@ -490,7 +497,7 @@ class Store:
         if self.is_reachable:
             try:
                 self.backend.note(topic, json.dumps(value))
-            except Exception:  # the note is about a warning, which says enough
+            except Exception:  # the result is there; a warning would not help
                 self._rest()
 
     def note_once(self, topic: str, describe: Callable[[], Any]) -> None:

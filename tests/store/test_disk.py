@@ -36,7 +36,7 @@ def put(folder: Disk, digest: str, data: bytes = b"some") -> None:
         publish()
 
 
-def test_an_empty_folder_that_is_not_there_has_nothing(folder: Disk) -> None:
+def test_a_missing_folder_has_no_entries(folder: Disk) -> None:
     assert folder.known([ONE, ""]) == set()
     assert folder.read(ONE) is None
     assert folder.stat(ONE) is None
@@ -48,31 +48,31 @@ def test_an_empty_folder_that_is_not_there_has_nothing(folder: Disk) -> None:
 
 
 def test_entries_are_found_by_their_digests(folder: Disk) -> None:
-    for each in (THREE, ONE, TWO):
-        put(folder, each, each.encode())
+    for digest in (THREE, ONE, TWO):
+        put(folder, digest, digest.encode())
     assert list(folder.digests()) == [ONE, TWO, THREE]
     assert folder.known([ONE, THREE, 32 * "0"]) == {ONE, THREE}
-    assert [(each, bytes(view)) for each, view in folder.heads([TWO, 32 * "0"], 3)] == [
+    assert [(digest, bytes(view)) for digest, view in folder.heads([TWO, 32 * "0"], 3)] == [
         (TWO, b"abc")
     ]
-    found = folder.read(TWO)
-    assert found is not None
-    assert bytes(found[0]) == TWO.encode()
-    assert folder.count() == sum(each.bytes for each in folder.stats().values()) == 96
+    stored = folder.read(TWO)
+    assert stored is not None
+    assert bytes(stored[0]) == TWO.encode()
+    assert folder.count() == sum(entry.bytes for entry in folder.stats().values()) == 96
     assert folder.remove(ONE) == 32
     assert list(folder.stats()) == [TWO, THREE]
 
 
 def test_a_second_put_takes_the_place_of_the_first_and_maps_stay(folder: Disk) -> None:
     put(folder, ONE, old := os.urandom(1 << 19))
-    found = folder.read(ONE)
+    stored = folder.read(ONE)
     put(folder, ONE, b"new")
-    assert found is not None
-    assert bytes(found[0]) == old
+    assert stored is not None
+    assert bytes(stored[0]) == old
     assert folder.count() == 3
 
 
-def test_an_entry_in_the_folder_of_another_is_none(folder: Disk) -> None:
+def test_an_entry_in_a_wrong_folder_does_not_count(folder: Disk) -> None:
     put(folder, ONE)
     shutil.copy(file_of(folder, ONE), f"{folder.address}/entries/aa/{TWO}")
     os.mkdir(f"{folder.address}/entries/zz")
@@ -97,7 +97,7 @@ def test_a_file_has_another_identity_after_any_change(folder: Disk) -> None:
     assert after.used > before.used
 
 
-def test_a_folder_that_holds_something_else_keeps_it(tmp_path: Path) -> None:
+def test_other_files_in_the_folder_stay(tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "a.txt").write_text("mine")
     (tmp_path / "b.txt").write_text("mine")
@@ -106,13 +106,13 @@ def test_a_folder_that_holds_something_else_keeps_it(tmp_path: Path) -> None:
     folder.note("runs", "{}")
     folder.sweep()
     assert (tmp_path / "thesis" / "a.txt").read_text() == "mine"
-    assert {each.name for each in tmp_path.iterdir()} == {
+    assert {path.name for path in tmp_path.iterdir()} == {
         "thesis", "b.txt", "entries", "temporary", "notes", "dask-memo",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["entries", "temporary", "leases", "notes", "size"])
-def test_what_has_our_names_and_is_no_store_is_left_alone(tmp_path: Path, name: str) -> None:
+def test_a_folder_with_our_names_that_is_no_store_is_left_alone(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / ONE).write_text("mine")
     folder = Disk(tmp_path)
@@ -139,7 +139,7 @@ def test_a_store_of_a_later_version_is_left_alone(folder: Disk) -> None:
 
 
 @pytest.mark.parametrize("is_replaced", [False, True])
-def test_a_folder_that_is_removed_under_it_is_made_again(folder: Disk, is_replaced: bool) -> None:
+def test_a_removed_folder_is_made_again(folder: Disk, is_replaced: bool) -> None:
     put(folder, ONE)
     folder.note("runs", "a")
     lease = folder.lease(ONE)
@@ -176,7 +176,7 @@ def test_a_folder_that_is_replaced_by_an_empty_one_is_marked_again(folder: Disk)
     assert list(folder.digests()) == [TWO, THREE]
 
 
-def test_it_stays_where_it_was_when_the_process_goes_elsewhere(
+def test_the_address_stays_when_the_process_changes_its_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -187,7 +187,7 @@ def test_it_stays_where_it_was_when_the_process_goes_elsewhere(
     assert (tmp_path / "here" / "entries" / "aa" / ONE).exists()
 
 
-def test_leases_of_the_dead_are_swept_and_those_of_the_living_are_not(folder: Disk) -> None:
+def test_only_leases_without_a_living_owner_are_swept(folder: Disk) -> None:
     lease = folder.lease(ONE)
     open(f"{folder.address}/leases/{TWO}", "w").close()
     open(f"{folder.address}/leases/notes.txt", "w").close()
@@ -224,11 +224,11 @@ has_proc = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="open f
 
 def files(folder: Path) -> int:
     """How many files of a folder this process has open; a cluster of other tests opens its own."""
-    found = 0
-    for each in os.listdir("/proc/self/fd"):
+    count = 0
+    for file in os.listdir("/proc/self/fd"):
         with suppress(OSError):
-            found += os.readlink(f"/proc/self/fd/{each}").startswith(str(folder))
-    return found
+            count += os.readlink(f"/proc/self/fd/{file}").startswith(str(folder))
+    return count
 
 
 # Temporary files
@@ -387,9 +387,7 @@ def test_a_folder_that_cannot_be_flushed_is_no_error_but_a_broken_disk_is(
         put(folder, ONE)
 
 
-def test_all_is_written_however_little_goes_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_partial_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = os.write
     monkeypatch.setattr(os, "write", lambda file, data: original(file, data[:1000]))
     parts: list[Any] = [
@@ -407,7 +405,7 @@ def test_all_is_written_however_little_goes_at_once(
 
 
 @pytest.mark.parametrize("size", [0, 1, 1 << 18, (1 << 18) + 1])
-def test_content_is_all_of_a_file_or_its_beginning(tmp_path: Path, size: int) -> None:
+def test_a_file_is_read_as_a_whole_or_its_beginning(tmp_path: Path, size: int) -> None:
     path = tmp_path / "a"
     path.write_bytes(data := os.urandom(size))
     view, state = read_file(str(path), None)
@@ -417,7 +415,7 @@ def test_content_is_all_of_a_file_or_its_beginning(tmp_path: Path, size: int) ->
     assert bytes(view) == data
 
 
-def test_what_is_no_file_has_no_read_file(tmp_path: Path) -> None:
+def test_pipes_and_folders_are_read_as_empty(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
         assert bytes(read_file(str(path), None)[0]) == b""
@@ -426,9 +424,7 @@ def test_what_is_no_file_has_no_read_file(tmp_path: Path) -> None:
 
 
 @has_proc
-def test_maps_leave_most_files_that_may_be_open_to_the_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_maps_keep_few_files_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a"
     path.write_bytes(data := os.urandom(1 << 18))
     before = files(tmp_path)
@@ -438,14 +434,14 @@ def test_maps_leave_most_files_that_may_be_open_to_the_process(
     monkeypatch.setattr(disk, "_most_maps", lambda: len(disk._maps))
     held += [read_file(str(path), None)[0] for _ in range(5)]
     assert files(tmp_path) == before + opened_for_maps
-    assert all(bytes(each) == data for each in held)
+    assert all(bytes(view) == data for view in held)
     held.clear()
     gc.collect()
     assert files(tmp_path) == before
 
 
 @has_proc
-def test_where_no_map_can_be_made_a_file_is_read(
+def test_a_file_that_cannot_be_mapped_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a"

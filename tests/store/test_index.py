@@ -62,8 +62,8 @@ def folder(tmp_path: Path) -> Disk:
 
 def test_lines_are_kept_in_their_order(folder: Disk) -> None:
     assert folder.notes("runs") == []
-    for each in ("one", "zwö", "\u2028 of three"):
-        folder.note("runs", each)
+    for line in ("one", "zwö", "\u2028 of three"):
+        folder.note("runs", line)
     folder.note("code-0a", "other")
     assert folder.notes("runs") == ["one", "zwö", "\u2028 of three"]
 
@@ -109,13 +109,13 @@ def test_a_topic_is_no_path(folder: Disk, topic: str) -> None:
         folder.notes(topic)
 
 
-def test_bytes_that_are_no_text_are_read_as_what_they_can_be(folder: Disk, tmp_path: Path) -> None:
+def test_bytes_that_are_no_text_are_replaced(folder: Disk, tmp_path: Path) -> None:
     folder.note("runs", "\udc80")
     (tmp_path / "notes" / "runs").write_bytes(b"\xff\n\nb\n")
     assert folder.notes("runs") == ["\ufffd", "b"]
 
 
-def test_topics_tell_when_they_were_written_and_go(folder: Disk, tmp_path: Path) -> None:
+def test_topics_are_listed_with_times_and_removed(folder: Disk, tmp_path: Path) -> None:
     assert folder.topics() == {}
     folder.note("runs", "1")
     folder.note("code-0a", "1")

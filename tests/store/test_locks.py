@@ -49,7 +49,7 @@ def test_a_child_that_has_the_file_open_does_not_keep_the_lock(tmp_path: Path) -
     os.close(of_child)
 
 
-def test_where_no_locks_are_known_nobody_can_tell(
+def test_without_locks_every_lease_is_granted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: int) -> None:
@@ -75,18 +75,18 @@ def test_a_lease_is_waited_for(tmp_path: Path) -> None:
         lease.end(True)
 
     waiting = [threading.Thread(target=wait) for _ in range(8)]
-    for each in waiting:
-        each.start()
+    for waiter in waiting:
+        waiter.start()
     time.sleep(0.05)
     order.append("ended")
     first.end(True)
-    for each in waiting:
-        each.join(10)
+    for waiter in waiting:
+        waiter.join(10)
     assert order == ["ended"] + 8 * ["taken"]
     assert not path.exists()
 
 
-def test_one_at_a_time_has_it_whoever_comes_when(tmp_path: Path) -> None:
+def test_one_thread_at_a_time_has_the_lease(tmp_path: Path) -> None:
     holders: list[int] = []
     most: list[int] = []
 
@@ -100,32 +100,30 @@ def test_one_at_a_time_has_it_whoever_comes_when(tmp_path: Path) -> None:
             lease.end(True)
 
     threads = [threading.Thread(target=use) for _ in range(6)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert most == 120 * [1]
 
 
-def test_those_who_waited_in_vain_hold_nothing_and_the_next_do(tmp_path: Path) -> None:
-    path, found = tmp_path / "lease", []
+def test_after_a_wait_in_vain_nobody_holds_the_lease(tmp_path: Path) -> None:
+    path, vain = tmp_path / "lease", []
     first = leased(path)
-    waiting = [
-        threading.Thread(target=lambda: found.append(leased(path).is_vain)) for _ in range(4)
-    ]
-    for each in waiting:
-        each.start()
+    waiting = [threading.Thread(target=lambda: vain.append(leased(path).is_vain)) for _ in range(4)]
+    for waiter in waiting:
+        waiter.start()
     time.sleep(0.1)
     first.end(False)
-    for each in waiting:
-        each.join(10)
-    assert found == 4 * [True]
+    for waiter in waiting:
+        waiter.join(10)
+    assert vain == 4 * [True]
     last = leased(path)
     assert not last.is_vain
     last.end(True)
 
 
-def test_a_lease_that_was_left_is_taken(tmp_path: Path) -> None:
+def test_an_abandoned_lease_is_taken(tmp_path: Path) -> None:
     path = tmp_path / "lease"
     path.touch()
     lease = leased(path)

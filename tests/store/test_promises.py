@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 DIGESTS = [f"{n:032x}" for n in range(20)]
 
 
-def started(*asked: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.store_workers", *map(str, asked)]
+def started(*arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.store_workers", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-def said(*asked: object) -> Any:
-    """What a process that does something says at its end."""
-    process = started(*asked)
+def result_of(*arguments: object) -> Any:
+    """What a process prints at its end."""
+    process = started(*arguments)
     out, _ = process.communicate(timeout=100)
     assert process.returncode == 0
     return json.loads(out)
@@ -55,30 +55,30 @@ def small(n: int) -> int:
 
 
 def computed(store: Store) -> list[str]:
-    """Compute what is larger than the disk, and then what is small; gives what is said."""
+    """Compute a large and three small results; returns the warnings."""
     big, little = dask.delayed(large)(), [dask.delayed(small)(n) for n in range(3)]
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         value, *others = pipeline.compute(big, *little, store=store, scheduler="sync")
     assert (len(value), others) == (3_750_000, [1, 2, 3])
-    assert {each.category for each in told} <= {StoreWarning}
-    return [str(each.message) for each in told]
+    assert {warning.category for warning in warned} <= {StoreWarning}
+    return [str(warning.message) for warning in warned]
 
 
-# 1. Nothing lost, nothing torn.
+# 1. Nothing lost, nothing corrupt.
 
 
 @pytest.mark.slow
-def test_a_writer_that_is_killed_leaves_a_whole_entry_or_none(tmp_path: Path) -> None:
-    found = said("kill_writers", tmp_path / "store", 30, 200_000_000)
-    assert found["left"] > 10  # it was killed in the middle; all else is asserted there
+def test_a_killed_writer_leaves_a_complete_entry_or_none(tmp_path: Path) -> None:
+    result = result_of("kill_writers", tmp_path / "store", 30, 200_000_000)
+    assert result["left"] > 10  # it was killed in the middle; all else is asserted there
 
 
-def test_a_run_that_is_killed_keeps_what_was_whole_and_the_next_goes_on(tmp_path: Path) -> None:
-    found = said("kill_chains", tmp_path / "store", tmp_path / "log", 10)
-    assert found["kept"] >= 5
-    assert found["ran"] <= 40 - found["kept"]
-    assert found["temporary"] == found["leases"] == 0
+def test_the_next_run_continues_after_a_killed_one(tmp_path: Path) -> None:
+    result = result_of("kill_chains", tmp_path / "store", tmp_path / "log", 10)
+    assert result["kept"] >= 5
+    assert result["ran"] <= 40 - result["kept"]
+    assert result["temporary"] == result["leases"] == 0
 
 
 def test_an_entry_is_written_flushed_renamed_and_its_folder_flushed(
@@ -88,7 +88,7 @@ def test_an_entry_is_written_flushed_renamed_and_its_folder_flushed(
     store.put(DIGESTS[0], "before: folders are made")
     steps: list[tuple[str, str]] = []
 
-    def told(name: str, path_of: Callable[..., str]) -> None:
+    def spy(name: str, path_of: Callable[..., str]) -> None:
         original = getattr(os, name)
 
         def wrapped(*args: Any, **options: Any) -> Any:
@@ -103,11 +103,11 @@ def test_an_entry_is_written_flushed_renamed_and_its_folder_flushed(
 
     if not os.path.isdir("/proc/self/fd"):
         pytest.skip("no /proc that tells of which file is written")
-    told("write", opened)
-    told("fsync", opened)
-    told("replace", lambda _, target: target)
+    spy("write", opened)
+    spy("fsync", opened)
+    spy("replace", lambda _, target: target)
     store.put(DIGESTS[1], np.zeros(100_000))
-    of_entry = [each for each in steps if each[1] in ("temporary", "00")]
+    of_entry = [step for step in steps if step[1] in ("temporary", "00")]
     once = list(dict.fromkeys(of_entry))
     assert once == [
         ("write", "temporary"),
@@ -116,15 +116,15 @@ def test_an_entry_is_written_flushed_renamed_and_its_folder_flushed(
         ("fsync", "00"),
     ]
     assert of_entry.index(("fsync", "temporary")) > max(
-        place for place, each in enumerate(of_entry) if each == ("write", "temporary")
+        number for number, step in enumerate(of_entry) if step == ("write", "temporary")
     )
 
 
-def test_what_a_killed_writer_left_is_removed_at_the_next_put(tmp_path: Path) -> None:
+def test_files_of_a_killed_writer_are_removed_at_the_next_put(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.put(DIGESTS[0], 0)
     left = tmp_path / "temporary" / f"{DIGESTS[1]}.1.1.abcdef01"
-    left.write_bytes(b"torn")
+    left.write_bytes(b"corrupt")
     (tmp_path / "leases").mkdir()
     (tmp_path / "leases" / DIGESTS[2]).touch()
     Store(tmp_path).put(DIGESTS[3], 3)
@@ -136,10 +136,10 @@ def test_what_a_killed_writer_left_is_removed_at_the_next_put(tmp_path: Path) ->
 
 
 def gone(store: Store, digest: str) -> None:
-    """A file is noticed to be no entry, told once, and removed."""
-    with pytest.warns(StoreWarning, match=digest) as told, pytest.raises(KeyError):
+    """A file that is no entry is removed, with one warning."""
+    with pytest.warns(StoreWarning, match=digest) as warned, pytest.raises(KeyError):
         Store(store.url, durable=False).get(digest)
-    assert len(told) == 1
+    assert len(warned) == 1
     assert digest not in store
 
 
@@ -185,7 +185,7 @@ def test_bits_of_a_mapped_array_count(store: Store) -> None:
 
 
 def test_swapped_entries_are_noticed(store: Store) -> None:
-    one, other = (file_of(store, each) for each in DIGESTS[:2])
+    one, other = (file_of(store, digest) for digest in DIGESTS[:2])
     for digest in DIGESTS[:2]:
         store.put(digest, digest)
     one.rename(f"{one}-")
@@ -196,7 +196,7 @@ def test_swapped_entries_are_noticed(store: Store) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 4096, b"GIF89a", os.urandom(300_000)], ids=len)
-def test_foreign_files_are_noticed(store: Store, content: bytes) -> None:
+def test_files_that_are_no_entries_are_noticed(store: Store, content: bytes) -> None:
     store.put(DIGESTS[0], 0)
     file_of(store, DIGESTS[0]).write_bytes(content)
     gone(store, DIGESTS[0])
@@ -214,7 +214,7 @@ def test_links_and_pipes_in_the_place_of_entries_are_removed_alone(store: Store)
     gone(store, DIGESTS[0])
 
 
-def test_a_folder_in_the_place_of_an_entry_stays_and_is_told(store: Store) -> None:
+def test_a_folder_in_the_place_of_an_entry_stays_with_a_warning(store: Store) -> None:
     store.put(DIGESTS[0], 0)
     path = file_of(store, DIGESTS[0])
     path.unlink()
@@ -226,15 +226,15 @@ def test_a_folder_in_the_place_of_an_entry_stays_and_is_told(store: Store) -> No
     assert (path / "inner").is_dir()
 
 
-def test_what_is_torn_is_computed_again_and_told_once(store: Store) -> None:
-    wanted = [dask.delayed(small)(n) for n in range(3)]
-    assert pipeline.compute(*wanted, store=store) == (1, 2, 3)
-    for each in list(store.digests())[:2]:
-        file_of(store, each).write_bytes(b"torn")
-    with pytest.warns(StoreWarning, match="computed again") as told:
-        assert pipeline.compute(*wanted, store=store) == (1, 2, 3)
-    assert len(told) == 2
-    assert pipeline.compute(*wanted, store=Store(store.url)) == (1, 2, 3)
+def test_a_corrupt_entry_is_computed_again_with_one_warning(store: Store) -> None:
+    tasks = [dask.delayed(small)(n) for n in range(3)]
+    assert pipeline.compute(*tasks, store=store) == (1, 2, 3)
+    for digest in list(store.digests())[:2]:
+        file_of(store, digest).write_bytes(b"corrupt")
+    with pytest.warns(StoreWarning, match="computed again") as warned:
+        assert pipeline.compute(*tasks, store=store) == (1, 2, 3)
+    assert len(warned) == 2
+    assert pipeline.compute(*tasks, store=Store(store.url)) == (1, 2, 3)
 
 
 def test_a_map_is_verified_once_and_again_when_the_file_has_changed(
@@ -251,7 +251,7 @@ def test_a_map_is_verified_once_and_again_when_the_file_has_changed(
     monkeypatch.setattr("pipeline.store.entry.xxh3_128", spy)
     for _ in range(3):
         assert np.array_equal(store.get(DIGESTS[0]), value)
-    assert sum(each > 800_000 for each in hashed) == 1
+    assert sum(length > 800_000 for length in hashed) == 1
     with open(file_of(store, DIGESTS[0]), "r+b") as file:
         file.seek(500_000)
         file.write(b"!")
@@ -287,10 +287,10 @@ def tmpfs(tmp_path: Path) -> Iterator[Path]:
     yield from mounted(tmp_path / "disk", "size=20m")
 
 
-def test_a_full_disk_is_told_once_and_what_fits_is_stored(tmpfs: Path) -> None:
+def test_a_full_disk_is_one_warning_and_small_results_are_stored(tmpfs: Path) -> None:
     store = Store(tmpfs / "store")
-    [told] = computed(store)
-    assert "could not be written: No space left on device" in told
+    [warning] = computed(store)
+    assert "could not be written: No space left on device" in warning
     assert len(store) == 3
     assert not temporary_files(store.url)
     with pytest.raises(OSError, match="No space"):
@@ -298,13 +298,13 @@ def test_a_full_disk_is_told_once_and_what_fits_is_stored(tmpfs: Path) -> None:
     assert store.put(DIGESTS[0], np.zeros(1_000_000)).bytes > 8_000_000
 
 
-def test_a_read_only_disk_is_told_once_and_what_it_has_is_loaded(tmpfs: Path) -> None:
+def test_a_read_only_disk_is_one_warning_and_its_entries_are_loaded(tmpfs: Path) -> None:
     path = tmpfs / "store"
     value = dask.delayed(small)(6)
     assert pipeline.compute(value, store=Store(path)) == (7,)
     subprocess.run(["mount", "-o", "remount,ro", os.fspath(tmpfs)], check=True)  # noqa: S607
-    [told] = computed(Store(path))
-    assert "could not be written: Read-only file system" in told
+    [warning] = computed(Store(path))
+    assert "could not be written: Read-only file system" in warning
     assert pipeline.compute(value, store=Store(path)) == (7,)
 
 
@@ -325,32 +325,32 @@ def failing(monkeypatch: pytest.MonkeyPatch, folder: Path, number: int, *names: 
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EMFILE])
-def test_whatever_keeps_it_from_writing_is_told_once(
+def test_any_failure_to_write_is_one_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     failing(monkeypatch, tmp_path, number, "open", "mkdir", "replace", "unlink", "utime")
-    [told] = computed(Store(tmp_path / "store"))
-    assert f"could not be written: {os.strerror(number)}" in told
+    [warning] = computed(Store(tmp_path / "store"))
+    assert f"could not be written: {os.strerror(number)}" in warning
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="names of open files are asked")
-def test_a_disk_that_is_full_while_it_is_written(
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="it needs the names of open files")
+def test_a_disk_that_becomes_full_is_one_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing(monkeypatch, tmp_path, errno.ENOSPC, "write")
     store = Store(tmp_path / "store", durable=False)
-    [told] = computed(store)
-    assert "No space left on device" in told
+    [warning] = computed(store)
+    assert "No space left on device" in warning
     assert len(store) == 3
     assert not temporary_files(store.url)
 
 
-def test_what_cannot_be_read_is_told_and_computed(
+def test_an_entry_that_cannot_be_read_is_computed_with_one_warning(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = [dask.delayed(small)(n) for n in range(3)]
-    pipeline.compute(*wanted, store=store)
+    tasks = [dask.delayed(small)(n) for n in range(3)]
+    pipeline.compute(*tasks, store=store)
     original = os.open
 
     def refused(path: Any, *args: Any, **options: Any) -> int:
@@ -359,26 +359,26 @@ def test_what_cannot_be_read_is_told_and_computed(
         return original(path, *args, **options)
 
     monkeypatch.setattr(os, "open", refused)
-    with pytest.warns(StoreWarning, match="could not be read: Permission denied") as told:
-        assert pipeline.compute(*wanted, store=store) == (1, 2, 3)
-    assert len(told) == 1
+    with pytest.warns(StoreWarning, match="could not be read: Permission denied") as warned:
+        assert pipeline.compute(*tasks, store=store) == (1, 2, 3)
+    assert len(warned) == 1
 
 
 @pytest.mark.skipif(not os.geteuid(), reason="permissions do not bind root")
-def test_a_folder_without_permission_is_told_once(tmp_path: Path) -> None:
+def test_a_folder_without_permission_is_one_warning(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
-        [told] = computed(Store(tmp_path / "store"))
+        [warning] = computed(Store(tmp_path / "store"))
     finally:
         tmp_path.chmod(0o700)
-    assert "could not be written: Permission denied" in told
+    assert "could not be written: Permission denied" in warning
 
 
-def test_a_path_that_is_a_file_is_told_once_and_stays(tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_the_folder_is_one_warning_and_stays(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("mine")
-    [told] = computed(Store(path))
-    assert "could not be written: Not a directory" in told
+    [warning] = computed(Store(path))
+    assert "could not be written: Not a directory" in warning
     assert path.read_text() == "mine"
 
 
@@ -388,12 +388,12 @@ def test_a_path_that_is_a_file_is_told_once_and_stays(tmp_path: Path) -> None:
 def test_four_processes_with_the_same_tasks_run_each_once(tmp_path: Path) -> None:
     path, log = tmp_path / "store", tmp_path / "log"
     processes = [started("run_twenty", path, log) for _ in range(4)]
-    for each in processes:
-        out, _ = each.communicate(timeout=100)
-        assert (each.returncode, json.loads(out)) == (0, [n * n for n in range(20)])
+    for process in processes:
+        out, _ = process.communicate(timeout=100)
+        assert (process.returncode, json.loads(out)) == (0, [n * n for n in range(20)])
     assert sorted(map(int, log.read_text().split())) == list(range(20))
     store = Store(path)
-    assert all(store.open(each) is not None for each in store.digests())
+    assert all(store.open(digest) is not None for digest in store.digests())
     assert len(store) == 20
     assert not temporary_files(store.url)
     assert not list((path / "leases").iterdir())
@@ -403,23 +403,23 @@ def test_an_owner_that_is_killed_loses_its_lease_at_once(tmp_path: Path) -> None
     owner = started("hold", tmp_path, DIGESTS[0])
     assert owner.stdout is not None
     assert owner.stdout.readline() == "held\n"
-    taken: list[float] = []
+    times: list[float] = []
 
     def wait() -> None:
         lease = Store(tmp_path).lease(DIGESTS[0])
-        taken.append(time.monotonic())
+        times.append(time.monotonic())
         assert lease is not None
         lease.end(True)
 
     waiting = threading.Thread(target=wait)
     waiting.start()
     time.sleep(0.2)
-    assert not taken
+    assert not times
     owner.send_signal(signal.SIGKILL)
     killed = time.monotonic()
     waiting.join(10)
     owner.communicate()
-    assert taken[0] - killed < 2
+    assert times[0] - killed < 2
 
 
 def test_an_owner_that_is_killed_loses_its_lease_though_a_child_of_its_lives(
@@ -432,12 +432,12 @@ def test_an_owner_that_is_killed_loses_its_lease_though_a_child_of_its_lives(
         [path] = (tmp_path / "leases").iterdir()
         owner.send_signal(signal.SIGKILL)
         owner.wait()
-        taken = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", f"from pipeline import Store; "
              f"Store({str(tmp_path)!r}).lease({path.name!r}).end(True)"],
             timeout=20, check=False, capture_output=True,
         )  # fmt: skip
-        assert (taken.returncode, taken.stderr) == (0, b"")
+        assert (process.returncode, process.stderr) == (0, b"")
         os.kill(child, 0)  # it lives
     finally:
         os.kill(child, signal.SIGKILL)
@@ -452,10 +452,10 @@ def test_an_owner_that_is_killed_loses_its_lease_though_a_child_of_its_lives(
     ["", "a", "../" + 29 * "a", "/etc/passwd", 32 * "A", 31 * "a" + "\n", 33 * "a", 32 * "٣", None,
      b"a" * 32, 32 * "a" + "\0"],
 )  # fmt: skip
-def test_what_is_no_digest_becomes_no_name_of_a_file(store: Store, name: Any) -> None:
-    for ask in (store.get, store.entry, store.remove, lambda each: store.put(each, 1)):
+def test_only_a_digest_becomes_the_name_of_a_file(store: Store, name: Any) -> None:
+    for use in (store.get, store.entry, store.remove, lambda digest: store.put(digest, 1)):
         with pytest.raises(StoreError, match="is not a digest: a digest has 32 of the digits"):
-            ask(name)
+            use(name)
     assert not os.path.exists(f"{store.url}/entries")
 
 
@@ -469,9 +469,9 @@ def test_files_are_their_owners_alone_whatever_the_umask(tmp_path: Path, mask: i
         store.log()
     finally:
         os.umask(before)
-    found = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "deep").rglob("*")}
-    assert {found[path] for path in found if path.is_file()} == {0o600}
-    assert {found[path] for path in found if path.is_dir()} == {0o700}
+    modes = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "deep").rglob("*")}
+    assert {modes[path] for path in modes if path.is_file()} == {0o600}
+    assert {modes[path] for path in modes if path.is_dir()} == {0o700}
     assert lease is not None
     lease.end(True)
 
@@ -490,11 +490,11 @@ def test_the_bound_holds_after_every_put(tmp_path: Path) -> None:
 def test_the_bound_holds_for_four_writers_at_once(tmp_path: Path) -> None:
     processes = [started("put_many", tmp_path, seed, 300_000) for seed in range(4)]
     most = 0
-    while any(each.poll() is None for each in processes):
+    while any(process.poll() is None for process in processes):
         most = max(most, sum(Store(tmp_path).sizes().values()))
-    for each in processes:
-        each.communicate(timeout=60)
-        assert each.returncode == 0
+    for process in processes:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
     # What goes while the names are read is counted, and so is what comes in its place.
     assert 200_000 < most <= 300_000 + 2 * 50_300
     store = Store(tmp_path)
@@ -516,11 +516,11 @@ def test_an_entry_in_use_stays_readable_when_it_goes(tmp_path: Path) -> None:
 # 8. What cannot be stored.
 
 
-def test_what_cannot_be_stored_is_returned_and_told_once(store: Store) -> None:
+def test_an_unstorable_result_is_returned_with_one_warning(store: Store) -> None:
     locks = [dask.delayed(threading.Lock)() for _ in range(2)]
-    with pytest.warns(StoreWarning, match="is not stored: a lock") as told:
-        found = pipeline.compute(*locks, dask.delayed(small)(1), store=store, scheduler="sync")
-    assert len(told) == 1
-    assert found[2] == 2
-    assert all(hasattr(each, "acquire") for each in found[:2])
+    with pytest.warns(StoreWarning, match="is not stored: a lock") as warned:
+        values = pipeline.compute(*locks, dask.delayed(small)(1), store=store, scheduler="sync")
+    assert len(warned) == 1
+    assert values[2] == 2
+    assert all(hasattr(lock, "acquire") for lock in values[:2])
     assert len(store) == 1

@@ -37,7 +37,7 @@ class Growing(MemoryFileSystem):  # type: ignore[misc] # fsspec has no types
     protocol = "growing"
     store: ClassVar[dict[str, Any]] = {}
     pseudo_dirs: ClassVar[list[str]] = [""]
-    asked: ClassVar[list[str]] = []
+    requests: ClassVar[list[str]] = []
     fails: ClassVar[set[str]] = set()
     meanwhile: ClassVar[list[Callable[[], Any]]] = []
 
@@ -46,15 +46,15 @@ class Growing(MemoryFileSystem):  # type: ignore[misc] # fsspec has no types
         return str(super()._strip_protocol(path.replace("growing://", "memory://")))
 
     def _does(self, what: str) -> None:
-        self.asked.append(what)
+        self.requests.append(what)
         if what in self.fails:
             raise RuntimeError(f"{what}: the line is dead")
 
     def pipe_file(self, path: str, value: bytes, *args: Any, **kwargs: Any) -> None:
-        self.asked.append("write")
+        self.requests.append("write")
         super().pipe_file(path, value[: len(value) // 2])
-        for each in self.meanwhile:
-            each()
+        for action in self.meanwhile:
+            action()
         self._does("whole")
         super().pipe_file(path, value)
 
@@ -72,8 +72,8 @@ fsspec.register_implementation("growing", Growing, clobber=True)
 
 @pytest.fixture
 def growing() -> Iterator[str]:
-    for each in (Growing.store, Growing.asked, Growing.fails, Growing.meanwhile):
-        each.clear()
+    for state in (Growing.store, Growing.requests, Growing.fails, Growing.meanwhile):
+        state.clear()
     yield f"growing://{uuid4().hex}"
     Growing.store.clear()
 
@@ -104,13 +104,13 @@ def place(store: Store, digest: str) -> str:
 def files(store: Store) -> list[str]:
     assert isinstance(store.backend, Remote)
     fs = store.backend.bucket.fs
-    return [each for each in fs.find(store.backend.bucket.path) if "/notes/" not in each]
+    return [path for path in fs.find(store.backend.bucket.path) if "/notes/" not in path]
 
 
 # What any store does
 
 
-def test_it_is_a_store_as_a_folder_is(url: str) -> None:
+def test_a_remote_store_does_what_a_folder_does(url: str) -> None:
     store = Store(url)
     assert A not in store
     with pytest.raises(KeyError):
@@ -122,11 +122,11 @@ def test_it_is_a_store_as_a_folder_is(url: str) -> None:
     assert store.get(A).flags.writeable  # a copy of the reader's own
     assert store.get(B) == {"a": (None, [1.5])}
     assert store.known([A, B, C]) == {A, B}
-    assert [each.digest for each in store.entries()] == [A, B]
+    assert [entry.digest for entry in store.entries()] == [A, B]
     assert len(store) == 2
-    found = store.entry(B)
-    assert found is not None
-    assert (found.function, found.seconds, found.bytes) == ("f", 2.0, entry.bytes)
+    stored = store.entry(B)
+    assert stored is not None
+    assert (stored.function, stored.seconds, stored.bytes) == ("f", 2.0, entry.bytes)
     stat = store.backend.stat(B)
     assert stat is not None
     assert abs(stat.used - time.time()) < 60
@@ -136,13 +136,13 @@ def test_it_is_a_store_as_a_folder_is(url: str) -> None:
     assert len(files(store)) == 1
 
 
-def test_what_another_store_does_is_seen_at_once(url: str) -> None:
+def test_changes_by_another_store_are_seen_at_once(url: str) -> None:
     one, other = Store(url), Store(url)
     many = [f"{number:032x}" for number in range(200)]
     assert one.known(many) == set()
-    for each in (*many[:2], A):
-        other.put(each, 1)
-        assert each in one
+    for digest in (*many[:2], A):
+        other.put(digest, 1)
+        assert digest in one
         assert one.known([*many, A]) == other.known([*many, A])
         assert len(one) == len(other)
     other.remove(A)
@@ -150,12 +150,12 @@ def test_what_another_store_does_is_seen_at_once(url: str) -> None:
     assert len(one) == 2
 
 
-def test_what_is_torn_or_foreign_is_told_and_removed_and_computed_again(url: str) -> None:
+def test_a_corrupt_entry_is_removed_with_a_warning_and_computed_again(url: str) -> None:
     for harm in ("emptied", "cut", "flipped", "swapped"):
         store = Store(url)
         x, y = delayed(max)([1, 2]), delayed(min)([1, 2])
         pipeline.compute(x, y, store=store, scheduler="sync")
-        one, other = [place(store, each) for each in store.digests()]
+        one, other = [place(store, digest) for digest in store.digests()]
         assert isinstance(store.backend, Remote)
         fs = store.backend.bucket.fs
         data = bytearray(fs.cat_file(one))
@@ -165,9 +165,9 @@ def test_what_is_torn_or_foreign_is_told_and_removed_and_computed_again(url: str
         MemoryFileSystem.pipe_file(fs, one, harmed) if "dir" not in url else fs.pipe_file(
             one, harmed
         )
-        with pytest.warns(StoreWarning, match="is removed, and computed again") as told:
+        with pytest.warns(StoreWarning, match="is removed, and computed again") as warned:
             assert pipeline.compute(x, y, store=store, scheduler="sync") == (2, 1)
-        assert len(told) == 1
+        assert len(warned) == 1
         with measure() as measured:
             assert pipeline.compute(x, y, store=store, scheduler="sync") == (2, 1)
         assert measured.tasks == 0
@@ -195,8 +195,8 @@ def test_another_process_loads_what_this_one_stored(tmp_path: Path) -> None:
     url = f"dir::file://{tmp_path}/store"
     pipeline.compute(*store_program.collections(), store=url, scheduler="sync")
     command = [sys.executable, "-m", "tests.store_program", f"sync={url}"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    assert told.stdout.startswith('{"sync": [0, ')
+    process = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert process.stdout.startswith('{"sync": [0, ')
 
 
 def test_a_bound_holds_after_each_entry_whoever_stores(url: str) -> None:
@@ -218,7 +218,7 @@ def test_a_bound_holds_after_each_entry_whoever_stores(url: str) -> None:
 # Writing
 
 
-def test_an_entry_is_not_seen_before_it_is_whole(growing: str) -> None:
+def test_an_entry_is_not_seen_before_it_is_complete(growing: str) -> None:
     store, seen = Store(growing), []
     Growing.meanwhile.append(lambda: seen.append((A in store, len(store))))
     store.put(A, 1)
@@ -235,7 +235,7 @@ def test_a_write_that_fails_leaves_nothing(growing: str) -> None:
     assert len(files(store)) == 1
 
 
-def test_what_killed_writers_left_goes_after_an_hour(growing: str) -> None:
+def test_files_of_killed_writers_are_removed_after_an_hour(growing: str) -> None:
     store = Store(growing)
     assert isinstance(store.backend, Remote)
     path = store.backend.bucket.path
@@ -251,29 +251,29 @@ def test_what_killed_writers_left_goes_after_an_hour(growing: str) -> None:
 # Failures
 
 
-def test_what_fails_is_told_once_and_later_tasks_go_on(growing: str) -> None:
+def test_a_failing_server_is_one_warning_and_tasks_continue(growing: str) -> None:
     parts = [delayed(abs)(-number) for number in range(5)]
     for what in ("read", "whole"):
         store = Store(growing)
-        with failing(what), pytest.warns(StoreWarning, match="the line is dead") as told:
+        with failing(what), pytest.warns(StoreWarning, match="the line is dead") as warned:
             assert pipeline.compute(*parts, store=store, scheduler="sync") == (0, 1, 2, 3, 4)
-        assert len(told) == 1
+        assert len(warned) == 1
     store = Store(growing)
     pipeline.compute(*parts, store=store, scheduler="sync")
     assert len(store) == 5
 
 
-def test_what_failed_is_left_alone_for_a_while(
+def test_a_server_that_failed_is_left_alone_for_a_while(
     growing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_module, "_PAUSE", 0.2)
     store = Store(growing)
     with failing("read"):
         assert store.known([A]) == set()
-        Growing.asked.clear()
+        Growing.requests.clear()
         for _ in range(10):
             assert store.known([A]) == set()
-        assert Growing.asked == []
+        assert Growing.requests == []
     time.sleep(0.2)
     store.put(A, 1)
     assert store.known([A]) == {A}
@@ -299,13 +299,13 @@ def test_a_url_that_names_no_place_is_refused() -> None:
         Store("s3://")
 
 
-def test_a_server_that_is_down_is_told_when_it_is_used() -> None:
+def test_a_server_that_is_down_is_a_warning_when_it_is_used() -> None:
     store = Store("ftp://ann:secret@127.0.0.1:1/x")
     value = delayed(abs)(-3)
-    with pytest.warns(StoreWarning) as told:
+    with pytest.warns(StoreWarning) as warned:
         assert pipeline.compute(value, store=store) == (3,)
-    assert pipeline.compute(value, store=store) == (3,)  # of which nothing is told any more
-    [message] = [str(each.message) for each in told]
+    assert pipeline.compute(value, store=store) == (3,)  # with no further warning
+    [message] = [str(warning.message) for warning in warned]
     assert message.startswith("ftp://ann:***@127.0.0.1:1/x could not be reached: ")
     assert "refused" in message
 
@@ -313,23 +313,23 @@ def test_a_server_that_is_down_is_told_when_it_is_used() -> None:
 # What it costs
 
 
-def test_many_digests_are_asked_for_by_one_listing(growing: str) -> None:
+def test_many_digests_take_one_listing(growing: str) -> None:
     store = Store(growing)
     store.put(A, 1)
-    Growing.asked.clear()
+    Growing.requests.clear()
     assert store.known([A, *(f"{number:032x}" for number in range(2000))]) == {A}
-    assert Growing.asked == ["list"]
-    Growing.asked.clear()
+    assert Growing.requests == ["list"]
+    Growing.requests.clear()
     assert store.known([A, B]) == {A}
-    assert Growing.asked == ["read", "read"]
+    assert Growing.requests == ["read", "read"]
 
 
 def test_a_hit_reads_once(growing: str) -> None:
     store = Store(growing)
     store.put(A, 1)
-    Growing.asked.clear()
+    Growing.requests.clear()
     store.get(A)
-    assert Growing.asked == ["read"]
+    assert Growing.requests == ["read"]
 
 
 def test_large_entries_are_read_in_parts(growing: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,9 +346,9 @@ def test_large_entries_are_read_in_parts(growing: str, monkeypatch: pytest.Monke
 def test_many_notes_are_merged_and_none_is_lost(url: str) -> None:
     at = Remote(url, {})
     lines = [f'"note {number}: \u2028 \udc80"' for number in range(130)]
-    for each in lines:
-        at.note("topic", each)
-    shown = [each.replace("\udc80", "\ufffd\ufffd\ufffd") for each in lines]
+    for line in lines:
+        at.note("topic", line)
+    shown = [line.replace("\udc80", "\ufffd\ufffd\ufffd") for line in lines]
     assert at.notes("topic") == shown
     assert len(at.bucket.listing("notes/topic")) == 1
     at.note("topic", "another")
@@ -359,14 +359,14 @@ def test_many_notes_are_merged_and_none_is_lost(url: str) -> None:
 def test_two_may_merge_notes_at_the_same_time(growing: str) -> None:
     one, other = Remote(growing, {}), Remote(growing, {})
     lines = [str(number) for number in range(120)]
-    for each in lines:
-        one.note("topic", each)
+    for line in lines:
+        one.note("topic", line)
     once: list[Any] = [lambda: other.notes("topic")]
     Growing.meanwhile.append(lambda: once and once.pop()())
     assert one.notes("topic") == other.notes("topic") == lines
     for number in range(150):
         other.note("topic", f"more {number}")
-    assert one.notes("topic") == [*lines, *(f"more {each}" for each in range(150))]
+    assert one.notes("topic") == [*lines, *(f"more {number}" for number in range(150))]
 
 
 def test_of_very_many_notes_the_newest_stay(growing: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -380,7 +380,7 @@ def test_of_very_many_notes_the_newest_stay(growing: str, monkeypatch: pytest.Mo
     assert kept[-1].startswith("119")
 
 
-def test_notes_survive_a_place_that_may_only_be_read(growing: str) -> None:
+def test_notes_of_a_read_only_place_are_read(growing: str) -> None:
     at = Remote(growing, {})
     for number in range(120):
         at.note("topic", str(number))
@@ -392,16 +392,16 @@ def test_notes_survive_a_place_that_may_only_be_read(growing: str) -> None:
 # Processes and threads
 
 
-def test_a_connection_that_does_not_await_is_of_one_thread(growing: str) -> None:
+def test_a_synchronous_connection_belongs_to_one_thread(growing: str) -> None:
     at = Bucket(growing, {"skip_instance_cache": True})
-    found = [at.fs, at.fs]
-    other = threading.Thread(target=lambda: found.append(at.fs))
+    systems = [at.fs, at.fs]
+    other = threading.Thread(target=lambda: systems.append(at.fs))
     other.start()
     other.join()
-    assert found[0] is found[1] is not found[2]
+    assert systems[0] is systems[1] is not systems[2]
 
 
-def test_an_age_that_is_not_told_is_none() -> None:
+def test_an_entry_of_unknown_age_counts_as_new() -> None:
     from pipeline.store.remote import _stat
 
     assert abs(_stat({"size": 3}).used - time.time()) < 5

@@ -51,11 +51,11 @@ class Server:
                 command, stderr=file, stdout=subprocess.DEVNULL, env={**os.environ, **SETTINGS}
             )
         deadline = time.monotonic() + 30
-        while (found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text())) is None:
+        while (match := re.search(r"http://127\.0\.0\.1:\d+", log.read_text())) is None:
             assert self.process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.05)
-        self.endpoint = found[0]
+        self.endpoint = match[0]
 
     def options(self, **more: Any) -> dict[str, Any]:
         return {"key": "testing", "secret": "testing", "endpoint_url": self.endpoint, **more}
@@ -68,12 +68,12 @@ class Server:
             return bytes(answer.read())
 
     @contextmanager
-    def asked(self) -> Iterator[list[str]]:
-        """What is asked meanwhile, from the server's log."""
-        found: list[str] = []
+    def requests(self) -> Iterator[list[str]]:
+        """The requests meanwhile, from the server's log."""
+        requests: list[str] = []
         before = len(self.log.read_text())
-        yield found
-        found += re.findall(r"(?:GET|PUT|HEAD|POST|DELETE) /\S+", self.log.read_text()[before:])
+        yield requests
+        requests += re.findall(r"(?:GET|PUT|HEAD|POST|DELETE) /\S+", self.log.read_text()[before:])
 
     def stop(self) -> None:
         self.process.kill()
@@ -124,7 +124,7 @@ def files(store: Store) -> Any:
 # What a store does
 
 
-def test_it_is_a_store_as_a_folder_is(store: Store) -> None:
+def test_a_remote_store_does_what_a_folder_does(store: Store) -> None:
     assert A not in store
     with pytest.raises(KeyError):
         store.get(A)
@@ -132,7 +132,7 @@ def test_it_is_a_store_as_a_folder_is(store: Store) -> None:
     store.put(B, 1)
     assert store.get(A) == {"a": (None, [1.5])}
     assert store.known([A, B, C]) == {A, B}
-    assert [each.digest for each in store.entries()] == [A, B]
+    assert [entry.digest for entry in store.entries()] == [A, B]
     stat = store.backend.stat(A)
     assert stat is not None
     assert abs(stat.used - time.time()) < 60
@@ -146,40 +146,40 @@ def test_it_is_a_store_as_a_folder_is(store: Store) -> None:
 def test_large_arrays_come_back_whole(store: Store, size: int) -> None:
     array = np.random.default_rng(0).integers(0, 256, size, "u1").view("f8")
     store.put(A, array)
-    found = store.get(A)
-    assert found.dtype == array.dtype
-    assert found.tobytes() == array.tobytes()
-    assert found.flags.writeable  # a copy of the reader's own
+    loaded = store.get(A)
+    assert loaded.dtype == array.dtype
+    assert loaded.tobytes() == array.tobytes()
+    assert loaded.flags.writeable  # a copy of the reader's own
 
 
 def test_there_may_be_more_entries_than_one_answer_names(server: Server, store: Store) -> None:
     fs = files(store)
     many = [f"{number:032x}" for number in range(1, 101)]
-    fs.pipe({path(store, each): b"torn" for each in many})
+    fs.pipe({path(store, digest): b"corrupt" for digest in many})
     store.put(A, 1)
-    with server.asked() as asked:
+    with server.requests() as requests:
         assert store.known([*many, A, B]) == {*many, A}
-    assert len(asked) == 3
+    assert len(requests) == 3
     assert len(list(store.digests())) == 101
-    assert [each.digest for each in store.entries()] == [A]
+    assert [entry.digest for entry in store.entries()] == [A]
 
 
-def test_what_is_torn_or_foreign_is_told_and_removed_and_computed_again(
+def test_a_corrupt_entry_is_removed_with_a_warning_and_computed_again(
     server: Server, url: str
 ) -> None:
     x, y = delayed(max)([1, 2]), delayed(min)([1, 2])
     for harm in ("emptied", "cut", "flipped", "swapped"):
         store = Store(url, options=server.options())
         pipeline.compute(x, y, store=store, scheduler="sync")
-        one, other = [path(store, each) for each in store.digests()]
+        one, other = [path(store, digest) for digest in store.digests()]
         data, another = bytearray(files(store).cat_file(one)), files(store).cat_file(other)
         data[-1] ^= 1
         harmed = {"emptied": b"", "cut": bytes(data[:-5]), "flipped": bytes(data),
                   "swapped": another}[harm]  # fmt: skip
         files(store).pipe_file(one, harmed)
-        with pytest.warns(StoreWarning, match="is removed, and computed again") as told:
+        with pytest.warns(StoreWarning, match="is removed, and computed again") as warned:
             assert pipeline.compute(x, y, store=store, scheduler="sync") == (2, 1)
-        assert len(told) == 1
+        assert len(warned) == 1
         with measure() as measured:
             assert pipeline.compute(x, y, store=store, scheduler="sync") == (2, 1)
         assert measured.tasks == 0
@@ -190,30 +190,30 @@ def test_what_is_torn_or_foreign_is_told_and_removed_and_computed_again(
 
 def in_another_process(server: Server, url: str) -> Any:
     command = [sys.executable, "-m", "tests.store.test_s3", url, json.dumps(server.options())]
-    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
-    return json.loads(told.stdout)
+    process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
+    return json.loads(process.stdout)
 
 
 def main(url: str, options: str) -> None:
     """Print, for each scheduler, how many tasks ran and what came out."""
-    found = {}
+    results = {}
     for scheduler in SCHEDULERS:
         store = Store(f"{url}/{scheduler}", options=json.loads(options))
         with on(scheduler), measure() as measured:
             values = pipeline.compute(*store_program.collections(), store=store)
-        found[scheduler] = [measured.tasks, store_program.plain(values)]
-    print(json.dumps(found))
+        results[scheduler] = [measured.tasks, store_program.plain(values)]
+    print(json.dumps(results))
 
 
 def test_the_second_run_in_another_process_runs_nothing_on_every_scheduler(
     server: Server, url: str
 ) -> None:
     first, second = in_another_process(server, url), in_another_process(server, url)
-    for each in SCHEDULERS:
-        assert first[each][0] > 30
-        assert first[each][1] == store_program.expected()
-        assert second[each] == [0, first[each][1]]
-        counts = Store(f"{url}/{each}", options=server.options()).stats()
+    for scheduler in SCHEDULERS:
+        assert first[scheduler][0] > 30
+        assert first[scheduler][1] == store_program.expected()
+        assert second[scheduler] == [0, first[scheduler][1]]
+        counts = Store(f"{url}/{scheduler}", options=server.options()).stats()
         assert counts.hits >= len(store_program.collections())
 
 
@@ -244,7 +244,7 @@ def test_a_fork_reaches_the_store(store: Store) -> None:
     assert store.get(B) == [1, 1]
 
 
-def test_explain_names_hits_and_what_changed(store: Store) -> None:
+def test_explain_names_hits_and_changes(store: Store) -> None:
     pipeline.compute(delayed(slow)(1), store=store, scheduler="sync")
     assert store.explain(delayed(slow)(1)).count("hit") == 1
     assert "argument" in str(store.explain(delayed(slow)(2)))
@@ -257,43 +257,43 @@ def test_to_store_a_small_result_takes_three_requests_and_a_hit_one(
     server: Server, url: str
 ) -> None:
     store = Store(url, options=server.options())
-    store.put(C, None, function="f")  # what is asked once in a process has been asked
-    time.sleep(1.1)  # and what is known for a second is not known any more
-    with server.asked() as asked:
+    store.put(C, None, function="f")  # what a process requests once is done
+    time.sleep(1.1)  # and what is valid for a second has expired
+    with server.requests() as requests:
         store.put(A, 1, function="f")
-    assert len(asked) <= 3, asked
-    with server.asked() as asked:
+    assert len(requests) <= 3, requests
+    with server.requests() as requests:
         assert store.get(A) == 1
-    assert len(asked) == 1, asked
-    with server.asked() as asked:
+    assert len(requests) == 1, requests
+    with server.requests() as requests:
         assert store.known([A, B]) == {A}
-    assert len(asked) == 2, asked
-    with server.asked() as asked:
+    assert len(requests) == 2, requests
+    with server.requests() as requests:
         assert store.known([A, *(f"{number:032x}" for number in range(1000))]) == {A}
-    assert len(asked) == 1, asked
+    assert len(requests) == 1, requests
 
 
 def test_many_notes_are_read_once_and_then_as_one(server: Server, store: Store) -> None:
     for number in range(150):
         store.note("topic", number)
     assert store.noted("topic") == list(range(150))
-    with server.asked() as asked:
+    with server.requests() as requests:
         assert store.noted("topic") == list(range(150))
-    assert len(asked) <= 3, asked
+    assert len(requests) <= 3, requests
 
 
 # Failures
 
 
 @contextmanager
-def told_once(match: str) -> Iterator[None]:
+def one_warning(match: str) -> Iterator[None]:
     """One warning, whatever fails how often."""
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
-    found = [str(each.message) for each in told if each.category is StoreWarning]
-    assert len(found) == 1, found
-    assert re.search(match, found[0]), found
+    messages = [str(warning.message) for warning in caught if warning.category is StoreWarning]
+    assert len(messages) == 1, messages
+    assert re.search(match, messages[0]), messages
 
 
 def parts() -> list[Any]:
@@ -309,13 +309,13 @@ def closed_port() -> int:
 def test_where_nobody_listens_results_are_computed(server: Server) -> None:
     options = server.options(endpoint_url=f"http://127.0.0.1:{closed_port()}")
     start = time.monotonic()
-    with told_once("s3://bucket/cache could not be .*Could not connect"):
+    with one_warning("s3://bucket/cache could not be .*Could not connect"):
         store = Store("s3://bucket/cache", options=options)
         assert pipeline.compute(*parts(), store=store, scheduler="threads") == (0, 1, 2, 3, 4)
     assert time.monotonic() - start < 15
 
 
-def test_where_nobody_answers_it_is_known_in_seconds(server: Server) -> None:
+def test_a_silent_server_fails_in_seconds(server: Server) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -332,27 +332,29 @@ def test_where_nobody_answers_it_is_known_in_seconds(server: Server) -> None:
             store.emit_warnings()
 
 
-def test_a_bucket_that_does_not_exist_is_told_and_not_made(server: Server) -> None:
+def test_a_missing_bucket_is_a_warning_and_is_not_made(server: Server) -> None:
     url = f"s3://none-{uuid4().hex[:8]}/cache"
-    with told_once("The specified bucket does not exist"):
+    with one_warning("The specified bucket does not exist"):
         store = Store(url, options=server.options())
         assert pipeline.compute(*parts(), store=store, scheduler="sync") == (0, 1, 2, 3, 4)
-    with told_once("The specified bucket does not exist"):
+    with one_warning("The specified bucket does not exist"):
         store = Store(url, options=server.options())
         assert pipeline.compute(*parts(), store=store, scheduler="threads") == (0, 1, 2, 3, 4)
 
 
-def test_credentials_that_are_wrong_are_told(server: Server, url: str) -> None:
+def test_wrong_credentials_are_a_warning(server: Server, url: str) -> None:
     server.ask("moto-api/reset-auth", b"0")
     try:
-        with told_once("(?i)access|credential|signature|forbidden"):
+        with one_warning("(?i)access|credential|signature|forbidden"):
             store = Store(url, options=server.options())
             assert pipeline.compute(*parts(), store=store, scheduler="sync") == (0, 1, 2, 3, 4)
     finally:
         server.ask("moto-api/reset-auth", b"Infinity")
 
 
-def test_a_server_that_goes_down_in_a_run_is_told_and_the_run_goes_on(tmp_path: Path) -> None:
+def test_a_server_that_goes_down_in_a_run_is_a_warning_and_the_run_continues(
+    tmp_path: Path,
+) -> None:
     with serving(tmp_path / "log") as mortal:
         url = new(mortal)
 
@@ -366,7 +368,7 @@ def test_a_server_that_goes_down_in_a_run_is_told_and_the_run_goes_on(tmp_path: 
             graph = delayed(pipeline.pure(until))(number, *([graph] if number else []))
         store = Store(url, options=mortal.options(), keep=["until"])
         start = time.monotonic()
-        with told_once("could not be reached"):
+        with one_warning("could not be reached"):
             assert pipeline.compute(graph, store=store, scheduler="sync") == (5,)
         assert time.monotonic() - start < 15
 
@@ -374,20 +376,20 @@ def test_a_server_that_goes_down_in_a_run_is_told_and_the_run_goes_on(tmp_path: 
 # Settings
 
 
-def test_what_the_user_sets_goes_before_our_patience(server: Server, url: str) -> None:
+def test_settings_of_the_user_replace_our_timeouts(server: Server, url: str) -> None:
     ours = remote.Remote(url, server.options()).bucket.fs
     assert ours.retries == 1
     assert ours.config_kwargs["read_timeout"] == 10
-    given = {"read_timeout": 99, "retries": {"max_attempts": 9}}
-    theirs = remote.Remote(url, server.options(config_kwargs=given)).bucket.fs
+    settings = {"read_timeout": 99, "retries": {"max_attempts": 9}}
+    theirs = remote.Remote(url, server.options(config_kwargs=settings)).bucket.fs
     assert theirs.retries > 1
     assert theirs.config_kwargs["read_timeout"] == 99
     assert theirs.config_kwargs["connect_timeout"] == 5
 
 
-def test_the_region_and_endpoint_may_be_told_as_boto3_takes_them(server: Server, url: str) -> None:
-    told = {"endpoint_url": server.endpoint, "region_name": "us-east-1"}
-    store = Store(url, options={"key": "testing", "secret": "testing", "client_kwargs": told})
+def test_region_and_endpoint_may_be_given_as_for_boto3(server: Server, url: str) -> None:
+    settings = {"endpoint_url": server.endpoint, "region_name": "us-east-1"}
+    store = Store(url, options={"key": "testing", "secret": "testing", "client_kwargs": settings})
     store.put(A, 1)
     assert store.get(A) == 1
 

@@ -20,8 +20,9 @@ from dask import delayed
 import pipeline
 from pipeline import Store, StoreError, StoreWarning
 from pipeline.cache.saving import TaskDetails, save
-from pipeline.store import Counts, Entry, LostError, UnstorableError, topic
+from pipeline.store import Counts, Entry, LostError, UnstorableError
 from pipeline.store.entry import packed
+from pipeline.store.index import topic_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,20 +35,20 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store", durable=False)
 
 
-def test_what_is_put_is_there_in_any_store_of_the_folder(store: Store) -> None:
+def test_a_result_is_in_every_store_of_the_same_folder(store: Store) -> None:
     value: dict[str, Any] = {"a": [1, None, 2.5], "b": np.arange(100_000)}
     entry = store.put(DIGEST, value, function="f", seconds=2.0)
     assert (entry.function, entry.seconds, entry.bytes > 800_000) == ("f", 2.0, True)
-    for each in (store, Store(store.url), Store(Path(store.url)), Store(f"file://{store.url}")):
-        found = each.get(DIGEST)
-        assert found["a"] == value["a"]
-        assert np.array_equal(found["b"], value["b"])
-        assert DIGEST in each
+    for same in (store, Store(store.url), Store(Path(store.url)), Store(f"file://{store.url}")):
+        loaded = same.get(DIGEST)
+        assert loaded["a"] == value["a"]
+        assert np.array_equal(loaded["b"], value["b"])
+        assert DIGEST in same
     assert store.known([DIGEST, OTHER]) == {DIGEST}
     assert store.stats().stored == 1
 
 
-def test_none_is_a_value_and_what_is_missing_a_key_error(store: Store) -> None:
+def test_none_is_a_value_and_a_missing_result_is_a_key_error(store: Store) -> None:
     store.put(DIGEST, None)
     assert store.get(DIGEST) is None
     with pytest.raises(KeyError, match=OTHER):
@@ -57,11 +58,11 @@ def test_none_is_a_value_and_what_is_missing_a_key_error(store: Store) -> None:
 
 def test_arrays_stay_when_their_entry_goes(store: Store) -> None:
     store.put(DIGEST, value := np.random.default_rng(0).random(100_000))
-    found = store.get(DIGEST)
+    loaded = store.get(DIGEST)
     store.put(DIGEST, 0)
-    assert np.array_equal(found, value)
+    assert np.array_equal(loaded, value)
     store.remove(DIGEST)
-    assert np.array_equal(found, value)
+    assert np.array_equal(loaded, value)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_arrays_stay_when_their_entry_goes(store: Store) -> None:
         (lambda: Store("nothing://x"), "nothing"),
     ],
 )
-def test_what_is_asked_wrongly_is_told(make: Callable[[], Store], why: str) -> None:
+def test_a_wrong_argument_is_an_error_that_names_it(make: Callable[[], Store], why: str) -> None:
     with pytest.raises(StoreError, match=why):
         make()
 
@@ -121,7 +122,7 @@ def test_a_value_without_a_format_is_refused_or_pickled(tmp_path: Path) -> None:
     assert Store(tmp_path, pickle=True).get(DIGEST).template == "$x"
 
 
-def test_what_was_pickled_stays_where_it_is_for_those_who_do_not_load_it(store: Store) -> None:
+def test_a_pickled_result_stays_when_a_store_without_pickle_skips_it(store: Store) -> None:
     pickling = Store(store.url, pickle=True)
     pickling.put(DIGEST, Template("$x"))
     with pytest.warns(StoreWarning, match="pickle=True"), pytest.raises(KeyError):
@@ -141,7 +142,7 @@ def test_an_entry_whose_payload_is_no_value_is_removed(store: Store) -> None:
     assert DIGEST not in store
 
 
-def test_what_has_taken_the_place_of_a_torn_entry_is_not_removed(
+def test_an_entry_that_replaced_a_corrupt_one_stays(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.put(DIGEST, 1)
@@ -149,9 +150,9 @@ def test_what_has_taken_the_place_of_a_torn_entry_is_not_removed(
     original = store.backend.read
 
     def read(digest: str) -> Any:
-        found = original(digest)
+        stored = original(digest)
         Store(store.url, durable=False).put(DIGEST, "whole")
-        return found
+        return stored
 
     monkeypatch.setattr(store.backend, "read", read)
     with pytest.warns(StoreWarning, match="corrupt"), pytest.raises(KeyError):
@@ -183,8 +184,8 @@ def test_a_folder_that_only_root_may_write_to_is_read(
         monkeypatch.setattr(os, name, refused)
     assert Store(store.url).get(DIGEST) == 1
     os.truncate(f"{store.url}/entries/aa/{DIGEST}", 50)
-    told = r"cannot be removed \(Permission denied\): a corrupt entry"
-    with pytest.warns(StoreWarning, match=told), pytest.raises(KeyError):
+    message = r"cannot be removed \(Permission denied\): a corrupt entry"
+    with pytest.warns(StoreWarning, match=message), pytest.raises(KeyError):
         Store(store.url).get(DIGEST)
 
 
@@ -203,15 +204,13 @@ def test_a_password_is_not_shown_and_not_lost() -> None:
     assert repr(store.backend) == store.url == "ftp://ann:***@127.0.0.1:1/x"
     of_worker: Any = pickle.loads(pickle.dumps(store))  # noqa: S301 - its own
     assert of_worker.backend.address == "ftp://ann:s3cr:e@t@127.0.0.1:1/x"
-    with pytest.raises(StoreError) as told:
+    with pytest.raises(StoreError) as error:
         Store("nothing://ann:secret@host/x")
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(error.value)
 
 
 @pytest.mark.parametrize("size", [10, 100_000])
-def test_what_is_changed_in_a_loaded_array_is_changed_nowhere_else(
-    tmp_path: Path, size: int
-) -> None:
+def test_a_change_in_a_loaded_array_changes_nothing_else(tmp_path: Path, size: int) -> None:
     """A second run must not fail where the first did not."""
     store = Store(tmp_path)
     store.put(DIGEST, np.zeros(size))
@@ -221,7 +220,7 @@ def test_what_is_changed_in_a_loaded_array_is_changed_nowhere_else(
     assert second.sum() == store.get(DIGEST).sum() == Store(tmp_path).get(DIGEST).sum() == 0
 
 
-def test_what_cannot_be_read_here_stays_for_those_who_can(tmp_path: Path) -> None:
+def test_an_entry_that_only_others_can_load_stays(tmp_path: Path) -> None:
     Store(tmp_path, pickle=True).put(DIGEST, Path)
     store = Store(tmp_path)
     assert DIGEST in store
@@ -247,10 +246,10 @@ def bounded(store: Store, most: int) -> Store:
     return Store(store.url, max_bytes=most, durable=False)
 
 
-def test_entries_tell_what_they_are(store: Store) -> None:
+def test_entries_are_listed_with_their_headers(store: Store) -> None:
     for digest in reversed(DIGESTS[:3]):
         store.put(digest, digest, function="f", arguments=[["1", "h"]] * 500)
-    assert [each.digest for each in store.entries()] == DIGESTS[:3]
+    assert [entry.digest for entry in store.entries()] == DIGESTS[:3]
     entry = store.entry(DIGESTS[1])
     assert entry is not None
     assert (entry.function, len(entry.arguments)) == ("f", 500)
@@ -258,7 +257,7 @@ def test_entries_tell_what_they_are(store: Store) -> None:
     assert len(store) == 3
 
 
-def test_torn_entries_are_left_out(store: Store) -> None:
+def test_corrupt_entries_are_not_listed(store: Store) -> None:
     for digest in DIGESTS[:3]:
         store.put(digest, 1)
     for digest, size in zip(DIGESTS[:2], (0, 100), strict=True):
@@ -268,20 +267,22 @@ def test_torn_entries_are_left_out(store: Store) -> None:
     assert len(store) == 3
 
 
-@pytest.mark.parametrize("goes", ["quick to compute", "large", "long unused"])
-def test_what_goes_first(store: Store, goes: str) -> None:
+@pytest.mark.parametrize("reason", ["quick to compute", "large", "long unused"])
+def test_which_entry_is_evicted_first(store: Store, reason: str) -> None:
     for n, digest in enumerate(DIGESTS[:4]):
         is_it = n == 2
-        size = 200_000 if is_it and goes == "large" else 50_000
-        store.put(digest, bytes(size), behind=0.1 if is_it and goes == "quick to compute" else 60.0)
-        aged(store, digest, 86400 if is_it and goes == "long unused" else 3600)
+        size = 200_000 if is_it and reason == "large" else 50_000
+        store.put(
+            digest, bytes(size), behind=0.1 if is_it and reason == "quick to compute" else 60.0
+        )
+        aged(store, digest, 86400 if is_it and reason == "long unused" else 3600)
     total = store.backend.count()
     bounded(store, total + 100).put(DIGESTS[5], 0)
     left = set(store.digests())
     assert left == {*DIGESTS[:2], DIGESTS[3], DIGESTS[5]}
 
 
-def test_what_was_loaded_is_used(store: Store) -> None:
+def test_a_load_counts_as_a_use(store: Store) -> None:
     for digest in DIGESTS[:3]:
         store.put(digest, bytes(50_000), behind=1.0)
         aged(store, digest, 3600)
@@ -297,7 +298,7 @@ def test_a_result_over_the_bound_is_refused(store: Store) -> None:
     assert len(store) == 0
 
 
-def test_where_nothing_can_be_removed_there_is_no_room(
+def test_a_put_fails_if_nothing_can_be_evicted_for_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.put(DIGESTS[0], bytes(1000))
@@ -335,7 +336,7 @@ def test_bytes_are_counted_as_entries_come_and_go(store: Store) -> None:
     check()
 
 
-def test_what_is_replaced_does_not_go_for_what_replaces_it(store: Store) -> None:
+def test_a_replaced_entry_is_not_evicted_for_its_replacement(store: Store) -> None:
     store.put(DIGESTS[0], bytes(50_000))
     store.put(DIGESTS[1], bytes(1000), behind=60.0)
     tight = bounded(store, 61_000)
@@ -345,7 +346,7 @@ def test_what_is_replaced_does_not_go_for_what_replaces_it(store: Store) -> None
         assert store.backend.total() == store.backend.count()
 
 
-def test_what_others_removed_or_added_is_counted_when_it_matters(store: Store) -> None:
+def test_files_that_others_removed_are_counted_again_before_an_eviction(store: Store) -> None:
     for digest in DIGESTS[:10]:
         store.put(digest, bytes(10_000))
     for digest in DIGESTS[:9]:
@@ -364,7 +365,7 @@ def test_an_empty_file_in_the_place_of_an_entry_can_be_removed(store: Store) -> 
     assert len(store) == 0
 
 
-def test_gc_removes_what_was_not_used_and_what_is_too_much(store: Store) -> None:
+def test_gc_removes_unused_entries_and_those_above_a_bound(store: Store) -> None:
     for n, digest in enumerate(DIGESTS[:6]):
         store.put(digest, bytes(10_000), behind=float(n))
         aged(store, digest, 100 if n else 1000)
@@ -379,7 +380,7 @@ def test_gc_removes_what_was_not_used_and_what_is_too_much(store: Store) -> None
     assert bounded(store, 15_000).gc()[0] == 1
 
 
-def test_what_storing_costs_is_measured_once_and_leaves_nothing(store: Store) -> None:
+def test_the_cost_of_storing_is_measured_once_and_leaves_nothing(store: Store) -> None:
     small, large = store.cost(0), store.cost(10**9)
     assert 0 < small < large < 100
     assert store.cost(0) == small
@@ -402,18 +403,16 @@ def test_threads_store_and_remove_at_the_same_time(store: Store) -> None:
             errors.append(error)
 
     threads = [threading.Thread(target=use, args=(seed,)) for seed in range(4)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert errors == []
     assert store.backend.count() <= 100_000
 
 
 @pytest.mark.parametrize("way", ["size", "copied"])
-def test_what_is_counted_wrongly_is_counted_anew_where_there_is_a_bound(
-    store: Store, way: str
-) -> None:
+def test_a_wrong_total_is_counted_again_where_there_is_a_bound(store: Store, way: str) -> None:
     for digest in DIGESTS[:10]:
         store.put(digest, bytes(10_000))
     if way == "size":
@@ -426,7 +425,7 @@ def test_what_is_counted_wrongly_is_counted_anew_where_there_is_a_bound(
     assert store.backend.count() <= 60_000
 
 
-def test_it_is_counted_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_with_a_bound_counts_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[int] = []
     original = store.backend.count
 
@@ -436,8 +435,8 @@ def test_it_is_counted_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> No
 
     store.put(DIGESTS[3], 1)
     one, two = bounded(store, 10**6), Store(store.url)
-    for each in (one, two):
-        monkeypatch.setattr(each.backend, "count", count)
+    for bound in (one, two):
+        monkeypatch.setattr(bound.backend, "count", count)
     one.put(DIGESTS[0], 1)
     one.put(DIGESTS[1], 1)
     two.put(DIGESTS[2], 1)
@@ -445,11 +444,11 @@ def test_it_is_counted_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("url", ["{}/cache", "memory://forgotten", "dir::file://{}/dir"])
-def test_gc_forgets_what_has_no_entries_and_is_old(
+def test_gc_removes_old_notes_without_entries(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     store = Store(url.format(tmp_path))
-    codes = [32 * each for each in "abc"]
+    codes = [32 * letter for letter in "abc"]
     for n, code in enumerate(codes):
         store.put(DIGESTS[n], n, function=f"f{n}", code=code)
         store.note_once(f"code-{code}", dict)
@@ -464,8 +463,8 @@ def test_gc_forgets_what_has_no_entries_and_is_old(
     store.note("code-" + codes[2], "anew")
     store.remove(DIGESTS[2])
     store.gc()
-    assert store.backend.topics().keys() >= {"runs", f"code-{codes[0]}", topic("f0")}
-    assert not store.backend.topics().keys() & {f"code-{codes[1]}", topic("f1"), topic("f2")}
+    assert store.backend.topics().keys() >= {"runs", f"code-{codes[0]}", topic_of("f0")}
+    assert not store.backend.topics().keys() & {f"code-{codes[1]}", topic_of("f1"), topic_of("f2")}
     assert store.history("f0")
     assert store.stats().hits == 3
 
@@ -473,21 +472,21 @@ def test_gc_forgets_what_has_no_entries_and_is_old(
 # Notes and warnings
 
 
-def test_what_was_computed_of_a_function_is_remembered(store: Store) -> None:
+def test_the_history_of_a_function_lists_its_computed_calls(store: Store) -> None:
     store.put(DIGEST, 1, function="f/../<lambda>", code="c", arguments=[["1", "h"]])
     store.put(32 * "b", 1)
     assert store.history("f/../<lambda>") == [[DIGEST, "c", [["1", "h"]], ""]]
     assert store.history("g") == []
 
 
-def test_a_note_that_is_no_history_is_left_out(store: Store) -> None:
+def test_a_note_that_is_no_history_is_skipped(store: Store) -> None:
     for line in ("{", "3", "[]", "[1, 2, 3, 4]", '["a", "b", [1], ""]', '["a", "b", [["c"]], ""]',
                  100_000 * "[", '["a", "b", [["c", "d"]], ""]'):  # fmt: skip
-        store.backend.note(topic("f"), line)
+        store.backend.note(topic_of("f"), line)
     assert store.history("f") == [["a", "b", [["c", "d"]], ""]]
 
 
-def test_a_note_of_a_million_arguments_does_not_tell_them(store: Store) -> None:
+def test_a_note_omits_a_million_arguments(store: Store) -> None:
     store.put(DIGEST, 1, function="sum", arguments=[["x", "h"]] * 100_000)
     assert store.history("sum") == [[DIGEST, "", [], ""]]
 
@@ -500,18 +499,18 @@ def test_runs_are_added_up_and_stay_so_when_there_are_many(store: Store) -> None
     assert len(store.backend.notes("runs")) < 6000
     assert store.stats() == Counts(hits=12_000, saved=3000.0)
     for line in ('{"hits": 3}', '{"hits": "3"}', "7", json.dumps(vars(Counts()) | {"more": 1}),
-                 *(json.dumps(vars(Counts()) | {"saved": each})
-                   for each in (float("inf"), float("nan"), -1.0, 1e308)),
+                 *(json.dumps(vars(Counts()) | {"saved": seconds})
+                   for seconds in (float("inf"), float("nan"), -1.0, 1e308)),
                  json.dumps(vars(Counts()) | {"hits": -1})):  # fmt: skip
         store.backend.note("runs", line)
     store.counts.misses = 4
     assert store.stats() == Counts(hits=12_000, misses=4, saved=3000.0)
 
 
-def test_what_is_said_once_is_asked_for_once(store: Store) -> None:
-    for each in ("one", "two"):
-        store.note_once("code-1", lambda each=each: each)  # type: ignore[misc]
-        Store(store.url).note_once("code-1", lambda each=each: each)  # type: ignore[misc]
+def test_the_first_description_of_a_topic_is_kept(store: Store) -> None:
+    for text in ("one", "two"):
+        store.note_once("code-1", lambda text=text: text)  # type: ignore[misc]
+        Store(store.url).note_once("code-1", lambda text=text: text)  # type: ignore[misc]
     assert store.noted("code-1") == ["one"]
 
 
@@ -520,32 +519,32 @@ def raising(store: Store, *errors: Exception) -> list[str]:
         with store.tolerating("written") as reach:
             assert reach
             raise error
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         store.emit_warnings()
         store.emit_warnings()
-    assert all(each.category is StoreWarning for each in told)
-    return [str(each.message) for each in told]
+    assert all(warning.category is StoreWarning for warning in warned)
+    return [str(warning.message) for warning in warned]
 
 
-def test_each_kind_of_failure_is_told_once(store: Store) -> None:
+def test_each_kind_of_failure_is_one_warning(store: Store) -> None:
     full, denied = OSError(28, "No space left on device"), PermissionError(13, "Permission denied")
-    told = raising(store, full, denied, full, MemoryError(), KeyError())
-    assert [each.partition(": ")[2].partition(";")[0] for each in told] == [
+    warned = raising(store, full, denied, full, MemoryError(), KeyError())
+    assert [message.partition(": ")[2].partition(";")[0] for message in warned] == [
         "No space left on device", "Permission denied", "MemoryError", "KeyError",
     ]  # fmt: skip
-    assert told[0].startswith(f"{store.url} could not be written: ")
+    assert warned[0].startswith(f"{store.url} could not be written: ")
     assert raising(store, full) == []
     assert raising(store, UnstorableError("a lock", "no format")) == ["a lock: no format"]
 
 
 @pytest.mark.parametrize("error", [LostError("x"), KeyboardInterrupt()])
-def test_what_is_no_failure_of_the_store_is_raised(store: Store, error: BaseException) -> None:
+def test_other_errors_are_raised(store: Store, error: BaseException) -> None:
     with pytest.raises(type(error)), store.tolerating("written"):
         raise error
 
 
-def test_a_store_of_a_worker_speaks_at_once_and_no_task_fails_for_it(store: Store) -> None:
+def test_a_store_of_a_worker_warns_at_once_and_no_task_fails_for_it(store: Store) -> None:
     of_worker: Store = pickle.loads(pickle.dumps(store))  # noqa: S301 - its own
     with pytest.warns(StoreWarning, match="could not be written"), of_worker.tolerating("written"):
         raise OSError(5, "Input/output error")
@@ -555,13 +554,13 @@ def test_a_store_of_a_worker_speaks_at_once_and_no_task_fails_for_it(store: Stor
     assert raising(store) == []
 
 
-def test_what_a_worker_stores_is_counted(store: Store) -> None:
+def test_entries_that_a_worker_stores_are_counted(store: Store) -> None:
     of_worker: Any = pickle.loads(pickle.dumps(store))  # noqa: S301 - its own
     of_worker.put(DIGEST, 1)
     assert store.stats().stored == 1
 
 
-def test_what_is_told_is_one_line_without_escapes_or_passwords(store: Store) -> None:
+def test_a_warning_is_one_line_without_escapes_or_passwords(store: Store) -> None:
     store.warn_later("x", "f(\x1b]0;title\x07)\nftp://ann:secret@host is down")
     assert raising(store) == ["f(·]0;title·) ftp://ann:***@host is down"]
 
@@ -569,31 +568,35 @@ def test_what_is_told_is_one_line_without_escapes_or_passwords(store: Store) -> 
 def test_a_warning_points_to_the_line_of_the_user(store: Store) -> None:
     store.put(DIGEST, 1)
     os.truncate(f"{store.url}/entries/aa/{DIGEST}", 50)
-    with pytest.warns(StoreWarning) as told, pytest.raises(KeyError):
+    with pytest.warns(StoreWarning) as warned, pytest.raises(KeyError):
         store.get(DIGEST)
     value = delayed(threading.Lock)()
     with pytest.warns(StoreWarning) as more:
         pipeline.compute(value, store=store)
     with Store(store.url), pytest.warns(StoreWarning) as most:
         value.compute()
-    lines = [(each.filename, each.lineno - told[0].lineno) for each in (*told, *more, *most)]
+    lines = [
+        (warning.filename, warning.lineno - warned[0].lineno) for warning in (*warned, *more, *most)
+    ]
     assert lines == [(__file__, 0), (__file__, 3), (__file__, 5)]
 
 
-def test_a_note_is_kept_where_it_can_be(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_note_that_cannot_be_written_is_no_warning(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refused(*_: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    for each in (store, remote := Store("memory://noted")):
-        monkeypatch.setattr(each.backend, "note", refused)
-        each.note("code-1", "x")
-        assert raising(each) == []
+    for broken in (store, remote := Store("memory://noted")):
+        monkeypatch.setattr(broken.backend, "note", refused)
+        broken.note("code-1", "x")
+        assert raising(broken) == []
     assert store.is_reachable
     assert not remote.is_reachable
     remote.note("code-1", "x")
 
 
-def test_what_is_not_storable_is_told_once_on_a_store_that_cannot_be_written(
+def test_an_unstorable_result_is_one_warning_on_a_read_only_store(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: object) -> None:
@@ -606,7 +609,7 @@ def test_what_is_not_storable_is_told_once_on_a_store_that_cannot_be_written(
     assert message.startswith("f(1) is not stored: ")
 
 
-def test_what_others_count_in_a_store_is_not_what_this_one_did(tmp_path: Path) -> None:
+def test_done_counts_this_process_and_stats_count_all(tmp_path: Path) -> None:
     ours, theirs = Store(tmp_path), Store(tmp_path)
     theirs.counts.hits = 3
     theirs.log()
