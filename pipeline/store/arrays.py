@@ -107,16 +107,15 @@ def _why_not_kept(dtype: DType) -> str:
     """Why a header would not restore a dtype as it is; nothing, if it would."""
     if dtype.hasobject:
         return f"no format for {dtype}; return a list, or give it a dtype"
-    if dtype.isbuiltin == 1:  # 2 is another library's
-        return ""
-    try:
-        if all(_is_plain(node) for node, _ in _nodes(dtype)):
+    is_kept = all(_is_plain(node) for node, _ in _nodes(dtype))
+    if is_kept and dtype.kind == "V":  # structures, whose fields may overlap or be out of order
+        try:
             restored = npy.descr_to_dtype(npy.dtype_to_descr(dtype))
-            if repr(_aligned(restored) if dtype.isalignedstruct else restored) == repr(dtype):
-                return ""
-    except (ValueError, TypeError):  # fields that overlap, or are out of order
-        pass
-    return "the npy format does not keep such a dtype; convert it before"
+            restored = _aligned(restored) if dtype.isalignedstruct else restored
+            is_kept = repr(restored) == repr(dtype)
+        except (ValueError, TypeError):
+            is_kept = False
+    return "" if is_kept else "the npy format does not keep such a dtype; convert it before"
 
 
 def _is_plain(dtype: DType) -> bool:

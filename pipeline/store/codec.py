@@ -61,11 +61,11 @@ _LONG_TEXT = 1 << 16
 """Length from which texts and bytes have buffers of their own."""
 
 _PICKLE = 3
-_BUFFERED = range(1, 10)
-"""The tags of formats with a buffer, which is the first of their parts."""
+_LAST_BUFFERED = 9
+"""Formats with tags up to this have a buffer, which is the first of their parts."""
 
 _PLAIN = frozenset({NoneType, bool, float, int, str, bytes})
-_INTEGERS = range(-(2**63), 2**64)
+_MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
 
 _OWN_ERRORS = (MemoryError, RecursionError, ImportError, ZoneInfoNotFoundError)
 """Errors of the reader, not of the bytes."""
@@ -132,7 +132,7 @@ def _laid_out(tree: Any, buffers: list[list[Any]]) -> list[Any]:
 
 def _tree(value: Any, buffers: list[list[Any]], depth: int = 0) -> Any:
     """The tree of a value; appends its buffers to `buffers`."""
-    if _are_plain((value,)):
+    if type(value) in _PLAIN and _are_plain((value,)):
         return value
     if depth == _MAX_DEPTH:
         raise UnstorableError(
@@ -142,7 +142,9 @@ def _tree(value: Any, buffers: list[list[Any]], depth: int = 0) -> Any:
     parts = form.parts(value)
     if form.kind in (set, frozenset):
         return [form.tag, *_in_order(parts, buffers, depth)]
-    own, parts = (parts[:1], parts[1:]) if form.tag in _BUFFERED else ([], parts)
+    own: Sequence[Any] = ()
+    if form.tag <= _LAST_BUFFERED:
+        own, parts = parts[:1], parts[1:]
     # No map: a StopIteration raised inside would end it early.
     trees = parts if _are_plain(parts) else [_tree(part, buffers, depth + 1) for part in parts]
     if form is _TABLE:
@@ -158,7 +160,7 @@ def _are_plain(values: Sequence[Any]) -> bool:
         return False
     if int in kinds:
         integers = values if len(kinds) == 1 else [item for item in values if type(item) is int]
-        if min(integers) not in _INTEGERS or max(integers) not in _INTEGERS:
+        if min(integers) < _MIN_INT or max(integers) > _MAX_INT:
             return False
     if str in kinds or bytes in kinds:
         return all(len(item) < _LONG_TEXT for item in values if type(item) in (str, bytes))
@@ -257,7 +259,7 @@ def _value(tree: Any, buffers: Iterator[memoryview], pickle: bool, depth: int = 
         raise UnreadableError("a pickle, which may run any code: to allow it, Store(pickle=True)")
     if form.types is not None and not form.types >= set(map(type, parts)):
         raise CodecError(f"parts of the wrong types for a {form.kind.__name__}")
-    if tag in _BUFFERED:
+    if tag <= _LAST_BUFFERED:
         parts = [next(buffers), *parts]  # StopIteration if none is left
     return form.build(*parts)
 
@@ -466,10 +468,10 @@ _BY_TYPE = {form.kind: form for form in _FORMATS if form.tag != _PICKLE}
 def _format_of(value: Any) -> _Format:
     """The format of a value. Raises `UnstorableError` if it has none."""
     kind = type(value)
-    if kind is np.ndarray and isinstance(value.dtype, np.dtypes.StringDType):
-        return _TEXTS
-    if kind in _BY_TYPE:
-        return _BY_TYPE[kind]
+    form = _BY_TYPE.get(kind)
+    if form is not None:
+        is_text = kind is np.ndarray and isinstance(value.dtype, np.dtypes.StringDType)
+        return _TEXTS if is_text else form
     if issubclass(kind, np.generic):
         return _SCALAR
     if is_storable(kind):
