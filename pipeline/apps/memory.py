@@ -42,9 +42,10 @@ def gradient_memory(hidden: int = 16, width: int = 16, examples: int = 256) -> l
     network = _Deep(hidden, width, examples)
     periods = sorted({*PERIODS, root} - {1})
     predicates = {f"k = {k}": network.every(k) for k in periods}
-    tradeoffs, _ = page.tradeoffs(
-        network.outputs, {ALL: True, **predicates, NONE: network.every(hidden + 1)}
-    )
+    tradeoffs = {
+        name: page.tradeoff(network.outputs, memoize)
+        for name, memoize in {ALL: True, **predicates, NONE: network.every(hidden + 1)}.items()
+    }
     kept = {
         "Everything kept": tradeoffs[ALL],
         f"Every {root}th layer kept (√n)": tradeoffs[f"k = {root}"],

@@ -22,7 +22,7 @@ from pipeline.page.parts import (
     Table,
 )
 from pipeline.page.scenes import Scene, scene
-from pipeline.schedule import Tradeoff, tradeoffs
+from pipeline.schedule import Tradeoff, tradeoff
 
 __all__ = [
     "Choice",
@@ -45,5 +45,5 @@ __all__ = [
     "report",
     "scene",
     "store_section",
-    "tradeoffs",
+    "tradeoff",
 ]

@@ -7,7 +7,7 @@
 """
 
 from pipeline.schedule.measuring import Measurement, Run, measure, task_runs
-from pipeline.schedule.memory import Tradeoff, tradeoffs
+from pipeline.schedule.memory import Tradeoff, tradeoff
 from pipeline.schedule.replay import Observation, frames, observed, operations, recursion
 from pipeline.schedule.schedulers import SCHEDULERS, SchedulerError, scheduler
 
@@ -25,5 +25,5 @@ __all__ = [
     "recursion",
     "scheduler",
     "task_runs",
-    "tradeoffs",
+    "tradeoff",
 ]

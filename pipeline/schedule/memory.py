@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dask.sizeof import sizeof
 
-from pipeline.graph import MAX_TASKS, LimitError, fill_outputs, occurrence_number, subproblem
+from pipeline.graph import MAX_TASKS, fill_outputs, occurrence_number, subproblem
 from pipeline.schedule.measuring import Run, task_runs
 from pipeline.trace import trace
 
@@ -131,25 +131,6 @@ def tradeoff(outputs: Any, memoize: Memoize = True, *, limit: int = MAX_TASKS) -
     table = sum(value.bytes for value in memory.held if value.subproblem is value.key)
     subproblems = len({subproblem(key) for key in graph.tasks})
     return Tradeoff(len(graph), subproblems, table, memory, in_dask_order(graph).peak)
-
-
-def tradeoffs(
-    outputs: Any, predicates: Mapping[str, Memoize], *, limit: int = MAX_TASKS
-) -> tuple[dict[str, Tradeoff], dict[str, str]]:
-    """The tradeoff of each named predicate; and for those over the limit, the error's message.
-
-    >>> from pipeline.apps.fibonacci import fib
-    >>> costs, skipped = tradeoffs(fib(90), {"all": True, "nothing": False})
-    >>> list(costs), skipped["nothing"][:55]
-    (['all'], 'the tree of fib(90) has 9,320,093,220,751,060,617 tasks')
-    """
-    costs, skipped = {}, {}
-    for name, memoize in predicates.items():
-        try:
-            costs[name] = tradeoff(outputs, memoize, limit=limit)
-        except LimitError as error:
-            skipped[name] = str(error)
-    return costs, skipped
 
 
 def in_recursion_order(graph: TaskGraph) -> Memory:
