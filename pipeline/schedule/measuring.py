@@ -6,6 +6,7 @@ import sys
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import get_ident
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
@@ -98,6 +99,7 @@ class _LocalRuns(Callback):  # type: ignore[misc] # Dask is untyped
 
     def _posttask(self, key: Key, value: Any, dsk: Mapping[Key, Any], _: Any, worker: Any) -> None:
         end = _EPOCH + perf_counter()
+        worker = worker or get_ident()  # None on the synchronous scheduler
         run = Run(key, worker, _EPOCH + self.started.pop(key), end, sizeof(value), value)
         for part in _runs(dsk.get(key), run):
             self.handle(part)

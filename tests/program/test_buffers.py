@@ -24,21 +24,21 @@ A = np.linspace(-1, 1, SIDE * SIDE).reshape(SIDE, SIDE)
 
 def program_of(outputs: str, **tasks: tuple[Any, str]) -> Program:
     nodes: dict[Any, Any] = {
-        key: CallTask(key, f, tuple(taken)) for key, (f, taken) in tasks.items()
+        key: CallTask(key, f, tuple(inputs)) for key, (f, inputs) in tasks.items()
     }
     program, _ = lower(nodes, list(nodes), list(outputs))
     return program
 
 
 def buffers(program: Program) -> list[np.ndarray[Any, Any]]:
-    return [each for each in program.constants if isinstance(each, np.ndarray)]
+    return [value for value in program.constants if isinstance(value, np.ndarray)]
 
 
 def with_constant(function: Any, constant: Any) -> Body:
     return Body((constant,), (Step(function, (0, 1)),))
 
 
-@pytest.mark.parametrize("function", UFUNCS, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("function", UFUNCS, ids=lambda function: function.__name__)
 def test_an_operator_and_its_ufunc_make_the_same_bits(function: Any) -> None:
     bits = function in (operator.lshift, operator.rshift, operator.and_, operator.or_,
                         operator.xor, operator.invert)  # fmt: skip
@@ -55,7 +55,7 @@ def test_an_operator_and_its_ufunc_make_the_same_bits(function: Any) -> None:
 def test_what_stays_inside_gets_a_buffer_and_elementwise_steps_share_it() -> None:
     program = program_of("d", b=(np.tanh, "a"), c=(operator.mul, "ba"), d=(np.sum, "c"))
     first, planned = run_and_plan(program, (A,))
-    assert [each.shape for each in buffers(planned)] == [(SIDE, SIDE)]
+    assert [buffer.shape for buffer in buffers(planned)] == [(SIDE, SIDE)]
     assert planned(A) == first == np.sum(np.tanh(A) * A)
 
 
@@ -74,10 +74,10 @@ def test_outputs_are_never_written_again_nor_what_they_show() -> None:
     _, planned = run_and_plan(program, (A,))
     assert buffers(planned) == []
     first = planned(A)
-    kept = [each.copy() for each in first]
+    kept = [array.copy() for array in first]
     planned(A * 2)
-    for each, copy in zip(first, kept, strict=True):
-        np.testing.assert_array_equal(each, copy)
+    for array, copy in zip(first, kept, strict=True):
+        np.testing.assert_array_equal(array, copy)
 
 
 def test_a_buffer_lives_as_long_as_a_view_of_it() -> None:
@@ -103,7 +103,7 @@ def test_what_a_function_of_the_user_was_given_may_be_kept() -> None:
     np.testing.assert_array_equal(kept[1], np.tanh(A))
 
 
-def test_shapes_that_hang_on_values_get_no_buffer() -> None:
+def test_shapes_that_depend_on_values_get_no_buffer() -> None:
     def positive(x: Any) -> Any:
         return x[x > 0]
 
@@ -150,9 +150,9 @@ WRONG: list[tuple[str, dict[str, Any], tuple[Any, ...], tuple[Any, ...]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("tasks", "first", "other"), [each[1:] for each in WRONG],
-                         ids=[each[0] for each in WRONG])  # fmt: skip
-def test_what_shapes_and_types_do_not_tell(tasks: Any, first: Any, other: Any) -> None:
+@pytest.mark.parametrize(("tasks", "first", "other"), [case[1:] for case in WRONG],
+                         ids=[case[0] for case in WRONG])  # fmt: skip
+def test_what_shapes_and_types_do_not_say(tasks: Any, first: Any, other: Any) -> None:
     program = program_of("z", **tasks)
     expected = program(*other)
     _, planned = run_and_plan(program, first)
@@ -202,15 +202,15 @@ def test_a_planned_program_gives_the_same_bits_run_after_run(data: Any) -> None:
     tasks: dict[Any, Any] = {}
     for number in range(1, data.draw(st.integers(2, 14))):
         function, arity = data.draw(st.sampled_from(FUNCTIONS))
-        taken = tuple(data.draw(st.integers(0, number - 1)) for _ in range(arity))
-        tasks[number] = CallTask(number, function, taken)
+        inputs = tuple(data.draw(st.integers(0, number - 1)) for _ in range(arity))
+        tasks[number] = CallTask(number, function, inputs)
     outputs = data.draw(st.lists(st.sampled_from(list(tasks)), min_size=1, max_size=3, unique=True))
-    program, taken = lower(tasks, list(tasks), outputs)
-    if taken:
+    program, inputs = lower(tasks, list(tasks), outputs)
+    if inputs:
         with np.errstate(all="ignore"):
             _, planned = run_and_plan(program, (A,))
-            results = [(program(each), planned(each)) for each in (A, A + 0.1, A)]
-        for expected, found in results:
-            for one, other in zip(expected, found, strict=True):
+            results = [(program(array), planned(array)) for array in (A, A + 0.1, A)]
+        for expected, results_with_buffers in results:
+            for one, other in zip(expected, results_with_buffers, strict=True):
                 assert np.asarray(one).tobytes() == np.asarray(other).tobytes()
                 assert np.asarray(one).strides == np.asarray(other).strides

@@ -94,8 +94,8 @@ def test_deeply_nested_outputs() -> None:
     nested: Any = fib(3)
     for _ in range(300):
         nested = (nested,)
-    found = trace(nested).compile([fib(1)])
-    assert repr(found(1)) == repr(found(1)) == "(" * 300 + "2" + ",)" * 300
+    program = trace(nested).compile([fib(1)])
+    assert repr(program(1)) == repr(program(1)) == "(" * 300 + "2" + ",)" * 300
 
 
 def test_errors_name_the_call_in_every_run() -> None:
@@ -117,9 +117,9 @@ def test_no_run_changes_what_it_was_given_or_what_another_gave() -> None:
     program = (np.tanh(power(4)) - power(2)).graph().compile([x(0)])
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=(100, 100)) for _ in range(4)]
-    copies = [each.copy() for each in arrays]
-    found = [program(each) for each in arrays]
-    for array, copy, value in zip(arrays, copies, found, strict=True):
+    copies = [array.copy() for array in arrays]
+    values = [program(array) for array in arrays]
+    for array, copy, value in zip(arrays, copies, values, strict=True):
         np.testing.assert_array_equal(array, copy)
         np.testing.assert_allclose(value, np.tanh(array**4) - array**2)
 
@@ -146,10 +146,10 @@ def test_threads_share_a_program() -> None:
         wrong.extend(1 for _ in range(50) if not np.allclose(program(arrays[place]), expected))
 
     threads = [threading.Thread(target=work, args=(place,)) for place in (0, 1)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert wrong == []
 
 
@@ -188,8 +188,8 @@ def test_every_form_of_a_step() -> None:
         (Body((2,), (Step(Named(round, ("ndigits",)), (0, 1)),)), "a", 5),
         (Body((np.add, 1), (Step(lambda f, x, a: f(x, a), (1, 2, 0)),)), "a", 6),
     ]  # fmt: skip
-    for function, taken, expected in functions:
-        program, _ = lower({"x": CallTask("x", function, tuple(taken))}, ["x"], ["x"])
+    for function, inputs, expected in functions:
+        program, _ = lower({"x": CallTask("x", function, tuple(inputs))}, ["x"], ["x"])
         run = compiled(program, TaskRef("x"))
         assert run is not None
         assert run(5) == expected == program(5)

@@ -54,12 +54,13 @@ def test_each_needed_task_is_in_one_place(graph: TaskGraph) -> None:
 
 def heavy_before(graph: TaskGraph) -> dict[Any, set[Any]]:
     """The heavy tasks that each task waits for."""
-    found: dict[Any, set[Any]] = {}
+    before: dict[Any, set[Any]] = {}
     for key, node in graph.tasks.items():
-        found[key] = set()
-        for each in node.inputs:
-            found[key] |= found[each] if graph.tasks[each].cheap else {each, *found[each]}
-    return found
+        before[key] = set()
+        for source in node.inputs:
+            is_cheap = graph.tasks[source].cheap
+            before[key] |= before[source] if is_cheap else {source, *before[source]}
+    return before
 
 
 @given(graphs())
@@ -67,22 +68,22 @@ def test_a_block_waits_for_nothing_that_one_of_its_tasks_does_not_wait_for(
     graph: TaskGraph,
 ) -> None:
     before = heavy_before(graph)
-    found = blocks(fuse(graph))
-    block_of = {key: n for n, each in enumerate(found) for key in each.function.keys}
-    for block in found:
+    fused = blocks(fuse(graph))
+    block_of = {key: n for n, block in enumerate(fused) for key in block.function.keys}
+    for block in fused:
         assert len({frozenset(before[key]) for key in block.function.keys}) == 1
     for key in block_of:  # and what waits for the same, and is connected, is one block
-        for each in graph.tasks[key].inputs:
-            if graph.tasks[each].cheap and before[each] == before[key]:
-                assert block_of[each] == block_of[key]
+        for source in graph.tasks[key].inputs:
+            if graph.tasks[source].cheap and before[source] == before[key]:
+                assert block_of[source] == block_of[key]
 
 
 @given(graphs(), graphs())
 def test_several_collections_are_fused_together(one: TaskGraph, other: TaskGraph) -> None:
     tasks = {**one.tasks, **{("m", *key[1:]): renamed(node) for key, node in other.tasks.items()}}
-    asked = [one.keys, [("m", *key[1:]) for key in other.keys], one.keys[:1]]
-    together = fuse_tasks(tasks, asked)
-    outputs = [TaskRef(key) for keys in asked for key in keys]
+    requested = [one.keys, [("m", *key[1:]) for key in other.keys], one.keys[:1]]
+    together = fuse_tasks(tasks, requested)
+    outputs = [TaskRef(key) for keys in requested for key in keys]
     graph = TaskGraph(together, outputs).check()
     assert values_of(graph) == values_of(one) + values_of(other) + values_of(one)[:1]
 
@@ -104,7 +105,7 @@ def test_a_graph_without_heavy_tasks_is_one_block_under_the_key_of_its_output() 
     assert len(blocks(fused)[0].function.keys) == 51
 
 
-def test_what_is_not_connected_stays_apart() -> None:
+def test_tasks_that_are_not_connected_are_two_blocks() -> None:
     fused = fuse(trace([fib(10), catalan(4)]))
     assert len(blocks(fused)) == 2
     assert fused.compute(scheduler="sync") == [55, 14]
@@ -133,7 +134,7 @@ def test_heavy_tasks_stay_and_cheap_ones_do_not() -> None:
     assert len(fuse(edit_distance("abc", "abd").graph()).tasks) == 25  # every min is heavy
 
 
-def test_a_task_is_cheap_where_it_is_said_to_be() -> None:
+def test_a_task_is_cheap_where_its_decorator_says_so() -> None:
     assert task(abs, cheap=True) is task(abs, cheap=True)
     assert task(abs, cheap=True) is not task(abs)
     assert task(abs, cheap=True)(3).key == task(abs)(3).key
@@ -186,7 +187,7 @@ def test_more_heavy_tasks_than_are_distinguished() -> None:
     assert fused_graph.compute(scheduler="sync") == graph.compute(scheduler="sync", fuse=False)
 
 
-def test_what_only_one_collection_asks_for_is_apart() -> None:
+def test_tasks_that_only_one_collection_needs_are_another_block() -> None:
     graph = trace([fib(15), fib(14)])
     together = fuse_tasks(graph.tasks, [[fib(15).key], [fib(14).key]])
     assert list(map(type, together.values())).count(Block) == 1
@@ -256,7 +257,7 @@ def test_every_way_to_run_a_call_fuses_it() -> None:
     assert len(seen.nodes) <= 3
 
 
-def test_task_by_task_where_it_is_asked_for(scheduler: str) -> None:
+def test_task_by_task_without_fusing(scheduler: str) -> None:
     assert fib(9).compute(fuse=False) == 34
     assert fib(9).graph().compute(fuse=False) == 34
     assert compute(fib(9), [fib(8)], fuse=False) == (34, [21])

@@ -19,7 +19,9 @@ from tests.graphs import graphs, values_of
 
 
 def nodes(**tasks: tuple[Any, str]) -> dict[Any, Any]:
-    return {key: CallTask(key, function, tuple(taken)) for key, (function, taken) in tasks.items()}
+    return {
+        key: CallTask(key, function, tuple(inputs)) for key, (function, inputs) in tasks.items()
+    }
 
 
 def constant(value: Any) -> Body:
@@ -29,11 +31,11 @@ def constant(value: Any) -> Body:
 @given(graphs())
 def test_a_program_computes_what_its_tasks_compute(graph: Any) -> None:
     outputs = list(dict.fromkeys(graph.keys))
-    program, taken = lower(graph.tasks, list(graph.tasks), outputs)
-    found = program()
-    assert taken == ()
+    program, inputs = lower(graph.tasks, list(graph.tasks), outputs)
+    value = program()
+    assert inputs == ()
     values = dict(zip(graph.keys, values_of(graph), strict=True))
-    assert (found,) if len(outputs) == 1 else found == tuple(values[key] for key in outputs)
+    assert (value,) if len(outputs) == 1 else value == tuple(values[key] for key in outputs)
 
 
 def test_a_chain_of_any_length_takes_as_many_slots_as_it_has_values_at_a_time() -> None:
@@ -45,33 +47,33 @@ def test_a_chain_of_any_length_takes_as_many_slots_as_it_has_values_at_a_time() 
 
 def test_tasks_that_no_output_needs_are_left_out() -> None:
     tasks = nodes(a=(constant(1), ""), x=(constant(5), ""), y=(abs, "x"), b=(abs, "a"))
-    program, taken = lower(tasks, list(tasks), ["b"])
-    assert (program(), taken, program.keys) == (1, (), ("b", "a"))
+    program, inputs = lower(tasks, list(tasks), ["b"])
+    assert (program(), inputs, program.keys) == (1, (), ("b", "a"))
 
 
 def test_values_from_outside_are_arguments() -> None:
     tasks = nodes(c=(sub, "ab"), d=(mul, "ca"))
-    program, taken = lower(tasks, list(tasks), ["d", "c"])
+    program, inputs = lower(tasks, list(tasks), ["d", "c"])
     values = {"a": 10, "b": 4}
-    assert program(*[values[key] for key in taken]) == (60, 6)
+    assert program(*[values[key] for key in inputs]) == (60, 6)
 
 
 def test_an_argument_may_be_the_tuple_of_another_block() -> None:
     tasks = nodes(c=(sub, "ab"), d=(mul, "cx"))
-    program, taken = lower(tasks, list(tasks), ["d"], {"a": ("block", 1), "b": ("block", 0)})
+    program, inputs = lower(tasks, list(tasks), ["d"], {"a": ("block", 1), "b": ("block", 0)})
     arguments = {"block": (4, 10), "x": 2}
-    assert set(taken) == {"block", "x"}
-    assert program(*[arguments[key] for key in taken]) == 12
+    assert set(inputs) == {"block", "x"}
+    assert program(*[arguments[key] for key in inputs]) == 12
 
 
 def test_an_output_may_be_an_argument_a_constant_or_taken_twice() -> None:
     tasks = nodes(one=(constant(1), ""), same=(Body(), "a"), sum=(add, "aa"))
-    program, taken = lower(tasks, list(tasks), ["a", "one", "same", "sum"])
-    assert taken == ("a",)
+    program, inputs = lower(tasks, list(tasks), ["a", "one", "same", "sum"])
+    assert inputs == ("a",)
     assert program(5) == (5, 1, 5, 10)
 
 
-def test_constants_of_any_type_are_kept_apart() -> None:
+def test_constants_of_any_type_are_kept_distinct() -> None:
     pairs = [(0.0, -0.0), (1, True), (1, 1.0), ("1", 1), (b"1", "1"), ([], [])]
     for left, right in pairs:
         both = Body((left, right), (Step(lambda a, b: (a, b), (0, 1)),))
@@ -120,7 +122,9 @@ def test_an_error_names_its_task_wherever_it_stands(place: int) -> None:
     two = Body((), (Step(abs, (0,)), Step(abs, (1,))))
     functions: list[Any] = [constant(3), two, abs, two, two, abs]
     functions[place] = fail if place != 3 else Body((), (Step(abs, (0,)), Step(fail, (1,))))
-    tasks = {n: CallTask(n, each, (n - 1,) if n else ()) for n, each in enumerate(functions)}
+    tasks = {
+        n: CallTask(n, function, (n - 1,) if n else ()) for n, function in enumerate(functions)
+    }
     program, _ = lower(tasks, list(tasks), [5])
     with pytest.raises(KeyError) as caught:
         program()

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline import measure, task
-from tests.functions import edit_distance, fail, fib
+from pipeline import Store, compute, measure, task, trace
+from pipeline.schedule import Run, task_runs
+from pipeline.schedule.measuring import NO_VALUE
+from tests.functions import edit_distance, fail, fib, square
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_tree_and_dag_run_as_many_tasks_as_they_have(scheduler: str) -> None:
@@ -37,7 +43,7 @@ def test_totals_by_function(scheduler: str) -> None:
     assert sum(total.bytes for total in measured.functions.values()) > 0
 
 
-def test_functions_are_told_the_longest_first() -> None:
+def test_functions_are_sorted_the_longest_first() -> None:
     with measure() as measured:
         task(time.sleep)(0.1).compute(scheduler="sync")
         fib(3).compute(scheduler="sync")
@@ -87,3 +93,33 @@ def test_measurements_nest() -> None:
         with measure() as inner:
             fib(4).compute(scheduler="sync")
     assert (outer.tasks, inner.tasks) == (9, 5)
+
+
+def test_a_run_has_its_worker_and_its_time(scheduler: str) -> None:
+    runs: list[Run] = []
+    before = time.time()
+    with task_runs(runs.append):
+        fib(5).compute(fuse=False)
+    assert len({run.key for run in runs}) == 6
+    assert all(run.worker is not None for run in runs)
+    assert all(before - 60 < run.start <= run.end < time.time() + 60 for run in runs)
+
+
+def test_local_schedulers_hand_over_values() -> None:
+    runs: list[Run] = []
+    graph = trace([fib(9), square(fib(7)), fib(7)])
+    with task_runs(runs.append):
+        assert graph.compute(scheduler="sync") == [34, 169, 13]
+    values = {run.key: run.value for run in runs if run.value is not NO_VALUE}
+    assert values == {fib(9).key: 34, fib(7).key: 13, square(fib(7)).key: 169}
+    assert len(runs) == 11  # fib(8) and the others stay inside the block
+
+
+def test_results_of_a_store_are_loaded(tmp_path: Path) -> None:
+    store = Store(tmp_path, keep={"fib"})
+    compute(fib(6), store=store, scheduler="sync", fuse=False)
+    runs: list[Run] = []
+    with task_runs(runs.append):
+        compute(fib(7), store=store, scheduler="sync", fuse=False)
+    assert {run.key[1]: run.value for run in runs if run.is_loaded} == {5: 5, 6: 8}
+    assert [run.key[1] for run in runs if not run.is_loaded] == [7]

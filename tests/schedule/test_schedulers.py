@@ -40,13 +40,13 @@ def address() -> Iterator[str]:
     )
     worker = None
     try:
-        found = _address(scheduler)
+        address = _address(scheduler)
         worker = subprocess.Popen(
-            [*command, "worker", found, "--host", "127.0.0.1", "--no-dashboard", "--no-nanny"],
+            [*command, "worker", address, "--host", "127.0.0.1", "--no-dashboard", "--no-nanny"],
             env={**os.environ, "PYTHONPATH": os.getcwd()},
             stderr=subprocess.DEVNULL,
         )
-        yield found
+        yield address
     finally:
         for process in (worker, scheduler):
             if process is not None:
@@ -63,7 +63,7 @@ def _address(scheduler: subprocess.Popen[str]) -> str:
         line = scheduler.stderr.readline()
         if "tcp://" in line:
             return "tcp://" + line.split("tcp://")[1].split()[0]
-    raise TimeoutError("the scheduler told no address")
+    raise TimeoutError("the scheduler printed no address")
 
 
 def test_a_running_cluster_computes_and_is_left_running(address: str) -> None:
@@ -94,7 +94,7 @@ def test_an_unknown_scheduler_is_refused(scheduler: str) -> None:
         compute(fib(3), scheduler=scheduler)
 
 
-def test_a_silent_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_address_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.schedule.schedulers.CONNECT_TIMEOUT", 1.0)
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "1s"}),

@@ -117,7 +117,7 @@ def test_methods_and_closures() -> None:
     assert dask.compute(power(2)(10), power(3)(4), scheduler="sync") == (1024, 81)
 
 
-def test_an_object_that_its_own_method_changes_is_told() -> None:
+def test_an_object_that_its_own_method_changes_is_refused() -> None:
     class Counter:
         seen = 0
 
@@ -281,16 +281,16 @@ def test_traces_may_nest_and_run_in_threads() -> None:
     def f(n: int) -> Any:
         return fib(n).compute(scheduler="sync") + (f(n - 1) if n else 0)
 
-    found: list[Any] = []
+    values: list[Any] = []
     threads = [
-        threading.Thread(target=lambda: found.append(f(6).compute(scheduler="sync")))
+        threading.Thread(target=lambda: values.append(f(6).compute(scheduler="sync")))
         for _ in range(4)
     ]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    assert found == [20] * 4
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert values == [20] * 4
 
 
 # What is refused
@@ -318,7 +318,7 @@ def test_an_endless_recurrence_is_stopped_at_the_limit() -> None:
         f(0).graph(limit=1000)
 
 
-def test_the_size_of_a_tree_over_the_limit_is_told_exactly() -> None:
+def test_the_size_of_a_tree_over_the_limit_is_exact() -> None:
     with pytest.raises(
         LimitError, match=r"the tree of fib\(100\) has 1,146,295,688,027,634,168,201"
     ):
@@ -357,7 +357,7 @@ def test_there_must_be_a_call_to_trace() -> None:
     [
         lambda call: f"({call})",
         lambda call: np.array([call, 1]),
-        lambda call: (each for each in [call]),
+        lambda call: (item for item in [call]),
         lambda call: map(abs, [call]),
         lambda call: {call: 1},
         lambda call: {call},
@@ -370,7 +370,7 @@ def test_there_must_be_a_call_to_trace() -> None:
         lambda call: np.zeros(2).__setitem__(0, call),
     ],
 )
-def test_a_call_that_would_never_be_computed_is_told(hide: Any) -> None:
+def test_a_call_that_would_never_be_computed_is_refused(hide: Any) -> None:
     @recurrence
     def f(n: int) -> Any:
         return 1 if n == 0 else hide(f(n - 1))
@@ -407,7 +407,7 @@ def test_writing_into_an_array_is_refused(write: Any) -> None:
         f(2).graph()
 
 
-def test_a_call_that_has_become_stale_is_told() -> None:
+def test_a_call_that_has_become_stale_is_refused() -> None:
     scope: dict[str, Any] = {"__name__": "__main__", "recurrence": recurrence, "V": 1}
     exec("@recurrence\ndef g(n):\n    return V", scope)  # noqa: S102
     call = square(scope["g"](1))
@@ -418,7 +418,7 @@ def test_a_call_that_has_become_stale_is_told() -> None:
     assert value(square(scope["g"](1))) == 4
 
 
-def test_an_argument_that_changes_between_two_calls_is_told() -> None:
+def test_an_argument_that_changes_between_two_calls_is_refused() -> None:
     @dataclass(slots=True)
     class Point:
         x: int
@@ -438,7 +438,7 @@ def test_an_argument_that_changes_between_two_calls_is_told() -> None:
         g(1).graph()
 
 
-def test_deep_or_unordered_arguments_are_told() -> None:
+def test_deep_or_unordered_arguments_are_refused() -> None:
     deep: Any = ()
     for _ in range(5000):
         deep = (deep,)
@@ -485,10 +485,10 @@ def test_functions_may_be_made_while_others_trace() -> None:
             errors.append(error)
 
     threads = [threading.Thread(target=make) for _ in range(4)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert not errors
 
 
@@ -501,7 +501,7 @@ def test_a_lazy_argument_is_refused_without_tracing_it() -> None:
         g(100).graph()
 
 
-def test_a_predicate_is_asked_about_calls_alone() -> None:
+def test_a_predicate_gets_calls_alone() -> None:
     expression = fib(5) + 1
     assert len(expression.graph(memoize=lambda call: call.args[0] > 9)) == 16
     with pytest.raises(ZeroDivisionError) as caught:
@@ -554,9 +554,9 @@ def test_an_array_is_taken_as_it_is_also_through_a_view() -> None:
 
 
 def test_a_limit_holds_for_all_calls_together() -> None:
-    for asked, limit in (([fib(n) for n in range(50)], 10), (fib(6), 0), ([fib(6), fib(60)], 60)):
+    for outputs, limit in (([fib(n) for n in range(50)], 10), (fib(6), 0), ([fib(6), fib(60)], 60)):
         with pytest.raises(LimitError, match=f"over {limit} subproblems"):
-            trace(asked, limit=limit)
+            trace(outputs, limit=limit)
     assert len(trace([fib(6), fib(60)], limit=61)) == 61
 
 

@@ -108,7 +108,7 @@ def test_a_task_can_be_a_method() -> None:
     assert Scale(3).of(fib(5)).compute(scheduler="sync") == 15
 
 
-def test_a_task_that_makes_calls_is_told_to_be_a_recurrence() -> None:
+def test_a_task_that_makes_calls_should_be_a_recurrence() -> None:
     @task
     def f(n: int) -> Any:
         return fib(n)
@@ -171,8 +171,8 @@ def test_defaults_need_no_key() -> None:
     missing = object()
 
     @recurrence
-    def f(n: int, found: Any = missing, seen: list[int] = []) -> Any:  # noqa: B006
-        return found is missing and not seen
+    def f(n: int, x: Any = missing, xs: list[int] = []) -> Any:  # noqa: B006
+        return x is missing and not xs
 
     assert f(1).compute(scheduler="sync") is True
     assert f(1).key == f(1, missing).key != f(1, 2).key

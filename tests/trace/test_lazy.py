@@ -163,7 +163,7 @@ def test_tasks_take_lazy_values_under_operators() -> None:
     assert value(task(max)(fib(5) + 1, -fib(6), 3)) == 6
 
 
-def test_an_error_in_a_body_is_told_alone() -> None:
+def test_an_error_in_a_body_comes_alone() -> None:
     @recurrence
     def f(n: int) -> Any:
         return n if n < 2 else max(f(n - 1), f(n - 2))
@@ -197,5 +197,5 @@ def test_every_operator_is_defined_on_lazy_values_on_both_sides() -> None:
 
 def test_the_operator_module_knows_no_other_binary_operator() -> None:
     in_place = {name[1:] for name in operator.__all__ if name.startswith("i")}
-    known = {name for name in in_place if hasattr(int, f"__{name}__")} - {"nvert"}
-    assert known <= {*BINARY, "concat"}
+    binary = {name for name in in_place if hasattr(int, f"__{name}__")} - {"nvert"}
+    assert binary <= {*BINARY, "concat"}
