@@ -112,9 +112,9 @@ class GraphCollection(Unknown, DaskMethodsMixin):  # type: ignore[misc] # Dask i
         filename: ends in .svg, .png, .pdf or .dot, unless `format` says which
         options: see `pipeline.draw.visualize`
         """
-        from pipeline.draw import visualize
+        from pipeline.draw import visualize  # a folder above this one
 
-        return visualize(self.task_graph(), filename, format, **options)
+        return visualize(graph_of(self), filename, format, **options)
 
     # Dask's collection protocol. Dask reads the graph several times per operation.
 

@@ -11,7 +11,6 @@ import random
 import sys
 from collections.abc import Iterator
 from hashlib import blake2b
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
@@ -108,6 +107,9 @@ def library_version(package: str) -> str:
     """
     if package in sys.stdlib_module_names:
         return "python"
+    # Imported here, for it takes tens of milliseconds and most runs digest nothing.
+    from importlib.metadata import PackageNotFoundError, packages_distributions, version
+
     if package == __name__.partition(".")[0]:
         return f"dask-memo {version('dask-memo')}"
     for name in (package, *packages_distributions().get(package, ())):
