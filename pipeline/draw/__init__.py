@@ -7,7 +7,7 @@
 """
 
 from pipeline.draw.comparison import Comparison, compare
-from pipeline.draw.dot import PLAIN, Heading, Style, count_tasks, node_id
+from pipeline.draw.dot import PLAIN, Heading, Style, count_tasks
 from pipeline.draw.folding import MAX_NODES, Panel, tree_panel
 from pipeline.draw.render import (
     FORMATS,
@@ -32,7 +32,6 @@ __all__ = [
     "contrast",
     "count_tasks",
     "inline_panel",
-    "node_id",
     "tree_panel",
     "visualize",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dask._expr import Expr
@@ -43,7 +44,6 @@ class Opened(NamedTuple):
 
     rebuild: the collection from merged tasks
     keeps_keys: whether the outputs keep their keys
-    is_dict: a plain dict, whose keys nobody has made unique
     is_tree: of calls, whose keys become those of the DAG
     note: why the collection is left as it is
     """
@@ -53,9 +53,7 @@ class Opened(NamedTuple):
     keys: Sequence[Key]
     rebuild: Callable[[Mapping[Key, Any], Merged], Any]
     keeps_keys: bool = True
-    is_dict: bool = False
     is_tree: bool = False
-    is_frame: bool = False
     note: str = ""
 
 
@@ -70,51 +68,46 @@ def open_all(collections: Sequence[Any], keys: Any) -> list[Opened]:
         )
     seen: set[int] | None = set() if len(collections) > 1 else None
     frames = iter(_open_frames([part for part in collections if _is_frame(part)]))
-    opened = []
-    for part in collections:
-        if is_graph(part):
-            opened.append(open_dict(part, keys))
-        elif _is_frame(part):
-            opened.append(next(frames))
-        elif is_annotated(part):
-            opened.append(Opened(part, {}, [], lambda *_: None, note=_ANNOTATED))
-        else:
-            opened.append(_open(part, seen))
-    return opened
+    return [
+        open_dict(part, keys)
+        if is_graph(part)
+        else next(frames)
+        if _is_frame(part)
+        else _open(part, seen)
+        for part in collections
+    ]
 
 
 def _open(collection: Any, seen: set[int] | None) -> Opened:
+    if is_annotated(collection):
+        return Opened(collection, {}, [], lambda *_: None, note=_ANNOTATED)
     if isinstance(collection, GraphCollection):
         graph = collection.task_graph()
         if graph is not collection:  # a call has one task per subproblem already
             return Opened(collection, graph.tasks, graph.keys, lambda *_: collection)
-
-        def rebuild_graph(tasks: Mapping[Key, Any], merged: Merged) -> TaskGraph:
-            return TaskGraph(
-                dict(tasks),
-                map_leaves(
-                    graph.outputs,
-                    lambda leaf: (
-                        TaskRef(merged.one_of(leaf.key)) if isinstance(leaf, TaskRef) else leaf
-                    ),
-                ),
-            )
-
         is_tree = any(subproblem(key) is not key for key in graph.keys)
-        return Opened(graph, graph.tasks, graph.keys, rebuild_graph, False, is_tree=is_tree)
+        rebuild = partial(_rebuild_graph, graph.outputs)
+        return Opened(graph, graph.tasks, graph.keys, rebuild, False, is_tree)
     if isinstance(collection, Delayed):
-
-        def rebuild_delayed(tasks: Mapping[Key, Any], merged: Merged) -> Delayed:
-            layer = next(iter(tasks.layers)) if isinstance(tasks, HighLevelGraph) else None
-            key = merged.one_of(collection.key)
-            return Delayed(key, tasks, collection._length, layer=layer)
-
         tasks = task_dict(collection.__dask_graph__(), None, seen)
-        return Opened(collection, tasks, [collection.key], rebuild_delayed, False)
+        rebuild = partial(_rebuild_delayed, collection)
+        return Opened(collection, tasks, [collection.key], rebuild, False)
     keys = list(flatten([collection.__dask_keys__()]))
     tasks = task_dict(collection.__dask_graph__(), keys)
     rebuild, arguments = collection.__dask_postpersist__()
     return Opened(collection, tasks, keys, lambda tasks, _: rebuild(tasks, *arguments))
+
+
+def _rebuild_graph(outputs: Any, tasks: Mapping[Key, Any], merged: Merged) -> TaskGraph:
+    def renamed(leaf: Any) -> Any:
+        return TaskRef(merged.one_of(leaf.key)) if isinstance(leaf, TaskRef) else leaf
+
+    return TaskGraph(dict(tasks), map_leaves(outputs, renamed))
+
+
+def _rebuild_delayed(old: Delayed, tasks: Mapping[Key, Any], merged: Merged) -> Delayed:
+    layer = next(iter(tasks.layers)) if isinstance(tasks, HighLevelGraph) else None
+    return Delayed(merged.one_of(old.key), tasks, old._length, layer=layer)
 
 
 def is_annotated(collection: Any) -> bool:
@@ -146,7 +139,7 @@ def _open_frame(collection: Any, expression: Any) -> Opened:
         return from_graph(dict(tasks), expression._meta, expression.divisions, keys, name)
 
     tasks = task_dict(expression.__dask_graph__(), keys)
-    return Opened(collection, tasks, keys, rebuild, is_frame=True)
+    return Opened(collection, tasks, keys, rebuild)
 
 
 def open_dict(dsk: Mapping[Key, Any], keys: Any) -> Opened:
@@ -163,7 +156,7 @@ def open_dict(dsk: Mapping[Key, Any], keys: Any) -> Opened:
         outputs = list(flatten([keys if isinstance(keys, list) else [keys]]))
         if missing := [key for key in outputs if key not in tasks]:
             raise GraphError(f"keys={short_repr(keys)}: {missing[0]!r} is not in the graph")
-    return Opened(dsk, tasks, outputs, lambda tasks, _: dict(tasks), is_dict=True)
+    return Opened(dsk, tasks, outputs, lambda tasks, _: dict(tasks))
 
 
 def is_graph(value: Any) -> bool:
@@ -181,7 +174,8 @@ def joined(opened: Sequence[Opened]) -> Mapping[Key, Any]:
         return opened[0].tasks
     tasks: dict[Key, Any] = {}
     for part in opened:
-        for key in tasks.keys() & part.tasks.keys() if part.is_dict else ():
+        # The keys of a dict are not unique, as those of a collection are.
+        for key in tasks.keys() & part.tasks.keys() if is_graph(part.collection) else ():
             if tasks[key] is not part.tasks[key]:
                 raise GraphError(
                     f"two graphs have a task under the key {key!r}: share them one at a time, "
@@ -196,22 +190,22 @@ def rebuild_all(opened: Sequence[Opened], merged: Merged) -> Iterator[Any]:
     is_many = sum(isinstance(part.collection, Delayed) for part in opened) > _MANY_DELAYED
     one_graph = _one_layer(merged.tasks) if is_many else None
     kept = [key for part in opened if part.keeps_keys for key in part.keys]
-    lines = fuse_lines(merged.tasks, kept) if any(part.is_frame for part in opened) else {}
+    is_any_frame = any(_is_frame(part.collection) for part in opened)
+    lines = fuse_lines(merged.tasks, kept) if is_any_frame else {}
     for part in opened:
         is_one = one_graph is not None and isinstance(part.collection, Delayed)
         is_touched = merged.repeats if is_one else merged.touches(part.tasks)
-        tasks: Mapping[Key, Any] = merged.tasks
-        if not (is_touched or part.is_dict or part.is_tree):
+        if not (is_touched or part.is_tree or is_graph(part.collection)):
             yield part.collection
-            continue
-        if is_one:
-            tasks = one_graph or {}
-        elif part.is_frame:
-            tasks = toposort(lines, part.keys)
-        elif len(opened) > 1:
+        elif is_one:
+            yield part.rebuild(one_graph or {}, merged)
+        elif _is_frame(part.collection):
+            yield part.rebuild(toposort(lines, part.keys), merged)
+        elif len(opened) == 1:
+            yield part.rebuild(merged.tasks, merged)
+        else:
             keys = part.keys if part.keeps_keys else map(merged.one_of, part.keys)
-            tasks = toposort(merged.tasks, keys)
-        yield part.rebuild(tasks, merged)
+            yield part.rebuild(toposort(merged.tasks, keys), merged)
 
 
 def _one_layer(tasks: Mapping[Key, Any]) -> HighLevelGraph:
