@@ -17,7 +17,7 @@ from pipeline.apps.mlp.counts import backpropagation, call_tree, paths
 from pipeline.apps.mlp.networks import network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from matplotlib.axes import Axes
 
@@ -132,11 +132,39 @@ class Line(NamedTuple):
 
 def _draw(axes: Axes, x: str, y: str, lines: Iterable[Line]) -> None:
     for line in lines:
-        xs, ys = [x for x, _ in line.points], [y for _, y in line.points]
-        axes.semilogy(xs, ys, line.style, color=line.colour, lw=line.width, ms=4, label=line.label)
+        look = {"color": line.colour, "lw": line.width, "ms": 4, "label": line.label}
+        axes.plot([at for at, _ in line.points], [y for _, y in line.points], line.style, **look)
     axes.set(xlabel=x, ylabel=y)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def line_plot(
+    title: str, x: str, y: str, lines: Sequence[Line], note: str, *, is_log: bool = True,
+    text: Callable[[Any], Any] = lambda number: number, names: Mapping[float, str] | None = None,
+) -> Plot:  # fmt: skip
+    """A small plot for a page, and a table of its points.
+
+    text: writes a y in the table
+    names: of the points of the first line, by x
+    """
+    figure = Figure(figsize=(4.6, 3.1), layout="constrained")
+    axes = figure.subplots()
+    _draw(axes, x, y, lines)
+    if is_log:
+        axes.set_yscale("log")
+    axes.legend(frameon=False)
+    columns = [dict(line.points) for line in lines]
+    for at, name in (names or {}).items():
+        axes.annotate(name, (at, columns[0][at]), (0, 3), textcoords="offset points",
+                      rotation=60, fontsize=8)  # fmt: skip
+    rows = [
+        [*([names[at]] if names else []), at,
+         *(text(column[at]) if at in column else "–" for column in columns)]
+        for at in sorted({at for column in columns for at in column})
+    ]  # fmt: skip
+    head = (*(["kept"] if names else []), x, *(line.label for line in lines))
+    return page.Plot(figure, page.Table(title, head, rows, left=1 + bool(names)), note)
 
 
 def _fibonacci_lines(points: Sequence[FibonacciGrowth], unit: str, marks: bool) -> list[Line]:
@@ -163,6 +191,7 @@ def plot_fibonacci(points: Sequence[FibonacciGrowth]) -> Figure:
     for axes, unit in zip(figure.subplots(1, 2), ("tasks", "seconds"), strict=True):
         lines = _fibonacci_lines(points, unit, marks=True)
         _draw(axes, "n", f"{unit} to run fib(n)", lines)
+        axes.set_yscale("log")
         least, most = min(y for _, y in lines[1].points), max(y for _, y in lines[0].points)
         axes.set(ylim=(least / 2, most * 2))
         axes.legend(frameon=False, fontsize=9)
@@ -197,27 +226,10 @@ def plot_gradients(points: Sequence[GradientGrowth]) -> Figure:
             axes = figure.add_subplot(2, 2, 2 * row + column + 1)
             lines = _gradient_lines(here, unit, marks=True)
             _draw(axes, SIZES[along], text if column == 0 else "", lines)
+            axes.set_yscale("log")
             if row == column == 0:
                 axes.legend(frameon=False, fontsize=9)
     return figure
-
-
-def _plot(
-    title: str, x: str, y: str, lines: Sequence[Line], note: str,
-    text: Callable[[Any], Any] = lambda number: number,
-) -> Plot:  # fmt: skip
-    """A small plot of a page, with the numbers of its lines as `text` writes them."""
-    figure = Figure(figsize=(5, 3.2), layout="constrained")
-    axes = figure.subplots()
-    _draw(axes, x, y, lines)
-    axes.legend(frameon=False)
-    columns = [dict(line.points) for line in lines]
-    rows = [
-        [at, *(text(column[at]) if at in column else "–" for column in columns)]
-        for at in sorted({at for column in columns for at in column})
-    ]
-    head = (x, *(line.label for line in lines))
-    return page.Plot(figure, page.Table(title, head, rows), note)
 
 
 def fibonacci_parts(points: Sequence[FibonacciGrowth], rate: float) -> list[Part]:
@@ -225,15 +237,15 @@ def fibonacci_parts(points: Sequence[FibonacciGrowth], rate: float) -> list[Part
 
     rate: naive calls a second, of `fibonacci.naive_rate()`
     """
-    tasks = _plot(
+    tasks = line_plot(
         "Tasks of fib(n)", "n", "tasks", _fibonacci_lines(points, "tasks", marks=False)[:3],
         "On a logarithmic axis, exponential growth is a straight line. The DAG has n + 1 tasks.",
     )  # fmt: skip
-    seconds = _plot(
+    seconds = line_plot(
         "Seconds of fib(n)", "n", "seconds, task by task",
         _fibonacci_lines(points, "seconds", marks=False)[:2],
         "Measured on the machine that made this page, on Dask. Time follows the tasks: all take "
-        "about as long.", page.format_duration,
+        "about as long.", text=page.format_duration,
     )  # fmt: skip
     return [_fibonacci_slider(points[-1].dag_seconds / points[-1].dag_tasks, rate), tasks, seconds]
 
@@ -272,15 +284,15 @@ def gradient_parts(points: Sequence[GradientGrowth]) -> list[Part]:
         ("width", lambda n: (n, n, n, n, 1)),
     ):
         here = [point for point in points if point.along == along]
-        work = _plot(
+        work = line_plot(
             f"Work of the gradient against {along}", SIZES[along], "multiplications and additions",
             _gradient_lines(here, "", marks=False), _WORK_NOTES[along],
         )  # fmt: skip
-        seconds = _plot(
+        seconds = line_plot(
             f"Seconds of the gradient against {along}", SIZES[along], "seconds, task by task",
             _gradient_lines(here, "_seconds", marks=False),
             "Measured on the machine that made this page, on Dask; the naive one only while it is "
-            "quick enough.", page.format_duration,
+            "quick enough.", text=page.format_duration,
         )  # fmt: skip
         parts += [_gradient_slider(along, sizes, here), work, seconds]
     return parts

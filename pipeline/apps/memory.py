@@ -12,9 +12,9 @@ from math import isqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from pipeline import page
+from pipeline.apps.growth import DAG, GREY, TREE, Line, line_plot
 from pipeline.apps.mlp.layers import Layers, adjoint_of, initial, value_of
 
 if TYPE_CHECKING:
@@ -135,55 +135,42 @@ class _Deep:
 
 def _against_recomputed(title: str, tradeoffs: Mapping[str, Tradeoff], note: str) -> Plot:
     """A point for each predicate: bytes against recomputed tasks."""
-    head = ("kept", "recomputed tasks", "peak in recursion order", "peak in Dask's order",
-            "memo table at the end")  # fmt: skip
-    rows = [
-        [name, run.recomputed, *(size / 1000 for size in (run.peak, run.dask_peak, run.table))]
-        for name, run in tradeoffs.items()
+    runs = tradeoffs.values()
+    sizes = {
+        "peak in recursion order": [run.peak for run in runs],
+        "peak in Dask's order": [run.dask_peak for run in runs],
+        "memo table at the end": [run.table for run in runs],
+    }
+    recomputed = [run.recomputed for run in runs]
+    lines = [
+        Line(label, [(at, size / 1000) for at, size in zip(recomputed, column, strict=True)], *look)
+        for (label, column), look in zip(sizes.items(), _LOOKS, strict=True)
     ]
-    figure, axes = _axes("recomputed tasks", "kB")
-    names, recomputed, *sizes = zip(*rows, strict=True)
-    for label, column, (style, colour) in zip(head[2:], sizes, _LOOKS, strict=True):
-        axes.plot(recomputed, column, style, color=colour, label=label)
-    for name, x, y in zip(names, recomputed, sizes[0], strict=True):
-        axes.annotate(name, (x, y), fontsize=8, ha="center", va="center")
-    axes.legend(frameon=False)
-    texts = [
-        [name, count, *(f"{size:,.0f} kB" for size in column)] for name, count, *column in rows
-    ]
-    return page.Plot(figure, page.Table(title, head, texts), note)
+    names = dict(zip(recomputed, tradeoffs, strict=True))
+    return line_plot(
+        title, "recomputed tasks", "kB", lines, note, is_log=False, text=_rounded, names=names
+    )
 
 
-def _over_the_run(kept: Mapping[str, Tradeoff], points: int = 20) -> Plot:
-    """Bytes held after each task; the table has the most of each of some stretches."""
+def _over_the_run(kept: Mapping[str, Tradeoff], points: int = 100) -> Plot:
+    """Bytes held as the run goes, in about so many points: each is the most of several tasks."""
     curves = {name: tradeoff.memory.curve() for name, tradeoff in kept.items()}
-    figure, axes = _axes("tasks that ran", "kB held")
-    for (name, curve), (style, colour) in zip(curves.items(), _LOOKS, strict=True):
-        sizes = [size / 1000 for size in curve]
-        axes.plot(range(1, len(curve) + 1), sizes, style, color=colour, label=name)
-    axes.legend(frameon=False)
     every = -(-max(map(len, curves.values())) // points)
-    rows = [
-        [f"{start + 1:,} to {start + every:,}",
-         *(_kb(max(part)) if (part := curve[start : start + every]) else "–"
-           for curve in curves.values())]
-        for start in range(0, every * points, every)
+    lines = [
+        Line(name, [(start + every, max(curve[start : start + every]) / 1000)
+                    for start in range(0, len(curve), every)], *look)
+        for (name, curve), look in zip(curves.items(), _LOOKS, strict=True)
     ]  # fmt: skip
-    title = "Memory held as the gradient runs"
-    note = f"The table has the most in {every} tasks."
-    return page.Plot(figure, page.Table(title, ("tasks that ran", *curves), rows), note)
+    title, note = "Memory held as the gradient runs", f"Each point is the most in {every} tasks."
+    return line_plot(title, "tasks that ran", "kB held", lines, note, is_log=False, text=_rounded)
 
 
-_LOOKS = (("-", "#4477aa"), ("--", "#777777"), (":", "#aa3377"))
+_LOOKS = (("-", DAG), ("--", GREY), (":", TREE))
 
 
-def _axes(x: str, y: str) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(5, 3.2), layout="constrained")
-    axes = figure.subplots()
-    axes.set(xlabel=x, ylabel=y)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+def _rounded(size: float) -> str:
+    return f"{size:,.0f} kB"
 
 
 def _kb(number: int) -> str:
-    return f"{number / 1000:,.0f} kB"
+    return _rounded(number / 1000)
