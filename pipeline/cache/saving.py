@@ -40,7 +40,7 @@ MIN_SECONDS = 1e-3
 """An inner task that takes less time is not stored: writing a file takes as long."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Load:
     """Loads the result of a task.
 
@@ -80,7 +80,7 @@ def _load(
     return Load(store, digest, recompute=recompute)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Save:
     """Computes the result of a task, and saves it if that is worth it.
 
