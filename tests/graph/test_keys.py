@@ -84,7 +84,7 @@ def test_labels_read_as_calls() -> None:
     assert repr(f("x" * 10_000)).startswith("f('xxxxxxxxxxxxxxxxxxxxxxx…#")
 
 
-def test_names_of_foreign_keys() -> None:
+def test_function_names_in_dasks_keys() -> None:
     assert function_name("inc-2ad4ee41-6f65-4da5-8a2c-9a4fbf6b8e0a") == "inc"
     assert (
         function_name(("sum-aggregate-8f14e45fceea167a5a36dedd4bea2543", 0, 1)) == "sum-aggregate"
@@ -150,7 +150,7 @@ def test_the_token_covers_globals_helpers_and_closures() -> None:
     assert function_prefix(outer(partial(max, 1))) != function_prefix(outer(partial(max, 2)))
 
 
-def test_the_token_ignores_unrelated_globals_and_what_has_no_content() -> None:
+def test_the_token_ignores_unrelated_globals_and_values_without_content() -> None:
     body = "def f(x):\n    return LOCK and x"
     assert function_prefix(_make(body, {"LOCK": threading.Lock(), "OTHER": 1})) == function_prefix(
         _make(body, {"LOCK": threading.Lock(), "OTHER": 2})
@@ -200,7 +200,7 @@ def test_bound_methods_and_builtins_count_with_their_object() -> None:
     assert compute(task({1: "a"}.get)(1), task({1: "b"}.get)(1)) == ("a", "b")
 
 
-def test_what_has_no_content_hides_nothing_beside_it() -> None:
+def test_a_value_without_content_hides_no_other() -> None:
     class Model:
         def __init__(self, k: int) -> None:
             self.k, self.lock = k, threading.Lock()
@@ -257,7 +257,7 @@ def test_numpy_numbers_count_by_type_and_value() -> None:
     assert keys == [task(float)(value).key for value in values]
 
 
-def test_outside_of_a_trace_a_key_is_of_the_code_and_globals_of_now() -> None:
+def test_outside_of_a_trace_a_key_covers_the_present_code_and_globals() -> None:
     scope: dict[str, Any] = {"__name__": "__main__", "recurrence": recurrence, "V": 1}
     exec("@recurrence\ndef g(n):\n    return V", scope)  # noqa: S102
     key = scope["g"](1).key

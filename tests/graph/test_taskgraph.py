@@ -31,7 +31,7 @@ def small(**changes: Any) -> TaskGraph:
     return TaskGraph(tasks, TaskRef("b"))
 
 
-def test_a_right_graph_passes_its_check() -> None:
+def test_a_valid_graph_passes_its_check() -> None:
     assert small().check().compute(scheduler="sync") == 2
 
 

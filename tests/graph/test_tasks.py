@@ -29,7 +29,7 @@ def test_nodes_of_any_kind_have_inputs_in_order() -> None:
     assert list(inputs_of(CallTask("n", add, ("b", "a")))) == ["b", "a"]
 
 
-def test_order_puts_inputs_first_and_drops_what_nobody_needs() -> None:
+def test_toposort_puts_inputs_first_and_drops_unneeded_tasks() -> None:
     tasks = {
         "b": CallTask("b", abs, ("a",)),
         "x": CallTask("x", one, ()),
@@ -82,7 +82,7 @@ def test_nodes_with_equal_content_have_equal_tokens() -> None:
     assert len(tokens) == 2
 
 
-def test_delayed_calls_by_function_and_constants() -> None:
+def test_delayed_calls_are_named_by_function_and_constants() -> None:
     one = delayed(round)(2.5, ndigits=1)
     assert short_label(display_key(one.key, one.dask[one.key], 1)) == "round(2.5, ndigits=1)"
     other = delayed(max)(one, one)
@@ -91,7 +91,7 @@ def test_delayed_calls_by_function_and_constants() -> None:
     assert short_label(display_key(mixed.key, mixed.dask[mixed.key], 3)) == "max(…, 3)"
 
 
-def test_data_files_and_functions_in_short() -> None:
+def test_data_files_and_functions_are_shown_in_short() -> None:
     for value, shown in ((File("a/long/path/to/data-01.csv"), "…"), (len, "len"), ("x" * 99, "…")):
         node = DaskTask("f-1", max, value)
         assert shown in short_label(display_key("f-1", node, 1))
@@ -99,7 +99,7 @@ def test_data_files_and_functions_in_short() -> None:
     assert short_label(display_key("f-1", node, 1)).endswith("data-01.csv)")
 
 
-def test_blocks_by_their_place_and_tokens_never() -> None:
+def test_blocks_are_named_by_their_place_without_tokens() -> None:
     key = ("mean-agg-8f14e45fceea167a5a36dedd4bea2543", 0, 2)
     assert short_label(display_key(key, DaskTask(key, max, TaskRef("x")), 5)) == "mean-agg(0, 2)"
     nested = "finalize-hlgfinalizecompute-8f14e45fceea167a5a36dedd4bea2543-" + "0" * 32
@@ -111,7 +111,7 @@ def test_blocks_by_their_place_and_tokens_never() -> None:
     assert short_label(display_key(array, DaskTask(array, max, TaskRef("x")), 5)) == "array(0, 0)"
 
 
-def test_calls_by_their_own_keys() -> None:
+def test_calls_keep_their_own_keys() -> None:
     graph = fib(3).graph(memoize=False)
     for key, node in graph.tasks.items():
         assert display_key(key, node, 1) in fib(3).graph().tasks

@@ -33,7 +33,7 @@ def test_occurrences_are_numbered_in_the_order_of_the_naive_recursion() -> None:
     assert [key[1] for key in tree.tasks if subproblem(key) == fib(2).key] == [1, 2, 3, 4, 5]
 
 
-def test_the_dag_is_left_as_it_was() -> None:
+def test_unfolding_leaves_the_dag_unchanged() -> None:
     graph = edit_distance("ab", "ba").graph()
     before = dict(graph.tasks)
     unfold(graph)

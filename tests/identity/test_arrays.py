@@ -101,10 +101,10 @@ def test_equal_tables_agree_however_they_are_cut(one: Any, other: Any) -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_others_differ(one: Any, other: Any) -> None:
+def test_different_tables_differ(one: Any, other: Any) -> None:
     assert digest(one) != digest(other)
 
 
-def test_what_is_no_table_is_not_looked_into() -> None:
+def test_other_values_have_no_table_content() -> None:
     assert table_content(pd.Timestamp("2020")) is None
     assert table_content(3) is None

@@ -104,7 +104,7 @@ def test_programs_that_do_other_things_differ(one: str, other: str) -> None:
         ("def f(x, y):", "async def f(x, y):"),
     ],
 )
-def test_so_do_those_that_are_called_otherwise(one: str, other: str) -> None:
+def test_programs_with_other_signatures_differ(one: str, other: str) -> None:
     assert content("pass", one) != content("pass", other)
 
 

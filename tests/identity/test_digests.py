@@ -219,11 +219,11 @@ def test_an_edit_of_what_a_function_reaches_changes_its_digest(
         ("power=2, *, factor", "power: int = 2, *, factor"),
     ],
 )  # fmt: skip
-def test_what_says_nothing_to_the_machine_does_not(project: Any, old: str, new: str) -> None:
+def test_formatting_and_comments_change_no_digest(project: Any, old: str, new: str) -> None:
     assert project(old, new) == project()
 
 
-def test_a_module_may_bear_another_name(project: Any) -> None:
+def test_a_module_may_have_another_name(project: Any) -> None:
     assert project(name="other") == project()
 
 
@@ -261,7 +261,7 @@ def test_workers_find_the_same_digests() -> None:
     [threading.Lock(), (c for c in "a"), object(), [threading.Lock()], iter([1]), sys.stdout],
     ids=lambda value: type(value).__name__,
 )
-def test_what_has_no_content_is_refused(value: Any) -> None:
+def test_values_without_content_are_refused(value: Any) -> None:
     with pytest.raises(TypeError, match="no key for"):
         digest(value)
 
@@ -295,7 +295,7 @@ def test_a_token_that_changes_is_refused() -> None:
         digest(Moody())
 
 
-def test_to_look_at_a_partial_function_changes_nothing() -> None:
+def test_reading_the_attributes_of_a_partial_function_changes_nothing() -> None:
     function = functools.partial(max, 1, key=abs)
     before = digest(function)
     assert vars(function) == {}  # which makes the dict

@@ -107,7 +107,7 @@ def test_equal_values_agree(left: Any, right: Any) -> None:
     [threading.Lock(), (c for c in "a"), object(), (1, object()), {"a": threading.Lock()}],
     ids=repr,
 )
-def test_what_has_no_content_is_refused(value: Any) -> None:
+def test_values_without_content_are_refused(value: Any) -> None:
     with pytest.raises(UnkeyableError):
         encode(value)
 
@@ -117,7 +117,7 @@ def test_an_open_file_is_refused() -> None:
         encode(file)
 
 
-def test_what_contains_itself_is_refused() -> None:
+def test_a_list_that_contains_itself_is_refused() -> None:
     loop: list[Any] = []
     loop.append(loop)
     with pytest.raises(UnkeyableError, match="contains itself"):
@@ -157,7 +157,7 @@ def test_a_frozen_array_is_forgotten_with_its_last_reference() -> None:
 
 
 @pytest.mark.parametrize("value", [[1], {1}, {1: 2}, bytearray(b"1"), (1, [2])], ids=repr)
-def test_what_could_change_is_refused_with_a_remedy(value: Any) -> None:
+def test_mutable_arguments_are_refused_with_a_remedy(value: Any) -> None:
     with pytest.raises(UnkeyableError, match="it can change after the call; pass"):
         freeze(value)
 
@@ -167,7 +167,7 @@ def test_the_state_of_equal_objects_is_equal(value: Any) -> None:
     assert state_of(value) == state_of(value)
 
 
-def test_what_an_object_says_of_itself_goes_first() -> None:
+def test_an_objects_own_token_comes_first() -> None:
     class Tokened:
         lock = threading.Lock()
 
@@ -185,7 +185,7 @@ def test_the_state_of_a_list_holds_its_items() -> None:
 
 
 @pytest.mark.parametrize("value", [threading.Lock(), object(), (c for c in "a")], ids=repr)
-def test_what_has_no_state_is_refused_with_a_remedy(value: Any) -> None:
+def test_objects_without_state_are_refused_with_a_remedy(value: Any) -> None:
     with pytest.raises(UnkeyableError, match=r"no key for a .*; pass what it is made from"):
         state_of(value)
 

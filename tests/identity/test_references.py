@@ -33,12 +33,12 @@ if TYPE_CHECKING:
         (pipeline.task, "pipeline.task"),
     ],
 )
-def test_what_a_library_holds_goes_by_its_name(value: Any, name: str | None) -> None:
+def test_the_values_of_a_library_have_its_name(value: Any, name: str | None) -> None:
     assert library_name(value) == name
 
 
 @pytest.mark.parametrize("value", ["a".upper, [].append, fib, library_name.__code__, 3, lambda: 1])
-def test_all_else_does_not(value: Any) -> None:
+def test_other_values_have_no_library_name(value: Any) -> None:
     assert library_name(value) is None
 
 
