@@ -1,4 +1,17 @@
-"""The `pipeline` command: the only files that print."""
+"""The `pipeline` command: the only place that prints.
+
+Each command has a file, which is imported when the command is used.
+
+screen  – what commands print: text, tables, JSON, errors and progress bars
+options – the options and types that commands share, and collections in scripts of users
+run     – `pipeline run`: all pictures, the page and the measurements
+fib     – `pipeline fib`: the naive recursion beside the DAG
+mlp     – `pipeline mlp` and `pipeline train`: gradients of a network, and one that learns
+report  – `pipeline report`: the page
+gallery – `pipeline gallery`: textbook recursions
+share   – `pipeline share`: what a Dask program computes twice
+cache   – `pipeline cache`: the entries of a store
+"""
 
 from __future__ import annotations
 
@@ -7,146 +20,193 @@ import os
 import platform
 import re
 import sys
-from contextlib import suppress
+from collections import UserDict
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from importlib.metadata import version
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
-from pipeline import GraphError, LimitError, SchedulerError, StoreError
-from pipeline.apps.mlp import NetworkError
-from pipeline.cli.cache import cache
-from pipeline.cli.fib import fib
-from pipeline.cli.gallery import gallery
-from pipeline.cli.mlp import mlp
-from pipeline.cli.report import report
-from pipeline.cli.run import run
-from pipeline.cli.screen import fail, is_watched, say, warnings_in_lines
-from pipeline.cli.share import share
-from pipeline.cli.train import train
+from pipeline import PipelineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
-def _leave_stdout() -> None:
-    """Have what stdout could not take go nowhere, where Python would try it again at the end."""
-    with suppress(OSError, ValueError):  # of streams that are no files, or are closed
+class Listed(NamedTuple):
+    """A command in the list of commands; to import its file would take a second.
+
+    file: in this folder, where the command is defined
+    """
+
+    file: str
+    example: str
+    help: str
+
+
+COMMANDS = {
+    "run": Listed("run", "pipeline run", "the whole job, into the folder outputs"),
+    "fib": Listed("fib", "pipeline fib 38 40 100 2000", "the naive recursion beside the DAG"),
+    "mlp": Listed("mlp", "pipeline mlp 2-2-2-1 --formula", "the path sum beside backpropagation"),
+    "report": Listed("report", "pipeline report", "one HTML page with all of it"),
+    "gallery": Listed("gallery", "pipeline gallery", "other textbook recursions"),
+    "train": Listed("mlp", "pipeline train", "a network that learns handwritten digits"),
+    "share": Listed(
+        "share", "pipeline share model.py:result", "what a Dask program computes twice"
+    ),
+    "cache": Listed("cache", "pipeline cache ls", "results in a store: list, explain, remove"),
+}
+
+
+class _Imported(UserDict[str, click.Command]):
+    """The commands by name, imported when they are used."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name in COMMANDS and name not in self.data:
+            self.data[name] = getattr(import_module(f"{__name__}.{COMMANDS[name].file}"), name)
+        return self.data[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in COMMANDS
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Commands(click.Group):
+    """Commands that are imported when they are used, and whose expected errors are one line."""
+
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        with _errors_as_lines():
+            code = super().main(*args, **{**kwargs, "standalone_mode": False})
+            if sys.stdout is not None:
+                sys.stdout.flush()  # Python flushes too late to report what fails
+        sys.exit(code or 0)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from pipeline.cli.screen import store_warnings_as_lines
+
+        # Here, too: click would print an empty line for an interrupt or a broken pipe.
+        with _errors_as_lines(ctx), store_warnings_as_lines():
+            return super().invoke(ctx)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List an example of each command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(listed.example, listed.help) for listed in COMMANDS.values()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """Complete names of commands without importing them."""
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in COMMANDS if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=COMMANDS[name].help) for name in names]
+        return items or click.Command.shell_complete(self, ctx, incomplete)
+
+
+@contextmanager
+def _errors_as_lines(context: click.Context | None = None) -> Iterator[None]:
+    """Report an expected error in one line, and exit with its code.
+
+    context: of the group whose command runs
+    """
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(0)
+    except click.ClickException as error:
+        _fail(_with_remedy(error, context), error.exit_code)
+    except _expected() as error:
+        from pipeline import GraphError, LimitError
+
+        _fail(str(error), 1 if isinstance(error, GraphError | LimitError) else 2)
+    except BrokenPipeError:  # as in `pipeline fib 6 | head -1`
+        _abandon_stdout()
+        sys.exit(141)
+    except OSError as error:
+        if error.filename is None:
+            _abandon_stdout()
+        _fail(_described(error), 1)
+    except (KeyboardInterrupt, click.Abort):
+        if sys.stderr is not None and sys.stderr.isatty():
+            click.echo(err=True)  # ends the line of the terminal's ^C
+        _fail("interrupted", 130)
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    from pipeline import GraphError, LimitError, SchedulerError, StoreError
+    from pipeline.apps.mlp import NetworkError
+
+    return (PipelineError, GraphError, LimitError, SchedulerError, StoreError, NetworkError)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    from pipeline.cli.screen import fail
+
+    fail(message, code)
+
+
+def _abandon_stdout() -> None:
+    """Send what stdout could not take nowhere: Python would write it again as it exits."""
+    with suppress(OSError, ValueError):  # a stream that is no file, or is closed
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-_HELPLESS = re.compile(r"^(Missing |No such |Got unexpected |Option )|is not (a valid|in the) ")
-"""Click's own messages, that say what is wrong, and not what to do."""
+_WITHOUT_REMEDY = re.compile(
+    r"^(Missing |No such |Got unexpected |Option )|is not (a valid|in the) "
+)
+"""Messages of click that say what is wrong, and not what to do."""
+
+
+def _with_remedy(error: click.ClickException, context: click.Context | None) -> str:
+    message = error.format_message()
+    if not _WITHOUT_REMEDY.search(message):
+        return message
+    path = f"pipeline {context.invoked_subcommand}" if context else "pipeline"
+    if (inner := getattr(error, "ctx", None)) is not None:
+        path = inner.command_path
+    return f"{message.rstrip('.')}{' See' if message.endswith('?') else '; see'} {path} --help"
+
 
 _REMEDIES = {
     errno.ENOENT: "check the path",
     errno.EACCES: "choose another place, or change its permissions",
     errno.EPERM: "choose another place, or change its permissions",
     errno.EROFS: "choose another place",
-    errno.ENOSPC: "make room, or choose another place",
+    errno.ENOSPC: "free some space, or choose another place",
     errno.EISDIR: "give the name of a file",
     errno.ENOTDIR: "give another place",
     errno.EEXIST: "give another place",
 }
 
 
-class _Commands(click.Group):
-    """Commands whose expected errors are one line each, listed by an example of each."""
-
-    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
-        try:
-            kwargs["standalone_mode"] = False
-            with warnings_in_lines():
-                code = super().main(*args, **kwargs) or 0
-            if sys.stdout is not None:
-                sys.stdout.flush()  # Python itself would do it too late to tell what is wrong
-            sys.exit(code)
-        except click.exceptions.NoArgsIsHelpError as error:
-            say(error.format_message())
-            sys.exit(0)
-        except click.ClickException as error:
-            fail(_with_remedy(error), error.exit_code)
-        except (SchedulerError, NetworkError, StoreError) as error:
-            fail(str(error), 2)
-        except (LimitError, GraphError) as error:
-            fail(str(error), 1)
-        except BrokenPipeError:  # `| head` has read enough
-            _leave_stdout()
-            sys.exit(141)
-        except OSError as error:
-            if error.filename is None:
-                _leave_stdout()
-            fail(_placed(error), 1)
-        except click.Abort:
-            fail("interrupted", 130)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:  # `| head` has read enough; click would call that an error
-            _leave_stdout()
-            sys.exit(141)
-        except click.UsageError as error:
-            if error.ctx is None and (command := self.commands.get(ctx.invoked_subcommand or "")):
-                error.ctx = click.Context(command, ctx, command.name)
-            raise
-        except KeyboardInterrupt:  # before click sees it, which says an empty line
-            if is_watched():  # after the terminal's ^C
-                say(is_error=True)
-            fail("interrupted", 130)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(self.commands)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Not the names alone: what can be typed says more in the same room."""
-        commands = [self.commands[name] for name in self.list_commands(ctx)]
-        with formatter.section("Commands"):
-            formatter.write_dl([(_example(each), each.get_short_help_str(80)) for each in commands])
-
-
-def _example(command: click.Command) -> str:
-    """The first example of a command's help, without what is said of it."""
-    lines = map(str.strip, (command.help or "").splitlines())
-    name = f"pipeline {command.name}"
-    return next((line for line in lines if line.startswith(name)), name).partition("  ")[0]
-
-
-def _with_remedy(error: click.ClickException) -> str:
-    told = error.format_message()
-    if not _HELPLESS.search(told):
-        return told
-    context = getattr(error, "ctx", None)
-    link = " See" if told.endswith("?") else "; see"
-    return f"{told.rstrip('.')}{link} {context.command_path if context else 'pipeline'} --help"
-
-
-def _placed(error: OSError) -> str:
-    """What is wrong, where, and what to do."""
-    told = error.strerror or str(error)
-    place = f"{error.filename}: " if error.filename else ""
+def _described(error: OSError) -> str:
+    """Place, rule and remedy of an error of the system."""
+    parts = [error.filename, error.strerror or error]
     remedy = _REMEDIES.get(error.errno or 0)
-    return f"{place}{told}; {remedy}" if remedy else f"{place}{told}"
+    return ": ".join(str(part) for part in parts if part) + (f"; {remedy}" if remedy else "")
 
 
 @click.group(
     cls=_Commands,
-    no_args_is_help=False,
-    invoke_without_command=True,
+    commands=_Imported(),
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 could not be done, 2 asked wrongly, 130 interrupted,"
-    " 141 `| head`."
+    epilog="Exit codes: 0 done, 1 failed, 2 usage error, 130 interrupted, 141 broken pipe."
     '\n\nCompletion in bash: eval "$(_PIPELINE_COMPLETE=bash_source pipeline)"',
 )
-@click.pass_context
 @click.version_option(
     version("dask-memo"),
     prog_name="pipeline",
     message=f"%(prog)s, version %(version)s (Python {platform.python_version()}, "
     f"Dask {version('dask')})",
 )
-def main(context: click.Context) -> None:
+def main() -> None:
     """Explicit memoization on Dask task graphs."""
-    if context.invoked_subcommand is None:
-        say(context.get_help())
-
-
-for _command in (run, fib, mlp, report, gallery, train, share, cache):
-    main.add_command(_command)

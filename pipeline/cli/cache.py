@@ -1,109 +1,242 @@
-"""`pipeline cache`: what a store holds, why, and whether it is sound."""
+"""`pipeline cache`: the entries of a store, why a task is stored or not, and their checks."""
 
 from __future__ import annotations
 
+import re
 import sys
+import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
+from dask.utils import format_bytes
 
+from pipeline import StoreError
 from pipeline.cache import verify_entries
-from pipeline.cli.entries import brief_call, gc, ls, rm, show
-from pipeline.cli.progress import Bar, Tasks
-from pipeline.cli.screen import FATES, as_json, print_json, print_table, say
-from pipeline.cli.script import ran, tasks_of
-from pipeline.cli.stored import Share, octets, opened, place
-from pipeline.identity import format_duration, printable
+from pipeline.cli.options import (
+    Age,
+    Share,
+    Size,
+    existing_store_option,
+    json_option,
+    load_tasks,
+    run_user_code,
+    script_argument,
+)
+from pipeline.cli.screen import (
+    Bar,
+    Tasks,
+    counted,
+    fail,
+    format_saved,
+    is_terminal,
+    print_json,
+    print_table,
+    print_text,
+)
+from pipeline.identity import format_duration, printable, short_repr
 
 if TYPE_CHECKING:
-    from pipeline.cache import Verification
+    from collections.abc import Callable
 
-_SHARE = 0.05
-"""Of hits, that are run again."""
+    from pipeline import Store, Verification
+    from pipeline.store import Entry
+
+LISTED = 40
+"""Entries that `ls` prints, by default."""
+
+RECOMPUTED = 0.05
+"""The share of hits that `verify` runs again, by default."""
+
+_CALL_WIDTH = 40
 
 
-@click.group(short_help="results that are stored, by --store")
+@click.group()
 def cache() -> None:
-    """Results that are stored: list, explain, verify, bound, move and remove them.
+    """The results in a store: list, explain, verify and remove them.
 
     \b
-    pipeline train --store cache          results are stored, and loaded again
-    pipeline cache ls                     what the folder cache holds
-    pipeline cache explain model.py:x     what would be loaded, and what not
-    pipeline cache gc --max-bytes 2GB     make it smaller
+    pipeline train --store cache          store results, and load them again
+    pipeline cache ls                     list the entries of the folder cache
+    pipeline cache explain model.py:x     what a run would load, and what not
+    pipeline cache gc --max-bytes 2GB     remove entries until 2 GB are left
     """
 
 
-@cache.command()
-@click.argument("script", metavar="SCRIPT.py:COLLECTION")
-@as_json
-@place
-def explain(url: str, script: str, is_json: bool) -> None:
-    """Tell of each task of a script's collection whether it is stored, and if not, why.
+def _command(function: Callable[..., None]) -> click.Command:
+    """A command of the group, with --json and --store."""
+    return cache.command()(json_option(existing_store_option(function)))
+
+
+@_command
+@click.option("--function", metavar="NAME", help="Entries of this function alone.")
+@click.option("--limit", type=click.IntRange(min=0), metavar="N",
+              help=f"At most so many, 0 for all.  [default: {LISTED}; all as JSON]")  # fmt: skip
+def ls(store: Store, function: str | None, limit: int | None) -> None:
+    """List the entries, the newest first.
+
+    TOOK is the time that computing took; DIGEST is the beginning of the entry's name.
+
+    \b
+    pipeline cache ls --function epoch --limit 5
+    pipeline cache ls --json | jq 'map(.bytes) | add'
+    """
+    with Bar("read") as bar:
+        entries = [entry for entry in bar.along(store.entries())
+                   if function in (None, entry.function)]  # fmt: skip
+    entries.sort(key=lambda entry: (entry.created, entry.digest), reverse=True)
+    print_json([_fields(entry) for entry in entries[: limit or None]])
+    shown = entries[: (LISTED if limit is None else limit) or None]
+    rows = [
+        (entry.digest[:10], format_bytes(entry.bytes), format_duration(entry.seconds),
+         _age(entry), _short_call(entry.call or entry.function))
+        for entry in shown
+    ]  # fmt: skip
+    if rows:
+        print_table(("digest", "size", "took", "age", "call"), rows, left=1)
+    if len(entries) > len(shown):
+        print_text(f"and {len(entries) - len(shown):,} more: --limit 0 lists them")
+    elif not entries:
+        print_text(f"{store.url} has no entries" + (f" of {function}" if function else ""))
+
+
+def _age(entry: Entry) -> str:
+    return format_duration(max(time.time() - entry.created, 0.0))
+
+
+def _short_call(call: str) -> str:
+    text = printable(call)
+    return text if len(text) <= _CALL_WIDTH else f"{text[: _CALL_WIDTH - 1]}…"
+
+
+def _fields(entry: Entry) -> dict[str, Any]:
+    """An entry in JSON's types."""
+    return {**asdict(entry), "checksum": entry.checksum.hex()}
+
+
+@_command
+@click.argument("digest", metavar="DIGEST")
+def show(store: Store, digest: str) -> None:
+    """Show an entry, and its value in short.
+
+    The first digits of a digest are enough where they are unique. Nothing is unpickled.
+
+    \b
+    pipeline cache show 3f2a
+    """
+    name = _find_digest(store, digest)
+    opened = store.open(name)
+    if opened is None:
+        fail(f"{name} is corrupt, and removed: the next run computes it again", 1)
+    entry, payload = opened
+    print_json(_fields(entry))
+    created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.created))
+    rows = [
+        ("digest", entry.digest),
+        ("function", entry.function),
+        ("call", entry.call),
+        *(("argument", text) for text, _ in entry.arguments),
+        ("code", entry.code),
+        ("bytes", f"{entry.bytes:,}"),
+        ("took", format_duration(entry.seconds)),
+        ("in all", f"{format_duration(entry.behind)}, with all inputs"),
+        ("loading", f"{format_duration(entry.loading)}, as expected"),
+        ("stored", f"{created}, {_age(entry)} ago"),
+        ("python", entry.python),
+        ("checksum", entry.checksum.hex()),
+        ("value", _value(store, entry, payload)),
+    ]
+    print_table(None, [row for row in rows if row[1]], left=2)
+
+
+def _find_digest(store: Store, prefix: str) -> str:
+    """The only digest in a store that begins so."""
+    if not re.fullmatch(r"[0-9a-f]{1,32}", prefix):
+        raise StoreError(
+            f"{prefix!r} is not a digest or its beginning: give digits 0-9 and a-f, as "
+            "pipeline cache ls shows them"
+        )
+    if len(prefix) == 32 and prefix in store:
+        return prefix
+    digests = [digest for digest in store.digests() if digest.startswith(prefix)]
+    if not digests:
+        fail(f"no entry of {store.url} begins with {prefix}: see pipeline cache ls", 1)
+    if len(digests) > 1:
+        some = ", ".join(digest[: len(prefix) + 4] for digest in digests[:3])
+        fail(f"{len(digests):,} entries of {store.url} begin with {prefix}, like {some}: give more "
+             "digits", 1)  # fmt: skip
+    return digests[0]
+
+
+def _value(store: Store, entry: Entry, payload: memoryview) -> str:
+    """A value in short, or why it is not shown."""
+    try:
+        value = store.value(entry, payload)
+    except RuntimeError as error:
+        return f"not shown: {error.__cause__ or error}"
+    kind = type(value).__name__
+    if isinstance(value, np.ndarray):
+        shape = " × ".join(map(str, value.shape)) or "no dimensions"
+        kind = f"{kind} of {value.dtype}, {shape}"
+    return f"{kind}: {short_repr(value, 300)}"
+
+
+@_command
+@script_argument("script")
+def explain(store: Store, script: str) -> None:
+    """Show for each task of a script's collection whether it is stored, and if not, why.
 
     Runs the script as `pipeline share` does; nothing is computed.
 
     \b
     pipeline cache explain model.py:result
     """
-    with opened(url) as store:
-        found = store.explain(tasks_of(script))
-    if is_json:
-        names = ("status", "call", "why", "function", "seconds", "bytes")
-        told = [{name: getattr(each, name) for name in names} for each in found.lines]
-        print_json(told)
-        return
-    rows = [(status, brief_call(what), why) for status, what, why in found.rows()]
-    print_table(("", "task", "why"), rows, left=3, colours=FATES)
-    say(str(found).splitlines()[-1])
+    explanation = store.explain(load_tasks(script))
+    names = ("status", "call", "why", "function", "seconds", "bytes")
+    print_json([{name: getattr(line, name) for name in names} for line in explanation.lines])
+    rows = [(status, _short_call(call), why) for status, call, why in explanation.rows()]
+    print_table(("", "task", "why"), rows, left=3)
+    print_text(str(explanation).splitlines()[-1])
 
 
-@cache.command()
-@as_json
-@place
-def stats(url: str, is_json: bool) -> None:
-    """Tell what the store holds, and what it was good for in all runs.
+@_command
+def stats(store: Store) -> None:
+    """Show the size of the store, and what all runs loaded, computed and saved.
 
     \b
     pipeline cache stats
     pipeline cache stats --store s3://bucket/cache --json
     """
-    with opened(url) as store:
-        sizes = store.sizes().values()
-        counts = store.stats()
-    if is_json:
-        told = {"entries": len(sizes), "bytes": sum(sizes), **vars(counts)}
-        print_json(told)
-        return
-    asked = counts.hits + counts.misses
-    rate = f", {counts.hits / asked:.0%} of {asked:,}" if asked else ""
-    lines = [
-        ("entries", f"{len(sizes):,}, {octets(sum(sizes))}"),
-        ("hits", f"{counts.hits:,}{rate}, {octets(counts.loaded_bytes)}"),
+    sizes, counts = store.sizes().values(), store.stats()
+    print_json({"entries": len(sizes), "bytes": sum(sizes), **asdict(counts)})
+    requests = counts.hits + counts.misses
+    rate = f", {counts.hits / requests:.0%} of {requests:,}" if requests else ""
+    rows = [
+        ("entries", f"{len(sizes):,}, {format_bytes(sum(sizes))}"),
+        ("hits", f"{counts.hits:,}{rate}, {format_bytes(counts.loaded_bytes)}"),
         ("misses", f"{counts.misses:,}"),
         ("skipped", f"{counts.skipped:,}"),
-        ("stored", f"{counts.stored:,}, {octets(counts.stored_bytes)}"),
-        ("saved", format_duration(counts.saved) if counts.saved else "0 s"),
+        ("stored", f"{counts.stored:,}, {format_bytes(counts.stored_bytes)}"),
+        ("saved", format_saved(counts.saved)),
     ]
-    print_table(("in all runs", ""), lines, left=2)
+    print_table(("in all runs", ""), rows, left=2)
 
 
-@cache.command()
-@click.argument("script", required=False, metavar="[SCRIPT.py:COLLECTION]")
+@_command
+@script_argument("script", required=False)
 @click.option("--recompute", type=Share(), metavar="SHARE",
-              help=f"Of the collection's hits, run again.  [default: {_SHARE:.0%}]")  # fmt: skip
+              help=f"Of the hits, to run again.  [default: {RECOMPUTED:.0%}]")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Of the choice of hits.")
-@click.option("--keep", is_flag=True, help="Report corrupt entries, and leave them.")
-@as_json
-@place
+@click.option("--keep", is_flag=True, help="Report corrupt entries, and do not remove them.")
 def verify(
-    url: str, script: str | None, recompute: float | None, seed: int, keep: bool, is_json: bool
+    store: Store, script: str | None, recompute: float | None, seed: int, keep: bool
 ) -> None:
     """Check every entry; or run tasks of a script again, and compare the results.
 
-    Corrupt entries are reported and removed. An entry holds no code, so that a script is
-    needed to run it again: of each function of its collection at least one stored result is
-    computed anew and compared by content. What differs is told, and stays. Exit code 1 if an entry
+    Corrupt entries are reported and removed. An entry holds no code, so a script is needed to run
+    tasks again: at least one stored result of each function of its collection is computed again,
+    and compared by content. A result that differs is reported, and stays. Exit code 1 if an entry
     is corrupt or a result differs.
 
     \b
@@ -116,49 +249,99 @@ def verify(
             "collection in it, like model.py:result"
         )
     if script is not None and keep:
-        raise click.UsageError(
-            "--keep is for corrupt entries, which are looked for without a script"
-        )
-    with opened(url) as store:
-        if script is None:
-            with Bar("verify") as bar:
-                found = verify_entries(store, is_removing=not keep, progress=bar.along)
-        else:
-            share = recompute if recompute is not None else _SHARE
-            asked = tasks_of(script)
-            with Tasks():
-                found = ran(script, lambda: store.verify(asked, recompute=share, seed=seed))
-    if is_json:
-        print_json(_fields(found))
+        raise click.UsageError("--keep is for corrupt entries: leave out the script")
+    if script is None:
+        with Bar("verify") as bar:
+            result = verify_entries(store, is_removing=not keep, progress=bar.along)
     else:
-        _tell(found, is_removed=not keep)
-    sys.exit(int(not found.is_sound))
+        collection, share = load_tasks(script), recompute or RECOMPUTED
+        with Tasks():
+            result = run_user_code(
+                script, lambda: store.verify(collection, recompute=share, seed=seed)
+            )
+    print_json(_verification_fields(result))
+    _print_verification(result, is_removed=not keep)
+    sys.exit(int(not result.is_sound))
 
 
-def _fields(found: Verification) -> dict[str, Any]:
-    """What was found, in JSON's types."""
+def _verification_fields(result: Verification) -> dict[str, Any]:
+    """A verification in JSON's types."""
     return {
-        "sound": found.is_sound,
-        "entries": found.entries,
-        "corrupt": [{"digest": digest, "why": why} for digest, why in found.corrupt],
-        "hits": found.hits,
-        "reruns": [each._asdict() for each in found.reruns],
-        "differing": found.differing,
+        "sound": result.is_sound,
+        "entries": result.entries,
+        "corrupt": [{"digest": digest, "why": why} for digest, why in result.corrupt],
+        "hits": result.hits,
+        "reruns": [rerun._asdict() for rerun in result.reruns],
+        "differing": result.differing,
     }
 
 
-def _tell(found: Verification, *, is_removed: bool) -> None:
-    lines = [(each.outcome, brief_call(each.call), each.why)
-             for each in found.reruns if each.outcome != "same"]  # fmt: skip
-    if lines:
-        print_table(("", "task", "why"), lines, left=3, colours=FATES)
-    for name, why in found.corrupt:
-        say(f"{name}  {printable(why)}")
-    say(f"{found.summary()}{', and removed' if found.corrupt and is_removed else ''}")
-    if found.differing:
-        functions = ", ".join(map(printable, found.differing))
-        say(f"not pure, or changed by what no digest covers: {functions}")
+def _print_verification(result: Verification, *, is_removed: bool) -> None:
+    rows = [(rerun.outcome, _short_call(rerun.call), rerun.why)
+            for rerun in result.reruns if rerun.outcome != "same"]  # fmt: skip
+    if rows:
+        print_table(("", "task", "why"), rows, left=3)
+    for digest, why in result.corrupt:
+        print_text(f"{digest}  {printable(why)}")
+    print_text(f"{result.summary()}{', and removed' if result.corrupt and is_removed else ''}")
+    if result.differing:
+        functions = ", ".join(map(printable, result.differing))
+        print_text(f"impure, or changed by something that no digest covers: {functions}")
 
 
-for _command in (ls, show, rm, gc):
-    cache.add_command(_command)
+@_command
+@click.argument("prefixes", nargs=-1, metavar="[DIGEST ...]")
+@click.option("--function", metavar="NAME", help="All entries of this function.")
+@click.option("--all", "is_all", is_flag=True, help="All entries.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rm(
+    store: Store, prefixes: tuple[str, ...], function: str | None, is_all: bool, yes: bool
+) -> None:
+    """Remove entries: by digest, of a function, or all. The next run computes them again.
+
+    \b
+    pipeline cache rm 3f2a 77b0
+    pipeline cache rm --function epoch
+    pipeline cache rm --all --yes
+    """
+    if bool(prefixes) + (function is not None) + is_all != 1:
+        raise click.UsageError("name what to remove: DIGEST ..., or --function NAME, or --all")
+    if prefixes:
+        digests = list(dict.fromkeys(_find_digest(store, prefix) for prefix in prefixes))
+    elif function is not None:
+        digests = [entry.digest for entry in store.entries() if entry.function == function]
+    else:
+        digests = list(store.digests())
+    if function is not None and not digests:
+        fail(f"{store.url} has no entries of {function}: see pipeline cache ls", 1)
+    if not (prefixes or yes):
+        question = f"Remove {counted(len(digests), 'entry')} of {store.url}?"
+        if not is_terminal(sys.stdin):
+            raise click.UsageError(f"{question} No terminal to answer on: add --yes")
+        if not click.confirm(question, err=True):
+            fail("nothing is removed", 1)
+    sizes = store.sizes()
+    freed = sum(sizes.get(digest, 0) for digest in digests)
+    with Bar("remove") as bar:
+        removed = sum(map(store.remove, bar.along(digests)))
+    print_json({"removed": removed, "bytes": freed})
+    print_text(f"removed {counted(removed, 'entry')}, {format_bytes(freed)}")
+
+
+@_command
+@click.option("--max-bytes", type=Size(), help="Leave no more than this, like 2GB.")
+@click.option("--unused", type=Age(), help="Remove what was not used for so long, like 30d.")
+def gc(store: Store, max_bytes: float | None, unused: float | None) -> None:
+    """Remove what killed runs left, entries not used for long, and those over a size.
+
+    Over the size, large entries go first that are quick to compute again and not used for long. On
+    a remote store an entry counts as used when it was made.
+
+    \b
+    pipeline cache gc --max-bytes 2GB --unused 30d
+    """
+    limit = None if max_bytes is None else int(max_bytes)
+    removed, freed = store.gc(max_bytes=limit, unused=unused)
+    left = len(store)
+    print_json({"removed": removed, "bytes": freed, "left": left})
+    print_text(f"removed {counted(removed, 'entry')}, {format_bytes(freed)}; {left:,} left")

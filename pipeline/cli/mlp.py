@@ -1,101 +1,100 @@
-"""`pipeline mlp`."""
+"""`pipeline mlp` and `pipeline train`: gradients of a network, and a network that learns."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
+from dask.callbacks import Callback
+from threadpoolctl import threadpool_limits
 
-from pipeline import LimitError
-from pipeline import scheduler as on
-from pipeline.apps.mlp import NetworkError, counts, formula, gradient, network
+from pipeline import count, scheduler
+from pipeline.apps.mlp import counts, formula, gradient, network
+from pipeline.apps.mlp.data import DataError, digits, load
+from pipeline.apps.mlp.epochs import Plan, State, predicted, training
+from pipeline.apps.mlp.layers import Layers
 from pipeline.apps.mlp.networks import checked
-from pipeline.apps.mlp.pictures import adjoints, diagram
-from pipeline.apps.mlp.rules import ACTIVATIONS, LOSSES
-from pipeline.cli.progress import Bar, Tasks
-from pipeline.cli.screen import (
-    as_json,
-    check_picture,
-    fail,
-    one_of,
-    print_json,
-    print_table,
-    say,
-    scheduler,
+from pipeline.apps.mlp.pictures import (
+    adjoints,
+    confusion,
+    diagram,
+    plot_confusion,
+    plot_curves,
+    plot_mistaken,
 )
-from pipeline.cli.stored import as_told, store, tell, through
+from pipeline.apps.mlp.rules import ACTIVATIONS, LOSSES, OPTIMIZERS
+from pipeline.cli.options import (
+    Sizes,
+    choice_option,
+    json_option,
+    out_option,
+    picture_option,
+    scheduler_option,
+    store_option,
+)
+from pipeline.cli.screen import (
+    Bar,
+    Tasks,
+    counted,
+    fail,
+    print_json,
+    print_saved,
+    print_store,
+    print_table,
+    print_text,
+    save_figure,
+    store_fields,
+)
+from pipeline.draw import atomic_write
+from pipeline.graph import MAX_TASKS
 from pipeline.identity import format_number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from pipeline import TaskGraph
-    from pipeline.apps.mlp.counts import Work
+    from pipeline import Store, TaskGraph
+    from pipeline.apps.mlp.data import Examples
     from pipeline.apps.mlp.networks import Network
 
-_MOST = 20
-"""Weights that are listed."""
+LISTED = 20
+"""Weights of a table."""
 
-_Command = TypeVar("_Command", bound="Callable[..., Any] | click.Command")
-
-
-class Sizes(click.ParamType[tuple[int, ...]]):
-    """The nodes of each layer, like 2-2-2-1."""
-
-    name = "SIZES"
-
-    def convert(self, value: Any, *_: Any) -> tuple[int, ...]:
-        try:
-            return tuple(int(each) for each in str(value).split("-"))
-        except ValueError:
-            raise NetworkError(
-                f"{value!r} is no network: give the nodes of each layer, like 2-2-2-1"
-            ) from None
+WAYS = {
+    "path_sum": counts.expanded,
+    "recursion": counts.call_tree,
+    "memoized": counts.backpropagation,
+}
+"""The work of a gradient: written out, by recursion, and by recursion with memoization."""
 
 
-def _picture(*names: str, text: str) -> Callable[[_Command], _Command]:
-    kind = click.Path(path_type=Path)
-    return click.option(*names, type=kind, metavar="PATH.svg|png|pdf|dot", help=text)
-
-
-def _graph(net: Network, asked: list[str], memoize: bool) -> TaskGraph:
-    try:
-        return gradient(net, asked, memoize=memoize)
-    except LimitError as error:
-        if memoize:
-            raise
-        text = str(error).partition(", over")[0]
-        fail(f"{text}, too many to be run: leave out --no-memoize", 1)
-
-
-@click.command(short_help="the path sum beside backpropagation")
+@click.command()
 @click.argument("sizes", type=Sizes(), metavar="SIZES")
-@click.option("--weight", "names", multiple=True, metavar="W", help="A weight or bias, like w1_11; "
-              "may be given again.  [default: w1_11]")  # fmt: skip
-@click.option("--all", "everything", is_flag=True, help="All weights and biases.")
-@click.option("--activation", default="sigmoid", show_default=True, metavar="F",
-              shell_complete=one_of(ACTIVATIONS),
-              help=f"Of the hidden layers: {', '.join(ACTIVATIONS)}.")  # fmt: skip
-@click.option("--loss", default="mse", show_default=True, metavar="F",
-              shell_complete=one_of(LOSSES), help=f"{' or '.join(LOSSES)}.")  # fmt: skip
+@click.option("--weight", "names", multiple=True, metavar="W",
+              help="A weight or bias, like w1_11; may be repeated.  [default: w1_11]")  # fmt: skip
+@click.option("--all", "is_all", is_flag=True, help="All weights and biases.")
+@choice_option("--activation", ACTIVATIONS, "sigmoid", "Of the hidden layers.")
+@choice_option("--loss", LOSSES, "mse", "Of the example.")
 @click.option("--seed", default=0, show_default=True, help="Of the weights and the example.")
 @click.option("--memoize/--no-memoize", default=True, show_default=True,
               help="Compute each adjoint once, or once for each path.")  # fmt: skip
-@click.option(
-    "--formula", "words", is_flag=True, help="Print the chain rule, expanded and factored."
-)
+@click.option("--formula", "is_text", is_flag=True,
+              help="Print the chain rule, expanded and factored.")  # fmt: skip
 @click.option("--latex", is_flag=True, help="Print it as LaTeX.")
 @click.option("--numbers", is_flag=True, help="Show values in the pictures.")
-@_picture("--save", text="Draw the sum over all paths beside backpropagation.")
-@_picture("--network", "drawing", text="Draw the network and the weight's paths to the loss.")
-@scheduler
-@store
-@as_json
+@picture_option("--save", text="Draw the sum over all paths beside backpropagation.")
+@picture_option("--network", "drawing", text="Draw the network and the weight's paths to the loss.")
+@scheduler_option()
+@store_option()
+@json_option
 def mlp(
-    sizes: tuple[int, ...], names: tuple[str, ...], everything: bool, activation: str, loss: str,
-    seed: int, memoize: bool, words: bool, latex: bool, numbers: bool, save: Path | None,
-    drawing: Path | None, scheduler: str, url: str | None, is_json: bool,
+    sizes: tuple[int, ...], names: tuple[str, ...], is_all: bool, activation: str, loss: str,
+    seed: int, memoize: bool, is_text: bool, latex: bool, numbers: bool, save: Path | None,
+    drawing: Path | None, scheduler_name: str, store: Store | None,
 ) -> None:  # fmt: skip
     """Gradients of a multilayer perceptron: the sum over all paths beside backpropagation.
 
@@ -105,88 +104,228 @@ def mlp(
     pipeline mlp 784-256-128-10 --activation relu --loss cross-entropy
     pipeline mlp 784-256-128-10 --store cache
     """
-    for path in (save, drawing):
-        if path is not None:
-            check_picture(path)
     net = network(sizes, activation, loss, seed=seed)
-    asked = net.parameters if everything else checked(net, names or net.parameters[:1])
+    weights = net.parameters if is_all else checked(net, names or net.parameters[:1])
     with Bar("trace"):
-        graph = _graph(net, asked, memoize)
-    with on(scheduler), through(url) as used, Tasks():
-        found = graph.compute()
-    formulas = {
-        name: _formula(net, name, latex=latex) for name in (asked if words or latex else ())
-    }
-    if not is_json:
-        _print(net, found, asked, everything)
-        for pair in formulas.values():
-            say("\n" + "\n\n".join(pair))
-    with Bar("draw", 1):
-        if save is not None:
-            adjoints(net, None if everything else asked, numbers=numbers).save(save)
-        if drawing is not None:
-            diagram(net, asked[0], numbers=numbers).save(drawing)
-    files = [str(path) for path in (save, drawing) if path is not None]
-    if is_json:
-        print_json({
-            "sizes": sizes,
-            "weights": [_fields(net, name, float(found[name])) for name in asked],
-            "all": _fields_of(_works(sizes, None)) if everything else None,
-            "formulas": {name: dict(zip(("expanded", "factored"), pair, strict=True))
-                         for name, pair in formulas.items()},
-            "files": files,
-            "store": as_told(used),
-        })  # fmt: skip
-        return
-    for file in files:
-        say(f"saved {file}")
-    tell(used)
+        graph = _graph(net, weights, memoize)
+    with scheduler(scheduler_name), store or nullcontext(), Tasks():
+        gradients = graph.compute()
+    _print_gradients(net, gradients, weights, is_all)
+    formulas = {name: _formula(net, name, latex) for name in weights if is_text or latex}
+    for texts in formulas.values():
+        print_text("\n" + "\n\n".join(texts.values()))
+    files = []
+    with Bar("draw"):
+        if save:
+            shown = None if is_all else weights
+            files.append(adjoints(net, shown, numbers=numbers).save(save))
+        if drawing:
+            files.append(diagram(net, weights[0], numbers=numbers).save(drawing))
+    print_saved(files)
+    print_store(store)
+    print_json({
+        "sizes": sizes,
+        "weights": [_weight_fields(net, name, float(gradients[name])) for name in weights],
+        "all": _work_fields(sizes, None) if is_all else None,
+        "formulas": formulas,
+        "files": list(map(str, files)),
+        "store": store_fields(store),
+    })  # fmt: skip
 
 
-def _formula(net: Network, name: str, *, latex: bool) -> tuple[str, str]:
-    """The chain rule, expanded and factored."""
+def _graph(net: Network, weights: Sequence[str], memoize: bool) -> TaskGraph:
+    graph = gradient(net, weights)
+    if memoize:
+        return graph
+    tasks = count(graph).tree
+    if tasks > MAX_TASKS:
+        fail(f"the tree of {net} has {tasks:,} tasks, and at most {MAX_TASKS:,} are run: leave out "
+             "--no-memoize", 1)  # fmt: skip
+    return gradient(net, weights, memoize=False)
+
+
+def _formula(net: Network, name: str, latex: bool) -> dict[str, str]:
     shown = formula(net, name)
     if latex:
-        return shown.expanded_latex, shown.factored_latex
-    return shown.expanded, shown.factored
+        return {"expanded": shown.expanded_latex, "factored": shown.factored_latex}
+    return {"expanded": shown.expanded, "factored": shown.factored}
 
 
-def _fields(net: Network, name: str, value: float) -> dict[str, Any]:
+def _weight_fields(net: Network, name: str, value: float) -> dict[str, Any]:
     """A weight in JSON's types."""
     layer = net[name].layer
     paths = counts.paths(net.sizes, layer)
-    works = _fields_of(_works(net.sizes, layer))
-    return {"weight": name, "gradient": value, "paths": paths, **works}
+    return {"weight": name, "gradient": value, "paths": paths, **_work_fields(net.sizes, layer)}
 
 
-def _print(net: Network, found: Mapping[str, Any], asked: Sequence[str], everything: bool) -> None:
-    lines = []
-    for name in asked[:_MOST]:
+def _work_fields(sizes: tuple[int, ...], layer: int | None) -> dict[str, dict[str, int]]:
+    return {name: work(sizes, layer)._asdict() for name, work in WAYS.items()}
+
+
+def _print_gradients(
+    net: Network, gradients: Mapping[str, Any], weights: Sequence[str], is_all: bool
+) -> None:
+    rows = []
+    for name in weights[:LISTED]:
         layer = net[name].layer
-        number = format_number(counts.paths(net.sizes, layer))
-        lines.append((name, f"{found[name]:.6g}", number, *_told(_works(net.sizes, layer))))
-    if len(asked) > _MOST:
-        lines.append(("…", *[""] * 5))
-    if everything:
-        lines.append(("all", "", "", *_told(_works(net.sizes, None))))
-    print_table(("weight", "∂L/∂w", "paths", "path sum × +", "recursion", "memoized"), lines)
+        paths = format_number(counts.paths(net.sizes, layer))
+        rows.append((name, f"{gradients[name]:.6g}", paths, *_work_cells(net.sizes, layer)))
+    if len(weights) > LISTED:
+        rows.append(("…", *[""] * 5))
+    if is_all:
+        rows.append(("all", "", "", *_work_cells(net.sizes, None)))
+    print_table(("weight", "∂L/∂w", "paths", "path sum × +", "recursion", "memoized"), rows)
 
 
-def _works(sizes: tuple[int, ...], layer: int | None) -> tuple[Work, ...]:
-    """The work written out, by recursion, and by recursion with memoization."""
-    ways = (counts.expanded, counts.call_tree, counts.backpropagation)
-    return tuple(way(sizes, layer) for way in ways)
+def _work_cells(sizes: tuple[int, ...], layer: int | None) -> list[str]:
+    """Multiplications + additions, of each way."""
+    return [" + ".join(map(format_number, work(sizes, layer))) for work in WAYS.values()]
 
 
-def _fields_of(works: Iterable[Work]) -> dict[str, dict[str, int]]:
-    return {
-        name: work._asdict()
-        for name, work in zip(("path_sum", "recursion", "memoized"), works, strict=True)
-    }
+EPOCHS = 10_000
+"""The most epochs of one training."""
+
+LARGEST = 10**8
+"""The most weights of a network that is trained."""
+
+KEPT = ("epoch", "step")
+"""Functions whose results are stored however quick they are: training continues from the last."""
 
 
-def _told(works: Iterable[Work]) -> list[str]:
-    """Multiplications + additions."""
-    return [
-        f"{format_number(work.multiplications)} + {format_number(work.additions)}" for work in works
-    ]
+@click.command()
+@click.option("--layers", "sizes", type=Sizes(), default="64-64-32-10", show_default=True,
+              metavar="SIZES", help="Nodes of each layer.")  # fmt: skip
+@click.option("--data", type=click.Path(path_type=Path), metavar="FILE.npz|csv",
+              help="Arrays x and y, or a column label.  [default: handwritten digits]")  # fmt: skip
+@choice_option("--activation", ACTIVATIONS, "relu", "Of the hidden layers.")
+@choice_option("--loss", LOSSES, "cross-entropy", "Of each example.")
+@choice_option("--optimizer", OPTIMIZERS, "adam", "The rule of a step.")
+@click.option("--rate", default=0.003, show_default=True, help="Learning rate.")
+@click.option("--batch", default=32, show_default=True, help="Examples per step; 0 for all.")
+@click.option("--shards", default=1, show_default=True, help="Parallel parts of a batch of all.")
+@click.option("--epochs", default=40, show_default=True, type=click.IntRange(1, EPOCHS),
+              help="Passes over the examples.")  # fmt: skip
+@click.option("--seed", default=0, show_default=True,
+              help="Of the weights, the batches, and the test examples.")  # fmt: skip
+@choice_option("--dtype", ("float32", "float64"), "float64", "Of all numbers.")
+@out_option
+@scheduler_option()
+@store_option(KEPT)
+@json_option
+def train(
+    sizes: tuple[int, ...], data: Path | None, activation: str, loss: str, epochs: int, seed: int,
+    out: Path, scheduler_name: str, store: Store | None, **options: Any,
+) -> None:  # fmt: skip
+    """Train a network, test it on a fifth of the examples, and draw the results.
+
+    With --store, each epoch is stored. A run that was killed continues after its last stored
+    epoch, and a run of 200 epochs continues one of 100.
+
+    \b
+    pipeline train
+    pipeline train --layers 4-16-3 --data iris.csv --epochs 100
+    pipeline train --epochs 100 --store cache
+    """
+    weights = sum(before * after for before, after in pairwise(sizes))
+    if weights > LARGEST:
+        raise click.UsageError(
+            f"{'-'.join(map(str, sizes))} has {weights:,} weights: give at most {LARGEST:,}"
+        )
+    try:
+        plan = Plan(Layers(sizes, activation, loss), seed=seed, **options)
+        examples = digits(seed) if data is None else load(data, sizes[0], sizes[-1], seed)
+    except (DataError, ValueError) as error:
+        raise click.UsageError(str(error)) from None
+    inputs, labels = examples.x.shape[1], examples.labels.max() + 1
+    if sizes[0] != inputs or sizes[-1] < labels:
+        raise click.UsageError(f"{examples.source} has {inputs} inputs and {labels} labels: they "
+                               f"do not fit the layers {'-'.join(map(str, sizes))}")  # fmt: skip
+    out.mkdir(parents=True, exist_ok=True)
+    with store or nullcontext():
+        trained = train_into(plan, examples, epochs, out, scheduler_name)
+    print_json({**trained.fields(), "store": store_fields(store)})
+    trained.print()
+    print_saved(trained.files)
+    if (stopped := trained.state.stopped) is not None:
+        fail(f"the loss of epoch {stopped.number} is {stopped.loss}: stopped, and kept the weights "
+             f"before it in {trained.files[0]}; a smaller --rate may help", 1)  # fmt: skip
+    print_store(store)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The result of a training, and its files, the weights first.
+
+    tested: test examples
+    """
+
+    source: str
+    tested: int
+    state: State
+    files: list[Path]
+
+    def fields(self) -> dict[str, Any]:
+        """In JSON's types: loss and accuracy of the last epoch, and the epoch that was stopped."""
+        last, stopped = self.state.history[-1:], self.state.stopped
+        return {
+            "data": self.source,
+            "held_out": self.tested,
+            "epochs": len(self.state.history),
+            "loss": last[0].loss if last else None,
+            "accuracy": last[0].accuracy if last else None,
+            "stopped": stopped.number if stopped else None,
+            "files": list(map(str, self.files)),
+        }
+
+    def print(self) -> None:
+        """Print the last epoch, if there is one, in one line."""
+        for last in self.state.history[-1:]:
+            print_text(f"{self.source}: {last.accuracy:.1%} of {self.tested} held-out examples "
+                       f"after {counted(last.number, 'epoch')}, loss {last.loss:.4g}")  # fmt: skip
+
+
+class _Epochs(Callback):  # type: ignore[misc] # Dask is untyped
+    """Advances a bar at the end of each epoch."""
+
+    def __init__(self, bar: Bar) -> None:
+        super().__init__()
+        self._bar = bar
+        self._done = 0
+
+    def _posttask(self, _: Any, value: Any, *__: Any) -> None:
+        if isinstance(value, State) and len(value.history) > self._done:
+            last = value.history[-1]
+            item = f"loss {last.loss:.3g}, {last.accuracy:.1%}"
+            self._bar.step(len(value.history) - self._done, item)
+            self._done = len(value.history)
+
+
+def train_into(
+    plan: Plan, examples: Examples, epochs: int, out: Path, scheduler_name: str
+) -> Trained:
+    """Train on a scheduler, and write the files into a folder."""
+    # A cluster runs no callbacks here, so its bar has no end.
+    total = epochs if scheduler_name in ("sync", "threads", "processes") else None
+    # BLAS adds in another order with more threads, and Dask's workers have one.
+    with (
+        threadpool_limits(1, "blas"),
+        scheduler(scheduler_name),
+        Bar("epochs", total) as bar,
+        _Epochs(bar),
+    ):
+        state = training(plan, examples)(epochs).compute()
+    weights = out / "weights.npz"
+    with atomic_write(weights) as file:
+        np.savez(file, **state.parameters)
+    files = [weights]
+    if state.history:
+        labels = predicted(plan.layers, state.parameters, examples.test_x.astype(plan.dtype))
+        matrix = confusion(examples.test_labels, labels, plan.layers.sizes[-1])
+        files += [
+            save_figure(plot_curves(state.history), out / "training.svg"),
+            save_figure(plot_confusion(matrix), out / "confusion.svg"),
+        ]
+        if examples.source == "digits":
+            figure = plot_mistaken(examples.test_x, examples.test_labels, labels)
+            files.append(save_figure(figure, out / "mistaken.svg"))
+    return Trained(examples.source, len(examples.test_labels), state, files)

@@ -3,46 +3,48 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from pipeline import Store
-from pipeline import report as page_of
-from pipeline import scheduler as on
+from pipeline import report as report_of
+from pipeline import scheduler
 from pipeline.apps.fibonacci import naive_rate
 from pipeline.apps.mlp import network
 from pipeline.apps.pages import fibonacci_page, mlp_page, tour
 from pipeline.cli.fib import Number
-from pipeline.cli.mlp import Sizes
-from pipeline.cli.progress import Bar, Tasks
-from pipeline.cli.screen import as_json, check_file, print_json, say, scheduler_option
-from pipeline.cli.script import ran, tasks_of
-from pipeline.cli.stored import as_told, made, store, tell
+from pipeline.cli.options import (
+    OutputFile,
+    Sizes,
+    json_option,
+    load_tasks,
+    run_user_code,
+    scheduler_option,
+    store_option,
+)
+from pipeline.cli.screen import Bar, Tasks, print_json, print_saved, print_store, store_fields
 
 if TYPE_CHECKING:
-    from pipeline import Page
-
-DEFAULT = Path("outputs/report.html")
+    from pipeline import Page, Store
 
 
-@click.command(short_help="one page that shows it all")
+@click.command()
 @click.argument("what", nargs=-1, metavar="[fib N | mlp SIZES | SCRIPT.py:COLLECTION]")
-@click.option("--out", default=DEFAULT, show_default=True, metavar="PATH.html",
-              type=click.Path(path_type=Path), help="Where the page goes.")  # fmt: skip
-@click.option("--weight", "names", multiple=True, metavar="W",
-              help="Of a network: offer this weight first; may be given again.")  # fmt: skip
+@click.option("--out", type=OutputFile("html"), metavar="PATH.html",
+              help="Where the page goes.  [default: outputs/report.html]")  # fmt: skip
+@click.option("--weight", "weights", multiple=True, metavar="W",
+              help="Of a network: offer this weight first; may be repeated.")  # fmt: skip
 @scheduler_option("sync")
-@store
-@as_json
+@store_option()
+@json_option
 def report(
-    what: tuple[str, ...], out: Path, names: tuple[str, ...], scheduler: str,
-    url: str | None, is_json: bool,
+    what: tuple[str, ...], out: Path | None, weights: tuple[str, ...], scheduler_name: str,
+    store: Store | None,
 ) -> None:  # fmt: skip
-    """Make one HTML page that shows why memoization works: to point at, and to step through.
+    """Make one HTML page that shows, step by step, why memoization works.
 
-    Without more it is about fib(6) and the network 2-2-2-1. Of a script, a collection is run
-    twice, as it was built and as shared. With --store it is run once, and the page tells what was
+    By default it is about fib(6) and the network 2-2-2-1. A collection in a script is run twice,
+    as it was built and as it is shared. With --store it is run once, and the page shows what was
     loaded, and why the rest was computed.
 
     \b
@@ -51,46 +53,48 @@ def report(
     pipeline report mlp 4-4-4-4-4-2 --weight w2_11
     pipeline report model.py:result --store cache
     """
-    if out == DEFAULT:
-        out.parent.mkdir(exist_ok=True)
-    check_file(out, "html")
-    if names and what[:1] not in ((), ("mlp",)):
+    if weights and what[:1] not in ((), ("mlp",)):
         raise click.UsageError("--weight names a weight of a network: pipeline report mlp 2-2-2-1")
-    used = made(url) if url else None
-    with on(scheduler), Bar("report") as bar:
-        bar.begin("runs and measurements")
-        page = _page(what, names, used)
-        bar.begin("page")
-        page.save(out)
-    if used is not None:
-        used.emit_warnings()
-    sections = [section.title for section in page.sections]
-    if is_json:
-        told = {"title": page.title, "sections": sections, "files": [str(out)]}
-        print_json({**told, "store": as_told(used)})
-        return
-    say(f"saved {out}")
-    tell(used)
+    if out is None:
+        out = Path("outputs/report.html")
+        out.parent.mkdir(exist_ok=True)
+    with scheduler(scheduler_name):
+        page = _page(what, weights, store)
+        with Bar("page"):
+            page.save(out)
+    print_saved([out])
+    print_store(store)
+    print_json({
+        "title": page.title,
+        "sections": [section.title for section in page.sections],
+        "files": [str(out)],
+        "store": store_fields(store),
+    })  # fmt: skip
 
 
-def _page(what: tuple[str, ...], names: tuple[str, ...], used: Store | None) -> Page:
-    options: dict[str, Any] = {"store": used}
+def _page(what: tuple[str, ...], weights: tuple[str, ...], store: Store | None) -> Page:
     match what:
+        case (place,) if ":" in place:
+            collection = load_tasks(place)
+            with Tasks():
+                page: Page = run_user_code(
+                    place, lambda: report_of(collection, title=place, store=store)
+                )
+            return page
         case ():
-            return tour(
-                fibonacci_page(6, naive_rate(), **options),
-                mlp_page(network((2, 2, 2, 1)), names, **options),
-            )
+            with Bar("measure"):
+                return tour(
+                    fibonacci_page(6, naive_rate(), store=store),
+                    mlp_page(network((2, 2, 2, 1)), weights, store=store),
+                )
         case ("fib", number):
             n = Number().convert(number, None, None)
-            return fibonacci_page(n, naive_rate(), **options)
+            with Bar("measure"):
+                return fibonacci_page(n, naive_rate(), store=store)
         case ("mlp", sizes):
-            return mlp_page(network(Sizes().convert(sizes)), names, **options)
-        case (place,) if ":" in place:
-            collection = tasks_of(place)
-            with Tasks():
-                page: Page = ran(place, lambda: page_of(collection, title=place, **options))
-            return page
+            net = network(Sizes().convert(sizes, None, None))
+            with Bar("measure"):
+                return mlp_page(net, weights, store=store)
     raise click.UsageError(
         f"cannot report on {' '.join(what)!r}: give fib and a number, mlp and the nodes of its "
         "layers, or a script and a collection in it, like fib 6, mlp 2-2-2-1 or model.py:result"

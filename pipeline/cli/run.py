@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import platform
+from contextlib import nullcontext
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from pipeline import scheduler as on
+from pipeline import scheduler
 from pipeline.apps import fibonacci
 from pipeline.apps.growth import (
     FibonacciGrowth,
@@ -28,20 +28,33 @@ from pipeline.apps.mlp.layers import Layers
 from pipeline.apps.mlp.pictures import adjoints, diagram
 from pipeline.apps.pages import fibonacci_page, mlp_page, tour
 from pipeline.cli.fib import print_rows
-from pipeline.cli.progress import Bar
-from pipeline.cli.screen import as_json, as_text, print_json, save_figure, say, scheduler
-from pipeline.cli.stored import as_told, store, tell, through
-from pipeline.cli.train import KEPT, train_into
+from pipeline.cli.mlp import KEPT, train_into
+from pipeline.cli.options import json_option, out_option, scheduler_option, store_option
+from pipeline.cli.screen import (
+    Bar,
+    json_text,
+    print_json,
+    print_saved,
+    print_store,
+    print_text,
+    save_figure,
+    store_fields,
+)
 from pipeline.draw import atomic_write
-from pipeline.identity import shorten
 from pipeline.page import store_section
 from pipeline.store import Counts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline import Store
+
 
 _NET = network((2, 2, 2, 1))
 
 
 class _Measured(NamedTuple):
-    """What is counted and measured.
+    """The counts and times of Fibonacci and of gradients.
 
     rate: calls a second of the naive recursion
     """
@@ -52,22 +65,15 @@ class _Measured(NamedTuple):
     mlp: list[GradientGrowth]
 
 
-@click.command(short_help="the whole job, into the folder outputs")
-@click.option(
-    "--out",
-    default="outputs",
-    show_default=True,
-    metavar="FOLDER",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where the files go.",
-)
-@scheduler
-@store
-@as_json
-def run(out: Path, scheduler: str, url: str | None, is_json: bool) -> None:
-    """The whole job: pictures, a page, and a summary.json of what was counted and measured.
+@click.command()
+@out_option
+@scheduler_option()
+@store_option(KEPT)
+@json_option
+def run(out: Path, scheduler_name: str, store: Store | None) -> None:
+    """The whole job: pictures, a page, and a summary.json of all counts and measurements.
 
-    With --store, training goes on from what is stored; what is measured is computed each time.
+    With --store, training continues from the stored epochs; measurements are always repeated.
 
     \b
     pipeline run
@@ -76,76 +82,81 @@ def run(out: Path, scheduler: str, url: str | None, is_json: bool) -> None:
     """
     out.mkdir(parents=True, exist_ok=True)
     with Bar("run", 5) as bar:
-        found = _measured(scheduler, bar)
-        bar.begin("pictures")
-        bases, files = _drawn(found, out)
-    with through(url, KEPT) as used:
-        before = Counts() if used is None else used.done
-        trained = train_into(Plan(Layers((64, 64, 32, 10))), digits(), 20, out, scheduler)
-        more = [] if used is None else [store_section(used, before, name="training-store")]
-    with Bar("page"), on("sync"):  # one step after the other, and in the same order each time
-        pages = fibonacci_page(6, found.rate, found.points), mlp_page(_NET, points=found.mlp)
+        measured = _measure(scheduler_name, bar)
+        bases, files = _draw(measured, out)
+        bar.step(item="pictures")
+    before = Counts() if store is None else store.done
+    with store or nullcontext():
+        trained = train_into(Plan(Layers((64, 64, 32, 10))), digits(), 20, out, scheduler_name)
+    more = [] if store is None else [store_section(store, before, name="training-store")]
+    with Bar("page"), scheduler("sync"):  # one step after the other, in the same order each time
+        pages = (
+            fibonacci_page(6, measured.rate, measured.points),
+            mlp_page(_NET, points=measured.mlp),
+        )
         page = tour(*pages, more).save(out / "report.html")
     files += [*trained.files, page]
-    summary = _summary(found, bases, scheduler) | {
+    summary = {
+        **_summary(measured, bases, scheduler_name),
         "training": trained.fields() | {"files": [path.name for path in trained.files]},
         "files": [path.name for path in files],
     }
     path = out / "summary.json"
     with atomic_write(path) as file:
-        file.write(f"{as_text(summary)}\n".encode())
-    if is_json:
-        print_json({**summary, "folder": str(out), "store": as_told(used)})
-        return
-    trained.tell()
-    print_rows(found.rows, shorten, found.rate)
-    say(f"the tree's tasks grow as {bases['tasks']:.3f}ⁿ, its seconds as {bases['seconds']:.2f}ⁿ")
-    for each in (*files, path):
-        say(f"saved {each}")
-    say(f"to see it all, open {page} in a browser")
-    tell(used)
+        file.write(f"{json_text(summary)}\n".encode())
+    trained.print()
+    print_rows(measured.rows, measured.rate)
+    print_text(
+        f"the tree's tasks grow as {bases['tasks']:.3f}ⁿ, its seconds as {bases['seconds']:.2f}ⁿ"
+    )
+    print_saved([*files, path])
+    print_text(f"to see it all, open {page} in a browser")
+    print_store(store)
+    print_json({**summary, "folder": str(out), "store": store_fields(store)})
 
 
-def _measured(scheduler: str, bar: Bar) -> _Measured:
-    bar.begin("naive recursion")
+def _measure(scheduler_name: str, bar: Bar) -> _Measured:
     rate = fibonacci.naive_rate()
-    with on(scheduler):
+    bar.step(item="naive recursion")
+    with scheduler(scheduler_name):
         fibonacci.fib(2).compute()
-        bar.begin("Fibonacci")
         rows = fibonacci.table((10, 20, 38, 100), rate)
-        bar.begin("trees and DAGs")
+        bar.step(item="Fibonacci")
         points = measure_fibonacci()
-        bar.begin("gradients")
-        return _Measured(rate, rows, points, measure_gradients())
+        bar.step(item="trees and DAGs")
+        mlp = measure_gradients()
+        bar.step(item="gradients")
+    return _Measured(rate, rows, points, mlp)
 
 
-def _drawn(found: _Measured, out: Path) -> tuple[dict[str, float], list[Path]]:
+def _draw(measured: _Measured, out: Path) -> tuple[dict[str, float], list[Path]]:
     """The bases of the tree's growth, and the pictures."""
+    points = measured.points
     bases = {
-        "tasks": fitted_base([(point.n, point.tree_tasks) for point in found.points]),
-        "seconds": fitted_base([(point.n, point.tree_seconds) for point in found.points]),
+        "tasks": fitted_base([(point.n, point.tree_tasks) for point in points]),
+        "seconds": fitted_base([(point.n, point.tree_seconds) for point in points]),
     }
     return bases, [
         *fibonacci.pictures(out),
-        save_figure(plot_fibonacci(found.points), out / "fib-growth.svg"),
+        save_figure(plot_fibonacci(points), out / "fib-growth.svg"),
         adjoints(_NET, "w3_11").save(out / "mlp-w3_11.svg"),
         adjoints(_NET, "w1_11", numbers=True).save(out / "mlp-w1_11.svg"),
         adjoints(_NET).save(out / "mlp-all.svg"),
         diagram(_NET, "w1_11", numbers=True).save(out / "mlp-paths.svg"),
-        save_figure(plot_gradients(found.mlp), out / "mlp-growth.svg"),
+        save_figure(plot_gradients(measured.mlp), out / "mlp-growth.svg"),
     ]
 
 
-def _summary(found: _Measured, bases: dict[str, float], scheduler: str) -> dict[str, Any]:
+def _summary(measured: _Measured, bases: dict[str, float], scheduler_name: str) -> dict[str, Any]:
     return {
         "pipeline": version("dask-memo"),
         "python": platform.python_version(),
-        "scheduler": scheduler,
+        "scheduler": scheduler_name,
         "fibonacci": {
-            "rows": list(map(asdict, found.rows)),
-            "growth": list(map(asdict, found.points)),
+            "rows": list(map(asdict, measured.rows)),
+            "growth": list(map(asdict, measured.points)),
             "fitted_bases": bases,
-            "naive_calls_per_second": found.rate,
+            "naive_calls_per_second": measured.rate,
         },
-        "mlp": {"growth": list(map(asdict, found.mlp))},
+        "mlp": {"growth": list(map(asdict, measured.mlp))},
     }

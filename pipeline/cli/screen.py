@@ -1,7 +1,12 @@
-"""What the commands have in common: options, tables, JSON, and errors of one line."""
+"""What commands print: text and tables, or with --json one document; errors, and progress bars.
+
+Text goes to stdout, unless a command prints JSON. Errors, warnings and bars go to stderr. Colours
+and bars appear on terminals alone, colours not where NO_COLOR is set.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -11,46 +16,208 @@ import warnings
 from contextlib import contextmanager
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, NoReturn
+from threading import Timer
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
+from dask.callbacks import Callback
 
-from pipeline import SCHEDULERS, StoreWarning
-from pipeline.draw import FORMATS, atomic_write
-from pipeline.identity import all_digits, mask_passwords, printable
+from pipeline.identity import format_duration, mask_passwords, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from matplotlib.figure import Figure
 
+    from pipeline import Store
 
-def say(text: str = "", *, is_error: bool = False) -> None:
-    """Print a line. Its colours are for terminals alone, and for those who do not say NO_COLOR."""
+_Item = TypeVar("_Item")
+
+WIDTH = 80
+"""Columns of text and tables."""
+
+
+def is_json() -> bool:
+    """Whether the command that runs prints JSON, and no text."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get("json"))
+
+
+def _echo(text: str, *, is_error: bool = False) -> None:
     click.echo(text, err=is_error, color=False if os.environ.get("NO_COLOR") else None)
 
 
-def is_watched() -> bool:
-    """Whether somebody sees what goes to stderr."""
-    return sys.stderr is not None and sys.stderr.isatty()
+def print_text(text: str = "") -> None:
+    """Print lines."""
+    if not is_json():
+        _echo(text)
+
+
+def print_paragraph(text: str) -> None:
+    """Print a text in lines of `WIDTH` columns."""
+    print_text(textwrap.fill(text, WIDTH))
+
+
+def print_saved(files: Iterable[Path]) -> None:
+    """Name each file that was saved."""
+    for path in files:
+        print_text(f"saved {path}")
+
+
+def print_store(store: Store | None) -> None:
+    """Print in one line what was loaded from a store, and the time that it saved."""
+    if store is not None:
+        done = store.done
+        loaded, computed = counted(done.hits, "task"), done.misses + done.skipped
+        print_text(
+            f"{store.url}: {loaded} loaded, {computed:,} computed, {format_saved(done.saved)} saved"
+        )
+
+
+def store_fields(store: Store | None) -> dict[str, Any] | None:
+    """The same for JSON: tasks that were loaded and computed, and seconds saved."""
+    if store is None:
+        return None
+    done = store.done
+    return {
+        "url": mask_passwords(store.url),
+        "loaded": done.hits,
+        "computed": done.misses + done.skipped,
+        "saved": done.saved,
+    }
+
+
+def format_saved(seconds: float) -> str:
+    """Seconds that a store saved, which may be none."""
+    return format_duration(seconds) if seconds else "0 s"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "entry"), counted(2000, "entry"), counted(3, "task")
+    ('1 entry', '2,000 entries', '3 tasks')
+    """
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
+STATUS_COLOURS = {
+    "hit": "green",
+    "miss": "blue",
+    "skipped": "magenta",
+    "culled": "bright_black",
+    "differs": "red",
+    "raised": "red",
+}
+"""As in the pictures."""
+
+
+def print_table(head: Sequence[str] | None, rows: Iterable[Sequence[str]], left: int = 0) -> None:
+    """Print columns, flush right but for the last `left` of them. The last of these wraps.
+
+    head: None for a table without one
+    A status in the first column has its colour.
+    """
+    if is_json():
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    lines = [[printable(cell) for cell in row] for row in rows]
+    columns = len(head or lines[0])
+    table = Table(box=None, pad_edge=False, header_style="", show_header=head is not None)
+    for place, title in enumerate(head or [""] * columns):
+        is_left, is_last = place >= columns - left, place == columns - 1
+        table.add_column(
+            Text.assemble((title, "bold")),
+            justify="left" if is_left else "right",
+            no_wrap=not (is_left and is_last),
+        )
+    for first, *others in lines:
+        table.add_row(Text.assemble((first, STATUS_COLOURS.get(first, ""))), *map(Text, others))
+    # Without a column that wraps, a table is as wide as its cells: `fib --full` cuts no digits.
+    width = WIDTH if left else sum(len(cell) + 2 for row in [head or [], *lines] for cell in row)
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system="standard")
+    console.print(table)
+    for line in console.file.getvalue().splitlines():
+        _echo(line.rstrip())
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON, if the command prints JSON."""
+    if is_json():
+        _echo(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON. Integers have all their digits; a number that is not finite is null.
+
+    >>> print(json_text({"a": [10**30, 1.5, math.nan, Fraction(1, 4), Fraction(10) ** 400]}))
+    {
+      "a": [
+        1000000000000000000000000000000,
+        1.5,
+        null,
+        0.25,
+        "1.0000000000000000e+400"
+      ]
+    }
+    """
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        return json.dumps(_jsonable(value), indent=2)
+    finally:
+        sys.set_int_max_str_digits(limit)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Fraction):
+        try:
+            return float(value)
+        except OverflowError:  # text, for readers of JSON would read infinity
+            return f"{Decimal(value.numerator) / Decimal(value.denominator):.16e}"
+    return value
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write a figure of matplotlib in the format of the suffix: equal figures, equal bytes."""
+    from matplotlib import rc_context
+
+    from pipeline.draw import atomic_write
+
+    settings = {"svg.hashsalt": "pipeline", "svg.fonttype": "none"}
+    with rc_context(settings), atomic_write(path) as file:
+        figure.savefig(file, format=path.suffix[1:], metadata={"Date": None})
+    return path
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """End with one line on stderr."""
+    """Print one line on stderr, and exit."""
     warn(message, "red")
     sys.exit(code)
 
 
 def warn(message: str, colour: str = "yellow") -> None:
-    """Say one line on stderr."""
+    """Print one line on stderr."""
     text = printable(mask_passwords(" ".join(message.split())))
-    say(f"{click.style('pipeline:', fg=colour)} {text}", is_error=True)
+    _echo(f"{click.style('pipeline:', fg=colour)} {text}", is_error=True)
 
 
 @contextmanager
-def warnings_in_lines() -> Iterator[None]:
-    """Have what a store warns of told as errors are, without a place in the code."""
+def store_warnings_as_lines() -> Iterator[None]:
+    """Print warnings of a store as errors are printed, without a place in the code."""
+    from pipeline import StoreWarning
+
     with warnings.catch_warnings():
         warnings.simplefilter("always", StoreWarning)
         show = warnings.showwarning
@@ -65,138 +232,92 @@ def warnings_in_lines() -> Iterator[None]:
         yield
 
 
-def one_of(names: Iterable[str]) -> Callable[[Any, Any, str], list[str]]:
-    """What a shell completes an option's value to."""
-    return lambda _, __, begun: [each for each in names if each.startswith(begun)]
+def is_terminal(stream: Any) -> bool:
+    """Whether a person reads or writes a stream."""
+    return stream is not None and stream.isatty()
 
 
-def scheduler_option(default: str) -> Callable[[Any], Any]:
-    """The option --scheduler, where one is taken that is not given."""
-    return click.option(
-        "--scheduler", default=default, show_default=True, metavar="S",
-        shell_complete=one_of(SCHEDULERS),
-        help="sync, threads, processes, distributed, or the address of a running one, "
-        "tcp://host:port.",
-    )  # fmt: skip
+_DELAY = 0.5
+"""Seconds until a bar appears: shorter work needs none."""
+
+_ITEM = 40
+"""Columns that are left for an item beside a bar."""
 
 
-scheduler = scheduler_option("threads")
+class Bar:
+    """A progress bar, where stderr is a terminal.
 
-as_json = click.option(
-    "--json", "is_json", is_flag=True, help="Print one JSON document, for programs."
-)
-"""Of all commands: stdout is one JSON document then, and nothing else."""
-
-
-def print_json(value: Any) -> None:
-    """Print what JSON can say: dicts, sequences, texts, truth, None, and numbers of any size."""
-    say(as_text(value))
-
-
-def as_text(value: Any, indent: str = "") -> str:
-    """A value as JSON. Integers have all their digits; what is no number is null.
-
-    >>> print(as_text({"a": [10**30, 1.5, math.nan, Fraction(1, 4), Fraction(10) ** 400]}))
-    {
-      "a": [
-        1000000000000000000000000000000,
-        1.5,
-        null,
-        0.25,
-        "1.0000000000000000e+400"
-      ]
-    }
+    total: steps, if their number is known
     """
-    deeper = f"{indent}  "
-    if isinstance(value, dict) and value:
-        lines = [f"{json.dumps(str(key))}: {as_text(each, deeper)}" for key, each in value.items()]
-        return _bracketed("{", lines, "}", indent)
-    if isinstance(value, list | tuple) and value:
-        return _bracketed("[", [as_text(each, deeper) for each in value], "]", indent)
-    if type(value) is int:
-        return all_digits(value)
-    if isinstance(value, Fraction):
-        return _number(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return "null"
-    return json.dumps(value)
+
+    def __init__(self, label: str, total: int | None = None) -> None:
+        self._label, self._total = label, total
+        self._progress: Any = None
+
+    def __enter__(self) -> Bar:
+        if is_terminal(sys.stderr):
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+            item = TextColumn("{task.fields[item]}", markup=False)
+            self._progress = Progress(
+                "{task.description}", BarColumn(20), TaskProgressColumn(), item,
+                console=Console(stderr=True), redirect_stdout=False,
+            )  # fmt: skip
+            self._row = self._progress.add_task(self._label, total=self._total, item="")
+            # Another thread shows it: a single step may take long.
+            self._timer = Timer(_DELAY, self._progress.start)
+            self._timer.daemon = True
+            self._timer.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self._progress is not None:
+            self._timer.cancel()
+            self._timer.join()
+            self._progress.stop()
+
+    def step(self, number: int = 1, item: str = "") -> None:
+        """Advance by some steps, and show an item."""
+        if self._progress is not None:
+            self._progress.update(self._row, advance=number, item=printable(item)[:_ITEM])
+
+    def extend(self, number: int) -> None:
+        """Add steps to the total."""
+        self._total = (self._total or 0) + number
+        if self._progress is not None:
+            self._progress.update(self._row, total=self._total)
+
+    def along(self, items: Iterable[_Item]) -> Iterator[_Item]:
+        """Some items, with a step after each."""
+        if isinstance(items, list):
+            self.extend(len(items))
+        for item in items:
+            yield item
+            self.step()
 
 
-def _bracketed(start: str, lines: list[str], end: str, indent: str) -> str:
-    return f"{start}\n" + ",\n".join(f"{indent}  {each}" for each in lines) + f"\n{indent}{end}"
+class Tasks(Callback):  # type: ignore[misc] # Dask is untyped
+    """A bar of the tasks that Dask's schedulers run meanwhile on this machine.
 
-
-def _number(value: Fraction) -> str:
-    try:
-        return json.dumps(float(value))
-    except OverflowError:
-        # As text: readers of JSON would take the number for infinity.
-        return f'"{Decimal(value.numerator) / Decimal(value.denominator):.16e}"'
-
-
-_COLUMNS = 80
-
-
-def fill(text: str) -> None:
-    """Print a paragraph."""
-    say(textwrap.fill(text, _COLUMNS))
-
-
-FATES = {"hit": "green", "miss": "blue", "skipped": "magenta", "culled": "bright_black",
-         "differs": "red", "raised": "red"}  # fmt: skip
-"""Colours of what happens to tasks, as in the pictures."""
-
-
-def print_table(
-    head: Sequence[str] | None,
-    lines: Sequence[Sequence[str]],
-    left: int = 0,
-    colours: Mapping[str, str] | None = None,
-) -> None:
-    """Print columns, flush right, but for the last `left` of them, whose last is text: it wraps.
-
-    head: None for a table without one
-    colours: of what stands in the first column, which is one of those flush left
+    It has no end until a run begins, and where a cluster runs the tasks.
     """
-    rows = [list(map(printable, line)) for line in ([head] if head else []) + [*lines]]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    sides = [">"] * (len(widths) - left) + ["<"] * left
-    indent = sum(widths[:-1]) + 2 * (len(widths) - 1)
-    for number, line in enumerate(rows):
-        cells = zip(line, sides, widths, strict=True)
-        text = "  ".join(f"{cell:{side}{width}}" for cell, side, width in cells).rstrip()
-        if left:
-            text = textwrap.fill(
-                text, _COLUMNS, subsequent_indent=" " * indent, replace_whitespace=False
-            )
-        # Last, for a colour takes characters, but no columns.
-        if head and not number:
-            text = click.style(text, bold=True)
-        elif colours and line[0] in colours:
-            text = click.style(line[0], fg=colours[line[0]]) + text[len(line[0]) :]
-        say(text)
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar = Bar("tasks")
 
-def check_picture(path: Path) -> None:
-    """Say that a picture cannot be saved before the work is done, not after."""
-    check_file(path, *FORMATS)
+    def __enter__(self) -> Tasks:
+        self._bar.__enter__()
+        super().__enter__()
+        return self
 
+    def __exit__(self, *exception: Any) -> None:
+        super().__exit__(*exception)
+        self._bar.__exit__()
 
-def check_file(path: Path, *suffixes: str) -> None:
-    """The same of a file whose name ends in one of some suffixes."""
-    if path.suffix.removeprefix(".").lower() not in suffixes:
-        raise click.UsageError(
-            f"cannot write {str(path)!r}: the file name ends in .{', .'.join(suffixes)}"
-        )
-    if not path.parent.is_dir():
-        raise click.UsageError(f"cannot save {path}: there is no folder {path.parent}")
+    def _start_state(self, _: Any, state: Any) -> None:
+        self._bar.extend(sum(len(state[kind]) for kind in ("waiting", "ready", "running")))
 
-
-def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a figure of matplotlib in the format of the suffix: equal figures, equal bytes."""
-    from matplotlib import rc_context
-
-    settings = {"svg.hashsalt": "pipeline", "svg.fonttype": "none"}
-    with rc_context(settings), atomic_write(path) as file:
-        figure.savefig(file, format=path.suffix[1:], metadata={"Date": None})
-    return path
+    def _posttask(self, *_: Any) -> None:
+        self._bar.step()

@@ -2,86 +2,85 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline import ShareReport, contrast, share_report
-from pipeline.cli.progress import Bar
-from pipeline.cli.screen import as_json, check_picture, fail, print_json, print_table, say
-from pipeline.cli.script import collection_of, scripts
-from pipeline.identity import short_repr
+from pipeline.cli.options import (
+    fail_without_tasks,
+    json_option,
+    load_collection,
+    picture_option,
+    script_argument,
+)
+from pipeline.cli.screen import Bar, counted, print_json, print_saved, print_table, print_text
 
-MOST = 12
-"""Subproblems that are listed."""
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHOWN = 12
+"""Rows of a table."""
 
 
-@click.command(short_help="what a Dask program computes twice")
-@click.argument("place", metavar="SCRIPT.py:COLLECTION", shell_complete=scripts)
-@click.option("--save", type=click.Path(path_type=Path), metavar="PATH.svg|png|pdf|dot",
-              help="Draw the script's own graph beside the shared one.")  # fmt: skip
+@click.command()
+@script_argument("place")
+@picture_option("--save", text="Draw the script's own graph beside the shared one.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(min=3),
-              help="Nodes a side of the picture.")  # fmt: skip
-@click.option("--all", "everything", is_flag=True, help="List all that was merged.")
-@as_json
-def share(place: str, save: Path | None, limit: int, everything: bool, is_json: bool) -> None:
+              help="Nodes on each side of the picture.")  # fmt: skip
+@click.option("--all", "is_full", is_flag=True, help="List all that was merged.")
+@json_option
+def share(place: str, save: Path | None, limit: int, is_full: bool) -> None:
     """What a Dask program computes twice: tasks before and after sharing.
 
-    Runs the script, in the folder where you are, but not what stands under `if __name__ ==
-    "__main__"`, and shares a collection of its, by name; a list or dict of several; or what a
-    function of that name returns, called without arguments. Nothing is computed.
+    Runs the script in the current folder, without what is under `if __name__ == "__main__"`.
+    COLLECTION is the name of a collection, of a list or dict of several, or of a function that
+    returns one and needs no arguments. Nothing is computed.
 
     \b
     pipeline share model.py:result
     pipeline share model.py:result --save shared.svg
     """
-    if save is not None:
-        check_picture(save)
-    collection = collection_of(place)
-    with Bar("share", 1 + (save is not None)) as bar:
-        bar.begin("find what is equal")
-        found = share_report(collection)
-        if found.before and save is not None:
-            bar.begin("draw")
-            contrast(found, nodes=limit).save(save)
-    if not found.before:
-        fail(f"{place} is {short_repr(collection)}, which has no tasks: name a Dask collection", 2)
-    if is_json:
-        print_json({**_fields(found), "files": [str(save)] if save else []})
-        return
-    _print(found, None if everything else MOST)
-    if save is not None:
-        say(f"saved {save}")
+    collection = load_collection(place)
+    with Bar("share"):
+        report = share_report(collection)
+    if not report.before:
+        fail_without_tasks(place, collection)
+    files = []
+    if save:
+        with Bar("draw"):
+            files.append(contrast(report, nodes=limit).save(save))
+    _print(report, None if is_full else SHOWN)
+    print_saved(files)
+    print_json({**_fields(report), "files": list(map(str, files))})
 
 
-def _fields(found: ShareReport) -> dict[str, Any]:
-    """What was shared, in JSON's types."""
+def _fields(report: ShareReport) -> dict[str, Any]:
+    """A report in JSON's types."""
     return {
-        "before": found.before,
-        "after": found.after,
-        "factor": found.factor,
-        "merged": [{"what": what, "tasks": times, "now": left}
-                   for what, times, left in found.subproblems],
-        "impure": [{"what": what, "tasks": times} for what, times in found.impure],
-        "unknown": [{"what": what, "tasks": times} for what, times in found.unknown],
+        "before": report.before,
+        "after": report.after,
+        "factor": report.factor,
+        "merged": [{"what": what, "tasks": before, "now": after}
+                   for what, before, after in report.subproblems],
+        "impure": [{"what": what, "tasks": tasks} for what, tasks in report.impure],
+        "unknown": [{"what": what, "tasks": tasks} for what, tasks in report.unknown],
     }  # fmt: skip
 
 
-def _print(found: ShareReport, most: int | None) -> None:
-    factor = f"{float(found.factor):.3g}"
-    plural = "s" * (found.before != 1)
-    say(f"{found.before:,} task{plural} before, {found.after:,} after: sharing factor {factor}")
-    merged = [(f"{times:,}", f"{left:,}", what) for what, times, left in found.subproblems]
-    impure = [(f"{times:,}", what) for what, times in found.impure]
-    unknown = [(f"{times:,}", what) for what, times in found.unknown]
-    for head, lines in (
+def _print(report: ShareReport, limit: int | None) -> None:
+    before, factor = counted(report.before, "task"), float(report.factor)
+    print_text(f"{before} before, {report.after:,} after: sharing factor {factor:.3g}")
+    merged = [(f"{before:,}", f"{after:,}", what) for what, before, after in report.subproblems]
+    impure = [(f"{tasks:,}", what) for what, tasks in report.impure]
+    unknown = [(f"{tasks:,}", what) for what, tasks in report.unknown]
+    for head, rows in (
         (("tasks", "now", "merged"), merged),
         (("tasks", "not merged: impure"), impure),
         (("tasks", "not merged: content unknown"), unknown),
     ):
-        if lines:
-            say()
-            print_table(head, lines[:most], left=1)
-            if most is not None and len(lines) > most:
-                say(f"and {len(lines) - most:,} more: --all lists them")
+        if rows:
+            print_text()
+            print_table(head, rows[:limit], left=1)
+            if limit is not None and len(rows) > limit:
+                print_text(f"and {len(rows) - limit:,} more: --all lists them")

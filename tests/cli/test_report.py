@@ -70,10 +70,10 @@ def test_of_a_number_it_is_fibonacci_s_page(tmp_path: Path) -> None:
     out = tmp_path / "fib.html"
     code, said, err = run("report", "fib", "40", "--json", "--out", str(out))
     assert (code, err) == (0, "")
-    told: dict[str, Any] = json.loads(said)
-    assert told["title"] == "fib(40)"
-    assert told["files"] == [str(out)]
-    assert told["sections"] == ["Why naive Fibonacci is slow", "How Fibonacci grows"]
+    text: dict[str, Any] = json.loads(said)
+    assert text["title"] == "fib(40)"
+    assert text["files"] == [str(out)]
+    assert text["sections"] == ["Why naive Fibonacci is slow", "How Fibonacci grows"]
 
 
 @pytest.mark.usefixtures("quick")

@@ -1,0 +1,261 @@
+"""Options and types that commands share, and the collections in scripts that users name."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+from dask.utils import parse_bytes, parse_timedelta
+
+from pipeline.cli.screen import fail
+from pipeline.graph import GraphCollection
+from pipeline.identity import short_repr
+from pipeline.schedule import SCHEDULERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pipeline import Store
+
+    Decorator = Callable[[Any], Any]
+
+json_option = click.option(
+    "--json", is_flag=True, expose_value=False, help="Print one JSON document, for programs.",
+    callback=lambda context, _, value: context.meta.update(json=value),
+)  # fmt: skip
+"""Of every command: stdout is one JSON document then, and nothing else."""
+
+
+def scheduler_option(default: str = "threads") -> Decorator:
+    """--scheduler, as the argument `scheduler_name`."""
+    return click.option(
+        "--scheduler", "scheduler_name", default=default, show_default=True, metavar="S",
+        shell_complete=lambda *args: [name for name in SCHEDULERS if name.startswith(args[-1])],
+        help="sync, threads, processes, distributed, or the address of a running one, "
+        "tcp://host:port.",
+    )  # fmt: skip
+
+
+def choice_option(option: str, names: Iterable[str], default: str, text: str) -> Decorator:
+    """An option with one of some names."""
+    return click.option(option, type=click.Choice(list(names)), default=default, show_default=True,
+                        help=text)  # fmt: skip
+
+
+class OutputFile(click.ParamType[Path]):
+    """A file to write, whose suffix and folder are checked before any work is done."""
+
+    name = "FILE"
+
+    def __init__(self, *suffixes: str) -> None:
+        self.suffixes = suffixes
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        path = Path(value)
+        if path.suffix.removeprefix(".").lower() not in self.suffixes:
+            known = ", .".join(self.suffixes)
+            self.fail(f"cannot write {value!r}: the file name ends in .{known}", param, ctx)
+        if not path.parent.is_dir():
+            self.fail(f"cannot save {value}: the folder {path.parent} does not exist", param, ctx)
+        return path
+
+
+def picture_option(*names: str, text: str) -> Decorator:
+    """An option that names a picture to draw."""
+    suffixes = ("svg", "png", "pdf", "dot")
+    metavar = f"PATH.{'|'.join(suffixes)}"
+    return click.option(*names, type=OutputFile(*suffixes), metavar=metavar, help=text)
+
+
+out_option = click.option(
+    "--out", default="outputs", show_default=True, metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=Path), help="Where the files go.",
+)  # fmt: skip
+
+
+class Sizes(click.ParamType[tuple[int, ...]]):
+    """The nodes of each layer, like 2-2-2-1."""
+
+    name = "SIZES"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        try:
+            return tuple(int(size) for size in str(value).split("-"))
+        except ValueError:
+            self.fail(f"{value!r} is not a network: give the nodes of each layer, like 2-2-2-1",
+                      param, ctx)  # fmt: skip
+
+
+class _Amount(click.ParamType[float]):
+    """A number with a unit, 0 or more."""
+
+    example: str
+
+    def parse(self, text: str) -> float:
+        """Raises an error of Python for a text without meaning."""
+        raise NotImplementedError
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        try:
+            amount = self.parse(text) if (text := str(value).strip()) else -1
+        except (ValueError, KeyError, IndexError, OverflowError):
+            amount = -1
+        if not amount >= 0:
+            noun = self.name.lower()
+            self.fail(f"{value!r} is not a valid {noun}: give one like {self.example}", param, ctx)
+        return amount
+
+
+class Size(_Amount):
+    """Bytes, like 2GB."""
+
+    name, example = "SIZE", "2GB, or 500MB"
+
+    def parse(self, text: str) -> float:
+        return float(parse_bytes(text))
+
+
+class Age(_Amount):
+    """Seconds, like 30d."""
+
+    name, example = "AGE", "30d, 12h or 90m"
+
+    def parse(self, text: str) -> float:
+        return float(parse_timedelta(text, default=False))
+
+
+class Share(_Amount):
+    """A part of a whole, like 5%."""
+
+    name, example = "SHARE", "5%, above 0% and up to 100%"
+
+    def parse(self, text: str) -> float:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        return share if 0 < share <= 1 else -1
+
+
+_VARIABLE = "PIPELINE_STORE"
+
+
+def store_option(keep: Sequence[str] = ()) -> Decorator:
+    """--store of commands that compute: without it, nothing is loaded or stored.
+
+    keep: functions whose results are always stored
+    """
+
+    def convert(context: click.Context, _: Any, url: str | None) -> Store | None:
+        return None if url is None else _store(context, url, keep=keep)
+
+    return click.option(
+        "--store", envvar=_VARIABLE, metavar="URL", callback=convert,
+        help=f"Load results from this folder or URL, and store there what is computed.  "
+        f"[env var: {_VARIABLE}]",
+    )  # fmt: skip
+
+
+def _existing_store(context: click.Context, _: Any, url: str) -> Store | None:
+    if context.resilient_parsing:  # a shell completes the command
+        return None
+    store = _store(context, url)
+    try:
+        exists = store.exists()
+    except Exception as error:  # the errors of fsspec's libraries have no common class
+        if isinstance(error, OSError) and error.filename:
+            raise
+        fail(f"{url} cannot be reached: {error}", 1)
+    if not exists:
+        fail(f"there is no store at {url}: name one with --store, or in {_VARIABLE}", 2)
+    return store
+
+
+existing_store_option = click.option(
+    "--store", envvar=_VARIABLE, metavar="URL", default="cache", show_default=True,
+    callback=_existing_store,
+    help=f"The store: a folder, or a URL like s3://bucket/cache.  [env var: {_VARIABLE}]",
+)  # fmt: skip
+"""--store of commands about a store."""
+
+
+def _store(context: click.Context, url: str, **options: Any) -> Store:
+    from pipeline import Store
+
+    try:
+        store = Store(url, **options)
+    except ImportError as error:
+        fail(str(error), 2)
+    context.call_on_close(store.emit_warnings)
+    return store
+
+
+def script_argument(name: str, *, required: bool = True) -> Decorator:
+    """An argument `SCRIPT.py:COLLECTION`; shells complete the names of files."""
+    from click.shell_completion import CompletionItem
+
+    metavar = "SCRIPT.py:COLLECTION" if required else "[SCRIPT.py:COLLECTION]"
+    return click.argument(
+        name, required=required, metavar=metavar,
+        shell_complete=lambda *args: [CompletionItem(args[-1], type="file")],
+    )  # fmt: skip
+
+
+def load_collection(place: str) -> Any:
+    """Run a script, and return the value that it has under a name.
+
+    A function that is no collection is called without arguments.
+    """
+    path, colon, name = place.rpartition(":")
+    if not colon or not path or not name.isidentifier():
+        raise click.UsageError(
+            f"{place!r} names no collection: give a script and a name in it, like model.py:result"
+        )
+    if not Path(path).is_file():
+        fail(f"there is no script {path}", 2)
+    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))  # as Python does
+    sys.argv = [path]
+    names = run_user_code(path, lambda: runpy.run_path(path))
+    if name not in names:
+        known = sorted(name for name, value in names.items() if _is_collection(value))
+        fail(f"{path} has no {name!r}; its collections: {', '.join(known) or 'none'}", 2)
+    value = names[name]
+    if callable(value) and not _is_collection(value):
+        value = run_user_code(f"{name}() in {path}", value)
+    return value
+
+
+def load_tasks(place: str) -> Any:
+    """The same, where tasks are needed."""
+    from dask.base import unpack_collections
+
+    value = load_collection(place)
+    if not unpack_collections(value)[0]:
+        fail_without_tasks(place, value)
+    return value
+
+
+def fail_without_tasks(place: str, value: Any) -> NoReturn:
+    fail(f"{place} is {short_repr(value)}, which has no tasks: name a Dask collection", 2)
+
+
+def run_user_code(title: str, function: Callable[[], Any]) -> Any:
+    """Call a function of a user. What it raises is reported in one line."""
+    try:
+        return function()
+    except SystemExit as error:
+        fail(f"{title} ended with exit code {error.code}", 1)
+    except Exception as error:
+        message = "; ".join([str(error), *getattr(error, "__notes__", [])])
+        fail(f"{title} ended with {type(error).__name__}: {message}", 1)
+
+
+def _is_collection(value: Any) -> bool:
+    from dask.base import is_dask_collection
+
+    if isinstance(value, list | tuple):
+        return any(map(_is_collection, value))
+    # Dask checks for a collection by building its graph, which would trace a call of ours.
+    is_call = isinstance(value, GraphCollection)
+    return is_call or (not isinstance(value, type) and bool(is_dask_collection(value)))
