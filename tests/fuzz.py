@@ -105,10 +105,10 @@ def packed(tree: Any, *buffers: bytes, lengths: Any = None) -> bytes:
     """The payload of a tree, right or wrong, and buffers."""
     lengths = list(map(len, buffers)) if lengths is None else lengths
     structure: bytes = msgpack.packb([tree, lengths], unicode_errors="surrogatepass")
-    payload = struct.pack("<I", len(structure)) + structure
+    data = struct.pack("<I", len(structure)) + structure
     for buffer in buffers:
-        payload += bytes(-len(payload) % 64) + buffer
-    return payload
+        data += bytes(-len(data) % 64) + buffer
+    return data
 
 
 def unpacked(payload: bytes) -> tuple[Any, list[bytes]]:
@@ -123,7 +123,17 @@ def unpacked(payload: bytes) -> tuple[Any, list[bytes]]:
     return tree, buffers
 
 
-PAYLOADS = [b"".join(encoded(value, pickle=False)) for value in VALUES]
+def payload(value: Any, pickle: bool = False) -> bytes:
+    """The bytes of a value."""
+    return b"".join(encoded(value, pickle))
+
+
+def back(value: Any) -> Any:
+    """A value as it is loaded."""
+    return decoded(payload(value))
+
+
+PAYLOADS = [payload(value) for value in VALUES]
 
 
 def mutated(payload: bytes, random: random.Random) -> bytes:

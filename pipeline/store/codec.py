@@ -14,6 +14,7 @@ the tag's format, which are trees; there are no maps and no extensions:
 
 Some formats have a buffer beside their parts: each takes the next one, so what is loaded is as
 large as the bytes. Types are exact: a subclass may hold more than its base, and has no format.
+Classes of the program have one if they are marked by `storable`.
 """
 
 from __future__ import annotations
@@ -321,13 +322,13 @@ def storable(kind: Class) -> Class:
     >>> Fit(2.0, 0.1)
     Fit(slope=2.0, error=0.1)
 
-    Raises `TypeError` for other classes, and for those that hold more than their fields.
+    Raises `UnstorableError` for other classes, and for those that hold more than their fields.
     """
     if not isinstance(kind, type) or not (_is_named_tuple(kind) or _is_plain_dataclass(kind)):
-        raise TypeError(
-            f"cannot mark {getattr(kind, '__qualname__', kind)!r} as storable: it is no dataclass "
-            "of plain fields and no NamedTuple; put @dataclass below @storable, or store a dict "
-            "of its attributes"
+        raise UnstorableError(
+            f"cannot mark {getattr(kind, '__qualname__', kind)!r} as storable",
+            "it is no dataclass of plain fields and no NamedTuple; put @dataclass below "
+            "@storable, or store a dict of its attributes",
         )
     setattr(kind, _MARK, True)
     _marked[_path(kind)] = kind

@@ -27,14 +27,15 @@ from hypothesis.extra import numpy as arrays
 
 from pipeline.store import CodecError, UnstorableError, encoded
 from pipeline.store.codec import UnreadableError, decoded
-from tests import fuzz
 from tests.fuzz import (
     FRAME,
     PAYLOADS,
     VALUES,
+    back,
     grown,
     mutated,
     packed,
+    payload,
     same,
     survives,
     swollen,
@@ -42,10 +43,6 @@ from tests.fuzz import (
 )
 
 BIG = 2**32 - 1
-
-
-def payload(value: Any, pickle: bool = False) -> bytes:
-    return b"".join(encoded(value, pickle))
 
 
 class Colour(enum.IntEnum):
@@ -64,7 +61,7 @@ class Point:
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: f"{type(value).__name__}")
 def test_a_value_comes_back_as_it_was(value: Any) -> None:
-    assert same(decoded(payload(value)), value)
+    assert same(back(value), value)
 
 
 LEAVES = (
@@ -90,7 +87,7 @@ NESTED = st.recursive(
 
 @given(NESTED)
 def test_decoding_what_was_encoded_gives_an_equal_value_of_equal_types(value: Any) -> None:
-    assert same(decoded(payload(value)), value)
+    assert same(back(value), value)
 
 
 def test_the_comparison_of_these_tests_tells_values_apart() -> None:
@@ -123,9 +120,9 @@ def test_a_large_array_is_not_copied() -> None:
     array = np.arange(100_000)
     assert any(np.shares_memory(np.frombuffer(part, np.uint8), array) for part in encoded([array]))
     data = payload([array])
-    (back,) = decoded(data)
-    assert np.shares_memory(np.frombuffer(data, np.uint8), back)
-    assert not back.flags.writeable
+    (loaded,) = decoded(data)
+    assert np.shares_memory(np.frombuffer(data, np.uint8), loaded)
+    assert not loaded.flags.writeable
 
 
 def test_buffers_begin_at_multiples_of_64() -> None:
@@ -168,7 +165,7 @@ def nested(depth: int) -> Any:
 
 
 def test_200_levels_are_stored_and_more_are_refused() -> None:
-    assert same(decoded(payload(nested(200))), nested(200))
+    assert same(back(nested(200)), nested(200))
     with pytest.raises(UnstorableError, match="nested over 200 deep"):
         encoded(nested(201))
     with pytest.raises(UnstorableError, match="nested over 200 deep"):
@@ -180,8 +177,8 @@ def test_what_contains_itself_is_refused_or_pickled() -> None:
     loop.append({"again": loop})
     with pytest.raises(UnstorableError, match="contains itself"):
         encoded(loop)
-    back = decoded(payload(loop, pickle=True), pickle=True)
-    assert back[0]["again"] is back
+    loaded = decoded(payload(loop, pickle=True), pickle=True)
+    assert loaded[0]["again"] is loaded
     with pytest.raises(UnstorableError, match="pickle has no format for it either"):
         encoded(nested(100_000), pickle=True)
 
@@ -198,10 +195,10 @@ def test_objects_that_are_pickled_stay_the_same_objects() -> None:
     last = Linked()
     first = Linked(last)
     value = {"both": [first, last], "parts": last.parts, "array": np.arange(3)}
-    back = decoded(payload(value, pickle=True), pickle=True)
-    assert back["both"][0].following is back["both"][1]
-    assert back["parts"] is back["both"][1].parts
-    assert back["array"].tolist() == [0, 1, 2]
+    loaded = decoded(payload(value, pickle=True), pickle=True)
+    assert loaded["both"][0].following is loaded["both"][1]
+    assert loaded["parts"] is loaded["both"][1].parts
+    assert loaded["array"].tolist() == [0, 1, 2]
 
 
 def test_other_values_are_pickled_where_that_is_wanted() -> None:
@@ -475,4 +472,4 @@ def test_what_a_broken_payload_gives_can_be_shown() -> None:
             repr(decoded(data))
         except CodecError:
             continue
-    assert fuzz.survives(payload(pd.DataFrame()))
+    assert survives(payload(pd.DataFrame()))

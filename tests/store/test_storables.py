@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.store import CodecError, UnstorableError, encoded, storable
 from pipeline.store.codec import UnreadableError, decoded
-from tests.fuzz import packed, unpacked
+from tests.fuzz import back, packed, payload, unpacked
 
 T = TypeVar("T")
 
@@ -95,10 +95,6 @@ storable(Couple)
 
 def fail() -> Any:
     raise AssertionError("code of the class has run")
-
-
-def back(value: Any) -> Any:
-    return decoded(b"".join(encoded(value)))
 
 
 @pytest.mark.parametrize(
@@ -198,7 +194,7 @@ def test_a_class_derived_from_a_marked_one_is_not_marked() -> None:
 
 def crafted(*parts: Any) -> bytes:
     """The payload of an object with these parts: path of its class, names of fields, values."""
-    tree, buffers = unpacked(b"".join(encoded(parts)))
+    tree, buffers = unpacked(payload(parts))
     return packed([13, *tree[1:]], *buffers)
 
 

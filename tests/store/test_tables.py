@@ -17,11 +17,7 @@ import pytest
 
 from pipeline.store import CodecError, UnstorableError, encoded, tables
 from pipeline.store.codec import decoded
-from tests.fuzz import DAY, FRAME, packed, same, unpacked
-
-
-def back(value: Any) -> Any:
-    return decoded(b"".join(encoded(value)))
+from tests.fuzz import DAY, FRAME, back, packed, payload, same, unpacked
 
 
 def described(**attrs: Any) -> pd.DataFrame:
@@ -136,7 +132,7 @@ def test_other_tables_are_refused_with_a_reason(value: Any, why: str) -> None:
 
 def test_what_has_no_format_in_a_table_is_pickled_where_that_is_wanted() -> None:
     value = pd.Series(pd.arrays.SparseArray([0, 1]))
-    data = b"".join(encoded([value], pickle=True))
+    data = payload([value], pickle=True)
     assert decoded(data, pickle=True)[0].equals(value)
     with pytest.raises(CodecError, match="a pickle"):
         decoded(data)
@@ -158,7 +154,7 @@ def test_the_codec_imports_no_pandas_and_no_pyarrow() -> None:
 
 def table(head: Any, stream: bytes | memoryview = b"") -> bytes:
     """The payload of a table with this head and this stream."""
-    tree, buffers = unpacked(b"".join(encoded(head)))
+    tree, buffers = unpacked(payload(head))
     return packed([2, tree], *buffers, bytes(stream))
 
 
@@ -179,10 +175,15 @@ def test_a_list_does_not_end_where_a_column_is_missing() -> None:
         decoded(packed([20, 1, tree, 3], *buffers))
 
 
-@pytest.mark.parametrize("how", ["lz4", "zstd"])
-def test_a_compressed_stream_is_refused_before_it_is_unpacked(how: str) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [{"compression": "lz4"}, {"compression": "zstd"},
+     {"metadata_version": pa.ipc.MetadataVersion.V4}],
+    ids=str,
+)  # fmt: skip
+def test_a_stream_that_may_be_compressed_is_refused_before_it_is_unpacked(options: Any) -> None:
     with pytest.raises(CodecError, match="compressed"):
-        tables.read_stream(streamed(TEXTS, compression=how))
+        tables.read_stream(streamed(TEXTS, **options))
 
 
 @pytest.mark.parametrize(
