@@ -25,7 +25,7 @@ from pipeline.graph import (
     subproblem,
 )
 from pipeline.identity import library_name, short_repr
-from pipeline.store import LostError, StoreError, UnstorableError, is_storable, of_the_script
+from pipeline.store import LostError, StoreError, UnstorableError, is_storable, script_classes
 from pipeline.trace import Body
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Load:
         return self.recompute()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _load, (self.store, self.digest, self.recompute, of_the_script())
+        return _load, (self.store, self.digest, self.recompute, script_classes())
 
 
 def _load(

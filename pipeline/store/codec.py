@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CodecError", "UnreadableError", "UnstorableError", "decoded", "encoded", "is_storable",
-    "of_the_script", "storable",
+    "script_classes", "storable",
 ]  # fmt: skip
 
 Class = TypeVar("Class", bound=type)
@@ -343,7 +343,7 @@ def is_storable(kind: type) -> bool:
     return _marked.get(path) is kind
 
 
-def of_the_script() -> tuple[type, ...]:
+def script_classes() -> tuple[type, ...]:
     """The marked classes of the main script, which other processes cannot import."""
     return tuple(kind for path, kind in _marked.items() if path.startswith("__main__:"))
 
