@@ -17,10 +17,10 @@ from operator import length_hint
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.graph import CallTask, function_of, inputs_of, label
-from pipeline.trace import Body
+from pipeline.trace import Body, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from dask.typing import Key
 
@@ -144,17 +144,6 @@ def lower(
     return program, tuple(inputs)
 
 
-class _BodyStep(NamedTuple):
-    """A step of one task: the number of its result, -1 for the last one, and of its operands.
-
-    An operand below 0 is a constant's slot; then come the inputs, and then results of steps.
-    """
-
-    result: int
-    function: Callable[..., Any]
-    operands: tuple[int, ...]
-
-
 class _Writer:
     """The steps written so far, from the last one; and the slots of the values that they need."""
 
@@ -165,7 +154,6 @@ class _Writer:
         self.free: list[int] = []
         self.constants: list[Any] = []
         self.constant_slots: dict[Any, int] = {}
-        self.bodies: dict[int, list[_BodyStep]] = {}
         self.keys: list[Key] = []
         self.ends: list[int] = []
 
@@ -213,64 +201,53 @@ class _Writer:
 
     def add_node(self, node: Any, o: int) -> None:
         """Write a task of any kind, whose result is in slot `o`."""
-        function, inputs = function_of(node), inputs_of(node)
-        if type(function) is Body and not function.steps and function.constants:
+        body, inputs = function_of(node), inputs_of(node)
+        if type(body) is not Body:
+            body = Body((), (Step(body, tuple(range(len(inputs)))),))
+        elif not body.steps and body.constants:
             self.free.append(o)
-            self.steps += (o, None, function.constants[-1], None)
+            self.steps += (o, None, body.constants[-1], None)
             return
-        body = self.bodies.get(id(function))
-        if body is None:
-            body = self.read(function, len(inputs))
-            if type(function) is Body:  # which many tasks share, and all of them keep alive
-                self.bodies[id(function)] = body
-        self.write(body, inputs, o)
+        elif not body.steps:
+            body = Body((), (Step(_identity, (len(inputs) - 1,)),))
+        self.add_body(body, inputs, o)
 
-    def write(self, body: Iterable[_BodyStep], inputs: Sequence[Key], o: int) -> None:
-        """Write the steps of a task, from the last one on."""
+    def add_body(self, body: Body, inputs: Sequence[Key], o: int) -> None:
+        """Write the steps of a body, from the last one on."""
         steps, slots, arity = self.steps, self.slots, len(inputs)
-        inner = {-1: o}
-        for result, function, operands in body:
-            spare = inner.pop(result, None)
+        first = arity + len(body.constants)
+        number = first + len(body.steps)
+        inner = {number - 1: o}  # the slots of results of the body's steps
+        for function, operands in reversed(body.steps):
+            number -= 1
+            spare = inner.pop(number, None)
             if spare is None:
                 continue  # nothing needs it
             o = spare
             places = []
             for operand in operands:
-                place = operand
-                if operand >= 0:
-                    bank: dict[Any, int] = slots if operand < arity else inner
-                    value = inputs[operand] if operand < arity else operand
-                    slot = bank.get(value)
-                    if slot is None:
-                        # Its last use: the result takes its slot, or the slot is cleared.
-                        slot, spare = (self.new(), None) if spare is None else (spare, None)
-                        bank[value] = slot
-                        if slot != o:
-                            steps += (slot, None, None, None)
-                    place = slot
-                places.append(place)
+                bank: dict[Any, int]
+                if operand < arity:
+                    bank, value = slots, inputs[operand]
+                elif operand >= first:
+                    bank, value = inner, operand
+                else:
+                    places.append(self.constant(body.constants[operand - arity]))
+                    continue
+                slot = bank.get(value)
+                if slot is None:
+                    # Its last use: the result takes its slot, or the slot is cleared.
+                    slot, spare = (self.new(), None) if spare is None else (spare, None)
+                    bank[value] = slot
+                    if slot != o:
+                        steps += (slot, None, None, None)
+                places.append(slot)
             if spare is not None:
                 self.free.append(spare)
             if len(places) == 2:
                 steps += (o, places[1], places[0], function)
             else:
                 steps += (o, None, places[0] if len(places) == 1 else tuple(places), function)
-
-    def read(self, function: Callable[..., Any], arity: int) -> list[_BodyStep]:
-        """The steps of a task's function, from the last one on."""
-        if type(function) is not Body:
-            return [_BodyStep(-1, function, tuple(range(arity)))]
-        if not function.steps:
-            return [_BodyStep(-1, _identity, (arity - 1,))]
-        constants = map(self.constant, function.constants)
-        first = arity + len(function.constants)
-        places = [*range(arity), *constants, *range(first, first + len(function.steps))]
-        body = [
-            _BodyStep(first + number, step.function, tuple([places[n] for n in step.places]))
-            for number, step in enumerate(function.steps)
-        ]
-        body[-1] = body[-1]._replace(result=-1)
-        return body[::-1]
 
     def constant(self, value: Any) -> int:
         """The slot of a constant, counted from the last one."""
