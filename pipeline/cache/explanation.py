@@ -222,6 +222,10 @@ def code_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     return [*changes[:MAX_CHANGES], f"{more} more changes"] if more > 0 else changes
 
 
+_PLAIN_PARTS = ("code", "bases", "metaclass", "defaults", "keyword defaults")
+"""Parts whose contents are too long to be shown."""
+
+
 def _part_changes(name: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
     """The changed parts of a definition; its code covers all of them."""
     parts = [part for part in {**old, **new} if old.get(part) != new.get(part) and part != "in"]
@@ -231,8 +235,8 @@ def _part_changes(name: str, old: Mapping[str, str], new: Mapping[str, str]) -> 
         return
     owner = "" if name == ITSELF else f" of {place}"
     for part in parts:
-        if part in ("code", "bases", "defaults", "keyword defaults"):
-            yield f"its {part}{owner} changed"
+        if part in _PLAIN_PARTS:
+            yield f"{'its' if name == ITSELF else 'the'} {part}{owner} changed"
         elif part in old and part in new and _is_short(old[part]) and _is_short(new[part]):
             yield f"{part}{owner} was {old[part]}, is {new[part]}"
         else:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from types import FunctionType, MethodType, ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from dask.task_spec import Alias, TaskRef
 
@@ -217,17 +217,18 @@ class _Describer(Digester):
 
 def _parts(definition: Any) -> Iterator[tuple[str, Any]]:
     """The parts of a definition, by the names that a person knows them by."""
-    parts = iter(definition_parts(definition))
-    if not isinstance(definition, FunctionType):
-        yield from zip(("bases", "metaclass") * isinstance(definition, type), parts, strict=False)
-        yield from ((f"`{name}`", value) for name, value in cast("Iterator[Any]", parts))
-        return
-    closure = [f"closure value `{name}`" for name in definition.__code__.co_freevars]
-    heads = ("code", "defaults", "keyword defaults", *closure)
+    parts: Iterator[Any] = iter(definition_parts(definition))
+    heads: Sequence[str] = ("bases", "metaclass") if isinstance(definition, type) else ()
+    is_function = isinstance(definition, FunctionType)
+    if is_function:
+        closure = [f"closure value `{name}`" for name in definition.__code__.co_freevars]
+        heads = ("code", "defaults", "keyword defaults", *closure)
+        variables = {mention.name for mention in references_of(definition) if mention.owner is None}
     yield from zip(heads, parts, strict=False)
-    variables = {mention.name for mention in references_of(definition) if mention.owner is None}
-    for name, value in cast("Iterator[Any]", parts):
-        if name not in closure_values(definition):
+    for name, value in parts:
+        if not is_function:
+            yield f"`{name}`", value
+        elif name not in closure_values(definition):
             yield f"{'global' if name in variables else 'value'} `{name}`", value
 
 

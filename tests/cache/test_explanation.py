@@ -86,6 +86,8 @@ KEEP = ["load", "clean", "fit"]
         ({"old": "make(1)", "new": "make(2)"}, {"clean": "closure value `offset` was 1, is 2"}),
         ({"old": "slope = 3", "new": "slope = 4"},
          {"clean": "`slope` of class `Model` in main.py was 3, is 4"}),
+        ({"old": "class Model:", "new": "class Model(dict):"},
+         {"clean": "the bases of class `Model` in main.py changed"}),
         ({"old": "sum(rows) * rate", "new": "sum(rows) / rate"}, {"fit": "its code changed"}),
         ({"old": "rows=2", "new": "rows=3"}, {"load": "its defaults changed"}),
         ({"rate": 0.2}, {"fit": "argument 2 was 0.1, is 0.2"}),
