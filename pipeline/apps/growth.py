@@ -132,8 +132,10 @@ class Line(NamedTuple):
 
 def _draw(axes: Axes, x: str, y: str, lines: Iterable[Line]) -> None:
     for line in lines:
-        look = {"color": line.colour, "lw": line.width, "ms": 4, "label": line.label}
-        axes.plot([at for at, _ in line.points], [y for _, y in line.points], line.style, **look)
+        axes.plot(
+            [at for at, _ in line.points], [size for _, size in line.points], line.style,
+            color=line.colour, lw=line.width, ms=4, label=line.label,
+        )  # fmt: skip
     axes.set(xlabel=x, ylabel=y)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.spines[["top", "right"]].set_visible(False)
@@ -141,7 +143,7 @@ def _draw(axes: Axes, x: str, y: str, lines: Iterable[Line]) -> None:
 
 def line_plot(
     title: str, x: str, y: str, lines: Sequence[Line], note: str, *, is_log: bool = True,
-    text: Callable[[Any], Any] = lambda number: number, names: Mapping[float, str] | None = None,
+    text: Callable[[Any], Any] = lambda number: number, names: Mapping[Any, str] | None = None,
 ) -> Plot:  # fmt: skip
     """A small plot for a page, and a table of its points.
 

@@ -41,10 +41,10 @@ def gradient_memory(hidden: int = 16, width: int = 16, examples: int = 256) -> l
     root = isqrt(hidden)
     network = _Deep(hidden, width, examples)
     periods = sorted({*PERIODS, root} - {1})
-    predicates = {f"k = {k}": network.every(k) for k in periods}
     tradeoffs = {
-        name: page.tradeoff(network.outputs, memoize)
-        for name, memoize in {ALL: True, **predicates, NONE: network.every(hidden + 1)}.items()
+        ALL: page.tradeoff(network.outputs),
+        **{f"k = {k}": page.tradeoff(network.outputs, network.every(k)) for k in periods},
+        NONE: page.tradeoff(network.outputs, network.every(hidden + 1)),
     }
     kept = {
         "Everything kept": tradeoffs[ALL],

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
     from pipeline.draw import Picture
-
-Cell = str | int | float | Fraction
 
 
 class Part:
@@ -79,7 +76,7 @@ class Table(Part):
 
     title: str
     head: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[Any]]
     left: int = 1
     note: str = ""
 
@@ -162,7 +159,7 @@ class Slider(Part):
     title: str
     label: str
     head: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[Any]]
     start: int = 0
     note: str = ""
 
@@ -229,7 +226,7 @@ class MemoryStrip(Part):
         return {"runs": [{"cells": list(run.cells), "notes": list(run.notes)} for run in self.runs]}
 
 
-def _text(cell: Cell) -> str:
+def _text(cell: Any) -> str:
     """A cell as text: a float is a value of some function, another number is a count or a ratio."""
     if isinstance(cell, str):
         return cell

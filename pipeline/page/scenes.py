@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.draw import MAX_NODES, PLAIN, Comparison, Style, compare, count_tasks, inline_panel
 from pipeline.graph import TaskGraph, arguments, label, subproblem
@@ -17,7 +17,7 @@ from pipeline.page.parts import Part, svg_element
 from pipeline.schedule import Observation, frames, observed, operations, recursion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from dask.typing import Key
     from markupsafe import Markup
@@ -54,22 +54,21 @@ class Scene(Part):
 
     title: str
     legend: str
-    sides: tuple[Side, Side]
+    sides: Sequence[Side]
     data: Mapping[str, Any]
     is_tall: bool = False
 
 
-@dataclass(frozen=True)
-class Walk:
+class Walk(NamedTuple):
     """The evaluation of one side: the box and the subproblem of each task, in order.
 
-    run: None if the side did not run; its tasks are then those of the naive recursion
+    seconds: by box, of the tasks that ran
     tasks: the number of all, also of those after the last step that is shown
     """
 
     panel: Panel
     order: Iterator[tuple[Key, Key]]
-    run: Observation | None
+    seconds: Mapping[Key, float]
     tasks: int
     has_memory: bool
 
@@ -98,24 +97,25 @@ def scene(
     left = observed(compared.unshared()) if is_run else None
     steps = tasks if is_run else min(tasks, len(graph) + max(len(graph) // 2, 160))
     stride = -(-steps // MAX_FRAMES)
-    walks = (
-        Walk(compared.left, _left_order(compared, left), left, tasks, has_memory=False),
-        Walk(compared.right, ((key, key) for key in right.seconds), right, len(graph), True),
-    )
-    left_side, right_side = (
+    left_seconds = left.seconds if left is not None else {}
+    right_order = ((key, key) for key in right.seconds)
+    sides = [
         Side(
             heading,
             svg_element(inline_panel(compared, walk.panel, right.values).render("svg").decode()),
             _side(walk, compared, steps, stride),
         )
-        for heading, walk in zip(compared.headings, walks, strict=True)
-    )
+        for heading, walk in zip(compared.headings, (
+            Walk(compared.left, _left_order(compared, left), left_seconds, tasks, False),
+            Walk(compared.right, right_order, right.seconds, len(graph), True),
+        ), strict=True)
+    ]  # fmt: skip
     sharing = compared.title
     legend = " · ".join(line[:1].upper() + line[1:] for line in sharing.lines)
     return Scene(
         title or ", ".join(map(label, graph.keys[:3])),
         f"{sharing.title[:1].upper()}{sharing.title[1:]}. {legend}.",
-        (left_side, right_side),
+        sides,
         {
             "stride": stride,
             "frames": -(-steps // stride),
@@ -164,7 +164,7 @@ def _left_order(compared: Comparison, run: Observation | None) -> Iterator[tuple
 
 def _side(walk: Walk, compared: Comparison, steps: int, stride: int) -> dict[str, Any]:
     """Boxes, edges and frames of a side; boxes and subproblems by their number."""
-    panel, run = walk.panel, walk.run
+    panel, seconds = walk.panel, walk.seconds
     numbers = {key: number for number, key in enumerate(compared.shown)}
     places = {box.id: place for place, box in enumerate(panel.boxes)}
     done_at: dict[int, int] = {}
@@ -177,7 +177,6 @@ def _side(walk: Walk, compared: Comparison, steps: int, stride: int) -> dict[str
         if frame.box in places and frame.key == subproblem(frame.box):
             done_at[places[frame.box]] = number
         shown[number:] = [(place, frame.hits, frame.operations)]
-    seconds = run.seconds if run is not None else {}
     boxes = [
         {
             "of": None if box.key is None else numbers[subproblem(box.key)],

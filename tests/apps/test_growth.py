@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import dask
+import numpy as np
 import pytest
 
 from pipeline import page
@@ -106,7 +107,7 @@ def test_the_slider_has_exact_counts_and_predicted_times() -> None:
 def test_the_plots_show_what_was_measured_and_so_do_their_tables() -> None:
     tasks, seconds = plots(fibonacci_parts(FIBONACCI, rate=1e6))
     (axes,) = tasks.figure.axes
-    assert [line.get_xydata().tolist() for line in axes.get_lines()[:2]] == [
+    assert [np.asarray(line.get_xydata()).tolist() for line in axes.get_lines()[:2]] == [
         [[2, 3], [3, 5], [4, 9], [5, 15], [6, 25]], [[n, n + 1] for n in range(2, 7)]
     ]  # fmt: skip
     assert tasks.table.head[2] == "DAG"
@@ -134,7 +135,7 @@ def test_gradients_along_depth_and_width() -> None:
 
 def test_a_graph_that_did_not_run_has_no_point() -> None:
     work, seconds, *_ = plots(gradient_parts([*DEEP, *WIDE]))
-    lines = [[len(line.get_xdata()) for line in plot.figure.axes[0].get_lines()]
+    lines = [[np.size(line.get_xdata()) for line in plot.figure.axes[0].get_lines()]
              for plot in (work, seconds)]  # fmt: skip
     assert lines == [[4, 4], [2, 4]]
     assert [row[1] for row in seconds.table.rows] == ["500 ms", "250 ms", "–", "–"]

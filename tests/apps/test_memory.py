@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import numpy as np
 import pytest
 
 from pipeline import page
@@ -33,7 +34,7 @@ def test_the_gradient_trades_memory_for_work() -> None:
     assert [row[0] for row in curve.table.rows] == names
     axes = curve.figure.axes[0]
     assert [text.get_text() for text in axes.texts] == names
-    peak, dask, table = (line.get_xydata().tolist() for line in axes.get_lines())
+    peak, dask, table = (np.asarray(line.get_xydata()).tolist() for line in axes.get_lines())
     recomputed = [x for x, _ in peak]
     assert [row[1] for row in curve.table.rows] == recomputed
     assert recomputed[0] == 0
@@ -71,7 +72,7 @@ def test_the_strip_fills_and_empties() -> None:
 
 def test_lines_over_the_run_share_their_places_and_the_table_has_them() -> None:
     over = plot(2)
-    lines = [line.get_xydata().tolist() for line in over.figure.axes[0].get_lines()]
+    lines = [np.asarray(line.get_xydata()).tolist() for line in over.figure.axes[0].get_lines()]
     places = [row[0] for row in over.table.rows]
     assert all({x for x, _ in line} <= set(places) for line in lines)
     assert places == [x for x, _ in lines[-1]]
