@@ -88,7 +88,7 @@ class TaskDigests(Numbering):
             return hash_encoded((tag.__name__, encode(numbers[0])))
         elif tag == "value":
             return hash_encoded(signature)
-        elif tag in ("held", "apart"):
+        elif tag in ("held", "not merged"):
             return None
         elif tag == "call":  # by what it does, not by its key
             tag, numbers = "task", numbers[1:]

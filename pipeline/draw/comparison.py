@@ -165,7 +165,7 @@ def _title(factor: str, style: Style, marks: str) -> Heading:
 def _statuses(shared: ShareReport, names: Mapping[Key, Key], store: Any) -> dict[Key, str]:
     """What a run with a store does with each task, by its name in the shared graph."""
     outputs = [TaskRef(key) for key in shared.keys]
-    given = TaskGraph(dict(shared.merged.given), outputs, token=uuid4().hex)
+    given = TaskGraph(dict(shared.merged.original), outputs, token=uuid4().hex)
     statuses = store.explain(given).statuses
     # Of equal tasks some may be culled: the status of the others says more.
     order = sorted(statuses, key=lambda key: statuses[key] != "culled")
@@ -179,7 +179,7 @@ def _as_built(shared: ShareReport) -> TaskGraph:
     ids: dict[Key, Key] = {}
     tasks: dict[Key, Any] = {}
     for key, number in merged.numbers.items():
-        node = merged.given.get(key)
+        node = merged.original.get(key)
         inputs = tuple(ids[source] for source in inputs_of(node))
         if key in merged.pointers:  # inputs come first, so the task that it points to has an id
             [ids[key]] = inputs

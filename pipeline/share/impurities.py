@@ -13,9 +13,9 @@ import numpy as np
 
 RANDOM = "it is random"
 CLOCK = "it reads a clock"
-WORLD = "it reads what its arguments do not say"
-NETWORK = "it asks another program or machine"
-EFFECT = "it is called for what it does"
+WORLD = "it reads more than its arguments"
+NETWORK = "it calls another program or machine"
+EFFECT = "it has a side effect"
 FILE = "it reads a file that may change: name it by File(path)"
 DASKS_FILE = "it reads files that may change: delayed reads of File(path) would name them"
 UNSEEDED = "it is random without a seed"

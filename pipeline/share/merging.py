@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 class Merged:
     """A graph with one task per subproblem.
 
-    given: the tasks that the outputs depend on, as they were
+    original: the tasks that the outputs depend on, as they were
     tasks: the merged tasks, inputs before their consumers; an output keeps its key, as an alias if
         need be
-    numbers: the number of each given task, inputs before their consumers
+    numbers: the number of each original task, inputs before their consumers
     defining: for each number, the key of the first task with it
-    one: for each number, the key of its merged task
+    keys: for each number, the key of its merged task
     repeats: for each number of several tasks, how many besides the first
-    pointers: given tasks that only have the value of another
+    pointers: original tasks that only have the value of another
     unmerged: how many tasks are not merged, by their impurity or why their content is unknown
 
     Raises `GraphError` for a cycle.
@@ -43,54 +43,54 @@ class Merged:
         self.numbers = numbering.numbers
         self.unmerged = Counter(numbering.reasons.values())
         del numbering  # signatures take more memory than numbers
-        self.given = _needed(tasks, self.numbers)
+        self.original = _needed(tasks, self.numbers)
         self.defining: dict[int, Key] = {}
         self.repeats: Counter[int] = Counter()
         self.pointers: set[Key] = set()
-        held = self._define()
-        self.one = {**self.defining, **held}
-        self._name(outputs, set(held))
+        futures = self._define()
+        self.keys = {**self.defining, **futures}
+        self._name(outputs, set(futures))
         self.aliases = 0
-        self.tasks = {self.one_of(key): self._rewritten(key) for key in self.defining.values()}
+        self.tasks = {self.key_of(key): self._rewritten(key) for key in self.defining.values()}
         for key in outputs:
-            if (one := self.one_of(key)) != key:
-                self.tasks[key] = Alias(key, one)
+            if (merged_key := self.key_of(key)) != key:
+                self.tasks[key] = Alias(key, merged_key)
                 self.aliases += 1
 
     def _define(self) -> dict[int, Key]:
         """Find the first task of each number. Returns the keys of data that a scheduler holds."""
-        held: dict[int, Key] = {}
+        futures: dict[int, Key] = {}
         for key, number in self.numbers.items():
-            node = self.given.get(key)
+            node = self.original.get(key)
             if node is None:
-                held[number] = key
+                futures[number] = key
             elif _is_pointer(node):
                 self.pointers.add(key)
-            elif number in self.defining or number in held:
+            elif number in self.defining or number in futures:
                 self.repeats[number] += 1
             else:
                 self.defining[number] = key
                 if isinstance(node, TaskRef):
-                    held[number] = key
-        return held
+                    futures[number] = key
+        return futures
 
     def _name(self, outputs: Iterable[Key], fixed: set[int]) -> None:
         """Give each number the key of an output that has it, or the key of its call."""
         for key in outputs if self.repeats or self.pointers else ():
             if (number := self.numbers[key]) not in fixed:
-                self.one[number] = key
+                self.keys[number] = key
                 fixed.add(number)
-        calls = [key for key in self.defining.values() if type(self.given[key]) is CallTask]
-        used = set(self.one.values()) if calls else set()
+        calls = [key for key in self.defining.values() if type(self.original[key]) is CallTask]
+        used = set(self.keys.values()) if calls else set()
         for key in calls:
             number, own = self.numbers[key], subproblem(key)
             if number not in fixed and own is not key and own not in used:
-                self.one[number] = own
+                self.keys[number] = own
                 used.add(own)
 
-    def one_of(self, key: Key) -> Key:
+    def key_of(self, key: Key) -> Key:
         """The key of the merged task that has the value of a task."""
-        return self.one[self.numbers[key]]
+        return self.keys[self.numbers[key]]
 
     def touches(self, keys: Iterable[Key]) -> bool:
         """Whether any of some tasks has a repeat."""
@@ -100,16 +100,16 @@ class Merged:
         )
 
     def _rewritten(self, key: Key) -> Any:
-        node = _stripped(self.given[key])
+        node = _stripped(self.original[key])
         if isinstance(node, TaskRef):
             return node  # the data of a future
-        one, numbers = self.one, self.numbers
+        keys, numbers = self.keys, self.numbers
         changed = {}
         for source in node.dependencies:
-            new = one[numbers[source]]
+            new = keys[numbers[source]]
             if new is not source and new != source:
                 changed[source] = new
-        name = one[numbers[key]]
+        name = keys[numbers[key]]
         return node.substitute(changed, key=name) if changed or node.key != name else node
 
 

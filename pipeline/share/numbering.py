@@ -136,7 +136,7 @@ class Numbering:
             return self.node_number(node, self.numbers)
         except NotMerged as error:
             self.reasons[key] = error.reason
-            alone = self.intern(("apart", key))
+            alone = self.intern(("not merged", key))
             return -alone if error.spreads else alone
 
     def _simple_number(self, task: Task) -> int | list[Key] | None:
@@ -218,8 +218,8 @@ class Numbering:
         for value in (*task.args, *task.kwargs.values()):
             if not isinstance(value, TaskRef):
                 yield from project_objects(value)
-            elif (known := self._objects.get(self.numbers.get(value.key, 0))) is not None:
-                yield known
+            elif (owner := self._objects.get(self.numbers.get(value.key, 0))) is not None:
+                yield owner
 
     def _fused_number(self, task: Task, numbers: Mapping[Key, int]) -> int:
         """The number of a task that Dask has fused: that of the last of its tasks."""
@@ -234,8 +234,8 @@ class Numbering:
 
     def function_number(self, function: Any) -> FunctionNumber:
         """The number of a function. Raises `NotMerged`."""
-        found: FunctionNumber = _once(self._functions, function, self.learn)
-        return found
+        number: FunctionNumber = _once(self._functions, function, self.learn)
+        return number
 
     def learn(self, function: Any) -> FunctionNumber:
         """The number of a function that is met for the first time."""
@@ -263,19 +263,19 @@ class Numbering:
 
 
 def _once(cache: dict[int, tuple[Any, Any]], value: Any, learn: Callable[[Any], Any]) -> Any:
-    """What is learned of an object, once. Raises `NotMerged` each time if it was raised."""
+    """Learn about an object once. `NotMerged` is raised again each time."""
     if id(value) not in cache:
         try:
             cache[id(value)] = value, learn(value)
         except NotMerged as error:
             cache[id(value)] = value, error
         except Exception as error:  # an object may raise anything
-            text = f"{type(error).__name__} when it is looked at: {error}"
+            text = f"{type(error).__name__} when it is read: {error}"
             cache[id(value)] = value, NotMerged(text)
-    known = cache[id(value)][1]
-    if isinstance(known, NotMerged):
-        raise known.with_traceback(None)  # which would grow on each raise
-    return known
+    learned = cache[id(value)][1]
+    if isinstance(learned, NotMerged):
+        raise learned.with_traceback(None)  # which would grow on each raise
+    return learned
 
 
 def stable(number: int) -> int:
@@ -316,11 +316,11 @@ class _ArgumentEncoder(Digester):
         return super().encode(value)
 
     def content(self, value: Any) -> Key:
-        known = len(self.functions)
+        start = len(self.functions)
         content = super().content(value)
         # An object refers to its class; that does not mean that anybody calls the class.
-        inner = [each for each in self.functions[known:] if not isinstance(each, type)]
-        self.functions[known:] = inner
+        inner = [function for function in self.functions[start:] if not isinstance(function, type)]
+        self.functions[start:] = inner
         return content
 
 
@@ -340,7 +340,7 @@ def _content(value: Any, is_judged: bool = False) -> Key:
     Raises `NotMerged` if it is unknown, and for a value that may change.
     """
     if isinstance(value, ModuleType):
-        raise NotMerged(Impurity(value.__name__, "what is taken of a module is not known"))
+        raise NotMerged(Impurity(value.__name__, "which of its values the task uses is unknown"))
     encoder = _ArgumentEncoder()
     try:
         content = encoder.encode(value)
@@ -391,13 +391,12 @@ def _changed_tasks(tasks: Mapping[Key, Any]) -> dict[Key, str]:
     for key, node in tasks.items():
         if type(node) is not Task:
             continue
-        known = places.get(id(node.func))
-        if known is None:
-            known = places[id(node.func)] = _changed_places(node.func)
-        if known:
+        if id(node.func) not in places:
+            places[id(node.func)] = _changed_places(node.func)
+        if changed_here := places[id(node.func)]:
             arguments = [*enumerate(node.args), *node.kwargs.items()]
             name = method_name(node.func) or callable_name(node.func)
-            for value in (value for place, value in arguments if place in known):
+            for value in (value for place, value in arguments if place in changed_here):
                 keys = [value.key] if isinstance(value, TaskRef) else _inputs(value)
                 if not keys and type(value) not in ATOMS:
                     keys = [key]

@@ -93,7 +93,7 @@ class Verdict(NamedTuple):
 def impurity(
     function: Any, arguments: Sequence[Any] = (), named: Sequence[str] = ()
 ) -> Impurity | None:
-    """Why a call is impure; None if nothing is known against it.
+    """Why a call is impure; None if no reason is known.
 
     arguments: the values that are known when the call is made
     named: the names of the last of them, which are passed by name
@@ -302,7 +302,7 @@ def _seed_parameter(function: Any, is_bound: bool) -> tuple[int, str] | None:
 def in_table(value: Any, name: str = "") -> Impurity | None:
     """What the table says of a value.
 
-    name: under which it is called, or asked for a number
+    name: under which code calls it, or draws a number from it
     """
     if isinstance(value, Library):
         return _by_text(f"{value.module}.{value.attribute or ''}")

@@ -100,14 +100,14 @@ def _open(collection: Any, seen: set[int] | None) -> Opened:
 
 def _rebuild_graph(outputs: Any, tasks: Mapping[Key, Any], merged: Merged) -> TaskGraph:
     def renamed(leaf: Any) -> Any:
-        return TaskRef(merged.one_of(leaf.key)) if isinstance(leaf, TaskRef) else leaf
+        return TaskRef(merged.key_of(leaf.key)) if isinstance(leaf, TaskRef) else leaf
 
     return TaskGraph(dict(tasks), map_leaves(outputs, renamed))
 
 
 def _rebuild_delayed(old: Delayed, tasks: Mapping[Key, Any], merged: Merged) -> Delayed:
     layer = next(iter(tasks.layers)) if isinstance(tasks, HighLevelGraph) else None
-    return Delayed(merged.one_of(old.key), tasks, old._length, layer=layer)
+    return Delayed(merged.key_of(old.key), tasks, old._length, layer=layer)
 
 
 def is_annotated(collection: Any) -> bool:
@@ -204,7 +204,7 @@ def rebuild_all(opened: Sequence[Opened], merged: Merged) -> Iterator[Any]:
         elif len(opened) == 1:
             yield part.rebuild(merged.tasks, merged)
         else:
-            keys = part.keys if part.keeps_keys else map(merged.one_of, part.keys)
+            keys = part.keys if part.keeps_keys else map(merged.key_of, part.keys)
             yield part.rebuild(toposort(merged.tasks, keys), merged)
 
 
@@ -216,9 +216,9 @@ def _one_layer(tasks: Mapping[Key, Any]) -> HighLevelGraph:
 
 def fuse_lines(tasks: Mapping[Key, Any], keys: Iterable[Key]) -> dict[Key, Any]:
     """The tasks, with each line of them as one. Dask fuses expressions, but not their graphs."""
-    held = {key: node for key, node in tasks.items() if isinstance(node, TaskRef)}
-    own = {key: node for key, node in tasks.items() if key not in held}
-    return {**fuse_linear_task_spec(own, set(keys)), **held}
+    futures = {key: node for key, node in tasks.items() if isinstance(node, TaskRef)}
+    own = {key: node for key, node in tasks.items() if key not in futures}
+    return {**fuse_linear_task_spec(own, set(keys)), **futures}
 
 
 # For a run through a store, which needs every task

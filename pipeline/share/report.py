@@ -99,7 +99,7 @@ class ShareReport:
     @property
     def before(self) -> int:
         """How many tasks the outputs depended on, without aliases."""
-        return len(self.merged.given) - len(self.merged.pointers)
+        return len(self.merged.original) - len(self.merged.pointers)
 
     @property
     def after(self) -> int:
@@ -118,7 +118,7 @@ class ShareReport:
         for key, number in self.merged.numbers.items():
             if number not in titles:
                 key = self.merged.defining.get(number, key)
-                titles[number] = display_key(key, self.merged.given.get(key), number)
+                titles[number] = display_key(key, self.merged.original.get(key), number)
         return titles
 
     @cached_property
@@ -128,7 +128,7 @@ class ShareReport:
         tasks: dict[Key, Any] = {
             titles[number]: _missing(titles[number], key)
             for key, number in numbers.items()
-            if key not in self.merged.given
+            if key not in self.merged.original
         }
         for key, node in self.merged.tasks.items():
             if not isinstance(node, Alias):
@@ -143,7 +143,9 @@ class ShareReport:
     def subproblems(self) -> list[tuple[str, int, int]]:
         """What had several tasks, by name: how many tasks, and of how many subproblems."""
         repeats = self.merged.repeats
-        functions = Counter(function_name(key) for key in {self.titles[each] for each in repeats})
+        functions = Counter(
+            function_name(key) for key in {self.titles[number] for number in repeats}
+        )
         tasks: Counter[str] = Counter()
         numbers: Counter[str] = Counter()
         for number, times in repeats.items():

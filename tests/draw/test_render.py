@@ -101,11 +101,11 @@ def test_inputs_stand_from_left_to_right_in_argument_order(call: Any) -> None:
     places = {}
     for node in nodes(picture):
         places[str(node.get("id"))] = float(str(next(node.iter(f"{SVG}text")).get("x")))
-    taken: dict[str, list[str]] = {}
+    inputs: dict[str, list[str]] = {}
     for consumer, each in re.findall(r'"(tree-\w+)" -> "(tree-\w+)"', picture.dot):
-        taken.setdefault(consumer, []).append(each)
-    assert taken
-    for row in taken.values():
+        inputs.setdefault(consumer, []).append(each)
+    assert inputs
+    for row in inputs.values():
         xs = [places[each] for each in row]
         assert xs == sorted(xs)
 
@@ -365,7 +365,7 @@ def statuses(picture: Any) -> dict[str, tuple[str, str | None]]:
     return {texts(each)[0]: (texts(each)[-1], shape(each).get("stroke")) for each in nodes(picture)}
 
 
-def test_with_a_store_a_picture_tells_what_a_run_would_do(tmp_path: Path) -> None:
+def test_with_a_store_a_picture_shows_what_a_run_would_do(tmp_path: Path) -> None:
     store = Store(tmp_path, keep=["square"])
     call = catalan(3) + square(2)
     before = contrast(call, store=store)
@@ -500,7 +500,7 @@ def test_a_link_still_leads_to_the_file(tmp_path: Path) -> None:
         assert (tmp_path / "there/a.txt").read_bytes() == content
 
 
-def test_what_is_no_file_is_written_to_as_it_is(tmp_path: Path) -> None:
+def test_a_pipe_is_written_directly(tmp_path: Path) -> None:
     os.mkfifo(path := tmp_path / "pipe")
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
@@ -514,9 +514,7 @@ def test_what_is_no_file_is_written_to_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "error"), [
     ("none/a.txt", FileNotFoundError), (".", IsADirectoryError), ("file/a.txt", NotADirectoryError),
 ])  # fmt: skip
-def test_errors_name_the_file_that_was_asked_for(
-    tmp_path: Path, name: str, error: type[OSError]
-) -> None:
+def test_errors_name_the_path(tmp_path: Path, name: str, error: type[OSError]) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(error) as raised:
         write(tmp_path / name)

@@ -14,7 +14,7 @@ TASKS = {
 }  # fmt: skip
 
 
-def test_the_first_key_stands_for_all_but_a_wanted_one_goes_before() -> None:
+def test_the_first_key_is_kept_but_that_of_an_output_goes_before() -> None:
     assert list(Merged(TASKS, ["x"]).tasks) == ["a", "x"]
     assert set(Merged(TASKS, ["x", "b"]).tasks) == {"b", "x"}
     both = Merged(TASKS, ["a", "b"])
@@ -38,16 +38,16 @@ def test_untouched_tasks_are_the_same_objects() -> None:
 
 def test_a_missing_task_stays_where_it_is() -> None:
     merged = Merged({"y": Task("y", abs, TaskRef("held"))}, ["y"])
-    assert merged.one_of("held") == "held"
+    assert merged.key_of("held") == "held"
     assert list(merged.tasks) == ["y"]
 
 
-def test_occurrences_go_by_the_calls_key_unless_it_is_taken() -> None:
+def test_occurrences_get_the_key_of_the_call_unless_it_is_in_use() -> None:
     tree = fib(4).graph(memoize=False)
     merged = Merged(tree.tasks, [], tree.keys)
     assert set(merged.tasks) == set(fib(4).graph().tasks)
     [root] = tree.keys
-    taken = {**tree.tasks, root[0]: DataNode(root[0], 7)}
-    kept = Merged(taken, [root[0]], tree.keys)
-    assert kept.one_of(root) == root
-    assert kept.one_of(root[0]) == root[0]
+    tasks = {**tree.tasks, root[0]: DataNode(root[0], 7)}
+    kept = Merged(tasks, [root[0]], tree.keys)
+    assert kept.key_of(root) == root
+    assert kept.key_of(root[0]) == root[0]

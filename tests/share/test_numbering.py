@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def numbers(tasks: dict[Any, Any], *wanted: Any) -> list[int]:
+def numbers(tasks: dict[Any, Any], *outputs: Any) -> list[int]:
     numbering = Numbering(tasks)
-    numbering.add(wanted)
-    return [numbering.numbers[key] for key in wanted]
+    numbering.add(outputs)
+    return [numbering.numbers[key] for key in outputs]
 
 
 def test_equal_tasks_have_one_number() -> None:
@@ -73,7 +73,7 @@ def test_what_is_not_there_is_held_under_its_key() -> None:
     assert one != other
 
 
-def test_what_is_apart_equals_nothing_and_is_counted() -> None:
+def test_what_is_not_merged_equals_nothing_and_has_a_reason() -> None:
     lock = threading.Lock()
     tasks = {key: Task(key, type, lock) for key in "ab"}
     numbering = Numbering(tasks)
@@ -84,7 +84,7 @@ def test_what_is_apart_equals_nothing_and_is_counted() -> None:
     assert times == 2
 
 
-def test_consumers_of_what_is_used_up_are_apart_too() -> None:
+def test_consumers_of_what_is_used_up_are_not_merged_either() -> None:
     tasks = {
         "i": Task("i", iter, DataNode(None, [1, 2])),
         "a": Task("a", next, TaskRef("i")), "b": Task("b", next, TaskRef("i")),
@@ -139,7 +139,7 @@ def loaded(sensor: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("function", "given", "is_apart"),
+    ("function", "given", "is_unmerged"),
     [
         (measured, Sensor(), True),
         (measured, DataNode("d", Sensor()), True),
@@ -153,14 +153,14 @@ def loaded(sensor: Any) -> Any:
     ],
 )
 def test_methods_of_objects_that_a_task_is_given_count(
-    function: Any, given: Any, is_apart: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    function: Any, given: Any, is_unmerged: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "f.txt").write_text("1")
     tasks = {"x": Task("x", function, given)}
     numbering = Numbering(tasks)
     numbering.add("x")
-    assert bool(numbering.reasons) == is_apart
+    assert bool(numbering.reasons) == is_unmerged
 
 
 def test_they_count_where_the_object_is_a_task_of_its_own() -> None:

@@ -63,7 +63,7 @@ def test_lines_are_fused_but_not_through_outputs() -> None:
     tasks = {"k0": DataNode("k0", -1), **line}
     whole, parted = fuse_lines(tasks, ["k3"]), fuse_lines(tasks, ["k1", "k3"])
     assert "k3" in whole
-    assert len(whole) == 2  # one block, and the name that was asked for
+    assert len(whole) == 2  # one block, and the key of the output
     assert {"k1", "k3"} <= set(parted)
     assert dask.get(parted, ["k1", "k3"]) == (1, 1)
 

@@ -257,7 +257,7 @@ def test_a_dict_without_tasks_is_data() -> None:
     assert share({"a": 1}) == {"a": 1}
 
 
-def test_a_cycle_is_told() -> None:
+def test_a_cycle_is_an_error() -> None:
     with pytest.raises(GraphError, match="a cycle of tasks: a → b → a"):
         share({"c": (identity, "a"), "a": (identity, "b"), "b": (identity, "a")})
 
@@ -405,7 +405,7 @@ def test_a_new_kind_of_array_that_is_an_expression(tmp_path: Path) -> None:
     subprocess.run([sys.executable, str(script)], check=True)
 
 
-# What is held apart.
+# What is not merged.
 
 
 def test_two_random_numbers_stay_two() -> None:
@@ -425,7 +425,7 @@ def test_two_reads_of_a_file_stay_two_unless_it_is_named(tmp_path: Path) -> None
     assert by_content.collections[0].compute().a.tolist() == [1]
 
 
-def test_generators_as_arguments_hold_tasks_apart() -> None:
+def test_tasks_with_generators_as_arguments_are_not_merged() -> None:
     generator = np.random.default_rng(0)
     given = [delayed(operator.methodcaller("normal"))(generator) for _ in "ab"]
     assert share_report(*given).after == 2
@@ -449,7 +449,7 @@ def test_marks_decide() -> None:
     assert share_report(*[delayed(timed)() for _ in "ab"]).after == 1
 
 
-def test_what_has_no_content_is_left_and_told() -> None:
+def test_what_has_an_unknown_content_is_not_merged_and_reported() -> None:
     lock = threading.Lock()
     report = share_report(*[delayed(type)(lock) for _ in "ab"], *[delayed(abs)(-1) for _ in "ab"])
     assert (report.before, report.after) == (4, 3)
@@ -471,7 +471,7 @@ def test_the_report_says_it_all() -> None:
 # What a reviewer found: values that were wrong once.
 
 
-def test_impure_functions_that_are_arguments_hold_tasks_apart() -> None:
+def test_tasks_with_impure_functions_as_arguments_are_not_merged() -> None:
     def noise(_: Any) -> float:
         return random.random()  # noqa: S311 - what is looked for
 
@@ -529,7 +529,7 @@ class Sampler:
         return self.calls
 
 
-def test_objects_that_hold_a_source_or_change_are_apart() -> None:
+def test_objects_that_change_or_have_a_source_of_randomness_are_not_merged() -> None:
     sampler, wrapped = Sampler(), delayed(Sampler())
     draws = [delayed(sampler.draw)() for _ in range(3)] + [wrapped.draw() for _ in range(3)]
     assert len(set(dask.compute(*share(*draws), scheduler="sync")[:3])) == 3
@@ -555,7 +555,7 @@ def test_annotated_collections_are_left_as_they_are() -> None:
     assert report.after == 1
 
 
-def test_collections_that_share_nothing_are_given_back() -> None:
+def test_collections_that_share_nothing_are_returned_as_they_are() -> None:
     array = (da.ones(20, chunks=5) + np.arange(20)).sum()
     assert share(array) is not None
     distinct = da.arange(20, chunks=5) * 2
@@ -575,7 +575,7 @@ def test_many_collections_over_one_graph_have_it_once() -> None:
     assert shared[3].compute(scheduler="sync") == 53
 
 
-def test_cycles_that_nothing_asks_for_are_told() -> None:
+def test_cycles_that_no_output_needs_are_errors() -> None:
     with pytest.raises(GraphError, match="a cycle of tasks: a → b → a"):
         share({"x": (identity, 1), "a": (identity, "b"), "b": (identity, "a")})
 
@@ -632,7 +632,7 @@ def test_trap_stale_keys_of_files(tmp_path: Path) -> None:
     assert named != changed
 
 
-def test_held_apart_again_and_again_takes_no_memory() -> None:
+def test_many_tasks_that_are_not_merged_for_one_reason_take_no_memory() -> None:
     lock = threading.Lock()
     graph = {f"k{i}": Task(f"k{i}", type, lock) for i in range(2000)}
     tracemalloc.start()
