@@ -425,11 +425,8 @@ def _bound_tasks(tasks: Mapping[Key, Any]) -> frozenset[Key]:
 
     If one of them was loaded and not run, the others would wait forever.
     """
-    kinds = {
-        kind
-        for kind in set(map(type, tasks.values()))
-        if issubclass(kind, Task) and kind.__module__.startswith("distributed.")
-    }
+    types = (kind for kind in set(map(type, tasks.values())) if issubclass(kind, Task))
+    kinds = {kind for kind in types if kind.__module__.startswith("distributed.")}
     nodes = [node for node in tasks.values() if type(node) in kinds] if kinds else []
     return frozenset(key for node in nodes for key in inputs_of(node))
 

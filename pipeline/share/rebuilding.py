@@ -68,17 +68,12 @@ def open_all(collections: Sequence[Any], keys: Any) -> list[Opened]:
         )
     seen: set[int] | None = set() if len(collections) > 1 else None
     frames = iter(_open_frames([part for part in collections if _is_frame(part)]))
-    return [
-        open_dict(part, keys)
-        if is_graph(part)
-        else next(frames)
-        if _is_frame(part)
-        else _open(part, seen)
-        for part in collections
-    ]
+    return [next(frames) if _is_frame(part) else _open(part, keys, seen) for part in collections]
 
 
-def _open(collection: Any, seen: set[int] | None) -> Opened:
+def _open(collection: Any, keys: Any, seen: set[int] | None) -> Opened:
+    if is_graph(collection):
+        return open_dict(collection, keys)
     if is_annotated(collection):
         return Opened(collection, {}, [], lambda *_: None, note=_ANNOTATED)
     if isinstance(collection, GraphCollection):
@@ -233,10 +228,8 @@ def unfused(collection: Any) -> Any:
     if isinstance(collection, Delayed | GraphCollection) or hasattr(collection, "expr"):
         return collection
     finish, arguments = collection.__dask_postcompute__()
-    is_holding = any(
-        is_dask_collection(getattr(part, "__self__", part)) for part in (finish, *arguments)
-    )
-    return Blocks(collection) if is_holding else collection
+    parts = [getattr(part, "__self__", part) for part in (finish, *arguments)]
+    return Blocks(collection) if any(map(is_dask_collection, parts)) else collection
 
 
 class Blocks:
@@ -247,13 +240,9 @@ class Blocks:
 
     def __init__(self, whole: Any) -> None:
         self.whole = whole
+        self.__dask_graph__ = whole.__dask_graph__
+        self.__dask_keys__ = whole.__dask_keys__
         self.__dask_scheduler__ = whole.__dask_scheduler__
-
-    def __dask_graph__(self) -> Any:
-        return self.whole.__dask_graph__()
-
-    def __dask_keys__(self) -> list[Any]:
-        return list(self.whole.__dask_keys__())
 
     def __dask_tokenize__(self) -> Any:
         return ("Blocks", self.whole.__dask_tokenize__())
