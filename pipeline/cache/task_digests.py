@@ -34,7 +34,7 @@ from pipeline.share import (
     callable_name,
     method_impurity,
     project_objects,
-    stable,
+    stable_number,
 )
 from pipeline.trace import Body, Named, Step, Task
 
@@ -105,7 +105,7 @@ class TaskDigests(Numbering):
 
     def node_number(self, node: Any, numbers: Mapping[Key, int]) -> int:
         if isinstance(node, CallTask) and (target := alias_target(node)) is not None:
-            return stable(numbers[target])
+            return stable_number(numbers[target])
         number: int = super().node_number(node, numbers)
         return number
 

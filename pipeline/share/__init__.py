@@ -15,7 +15,7 @@ from pipeline.share.numbering import (
     NotMerged,
     Numbering,
     project_objects,
-    stable,
+    stable_number,
     task_dict,
 )
 from pipeline.share.purity import call_impurity, callable_name, impure, method_impurity, pure
@@ -39,7 +39,7 @@ __all__ = [
     "pure",
     "share",
     "share_report",
-    "stable",
+    "stable_number",
     "task_dict",
     "unfused",
 ]

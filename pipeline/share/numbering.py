@@ -168,12 +168,12 @@ class Numbering:
     def node_number(self, node: Any, numbers: Mapping[Key, int]) -> int:
         """The number of a task, or of an argument. Raises `NotMerged`."""
         if isinstance(node, TaskRef | Alias):
-            return stable(numbers[node.key if isinstance(node, TaskRef) else node.target])
+            return stable_number(numbers[node.key if isinstance(node, TaskRef) else node.target])
         if isinstance(node, DataNode):
             return self.value_number(node.value)
         if isinstance(node, CallTask):
             function = self.function_number(node.function)
-            inputs = (stable(numbers[source]) for source in node.inputs)
+            inputs = (stable_number(numbers[source]) for source in node.inputs)
             return self.intern(("call", subproblem(node.key), function.number, *inputs))
         if isinstance(node, NestedContainer):
             kind = type(node).__name__
@@ -278,7 +278,7 @@ def _once(cache: dict[int, tuple[Any, Any]], value: Any, learn: Callable[[Any], 
     return learned
 
 
-def stable(number: int) -> int:
+def stable_number(number: int) -> int:
     """The number of an input. Raises `NotMerged` if its value changes as it is used."""
     if number < 0:
         raise NotMerged(Impurity("an input", "it changes as it is used"))
