@@ -1,4 +1,4 @@
-"""Values of all kinds, payloads that are broken in many ways, and what a codec may do with them."""
+"""Values of all kinds, corrupt payloads, and what a codec may do with them."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ VALUES: list[Any] = [
 
 
 def packed(tree: Any, *buffers: bytes, lengths: Any = None) -> bytes:
-    """The payload of a tree, right or wrong, and buffers."""
+    """The payload of a tree and buffers, valid or not."""
     lengths = list(map(len, buffers)) if lengths is None else lengths
     structure: bytes = msgpack.packb([tree, lengths], unicode_errors="surrogatepass")
     data = struct.pack("<I", len(structure)) + structure
@@ -137,7 +137,7 @@ PAYLOADS = [payload(value) for value in VALUES]
 
 
 def mutated(payload: bytes, random: random.Random) -> bytes:
-    """A payload broken somewhere: cut, lengthened, changed, or mixed with another."""
+    """A corrupt payload: cut, lengthened, changed, or mixed with another."""
     data = bytearray(payload)
     for _ in range(random.choice((1, 1, 1, 2, 4, 16))):
         place = random.randrange(len(data) + 1)
@@ -172,7 +172,7 @@ _ENDLESS: tuple[Any, ...] = (
 
 
 def swollen(payload: bytes, random: random.Random) -> bytes:
-    """A payload a part of which is a length without bytes."""
+    """A payload with one part replaced by a length without bytes."""
     tree, buffers = unpacked(payload)
     places: list[Any] = []
     root = [_joined(tree, iter(buffers), places)]
@@ -199,7 +199,7 @@ def _parted(tree: Any, buffers: list[bytes]) -> Any:
 
 
 def grown(random: random.Random, depth: int = 0) -> Any:
-    """A tree of any tags and parts."""
+    """A tree of random tags and parts."""
     if depth > 4 or random.random() < 0.4:
         return random.choice((None, True, 0, -1, 2**63, 1.5, "", "UTC", "<f8", b"", b"\0" * 8))
     tag = random.choice((*range(6), *range(10, 14), *range(20, 25), *range(30, 60)))
@@ -207,7 +207,7 @@ def grown(random: random.Random, depth: int = 0) -> Any:
 
 
 def survives(payload: bytes) -> bool:
-    """Whether a payload is a value; all errors but CodecError pass through, and want of memory."""
+    """Whether a payload is a value. Raises all errors but CodecError, and MemoryError."""
     try:
         decoded(payload)
     except CodecError as error:

@@ -42,7 +42,7 @@ def test_elements_begin_at_a_multiple_of_64() -> None:
         assert len(header) % 64 == 0
 
 
-def test_elements_that_lie_apart_are_written_in_order() -> None:
+def test_strided_elements_are_written_in_order() -> None:
     array = np.arange(24).reshape(2, 3, 4)[:, ::-1, ::2]
     assert arrays.build_array(memoryview(written(array))).tolist() == array.tolist()
 
@@ -56,7 +56,7 @@ def test_elements_that_lie_apart_are_written_in_order() -> None:
     ],
     ids=lambda dtype: str(dtype)[:30],
 )  # fmt: skip
-def test_dtypes_that_would_not_come_back_are_refused(dtype: Any) -> None:
+def test_dtypes_that_npy_does_not_keep_are_refused(dtype: Any) -> None:
     with pytest.raises(UnstorableError, match="an array"):
         arrays.array_parts(np.zeros(2, dtype))
 
@@ -100,12 +100,12 @@ def test_a_header_may_be_as_another_program_writes_it() -> None:
     ],
     ids=lambda view: bytes(view[12:60]).decode("latin-1"),
 )
-def test_headers_of_anything_else_are_no_arrays(view: memoryview) -> None:
+def test_other_headers_are_refused(view: memoryview) -> None:
     with pytest.raises((CodecError, ValueError, TypeError)):
         arrays.build_array(view)
 
 
-def test_a_header_that_is_nested_too_deep_is_no_want_of_memory() -> None:
+def test_a_header_nested_too_deep_is_a_codec_error() -> None:
     for depth in (90, 193, 197, 200, 4000):
         for ends in (("(", ")1"), ("[", "]1"), ("[", "")):
             begin, end = (text[:1] * depth + text[1:] for text in ends)
@@ -113,7 +113,7 @@ def test_a_header_that_is_nested_too_deep_is_no_want_of_memory() -> None:
                 arrays.build_array(headed(f"{begin}{end}\n"))
 
 
-def test_a_character_that_is_none_is_refused_at_any_depth() -> None:
+def test_invalid_code_points_are_refused_at_any_depth() -> None:
     wrong = np.array([0x7FFFFFFF], np.uint32)
     for dtype in ("U1", [("a", [("b", "U1")])]):
         with pytest.raises(CodecError, match="0x7fffffff"):
@@ -139,7 +139,7 @@ def test_elements_without_bytes_are_few() -> None:
 
 
 @pytest.mark.parametrize("code", [*"?bhilqpBHILQPefdgFDG"])
-def test_a_number_keeps_its_type_also_where_two_are_of_one_size(code: str) -> None:
+def test_a_number_keeps_its_type_even_if_another_has_its_size(code: str) -> None:
     value = np.dtype(code).type(1)
     back = arrays.build_scalar(*arrays.scalar_parts(value))
     assert (type(back), back.dtype, back) == (type(value), value.dtype, value)
@@ -148,7 +148,7 @@ def test_a_number_keeps_its_type_also_where_two_are_of_one_size(code: str) -> No
 @pytest.mark.parametrize(
     "code", ["O", "|O", "V8", "f8,f8", "<f8 ", "a", "<M8[x]", "(2,)f8", "object", ""]
 )
-def test_other_codes_are_no_numbers(code: str) -> None:
+def test_other_codes_are_refused(code: str) -> None:
     with pytest.raises((CodecError, TypeError, DeprecationWarning)):
         arrays.build_scalar(code, bytes(8))
 
@@ -159,7 +159,7 @@ def test_other_codes_are_no_numbers(code: str) -> None:
      np.ma.array([1.0], fill_value=3), np.ma.array("a", mask=True)],
     ids=repr,
 )  # fmt: skip
-def test_a_masked_array_keeps_what_it_has_and_has_not(array: Any) -> None:
+def test_a_masked_array_keeps_mask_and_fill_value_or_their_absence(array: Any) -> None:
     back = arrays.build_masked(*arrays.mask_parts(array))
     assert (back.mask is np.ma.nomask) == (array.mask is np.ma.nomask)
     assert (back._fill_value is None) == (array._fill_value is None)
@@ -174,7 +174,7 @@ def test_masks_that_do_not_fit_are_refused() -> None:
         arrays.build_masked(np.arange(3), None, np.array("a"), False)
 
 
-def test_texts_of_any_length_keep_what_is_missing() -> None:
+def test_texts_of_any_length_keep_missing_values() -> None:
     kind = np.dtypes.StringDType(na_object=float("nan"))
     array = np.array([["a", float("nan")], ["c", "long" * 9]], kind).T
     back = arrays.build_texts(*arrays.text_parts(array))

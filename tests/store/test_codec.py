@@ -90,7 +90,7 @@ def test_decoding_what_was_encoded_gives_an_equal_value_of_equal_types(value: An
     assert same(back(value), value)
 
 
-def test_the_comparison_of_these_tests_tells_values_apart() -> None:
+def test_no_two_values_of_these_tests_are_the_same() -> None:
     for place, one in enumerate(VALUES):
         for other in VALUES[place + 1 :]:
             assert not same(one, other), (one, other)
@@ -172,7 +172,7 @@ def test_200_levels_are_stored_and_more_are_refused() -> None:
         encoded(nested(100_000))
 
 
-def test_what_contains_itself_is_refused_or_pickled() -> None:
+def test_a_value_that_contains_itself_is_refused_or_pickled() -> None:
     loop: list[Any] = []
     loop.append({"again": loop})
     with pytest.raises(UnstorableError, match="contains itself"):
@@ -184,7 +184,7 @@ def test_what_contains_itself_is_refused_or_pickled() -> None:
 
 
 class Linked:
-    """An object of no format, which knows another."""
+    """An object without a format, with a reference to another."""
 
     def __init__(self, following: Linked | None = None) -> None:
         self.following = following
@@ -201,7 +201,7 @@ def test_objects_that_are_pickled_stay_the_same_objects() -> None:
     assert loaded["array"].tolist() == [0, 1, 2]
 
 
-def test_other_values_are_pickled_where_that_is_wanted() -> None:
+def test_other_values_are_pickled_if_pickle_is_allowed() -> None:
     value = [1, Colour.RED, {"f": lambda x: x + 1}, np.array([None, 1], object)]
     data = payload(value, pickle=True)
     one, red, made, array = decoded(data, pickle=True)
@@ -212,7 +212,7 @@ def test_other_values_are_pickled_where_that_is_wanted() -> None:
         encoded(threading.Lock(), pickle=True)
 
 
-def test_what_has_a_format_is_not_pickled() -> None:
+def test_values_with_a_format_are_never_pickled() -> None:
     assert payload(VALUES[:60], pickle=True) == payload(VALUES[:60])
 
 
@@ -266,7 +266,7 @@ ODD: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_bytes_that_are_no_value_are_a_codec_error(name: str) -> None:
+def test_bytes_that_are_not_a_value_are_a_codec_error(name: str) -> None:
     assert not survives(ODD[name])
 
 
@@ -331,7 +331,7 @@ def limited(data: bytes) -> None:
     subprocess.run([sys.executable, "-c", code], input=data, check=True)
 
 
-def test_lists_that_are_shorter_than_they_say_take_no_memory() -> None:
+def test_lists_shorter_than_their_length_take_no_memory() -> None:
     structure = (b"\xdd" + struct.pack(">I", 39_000)) * 1000 + bytes(35_000)
     tracemalloc.start()
     try:
@@ -389,13 +389,13 @@ def test_an_error_without_a_text_is_reported_by_its_type() -> None:
     ],
     ids=lambda value: str(value)[-20:],
 )  # fmt: skip
-def test_what_may_be_a_value_elsewhere_is_told_apart(data: bytes, why: str) -> None:
+def test_bytes_that_may_be_a_value_elsewhere_are_unreadable(data: bytes, why: str) -> None:
     with pytest.raises(UnreadableError, match=why):
         decoded(data)
 
 
 @pytest.mark.parametrize("data", [b"cnowhere\nx\n.", b"ctests.store.test_codec\nGone\n."], ids=repr)
-def test_pickles_of_what_is_missing_here_may_be_values_elsewhere(data: bytes) -> None:
+def test_a_pickle_of_a_missing_name_is_unreadable(data: bytes) -> None:
     with pytest.raises(UnreadableError, match=r"nowhere|Gone"):
         decoded(packed([3], data), pickle=True)
     with pytest.raises(CodecError) as caught:
@@ -415,7 +415,7 @@ def test_pickles_of_what_is_missing_here_may_be_values_elsewhere(data: bytes) ->
     ],
     ids=lambda data: f"{len(data)}",
 )  # fmt: skip
-def test_what_is_told_of_bytes_commands_no_terminal(data: bytes) -> None:
+def test_messages_about_bytes_are_printable_and_short(data: bytes) -> None:
     with pytest.raises(CodecError) as caught:
         decoded(data)
     assert str(caught.value).isprintable()
@@ -431,40 +431,40 @@ def test_a_time_zone_from_a_file_is_refused_whatever_its_name() -> None:
     assert decoded(payload(zoneinfo.ZoneInfo.no_cache("Asia/Tokyo"))).key == "Asia/Tokyo"
 
 
-def test_lengths_that_are_false_take_no_memory() -> None:
+def test_false_lengths_take_no_memory() -> None:
     data = struct.pack("<I", 4_000_000) + (b"\xdd" + struct.pack(">I", 3_900_000)) * 800_000
     limited(data)
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: f"{type(value).__name__}")
-def test_a_payload_that_is_cut_is_no_value(value: Any) -> None:
+def test_a_truncated_payload_is_not_a_value(value: Any) -> None:
     data = payload(value)
     for length in {*range(0, len(data), max(1, len(data) // 20)), len(data) - 1}:
         assert not survives(data[:length])
 
 
 @given(st.binary())
-def test_random_bytes_are_no_value_or_one(data: bytes) -> None:
+def test_random_bytes_raise_nothing_but_codec_errors(data: bytes) -> None:
     survives(data)
     survives(struct.pack("<I", len(data)) + data)
 
 
 @given(st.integers(), st.sampled_from(range(len(PAYLOADS))))
-def test_broken_payloads_end_with_no_other_error(seed: int, place: int) -> None:
+def test_mutated_payloads_raise_nothing_but_codec_errors(seed: int, place: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - repeatable
     for _ in range(30):
         survives(mutated(PAYLOADS[place], chance))
 
 
 @given(st.integers())
-def test_trees_of_any_tags_end_with_no_other_error(seed: int) -> None:
+def test_random_trees_raise_nothing_but_codec_errors(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - repeatable
     for _ in range(30):
         buffers = [chance.choice(PAYLOADS)[64:] for _ in range(chance.randrange(3))]
         survives(packed(grown(chance), *buffers))
 
 
-def test_what_a_broken_payload_gives_can_be_shown() -> None:
+def test_values_of_mutated_payloads_have_a_repr() -> None:
     chance = random.Random(1)  # noqa: S311 - repeatable
     for _ in range(300):
         data = mutated(payload(FRAME), chance)

@@ -54,7 +54,7 @@ def test_the_payload_is_aligned_for_maps() -> None:
         assert bytes(view[prefixed(view) :]) == b"payload"
 
 
-def test_the_crafted_entry_is_one_when_nothing_is_wrong() -> None:
+def test_a_crafted_entry_without_faults_is_read() -> None:
     assert bytes(unpacked(crafted(b"some"), DIGEST)[1]) == b"some"
 
 
@@ -115,7 +115,7 @@ def test_hostile_entries_are_refused(wrong: dict[str, Any], why: str) -> None:
         unpacked(crafted(**wrong), DIGEST)
 
 
-def test_what_lies_between_header_and_payload_is_zero() -> None:
+def test_bytes_between_header_and_payload_are_zero() -> None:
     data = bytearray(crafted(b"some"))
     data[-5] = 1
     with pytest.raises(CodecError, match="contradict"):
@@ -128,7 +128,7 @@ def test_more_bytes_than_an_entry_has_are_refused() -> None:
 
 
 @given(st.binary(max_size=300), st.booleans())
-def test_any_bytes_are_an_entry_or_refused(data: bytes, is_begun: bool) -> None:
+def test_random_bytes_are_refused(data: bytes, is_begun: bool) -> None:
     view = memoryview(MAGIC + data if is_begun else data)
     for read in (header, prefixed, lambda view: unpacked(view, DIGEST)):
         with suppress(CodecError):
@@ -155,7 +155,7 @@ def test_an_entry_of_a_million_arguments_omits_them() -> None:
     assert header(view).arguments == []
 
 
-def test_a_header_that_could_not_be_read_is_not_written() -> None:
+def test_a_header_too_large_to_be_read_is_not_written() -> None:
     with pytest.raises(ValueError, match="a header has 2,"):
         packed(Entry(DIGEST, call=2_000_000 * "x"), [])
 

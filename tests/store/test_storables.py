@@ -52,7 +52,7 @@ class Deeper(Frozen):
 @storable
 @dataclasses.dataclass(unsafe_hash=True)
 class Careful:
-    """Says so if any of its code runs."""
+    """Raises if any of its code runs."""
 
     x: int
 
@@ -115,13 +115,13 @@ def test_fields_may_be_arrays() -> None:
     assert (type(fit), fit.slope.tolist(), fit.made) == (Fit, [0.0, 1.0, 2.0], [0])
 
 
-def test_loading_runs_none_of_its_code() -> None:
+def test_loading_runs_no_code_of_the_class() -> None:
     value = Careful(1)
     object.__setattr__(value, "x", -1)
     assert vars(back(value)) == {"x": -1}
 
 
-def test_what_a_cached_property_computed_is_computed_again() -> None:
+def test_cached_properties_are_not_stored() -> None:
     value = Fit(2)
     assert value.double == 4
     assert "double" not in vars(back(value))
@@ -148,7 +148,7 @@ class Cached:
 
 @dataclasses.dataclass(slots=True)
 class Kept(Cached):
-    """A dataclass that holds what is no field of it."""
+    """A dataclass whose base has a slot that is no field."""
 
     x: int = 0
 

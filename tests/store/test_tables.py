@@ -130,7 +130,7 @@ def test_other_tables_are_refused_with_a_reason(value: Any, why: str) -> None:
         encoded(value)
 
 
-def test_what_has_no_format_in_a_table_is_pickled_where_that_is_wanted() -> None:
+def test_a_table_without_a_format_is_pickled_if_pickle_is_allowed() -> None:
     value = pd.Series(pd.arrays.SparseArray([0, 1]))
     data = payload([value], pickle=True)
     assert decoded(data, pickle=True)[0].equals(value)
@@ -168,7 +168,7 @@ def test_a_stream_holds_what_was_written() -> None:
     assert tables.read_stream(memoryview(b"")) == []
 
 
-def test_a_list_does_not_end_where_a_column_is_missing() -> None:
+def test_a_missing_column_does_not_end_a_list_early() -> None:
     series = table(("Series", pd.RangeIndex(1), {}, True, None, ("numbers",)))
     tree, buffers = unpacked(series)
     with pytest.raises(CodecError, match="StopIteration"):
@@ -268,7 +268,7 @@ def test_texts_in_a_stream_that_are_not_utf_8_are_refused() -> None:
     ],
     ids=lambda head: f"{head!s:.60}",
 )  # fmt: skip
-def test_heads_of_anything_else_are_no_tables(head: Any) -> None:
+def test_other_heads_are_refused(head: Any) -> None:
     with pytest.raises(CodecError):
         decoded(table(head))
 
