@@ -47,22 +47,24 @@ def compute(
     >>> compute(fib(6), {"seven": fib(7)}, scheduler="sync")
     (8, {'seven': 13})
     """
-    found, repack = unpack_collections(*collections)
-    if not found:
+    leaves, repack = unpack_collections(*collections)
+    if not leaves:
         return collections
     if share:
-        others = [place for place, one in enumerate(found) if not isinstance(one, GraphCollection)]
-        shared = share_report(*(found[place] for place in others)).collections
+        others = [
+            place for place, leaf in enumerate(leaves) if not isinstance(leaf, GraphCollection)
+        ]
+        shared = share_report(*(leaves[place] for place in others)).collections
         for place, collection in zip(others, shared, strict=True):
-            found[place] = collection
+            leaves[place] = collection
     named = using_scheduler(scheduler) if scheduler is not None else nullcontext()
     with named, _fusing(fuse):
         # Group by group: Dask 2026.8 mixes up the results otherwise (see `optimizer_of`).
-        groups = [_optimizer(collection) for collection in found]
-        order = sorted(range(len(found)), key=lambda place: groups.index(groups[place]))
-        values = _values([found[place] for place in order], store)
+        groups = [_optimizer(collection) for collection in leaves]
+        order = sorted(range(len(leaves)), key=lambda place: groups.index(groups[place]))
+        values = _values([leaves[place] for place in order], store)
     by_place = dict(zip(order, values, strict=True))
-    packed: tuple[Any, ...] = repack([by_place[place] for place in range(len(found))])
+    packed: tuple[Any, ...] = repack([by_place[place] for place in range(len(leaves))])
     return packed
 
 

@@ -147,10 +147,10 @@ def open_collections(collections: Sequence[Any]) -> tuple[dict[Key, Any], list[K
         opened.append((tasks, output_keys(tasks, flatten([keys]))))
         return [None for _ in keys]
 
-    found = [unfused(collection) for collection in unpack_collections(*collections)[0]]
-    if found:
+    unpacked = [unfused(collection) for collection in unpack_collections(*collections)[0]]
+    if unpacked:
         with planned():
-            dask.compute(*found, traverse=False, optimize_graph=False, scheduler=get)
+            dask.compute(*unpacked, traverse=False, optimize_graph=False, scheduler=get)
     return opened[-1]
 
 
