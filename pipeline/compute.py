@@ -51,9 +51,7 @@ def compute(
     if not leaves:
         return collections
     if share:
-        others = [
-            place for place, leaf in enumerate(leaves) if not isinstance(leaf, GraphCollection)
-        ]
+        others = [place for place, x in enumerate(leaves) if not isinstance(x, GraphCollection)]
         shared = share_report(*(leaves[place] for place in others)).collections
         for place, collection in zip(others, shared, strict=True):
             leaves[place] = collection
