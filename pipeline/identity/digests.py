@@ -67,9 +67,6 @@ class Digester(Encoder):
         return f"{name} of {library_version(module.partition('.')[0])}"
 
     def opaque(self, value: Any, error: UnkeyableError) -> str:
-        kind = type(value)
-        if f"{kind.__module__}.".startswith(_HANDLES):
-            return f"opaque {kind.__qualname__}"
         name = self.definitions[0].__qualname__
         raise UnkeyableError(f"{name} reaches {short_repr(value)}: {error}") from error
 

@@ -6,6 +6,7 @@ import functools
 import itertools
 import logging
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -288,6 +289,15 @@ class Moody:
 
     def __dask_tokenize__(self) -> str:
         return os.urandom(8).hex()
+
+
+def test_the_state_of_the_process_does_not_count() -> None:
+    functions = (random.random, random.shuffle, np.random.rand, np.random.mtrand._rand.normal)
+    before = [digest(function) for function in functions]
+    draws = {functions[0](), functions[2]()}
+    assert len(draws) == 2
+    assert [digest(function) for function in functions] == before
+    assert digest(np.random.RandomState(1)) != digest(np.random.RandomState(2))
 
 
 def test_a_token_that_changes_is_refused() -> None:

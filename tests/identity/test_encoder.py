@@ -36,6 +36,21 @@ class IntSubclass(int):
 Pair = namedtuple("Pair", "a b")
 
 
+class Tags(set[int]):
+    def __init__(self, tags: set[int], owner: str = "") -> None:
+        super().__init__(tags)
+        self.owner = owner
+
+
+class FrozenTags(frozenset[int]):
+    pass
+
+
+class Node:
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+
 @dataclass
 class Point:
     x: Any
@@ -61,6 +76,8 @@ DIFFERENT: list[Any] = [
     Decimal(1), Fraction(1), 0, 0.0, -0.0, False, None, ..., "None", "", b"", (), [], {}, set(),
     frozenset(), (1,), [1], {1}, frozenset({1}), {1: 1}, ((1,),), (1, 1), range(1), range(2),
     Colour.RED, Colour.BLUE, Pair(1, 2), (1, 2), Point(1, 2), Point(1, 2.0), "a" * 100, "a" * 101,
+    "é" * 20_000, "é" * 20_001, "\ud800" * 20_000, b"a" * 20_000, b"a" * 20_001, Tags({1}),
+    Tags({1}, "x"), FrozenTags({1}), slice(1, 2, 3), {len, max}, {len, min}, {Colour, Pair},
     datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1),
     datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC), 10**5000, 10**5000 + 1,
     -(10**5000), 2**63, 2**63 - 1, str(2**63), float(2**63),
@@ -122,6 +139,19 @@ def test_a_list_that_contains_itself_is_refused() -> None:
     loop.append(loop)
     with pytest.raises(UnkeyableError, match="contains itself"):
         encode(loop)
+
+
+def test_the_order_of_a_set_does_not_count() -> None:
+    members = [lambda: 1, lambda: 2, Colour, Pair, Pair(1, 2), "a", 3]
+    assert encode(frozenset(members[::-1])) == encode(frozenset(members))
+
+
+def test_objects_nested_too_deeply_are_refused() -> None:
+    chain = Node(None)
+    for _ in range(1000):
+        chain = Node(chain)
+    with pytest.raises(UnkeyableError, match="deep"):
+        encode(chain)
 
 
 def test_dasks_own_token_is_used_where_an_object_has_one() -> None:
