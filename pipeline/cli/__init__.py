@@ -88,10 +88,8 @@ class _Commands(click.Group):
         sys.exit(code or 0)
 
     def invoke(self, ctx: click.Context) -> Any:
-        from pipeline.cli.screen import store_warnings_as_lines
-
         # Here, too: click would print an empty line for an interrupt or a broken pipe.
-        with _errors_as_lines(ctx), store_warnings_as_lines():
+        with _errors_as_lines(ctx):
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -124,7 +122,7 @@ def _errors_as_lines(context: click.Context | None = None) -> Iterator[None]:
         sys.exit(0)
     except click.ClickException as error:
         _fail(_with_remedy(error, context), error.exit_code)
-    except _expected() as error:
+    except PipelineError as error:
         from pipeline import GraphError, LimitError
 
         _fail(str(error), 1 if isinstance(error, GraphError | LimitError) else 2)
@@ -139,13 +137,6 @@ def _errors_as_lines(context: click.Context | None = None) -> Iterator[None]:
         if sys.stderr is not None and sys.stderr.isatty():
             click.echo(err=True)  # ends the line of the terminal's ^C
         _fail("interrupted", 130)
-
-
-def _expected() -> tuple[type[Exception], ...]:
-    from pipeline import GraphError, LimitError, SchedulerError, StoreError
-    from pipeline.apps.mlp import NetworkError
-
-    return (PipelineError, GraphError, LimitError, SchedulerError, StoreError, NetworkError)
 
 
 def _fail(message: str, code: int) -> NoReturn:

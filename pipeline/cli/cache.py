@@ -15,9 +15,9 @@ from dask.utils import format_bytes
 from pipeline import StoreError
 from pipeline.cache import verify_entries
 from pipeline.cli.options import (
-    Age,
-    Share,
-    Size,
+    AGE,
+    SHARE,
+    SIZE,
     existing_store_option,
     json_option,
     load_tasks,
@@ -225,7 +225,7 @@ def stats(store: Store) -> None:
 
 @_command
 @script_argument("script", required=False)
-@click.option("--recompute", type=Share(), metavar="SHARE",
+@click.option("--recompute", type=SHARE, metavar="SHARE",
               help=f"Of the hits, to run again.  [default: {RECOMPUTED:.0%}]")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Of the choice of hits.")
 @click.option("--keep", is_flag=True, help="Report corrupt entries, and do not remove them.")
@@ -329,8 +329,8 @@ def rm(
 
 
 @_command
-@click.option("--max-bytes", type=Size(), help="Leave no more than this, like 2GB.")
-@click.option("--unused", type=Age(), help="Remove what was not used for so long, like 30d.")
+@click.option("--max-bytes", type=SIZE, help="Leave no more than this, like 2GB.")
+@click.option("--unused", type=AGE, help="Remove what was not used for so long, like 30d.")
 def gc(store: Store, max_bytes: float | None, unused: float | None) -> None:
     """Remove what killed runs left, entries not used for long, and those over a size.
 

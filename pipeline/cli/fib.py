@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline import contrast, scheduler, trace
+from pipeline import scheduler
 from pipeline.apps import fibonacci
 from pipeline.cli.options import json_option, picture_option, scheduler_option, store_option
 from pipeline.cli.screen import (
     Bar,
-    print_json,
-    print_saved,
-    print_store,
+    print_result,
     print_table,
     print_text,
-    store_fields,
 )
 from pipeline.graph import MAX_TASKS
 from pipeline.identity import all_digits, format_duration, format_number, shorten
@@ -83,16 +80,12 @@ def fib(
     print_rows(rows, rate, all_digits if full else shorten)
     files = [save] if save else []
     if save:
+        from pipeline import contrast, trace  # which numbers alone do not need
+
         with Bar("draw"):
             contrast(trace([fibonacci.fib(n) for n in numbers])).save(save)
-    print_saved(files)
-    print_store(store)
-    print_json({
-        "rows": list(map(asdict, rows)),
-        "naive_calls_per_second": rate,
-        "files": list(map(str, files)),
-        "store": store_fields(store),
-    })  # fmt: skip
+    fields = {"rows": list(map(asdict, rows)), "naive_calls_per_second": rate}
+    print_result(fields, files, store)
 
 
 def print_rows(

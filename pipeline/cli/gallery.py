@@ -18,7 +18,7 @@ from pipeline.cli.screen import (
     Tasks,
     print_json,
     print_paragraph,
-    print_saved,
+    print_result,
     print_table,
     print_text,
 )
@@ -95,13 +95,9 @@ def gallery(name: str | None, texts: tuple[str, ...], save: Path | None, page: P
         if page:
             title = f"{label(call.key, _ARGUMENT_WIDTH)}: {problem.question}"
             files.append(report(call, title=title).save(page))
-    print_saved(files)
-    print_json({
-        **_fields(problem, call, counts),
-        "value": table[call.key],
-        "order": [{"call": label(key), "value": value} for key, value in table.items()],
-        "files": list(map(str, files)),
-    })  # fmt: skip
+    order = [{"call": label(key), "value": value} for key, value in table.items()]
+    value = table[call.key]
+    print_result({**_fields(problem, call, counts), "value": value, "order": order}, files)
 
 
 def call_of(problem: Problem, texts: tuple[str, ...]) -> Call:

@@ -42,13 +42,10 @@ from pipeline.cli.screen import (
     Tasks,
     counted,
     fail,
-    print_json,
-    print_saved,
-    print_store,
+    print_result,
     print_table,
     print_text,
     save_figure,
-    store_fields,
 )
 from pipeline.draw import atomic_write
 from pipeline.graph import MAX_TASKS
@@ -121,16 +118,13 @@ def mlp(
             files.append(adjoints(net, shown, numbers=numbers).save(save))
         if drawing:
             files.append(diagram(net, weights[0], numbers=numbers).save(drawing))
-    print_saved(files)
-    print_store(store)
-    print_json({
+    fields = {
         "sizes": sizes,
         "weights": [_weight_fields(net, name, float(gradients[name])) for name in weights],
         "all": _work_fields(sizes, None) if is_all else None,
         "formulas": formulas,
-        "files": list(map(str, files)),
-        "store": store_fields(store),
-    })  # fmt: skip
+    }
+    print_result(fields, files, store)
 
 
 def _graph(net: Network, weights: Sequence[str], memoize: bool) -> TaskGraph:
@@ -243,13 +237,11 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     with store or nullcontext():
         trained = train_into(plan, examples, epochs, out, scheduler_name)
-    print_json({**trained.fields(), "store": store_fields(store)})
     trained.print()
-    print_saved(trained.files)
+    print_result(trained.fields(), trained.files, store)
     if (stopped := trained.state.stopped) is not None:
         fail(f"the loss of epoch {stopped.number} is {stopped.loss}: stopped, and kept the weights "
              f"before it in {trained.files[0]}; a smaller --rate may help", 1)  # fmt: skip
-    print_store(store)
 
 
 @dataclass(frozen=True)
@@ -274,7 +266,6 @@ class Trained:
             "loss": last[0].loss if last else None,
             "accuracy": last[0].accuracy if last else None,
             "stopped": stopped.number if stopped else None,
-            "files": list(map(str, self.files)),
         }
 
     def print(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 from dask.utils import parse_bytes, parse_timedelta
 
-from pipeline.cli.screen import fail
+from pipeline.cli.screen import fail, store_warnings_as_lines
 from pipeline.graph import GraphCollection
 from pipeline.identity import short_repr
 from pipeline.schedule import SCHEDULERS
@@ -90,14 +90,14 @@ class Sizes(click.ParamType[tuple[int, ...]]):
                       param, ctx)  # fmt: skip
 
 
-class _Amount(click.ParamType[float]):
-    """A number with a unit, 0 or more."""
+class Amount(click.ParamType[float]):
+    """A number with a unit, 0 or more.
 
-    example: str
+    parse: gives the number; raises an error of Python for a text without meaning
+    """
 
-    def parse(self, text: str) -> float:
-        """Raises an error of Python for a text without meaning."""
-        raise NotImplementedError
+    def __init__(self, name: str, parse: Callable[[str], float], example: str) -> None:
+        self.name, self.parse, self.example = name, parse, example
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
         try:
@@ -110,32 +110,14 @@ class _Amount(click.ParamType[float]):
         return amount
 
 
-class Size(_Amount):
-    """Bytes, like 2GB."""
-
-    name, example = "SIZE", "2GB, or 500MB"
-
-    def parse(self, text: str) -> float:
-        return float(parse_bytes(text))
+def _share(text: str) -> float:
+    share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    return share if 0 < share <= 1 else -1
 
 
-class Age(_Amount):
-    """Seconds, like 30d."""
-
-    name, example = "AGE", "30d, 12h or 90m"
-
-    def parse(self, text: str) -> float:
-        return float(parse_timedelta(text, default=False))
-
-
-class Share(_Amount):
-    """A part of a whole, like 5%."""
-
-    name, example = "SHARE", "5%, above 0% and up to 100%"
-
-    def parse(self, text: str) -> float:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-        return share if 0 < share <= 1 else -1
+SIZE = Amount("SIZE", parse_bytes, "2GB, or 500MB")
+AGE = Amount("AGE", lambda text: parse_timedelta(text, default=False), "30d, 12h or 90m")
+SHARE = Amount("SHARE", _share, "5%, above 0% and up to 100%")
 
 
 _VARIABLE = "PIPELINE_STORE"
@@ -187,6 +169,7 @@ def _store(context: click.Context, url: str, **options: Any) -> Store:
         store = Store(url, **options)
     except ImportError as error:
         fail(str(error), 2)
+    context.with_resource(store_warnings_as_lines())
     context.call_on_close(store.emit_warnings)
     return store
 
@@ -216,6 +199,7 @@ def load_collection(place: str) -> Any:
         fail(f"there is no script {path}", 2)
     sys.path.insert(0, os.path.dirname(os.path.abspath(path)))  # as Python does
     sys.argv = [path]
+    click.get_current_context().with_resource(store_warnings_as_lines())
     names = run_user_code(path, lambda: runpy.run_path(path))
     if name not in names:
         known = sorted(name for name, value in names.items() if _is_collection(value))

@@ -22,7 +22,7 @@ from pipeline.cli.options import (
     scheduler_option,
     store_option,
 )
-from pipeline.cli.screen import Bar, Tasks, print_json, print_saved, print_store, store_fields
+from pipeline.cli.screen import Bar, Tasks, print_result
 
 if TYPE_CHECKING:
     from pipeline import Page, Store
@@ -62,14 +62,8 @@ def report(
         page = _page(what, weights, store)
         with Bar("page"):
             page.save(out)
-    print_saved([out])
-    print_store(store)
-    print_json({
-        "title": page.title,
-        "sections": [section.title for section in page.sections],
-        "files": [str(out)],
-        "store": store_fields(store),
-    })  # fmt: skip
+    sections = [section.title for section in page.sections]
+    print_result({"title": page.title, "sections": sections}, [out], store)
 
 
 def _page(what: tuple[str, ...], weights: tuple[str, ...], store: Store | None) -> Page:

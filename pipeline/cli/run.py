@@ -33,12 +33,9 @@ from pipeline.cli.options import json_option, out_option, scheduler_option, stor
 from pipeline.cli.screen import (
     Bar,
     json_text,
-    print_json,
-    print_saved,
-    print_store,
+    print_result,
     print_text,
     save_figure,
-    store_fields,
 )
 from pipeline.draw import atomic_write
 from pipeline.page import store_section
@@ -109,10 +106,8 @@ def run(out: Path, scheduler_name: str, store: Store | None) -> None:
     print_text(
         f"the tree's tasks grow as {bases['tasks']:.3f}ⁿ, its seconds as {bases['seconds']:.2f}ⁿ"
     )
-    print_saved([*files, path])
     print_text(f"to see it all, open {page} in a browser")
-    print_store(store)
-    print_json({**summary, "folder": str(out), "store": store_fields(store)})
+    print_result({**summary, "folder": str(out)}, [*files, path], store)
 
 
 def _measure(scheduler_name: str, bar: Bar) -> _Measured:

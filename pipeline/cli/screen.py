@@ -59,33 +59,24 @@ def print_paragraph(text: str) -> None:
     print_text(textwrap.fill(text, WIDTH))
 
 
-def print_saved(files: Iterable[Path]) -> None:
-    """Name each file that was saved."""
+def print_result(
+    fields: dict[str, Any], files: Sequence[Path] = (), store: Store | None = None
+) -> None:
+    """Print the files that a command saved, and what a store was good for; or all as JSON.
+
+    fields: the results, in JSON's types
+    """
     for path in files:
         print_text(f"saved {path}")
-
-
-def print_store(store: Store | None) -> None:
-    """Print in one line what was loaded from a store, and the time that it saved."""
+    fields = {**fields, "files": list(map(str, files))}
     if store is not None:
         done = store.done
         loaded, computed = counted(done.hits, "task"), done.misses + done.skipped
-        print_text(
-            f"{store.url}: {loaded} loaded, {computed:,} computed, {format_saved(done.saved)} saved"
-        )
-
-
-def store_fields(store: Store | None) -> dict[str, Any] | None:
-    """The same for JSON: tasks that were loaded and computed, and seconds saved."""
-    if store is None:
-        return None
-    done = store.done
-    return {
-        "url": mask_passwords(store.url),
-        "loaded": done.hits,
-        "computed": done.misses + done.skipped,
-        "saved": done.saved,
-    }
+        saved = format_saved(done.saved)
+        print_text(f"{store.url}: {loaded} loaded, {computed:,} computed, {saved} saved")
+        numbers = {"loaded": done.hits, "computed": computed, "saved": done.saved}
+        fields["store"] = {"url": mask_passwords(store.url), **numbers}
+    print_json(fields)
 
 
 def format_saved(seconds: float) -> str:
@@ -140,9 +131,9 @@ def print_table(head: Sequence[str] | None, rows: Iterable[Sequence[str]], left:
         table.add_row(Text.assemble((first, STATUS_COLOURS.get(first, ""))), *map(Text, others))
     # Without a column that wraps, a table is as wide as its cells: `fib --full` cuts no digits.
     width = WIDTH if left else sum(len(cell) + 2 for row in [head or [], *lines] for cell in row)
-    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system="standard")
-    console.print(table)
-    for line in console.file.getvalue().splitlines():
+    file = io.StringIO()
+    Console(file=file, width=width, force_terminal=True, color_system="standard").print(table)
+    for line in file.getvalue().splitlines():
         _echo(line.rstrip())
 
 
@@ -195,8 +186,8 @@ def save_figure(figure: Figure, path: Path) -> Path:
 
     from pipeline.draw import atomic_write
 
-    settings = {"svg.hashsalt": "pipeline", "svg.fonttype": "none"}
-    with rc_context(settings), atomic_write(path) as file:
+    settings = rc_context({"svg.hashsalt": "pipeline", "svg.fonttype": "none"})
+    with settings, atomic_write(path) as file:
         figure.savefig(file, format=path.suffix[1:], metadata={"Date": None})
     return path
 

@@ -14,7 +14,7 @@ from pipeline.cli.options import (
     picture_option,
     script_argument,
 )
-from pipeline.cli.screen import Bar, counted, print_json, print_saved, print_table, print_text
+from pipeline.cli.screen import Bar, counted, print_result, print_table, print_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,8 +51,7 @@ def share(place: str, save: Path | None, limit: int, is_full: bool) -> None:
         with Bar("draw"):
             files.append(contrast(report, nodes=limit).save(save))
     _print(report, None if is_full else SHOWN)
-    print_saved(files)
-    print_json({**_fields(report), "files": list(map(str, files))})
+    print_result(_fields(report), files)
 
 
 def _fields(report: ShareReport) -> dict[str, Any]:

@@ -42,7 +42,8 @@ def scheduler(name: str) -> Iterator[None]:
     Python starts their workers by importing the script again.
     """
     if name in ("sync", "threads"):
-        context = dask.config.set(scheduler=name, pool=None)
+        # By function: for a name, Dask imports distributed, which takes half a second.
+        context = dask.config.set(scheduler=dask.base.named_schedulers[name], pool=None)
     elif name == "processes":
         context = _pool()
     elif name == "distributed":

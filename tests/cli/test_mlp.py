@@ -94,7 +94,7 @@ def test_train_on_a_users_data(tmp_path: Path) -> None:
     (["--optimizer", "adagrad"], 2, "'adagrad' is not one of 'sgd', 'momentum'"),
     (["--epochs", "0"], 2, "0 is not in the range 1<=x<=10000"),
     (["--data", "none.csv"], 1, "none.csv: No such file or directory"),
-    (["--data", "none.xlsx"], 2, "cannot read none.xlsx: data are in an .npz or .csv file"),
+    (["--data", "none.xlsx"], 2, "cannot read none.xlsx: give an .npz or .csv file"),
     (["--layers", "64-9999999-10"], 2, "has 739,999,926 weights"), (["--seed", "-1"], 2, "seed=-1"),
     (["--shards", "2"], 2, "shards are parts of a batch of all examples"),
     (["--activation", "identity", "--loss", "mse", "--optimizer", "sgd", "--rate", "3"], 1,

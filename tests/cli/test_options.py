@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from pipeline.cli.options import Age, Share, Size
+from pipeline.cli.options import AGE, SHARE, SIZE, Amount
 from tests.command import pipeline_process, run
 
 
@@ -48,19 +48,19 @@ def test_a_store_that_cannot_be_written_is_one_line(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "text", "amount"), [
-    (Size, "2GB", 2e9), (Size, "500 MB", 5e8), (Size, "1kiB", 1024), (Size, "7", 7),
-    (Age, "30d", 2_592_000), (Age, "1.5h", 5400), (Age, "90m", 5400), (Age, "0s", 0),
-    (Share, "5%", 0.05), (Share, "0.5", 0.5), (Share, "100%", 1),
+    (SIZE, "2GB", 2e9), (SIZE, "500 MB", 5e8), (SIZE, "1kiB", 1024), (SIZE, "7", 7),
+    (AGE, "30d", 2_592_000), (AGE, "1.5h", 5400), (AGE, "90m", 5400), (AGE, "0s", 0),
+    (SHARE, "5%", 0.05), (SHARE, "0.5", 0.5), (SHARE, "100%", 1),
 ])  # fmt: skip
-def test_an_amount_has_a_unit(kind: type[Size], text: str, amount: float) -> None:
-    assert kind().convert(text, None, None) == pytest.approx(amount)
+def test_an_amount_has_a_unit(kind: Amount, text: str, amount: float) -> None:
+    assert kind.convert(text, None, None) == pytest.approx(amount)
 
 
 @pytest.mark.parametrize(("kind", "text"), [
-    (Size, ""), (Size, "2 foos"), (Size, "-1GB"), (Size, "1e999GB"), (Size, "nan"),
-    (Age, ""), (Age, "30"), (Age, "30 years"), (Age, "-1d"), (Age, "d d"),
-    (Share, ""), (Share, "0%"), (Share, "101%"), (Share, "few"), (Share, "nan%"),
+    (SIZE, ""), (SIZE, "2 foos"), (SIZE, "-1GB"), (SIZE, "1e999GB"), (SIZE, "nan"),
+    (AGE, ""), (AGE, "30"), (AGE, "30 years"), (AGE, "-1d"), (AGE, "d d"),
+    (SHARE, ""), (SHARE, "0%"), (SHARE, "101%"), (SHARE, "few"), (SHARE, "nan%"),
 ])  # fmt: skip
-def test_an_amount_without_meaning_is_an_error_with_an_example(kind: type[Size], text: str) -> None:
+def test_an_amount_without_meaning_is_an_error_with_an_example(kind: Amount, text: str) -> None:
     with pytest.raises(click.BadParameter, match=f"give one like {kind.example}"):
-        kind().convert(text, None, None)
+        kind.convert(text, None, None)
