@@ -260,7 +260,8 @@ def _build_frame(
         raise CodecError(f"a table of {len(index)} rows, {len(labels)} labels and other columns")
     # Without a dtype, pandas would convert a column of objects that are texts.
     series = [pandas.Series(array, dtype=array.dtype, copy=False) for array in arrays]
-    frame = pandas.DataFrame(dict(enumerate(series)), index=None if series else index)
+    is_wide = len(series) > 1  # the columns are copied into blocks
+    frame = pandas.DataFrame(dict(enumerate(series)), index=None if series else index, copy=is_wide)
     frame.index, frame.columns, frame.attrs = index, labels, attrs
     frame.flags.allows_duplicate_labels = flag
     return frame
