@@ -37,7 +37,7 @@ def naive(n: int) -> int:
 def fib_call(n: int) -> Call:
     """The call fib(n).
 
-    Raises `ValueError` where n is not a whole number from 0 on.
+    Raises `ValueError` if n is not a whole number from 0 on.
 
     >>> fib_call(30).compute()
     832040
@@ -53,8 +53,8 @@ class Row:
     """fib(n), counted and measured.
 
     tree, dag: tasks
-    seconds: to trace and run the DAG on the scheduler at hand
-    naive_seconds: of the naive recursion in Python; predicted where that would take over a second
+    seconds: to trace and run the DAG on the scheduler that Dask is set to
+    naive_seconds: of the naive recursion in Python; predicted if that would take over a second
     """
 
     n: int
@@ -100,7 +100,7 @@ def naive_rate(at_least: float = 0.1) -> float:
 
 @task
 def factors(number: int) -> list[int]:
-    """The prime factors of a number, the least first: work that is worth a worker's time.
+    """The prime factors of a number, the least first: work for a worker.
 
     >>> factors(fib(12)).compute()
     [2, 2, 2, 2, 3, 3]
@@ -122,12 +122,12 @@ def leaf(n: int) -> int:
 
 @delayed  # type: ignore[untyped-decorator] # Dask is untyped
 def add(one: int, other: int) -> int:
-    """What the naive recursion does with the values of two calls."""
+    """The sum of the values of two calls."""
     return one + other
 
 
 def delayed_naive(n: int) -> Delayed:
-    """fib(n) as it is first written with `dask.delayed`: each call is a task of its own.
+    """fib(n) as it is first written with `dask.delayed`: each call is a task.
 
     >>> delayed_naive(6).compute()
     8

@@ -1,8 +1,8 @@
 """Other recurrences: each is a textbook's recursion, and each task of its DAG one table entry.
 
 Top-down memoization runs a recursion and keeps what it computes. Bottom-up tabulation fills a table
-in an order in which each entry stands after those it takes. The order in which a DAG runs is such
-an order: `run_in_order` tells it, and `tabulate` is the bottom-up loop.
+in an order in which each entry comes after those that it needs. A DAG runs in such an order:
+`run_in_order` returns it, and `tabulate` is the bottom-up loop.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Problem:
-    """A recurrence, and what a learner asks about it.
+    """A recurrence, and how people know it.
 
-    example: arguments for which the tree is small enough to be drawn
-    source: where the recursion is from, and the number of its values in the OEIS
+    example: arguments whose tree is small enough to draw
+    source: the origin of the recursion, and the number of its values in the OEIS
     table: the entries of a bottom-up table, and the order in which people fill it
     """
 
@@ -42,11 +42,11 @@ class Problem:
 
     @property
     def question(self) -> str:
-        """What a call answers."""
+        """The question that a call answers."""
         return (getdoc(self.function) or "").partition("\n")[0]
 
     def call(self, *arguments: Any) -> Call:
-        """The call with some arguments; without any, with those of the example.
+        """The call with some arguments, or with those of the example.
 
         >>> GALLERY["bell"].call(), GALLERY["bell"].call(10).compute()
         (bell(6), 115975)
@@ -57,15 +57,15 @@ class Problem:
 
 def run_in_order(graph: TaskGraph) -> tuple[Any, list[Key]]:
     """The value of a graph, and its keys in the order in which Dask's sync scheduler ran them."""
-    with measure() as measured:
+    with measure() as measurement:
         value = graph.compute(scheduler="sync", fuse=False)
-    return value, [run.key for run in measured.runs]
+    return value, [run.key for run in measurement.runs]
 
 
 def tabulate(graph: TaskGraph, order: Iterable[Key]) -> dict[Key, Any]:
-    """Fill a table bottom-up: each entry by the recurrence's own rule, from entries before it.
+    """Fill a table bottom-up: the recurrence computes each entry from entries before it.
 
-    Raises `KeyError` where one of these is missing: no table can be filled in that order.
+    Raises `KeyError` if one of these is missing: no loop can fill the table in that order.
 
     >>> graph = catalan(4).graph()
     >>> value, order = run_in_order(graph)
@@ -93,8 +93,8 @@ def _shown(*example: Any, source: str, table: str, name: str = "") -> Callable[.
     return enter
 
 
-# `task(min)` would be a task of its own beside each entry. NumPy's functions belong to the task of
-# the call in whose body they stand, and on objects they keep Python's integers, of any size.
+# `task(min)` would add a task to each entry. A NumPy function belongs to the task of the call whose
+# body uses it, and on objects it keeps Python's integers, of any size.
 def _least(*values: Any) -> Any:
     return reduce(partial(np.minimum, dtype=object), values)
 
