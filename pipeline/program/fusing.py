@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import cached_property, partial
 from math import ceil
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -131,10 +131,8 @@ def _groups(tasks: Mapping[Key, Any], requested: Sequence[Sequence[Key]]) -> lis
     tasks: inputs before their consumers
     requested: the outputs of each collection
     """
-    is_one = len(requested) == len(requested[0]) == 1 and set(map(type, tasks.values())) == {
-        CallTask
-    }
-    if is_one and all(map(attrgetter("cheap"), tasks.values())):
+    is_single = len(requested) == len(requested[0]) == 1
+    if is_single and all(map(_is_cheap, tasks.values())):
         # What one output needs is connected; a program leaves out the rest.
         is_short = len(tasks) <= MAX_TASKS_IN_BLOCK
         return _cut(list(tasks if is_short else _collections(tasks, requested)))
@@ -144,9 +142,7 @@ def _groups(tasks: Mapping[Key, Any], requested: Sequence[Sequence[Key]]) -> lis
     waits: dict[Key, int] = {}  # the heavy tasks that a task's consumers wait for, as bits
     component: dict[Key, int] = {}
     components = Components()
-    for key in tasks:
-        if key not in collections:
-            continue
+    for key in collections:
         node, level = tasks[key], 0
         inputs = inputs_of(node)
         for source in inputs:
@@ -155,14 +151,9 @@ def _groups(tasks: Mapping[Key, Any], requested: Sequence[Sequence[Key]]) -> lis
                 level = level | other if bits is not None else max(level, other)
         if _is_cheap(node):
             waits[key] = level
+            near = [source for source in inputs if source in component and waits[source] == level]
             component[key] = components.join(
-                [
-                    component[source]
-                    for source in inputs
-                    if source in component
-                    and waits[source] == level
-                    and collections[source] == collections[key]
-                ]
+                [component[source] for source in near if collections[source] == collections[key]]
             )
         elif isinstance(node, (DataNode, TaskRef)):
             waits[key] = 0  # nothing waits for a value
