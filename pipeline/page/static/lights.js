@@ -48,7 +48,7 @@ class Lights {
   show(side, number) {
     const { of } = side.data.boxes[number];
     this.light(of);
-    this.tell(side, number);
+    this.describe(side, number);
   }
 
   light(of) {
@@ -56,38 +56,38 @@ class Lights {
     this.card.hidden = of === null;
     for (const side of this.sides) {
       const same = new Set(side.order.filter((number) => of !== null && side.data.boxes[number].of === of));
-      const taken = new Set([...same].flatMap((number) => side.takes.get(number) ?? []));
-      const takers = new Set([...same].flatMap((number) => side.feeds.get(number) ?? []));
+      const inputs = new Set([...same].flatMap((number) => side.takes.get(number) ?? []));
+      const consumers = new Set([...same].flatMap((number) => side.feeds.get(number) ?? []));
       side.nodes.forEach((node, number) => {
         node?.classList.toggle("same", same.has(number));
-        node?.classList.toggle("input", taken.has(number));
-        node?.classList.toggle("consumer", takers.has(number));
+        node?.classList.toggle("input", inputs.has(number));
+        node?.classList.toggle("consumer", consumers.has(number));
       });
       for (const [edge, consumer, input] of side.edges) edge.classList.toggle("on", same.has(consumer) || same.has(input));
     }
     for (const row of all(this.root, "[data-memo] tbody tr")) row.classList.toggle("same", Number(row.dataset.of) === of);
   }
 
-  tell(side, number) {
+  describe(side, number) {
     const box = side.data.boxes[number];
     if (box.of === null) {
       this.fill([["folded", box.tasks]]);
       return;
     }
-    const told = this.more.subproblems[box.of];
+    const details = this.more.subproblems[box.of];
     const [left, right] = this.sides;
-    const names = (owner, numbers) => listed([...new Set((numbers ?? []).map((each) => owner.labelOf(each)))], ", ") || "none";
+    const names = (owner, numbers) => listed([...new Set((numbers ?? []).map((one) => owner.labelOf(one)))], ", ") || "none";
     // What a folded box takes is not drawn with it, but perhaps on the right.
-    const whole = right.data.boxes.findIndex((each) => each.of === box.of);
+    const whole = right.data.boxes.findIndex((other) => other.of === box.of);
     const takes = box.tasks ? (whole < 0 ? "what is folded away" : names(right, right.takes.get(whole))) : names(side, side.takes.get(number));
     const drawn = left.data.boxes.length === left.data.count ? "" : " of those drawn";
     const here = side === left ? `this is number ${box.number}${drawn}${box.tasks ? `, with ${box.tasks} in it` : ""}` : "on the right 1";
     this.fill([
-      ["call", told.label],
-      ["key", told.key, "code"],
-      ["arguments", told.arguments.join(", ") || "none"],
-      ["value", told.value ?? "not seen in this run"],
-      ["occurrences", `${told.times} on the left; ${here}`],
+      ["call", details.label],
+      ["key", details.key, "code"],
+      ["arguments", details.arguments.join(", ") || "none"],
+      ["value", details.value ?? "not seen in this run"],
+      ["occurrences", `${details.times} on the left; ${here}`],
       ["took", box.seconds ?? right.data.boxes[whole]?.seconds ?? "not run"],
       ["takes", takes],
       ["is taken by", names(side, side.feeds.get(number))],
@@ -104,7 +104,7 @@ class Lights {
 
   // The next node in the order of evaluation.
   move(node, step) {
-    const side = this.sides.find((each) => each.nodes.includes(node));
+    const side = this.sides.find((other) => other.nodes.includes(node));
     const place = side.order.indexOf(side.nodes.indexOf(node));
     const next = side.nodes[side.order[Math.min(Math.max(place + step, 0), side.order.length - 1)]];
     node.setAttribute("tabindex", "-1");

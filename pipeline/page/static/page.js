@@ -1,4 +1,4 @@
-// What a page does besides its parts: choices show one of their alternatives.
+// Helpers of all scripts; and choices, which show one of their alternatives.
 
 const find = (root, what) => root.querySelector(what);
 const all = (root, what) => [...root.querySelectorAll(what)];
@@ -19,8 +19,8 @@ const make = (name, text = "", kind = "") => {
 
 for (const choice of all(document, "[data-choice]")) {
   const select = find(choice, "select");
-  const options = [...choice.children].filter((each) => each.hasAttribute("data-option"));
-  const choose = () => options.forEach((each, place) => { each.hidden = place !== select.selectedIndex; });
+  const options = [...choice.children].filter((child) => child.hasAttribute("data-option"));
+  const choose = () => options.forEach((option, place) => { option.hidden = place !== select.selectedIndex; });
   select.addEventListener("change", choose);
-  choose(); // a browser may remember what was chosen before
+  choose(); // a browser may remember an earlier choice
 }

@@ -59,16 +59,16 @@ class Scene {
     this.sides.forEach((side) => side.go(to));
     this.memo.go();
     this.scrub.value = to;
-    this.tell(to);
+    this.report(to);
   }
 
-  tell(frame) {
+  report(frame) {
     const step = frame * this.more.stride;
     const end = Math.max(...this.sides.map((side) => side.data.done ?? 0), 0);
     const shown = this.left.data.done === null ? step : Math.min(step, end);
     find(this.root, "[data-step]").textContent = `step ${shown.toLocaleString("en")}`;
     this.scrub.setAttribute("aria-valuetext", `step ${shown}`);
-    this.sides.forEach((side) => { find(side.element, "[data-note]").textContent = side.said(); });
+    this.sides.forEach((side) => { find(side.element, "[data-note]").textContent = side.sentence(); });
     find(this.root, "[data-said]").textContent = this.verdict();
   }
 

@@ -1,5 +1,5 @@
-// One side of a scene: its boxes, and what of them is evaluated at a frame. Frame 0 is before the
-// first step; `at` is the step after which a box is evaluated.
+// One side of a scene: its boxes, and those that are evaluated at a frame. Frame 0 is before the
+// first step; a box is evaluated after the step `at`.
 
 // Graphviz gives a node the class of its box, and an edge those of its ends: from-3 to-5.
 const button = (node, number) => {
@@ -62,8 +62,8 @@ class Side {
   }
 
   at(counted, frame = this.frame) {
-    const told = this.data[counted];
-    return frame ? told[Math.min(frame, told.length) - 1] ?? 0 : 0;
+    const numbers = this.data[counted];
+    return frame ? numbers[Math.min(frame, numbers.length) - 1] ?? 0 : 0;
   }
 
   // The box of the last step, if the side has not come to its end before.
@@ -81,10 +81,10 @@ class Side {
     this.nodes[this.now()]?.classList.remove("now");
     this.frame = frame;
     this.nodes[this.now()]?.classList.add("now");
-    this.tell();
+    this.report();
   }
 
-  tell() {
+  report() {
     const hits = this.at("hits");
     const calls = (this.evaluated() + hits).toLocaleString("en");
     const put = (what, text) => {
@@ -99,15 +99,15 @@ class Side {
   }
 
   // The last step in words.
-  said() {
+  sentence() {
     const number = this.now();
     if (!this.frame || this.isOver(this.frame - 1)) return this.isOver() ? "Done." : "";
     if (number === null || this.data.boxes[number].of === null) return "In what is folded away.";
     const value = this.isDone(number) ? this.valueOf(number) : null;
-    const taken = [...new Set(this.takes.get(number) ?? [])];
-    const from = taken.map((each) => {
-      const again = this.memory && this.feeds.get(each).some((other) => other !== number && this.isDone(other));
-      return this.labelOf(each) + (again ? " (from memory)" : "");
+    const inputs = [...new Set(this.takes.get(number) ?? [])];
+    const from = inputs.map((input) => {
+      const again = this.memory && this.feeds.get(input).some((other) => other !== number && this.isDone(other));
+      return this.labelOf(input) + (again ? " (from memory)" : "");
     });
     const within = this.data.boxes[number].tasks ? "In " : "";
     return `${within}${this.labelOf(number)}${value === null ? "" : ` = ${value}`}${from.length ? `, from ${listed(from, " and ")}` : ""}.`;
