@@ -14,16 +14,15 @@ from dask._expr import Expr
 from dask.base import unpack_collections
 from dask.utils import shorten_traceback
 
-from pipeline.cache import StoreScheduler
 from pipeline.graph import GraphCollection
 from pipeline.program import runnable_tasks
 from pipeline.schedule import scheduler as using_scheduler
-from pipeline.share import Blocks, share_report, unfused
-from pipeline.store import Store
 
 if TYPE_CHECKING:
     import os
     from contextlib import AbstractContextManager
+
+    from pipeline.store import Store
 
 _LOCAL = (dask.local.get_sync, dask.threaded.get, dask.multiprocessing.get)
 
@@ -51,6 +50,8 @@ def compute(
     if not leaves:
         return collections
     if share:
+        from pipeline.share import share_report
+
         others = [place for place, x in enumerate(leaves) if not isinstance(x, GraphCollection)]
         shared = share_report(*(leaves[place] for place in others)).collections
         for place, collection in zip(others, shared, strict=True):
@@ -69,6 +70,11 @@ def compute(
 def _values(collections: list[Any], store: Any) -> tuple[Any, ...]:
     if store is None:
         return tuple(dask.compute(*collections, traverse=False))
+    # Late: they take half of the time of a short command, and most runs have no store.
+    from pipeline.cache import StoreScheduler
+    from pipeline.share import Blocks, unfused
+    from pipeline.store import Store
+
     store = store if isinstance(store, Store) else Store(store)
     scheduler = StoreScheduler(store, dask.base.get_scheduler(collections=collections))
     # Each task has a result to store, as each call has. The remaining tasks are fused later.

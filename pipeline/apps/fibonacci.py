@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dask import delayed
 
-from pipeline import contrast, count, recurrence, task
+from pipeline import count, recurrence, task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,6 +137,8 @@ def delayed_naive(n: int) -> Delayed:
 
 def pictures(folder: Path) -> list[Path]:
     """The contrasts of fib(5), fib(6) and delayed calls, and the blocks of a graph."""
+    from pipeline import contrast  # late: numbers alone need no pictures
+
     contrasts = [contrast(fib(n)).save(folder / f"fib-{n}.svg") for n in (5, 6)]
     path = folder / "fib-blocks.svg"
     (factors(fib(6)) + factors(fib(5))).graph().visualize(path, blocks=True)
