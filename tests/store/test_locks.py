@@ -6,6 +6,7 @@ import errno
 import os
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ from pipeline.store import locks
 from pipeline.store.locks import Lease, holding, lock, release
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -109,14 +111,25 @@ def test_one_thread_at_a_time_has_the_lease(tmp_path: Path) -> None:
 
 def test_after_a_wait_in_vain_nobody_holds_the_lease(tmp_path: Path) -> None:
     path, vain = tmp_path / "lease", []
+    waiting = threading.Semaphore(0)
+
+    @contextmanager
+    def reported() -> Iterator[None]:
+        waiting.release()
+        yield
+
+    def wait() -> None:
+        vain.append(Lease(os.fspath(path), lambda: opened(path), reported).is_vain)
+
     first = leased(path)
-    waiting = [threading.Thread(target=lambda: vain.append(leased(path).is_vain)) for _ in range(4)]
-    for waiter in waiting:
+    waiters = [threading.Thread(target=wait) for _ in range(4)]
+    for waiter in waiters:
         waiter.start()
-    time.sleep(0.1)
+    for _ in waiters:
+        assert waiting.acquire(timeout=60)
     first.end(False)
-    for waiter in waiting:
-        waiter.join(10)
+    for waiter in waiters:
+        waiter.join(60)
     assert vain == 4 * [True]
     last = leased(path)
     assert not last.is_vain

@@ -20,7 +20,6 @@ from fsspec.implementations.memory import MemoryFileSystem
 import pipeline
 from pipeline import Store, StoreError, StoreWarning, measure
 from pipeline.store import remote
-from pipeline.store import store as store_module
 from pipeline.store.remote import Bucket, Remote
 from tests import store_program
 
@@ -266,15 +265,14 @@ def test_a_failing_server_is_one_warning_and_tasks_continue(growing: str) -> Non
 def test_a_server_that_failed_is_left_alone_for_a_while(
     growing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "_PAUSE", 0.2)
-    store = Store(growing)
+    store, clock = Store(growing), time.monotonic
     with failing("read"):
         assert store.known([A]) == set()
         Growing.requests.clear()
         for _ in range(10):
             assert store.known([A]) == set()
         assert Growing.requests == []
-    time.sleep(0.2)
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + 31)
     store.put(A, 1)
     assert store.known([A]) == {A}
 
