@@ -150,18 +150,18 @@ def newest(lines: list[bytes], limit: int) -> list[bytes]:
 
 def append_note(file: int, topic: str, line: bytes) -> None:
     """Add a line to the notes on a topic."""
+    if os.lseek(file, 0, os.SEEK_END) + len(line) < MAX_NOTE_BYTES:
+        os.write(file, line + b"\n")
+        return
     # In place, as others wait for the lock of this file. A kill in between duplicates some lines.
     with open(file, "r+b", closefd=False) as notes:
-        if notes.seek(0, os.SEEK_END) + len(line) >= MAX_NOTE_BYTES:
-            notes.seek(0)
-            lines = [*notes.read().split(b"\n"), line]
-            if topic == "runs":
-                runs = sum_runs(parse_notes(text.decode(errors="replace") for text in lines))
-                line = json.dumps(vars(runs)).encode()
-            else:
-                line = b"\n".join(newest(lines, MAX_NOTE_BYTES // 2))
-            notes.seek(0)
-        notes.write(line + b"\n")
+        notes.seek(0)
+        lines = [*notes.read().split(b"\n"), line]
+        if topic == "runs":
+            runs = sum_runs(parse_notes(text.decode(errors="replace") for text in lines))
+            lines = [json.dumps(vars(runs)).encode()]
+        notes.seek(0)
+        notes.write(b"\n".join([*newest(lines, MAX_NOTE_BYTES // 2), b""]))
         notes.truncate()
 
 
@@ -170,6 +170,7 @@ def read_total(file: int) -> int | None:
     os.lseek(file, 0, os.SEEK_SET)
     text = os.read(file, _DIGITS + 1)
     if len(text) != _DIGITS or not text.strip().isdigit():
+        os.truncate(file, 0)
         return None
     # A failure of power may have lost what was written before the system started.
     return None if os.fstat(file).st_mtime < _boot_time() else int(text)
@@ -179,8 +180,6 @@ def write_total(file: int, total: int) -> None:
     """Replace the total in a file."""
     os.lseek(file, 0, os.SEEK_SET)
     os.write(file, f"{total:<{_DIGITS}}".encode())
-    if os.fstat(file).st_size != _DIGITS:
-        os.truncate(file, _DIGITS)
 
 
 def _boot_time() -> float:

@@ -479,7 +479,7 @@ class Store:
     ) -> None:
         """Note that a call was computed, for `history`, and why it is not stored."""
         if function:
-            is_long = len(json.dumps(arguments)) > _LONG_NOTE
+            is_long = sum(len(text) for pair in arguments for text in pair) > _LONG_NOTE
             self.note(topic_of(function), [digest, code, [] if is_long else arguments, reason])
 
     def history(self, function: str) -> list[list[Any]]:
