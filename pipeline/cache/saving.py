@@ -300,9 +300,10 @@ def _argument(value: Any, digests: TaskDigests) -> tuple[str, str]:
 
 
 def _text(value: Any) -> str:
-    # An address says nothing about the object.
-    has_address = " at 0x" in short_repr(value, sys.maxsize)
-    return f"a {type(value).__name__}" if has_address else short_repr(value, WIDTH)
+    text = short_repr(value, sys.maxsize)
+    if " at 0x" in text:  # an address says nothing about the object
+        return f"a {type(value).__name__}"
+    return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"
 
 
 def _input_digest(key: Key, digests: TaskDigests) -> str:
