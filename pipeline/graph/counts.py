@@ -8,18 +8,16 @@ consumers: one pass over the DAG, with integers of any size, and no tree.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Container, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from dask.typing import Key
 
 from pipeline.graph.taskgraph import TaskGraph, graph_of
 from pipeline.graph.tasks import inputs_of
 from pipeline.identity import shorten
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Iterable, Iterator
-
-    from dask.typing import Key
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,20 +10,17 @@ arguments; the key of an occurrence is the key of its subproblem and a number:
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections import deque
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from dask.typing import Key
 
 from pipeline.identity import UnkeyableError, encode, freeze_array, short_hash
-
-if TYPE_CHECKING:
-    import inspect
-    from collections.abc import Callable, Mapping
-
-    from dask.typing import Key
 
 _LAZY = re.compile(r"@[0-9a-f]{24}$")
 """The digest at the end of an argument that is a call."""

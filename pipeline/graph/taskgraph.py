@@ -6,9 +6,10 @@ Every pass of `pipeline` takes a `TaskGraph` and returns another, and leaves its
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import dask
 import dask.threaded
@@ -17,16 +18,12 @@ from dask.base import DaskMethodsMixin, replace_name_in_key
 from dask.delayed import single_key
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, GraphNode, TaskRef
+from dask.typing import Key
 from dask.utils import ensure_dict, is_namedtuple_instance
 
 from pipeline.graph.keys import label
 from pipeline.graph.tasks import CallTask, GraphError, inputs_of, toposort
 from pipeline.identity import UnkeyableError, Unknown, encode, short_hash, short_repr
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from dask.typing import Key
 
 
 def children(structure: Any) -> Iterable[Any] | None:

@@ -6,19 +6,16 @@ A task is any node of Dask's task specification; the tracer makes `CallTask`s.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from dask.task_spec import Alias, DataNode, GraphNode, Task, TaskRef
+from dask.typing import Key
 
 from pipeline import PipelineError
 from pipeline.graph.keys import function_name, label, subproblem
 from pipeline.identity import ATOMS, encode, short_repr
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from dask.typing import Key
 
 
 class GraphError(PipelineError, ValueError):

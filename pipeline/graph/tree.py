@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator
+from typing import Any
 
 from dask.task_spec import TaskRef
+from dask.typing import Key
 
 from pipeline import PipelineError
 from pipeline.graph.counts import tree_size
 from pipeline.graph.keys import label, occurrence
 from pipeline.graph.taskgraph import TaskGraph, map_leaves
 from pipeline.graph.tasks import CallTask, function_of
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    from dask.typing import Key
 
 MAX_TASKS = 1_000_000
 """The most tasks that a graph may have, unless `limit=` says otherwise."""

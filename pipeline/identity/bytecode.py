@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import dis
 import opcode
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from types import CodeType
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 SUPERINSTRUCTIONS = {
     "LOAD_FAST_LOAD_FAST": ("LOAD_FAST", "LOAD_FAST"),

@@ -11,16 +11,14 @@ import random
 import sys
 from collections.abc import Iterator
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 import numpy as np
+from dask.typing import Key
 
 from pipeline.identity.encoder import Encoder, UnkeyableError
 from pipeline.identity.text import short_repr
-
-if TYPE_CHECKING:
-    from dask.typing import Key
 
 _PYTHON = f"python {sys.version_info.major}.{sys.version_info.minor}"
 

@@ -11,15 +11,16 @@ import copyreg
 import functools
 import gc
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from hashlib import blake2b
 from types import FunctionType, MappingProxyType, MethodType, ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from dask.base import is_dask_collection
+from dask.typing import Key
 
 from pipeline import PipelineError
 from pipeline.identity.arrays import TABLE_MODULES, array_content, table_content
@@ -33,12 +34,7 @@ from pipeline.identity.references import (
 )
 from pipeline.identity.text import all_digits, short_repr
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from dask.typing import Key
-
-    Memory = dict[int, tuple[Any, Key]]
+Memory = dict[int, tuple[Any, Key]]
 
 KEY_WIDTH = 48
 """Characters of an argument that a key shows whole; a longer one is shortened and hashed."""

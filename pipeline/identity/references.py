@@ -12,14 +12,12 @@ import importlib
 import importlib.util
 import sys
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline.identity.bytecode import Import, code_content, names_in_code
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _NO_CONTENT = {
     "__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "_abc_impl",
