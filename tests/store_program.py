@@ -55,20 +55,20 @@ def expected() -> list[Any]:
 
 def plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: plain(each) for name, each in value.items()}
+        return {name: plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
+        return [plain(item) for item in value]
     return value.tolist() if hasattr(value, "tolist") else value
 
 
-def main(asked: list[str]) -> None:
-    found = {}
-    for each in asked:
-        scheduler, folder = each.split("=")
+def main(arguments: list[str]) -> None:
+    results = {}
+    for argument in arguments:
+        scheduler, folder = argument.split("=")
         with on(scheduler), measure() as measured:
             values = pipeline.compute(*collections(), store=Store(folder))
-        found[scheduler] = [measured.tasks, plain(values)]
-    print(json.dumps(found))
+        results[scheduler] = [measured.tasks, plain(values)]
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def killed(work: Callable[[], object], wait: Callable[[], object]) -> None:
 
 
 def written(folder: str, size: float) -> None:
-    """Wait until a file aside has a size, or there is one no more."""
+    """Wait until a temporary file has a size, or is gone."""
     limit = time.monotonic() + 30
     while not (paths := temporary_files(folder)):
         assert time.monotonic() < limit
@@ -88,7 +88,7 @@ def temporary_files(folder: str) -> list[Path]:
 
 def kill_writers(folder: str, rounds: str, size: str) -> dict[str, int]:
     """Kill a process at random points while it writes a large entry."""
-    dice, counts = dice_of(6), {"whole": 0, "left": 0}
+    dice, counts = dice_of(6), {"complete": 0, "left": 0}
     value = np.random.default_rng(6).integers(0, 256, int(size), np.uint8)
     for number in range(int(rounds)):
         writer = Store(folder, durable=number % 3 == 0)
@@ -102,7 +102,7 @@ def kill_writers(folder: str, rounds: str, size: str) -> dict[str, int]:
         counts["left"] += bool(temporary_files(folder))
         store = Store(folder)
         if LARGE in store:
-            counts["whole"] += 1
+            counts["complete"] += 1
             assert np.array_equal(store.get(LARGE), value)
         store.put(SMALL, number)
         assert (not temporary_files(folder), store.get(SMALL)) == (True, number)
@@ -117,7 +117,7 @@ def kill_chains(folder: str, log: str, rounds: str) -> dict[str, int]:
 
     def run() -> Any:
         store = Store(folder, keep=["longer"])  # also where storing takes longer than a task
-        return pipeline.compute(chain(log, 40), scheduler="sync", store=store)[0]
+        return pipeline.compute(chain(log, 60), scheduler="sync", store=store)[0]
 
     def begun() -> int:
         return len(Path(log).read_text().split()) if os.path.exists(log) else 0
@@ -136,7 +136,7 @@ def kill_chains(folder: str, log: str, rounds: str) -> dict[str, int]:
         killed(run, wait)
     kept = {entry.digest for entry in Store(folder).entries()}
     before = begun()
-    assert run()[0] == sum(range(40))
+    assert run()[0] == sum(range(60))
     store = Store(folder)
     assert kept <= {entry.digest for entry in store.entries() if store.open(entry.digest)}
     ran = begun() - before
