@@ -5,22 +5,17 @@ The tree of fib(n) has 2 F(n+1) - 1 tasks and grows as φⁿ, φ = 1.618…; its
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dask import delayed
+from dask.delayed import Delayed
 
-from pipeline import count, recurrence, task
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from dask.delayed import Delayed
-
-    from pipeline import Call
+from pipeline import Call, count, recurrence, task
 
 
 @recurrence

@@ -7,22 +7,17 @@ in an order in which each entry comes after those that it needs. A DAG runs in s
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial, reduce
 from inspect import getdoc
 from math import comb
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from dask.typing import Key
 
-from pipeline import measure, recurrence
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from dask.typing import Key
-
-    from pipeline import Call, Recurrence, TaskGraph
+from pipeline import Call, Recurrence, TaskGraph, measure, recurrence
 
 
 @dataclass(frozen=True)

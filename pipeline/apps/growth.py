@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline import count, measure, page
+from pipeline import Measurement, TaskGraph, count, measure, page
 from pipeline.apps.fibonacci import fib
 from pipeline.apps.mlp.chain import backward
 from pipeline.apps.mlp.counts import backpropagation, call_tree, paths
 from pipeline.apps.mlp.networks import network
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from matplotlib.axes import Axes
-
-    from pipeline import Measurement, TaskGraph
-    from pipeline.page import Part, Plot, Slider
 
 GOLDEN = (1 + math.sqrt(5)) / 2
 """φ, the base of the growth of Fibonacci numbers."""
@@ -144,7 +138,7 @@ def _draw(axes: Axes, x: str, y: str, lines: Iterable[Line]) -> None:
 def line_plot(
     title: str, x: str, y: str, lines: Sequence[Line], note: str, *, is_log: bool = True,
     text: Callable[[Any], Any] = lambda number: number, names: Mapping[Any, str] | None = None,
-) -> Plot:  # fmt: skip
+) -> page.Plot:  # fmt: skip
     """A small plot for a page, and a table of its points.
 
     text: writes a y in the table
@@ -234,7 +228,7 @@ def plot_gradients(points: Sequence[GradientGrowth]) -> Figure:
     return figure
 
 
-def fibonacci_parts(points: Sequence[FibonacciGrowth], rate: float) -> list[Part]:
+def fibonacci_parts(points: Sequence[FibonacciGrowth], rate: float) -> list[page.Part]:
     """Tasks and seconds of fib(n) against n, and a slider for n.
 
     rate: naive calls a second, of `fibonacci.naive_rate()`
@@ -252,7 +246,7 @@ def fibonacci_parts(points: Sequence[FibonacciGrowth], rate: float) -> list[Part
     return [_fibonacci_slider(points[-1].dag_seconds / points[-1].dag_tasks, rate), tasks, seconds]
 
 
-def _fibonacci_slider(task_seconds: float, rate: float) -> Slider:
+def _fibonacci_slider(task_seconds: float, rate: float) -> page.Slider:
     rows = []
     for n in range(LARGEST_N + 1):
         counts = count(fib(n).graph())
@@ -278,9 +272,9 @@ def _fibonacci_slider(task_seconds: float, rate: float) -> Slider:
     )
 
 
-def gradient_parts(points: Sequence[GradientGrowth]) -> list[Part]:
+def gradient_parts(points: Sequence[GradientGrowth]) -> list[page.Part]:
     """The work of a gradient against depth and width, and a slider for each."""
-    parts: list[Part] = []
+    parts: list[page.Part] = []
     for along, sizes in (
         ("depth", lambda n: (3, *(3,) * n, 1)),
         ("width", lambda n: (n, n, n, n, 1)),
@@ -310,7 +304,7 @@ _WORK_NOTES = {
 
 def _gradient_slider(
     along: str, sizes: Callable[[int], tuple[int, ...]], points: Sequence[GradientGrowth]
-) -> Slider:
+) -> page.Slider:
     timed = [(point.naive, point.naive_seconds) for point in points if point.naive_seconds]
     rate = Fraction(timed[-1][0]) / Fraction(timed[-1][1]) if timed else None
     rows = []

@@ -8,28 +8,22 @@ each only once again: less time than here, for more memory.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from math import isqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from dask.typing import Key
 
-from pipeline import page
+from pipeline import Call, Recurrence, page
 from pipeline.apps.growth import DAG, GREY, TREE, Line, line_plot
 from pipeline.apps.mlp.layers import Layers, adjoint_of, initial, value_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from dask.typing import Key
-
-    from pipeline import Call, Recurrence
-    from pipeline.page import MemoryRun, Part, Plot, Tradeoff
 
 ALL, NONE = "all", "none"
 PERIODS = (2, 3, 4, 5, 6, 8)
 
 
-def gradient_memory(hidden: int = 16, width: int = 16, examples: int = 256) -> list[Part]:
+def gradient_memory(hidden: int = 16, width: int = 16, examples: int = 256) -> list[page.Part]:
     """Bytes of the gradient of a deep network against recomputed tasks, and over the run.
 
     hidden: layers, of equal width. A run keeps the values of every k-th of them, and all adjoints.
@@ -114,7 +108,7 @@ class _Deep:
 
         return memoize
 
-    def run(self, name: str, tradeoff: Tradeoff) -> MemoryRun:
+    def run(self, name: str, tradeoff: page.Tradeoff) -> page.MemoryRun:
         """What a run held, step by step."""
         held = [value for value in tradeoff.memory.held if value.subproblem in self.places]
         cells = [
@@ -133,7 +127,7 @@ class _Deep:
         return page.MemoryRun(name, cells, notes)
 
 
-def _against_recomputed(title: str, tradeoffs: Mapping[str, Tradeoff], note: str) -> Plot:
+def _against_recomputed(title: str, tradeoffs: Mapping[str, page.Tradeoff], note: str) -> page.Plot:
     """A point for each predicate: bytes against recomputed tasks."""
     runs = tradeoffs.values()
     sizes = {
@@ -152,7 +146,7 @@ def _against_recomputed(title: str, tradeoffs: Mapping[str, Tradeoff], note: str
     )
 
 
-def _over_the_run(kept: Mapping[str, Tradeoff], points: int = 100) -> Plot:
+def _over_the_run(kept: Mapping[str, page.Tradeoff], points: int = 100) -> page.Plot:
     """Bytes held as the run goes, in about so many points: each is the most of several tasks."""
     curves = {name: tradeoff.memory.curve() for name, tradeoff in kept.items()}
     every = -(-max(map(len, curves.values())) // points)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
-from pipeline import Page, compute, page, report
+from pipeline import Page, Store, compute, page, report
 from pipeline.apps.fibonacci import fib_call
 from pipeline.apps.growth import (
+    FibonacciGrowth,
+    GradientGrowth,
     fibonacci_parts,
     gradient_parts,
     measure_fibonacci,
@@ -15,14 +17,7 @@ from pipeline.apps.growth import (
 from pipeline.apps.memory import gradient_memory
 from pipeline.apps.mlp.chain import gradient
 from pipeline.apps.mlp.lessons import lesson
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from pipeline import Store
-    from pipeline.apps.growth import FibonacciGrowth, GradientGrowth
-    from pipeline.apps.mlp.networks import Network
-    from pipeline.page import Section
+from pipeline.apps.mlp.networks import Network
 
 _IDEA = (
     "Memoization stores the results of calls and returns them when the same call occurs again. "
@@ -103,7 +98,7 @@ def mlp_page(
     return Page(f"Backpropagation in {net}", sections, _IDEA)
 
 
-def tour(first: Page, second: Page, more: Iterable[Section] = ()) -> Page:
+def tour(first: Page, second: Page, more: Iterable[page.Section] = ()) -> Page:
     """One page of Fibonacci's and of a network's, and of more sections."""
     bridge = page.Section("bridge", "From Fibonacci to backpropagation", [page.Prose(_BRIDGE)])
     sections = [*first.sections, bridge, *second.sections, *more]

@@ -8,19 +8,14 @@ computed once, and that is backpropagation (Goodfellow, Bengio, Courville, Deep 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import reduce
 from operator import add
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pipeline import Recurrence, TaskGraph, recurrence, trace
-from pipeline.apps.mlp.networks import Variable
+from pipeline import Call, Recurrence, TaskGraph, recurrence, trace
+from pipeline.apps.mlp.networks import Network, Variable
 from pipeline.apps.mlp.rules import ACTIVATIONS, LOSSES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from pipeline import Call
-    from pipeline.apps.mlp.networks import Network
 
 
 def value_of(net: Network) -> Recurrence:

@@ -7,11 +7,9 @@ derivatives, k - 1 multiplications. There is one example, and biases count as we
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from math import prod
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 
 class Work(NamedTuple):

@@ -8,17 +8,14 @@ examples, each shard of their rows is a heavy task instead, and gradients are su
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline import recurrence, storable, task
+from pipeline import Recurrence, recurrence, storable, task
+from pipeline.apps.mlp.data import Examples
 from pipeline.apps.mlp.layers import Layers, gradient_program, initial, loss_program, output_program
 from pipeline.apps.mlp.rules import OPTIMIZERS, Array, Slots
-
-if TYPE_CHECKING:
-    from pipeline import Recurrence
-    from pipeline.apps.mlp.data import Examples
 
 Rows = tuple[Array, Array, Array, Array]
 """Inputs and one-hot targets to train on, held-out inputs and labels."""

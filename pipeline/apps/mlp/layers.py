@@ -7,20 +7,16 @@ the loss. Shapes: x (examples, inputs), w (nodes before, nodes), b (nodes,), y a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pipeline import recurrence, trace
+from pipeline import Call, CompiledGraph, Recurrence, TaskGraph, recurrence, trace
 from pipeline.apps.mlp.networks import check
 from pipeline.apps.mlp.rules import ACTIVATIONS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from pipeline import Call, Program, Recurrence, TaskGraph
 
 
 @dataclass(frozen=True)
@@ -144,26 +140,26 @@ def gradients(
 
 
 @lru_cache(32)
-def gradient_program(layers: Layers) -> Program:
+def gradient_program(layers: Layers) -> CompiledGraph:
     """Loss and gradients as a function of `layers.inputs`, compiled once per process."""
     return _compiled(gradients(layers), layers, layers.inputs)
 
 
 @lru_cache(32)
-def loss_program(layers: Layers) -> Program:
+def loss_program(layers: Layers) -> CompiledGraph:
     """The loss as a function of `layers.inputs`, compiled once per process."""
     return _compiled(value_of(layers)("L").graph(), layers, layers.inputs)
 
 
 @lru_cache(32)
-def output_program(layers: Layers) -> Program:
+def output_program(layers: Layers) -> CompiledGraph:
     """The outputs ŷ as a function of the parameters and x, compiled once per process."""
     return _compiled(value_of(layers)("ŷ").graph(), layers, [*layers.parameters, "x"])
 
 
-def _compiled(graph: TaskGraph, layers: Layers, inputs: list[str]) -> Program:
+def _compiled(graph: TaskGraph, layers: Layers, inputs: list[str]) -> CompiledGraph:
     value = value_of(layers)
-    program: Program = graph.compile([value(name) for name in inputs])
+    program: CompiledGraph = graph.compile([value(name) for name in inputs])
     return program
 
 

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline import count, occurrences, page, trace
 from pipeline.apps.mlp.chain import adjoint_of, backward, local_of, value_of, values
-from pipeline.apps.mlp.counts import backpropagation, call_tree, expanded
+from pipeline.apps.mlp.counts import Work, backpropagation, call_tree, expanded
 from pipeline.apps.mlp.formulas import mathml_expanded, mathml_factored, path_count, reachable
-from pipeline.apps.mlp.networks import NetworkError, Variable, checked
+from pipeline.apps.mlp.networks import Network, NetworkError, Variable, checked
 from pipeline.apps.mlp.pictures import HUES, diagram, name_of, style
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from pipeline.apps.mlp.counts import Work
-    from pipeline.apps.mlp.networks import Network
-    from pipeline.page import Equations, Part, Section, Table
 
 OFFERED = 24
 """A network with more weights and biases offers only the first of each layer."""
@@ -152,7 +146,7 @@ def needing(net: Network, name: str) -> Needing:
     return Needing(layer - 1, own, below + len(own))
 
 
-def lesson(net: Network, weights: Iterable[str] | None = None) -> list[Section]:
+def lesson(net: Network, weights: Iterable[str] | None = None) -> list[page.Section]:
     """The sections of a page, after a run of both passes on the scheduler that Dask is set to.
 
     weights: the first ones to offer. A network with over 24 weights and biases offers them and the
@@ -172,7 +166,7 @@ def lesson(net: Network, weights: Iterable[str] | None = None) -> list[Section]:
     return [_forward(known), _chain(known, list(dict.fromkeys([*offered, *names]))), _memory(known)]
 
 
-def _forward(known: Facts) -> Section:
+def _forward(known: Facts) -> page.Section:
     net = known.net
     lead = (
         "A network is a recurrence, from the inputs up: a node's output is φ of its weighted sum, "
@@ -235,7 +229,7 @@ def _given(known: Facts) -> list[list[str]]:
     return rows
 
 
-def _chain(known: Facts, offered: Sequence[str]) -> Section:
+def _chain(known: Facts, offered: Sequence[str]) -> page.Section:
     lead = (
         "An adjoint is ∂L/∂v of a variable v. A local derivative is ∂c/∂v of a consumer c, which "
         "takes v. Expanded, ∂L/∂w is a sum of one product of local derivatives for each path from "
@@ -256,7 +250,7 @@ def _chain(known: Facts, offered: Sequence[str]) -> Section:
     return page.Section("chain", "The chain rule, weight by weight", parts, lead)
 
 
-def _of_one(known: Facts, weight: str) -> list[Part]:
+def _of_one(known: Facts, weight: str) -> list[page.Part]:
     """The network with a weight's paths, the formulas, the scene, and the adjoints it reuses."""
     graph = backward(known.net, weight, local=known.local)
     look = style(known.net, known.local)
@@ -268,7 +262,7 @@ def _of_one(known: Facts, weight: str) -> list[Part]:
     ]  # fmt: skip
 
 
-def _of_all(known: Facts) -> list[Part]:
+def _of_all(known: Facts) -> list[page.Part]:
     """The scene of all weights and biases, the last layer first, and the work of three ways."""
     net = known.net
     order = sorted(net.parameters, key=lambda name: -net[name].layer)
@@ -293,7 +287,7 @@ def _of_all(known: Facts) -> list[Part]:
     return [page.Prose([text]), scene, work]
 
 
-def _network(net: Network, weight: str) -> Part:
+def _network(net: Network, weight: str) -> page.Part:
     try:
         picture = diagram(net, weight, numbers=True)
     except NetworkError as error:  # too large to draw
@@ -303,7 +297,7 @@ def _network(net: Network, weight: str) -> Part:
     return page.Figure(picture, text, caption)
 
 
-def _formulas(known: Facts, weight: str) -> Equations:
+def _formulas(known: Facts, weight: str) -> page.Equations:
     """Expanded and factored, and the work of each."""
     net, layer = known.net, known.net[weight].layer
     products = _many(path_count(net, weight), "product")
@@ -316,7 +310,7 @@ def _formulas(known: Facts, weight: str) -> Equations:
     ])  # fmt: skip
 
 
-def _reused(known: Facts, weight: str, evaluations: Mapping[str, int]) -> Table:
+def _reused(known: Facts, weight: str, evaluations: Mapping[str, int]) -> page.Table:
     """The adjoints on the paths of a weight, and the weights that need them, too."""
     names = [name for name in reachable(known.net, weight) if name in evaluations]
     rows: list[list[Any]] = []
@@ -339,7 +333,7 @@ def _reused(known: Facts, weight: str, evaluations: Mapping[str, int]) -> Table:
     return _cut(page.Table(title, head, rows, 3, note))
 
 
-def _memory(known: Facts) -> Section:
+def _memory(known: Facts) -> page.Section:
     net = known.net
     lead = (
         "Backpropagation is the chain rule and memoization, and it memoizes twice: values on the "
@@ -358,7 +352,7 @@ def _memory(known: Facts) -> Section:
     return page.Section("memory", "Two memo tables", parts, lead)
 
 
-def _switches(known: Facts) -> Table:
+def _switches(known: Facts) -> page.Table:
     """Evaluations with both memo tables, with one, and with none."""
     word = {True: "kept", False: "anew"}
     rows = [
@@ -373,7 +367,7 @@ def _switches(known: Facts) -> Table:
     return page.Table("Both tables, switched on and off", head, rows, 3, note)
 
 
-def _cut(table: Table) -> Table:
+def _cut(table: page.Table) -> page.Table:
     """The table, with its first rows alone and a note if it is long."""
     if len(table.rows) <= ROWS:
         return table

@@ -7,20 +7,18 @@ several), and `L` the loss of one example. From ten nodes on, `w1_3,12` has a co
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from itertools import pairwise
 from math import sqrt
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pipeline import PipelineError
 from pipeline.apps.mlp.rules import ACTIVATIONS, LOSSES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 LARGEST = 300_000
 """The most weights of a network whose every weight is a variable."""

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise, product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import graphviz
 import numpy as np
+from dask.typing import Key
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline import Picture, Style, contrast
 from pipeline.apps.mlp.chain import backward, local_values, values
+from pipeline.apps.mlp.epochs import Epoch
 from pipeline.apps.mlp.formulas import path_count, paths
-from pipeline.apps.mlp.networks import NetworkError, checked
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from dask.typing import Key
-
-    from pipeline.apps.mlp.epochs import Epoch
-    from pipeline.apps.mlp.networks import Network
+from pipeline.apps.mlp.networks import Network, NetworkError, checked
 
 Array = np.ndarray[Any, Any]
 
