@@ -218,10 +218,12 @@ def _follow(  # noqa: C901 - one more call in this loop costs a tenth of the tim
     next_check = max(0, allowed - _FIRST_CHECK)
     previous, prefix = None, ""
     pop, push, new = worklist.pop, worklist.append, object.__new__
-    item = pop()
-    while True:
-        key = item.key
-        if key not in tasks:
+    while worklist:
+        item = pop()
+        if type(item) is CallTask:
+            tasks[item.key] = item  # all its inputs are done
+            continue
+        while (key := item.key) not in tasks:
             room -= 1
             if room < next_check:
                 _verify_progress(root.key, item, worklist, limit, room)
@@ -260,13 +262,7 @@ def _follow(  # noqa: C901 - one more call in this loop costs a tenth of the tim
                 raise
             push(CallTask(key, body, tuple([call.key for call in calls]), function.cheap))
             worklist += reversed(calls)
-        while worklist:
-            item = pop()
-            if type(item) is not CallTask:
-                break
-            tasks[item.key] = item  # all its inputs are done
-        else:
-            return
+            break
 
 
 _FIRST_CHECK = 64
