@@ -23,7 +23,6 @@ import sys
 from collections import UserDict
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
@@ -186,6 +185,15 @@ def _described(error: OSError) -> str:
     return ": ".join(str(part) for part in parts if part) + (f"; {remedy}" if remedy else "")
 
 
+def _print_version(context: click.Context, _: Any, is_requested: bool) -> None:
+    if is_requested:
+        from importlib.metadata import version
+
+        python, dask = platform.python_version(), version("dask")
+        click.echo(f"pipeline, version {version('dask-memo')} (Python {python}, Dask {dask})")
+        context.exit()
+
+
 @click.group(
     cls=_Commands,
     commands=_Imported(),
@@ -193,11 +201,7 @@ def _described(error: OSError) -> str:
     epilog="Exit codes: 0 done, 1 failed, 2 usage error, 130 interrupted, 141 broken pipe."
     '\n\nCompletion in bash: eval "$(_PIPELINE_COMPLETE=bash_source pipeline)"',
 )
-@click.version_option(
-    version("dask-memo"),
-    prog_name="pipeline",
-    message=f"%(prog)s, version %(version)s (Python {platform.python_version()}, "
-    f"Dask {version('dask')})",
-)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False,
+              callback=_print_version, help="Show the version and exit.")  # fmt: skip
 def main() -> None:
     """Explicit memoization on Dask task graphs."""

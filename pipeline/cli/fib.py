@@ -11,12 +11,7 @@ import click
 from pipeline import scheduler
 from pipeline.apps import fibonacci
 from pipeline.cli.options import json_option, picture_option, scheduler_option, store_option
-from pipeline.cli.screen import (
-    Bar,
-    print_result,
-    print_table,
-    print_text,
-)
+from pipeline.cli.screen import Bar, print_result, print_table, print_text
 from pipeline.graph import MAX_TASKS
 from pipeline.identity import all_digits, format_duration, format_number, shorten
 

@@ -103,7 +103,7 @@ def test_ls_as_json_is_exact(filled: Store) -> None:
     assert json.loads(run("cache", "ls", "--json", "--function", "none")[1]) == []
 
 
-def test_show_tells_all_of_one_entry(filled: Store) -> None:
+def test_show_prints_all_of_one_entry(filled: Store) -> None:
     [entry] = [entry for entry in filled.entries() if entry.call == "load(20)"]
     code, text, _ = run("cache", "show", entry.digest[:12])
     assert code == 0
@@ -129,7 +129,7 @@ class Unpickled:
         return os.mkdir, ("unpickled",)
 
 
-def test_explain_tells_hits_and_misses_of_a_script(filled: Store, folder: Path) -> None:
+def test_explain_prints_hits_and_misses_of_a_script(filled: Store, folder: Path) -> None:
     code, text, _ = run("cache", "explain", "model.py:result")
     assert code == 0
     assert text.splitlines()[-1] == "1 hit, 2 culled"
@@ -139,11 +139,11 @@ def test_explain_tells_hits_and_misses_of_a_script(filled: Store, folder: Path) 
     assert re.search(r"hit +load\(10\) +\d+ bytes, took \d+ m?s\n", text)
     assert re.search(r"miss +load\(30\) +argument 1 was \d0, is 30\n", text)
     assert max(map(len, text.splitlines())) <= 80
-    found = json.loads(run("cache", "explain", "model.py:result", "--json")[1])
-    assert [entry["status"] for entry in found].count("miss") == 2
+    result = json.loads(run("cache", "explain", "model.py:result", "--json")[1])
+    assert [entry["status"] for entry in result].count("miss") == 2
 
 
-def test_stats_tell_what_all_runs_came_to(filled: Store, folder: Path) -> None:
+def test_stats_are_those_of_all_runs(filled: Store, folder: Path) -> None:
     process("model.py", cwd=folder)
     text = json.loads(run("cache", "stats", "--json")[1])
     assert (text["entries"], text["hits"], text["misses"]) == (4, 2, 4)
@@ -264,8 +264,8 @@ def test_an_expected_error_is_one_line(
     store = Store("cache")
     store.put("ff111" + 27 * "0", 1)
     store.put("ff222" + 27 * "0", 2)
-    found, text, error = run("cache", *arguments)
-    assert (found, text) == (code, "")
+    status, text, error = run("cache", *arguments)
+    assert (status, text) == (code, "")
     assert error.startswith("pipeline: ")
     assert message in error
     assert error.count("\n") == 1
@@ -290,7 +290,7 @@ def test_a_reader_that_has_enough_is_no_error(filled: Store) -> None:
     assert (done.stdout, done.stderr) == ("[", "")
 
 
-def test_what_entries_tell_does_not_reach_the_terminal(folder: Path) -> None:
+def test_escapes_in_entries_do_not_reach_the_terminal(folder: Path) -> None:
     store = Store("cache")
     store.put(32 * "a", 1, function=ESCAPES, call=ESCAPES, arguments=[[ESCAPES, "h"]])
     for command in (["ls"], ["show", "a"], ["verify"],

@@ -27,7 +27,7 @@ EXAMPLES = {
     "hofstadter-male 12": 7,
     "bell 6": 203,
 }
-"""What is asked, and published values."""
+"""Arguments, and published values."""
 
 
 def output(*arguments: str) -> str:
@@ -51,19 +51,19 @@ def test_without_a_name_all_are_listed() -> None:
 
 @pytest.mark.parametrize("name", GALLERY)
 def test_a_name_alone_is_its_example(name: str) -> None:
-    listed = {each["name"]: each for each in json.loads(output("--json"))}[name]
+    listed = {entry["name"]: entry for entry in json.loads(output("--json"))}[name]
     assert output(name) == output(name, *listed["arguments"])
 
 
-@pytest.mark.parametrize(("asked", "value"), EXAMPLES.items(), ids=EXAMPLES)
-def test_each_problem_is_output(asked: str, value: int) -> None:
-    out = output(*asked.split())
+@pytest.mark.parametrize(("arguments", "value"), EXAMPLES.items(), ids=EXAMPLES)
+def test_a_problem_is_printed_with_its_value(arguments: str, value: int) -> None:
+    out = output(*arguments.split())
     first, *lines = out.splitlines()
     assert first.endswith(f" = {value}")
     text = " ".join(lines)
-    problem = GALLERY[asked.split()[0]]
-    for each in (problem.question, problem.source, problem.table):
-        assert each in text
+    problem = GALLERY[arguments.split()[0]]
+    for part in (problem.question, problem.source, problem.table):
+        assert part in text
     assert "Any such order is one of a bottom-up table" in text
     assert f"ends with {value}." in text
     assert max(map(len, out.splitlines())) <= 80
@@ -98,24 +98,24 @@ def test_large_numbers_are_shortened_and_counted_exactly() -> None:
     assert len(str(whole["value"])) == 117
 
 
-@pytest.mark.parametrize(("asked", "value"), EXAMPLES.items(), ids=EXAMPLES)
-def test_json_of_one(asked: str, value: int) -> None:
-    found = json.loads(output(*asked.split(), "--json"))
-    assert found["name"] == asked.split()[0]
-    assert found["value"] == found["order"][-1]["value"] == value
-    assert len(found["order"]) == found["dag"]
-    assert found["sharing"] == pytest.approx(found["tree"] / found["dag"])
-    assert found["files"] == []
-    assert set(found) == {
+@pytest.mark.parametrize(("arguments", "value"), EXAMPLES.items(), ids=EXAMPLES)
+def test_json_of_one(arguments: str, value: int) -> None:
+    result = json.loads(output(*arguments.split(), "--json"))
+    assert result["name"] == arguments.split()[0]
+    assert result["value"] == result["order"][-1]["value"] == value
+    assert len(result["order"]) == result["dag"]
+    assert result["sharing"] == pytest.approx(result["tree"] / result["dag"])
+    assert result["files"] == []
+    assert set(result) == {
         "name", "arguments", "question", "source", "table", "tree", "dag", "depth", "width",
         "sharing", "value", "order", "files",
     }  # fmt: skip
 
 
 def test_json_of_all_gives_examples_that_run() -> None:
-    found = json.loads(output("--json"))
-    assert [each["name"] for each in found] == list(GALLERY)
-    knapsack = next(each for each in found if each["name"] == "knapsack")
+    result = json.loads(output("--json"))
+    assert [entry["name"] for entry in result] == list(GALLERY)
+    knapsack = next(entry for entry in result if entry["name"] == "knapsack")
     assert knapsack["arguments"] == ["5", "2:12,1:10,3:20,2:15"]
     assert (knapsack["tree"], knapsack["dag"]) == (26, 19)
 
@@ -139,8 +139,8 @@ def test_the_contrast_is_saved_with_its_values(tmp_path: Path) -> None:
 
 def test_a_page_is_saved(tmp_path: Path) -> None:
     path = tmp_path / "bell.html"
-    found = json.loads(output("bell", "4", "--report", str(path), "--json"))
-    assert found["files"] == [str(path)]
+    result = json.loads(output("bell", "4", "--report", str(path), "--json"))
+    assert result["files"] == [str(path)]
     page = path.read_text()
     assert page.lower().startswith("<!doctype html>")
     assert "bell(4): In how many ways can n things be grouped?" in page
@@ -175,7 +175,7 @@ def test_a_huge_tree_is_drawn_folded(tmp_path: Path) -> None:
     (["bell", "--report", "a.txt"], "cannot write 'a.txt': the file name ends in .html"),
     (["bell", "--report", "/none/a.html"], "the folder /none does not exist"),
 ], ids=str)  # fmt: skip
-def test_what_is_asked_wrongly_is_told_in_one_line(arguments: list[str], message: str) -> None:
+def test_a_mistake_is_one_line(arguments: list[str], message: str) -> None:
     code, out, err = run("gallery", *arguments)
     assert (code, out) == (2, "")
     assert err.startswith("pipeline: ")

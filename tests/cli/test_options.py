@@ -9,6 +9,7 @@ import click
 import pytest
 
 from pipeline.cli.options import AGE, SHARE, SIZE, Amount
+from pipeline.draw import FORMATS
 from tests.command import pipeline_process, run
 
 
@@ -45,6 +46,10 @@ def test_a_store_that_cannot_be_written_is_one_line(folder: Path) -> None:
     assert "w1_11" in text
     assert error.startswith("pipeline: file/cache could not be ")
     assert all(line.startswith("pipeline: ") for line in error.splitlines())
+
+
+def test_save_takes_every_format_of_pictures() -> None:
+    assert f"PATH.{'|'.join(FORMATS)}" in " ".join(run("fib", "--help")[1].split())
 
 
 @pytest.mark.parametrize(("kind", "text", "amount"), [

@@ -42,14 +42,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_of_a_script_a_collection_is_run_and_shown(script: Path, tmp_path: Path) -> None:
     out = tmp_path / "page.html"
-    code, said, err = run("report", f"{script}:result", "--out", str(out))
-    assert (code, said, err) == (0, f"saved {out}\n", "")
+    code, text, error = run("report", f"{script}:result", "--out", str(out))
+    assert (code, text, error) == (0, f"saved {out}\n", "")
     page = out.read_text()
     assert f"<h1>{script}:result</h1>" in page
     assert "shared: 2 tasks" in page
 
 
-def test_with_a_store_the_second_page_tells_what_was_loaded(script: Path, tmp_path: Path) -> None:
+def test_with_a_store_the_second_page_shows_what_was_loaded(script: Path, tmp_path: Path) -> None:
     out = tmp_path / "page.html"
     arguments = (
         "report",
@@ -68,12 +68,12 @@ def test_with_a_store_the_second_page_tells_what_was_loaded(script: Path, tmp_pa
 @pytest.mark.usefixtures("quick")
 def test_of_a_number_it_is_fibonacci_s_page(tmp_path: Path) -> None:
     out = tmp_path / "fib.html"
-    code, said, err = run("report", "fib", "40", "--json", "--out", str(out))
-    assert (code, err) == (0, "")
-    text: dict[str, Any] = json.loads(said)
-    assert text["title"] == "fib(40)"
-    assert text["files"] == [str(out)]
-    assert text["sections"] == ["Why naive Fibonacci is slow", "How Fibonacci grows"]
+    code, text, error = run("report", "fib", "40", "--json", "--out", str(out))
+    assert (code, error) == (0, "")
+    result: dict[str, Any] = json.loads(text)
+    assert result["title"] == "fib(40)"
+    assert result["files"] == [str(out)]
+    assert result["sections"] == ["Why naive Fibonacci is slow", "How Fibonacci grows"]
 
 
 @pytest.mark.usefixtures("quick")
@@ -81,15 +81,15 @@ def test_without_more_it_is_fibonacci_and_a_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, said, err = run("report", "--weight", "w2_11")
-    assert (code, said, err) == (0, "saved outputs/report.html\n", "")
+    code, text, error = run("report", "--weight", "w2_11")
+    assert (code, text, error) == (0, "saved outputs/report.html\n", "")
     page = (tmp_path / "outputs/report.html").read_text()
     assert len(page) < 3_000_000
     assert page.index("<option>w2_11") < page.index("<option>w1_11")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "text"),
+    ("arguments", "code", "message"),
     [
         (["fib"], 2, "give fib and a number"),
         (["fib", "six"], 2, "six"),
@@ -101,14 +101,14 @@ def test_without_more_it_is_fibonacci_and_a_network(
         (["fib", "6", "--out", "none/page.html"], 2, "none"),
     ],
 )
-def test_what_cannot_be_done_is_one_line(arguments: list[str], code: int, text: str) -> None:
-    found, said, err = run("report", *arguments)
-    assert text in err.splitlines()[-1]
-    assert said == ""
-    assert found == code
+def test_what_cannot_be_done_is_one_line(arguments: list[str], code: int, message: str) -> None:
+    status, text, error = run("report", *arguments)
+    assert message in error.splitlines()[-1]
+    assert text == ""
+    assert status == code
 
 
-def test_what_is_no_collection_is_told(script: Path, tmp_path: Path) -> None:
+def test_what_is_no_collection_is_an_error(script: Path, tmp_path: Path) -> None:
     out = tmp_path / "page.html"
     code, _, err = run("report", f"{script}:number", "--out", str(out))
     assert code in (1, 2)
