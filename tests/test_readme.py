@@ -103,7 +103,7 @@ def test_every_dependency_is_named_with_its_reason() -> None:
     project = (ROOT / "pyproject.toml").read_text()
     listed = re.findall(r'^    "([a-z0-9-]+)>=', project, re.MULTILINE)
     extras = re.findall(r'"([a-z0-9-]+)>=', project.split("[project.optional-dependencies]")[1])
-    table = README.split("## What it stands on")[1].split("## ")[0]
+    table = README.split("## Dependencies")[1].split("## ")[0]
     for name in {*listed, *extras} - {"dask-memo"}:
         assert re.search(rf"\b{name}\b", table), name
 
