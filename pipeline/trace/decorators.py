@@ -91,6 +91,7 @@ class LazyFunction(ABC):
         parameters = self.signature.parameters.values() if self.signature else ()
         is_plain = all(entry.kind is entry.POSITIONAL_OR_KEYWORD for entry in parameters)
         self.arity = len(parameters) if is_plain and self.signature else None
+        self.is_unary = self.arity == 1
         self.defaults = {entry.name: entry.default for entry in parameters}
 
     @property
@@ -183,7 +184,7 @@ class Recurrence(LazyFunction):
 
     def __call__(self, first: Any = _MISSING, /, *others: Any, **kwargs: Any) -> Any:
         # Small positional integers, most often one: nothing to bind, freeze or encode.
-        if type(first) is int and -1 < first < _ONE_DIGIT and self.arity == 1 and not others:
+        if type(first) is int and -1 < first < _ONE_DIGIT and self.is_unary and not others:
             if kwargs:
                 return self._make((first,), kwargs)
             call = Call()
