@@ -190,7 +190,7 @@ def _forward(known: Facts) -> page.Section:
         for layer in range(1, len(net.sizes))
         for name in net.nodes(layer)
     ]
-    head = ("node", "z", "output", "asked for", "evaluated without memory")
+    head = ("node", "z", "output", "uses", "evaluated without memory")
     tables = [
         _cut(page.Table("What is given", ("", "inputs", "weights", "biases"), _given(known), 4)),
         _cut(page.Table("The first memo table: values", head, rows)),
@@ -346,7 +346,7 @@ def _memory(known: Facts) -> page.Section:
     )
     nodes = [name for name in reversed(known.adjoints) if net[name].kind == "O"]
     rows = [[f"∂L/∂{name}", *known.adjoints[name]] for name in nodes]
-    head = ("adjoint", "value", "asked for", "evaluated without memory")
+    head = ("adjoint", "value", "uses", "evaluated without memory")
     adjoints = page.Table("The second memo table: adjoints", head, rows)
     parts = [page.Prose([text]), _cut(adjoints), _switches(known)]
     return page.Section("memory", "Two memo tables", parts, lead)
