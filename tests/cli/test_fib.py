@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.apps.fibonacci import fib
 from pipeline.identity import all_digits
-from tests.command import pipeline_process, run
+from tests.command import pipeline_process, process, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,3 +81,14 @@ def test_long_integers_have_all_digits_in_json(
     assert result["rows"][0]["value"] == value
     assert result["rows"][1]["tree"] == "177"
     assert (result["files"], result["store"]["url"]) == (["fib.dot"], "other")
+
+
+def test_a_number_imports_no_more_than_it_uses() -> None:
+    code = (
+        "import sys\nfrom pipeline.cli import main\ntry: main(['fib', '10'])\n"
+        "except SystemExit: print(*sys.modules)"
+    )
+    modules = set(process("-c", code).stdout.split())
+    assert "pipeline.apps.fibonacci" in modules
+    heavy = {"matplotlib", "pandas", "distributed", "rich.progress", "pipeline.store"}
+    assert not heavy & modules
