@@ -93,7 +93,7 @@ def test_a_predicate_lies_between(shape: Any, places: set[int]) -> None:
 @given(shapes, st.integers(3, 12))
 @settings(max_examples=25)
 def test_a_picture_never_has_more_boxes_than_the_limit(shape: Any, limit: int) -> None:
-    dot = contrast(build(shape), limit=limit).dot
+    dot = contrast(build(shape), nodes=limit).dot
     for panel in ("tree", "dag"):
         assert dot.count(f'id="{panel}-') <= limit
 

@@ -163,6 +163,8 @@ def test_a_class_gets_its_attributes_in_its_own_file(path: Path) -> None:
     own = {node.name for node in ast.walk(parsed(path)) if isinstance(node, ast.ClassDef)}
     imported = {entry.name for entry in imports(path)} - own
     for node in ast.walk(parsed(path)):
+        if not isinstance(node, ast.Assign | ast.Call):
+            continue
         targets = node.targets if isinstance(node, ast.Assign) else []
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             targets = node.args[:1] if node.func.id == "setattr" else []
