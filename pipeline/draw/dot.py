@@ -1,7 +1,8 @@
-"""How a graph is written as DOT: the style of its tasks, the text in them, Graphviz's attributes.
+"""DOT: how panels are written, drawn by Graphviz, and saved.
 
 A subproblem has the same colour in every panel. Its first evaluation is solid; every repeat is
-faded and dashed. Base cases are boxes, all other tasks are round.
+faded and dashed. Base cases are boxes, all other tasks are round. Graphviz comes inside
+pygraphviz's wheels, so no `dot` program is needed.
 """
 
 from __future__ import annotations
@@ -9,22 +10,24 @@ from __future__ import annotations
 import colorsys
 import html
 import itertools
-from collections import Counter
+import os
+import re
+import stat
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from threading import Lock
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
-from pipeline.draw.folding import levels
-from pipeline.graph import label, subproblem
-from pipeline.identity import format_number, short_hash
+from dask.typing import Key
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from dask.typing import Key
-
-    from pipeline.draw.folding import Box, Panel
-    from pipeline.graph import TaskGraph
+from pipeline.draw.folding import Box, Panel, levels
+from pipeline.graph import TaskGraph, label, subproblem
+from pipeline.identity import format_number, printable, short_hash
 
 PALETTE = ("#4477aa", "#ddbb44", "#888888", "#aa3377", "#66ccee", "#228833", "#ee7788")
 """After Paul Tol's bright scheme: distinct to the colour-blind, and neighbours differ in grey."""
@@ -124,36 +127,19 @@ def count_tasks(number: int) -> str:
     return f"{format_number(number)} task{'s' * (number != 1)}"
 
 
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "·" for char in text)
-
-
 def _escaped(line: str) -> str:
-    return html.escape(_printable(line)).replace("\\", "\\\\")
+    return html.escape(printable(line)).replace("\\", "\\\\")
 
 
-def _small(line: str) -> str:
-    return f'<font point-size="10">{_escaped(line)}</font>'
-
-
-def _label(first: str, *others: str) -> str:
-    """Lines, all but the first in small letters."""
-    return f"<{_escaped(first)}{''.join(f'<br/>{_small(line)}' for line in others)}>"
+def _lines(first: str, others: Iterable[str], font: str = 'point-size="10"') -> str:
+    """A label: HTML, and further lines of text in another font."""
+    rest = "".join(f"<br/><font {font}>{_escaped(line)}</font>" for line in others)
+    return f"<{first}{rest}>"
 
 
 def _heading(heading: Heading) -> str:
-    rest = "".join(
-        f'<br/><font point-size="11" color="{PALE}">{_escaped(line)}</font>'
-        for line in heading.lines
-    )
-    return f'<<font point-size="14"><b>{_escaped(heading.title)}</b></font>{rest}>'
-
-
-def _tooltip(key: Key) -> str:
-    """The call and the whole key of a task."""
-    import graphviz
-
-    return str(graphviz.escape(_printable(f"{label(key)}; key {key!r}")[:1000]))
+    first = f'<font point-size="14"><b>{_escaped(heading.title)}</b></font>'
+    return _lines(first, heading.lines, f'point-size="11" color="{PALE}"')
 
 
 # Graphs
@@ -178,11 +164,11 @@ def write(
     graph: TaskGraph,
     values: Mapping[Key, str],
     evaluations: Mapping[Key, int],
-    *,
+    style: Style = PLAIN,
     headings: Sequence[Heading] = (),
     title: Heading | None = None,
+    *,
     blocks: Mapping[Key, Key] = MappingProxyType({}),
-    style: Style = PLAIN,
     hues: Mapping[Key, str] | None = None,
     is_inline: bool = False,
 ) -> str:
@@ -199,16 +185,13 @@ def write(
     """
     import graphviz
 
-    dot = graphviz.Digraph(
-        graph_attr={
-            **_GRAPH,
-            **({"bgcolor": "transparent"} if is_inline else {}),
-            "rankdir": style.rankdir,
-            **({"label": _heading(title)} if title else {}),
-        },
-        node_attr=_NODE,
-        edge_attr={"arrowsize": "0.5", "fontname": _FONT},
-    )
+    attributes = {**_GRAPH, "rankdir": style.rankdir}
+    if is_inline:
+        attributes["bgcolor"] = "transparent"
+    if title:
+        attributes["label"] = _heading(title)
+    edges = {"arrowsize": "0.5", "fontname": _FONT}
+    dot = graphviz.Digraph(graph_attr=attributes, node_attr=_NODE, edge_attr=edges)
     hues = hues or colours(subproblems(panels, graph), style)
     for panel, heading in itertools.zip_longest(panels, headings):
         if heading is not None:
@@ -216,23 +199,24 @@ def write(
         for place, box in enumerate(panel.boxes):
             node = node_id(panel, box.id)
             if box.key is None:
-                dot.node(node, **_gap(box))
+                text = _lines(f"⋯ {count_tasks(box.tasks)} ⋯", ())
+                dot.node(node, shape="plain", fontcolor=PALE, label=text, tooltip="folded")
                 continue
             key = subproblem(box.key)
-            status = style.status(key) if style.status else ""
-            is_pale = box.number > 1 or status == "culled"
             value = f"= {values[box.key]}" if box.key in values else ""
             count = _count(box, panel.name, evaluations[key])
-            text = _label(
-                style.label(box.key) + " again" * box.folded,
-                *(line for line in (value, count, status) if line),
-            )
-            extra = {"tooltip": _tooltip(box.key)}
+            status = style.status(key) if style.status else ""
+            first = _escaped(style.label(box.key) + " again" * box.folded)
+            is_pale = box.number > 1 or status == "culled"
+            look = _look(hues[key], is_pale, not graph.inputs(box.key))
+            look["label"] = _lines(first, filter(None, (value, count, status)))
             if is_inline:
-                marks = ["has-value"] * bool(value) + ["has-count"] * bool(count)
-                extra = {"class": " ".join([f"box-{place}", *marks])}
-            look = _look(is_pale, not graph.inputs(box.key), hues[key])
-            dot.node(node, id=node, **look, label=text, **extra)
+                marks = " has-value" * bool(value) + " has-count" * bool(count)
+                look["class"] = f"box-{place}{marks}"
+            else:
+                tooltip = printable(f"{label(box.key)}; key {box.key!r}")[:1000]
+                look["tooltip"] = str(graphviz.escape(tooltip))
+            dot.node(node, id=node, **look)
         _edges(dot, panel, style, is_inline)
         _outlines(dot, panel, blocks)
     for left, right in itertools.pairwise(panels):
@@ -255,46 +239,34 @@ def _count(box: Box, panel: str, evaluations: int) -> str:
     return ""
 
 
-def _gap(box: Box) -> dict[str, str]:
-    line = _label(f"⋯ {count_tasks(box.tasks)} ⋯")
-    return {"shape": "plain", "fontcolor": PALE, "label": line, "tooltip": "folded"}
-
-
-def _look(is_pale: bool, is_base: bool, hue: str) -> dict[str, str]:
+def _look(hue: str, is_pale: bool, is_base: bool) -> dict[str, str]:
     look = {"shape": "box" if is_base else "ellipse"}
-    if not is_pale:
-        look |= {"style": "filled", "fillcolor": tint(hue, 0.45), "color": hue, "penwidth": "1.6"}
-        return look
-    look |= {"style": "filled,dashed", "fillcolor": tint(hue, 0.1), "color": tint(hue, 0.75)}
-    return look | {"fontcolor": PALE}
+    if is_pale:
+        look |= {"style": "filled,dashed", "fillcolor": tint(hue, 0.1), "color": tint(hue, 0.75)}
+        return look | {"fontcolor": PALE}
+    return look | {
+        "style": "filled", "fillcolor": tint(hue, 0.45), "color": hue, "penwidth": "1.6"
+    }  # fmt: skip
 
 
 def _edges(dot: Any, panel: Panel, style: Style, is_inline: bool) -> None:
-    keys = {box.id: box.key for box in panel.boxes}
-    places = {box.id: place for place, box in enumerate(panel.boxes)}
-    repeats = {box.id for box in panel.boxes if box.number > 1}
-    inputs: dict[Key, list[Key]] = {}
+    boxes = {box.id: (place, box) for place, box in enumerate(panel.boxes)}
+    inputs: dict[Key, Counter[Key]] = defaultdict(Counter)
     for consumer, source in panel.edges:
-        inputs.setdefault(consumer, []).append(source)
+        inputs[consumer][source] += 1
     for consumer, sources in inputs.items():
-        for source, uses in Counter(sources).items():
-            is_double = uses > 1 and "gap" not in (consumer, source)
-            mark = {"class": f"from-{places[consumer]} to-{places[source]}"} if is_inline else {}
-            dot.edge(
-                node_id(panel, consumer),
-                node_id(panel, source),
-                style="dashed" if source in repeats else "solid",
-                color="#777777:invis:#777777" if is_double else "#777777",
-                **_edge_text(style, keys[consumer], keys[source]),
-                **mark,
-            )
-
-
-def _edge_text(style: Style, consumer: Key | None, source: Key | None) -> dict[str, str]:
-    if style.edge is None or consumer is None or source is None:
-        return {}
-    text = style.edge(subproblem(consumer), subproblem(source))
-    return {"label": f"<{_small(f' {text} ')}>", "fontcolor": PALE}
+        for source, uses in sources.items():
+            (start, user), (end, used) = boxes[consumer], boxes[source]
+            is_double = uses > 1 and user.key is not None and used.key is not None
+            look = {"color": "#777777:invis:#777777" if is_double else "#777777"}
+            if style.edge and user.key is not None and used.key is not None:
+                text = style.edge(subproblem(user.key), subproblem(used.key))
+                font = f'<font point-size="10">{_escaped(f" {text} ")}</font>'
+                look |= {"label": f"<{font}>", "fontcolor": PALE}
+            if is_inline:
+                look["class"] = f"from-{start} to-{end}"
+            look["style"] = "dashed" if used.number > 1 else "solid"
+            dot.edge(node_id(panel, consumer), node_id(panel, source), **look)
 
 
 def _place_heading(dot: Any, heading: Heading, panel: Panel) -> None:
@@ -330,3 +302,129 @@ def _separate(dot: Any, left: Panel, right: Panel) -> None:
     with dot.subgraph(graph_attr={"rank": "same"}) as row:
         for one, other in itertools.pairwise([left.name, column[0], right.name]):
             row.edge(one, other, style="invis", weight="0")
+
+
+# Rendering
+
+FORMATS = ("svg", "png", "pdf", "dot")
+
+
+@dataclass(frozen=True, repr=False)
+class Picture:
+    """DOT source that can be rendered, saved, and shown in a notebook."""
+
+    dot: str
+
+    def render(self, format: str) -> bytes:  # noqa: A002 - the field's word
+        """The picture as SVG, PNG, PDF or DOT. The same picture gives the same bytes.
+
+        Raises `ValueError` for any other format.
+        """
+        if format not in FORMATS:
+            raise ValueError(
+                f"cannot draw as {format!r}: a file name ends in .{', .'.join(FORMATS)}"
+            )
+        if format == "dot":
+            return self.dot.encode()
+        import pygraphviz
+
+        graph = pygraphviz.AGraph(string=self.dot)
+        try:
+            with _stderr_lock, _without_font_warnings():
+                dpi = "-Gdpi=160" if format == "png" else ""
+                drawn = graph.draw(format=format, prog="dot", args=dpi)
+        finally:
+            graph.close()
+        # Only this part of a file depends on the time.
+        return re.sub(rb"/CreationDate \(.*?\)", b"/CreationDate (D:19700101000000Z)", drawn)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture in the format of the file's suffix, and return the path.
+
+        Raises `ValueError` for another suffix, `OSError` where the file cannot be written.
+        """
+        path = Path(path)
+        drawn = self.render(path.suffix.removeprefix(".").lower())
+        with atomic_write(path) as file:
+            file.write(drawn)
+        return path
+
+    def __repr__(self) -> str:
+        return f"<Picture: {len(self.dot):,} characters of DOT>"
+
+    def _repr_svg_(self) -> str:
+        return self.render("svg").decode()
+
+
+_stderr_lock = Lock()
+"""One rendering at a time: the standard error belongs to the process, not to a thread."""
+
+_NOISE = (b"Fontconfig ", b"Warning: graph has ")
+"""Messages about the machine's fonts, and about large graphs that are drawn within a second."""
+
+
+@contextmanager
+def _without_font_warnings() -> Iterator[None]:
+    """Drop Graphviz's messages about fonts and sizes; pass on all others."""
+    with TemporaryFile() as messages:
+        stderr = os.dup(2)
+        os.dup2(messages.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            messages.seek(0)
+            for line in messages:
+                if not line.startswith(_NOISE):
+                    os.write(2, line)
+
+
+# Files that are complete or absent
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str], mode: int | None = None) -> Iterator[BinaryIO]:
+    """Write a file under a temporary name; rename it when it is complete, delete it on an error.
+
+    An older file of the name stays until then. Its mode is kept, unless one is given, and a link
+    still points to it. A pipe, or any other path that is no regular file, is written directly.
+
+    Raises `OSError` where it cannot be written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     with atomic_write(f"{folder}/a.txt") as file:
+    ...         found = file.write(b"12345678"), os.listdir(folder) == ["a.txt"]
+    >>> found
+    (8, False)
+    """
+    target = os.path.realpath(path)
+    exists = os.path.exists(target)
+    if exists and not (os.path.isfile(target) and os.access(target, os.W_OK)):
+        with open(path, "wb") as file:  # raises the error of a folder
+            yield file
+        return
+    if mode is None and exists:
+        mode = stat.S_IMODE(os.stat(target).st_mode)
+    temporary = os.path.join(os.path.dirname(target), f".pipeline-{os.urandom(8).hex()}.part")
+    try:
+        with _create(temporary, 0o666 if mode is None else mode, os.fspath(path)) as file:
+            if mode is not None:  # the umask has cleared bits of it
+                os.chmod(temporary, mode)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _create(temporary: str, mode: int, path: str) -> BinaryIO:
+    """Create a file; an error names the path that the file is to have."""
+    try:
+        return open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None

@@ -7,17 +7,12 @@ with its size. A panel that is still too large is folded in the middle.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from pipeline.graph import occurrence, occurrence_number, tree_sizes
+from dask.typing import Key
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from dask.typing import Key
-
-    from pipeline.graph import TaskGraph
+from pipeline.graph import TaskGraph, occurrence, occurrence_number, tree_sizes
 
 MAX_NODES = 100
 """Nodes of a panel by default; parts of a larger graph are folded."""
@@ -72,7 +67,16 @@ def tree_panel(graph: TaskGraph, nodes: int, total: int) -> Panel:
 
     total: tasks in the tree
     """
-    return _with_sizes(fold(_walk(graph, total > nodes), nodes, total), graph, total)
+    tree = fold(_walk(graph, total > nodes), nodes, total)
+    folds = [box.key for box in tree.boxes if box.folded and box.key is not None]
+    sizes: dict[Key | None, int] = {**tree_sizes(graph, folds)}
+    ones = sum(not box.folded for box in tree.boxes if box.key is not None)
+    sizes[None] = total - ones - sum(sizes[key] for key in folds)
+    boxes = [
+        replace(box, tasks=sizes[box.key]) if box.folded or box.key is None else box
+        for box in tree.boxes
+    ]
+    return replace(tree, boxes=boxes)
 
 
 def _walk(graph: TaskGraph, is_folding: bool) -> Panel:
@@ -121,8 +125,8 @@ def levels(panel: Panel) -> dict[Key, int]:
 def _folded(panel: Panel, nodes: int, total: int) -> Panel:
     level = levels(panel)
     ranked = sorted(panel.boxes, key=lambda box: level[box.id])
-    half = (max(nodes, 3) - 1) // 2
-    first, last = ranked[: max(nodes, 3) - 1 - half], ranked[len(ranked) - half :]
+    half = (nodes - 1) // 2
+    first, last = ranked[: nodes - 1 - half], ranked[len(ranked) - half :]
     kept = {box.id for box in (*first, *last)}
     gap = Box("gap", None, tasks=total - len(kept))
     edges = [
@@ -131,14 +135,3 @@ def _folded(panel: Panel, nodes: int, total: int) -> Panel:
         if left in kept or right in kept
     ]
     return replace(panel, boxes=[*first, gap, *last], edges=edges)
-
-
-def _with_sizes(tree: Panel, graph: TaskGraph, total: int) -> Panel:
-    """The tree with the number of tasks in each of its folds."""
-    sizes = tree_sizes(graph, [box.key for box in tree.boxes if box.folded and box.key])
-    boxes = [
-        replace(box, tasks=sizes[box.key]) if box.folded and box.key else box for box in tree.boxes
-    ]
-    shown = sum(box.tasks for box in boxes if box.key is not None)
-    boxes = [replace(box, tasks=total - shown) if box.key is None else box for box in boxes]
-    return replace(tree, boxes=boxes)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.draw import MAX_NODES, PLAIN, Comparison, Style, compare, count_tasks, inline_panel
+from pipeline.draw import MAX_NODES, PLAIN, Comparison, Style, compare, count_tasks
 from pipeline.graph import TaskGraph, arguments, label, subproblem
 from pipeline.identity import format_duration, format_number
 from pipeline.page.parts import Part, svg_element
@@ -102,7 +102,7 @@ def scene(
     sides = [
         Side(
             heading,
-            svg_element(inline_panel(compared, walk.panel, right.values).render("svg").decode()),
+            svg_element(compared.inline(walk.panel, right.values).render("svg").decode()),
             _side(walk, compared, steps, stride),
         )
         for heading, walk in zip(compared.headings, (

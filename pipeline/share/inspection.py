@@ -11,8 +11,9 @@ import dis
 import functools
 import inspect
 import os
+from collections.abc import Callable, Iterator, Mapping
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline.identity import (
     SUPERINSTRUCTIONS,
@@ -24,9 +25,6 @@ from pipeline.identity import (
     references_of,
 )
 from pipeline.share.impurities import CHANGES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
 
 # What is called
 
@@ -58,7 +56,9 @@ def callees(value: Any) -> Iterator[Callee]:
         inner = [*closure_values(value).values(), *(value.__defaults__ or ())]
         inner += (value.__kwdefaults__ or {}).values()
     elif isinstance(value, type):
-        inner = [*_members(value), *value.__bases__]
+        named = [(name, _function_in(member)) for name, member in vars(value).items()]
+        inner = [member for name, member in named if member and (name[:2] != "__" or name in _RUN)]
+        inner += value.__bases__
     elif isinstance(value, list | tuple | set | frozenset | dict):
         inner = list(value.values() if isinstance(value, dict) else value)
     elif isinstance(value, MethodType):
@@ -86,32 +86,24 @@ def _named_callees(function: FunctionType) -> Iterator[Callee]:
             # Under another variable, the code may use any attribute that it names.
             for attribute in names.others:
                 yield Callee(attribute_of(value, attribute), f"{name}.{attribute}")
-    for (head, *attributes), *_ in names.chains:
-        owner = heads.get(head)
-        for attribute in attributes:
-            if (method := method_of(owner, attribute)) is not None:
-                yield Callee(method)
-            owner = getattr(owner, "__dict__", {}).get(attribute)
-
-
-def _members(kind: type) -> Iterator[FunctionType]:
-    """The methods that run when a class is called, and those without underscores."""
-    for name, member in vars(kind).items():
-        inner = getattr(member, "fget", getattr(member, "__func__", member))
-        if isinstance(inner, FunctionType) and (name[:2] != "__" or name in _RUN):
-            yield inner
+    yield from map(Callee, _methods(function.__code__, heads))
 
 
 def _own_methods(method: MethodType) -> Iterator[MethodType]:
-    """The methods of its object that a method may call."""
+    """The methods of its object, and of what the object holds, that a method may call."""
     code = getattr(method.__func__, "__code__", None)
-    if code is None or not code.co_argcount:
-        return
-    for (head, *attributes), is_global, _ in names_in_code(code).chains:
-        if attributes and head == code.co_varnames[0] and not is_global:
-            own = method_of(method.__self__, attributes[0])
-            if own is not None:
-                yield own
+    if code is not None and code.co_argcount:
+        yield from _methods(code, {code.co_varnames[0]: method.__self__})
+
+
+def _methods(code: CodeType, heads: Mapping[str, Any]) -> Iterator[MethodType]:
+    """The methods that code names in chains of attributes, from the values of variables on."""
+    for (head, *attributes), *_ in names_in_code(code).chains:
+        owner = heads.get(head)
+        for attribute in attributes:
+            if (method := method_of(owner, attribute)) is not None:
+                yield method
+            owner = getattr(owner, "__dict__", {}).get(attribute)
 
 
 def method_of(owner: Any, name: str) -> MethodType | None:
@@ -119,14 +111,19 @@ def method_of(owner: Any, name: str) -> MethodType | None:
     if owner is None or isinstance(owner, ModuleType | FunctionType):
         return None
     kind = owner if isinstance(owner, type) else type(owner)
-    member = inspect.getattr_static(kind, name, None)
-    member = getattr(member, "fget", getattr(member, "__func__", member))
-    return MethodType(member, owner) if isinstance(member, FunctionType) else None
+    function = _function_in(inspect.getattr_static(kind, name, None))
+    return MethodType(function, owner) if function else None
 
 
-def _reached(function: Any, is_read: Callable[[Any], bool]) -> Iterator[CodeType]:
+def _function_in(member: Any) -> FunctionType | None:
+    """The function of a method, static method, class method or property."""
+    inner = getattr(member, "fget", getattr(member, "__func__", member))
+    return inner if isinstance(inner, FunctionType) else None
+
+
+def _reached(function: Any, is_read: Callable[[Any], bool] = lambda _: True) -> Iterator[CodeType]:
     """The code of a function, and of the project's functions that it may call."""
-    seen: dict[int, Any] = {}
+    seen: dict[int, Any] = {}  # with the values, which keep their ids
     stack = [function]
     while stack:
         value = stack.pop()
@@ -152,16 +149,15 @@ def attributes_of(function: Any) -> frozenset[str]:
 
 def names_paths(function: Any) -> bool:
     """Whether the code of a function, or of one that it calls, names an existing file or a URL."""
-    codes = _reached(function, lambda _: True)
-    texts = (text for code in codes for text in _constants(code) if isinstance(text, str))
+    texts = (text for code in _reached(function) for text in _texts(code))
     return any("://" in text or (text.strip("./") and os.path.exists(text)) for text in texts)
 
 
-def _constants(code: CodeType) -> Iterator[Any]:
-    for constant in code.co_consts:
+def _texts(code: CodeType) -> Iterator[str]:
+    for place, constant in enumerate(code.co_consts):
         if isinstance(constant, CodeType):
-            yield from _constants(constant)
-        elif constant is not code.co_consts[0] or not isinstance(constant, str):  # a docstring
+            yield from _texts(constant)
+        elif isinstance(constant, str) and place:  # the first may be a docstring
             yield constant
 
 
@@ -175,10 +171,17 @@ _OWNERS = {
 _FIRST_IN_PLACE = 13
 """The first of the in-place operators among the arguments of `BINARY_OP`."""
 
+_JUMPS = {*dis.hasjrel, *dis.hasjabs}
+_ENDS = {
+    "JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "RAISE_VARARGS", "RERAISE",
+    "RETURN_CONST", "RETURN_VALUE",
+}  # fmt: skip
+"""Instructions after which the next does not run."""
+
 _CREATED = "()"
 _GLOBAL = "global "
 _PADDING = 32
-"""Unknown values below the stack: after a jump, instructions may pop more than was pushed."""
+"""Unknown values below the stack: a handler of errors pops more than was pushed."""
 
 _MAX_DEPTH = 4
 """How many functions that call each other are read."""
@@ -199,15 +202,16 @@ def changed_arguments(function: Any, depth: int = _MAX_DEPTH) -> frozenset[int |
             changed = frozenset(arguments)  # any of them may be passed on
     own = arguments[isinstance(function, MethodType) :]
     places = (place for place, name in enumerate(own[: code.co_argcount]) if name in changed)
-    return frozenset([*places, *(name for name in own if name in changed)])
+    return frozenset([*places, *changed.intersection(own)])
 
 
 def changes_its_object(method: Any) -> bool:
     """Whether a method sets attributes of its object, or calls a method that changes it."""
-    code = getattr(getattr(method, "__func__", None), "__code__", None)
-    if code is None or not code.co_argcount or is_library(method.__func__.__module__ or ""):
+    function = getattr(method, "__func__", None)
+    if not isinstance(function, FunctionType) or is_library(function.__module__ or ""):
         return False
-    return code.co_varnames[0] in changes(code).variables
+    code = function.__code__
+    return code.co_argcount > 0 and code.co_varnames[0] in changes(code).variables
 
 
 class Changes(NamedTuple):
@@ -222,18 +226,18 @@ class Changes(NamedTuple):
 
 @functools.lru_cache(4096)
 def changes(code: CodeType) -> Changes:
-    """What code changes.
-
-    The instructions are followed one after the other. For each value on the stack there is the
-    variable that it is, or is a part of; `_CREATED` for the result of a call.
-    """
-    stack: list[str] = [""] * _PADDING
-    changed: set[str] = set()
+    """What code changes: its instructions are followed, with the stack before each."""
+    names = names_in_code(code)
+    # What changes one of its arguments may change any argument of this code.
+    changing = {"inplace", "out"}.intersection(names.keywords) | {"shuffle"}.intersection(
+        names.others
+    )
+    changed = set(code.co_varnames[: code.co_argcount] if changing else ())
     created: set[str] = set()
     sources: dict[str, str] = {}  # for a variable, the one whose part it is, or was
     latest: dict[str, str] = {}  # the same, but now
     outside = ""
-    for name, value, number, growth in _steps(code):
+    for name, value, number, stack in _steps(code):
         if name in _OWNERS:
             changed.add(stack[-_OWNERS[name]])
         elif name in ("LOAD_ATTR", "LOAD_METHOD") and value in CHANGES:
@@ -249,53 +253,55 @@ def changes(code: CodeType) -> Changes:
                 sources[value] = source
             elif stack[-1]:
                 created.add(value)
-        _move(stack, name, value, number, growth)
-    changed.update(_passed_to_change(code))
     for _ in sources:  # a variable may come from another that comes from an argument
         changed.update(sources[variable] for variable in changed & sources.keys())
     return Changes(frozenset(changed - created), outside)
 
 
-def _passed_to_change(code: CodeType) -> Sequence[str]:
-    """The arguments, if the code calls what changes one of its arguments, whichever that is."""
-    names = names_in_code(code)
-    is_changing = {"inplace", "out"} & set(names.keywords) or "shuffle" in names.others
-    return code.co_varnames[: code.co_argcount] if is_changing else ()
+def _steps(code: CodeType) -> Iterator[tuple[str, Any, int, list[str]]]:
+    """The name of each instruction, its argument as a value and as a number, the stack before it.
+
+    For each value on the stack there is the variable that it is, or is a part of; `_CREATED` for
+    the result of a call.
+    """
+    stack = [""] * _PADDING
+    stacks: dict[int, list[str]] = {}  # by offset, where a jump leads
+    is_end = False
+    for step in dis.get_instructions(code):
+        if is_end:  # only a jump leads here
+            stack = stacks.get(step.offset, stack)
+        if step.opcode in _JUMPS:
+            growth = dis.stack_effect(step.opcode, step.arg, jump=True)
+            stacks[step.argval] = [*stack[: len(stack) + min(growth, 0)], *[""] * growth]
+        is_end = step.opname in _ENDS
+        names = SUPERINSTRUCTIONS.get(step.opname)
+        parts = zip(names, step.argval, strict=True) if names else [(step.opname, step.argval)]
+        for name, value in parts:
+            yield name, value, step.arg or 0, stack
+            _move(stack, name, value, step.arg)
 
 
-def _move(stack: list[str], name: str, value: Any, number: int, growth: int) -> None:
+def _move(stack: list[str], name: str, value: Any, number: int | None) -> None:
     """Do to the stack what an instruction does."""
-    if name == "SWAP":
+    if name == "SWAP" and number:
         stack[-1], stack[-number] = stack[-number], stack[-1]
         return
-    is_part = name.startswith("BINARY_") and _CREATED in stack[-2:]
+    is_created = name.startswith("BINARY_") and _CREATED in stack[-2:]
+    is_created |= name.startswith(("CALL", "BUILD_")) and name != "BUILD_SLICE"
     pushed = ""
     if name.startswith(("LOAD_FAST", "LOAD_DEREF")):
         pushed = value
     elif name == "LOAD_GLOBAL":
         pushed = f"{_GLOBAL}{value}"
-    elif name == "COPY":
+    elif name == "COPY" and number:
         pushed = stack[-number]
     elif name in ("LOAD_ATTR", "LOAD_METHOD", "FOR_ITER"):
         pushed = stack[-1]
-    if growth < 0:
-        del stack[growth:]
+    growth = dis.stack_effect(dis.opmap[name], number, jump=False)
+    del stack[len(stack) + min(growth, 0) :]
     stack += [pushed] * growth
     stack[:0] = [""] * (_PADDING - len(stack))
-    is_call = name.startswith(("CALL", "BUILD_")) and name != "BUILD_SLICE"
-    if is_part or is_call:
+    if is_created:
         stack[-1] = _CREATED
     elif name.startswith("UNPACK_"):
         stack[-max(growth, 0) - 1] = ""
-
-
-def _steps(code: CodeType) -> Iterator[tuple[str, Any, int, int]]:
-    """The name of each instruction, its argument as a value and as a number, and what it pushes."""
-    for step in dis.get_instructions(code):
-        if step.opname in SUPERINSTRUCTIONS:
-            for name, value in zip(SUPERINSTRUCTIONS[step.opname], step.argval, strict=True):
-                yield name, value, 0, 1 if name.startswith("LOAD") else -1
-        else:
-            number = step.arg if step.opcode >= dis.HAVE_ARGUMENT else None
-            growth = dis.stack_effect(step.opcode, number, jump=False)
-            yield step.opname, step.argval, step.arg or 0, growth

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.share.inspection import changed_arguments, changes_its_object
+from pipeline.share.inspection import changed_arguments, changes, changes_its_object
 
 
 def helper(items: Any) -> None:
@@ -55,6 +55,20 @@ def test_what_changes_its_argument(body: str) -> None:
 )  # fmt: skip
 def test_what_does_not(body: str) -> None:
     assert not {0, "x"} & changed_arguments(made(body))
+
+
+@pytest.mark.parametrize(
+    ("body", "outside"),
+    [
+        ("helper += 1", "helper"), ("y = helper\ny |= x", "helper"),
+        ("out = set()\nout |= set(helper(x, i if i else None))\nreturn out", ""),
+        ("out = set()\nfor v in x:\n    if v:\n        continue\n    out |= set(v or i)", ""),
+        ("out = {}\nwhile True:\n    if x:\n        break\nout |= dict(x)", ""),
+    ],
+)  # fmt: skip
+def test_only_variables_outside_are_changed_outside(body: str, outside: str) -> None:
+    head = "def f(x, i=0):\n    global helper" if body.startswith("helper") else "def f(x, i=0):"
+    assert changes(made(body, head).__code__).outside == outside
 
 
 def test_helpers_count() -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import dask.array as da
@@ -16,9 +15,10 @@ from dask import delayed
 from dask.task_spec import Alias, Task, TaskRef
 
 import pipeline
-from pipeline import Store, contrast, recurrence, trace
-from pipeline.draw import Picture, atomic_write
+from pipeline import Store, contrast, count, recurrence, trace
+from pipeline.draw import PLAIN, Heading, compare
 from pipeline.draw.dot import STATUS_COLOURS
+from pipeline.graph import occurrences, subproblem
 from tests.functions import binomial, catalan, edit_distance, fib, square
 
 if TYPE_CHECKING:
@@ -394,128 +394,69 @@ def test_of_equal_tasks_the_one_that_is_not_culled_gives_the_status(tmp_path: Pa
     }  # fmt: skip
 
 
-# Rendering
+# Comparisons, as data
 
-PICTURE = Picture("digraph { a -> b }")
+
+def built() -> Any:
+    x = da.ones((20, 20), chunks=10)
+    return (x + x.T).sum()
+
+
+def parallel() -> Any:
+    return delayed(sum)([delayed(abs)(-1, pure=False) for _ in range(3)])
+
+
+@pytest.mark.parametrize("call", [fib(6), catalan(4), binomial(6, 3)])
+def test_a_call_is_its_tree_and_its_dag(call: Any) -> None:
+    found, counts = compare(call, PLAIN, 2000), count(call)
+    assert (found.before, len(found.graph)) == (counts.tree, counts.dag)
+    assert (len(found.left.boxes), len(found.right.boxes)) == (counts.tree, counts.dag)
+    assert found.times == occurrences(call.graph())
+    assert [heading.title for heading in found.headings] == [
+        f"tree: {counts.tree} tasks", f"DAG: {counts.dag} tasks",
+    ]  # fmt: skip
+    assert (found.built, found.names) == (None, None)
 
 
 @pytest.mark.parametrize(
-    ("suffix", "start"),
-    [
-        ("svg", b"<?xml"),
-        ("png", b"\x89PNG"),
-        ("pdf", b"%PDF"),
-        ("dot", b"digraph"),
-        ("SVG", b"<?xml"),
-    ],
+    "collections", [fib(6), catalan(4), trace([fib(4), fib(5)]), built(), parallel()]
 )
-def test_the_suffix_chooses_the_format(suffix: str, start: bytes, tmp_path: Path) -> None:
-    path = PICTURE.save(tmp_path / f"a.{suffix}")
-    assert path.read_bytes().startswith(start)
+def test_the_boxes_on_the_left_are_the_tasks_of_the_unshared_graph(collections: Any) -> None:
+    found = compare(collections, PLAIN, 100, unfolded=2000)
+    graph = found.unshared()
+    assert {box.id for box in found.left.boxes} == set(graph.tasks)
+    assert {box.id for box in found.right.boxes} == set(found.graph.tasks)
+    assert {subproblem(key) for key in graph.tasks} == set(found.graph.tasks) == set(found.shown)
+    edges = {(key, source) for key in graph.tasks for source in graph.inputs(key)}
+    assert set(found.left.edges) == edges
 
 
-@pytest.mark.parametrize("name", ["a.bmp", "a", "a.svgz"])
-def test_another_suffix_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"a file name ends in .svg, .png, .pdf, .dot"):
-        PICTURE.save(tmp_path / name)
-
-
-def test_a_path_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        PICTURE.save(tmp_path / "none" / "a.svg")
-
-
-def test_drawing_needs_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    assert PICTURE.render("png").startswith(b"\x89PNG")
-
-
-def test_what_graphviz_says_is_not_lost(capfd: pytest.CaptureFixture[str]) -> None:
-    Picture("digraph { a [shape=nonsense] }").render("svg")
-    assert "nonsense" in capfd.readouterr().err
-    PICTURE.render("svg")
-    assert capfd.readouterr().err == ""
-
-
-# Files are complete or absent
-
-
-def write(path: Path, content: bytes = b"new") -> None:
-    with atomic_write(path) as file:
-        file.write(content)
-
-
-def test_a_file_is_written_and_replaced(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    write(path, b"old and long")
-    write(path)
-    assert path.read_bytes() == b"new"
-    assert os.listdir(tmp_path) == ["a.txt"]
-
-
-def _fail_after(file: BinaryIO, error: type[BaseException]) -> None:
-    file.write(b"half")
-    file.flush()
-    raise error
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError])
-@pytest.mark.parametrize("old", [b"old", None])
-def test_what_ends_in_the_middle_leaves_things_as_they_were(
-    tmp_path: Path, error: type[BaseException], old: bytes | None
-) -> None:
-    path = tmp_path / "a.txt"
-    if old is not None:
-        path.write_bytes(old)
-    with pytest.raises(error), atomic_write(path) as file:
-        _fail_after(file, error)
-    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == (
-        {} if old is None else {"a.txt": old}
+def test_what_was_built_is_a_tree_or_a_graph() -> None:
+    assert compare(parallel(), PLAIN, 100).headings[0] == Heading(
+        "tree", "4 tasks", ("as it was built",)
     )
+    found = compare(built(), PLAIN, 100)
+    assert found.headings[0].name == "graph"
+    assert found.built is not None
+    assert len(found.built) == found.before
+    assert sum(found.times.values()) == found.before
 
 
-def test_a_mode_is_kept_or_given_or_the_systems(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    before = os.umask(0o027)
-    try:
-        write(path)
-        assert path.stat().st_mode & 0o777 == 0o640
-    finally:
-        os.umask(before)
-    path.chmod(0o646)
-    write(path)
-    assert path.stat().st_mode & 0o777 == 0o646
-    with atomic_write(path, 0o600):
-        pass
-    assert path.stat().st_mode & 0o777 == 0o600
+def test_a_graph_of_more_tasks_than_unfolded_is_folded() -> None:
+    assert len(compare(fib(9), PLAIN, 20, unfolded=119).left.boxes) == 109
+    assert len(compare(fib(9), PLAIN, 20, unfolded=118).left.boxes) <= 20
 
 
-def test_a_link_still_leads_to_the_file(tmp_path: Path) -> None:
-    (tmp_path / "there").mkdir()
-    link = tmp_path / "link.txt"
-    link.symlink_to("there/a.txt")
-    for content in (b"one", b"other"):
-        write(link, content)
-        assert link.is_symlink()
-        assert (tmp_path / "there/a.txt").read_bytes() == content
+def test_names_lead_from_the_collections_to_the_graph() -> None:
+    found = compare(built(), PLAIN, 100)
+    assert found.names is not None
+    assert set(found.names.values()) == set(found.graph.tasks)
 
 
-def test_a_pipe_is_written_directly(tmp_path: Path) -> None:
-    os.mkfifo(path := tmp_path / "pipe")
-    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        write(path)
-        assert os.read(reader, 9) == b"new"
-    finally:
-        os.close(reader)
-    assert path.is_fifo()
-
-
-@pytest.mark.parametrize(("name", "error"), [
-    ("none/a.txt", FileNotFoundError), (".", IsADirectoryError), ("file/a.txt", NotADirectoryError),
-])  # fmt: skip
-def test_errors_name_the_path(tmp_path: Path, name: str, error: type[OSError]) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(error) as raised:
-        write(tmp_path / name)
-    assert raised.value.filename in (tmp_path / name, str(tmp_path / name))
+@pytest.mark.parametrize(
+    ("collections", "nodes", "error"),
+    [(fib(5).graph(memoize=False), 100, ValueError), (5, 100, TypeError), (fib(5), 2, ValueError)],
+)
+def test_what_cannot_be_compared_is_an_error(collections: Any, nodes: int, error: type) -> None:
+    with pytest.raises(error):
+        compare(collections, PLAIN, nodes)

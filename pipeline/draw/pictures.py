@@ -1,0 +1,292 @@
+"""What a picture shows: a graph as it is, or two graphs of the same calls side by side.
+
+The two are the tree and the DAG, or a graph as it was built and as shared.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from dask.task_spec import TaskRef
+from dask.typing import Key
+
+from pipeline.draw.dot import (
+    PLAIN,
+    Heading,
+    Picture,
+    Style,
+    colours,
+    count_tasks,
+    subproblems,
+    write,
+)
+from pipeline.draw.folding import MAX_NODES, Panel, check_nodes, fold, tree_panel, whole_panel
+from pipeline.graph import (
+    CallTask,
+    GraphCollection,
+    TaskGraph,
+    function_of,
+    graph_of,
+    inputs_of,
+    leaves,
+    occurrence,
+    occurrences,
+    short_label,
+    subproblem,
+    tree_size,
+    unfold,
+)
+from pipeline.identity import format_number, format_value, short_repr
+from pipeline.program import Block, fuse
+from pipeline.share import ShareReport, share_report
+from pipeline.trace import trace
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison:
+    """A graph with one task per subproblem, beside the graph with all evaluations.
+
+    graph: the DAG
+    before, after: tasks on the left and on the right, exact
+    nodes: the most boxes of a panel
+    built: where the left is no tree, the graph as it was built, whose keys are those of its boxes
+    names: where the tasks had other keys before, the key in the graph of each
+    tasks: then, how many tasks each key of the graph had before
+    """
+
+    graph: TaskGraph
+    before: int
+    after: int
+    style: Style
+    nodes: int
+    built: TaskGraph | None = None
+    names: Mapping[Key, Key] | None = None
+    tasks: Mapping[Key, int] | None = None
+
+    @property
+    def is_call(self) -> bool:
+        """Whether the two are the tree and the DAG of calls."""
+        return self.names is None
+
+    @cached_property
+    def left(self) -> Panel:
+        """The tree, or the graph as it was built."""
+        if self.built is None:
+            return tree_panel(self.graph, self.nodes, self.before)
+        return fold(whole_panel(self.built, "tree", subproblem), self.nodes, self.before)
+
+    @cached_property
+    def right(self) -> Panel:
+        return fold(whole_panel(self.graph, "dag"), self.nodes, len(self.graph))
+
+    @property
+    def headings(self) -> tuple[Heading, Heading]:
+        left = "tree" if self.built is None else "graph"
+        right, note = ("DAG", "one per call") if self.is_call else ("shared", "as it was built")
+        return (
+            Heading(left, count_tasks(self.before), (note,)),
+            Heading(right, count_tasks(len(self.graph)), ("one per subproblem",)),
+        )
+
+    @property
+    def title(self) -> Heading:
+        """The sharing factor, and the meaning of the marks."""
+        factor = format_number(Fraction(self.before, max(self.after, 1)))
+        marks = (
+            "×5: evaluated five times in the tree · box: base case"
+            if self.is_call
+            else "×5: five tasks before · box: no inputs"
+        )
+        legend = f"{self.style.legend} · solid: evaluated first · dashed: evaluated again"
+        text = f"{format_number(self.before)} ÷ {self.after:,} = {factor}"
+        return Heading("sharing factor", text, (legend, marks))
+
+    @cached_property
+    def shown(self) -> list[Key]:
+        """The subproblems in the picture."""
+        boxes = (*self.left.boxes, *self.right.boxes)
+        return list({box.key: None for box in boxes if box.key is not None})
+
+    @cached_property
+    def times(self) -> Mapping[Key, int]:
+        """How often the left evaluates each subproblem that is shown."""
+        return self.tasks or occurrences(self.graph, set(self.shown))
+
+    @cached_property
+    def hues(self) -> dict[Key, str]:
+        """The colour of each subproblem, the same in both panels."""
+        return colours(subproblems((self.left, self.right), self.graph), self.style)
+
+    def unshared(self) -> TaskGraph:
+        """The graph on the left, whose keys are those of its boxes. Raises `LimitError`."""
+        return self.built or unfold(self.graph)
+
+    def inline(self, panel: Panel, values: Mapping[Key, str]) -> Picture:
+        """One panel for a page: without headings, with the classes of `dot.write`."""
+        return Picture(
+            write(
+                [panel], self.graph, values, self.times, self.style, hues=self.hues, is_inline=True
+            )
+        )
+
+
+def compare(
+    collections: Any, style: Style, nodes: int, store: Any = None, unfolded: int = 0
+) -> Comparison:
+    """Compare a call's tree with its DAG, or any other collections with what sharing makes of them.
+
+    nodes: per panel, at least 3
+    store: a `Store`; tasks have the colour of what a run with it does
+    unfolded: graphs that have no more tasks, both sides together, are not folded
+
+    Raises `ValueError` for a graph that is a tree already, `TypeError` for what has no tasks.
+    """
+    check_nodes(nodes)
+    if any(isinstance(leaf, GraphCollection) for leaf in leaves(collections)):
+        is_graph = isinstance(collections, GraphCollection)
+        graph = graph_of(collections) if is_graph else trace(collections)
+        if _is_tree(graph):
+            raise ValueError(f"{graph!r} is a tree already: contrast the call, or its DAG")
+        if store is not None:
+            style = style.with_statuses(store.explain(graph).statuses)
+        compared = Comparison(graph, tree_size(graph), len(graph), style, nodes)
+    else:
+        is_shared = isinstance(collections, ShareReport)
+        shared = collections if is_shared else share_report(collections)
+        if not shared.before:
+            raise TypeError(
+                f"{short_repr(collections)} has no tasks: give a call, or a Dask collection"
+            )
+        compared = _built_and_shared(shared, style, nodes, store)
+    tasks = compared.before + compared.after
+    return replace(compared, nodes=max(nodes, tasks)) if tasks <= unfolded else compared
+
+
+def _built_and_shared(shared: ShareReport, style: Style, nodes: int, store: Any) -> Comparison:
+    graph, titles, merged = shared.graph, shared.titles, shared.merged
+    names = {key: titles[number] for key, number in merged.numbers.items()}
+    if style is PLAIN:
+        style = style._replace(label=lambda key: short_label(key, 14))
+    if store is not None:
+        style = style.with_statuses(_statuses(shared, names, store))
+    built = None if tree_size(graph) == shared.before else _as_built(shared)
+    times = dict.fromkeys(graph.tasks, 1)
+    times |= {name: 1 + merged.repeats[number] for number, name in titles.items()}
+    return Comparison(graph, shared.before, shared.after, style, nodes, built, names, times)
+
+
+def _is_tree(graph: TaskGraph) -> bool:
+    return any(subproblem(key) is not key for key in graph.tasks)
+
+
+def _statuses(shared: ShareReport, names: Mapping[Key, Key], store: Any) -> dict[Key, str]:
+    """What a run with a store does with each task, by its name in the shared graph."""
+    outputs = [TaskRef(key) for key in shared.keys]
+    given = TaskGraph(dict(shared.merged.original), outputs, token=uuid4().hex)
+    statuses = store.explain(given).statuses
+    # Of equal tasks some may be culled: the status of the others says more.
+    order = sorted(statuses, key=lambda key: statuses[key] != "culled")
+    return {names[key]: statuses[key] for key in order}
+
+
+def _as_built(shared: ShareReport) -> TaskGraph:
+    """The graph before sharing, each task a numbered evaluation of its subproblem."""
+    merged = shared.merged
+    times: Counter[int] = Counter()
+    ids: dict[Key, Key] = {}
+    tasks: dict[Key, Any] = {}
+    for key, number in merged.numbers.items():
+        node = merged.original.get(key)
+        inputs = tuple(ids[source] for source in inputs_of(node))
+        if key in merged.pointers:  # inputs come first, so the task that it points to has an id
+            [ids[key]] = inputs
+            continue
+        times[number] += 1
+        ids[key] = occurrence(shared.titles[number], times[number])
+        node = node or shared.graph.tasks[shared.titles[number]]  # data that a cluster holds
+        is_future = isinstance(node, TaskRef)
+        tasks[ids[key]] = node if is_future else CallTask(ids[key], function_of(node), inputs)
+    return TaskGraph(tasks, [TaskRef(ids[key]) for key in shared.keys])
+
+
+def visualize(
+    graph: TaskGraph,
+    filename: str | Path | None = None,
+    format: str | None = None,  # noqa: A002 - as in `dask.visualize`
+    *,
+    values: bool | Mapping[Key, Any] = False,
+    blocks: bool = False,
+    style: Style = PLAIN,
+    nodes: int = MAX_NODES,
+    store: Any = None,
+) -> Picture:
+    """Draw a graph as it is, one node per task; save it where a file name is given.
+
+    filename: ends in .svg, .png, .pdf or .dot, unless `format` names the format
+    values: True to compute and show the value of each task, or a mapping of keys to values
+    blocks: True to outline the blocks of cheap tasks that run as one
+    style: how tasks are named, coloured and joined
+    nodes: at least 3; the middle of a larger graph is folded into one node
+    store: a `Store`; tasks have the colour of what a run with it does: hit, miss, skipped, culled
+    """
+    check_nodes(nodes)
+    if store is not None:
+        style = style.with_statuses(store.explain(graph).statuses)
+    panel = fold(whole_panel(graph, "tree" if _is_tree(graph) else "graph"), nodes, len(graph))
+    shown = _values(graph, values, [box.key for box in panel.boxes if box.key is not None])
+    outlined = _blocks(graph) if blocks else {}
+    evaluations = Counter(map(subproblem, graph.tasks))
+    picture = Picture(write([panel], graph, shown, evaluations, style, blocks=outlined))
+    if filename is not None:
+        picture.save(filename if format is None else Path(filename).with_suffix(f".{format}"))
+    return picture
+
+
+def contrast(
+    collections: Any,
+    *,
+    values: bool | Mapping[Key, Any] = False,
+    style: Style = PLAIN,
+    nodes: int = MAX_NODES,
+    store: Any = None,
+) -> Picture:
+    """Draw the tree beside the DAG, in one picture.
+
+    collections: a call, or a graph with one task per subproblem; or any other Dask collections, a
+        dict of tasks, or a `ShareReport`, whose graph is drawn before and after sharing
+    values: True to compute and show the value of each task, or a mapping of keys to values
+    style: how tasks are named, coloured and joined
+    nodes: per panel, at least 3; in a larger tree each repeat is folded into one node with its
+        size, and a panel that is still too large is folded in the middle
+    store: a `Store`; tasks have the colour of what a run with it does: hit, miss, skipped, culled
+
+    The tree is drawn from the DAG: it may have more tasks than could ever be built. Raises
+    `ValueError` for a graph that is a tree already.
+    """
+    pair = compare(collections, style, nodes, store)
+    panels, shown = (pair.left, pair.right), _values(pair.graph, values, pair.shown)
+    return Picture(
+        write(panels, pair.graph, shown, pair.times, pair.style, pair.headings, pair.title)
+    )
+
+
+def _values(
+    graph: TaskGraph, values: bool | Mapping[Key, Any], keys: Iterable[Key]
+) -> Mapping[Key, str]:
+    if not isinstance(values, Mapping):
+        shown = TaskGraph(graph.tasks, [TaskRef(key) for key in keys])
+        values = dict(zip(keys, shown.compute(scheduler="sync"), strict=True)) if values else {}
+    return {key: format_value(values[key]) for key in keys if key in values}
+
+
+def _blocks(graph: TaskGraph) -> dict[Key, Key]:
+    """For each key in a block, the key of the block."""
+    blocks = [node for node in fuse(graph).tasks.values() if isinstance(node, Block)]
+    return {key: node.key for node in blocks for key in node.function.keys}
