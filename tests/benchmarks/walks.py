@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pipeline
-from pipeline import Store, compute, contrast
-from pipeline.apps.fibonacci import fib
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from pipeline import Store, compute, contrast, recurrence
 
 ROOT = str(Path(pipeline.__file__).parent)
+
+
+@recurrence
+def fib(n):
+    """A user's recurrence; its file is none of the package."""
+    return n if n < 2 else fib(n - 1) + fib(n - 2)
+
+
+WALKS: dict[str, tuple[int, Callable[[str], Any]]] = {
+    "fib(6).compute()": (12, lambda _: fib(6).compute(scheduler="sync")),
+    "contrast(fib(6)).save()": (14, lambda folder: contrast(fib(6)).save(f"{folder}/fib.svg")),
+    "compute(…, store=…), cold": (
+        20,
+        lambda folder: compute(fib(6), store=Store(f"{folder}/cache"), scheduler="sync"),
+    ),
+}
+"""Three computations, each with its bar: the most files that it should enter."""
 
 
 def walked(run: Callable[[], Any]) -> tuple[set[str], int]:
@@ -40,21 +55,20 @@ def walked(run: Callable[[], Any]) -> tuple[set[str], int]:
     return files, changes
 
 
-def table() -> None:
-    """Files and changes of file of three computations, beside their bars."""
+def show(name: str, is_verbose: bool) -> None:
+    """Walk once in this process, which has its caches to itself, and print what it entered."""
+    bar, run = WALKS[name]
     with TemporaryDirectory() as folder:
-        walks: tuple[tuple[str, int, Callable[[], Any]], ...] = (
-            ("fib(6).compute()", 12, lambda: fib(6).compute(scheduler="sync")),
-            ("contrast(fib(6)).save()", 14, lambda: contrast(fib(6)).save(f"{folder}/fib.svg")),
-            ("compute(…, store=…), cold", 20,
-             lambda: compute(fib(6), store=Store(f"{folder}/cache"), scheduler="sync")),
-        )  # fmt: skip
-        for name, bar, run in walks:
-            files, changes = walked(run)
-            print(f"{name:28}{len(files):4} files (bar {bar}), {changes:,} changes of file")
-            if "-v" in sys.argv:
-                print(*(f"    {file}" for file in sorted(files)), sep="\n")
+        files, changes = walked(lambda: run(folder))
+    print(f"{name:28}{len(files):4} files (bar {bar}), {changes:,} changes of file")
+    if is_verbose:
+        print(*(f"    {file}" for file in sorted(files)), sep="\n")
 
 
 if __name__ == "__main__":
-    table()
+    for name in WALKS:
+        process = multiprocessing.get_context("spawn").Process(
+            target=show, args=(name, "-v" in sys.argv)
+        )
+        process.start()
+        process.join()
