@@ -1,45 +1,49 @@
 """Tasks and keys: a graph as a tree, one task per call, and as a DAG, one per subproblem.
 
-keys – the identity of a call, and its label for people
-tasks – `CallTask`; the inputs, order and names of any tasks
-taskgraph – `TaskGraph`, a Dask collection; structures of outputs
-counts – `count` and `occurrences`: the size of the tree, exact, from the DAG alone
-tree – `unfold`: from the DAG to the tree
+keys – the identity of a call, and labels of tasks for people
+taskgraph – `CallTask` and `TaskGraph`, a Dask collection; inputs, order and structures of outputs
+tree – `count` and `occurrences`: the size of the tree; `unfold`: from the DAG to the tree
 """
 
-from pipeline.graph.counts import Count, count, occurrences, tree_size, tree_sizes
 from pipeline.graph.keys import (
     arguments,
     bind_arguments,
     call_key,
+    display_key,
     freeze,
     function_name,
     function_prefix,
     label,
     occurrence,
     occurrence_number,
+    short_label,
     subproblem,
 )
 from pipeline.graph.taskgraph import (
+    CallTask,
     GraphCollection,
+    GraphError,
     TaskGraph,
     children,
+    cycle_text,
     fill_outputs,
+    function_of,
     graph_of,
+    inputs_of,
     leaves,
     map_leaves,
-)
-from pipeline.graph.tasks import (
-    CallTask,
-    GraphError,
-    cycle_text,
-    display_key,
-    function_of,
-    inputs_of,
-    short_label,
     toposort,
 )
-from pipeline.graph.tree import MAX_TASKS, LimitError, unfold
+from pipeline.graph.tree import (
+    MAX_TASKS,
+    Count,
+    LimitError,
+    count,
+    occurrences,
+    tree_size,
+    tree_sizes,
+    unfold,
+)
 
 __all__ = [
     "MAX_TASKS",

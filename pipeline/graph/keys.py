@@ -11,6 +11,7 @@ arguments; the key of an occurrence is the key of its subproblem and a number:
 from __future__ import annotations
 
 import inspect
+import os
 import re
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -18,9 +19,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from dask.task_spec import Alias, DataNode, Task, TaskRef
 from dask.typing import Key
 
-from pipeline.identity import UnkeyableError, encode, freeze_array, short_hash
+from pipeline.identity import ATOMS, UnkeyableError, encode, freeze_array, short_hash, short_repr
 
 _LAZY = re.compile(r"@[0-9a-f]{24}$")
 """The digest at the end of an argument that is a call."""
@@ -185,3 +187,45 @@ def _argument(encoded: Key) -> str:
         case (member,):
             return f"({_argument(member)},)"
     return f"({', '.join(map(_argument, encoded))})"
+
+
+def display_key(key: Key, node: Any, number: int) -> Key:
+    """A key that describes a task to a person, unique if the number is.
+
+    For a block of a collection, its name and place; for any other task, its function and
+    constants. A call's key describes it already.
+
+    >>> from dask import delayed
+    >>> x = delayed(round)(2.5, 1)
+    >>> display_key(x.key, x.dask[x.key], 7)
+    ('round-000000000007', '2.5', 1)
+    """
+    head = f"{function_name(key)}-{number:012x}"
+    if isinstance(key, tuple):
+        return (head, *key[1:])
+    if isinstance(node, DataNode):
+        return (head, _constant(node.value))
+    if not isinstance(node, Task) or all(isinstance(item, TaskRef | Alias) for item in node.args):
+        return (head,)
+    named = (("kw", name, _constant(value)) for name, value in sorted(node.kwargs.items()))
+    return (head, *map(_constant, node.args), *named)
+
+
+def _constant(value: Any) -> Key:
+    """A constant of a task, in short; an ellipsis for a value that is not known."""
+    value = value.value if isinstance(value, DataNode) else value
+    if type(value) in ATOMS:
+        return encode(value)
+    if isinstance(value, TaskRef | Task):
+        return "…"
+    if isinstance(value, os.PathLike):  # the end of a path says more than its beginning
+        path = os.fspath(value)
+        return path if len(path) < 16 else f"…{path[-15:]}"
+    if callable(value):
+        return str(getattr(value, "__name__", type(value).__name__))
+    return short_repr(value, 14)
+
+
+def short_label(key: Key, width: int = 40) -> str:
+    """The label of a `display_key`: `round(2.5, 1)`, or `add` without constants."""
+    return label(key, width).removesuffix("()")

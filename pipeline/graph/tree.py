@@ -1,19 +1,32 @@
-"""From the DAG to the tree: each consumer gets its own copy of its inputs."""
+"""The tree of a DAG: its size, exact, from the DAG alone; and itself, in `unfold`.
+
+The tree of a recurrence can have more tasks than there are atoms, but the DAG has each of its
+subproblems once. How often the tree evaluates a subproblem follows from how often it evaluates the
+consumers: one pass over the DAG, with integers of any size, and no tree.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from dask.task_spec import TaskRef
 from dask.typing import Key
 
 from pipeline import PipelineError
-from pipeline.graph.counts import tree_size
 from pipeline.graph.keys import label, occurrence
-from pipeline.graph.taskgraph import TaskGraph, map_leaves
-from pipeline.graph.tasks import CallTask, function_of
+from pipeline.graph.taskgraph import (
+    CallTask,
+    TaskGraph,
+    function_of,
+    graph_of,
+    inputs_of,
+    map_leaves,
+)
+from pipeline.identity import shorten
 
 MAX_TASKS = 1_000_000
 """The most tasks that a graph may have, unless `limit=` says otherwise."""
@@ -21,6 +34,111 @@ MAX_TASKS = 1_000_000
 
 class LimitError(PipelineError, ValueError):
     """A graph that would have more tasks than the limit allows."""
+
+
+@dataclass(frozen=True, repr=False)
+class Count:
+    """Sizes of a DAG, and of the tree that it unfolds to.
+
+    tree: tasks with one per occurrence, exact
+    dag: tasks with one per subproblem
+    depth: tasks on the longest path from a base case to an output
+    width: most tasks at one depth, and so the most that could run at once if all took equally long
+    """
+
+    tree: int
+    dag: int
+    depth: int
+    width: int
+
+    @property
+    def sharing(self) -> Fraction:
+        """Tasks in the tree ÷ tasks in the DAG, exact."""
+        return Fraction(self.tree, max(self.dag, 1))
+
+    def __repr__(self) -> str:
+        tree = shorten(self.tree, 40)  # which may have more digits than Python prints
+        return f"Count(tree={tree}, dag={self.dag}, depth={self.depth}, width={self.width})"
+
+
+def count(call: TaskGraph | Any, shared: Collection[Key] = ()) -> Count:
+    """The counts of a graph, or of the graph of a call, in one pass over it.
+
+    shared: keys of subproblems that the tree, too, evaluates only once
+
+    Additions of large integers aside, the time is linear in the tasks of the DAG. Raises
+    `TypeError` for anything but a graph or a call.
+
+    >>> from pipeline import recurrence
+    >>> @recurrence
+    ... def fib(n):
+    ...     return n if n < 2 else fib(n - 1) + fib(n - 2)
+    >>> count(fib(6)), count(fib(100)).tree
+    (Count(tree=25, dag=7, depth=6, width=2), 1146295688027634168201)
+    >>> count(fib(6), shared=[fib(4).key]).tree
+    16
+    """
+    graph = graph_of(call)
+    tasks_at = Counter(depths(graph).values())
+    size, most = tree_size(graph, shared), max(tasks_at.values(), default=0)
+    return Count(size, len(graph), max(tasks_at, default=0), most)
+
+
+def occurrences(call: TaskGraph | Any, keys: Container[Key] | None = None) -> dict[Key, int]:
+    """How often the tree of a call, or of a graph, evaluates each subproblem, exact.
+
+    keys: the subproblems to report, where not all
+
+    >>> from pipeline.apps.fibonacci import fib
+    >>> occurrences(fib(5))[fib(2).key]
+    3
+    """
+    numbers = _occurrences(graph_of(call), ())
+    return {key: number for key, number in numbers if keys is None or key in keys}
+
+
+def tree_size(graph: TaskGraph, shared: Collection[Key] = ()) -> int:
+    """Tasks in the tree, where the subproblems in `shared` are evaluated only once."""
+    return sum(number for _, number in _occurrences(graph, shared))
+
+
+def tree_sizes(graph: TaskGraph, keys: Iterable[Key]) -> dict[Key, int]:
+    """Tasks in the tree of each of these subproblems, exact."""
+    # Each size is freed when its last consumer has used it: those of fib(100_000) would hold
+    # 400 MB at a time.
+    uses = Counter(keys)
+    for node in graph.tasks.values():
+        uses.update(inputs_of(node))
+    sizes: dict[Key, int] = {}
+    for key, node in graph.tasks.items():
+        size = 1
+        for source in inputs_of(node):
+            size += sizes[source]
+            uses[source] -= 1
+            if not uses[source]:
+                del sizes[source]
+        if uses[key]:
+            sizes[key] = size
+    return sizes
+
+
+def depths(graph: TaskGraph) -> dict[Key, int]:
+    """Tasks on the longest path up to each task. Starts at 1, for the base cases."""
+    depth: dict[Key, int] = {}
+    for key, node in graph.tasks.items():
+        depth[key] = 1 + max((depth[source] for source in inputs_of(node)), default=0)
+    return depth
+
+
+def _occurrences(graph: TaskGraph, shared: Collection[Key]) -> Iterator[tuple[Key, int]]:
+    """Each key, outputs first, with its number of evaluations, which is freed once yielded."""
+    numbers = Counter(graph.keys)
+    for key, node in reversed(graph.tasks.items()):
+        number = 1 if key in shared else numbers[key]
+        del numbers[key]
+        for source in inputs_of(node):
+            numbers[source] += number
+        yield key, number
 
 
 def unfold(graph: TaskGraph, shared: Collection[Key] = (), limit: int = MAX_TASKS) -> TaskGraph:
@@ -54,15 +172,15 @@ def unfold(graph: TaskGraph, shared: Collection[Key] = (), limit: int = MAX_TASK
         else:
             stack.pop()
             if stack:
-                tasks[name] = _copy(graph.tasks[key], name, tuple(inputs))
+                node = graph.tasks[key]
+                cheap = getattr(node, "cheap", False)
+                tasks[name] = (
+                    node
+                    if isinstance(node, TaskRef)
+                    else CallTask(name, function_of(node), tuple(inputs), cheap)
+                )
     names = iter(roots)
     outputs = map_leaves(
         graph.outputs, lambda leaf: TaskRef(next(names)) if isinstance(leaf, TaskRef) else leaf
     )
     return TaskGraph(tasks, outputs)
-
-
-def _copy(node: Any, key: Key, inputs: tuple[Key, ...]) -> Any:
-    if isinstance(node, TaskRef):
-        return node
-    return CallTask(key, function_of(node), inputs, getattr(node, "cheap", False))

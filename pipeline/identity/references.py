@@ -66,11 +66,10 @@ def _exported_name(value: Any, module: str, name: str) -> str | None:
     package, *rest = module.split(".")
     if package != _PACKAGE or not rest:
         return None
-    for place in (package, f"{package}.{rest[0]}"):
-        exporter = sys.modules[place]
-        if name in getattr(exporter, "__all__", ()) and getattr(exporter, name) is value:
-            return f"{place}.{name}"
-    return None
+    folder = f"{package}.{rest[0]}"
+    if getattr(sys.modules[folder], name, None) is not value:
+        return None
+    return f"{package if name in sys.modules[package].__all__ else folder}.{name}"
 
 
 def held_name(value: Any, name: str) -> str | None:

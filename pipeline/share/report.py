@@ -20,6 +20,7 @@ from pipeline.graph import (
     function_of,
     inputs_of,
     short_label,
+    subproblem,
 )
 from pipeline.share.impurities import Impurity
 from pipeline.share.merging import Merged
@@ -118,7 +119,9 @@ class ShareReport:
         for key, number in self.merged.numbers.items():
             if number not in titles:
                 key = self.merged.defining.get(number, key)
-                titles[number] = display_key(key, self.merged.original.get(key), number)
+                node = self.merged.original.get(key)
+                is_call = isinstance(node, CallTask)
+                titles[number] = subproblem(key) if is_call else display_key(key, node, number)
         return titles
 
     @cached_property

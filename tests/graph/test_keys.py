@@ -13,16 +13,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dask import delayed
 from dask.core import validate_key
+from dask.task_spec import Task as DaskTask
+from dask.task_spec import TaskRef
 from dask.utils import key_split
 
-from pipeline import UnkeyableError, compute, recurrence, task
+from pipeline import File, UnkeyableError, compute, recurrence, task
 from pipeline.graph import (
+    display_key,
     function_name,
     function_prefix,
     label,
     occurrence,
     occurrence_number,
+    short_label,
     subproblem,
 )
 from tests.functions import binomial, edit_distance, fib
@@ -399,3 +404,32 @@ def test_keys_are_equal_in_every_process() -> None:
         for seed in ("0", "1", "2")
     }
     assert len(seen) == 1
+
+
+def test_delayed_calls_are_named_by_function_and_constants() -> None:
+    one = delayed(round)(2.5, ndigits=1)
+    assert short_label(display_key(one.key, one.dask[one.key], 1)) == "round(2.5, ndigits=1)"
+    other = delayed(max)(one, one)
+    assert short_label(display_key(other.key, other.dask[other.key], 2)) == "max"
+    mixed = delayed(max)(one, 3)
+    assert short_label(display_key(mixed.key, mixed.dask[mixed.key], 3)) == "max(…, 3)"
+
+
+def test_data_files_and_functions_are_shown_in_short() -> None:
+    for value, shown in ((File("a/long/path/to/data-01.csv"), "…"), (len, "len"), ("x" * 99, "…")):
+        node = DaskTask("f-1", max, value)
+        assert shown in short_label(display_key("f-1", node, 1))
+    node = DaskTask("f-1", max, File("a/very/long/path/to/data-01.csv"))
+    assert short_label(display_key("f-1", node, 1)).endswith("data-01.csv)")
+
+
+def test_blocks_are_named_by_their_place_without_tokens() -> None:
+    key = ("mean-agg-8f14e45fceea167a5a36dedd4bea2543", 0, 2)
+    assert short_label(display_key(key, DaskTask(key, max, TaskRef("x")), 5)) == "mean-agg(0, 2)"
+    nested = "finalize-hlgfinalizecompute-8f14e45fceea167a5a36dedd4bea2543-" + "0" * 32
+    assert (
+        short_label(display_key(nested, DaskTask(nested, max, TaskRef("x")), 5))
+        == "finalize-hlgfinalizecompute"
+    )
+    array = ("array-8e02dbc6-e571-11f1-97f6-02fc00000001", 0, 0)
+    assert short_label(display_key(array, DaskTask(array, max, TaskRef("x")), 5)) == "array(0, 0)"

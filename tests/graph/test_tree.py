@@ -1,7 +1,9 @@
-"""From the DAG to the tree."""
+"""Counts of the tree, from the DAG alone; and the tree itself."""
 
 from __future__ import annotations
 
+from collections import Counter
+from fractions import Fraction
 from operator import add
 from typing import Any
 
@@ -9,9 +11,96 @@ import pytest
 from dask.task_spec import DataNode, TaskRef
 from dask.task_spec import Task as DaskTask
 
-from pipeline import LimitError, TaskGraph
-from pipeline.graph import CallTask, occurrence, subproblem, unfold
-from tests.functions import edit_distance, fib
+from pipeline import LimitError, TaskGraph, count, occurrences, recurrence, trace
+from pipeline.graph import CallTask, occurrence, subproblem, tree_sizes, unfold
+from pipeline.graph.tree import depths
+from tests.functions import binomial, catalan, edit_distance, fib
+
+BASE = 2
+
+
+@recurrence
+def based(n: int) -> Any:
+    return n if n < BASE else based(n - 1) + based(n - 2)
+
+
+def test_published_values() -> None:
+    assert count(fib(5).graph()).tree == 15
+    assert occurrences(fib(5))[fib(2).key] == 3
+    assert count(fib(12).graph()).tree == 465
+    assert count(fib(100).graph()).tree == 1146295688027634168201
+
+
+@pytest.mark.parametrize("call", [fib(12), binomial(9, 4), edit_distance("abc", "bd"), catalan(5)])
+def test_counts_are_those_of_the_tree_that_is_built(call: Any) -> None:
+    dag, tree = call.graph(), call.graph(memoize=False).check()
+    assert count(dag).tree == len(tree)
+    assert occurrences(dag) == Counter(map(subproblem, tree.tasks))
+    assert count(dag).sharing == Fraction(len(tree), len(dag))
+
+
+def test_a_call_counts_as_its_graph_does() -> None:
+    call = catalan(5)
+    assert occurrences(call) == occurrences(call.graph())
+    assert occurrences(call, {call.key}) == {call.key: 1}
+    for function in (count, occurrences):
+        with pytest.raises(TypeError, match="8"):
+            function(8)
+
+
+def test_a_count_is_of_the_present_globals(monkeypatch: pytest.MonkeyPatch) -> None:
+    call = based(6)
+    call.compute(scheduler="sync")
+    assert count(call).tree == 25
+    monkeypatch.setitem(globals(), "BASE", 4)
+    assert count(call).tree == sum(occurrences(call).values()) == 9
+
+
+def test_sizes_of_some_subproblems() -> None:
+    sizes = tree_sizes(fib(12).graph(), [fib(5).key, fib(12).key])
+    assert sizes == {fib(5).key: 15, fib(12).key: 465}
+
+
+def test_shared_subproblems_count_once() -> None:
+    graph = fib(10).graph()
+    shared = {fib(n).key for n in range(3, 11)}
+    built = fib(10).graph(memoize=lambda call: call.args[0] > 2)
+    assert count(graph, shared).tree == count(fib(10), shared=shared).tree == len(built)
+
+
+def test_depth_and_width() -> None:
+    counts = count(fib(6).graph())
+    assert (counts.depth, counts.width) == (6, 2)
+    assert depths(fib(3).graph()) == {
+        fib(n).key: depth for n, depth in [(1, 1), (0, 1), (2, 2), (3, 3)]
+    }
+
+    @recurrence
+    def spread(n: int) -> Any:
+        return n if n else sum(spread(k) for k in range(1, 50))
+
+    assert (count(spread(0).graph()).depth, count(spread(0).graph()).width) == (2, 49)
+
+
+def test_several_outputs_count_together() -> None:
+    assert count(trace([fib(5), fib(6)])).tree == 15 + 25
+    assert count(trace([fib(5), fib(5)])).tree == 30
+
+
+def test_memory_stays_small_over_large_counts() -> None:
+    import tracemalloc
+
+    graph = fib(20_000).graph()
+    tracemalloc.start()
+    assert count(graph).tree.bit_length() > 13_000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 12e6  # the sizes together would take 17 MB more
+
+
+def test_a_count_of_any_size_can_be_shown() -> None:
+    assert repr(count(fib(6))) == "Count(tree=25, dag=7, depth=6, width=2)"
+    assert len(repr(count(fib(30_000)))) < 120
 
 
 def test_occurrences_are_numbered_in_the_order_of_the_naive_recursion() -> None:

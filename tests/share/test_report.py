@@ -641,3 +641,7 @@ def test_many_tasks_that_are_not_merged_for_one_reason_take_no_memory() -> None:
     tracemalloc.stop()
     assert report.after == 2000
     assert peak < 2000 * 1000
+
+
+def test_calls_keep_their_own_keys_in_the_report() -> None:
+    assert set(share_report(fib(3)).graph.tasks) == set(fib(3).graph().tasks)
