@@ -8,7 +8,8 @@ This file relies on two things that Dask does not promise. `dask.compute` and `d
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import Any
 
 import dask
 import dask.base
@@ -24,11 +25,7 @@ from pipeline.cache.running import (
     remaining_tasks,
     tasks_of,
 )
-
-if TYPE_CHECKING:
-    from types import ModuleType
-
-    from pipeline.store import Store
+from pipeline.store import Store
 
 _entered: list[Store] = []
 """The stores that are in use, in all threads; runs go through the last of them."""
@@ -106,9 +103,9 @@ def _futures(client: Any, expr: Any, keys: Any, *args: Any, **kwargs: Any) -> An
     expr = expr.optimize() if hasattr(expr, "optimize") else expr
     if store.is_shared:
         annotations = annotations_of(expr)
-        plan = make_plan(store, tasks_of(expr), keys, opening="none")
+        plan = make_plan(store, tasks_of(expr), keys, is_local=False, is_final=True)
         count_plan(plan)
-        tasks = remaining_tasks(plan, plan.outputs, False, annotations, is_final=True)
+        tasks = remaining_tasks(plan, plan.outputs, annotations)
         expr = as_expression(tasks, plan.outputs, annotations)
         store.log()
     else:

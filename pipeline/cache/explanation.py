@@ -159,7 +159,7 @@ def _line(plan: Plan, key: Key, past: _Past) -> Line:
     status, node = plan.status[key], plan.tasks[key]
     line = Line(status, task_call(key, node), "", key, task_name(key, node))
     if status == "hit":
-        entry, _ = plan.entries[key]
+        entry = plan.entries[key]
         return line._replace(why="stored", seconds=entry.seconds, bytes=entry.bytes)
     if status == "miss":
         return line._replace(why=_miss_reason(plan, key, past))

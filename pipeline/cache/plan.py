@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import dask.local
 from dask._task_spec import NestedContainer
 from dask.task_spec import Alias, DataNode, TaskRef
+from dask.typing import Key
 
-from pipeline.cache.saving import (
-    Load,
-    Save,
-    task_details,
-    task_function,
-    task_name,
-    task_names,
-)
+from pipeline.cache.saving import Load, Save, task_details, task_function, task_name, task_names
 from pipeline.cache.task_digests import TaskDigests, alias_target
 from pipeline.graph import CallTask, function_of, inputs_of, toposort
 from pipeline.program import LoadTask
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from dask.typing import Key
-
-    from pipeline.store import Entry, Store
+from pipeline.store import Entry, Store
 
 Status = Literal["hit", "miss", "skipped", "culled"]
-
-Opening = Literal["all", "outputs", "none"]
-"""Which entries a plan opens, and so verifies: those that this process loads."""
 
 MAX_RECOMPUTED = 20_000
 """Tasks that all loads of a run carry along, to compute results that cannot be loaded."""
@@ -44,19 +30,25 @@ class Plan:
     """What happens to the tasks of a graph.
 
     tasks, outputs: the graph, and the tasks whose values are requested
+    is_local: the tasks run in this process, which opens the entries before
+    is_final: nobody plans again if an entry is lost: the worker that misses it computes the result
     status: `hit`, loaded; `miss`, computed and stored if that is worth it; `skipped`, computed and
         neither looked up nor stored; `culled`, not needed by any task that runs
-    reasons: why tasks are skipped
-    entries: the entries of hits, with the payloads of those that are open
+    reasons: why tasks are not looked up
+    entries: of hits
+    opened: the entries that this process loads, verified, with their payloads
     """
 
     store: Store
     tasks: Mapping[Key, Any]
     outputs: list[Key]
     digests: TaskDigests
+    is_local: bool
+    is_final: bool
     status: dict[Key, Status] = field(default_factory=dict)
     reasons: dict[Key, str] = field(default_factory=dict)
-    entries: dict[Key, tuple[Entry, memoryview | None]] = field(default_factory=dict)
+    entries: dict[Key, Entry] = field(default_factory=dict)
+    opened: dict[Key, tuple[Entry, memoryview]] = field(default_factory=dict)
 
 
 def make_plan(
@@ -64,55 +56,57 @@ def make_plan(
     tasks: Mapping[Key, Any],
     outputs: Iterable[Key],
     is_loading: bool = True,
-    opening: Opening = "all",
+    is_local: bool = True,
+    is_final: bool = False,
     digests: TaskDigests | None = None,
 ) -> Plan:
-    """Plan a run. Raises `GraphError` for a cycle.
+    """Plan a run: see `Plan`. Raises `GraphError` for a cycle.
 
     is_loading: False to compute everything, and to store it
     digests: of these tasks, as far as they are known
     """
     digests = digests or TaskDigests(tasks)
-    plan = Plan(store, tasks, list(outputs), digests)
-    status = plan.status
+    plan = Plan(store, tasks, list(outputs), digests, is_local, is_final)
     digests.add(plan.outputs)
     targets = {final_key(tasks, key) for key in plan.outputs}
+    work = {key: digests.digest(key) for key in digests.numbers if is_work(tasks.get(key))}
+    reasons = ((key, _skip_reason(plan, key, key in targets)) for key in work)
+    plan.reasons.update((key, reason) for key, reason in reasons if reason is not None)
+    looked_up = work.keys() - plan.reasons.keys()
     stored: set[str] = set()
-    for keys in (targets, digests.numbers.keys() - targets):
+    for keys in (looked_up & targets, looked_up - targets):
         if is_loading and len(stored) < len(targets):  # other results than the outputs are needed
-            keys = {key for key in keys if _is_looked_up(plan, key, key in targets)}
-            stored |= store.known(str(digests.digest(key)) for key in keys)
+            stored |= store.known(str(work[key]) for key in keys)
     stack, seen = plan.outputs[::-1], set()
     while stack:
         key = stack.pop()
         if key in seen:
             continue
         seen.add(key)
-        node = tasks.get(key)
-        if is_work(node):
-            is_open = opening == "all" or (opening == "outputs" and key in targets)
-            if not _is_looked_up(plan, key, key in targets):
-                status[key] = "skipped"
-            else:
-                is_hit = digests.digest(key) in stored and _find(plan, key, is_open)
-                status[key] = "hit" if is_hit else "miss"
-        if status.get(key) != "hit":
-            stack.extend(reversed(inputs_of(node)))
-    for key in digests.numbers:
-        if key not in status and is_work(tasks.get(key)):
-            status[key] = "culled"
+        if key in plan.reasons:
+            plan.status[key] = "skipped"
+        elif key in work:
+            is_open = not is_final and (is_local or not store.is_shared or key in targets)
+            is_hit = work[key] in stored and _find(plan, key, is_open)
+            plan.status[key] = "hit" if is_hit else "miss"
+        if plan.status.get(key) != "hit":
+            stack.extend(reversed(inputs_of(tasks.get(key))))
+    for key in work:
+        plan.status.setdefault(key, "culled")
     return plan
 
 
 def _find(plan: Plan, key: Key, is_open: bool) -> bool:
     """Whether the entry of a task is there and intact; it is kept in the plan."""
     digest = str(plan.digests.digest(key))
-    if is_open:
-        entry, payload = plan.store.open(digest) or (None, None)
+    if not is_open:
+        entry = plan.store.entry(digest)
+    elif opened := plan.store.open(digest):
+        plan.opened[key], entry = opened, opened[0]
     else:
-        entry, payload = plan.store.entry(digest), None
+        return False
     if entry is not None:
-        plan.entries[key] = entry, payload
+        plan.entries[key] = entry
     return entry is not None
 
 
@@ -129,26 +123,21 @@ def is_work(node: Any) -> bool:
     return not is_data and alias_target(node) is None
 
 
-def _is_looked_up(plan: Plan, key: Key, is_output: bool) -> bool:
-    """Whether the result of a task may be in the store; if not, the plan gets the reason."""
-    node, store = plan.tasks.get(key), plan.store
-    if not is_work(node):
-        return False
+def _skip_reason(plan: Plan, key: Key, is_output: bool) -> str | None:
+    """Why the result of a task is not looked up; None if it is."""
+    node, store = plan.tasks[key], plan.store
+    is_cheap = isinstance(node, NestedContainer) or (isinstance(node, CallTask) and node.cheap)
     if plan.digests.digest(key) is None:
-        plan.reasons[key] = _no_digest_reason(plan, key)
-    elif store.skip and store.skip & task_names(key, node):
-        plan.reasons[key] = "it is one of skip="
-    elif not is_output and _is_cheap(node) and not _is_kept(store, key, node):
-        plan.reasons[key] = "it is cheap, and not an output"
-    return key not in plan.reasons
+        return _no_digest_reason(plan, key)
+    if _is_one_of(store.skip, key, node):
+        return "it is one of skip="
+    if is_cheap and not is_output and not _is_one_of(store.keep, key, node):
+        return "it is cheap, and not an output"
+    return None
 
 
-def _is_cheap(node: Any) -> bool:
-    return isinstance(node, NestedContainer) or (isinstance(node, CallTask) and node.cheap)
-
-
-def _is_kept(store: Store, key: Key, node: Any) -> bool:
-    return bool(store.keep) and bool(store.keep & task_names(key, node))
+def _is_one_of(names: frozenset[str], key: Key, node: Any) -> bool:
+    return bool(names) and not names.isdisjoint(task_names(key, node))
 
 
 def _no_digest_reason(plan: Plan, key: Key) -> str:
@@ -164,22 +153,12 @@ def _no_digest_reason(plan: Plan, key: Key) -> str:
     return "its content cannot be hashed"
 
 
-def tasks_to_run(
-    plan: Plan,
-    outputs: Sequence[Key],
-    is_local: bool,
-    is_final: bool = False,
-    is_saving: bool = True,
-) -> dict[Key, Any]:
-    """The tasks to run for some outputs: hits load their results, misses save theirs.
-
-    is_local: the tasks run in this process, which holds the entries open
-    is_final: nobody plans again if an entry is lost: the worker that misses it computes the result
-    """
+def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
+    """The tasks to run for some outputs: hits load their results, misses save theirs."""
     store, begun = plan.store, time.time()
-    behind = max((entry.behind for entry, _ in plan.entries.values()), default=0.0)
+    behind = max((entry.behind for entry in plan.entries.values()), default=0.0)
     targets = {plan.digests.digest(final_key(plan.tasks, key)) for key in plan.outputs}
-    is_reachable = is_local or store.is_shared  # for those that run the tasks
+    is_reachable = plan.is_local or store.is_shared  # for those that run the tasks
     first: dict[str, Key] = {}
     tasks: dict[Key, Any] = dict(plan.tasks)
     limit = MAX_RECOMPUTED
@@ -188,18 +167,16 @@ def tasks_to_run(
         if digest is None:
             continue
         if status == "hit":
-            needed = _needed(plan, key, limit) if is_final else {}
+            needed = _needed(plan, key, limit) if plan.is_final else {}
             limit -= len(needed)
             recompute = partial(dask.local.get_sync, needed, key) if needed else None
-            entry, payload = plan.entries[key]
-            is_held = payload is not None and (is_local or not is_reachable)
-            load = Load(store, digest, (entry, payload) if is_held else None, recompute)  # type: ignore[arg-type] # not None
+            load = Load(store, digest, plan.opened.get(key), recompute)
             # Workers that cannot reach the store get the value.
             tasks[key] = LoadTask(key, load, (), False) if is_reachable else DataNode(key, load())
         elif status == "miss" and first.setdefault(digest, key) != key:
             tasks[key] = Alias(key, first[digest])  # or one would wait for the other
-        elif status == "miss" and is_reachable and is_saving:
-            is_always = digest in targets or _is_kept(store, key, node)
+        elif status == "miss" and is_reachable:
+            is_always = digest in targets or _is_one_of(store.keep, key, node)
             details = task_details(key, node, plan.digests)
             save = Save(store, digest, function_of(node), details, task_function(node), is_always,
                         begun, behind)  # fmt: skip

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dask
 import dask.local
@@ -16,24 +17,17 @@ from dask.base import unpack_collections
 from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.task_spec import Alias, Task
+from dask.typing import Key
 from dask.utils import ensure_dict
 
-from pipeline.cache.plan import final_key, make_plan, tasks_to_run
+from pipeline.cache.plan import Plan, final_key, make_plan, tasks_to_run
 from pipeline.cache.saving import save, task_details
 from pipeline.graph import fill_outputs, inputs_of, toposort
 from pipeline.program import LoadTask, fuse_tasks
 from pipeline.share import fuse_lines, task_dict, unfused
-from pipeline.store import LostError
+from pipeline.store import LostError, Store
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from dask.typing import Key
-
-    from pipeline.cache.plan import Opening, Plan
-    from pipeline.store import Store
-
-Annotations = dict[str, dict["Key", Any]]
+Annotations = dict[str, dict[Key, Any]]
 """What `dask.annotate` says of tasks, by kind and key: `priority`, `retries`, `resources`, …"""
 
 is_planned: ContextVar[bool] = ContextVar("is_planned", default=False)
@@ -66,10 +60,9 @@ class StoreScheduler:
             return self.scheduler(dsk, keys, **options)
         tasks, annotations = tasks_of(dsk), annotations_of(dsk)
         outputs = output_keys(tasks, flatten([keys]))
-        opening: Opening = "all" if self.is_local or not self.store.is_shared else "outputs"
         try:
             for is_loading in (True, True, False):
-                plan = make_plan(self.store, tasks, outputs, is_loading, opening)
+                plan = make_plan(self.store, tasks, outputs, is_loading, self.is_local)
                 try:
                     values = self._run(plan, annotations, options)
                     break
@@ -92,7 +85,7 @@ class StoreScheduler:
         missing = [key for key in plan.outputs if key not in values]
         if not missing:
             return values
-        tasks: Any = remaining_tasks(plan, missing, self.is_local, annotations)
+        tasks: Any = remaining_tasks(plan, missing, annotations)
         if self.is_client:
             tasks = as_expression(tasks, missing, annotations)
         with planned():
@@ -102,11 +95,9 @@ class StoreScheduler:
 
 def _load_outputs(plan: Plan) -> dict[Key, Any]:
     """The outputs that are stored."""
-    values, start = {}, time.perf_counter()
-    for key in plan.outputs:
-        entry, payload = plan.entries.get(final_key(plan.tasks, key), (None, None))
-        if entry is not None and payload is not None:
-            values[key] = plan.store.value(entry, payload)
+    start = time.perf_counter()
+    opened = {key: plan.opened.get(final_key(plan.tasks, key)) for key in plan.outputs}
+    values = {key: plan.store.value(*entry) for key, entry in opened.items() if entry is not None}
     count_plan(plan, time.perf_counter() - start)
     return values
 
@@ -120,7 +111,7 @@ def count_plan(plan: Plan, seconds: float = 0.0) -> None:
     counts.hits += statuses["hit"]
     counts.misses += statuses["miss"]
     counts.skipped += statuses["skipped"]
-    entries = [entry for entry, _ in plan.entries.values()]
+    entries = plan.entries.values()
     counts.loaded_bytes += sum(entry.bytes for entry in entries)
     counts.saved += max(max((entry.behind for entry in entries), default=0.0) - seconds, 0.0)
 
@@ -177,12 +168,9 @@ def output_keys(tasks: Mapping[Key, Any], keys: Iterable[Key]) -> list[Key]:
     return list(outputs)
 
 
-def remaining_tasks(
-    plan: Plan, outputs: Sequence[Key], is_local: bool, annotations: Annotations,
-    is_final: bool = False,
-) -> dict[Key, Any]:  # fmt: skip
+def remaining_tasks(plan: Plan, outputs: Sequence[Key], annotations: Annotations) -> dict[Key, Any]:
     """The tasks to run for some outputs, fused as without a store: see `tasks_to_run`."""
-    tasks = tasks_to_run(plan, outputs, is_local, is_final)
+    tasks = tasks_to_run(plan, outputs)
     if not dask.config.get("pipeline.fuse", True):
         return tasks
     annotated = {key for by_key in annotations.values() for key in by_key}

@@ -5,38 +5,33 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 from uuid import uuid4
 
 import dask
 import numpy as np
 from dask.task_spec import TaskRef
+from dask.typing import Key
 
-from pipeline.cache.plan import is_work, make_plan, tasks_to_run
+from pipeline.cache.plan import Plan, Status, make_plan, tasks_to_run
 from pipeline.cache.running import open_collections, planned
-from pipeline.cache.saving import task_call, task_name, task_names
-from pipeline.cache.task_digests import TaskDigests
-from pipeline.graph import CallTask, TaskGraph, function_of, inputs_of
+from pipeline.cache.saving import task_call, task_name
+from pipeline.graph import CallTask, TaskGraph, function_of, inputs_of, toposort
 from pipeline.identity import digest as content_digest
 from pipeline.identity import printable, short_repr
 from pipeline.store import (
     CodecError,
     LostError,
+    Store,
     StoreError,
     UnstorableError,
     checksum,
     encoded,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from dask.typing import Key
-
-    from pipeline.store import Store
 
 Outcome = Literal["same", "differs", "raised", "not compared"]
 
@@ -113,11 +108,11 @@ def verify(store: Store, *collections: Any, recompute: float = 0.05, seed: int =
         raise StoreError(f"recompute={recompute!r}: it is a share of hits, above 0 and up to 1")
     if not collections:
         return verify_entries(store)
-    tasks, outputs = open_collections(collections)
-    digests = TaskDigests(tasks)
-    digests.add(outputs)
-    hits = _hits(store, digests)
-    graph = _rerun_graph(store, digests, _sample(digests, hits, recompute, seed))
+    tasks = toposort(*open_collections(collections))
+    plan = make_plan(store, tasks, tasks, is_loading=False)  # all of them, also inputs of hits
+    keys = {plan.digests.digest(key): key for key in tasks if plan.status.get(key) == "miss"}
+    hits = [keys[digest] for digest in sorted(store.known(map(str, keys)))]
+    graph = _rerun_graph(plan, _sample(hits, tasks, recompute, seed))
     with planned():  # results are computed, not loaded
         reruns = list(dask.compute(graph, traverse=False, optimize_graph=False)[0] if hits else [])
     store.emit_warnings()
@@ -162,23 +157,11 @@ def _remove(store: Store, name: str) -> str:
 # Running again
 
 
-def _hits(store: Store, digests: TaskDigests) -> list[Key]:
-    """The tasks whose results are stored, whether the outputs need them or not, by digest."""
-    keys = {
-        digest: key
-        for key in digests.numbers
-        if is_work(node := digests.tasks.get(key))
-        and (digest := digests.digest(key)) is not None
-        and not store.skip & task_names(key, node)
-    }
-    return [keys[digest] for digest in sorted(store.known(keys))]
-
-
-def _sample(digests: TaskDigests, hits: Iterable[Key], share: float, seed: int) -> list[Key]:
+def _sample(hits: Iterable[Key], tasks: Mapping[Key, Any], share: float, seed: int) -> list[Key]:
     """Some of the hits, at least one of each function."""
     by_function = defaultdict(list)
     for key in hits:
-        by_function[task_name(key, digests.tasks[key])].append(key)
+        by_function[task_name(key, tasks[key])].append(key)
     random = np.random.default_rng(seed)
     chosen = []
     for _, keys in sorted(by_function.items()):
@@ -187,19 +170,21 @@ def _sample(digests: TaskDigests, hits: Iterable[Key], share: float, seed: int) 
     return chosen
 
 
-def _rerun_graph(store: Store, digests: TaskDigests, chosen: Iterable[Key]) -> TaskGraph:
+def _rerun_graph(plan: Plan, chosen: Iterable[Key]) -> TaskGraph:
     """The chosen tasks, each with a comparison, and their inputs: loaded, or else computed."""
+    store, tasks = plan.store, plan.tasks
     reruns: dict[Key, CallTask] = {}
     for key in chosen:
-        node, digest = digests.tasks[key], str(digests.digest(key))
+        node, digest = tasks[key], str(plan.digests.digest(key))
         rerun = Rerun("not compared", task_call(key, node), "", task_name(key, node), digest)
         function = partial(_run_again, store, function_of(node), rerun)
         output = f"again-{digest}"
         reruns[output] = CallTask(output, function, tuple(inputs_of(node)), cheap=False)
     inputs = [key for task in reruns.values() for key in task.inputs]
-    plan = make_plan(store, digests.tasks, inputs, opening="none", digests=digests)
-    tasks = tasks_to_run(plan, inputs, is_local=False, is_final=True, is_saving=False)
-    return TaskGraph({**tasks, **reruns}, list(map(TaskRef, reruns)), token=uuid4().hex)
+    plan = make_plan(store, tasks, inputs, is_local=False, is_final=True, digests=plan.digests)
+    hits: dict[Key, Status] = {key: "hit" for key in plan.entries}
+    loading = tasks_to_run(replace(plan, status=hits), inputs)  # which stores nothing
+    return TaskGraph({**loading, **reruns}, list(map(TaskRef, reruns)), token=uuid4().hex)
 
 
 def _run_again(store: Store, function: Callable[..., Any], rerun: Rerun, *values: Any) -> Rerun:

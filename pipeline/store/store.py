@@ -618,10 +618,10 @@ def _place(url: Any, durable: bool, options: dict[str, Any]) -> tuple[str, Backe
         place = ""
     if not isinstance(place, str) or not place.removeprefix("file://"):
         raise StoreError(f"{short_repr(url)} is no store: give a folder, or s3://bucket/cache")
-    name = mask_passwords(place)
     protocol, separator, path = place.partition("://")
     if not separator:
-        return name, Disk(os.path.expanduser(place), durable)
+        return place, Disk(os.path.expanduser(place), durable)
+    name = mask_passwords(place)
     if protocol in ("file", "local"):
         return name, Disk(path, durable)
     try:
