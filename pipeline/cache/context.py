@@ -62,20 +62,15 @@ def leave(store: Store, *exception: Any) -> None:
     if not _entered:
         _settings.__exit__(*exception)
         dask.base.get_scheduler = _get_scheduler
-        if (client := _client_module()) is not None and _graph_to_futures is not None:
-            client.Client._graph_to_futures = _graph_to_futures
+        if _graph_to_futures is not None:
+            sys.modules["distributed.client"].Client._graph_to_futures = _graph_to_futures
     store.emit_warnings()
-
-
-def _client_module() -> ModuleType | None:
-    """Dask's module of clients, if it is imported: importing it takes half a second."""
-    return sys.modules.get("distributed.client")
 
 
 def _watch_clients() -> ModuleType | None:
     """Have clients run their graphs through the store; the module of clients, if imported."""
     global _graph_to_futures
-    client = _client_module()
+    client = sys.modules.get("distributed.client")  # importing it takes half a second
     if client is not None and client.Client._graph_to_futures is not _futures:
         _graph_to_futures = client.Client._graph_to_futures
         client.Client._graph_to_futures = _futures

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import textwrap
-from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
-from pipeline.cache.plan import Status, make_plan
+from dask.typing import Key
+
+from pipeline.cache.plan import Plan, Status, make_plan
 from pipeline.cache.running import open_collections
-from pipeline.cache.saving import INPUT, task_call, task_details, task_function, task_name
-from pipeline.cache.task_digests import ITSELF, describe_code
+from pipeline.cache.saving import (
+    INPUT,
+    TaskDetails,
+    task_call,
+    task_details,
+    task_function,
+    task_name,
+)
+from pipeline.cache.task_digests import ITSELF, CodeDescription, describe_code
 from pipeline.identity import format_duration, format_number
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from typing import Any
-
-    from dask.typing import Key
-
-    from pipeline.cache.plan import Plan
-    from pipeline.cache.saving import TaskDetails
-    from pipeline.store import Store
+from pipeline.store import Store
 
 MAX_ROWS = 8
 """Rows about one function, each with another reason."""
@@ -69,24 +69,22 @@ class Explanation:
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Status, task and reason of each row of the table."""
-        groups: dict[tuple[Status, str, str], list[Line]] = {}
+        groups: dict[tuple[Status, str], dict[str, list[Line]]] = {}
         for line in self.lines:
             why = "" if line.status == "hit" else line.why
-            groups.setdefault((line.status, line.function, why), []).append(line)
+            by_reason = groups.setdefault((line.status, line.function), {})
+            by_reason.setdefault(why, []).append(line)
         rows: list[tuple[str, str, str]] = []
-        shown, hidden = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-        for (status, function, why), lines in groups.items():
-            if shown[status, function] == MAX_ROWS:
-                hidden[status, function] += len(lines)
-                continue
-            shown[status, function] += 1
-            task = lines[0].call if len(lines) == 1 else f"{len(lines):,} of {function}"
-            if status == "hit":
-                seconds, size = sum(line.seconds for line in lines), sum(x.bytes for x in lines)
-                why = f"{format_number(size)} bytes, took {format_duration(seconds)}"
-            rows.append((status, task, why))
-        rows += [(status, f"{number:,} more of {function}", "…")
-                 for (status, function), number in hidden.items()]  # fmt: skip
+        for (status, function), by_reason in groups.items():
+            reasons = list(by_reason.items())
+            for why, lines in reasons[:MAX_ROWS]:
+                task = lines[0].call if len(lines) == 1 else f"{len(lines):,} of {function}"
+                if status == "hit":
+                    size, seconds = sum(x.bytes for x in lines), sum(x.seconds for x in lines)
+                    why = f"{format_number(size)} bytes, took {format_duration(seconds)}"
+                rows.append((status, task, why))
+            if number := sum(len(lines) for _, lines in reasons[MAX_ROWS:]):
+                rows.append((status, f"{number:,} more of {function}", "…"))
         return rows
 
     def __str__(self) -> str:
@@ -126,20 +124,16 @@ class _Past:
     def __init__(self, store: Store) -> None:
         self.notes = cache(store.noted)
         self.results = cache(lambda name: [PastResult(*line) for line in store.history(name)])
-        self._changes: dict[tuple[str, str], list[str]] = {}
+        self._descriptions: dict[str, CodeDescription] = {}
 
     def code_changes(self, before: str, now: str, function: Any) -> list[str]:
         """What changed in a function, by the digests of its code."""
-        if (before, now) not in self._changes:
-            notes = (note for note in self.notes(f"code-{before}") if isinstance(note, dict))
-            description = next(notes, {})
-            is_known = description and function is not None
-            changes = code_changes(description, describe_code(function)) if is_known else []
-            self._changes[before, now] = changes or [_UNKNOWN_CHANGE]
-        return self._changes[before, now]
-
-
-_UNKNOWN_CHANGE = "its code, or what it reaches, changed"
+        old = next((note for note in self.notes(f"code-{before}") if isinstance(note, dict)), {})
+        if not old or function is None:
+            return [_UNKNOWN_CHANGE]
+        if now not in self._descriptions:
+            self._descriptions[now] = describe_code(function)
+        return code_changes(old, self._descriptions[now]) or [_UNKNOWN_CHANGE]
 
 
 def explain(store: Store, *collections: Any) -> Explanation:
@@ -158,32 +152,36 @@ def explain(store: Store, *collections: Any) -> Explanation:
 def _line(plan: Plan, key: Key, past: _Past) -> Line:
     status, node = plan.status[key], plan.tasks[key]
     line = Line(status, task_call(key, node), "", key, task_name(key, node))
-    if status == "hit":
-        entry = plan.entries[key]
-        return line._replace(why="stored", seconds=entry.seconds, bytes=entry.bytes)
-    if status == "miss":
-        return line._replace(why=_miss_reason(plan, key, past))
-    is_skipped = status == "skipped"
-    return line._replace(why=plan.reasons[key] if is_skipped else "not needed by what runs")
+    match status:
+        case "hit":
+            entry = plan.entries[key]
+            return line._replace(why="stored", seconds=entry.seconds, bytes=entry.bytes)
+        case "miss":
+            return line._replace(why=_miss_reason(plan, key, past))
+        case "skipped":
+            return line._replace(why=plan.reasons[key])
+    return line._replace(why="not needed by what runs")
 
 
 def _miss_reason(plan: Plan, key: Key, past: _Past) -> str:
     """How a task differs from the nearest result of its function."""
     node, digest = plan.tasks[key], plan.digests.digest(key)
     details = task_details(key, node, plan.digests)
-    results = past.results(details.function)
-    for result in reversed(results):
+    results = past.results(details.function)[::-1]
+    for result in results:
         if result.digest == digest:
             return result.why or "evicted"
     if not results:
         is_new = key in plan.outputs or not past.notes("runs")
         return "never computed" if is_new else "never stored: new, or quick to compute"
-    nearest = max(reversed(results), key=lambda result: _likeness(result, details))
+    nearest = max(results, key=lambda result: _likeness(result, details))
     changes = argument_changes(nearest.arguments, details.arguments)
     if nearest.code != details.code:
-        function = task_function(node)
-        changes = [*past.code_changes(nearest.code, details.code, function), *changes]
+        changes = past.code_changes(nearest.code, details.code, task_function(node)) + changes
     return "; ".join(changes) or _UNKNOWN_CHANGE
+
+
+_UNKNOWN_CHANGE = "its code, or what it reaches, changed"
 
 
 def _likeness(result: PastResult, details: TaskDetails) -> float:

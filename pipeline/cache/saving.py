@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dask._task_spec import NestedContainer
 from dask.sizeof import sizeof
 from dask.task_spec import DataNode, GraphNode, Task, TaskRef
+from dask.typing import Key
 
-from pipeline.cache.task_digests import describe_code, unwrapped
+from pipeline.cache.task_digests import TaskDigests, describe_code, unwrapped
 from pipeline.graph import (
     CallTask,
     display_key,
@@ -25,16 +27,16 @@ from pipeline.graph import (
     subproblem,
 )
 from pipeline.identity import library_name, short_repr
-from pipeline.store import LostError, StoreError, UnstorableError, is_storable, script_classes
+from pipeline.store import (
+    Entry,
+    LostError,
+    Store,
+    StoreError,
+    UnstorableError,
+    is_storable,
+    script_classes,
+)
 from pipeline.trace import Body
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from dask.typing import Key
-
-    from pipeline.cache.task_digests import TaskDigests
-    from pipeline.store import Entry, Store
 
 MIN_SECONDS = 1e-3
 """An inner task that takes less time is not stored: writing a file takes as long."""
@@ -47,37 +49,32 @@ class Load:
     opened: the verified entry and its payload, which stay readable after the entry is removed
     recompute: computes the result if it cannot be loaded; without it `LostError` is raised, for
         the caller to plan the run again
+    classes: the storable classes of the script, which other processes have to know
     """
 
     store: Store
     digest: str
     opened: tuple[Entry, memoryview] | None = None
     recompute: Callable[[], Any] | None = None
+    classes: tuple[type, ...] = ()
 
     def __call__(self) -> Any:
-        try:
+        with suppress(LostError):
             if opened := self.opened or self.store.open(self.digest):
                 return self.store.value(*opened)
-            raise LostError(
-                f"{self.digest} was in {self.store.url} when the run began, and cannot be loaded "
-                "here: run it again; on a cluster every worker must reach the store"
-            )
-        except LostError:
-            if self.recompute is None:
-                raise
-        return self.recompute()
+        if self.recompute is not None:
+            return self.recompute()
+        raise LostError(
+            f"{self.digest} was in {self.store.url} when the run began, and cannot be loaded "
+            "here: run it again; on a cluster every worker must reach the store"
+        )
+
+    def __post_init__(self) -> None:
+        for kind in self.classes:
+            is_storable(kind)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _load, (self.store, self.digest, self.recompute, script_classes())
-
-
-def _load(
-    store: Store, digest: str, recompute: Callable[[], Any] | None, classes: tuple[type, ...]
-) -> Load:
-    """In another process, which has to know the storable classes of the script."""
-    for kind in classes:
-        is_storable(kind)
-    return Load(store, digest, recompute=recompute)
+        return Load, (self.store, self.digest, None, self.recompute, script_classes())
 
 
 @dataclass(frozen=True, eq=False)

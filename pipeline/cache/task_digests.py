@@ -7,23 +7,18 @@ number has the hash of what it was given for: equal tasks of all processes have 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from types import FunctionType, MethodType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dask.task_spec import Alias, TaskRef
+from dask.typing import Key
 
 from pipeline.graph import CallTask
-from pipeline.identity import (
-    Digester,
-    closure_values,
-    definition_parts,
-    encode,
-    hash_encoded,
-    references_of,
-)
+from pipeline.identity import Digester, closure_values, definition_parts, encode, hash_encoded
 from pipeline.share import (
     USED_UP,
     FunctionNumber,
@@ -37,11 +32,6 @@ from pipeline.share import (
     stable_number,
 )
 from pipeline.trace import Body, Named, Step, Task
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from dask.typing import Key
 
 
 class TaskDigests(Numbering):
@@ -61,17 +51,15 @@ class TaskDigests(Numbering):
 
     def of_function(self, function: Any) -> str:
         """The digest of a function and of all that it reaches. Empty if it has none."""
-        try:
+        with suppress(NotMerged):
             return self._digests[self.function_number(unwrapped(function)).number] or ""
-        except NotMerged:
-            return ""
+        return ""
 
     def of_value(self, value: Any) -> str:
         """The digest of an argument. Empty if it has none."""
-        try:
+        with suppress(NotMerged):
             return self._digests[self.value_number(value)] or ""
-        except NotMerged:
-            return ""
+        return ""
 
     def intern(self, signature: Any) -> int:
         number = self.signatures.get(signature)
@@ -106,16 +94,14 @@ class TaskDigests(Numbering):
     def node_number(self, node: Any, numbers: Mapping[Key, int]) -> int:
         if isinstance(node, CallTask) and (target := alias_target(node)) is not None:
             return stable_number(numbers[target])
-        number: int = super().node_number(node, numbers)
-        return number
+        return super().node_number(node, numbers)
 
     def learn(self, function: Any) -> FunctionNumber:
         if type(function) is Body:
             return self._learn_body(function)
         if (inner := unwrapped(function)) is not function:
             return self._learn_body(Body((), (Step(inner, ()),)))  # all its arguments are inputs
-        learned: FunctionNumber = super().learn(function)
-        return learned
+        return super().learn(function)
 
     def _learn_body(self, body: Body) -> FunctionNumber:
         """A body counts by its operations; one that reaches half of a project is read once."""
@@ -218,18 +204,16 @@ class _Describer(Digester):
 def _parts(definition: Any) -> Iterator[tuple[str, Any]]:
     """The parts of a definition, by the names that a person knows them by."""
     parts: Iterator[Any] = iter(definition_parts(definition))
-    heads: Sequence[str] = ("bases", "metaclass") if isinstance(definition, type) else ()
-    is_function = isinstance(definition, FunctionType)
-    if is_function:
-        closure = [f"closure value `{name}`" for name in definition.__code__.co_freevars]
-        heads = ("code", "defaults", "keyword defaults", *closure)
-        variables = {mention.name for mention in references_of(definition) if mention.owner is None}
-    yield from zip(heads, parts, strict=False)
+    if not isinstance(definition, FunctionType):
+        heads = ("bases", "metaclass") if isinstance(definition, type) else ()
+        yield from zip(heads, parts, strict=False)
+        yield from ((f"`{name}`", value) for name, value in parts)
+        return
+    closure = [f"closure value `{name}`" for name in definition.__code__.co_freevars]
+    yield from zip(("code", "defaults", "keyword defaults", *closure), parts, strict=False)
     for name, value in parts:
-        if not is_function:
-            yield f"`{name}`", value
-        elif name not in closure_values(definition):
-            yield f"{'global' if name in variables else 'value'} `{name}`", value
+        if name not in closure_values(definition):
+            yield f"{'value' if '.' in name else 'global'} `{name}`", value
 
 
 def _name(definition: Any) -> str:

@@ -182,7 +182,7 @@ def _rerun_graph(plan: Plan, chosen: Iterable[Key]) -> TaskGraph:
         reruns[output] = CallTask(output, function, tuple(inputs_of(node)), cheap=False)
     inputs = [key for task in reruns.values() for key in task.inputs]
     plan = make_plan(store, tasks, inputs, is_local=False, is_final=True, digests=plan.digests)
-    hits: dict[Key, Status] = {key: "hit" for key in plan.entries}
+    hits: dict[Key, Status] = dict.fromkeys(plan.entries, "hit")
     loading = tasks_to_run(replace(plan, status=hits), inputs)  # which stores nothing
     return TaskGraph({**loading, **reruns}, list(map(TaskRef, reruns)), token=uuid4().hex)
 
