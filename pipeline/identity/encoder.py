@@ -14,9 +14,10 @@ import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from hashlib import blake2b
 from types import FunctionType, MappingProxyType, MethodType, ModuleType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from dask.base import is_dask_collection
@@ -92,7 +93,8 @@ def short_hash(encoded: Key) -> str:
     return blake2b(repr(encoded).encode(errors="surrogatepass"), digest_size=12).hexdigest()
 
 
-class Session(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Session:
     """What stays fixed while a graph is traced.
 
     prefixes: of the keys of each function. A body may change what a prefix covers, such as a list
