@@ -15,14 +15,22 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from dask.task_spec import Alias, DataNode, Task, TaskRef
 from dask.typing import Key
 
-from pipeline.identity import ATOMS, UnkeyableError, encode, freeze_array, short_hash, short_repr
+from pipeline.identity import (
+    ATOMS,
+    UnkeyableError,
+    cut,
+    encode,
+    freeze_array,
+    short_hash,
+    short_repr,
+)
 
 _LAZY = re.compile(r"@[0-9a-f]{24}$")
 """The digest at the end of an argument that is a call."""
@@ -68,25 +76,23 @@ def freeze(value: Any) -> Any:
     lists. A recursion passes the copy on as it is, and it is hashed only once. Raises
     `UnkeyableError` for lists, dicts, sets, bytearrays, and their subclasses.
     """
-    kind = type(value)
-    if kind is tuple:
-        return tuple(map(freeze, value))
-    for mutable, remedy in _IMMUTABLE.items():
-        if isinstance(value, mutable):
-            raise UnkeyableError(
-                f"no key for a {kind.__name__}: it can change after the call; pass {remedy}"
-            )
-    return freeze_array(value) if isinstance(value, np.ndarray) else value
-
-
-_IMMUTABLE: Mapping[type, str] = {
-    list: "a tuple",
-    set: "a frozenset",
-    dict: "a tuple of its items",
-    bytearray: "bytes",
-    deque: "a tuple",
-}
-"""For each mutable type, what to pass instead."""
+    match value:
+        case np.ndarray():
+            return freeze_array(value)
+        case tuple() if type(value) is tuple:
+            return tuple(map(freeze, value))
+        case list() | deque():
+            remedy = "a tuple"
+        case set():
+            remedy = "a frozenset"
+        case dict():
+            remedy = "a tuple of its items"
+        case bytearray():
+            remedy = "bytes"
+        case _:
+            return value
+    kind = type(value).__name__
+    raise UnkeyableError(f"no key for a {kind}: it can change after the call; pass {remedy}")
 
 
 def call_key(prefix: str, args: tuple[Key, ...], kwargs: Mapping[str, Key]) -> Key:
@@ -130,9 +136,7 @@ def function_name(key: Key) -> str:
     return _without_tokens(str(key))
 
 
-@lru_cache(4096)
-def _without_tokens(prefix: str) -> str:
-    return _TOKEN.sub("", prefix)
+_without_tokens = lru_cache(4096)(partial(_TOKEN.sub, ""))
 
 
 def label(key: Key, width: int = 200) -> str:
@@ -148,13 +152,11 @@ def label(key: Key, width: int = 200) -> str:
         return function_name(key)
     prefix, *encoded = key
     if prefix == "expression":
-        return _cut(str(encoded[0]), 3 * width)
-    shown = (
-        "…"
-        if isinstance(value, str) and len(value) > width + 25 and _LAZY.search(value)
-        else _cut(_argument(value), width)
-        for value in encoded
-    )
+        return cut(str(encoded[0]), 3 * width)
+    shown = arguments(key, width)
+    for place, value in enumerate(encoded):
+        if isinstance(value, str) and len(value) > width + 25 and _LAZY.search(value):
+            shown[place] = "…"
     return f"{function_name(prefix)}({', '.join(shown)})"
 
 
@@ -165,11 +167,7 @@ def arguments(key: Key, width: int = 60) -> list[str]:
     ["'abc'", 'start=2']
     """
     key = subproblem(key)
-    return [_cut(_argument(value), width) for value in key[1:]] if isinstance(key, tuple) else []
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"
+    return [cut(_argument(value), width) for value in key[1:]] if isinstance(key, tuple) else []
 
 
 def _argument(encoded: Key) -> str:

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import cached_property, partial
+from operator import is_
 from typing import Any, cast
 
 import dask
@@ -40,16 +41,9 @@ class CallTask(GraphNode):  # type: ignore[misc] # Dask is untyped
     """
 
     __slots__ = ("cheap", "function", "inputs")
-    function: Callable[..., Any]
-    inputs: tuple[Key, ...]
-    cheap: bool
 
     def __init__(
-        self,
-        key: Key,
-        function: Callable[..., Any],
-        inputs: tuple[Key, ...],
-        cheap: bool = True,
+        self, key: Key, function: Callable[..., Any], inputs: tuple[Key, ...], cheap: bool = True
     ) -> None:
         self.key = key  # type: ignore[misc] # Dask's slot
         self.function = function
@@ -75,8 +69,8 @@ class CallTask(GraphNode):  # type: ignore[misc] # Dask is untyped
             return cast("GraphNode", task.substitute(subs))
         return type(self)(key, self.function, tuple(new), self.cheap)
 
-    def copy(self) -> CallTask:
-        return type(self)(self.key, self.function, self.inputs, self.cheap)
+    def copy(self) -> GraphNode:
+        return self.substitute({})
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.key, self.function, self.inputs, self.cheap)
@@ -98,17 +92,12 @@ def inputs_of(node: Any) -> Sequence[Key]:
         return node.inputs
     if isinstance(node, Alias):
         return [node.target]
-    if node is None or isinstance(node, TaskRef):
-        return []  # a future is data
-    if not isinstance(node, Task):
-        return list(node.dependencies)
-    keys: list[Key] = []
-    for argument in (*node.args, *node.kwargs.values()):
-        if isinstance(argument, TaskRef):
-            keys.append(argument.key)
-        elif isinstance(argument, GraphNode):
-            keys += inputs_of(argument)
-    return keys
+    if isinstance(node, Task):
+        keys: list[Key] = []
+        for value in (*node.args, *node.kwargs.values()):
+            keys += [value.key] if isinstance(value, TaskRef) else inputs_of(value)
+        return keys
+    return list(node.dependencies) if isinstance(node, GraphNode) else []  # a future is data
 
 
 def function_of(node: Any) -> Callable[..., Any]:
@@ -168,8 +157,8 @@ def children(structure: Any) -> Iterable[Any] | None:
         return cast("Iterable[Any]", structure.values())
     if kind is slice:
         return (structure.start, structure.stop, structure.step)
-    if dataclasses.is_dataclass(structure) and not isinstance(structure, type):
-        return [getattr(structure, field.name) for field in dataclasses.fields(structure)]
+    if dataclasses.is_dataclass(kind):
+        return [getattr(structure, field.name) for field in dataclasses.fields(kind)]
     return None
 
 
@@ -178,9 +167,9 @@ def leaves(structure: Any) -> Iterator[Any]:
     inner = children(structure)
     if inner is None:
         yield structure
-        return
-    for member in inner:
-        yield from leaves(member)
+    else:
+        for member in inner:
+            yield from leaves(member)
 
 
 def map_leaves(structure: Any, function: Callable[[Any], Any]) -> Any:
@@ -192,14 +181,13 @@ def map_leaves(structure: Any, function: Callable[[Any], Any]) -> Any:
     inner = children(structure)
     if inner is None:
         return function(structure)
-    old = list(inner)
-    new = [map_leaves(member, function) for member in old]
+    new = [map_leaves(member, function) for member in inner]
     kind = type(structure)
     if kind is dict:
         return dict(zip(structure, new, strict=True))
     if kind in (list, tuple, set):
         return kind(new)
-    if all(before is after for before, after in zip(old, new, strict=True)):
+    if all(map(is_, inner, new)):
         return structure
     if not dataclasses.is_dataclass(structure):
         return kind(*new)
@@ -327,8 +315,6 @@ class TaskGraph(GraphCollection):
                 raise GraphError(f"the output {key!r} is not in the graph")
         return self
 
-    # What folders above this one do with a graph
-
     def compile(self, inputs: Sequence[Any] = ()) -> Any:
         """This graph as a function of some of its values, to be run many times.
 
@@ -346,8 +332,7 @@ class TaskGraph(GraphCollection):
         return CompiledGraph(self, inputs)
 
     def _repr_svg_(self) -> str:
-        svg: str = self.visualize()._repr_svg_()
-        return svg
+        return cast("str", self.visualize()._repr_svg_())
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "fused"}
@@ -365,8 +350,7 @@ def graph_of(call: Any) -> TaskGraph:
             f"{short_repr(call)} is not a call: give a call, or trace(...) of several; other Dask "
             "collections go to contrast(...) and share_report(...)"
         )
-    graph: TaskGraph = call.graph()  # not `task_graph`: globals may have changed since
-    return graph
+    return cast("TaskGraph", call.graph())  # not `task_graph`: globals may have changed since
 
 
 def fill_outputs(values: Iterable[Any], keys: Iterable[Key], outputs: Any) -> Any:
@@ -378,11 +362,6 @@ def fill_outputs(values: Iterable[Any], keys: Iterable[Key], outputs: Any) -> An
 def _rebuild(
     dsk: Mapping[Key, Any], outputs: Any, *, rename: Mapping[str, str] | None = None
 ) -> TaskGraph:
-    def renamed(leaf: Any) -> Any:
-        if isinstance(leaf, TaskRef) and rename:
-            return TaskRef(replace_name_in_key(leaf.key, rename))
-        return leaf
-
     tasks = ensure_dict(dsk)
     if isinstance(dsk, HighLevelGraph):  # from `dask.graph_manipulation`, in Dask's older form
         tasks = convert_legacy_graph(tasks)
@@ -391,7 +370,9 @@ def _rebuild(
         key: node if isinstance(node, (GraphNode, TaskRef)) else DataNode(key, node)
         for key, node in tasks.items()
     }
-    outputs = map_leaves(outputs, renamed)
+    if rename:
+        names = {key: replace_name_in_key(key, rename) for key in keys_in(outputs)}
+        outputs = fill_outputs(map(TaskRef, names.values()), names, outputs)
     return TaskGraph(toposort(tasks, keys_in(outputs)), outputs)
 
 

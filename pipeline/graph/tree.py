@@ -80,8 +80,8 @@ def count(call: TaskGraph | Any, shared: Collection[Key] = ()) -> Count:
     """
     graph = graph_of(call)
     tasks_at = Counter(depths(graph).values())
-    size, most = tree_size(graph, shared), max(tasks_at.values(), default=0)
-    return Count(size, len(graph), max(tasks_at, default=0), most)
+    width = max(tasks_at.values(), default=0)
+    return Count(tree_size(graph, shared), len(graph), max(tasks_at, default=0), width)
 
 
 def occurrences(call: TaskGraph | Any, keys: Container[Key] | None = None) -> dict[Key, int]:
@@ -172,13 +172,10 @@ def unfold(graph: TaskGraph, shared: Collection[Key] = (), limit: int = MAX_TASK
         else:
             stack.pop()
             if stack:
-                node = graph.tasks[key]
-                cheap = getattr(node, "cheap", False)
-                tasks[name] = (
-                    node
-                    if isinstance(node, TaskRef)
-                    else CallTask(name, function_of(node), tuple(inputs), cheap)
-                )
+                node = tasks[name] = graph.tasks[key]
+                if not isinstance(node, TaskRef):
+                    cheap = getattr(node, "cheap", False)
+                    tasks[name] = CallTask(name, function_of(node), tuple(inputs), cheap)
     names = iter(roots)
     outputs = map_leaves(
         graph.outputs, lambda leaf: TaskRef(next(names)) if isinstance(leaf, TaskRef) else leaf

@@ -40,6 +40,7 @@ from pipeline.identity.references import (
 )
 from pipeline.identity.text import (
     all_digits,
+    cut,
     format_duration,
     format_number,
     format_value,
@@ -67,6 +68,7 @@ __all__ = [
     "attribute_of",
     "closure_values",
     "current_session",
+    "cut",
     "definition_parts",
     "digest",
     "encode",

@@ -28,13 +28,12 @@ def freeze_array(array: Array) -> Array:
         return array
     if type(array) is not np.ndarray or array.dtype.hasobject or not array.size:
         return array.copy()
-    flat: Array = np.frombuffer(array.tobytes(), array.dtype)
-    return flat.reshape(array.shape)
+    return np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)
 
 
 def _is_immutable(array: Array) -> bool:
     # The owner of a read-only array can make it writable; bytes stay as they are.
-    base = array.base
+    base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base
     return isinstance(base, bytes)
@@ -54,8 +53,9 @@ def array_content(array: Array) -> str:
     array are computed once.
     """
     identity = id(array)
-    if (known := _hashed.get(identity)) is not None and known[0]() is array:
-        return known[1]
+    reference, digits = _hashed.get(identity, (None, ""))
+    if reference is not None and reference() is array:
+        return digits
     digits = blake2b(b"".join(_block_hashes(array)), digest_size=12).hexdigest()
     if _is_immutable(array):
         _hashed[identity] = (ref(array, lambda _: _hashed.pop(identity, None)), digits)
@@ -89,8 +89,7 @@ def _blocks(array: Array) -> Iterator[Array]:
 
 
 def _hash(block: Array) -> bytes:
-    flat = np.ascontiguousarray(block).reshape(-1).view(np.uint8)
-    return sha256(flat.data).digest()
+    return sha256(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data).digest()
 
 
 TABLE_MODULES = ("pandas.", "pyarrow.")
@@ -105,13 +104,14 @@ def table_content(value: Any) -> tuple[Any, ...] | None:
     ('Series', 'n')
     """
     if (pandas := sys.modules.get("pandas")) is not None:
+        if isinstance(value, pandas.DataFrame | pandas.Series):
+            extras = (value.attrs, bool(value.flags.allows_duplicate_labels))
+            index = _index(value.index, pandas)
         if isinstance(value, pandas.DataFrame):
             columns = [_column(value.iloc[:, place].array) for place in range(value.shape[1])]
-            labels = (_index(value.columns, pandas), _index(value.index, pandas))
-            return ("DataFrame", *labels, columns, value.attrs, _has_duplicates(value))
+            return ("DataFrame", _index(value.columns, pandas), index, columns, *extras)
         if isinstance(value, pandas.Series):
-            content = (_index(value.index, pandas), _column(value.array), value.attrs)
-            return ("Series", value.name, *content, _has_duplicates(value))
+            return ("Series", value.name, index, _column(value.array), *extras)
         if isinstance(value, pandas.Index):
             return _index(value, pandas)
         if isinstance(value, pandas.api.extensions.ExtensionArray):
@@ -123,10 +123,6 @@ def table_content(value: Any) -> tuple[Any, ...] | None:
             schema = np.frombuffer(value.schema.serialize(), np.uint8)
             return (type(value).__name__, schema, [_arrow_column(each) for each in value.columns])
     return None
-
-
-def _has_duplicates(value: Any) -> bool:
-    return bool(value.flags.allows_duplicate_labels)
 
 
 def _index(index: Any, pandas: Any) -> tuple[Any, ...]:
@@ -163,9 +159,8 @@ def _column(array: Any) -> tuple[Any, ...]:
 def _arrow_column(column: Any) -> tuple[Any, ...]:
     """A column of Arrow, however it is chunked: its type, its missing values, and the others."""
     arrow = sys.modules["pyarrow"]
-    types = arrow.types
     joined = column.combine_chunks() if isinstance(column, arrow.ChunkedArray) else column
-    kind = joined.type
+    types, kind = arrow.types, joined.type
     if types.is_dictionary(kind):
         return (str(kind), *_arrow_column(joined.dictionary_decode()))
     valid = np.asarray(joined.is_valid()) if joined.null_count else None

@@ -28,12 +28,8 @@ _ENDS = {"RETURN_VALUE", "RAISE_VARARGS", "RERAISE"}
 _JUMPS = {opcode.opname[code] for code in (*dis.hasjrel, *dis.hasjabs)}
 _OPPOSITE = {"POP_JUMP_IF_TRUE": "POP_JUMP_IF_FALSE", "POP_JUMP_IF_NOT_NONE": "POP_JUMP_IF_NONE"}
 _DOCUMENTATION = {
-    "__doc__",
-    "__firstlineno__",
-    "__static_attributes__",
-    "__module__",
-    "__qualname__",
-}
+    "__doc__", "__firstlineno__", "__static_attributes__", "__module__", "__qualname__"
+}  # fmt: skip
 """Names that the body of a class sets, without effect on what the class does."""
 _CALL_FLAGS = 0x3AC
 """Flags of how code is called: *args, **kwargs, as a generator, as a coroutine."""
@@ -72,10 +68,13 @@ def code_content(code: CodeType) -> str:
     counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)
     starred = bool(code.co_flags & 0x4) + bool(code.co_flags & 0x8)
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + starred]
-    text = repr((counts, code.co_flags & _CALL_FLAGS, names, _minimal(_Flow(code).states())))
+    flow = _Flow(code)
+    states = [*map(flow.state, range(len(flow.steps))), _State("start", (flow.landing(0),))]
+    text = repr((counts, code.co_flags & _CALL_FLAGS, names, _minimal(states)))
     return blake2b(text.encode(errors="surrogatepass"), digest_size=12).hexdigest()
 
 
+@lru_cache(256)  # for both that read code
 def _steps(code: CodeType) -> list[Step]:
     """The instructions, one by one, without those that only document."""
     steps: list[Step] = []
@@ -104,14 +103,8 @@ class _Flow:
         self.steps = _steps(code)
         listing: Any = dis.Bytecode(code)
         self.handlers = listing.exception_entries  # not in typeshed
-        self.places: dict[int, int] = {}  # of the instructions, by offset
-        for place, step in enumerate(self.steps):
-            self.places.setdefault(step.offset, place)
-
-    def states(self) -> list[_State]:
-        """The state at each instruction, and at the end the one that leads to the first."""
-        states = list(map(self.state, range(len(self.steps))))
-        return [*states, _State("start", (self.landing(0),))]
+        places = reversed(list(enumerate(self.steps)))
+        self.places = {step.offset: place for place, step in places}  # the first at each offset
 
     def state(self, place: int) -> _State:
         step = self.steps[place]
@@ -172,72 +165,42 @@ def _argument(value: Any) -> str:
 
 
 def _minimal(states: list[_State]) -> list[tuple[Any, ...]]:
-    """The smallest automaton that does the same: each state and its successors, from the start."""
-    classes: dict[int, int] = {}
-    numbers: dict[Any, int] = {}
-    start = len(states) - 1
-    for component in _components(states, start):  # all that follows it has its classes already
-        inner, size = dict.fromkeys(component, 0), 1
-        while True:  # split classes, until equivalent states lead to equivalent states
-            table: dict[Any, int] = {}
-            split = {}
-            for state in component:
-                after = (
-                    (to in inner, inner.get(to, classes.get(to))) for to in states[state].after
-                )
-                signature = (inner[state], states[state].does, *after)
-                split[state] = table.setdefault(signature, len(table))
-            if len(table) == size:
-                break
-            inner, size = split, len(table)
-        first = component[0]
-        is_cycle = len(component) > 1 or first in states[first].after
-        for state in component:
-            own = (first, inner[state]) if is_cycle else (None,)
-            kinds = () if is_cycle else map(classes.__getitem__, states[state].after)
-            signature = (*own, states[state].does, *kinds)
-            classes[state] = numbers.setdefault(signature, len(numbers))
-    members = {number: states[state] for state, number in classes.items()}
-    order = {classes[start]: 0}
-    for number in (queue := list(order)):  # which grows meanwhile
-        for to in members[number].after:
-            if classes[to] not in order:
-                order[classes[to]] = len(order)
-                queue.append(classes[to])
-    return [
-        (members[number].does, *(order[classes[to]] for to in members[number].after))
-        for number in queue
-    ]
+    """The smallest automaton that does the same: each state and its successors, from the last.
 
-
-def _components(states: list[_State], start: int) -> Iterator[list[int]]:
-    """The strongly connected components, each after all that it leads to.
-
-    Tarjan's algorithm (Depth-first search and linear graph algorithms, 1972), without recursion.
+    States of separate loops are never one.
     """
-    first: dict[int, int] = {start: 0}
-    low: dict[int, int] = {start: 0}
-    visited = {start: None}  # in order, those whose component is not complete
-    stack = [(start, iter(states[start].after))]
-    while stack:
-        state, after = stack[-1]
+    reached, before = [0] * len(states), list[int]()  # the states that may follow, as bits
+    while reached != before:
+        before = list(reached)
+        for place in reversed(range(len(states))):
+            for to in states[place].after:
+                reached[place] |= reached[to] | 1 << to
+    # States of one loop lead to the same states, themselves among them.
+    classes = [bits if bits >> place & 1 else 0 for place, bits in enumerate(reached)]
+    size, split = 0, len({*classes})
+    while size != split:  # split classes, until equivalent states lead to equivalent states
+        table: dict[Any, int] = {}
+        size, classes = (
+            split,
+            [
+                table.setdefault(
+                    (own, state.does, *(classes[to] for to in state.after)), len(table)
+                )
+                for own, state in zip(classes, states, strict=True)
+            ],
+        )
+        split = len(table)
+    members = dict(zip(classes, states, strict=True))
+    order = {classes[-1]: 0}
+    minimal = []
+    for number in (queue := [classes[-1]]):  # which grows meanwhile
+        after = [classes[to] for to in members[number].after]
         for to in after:
-            if to not in first:
-                first[to] = low[to] = len(first)
-                visited[to] = None
-                stack.append((to, iter(states[to].after)))
-                break
-            if to in visited:
-                low[state] = min(low[state], first[to])
-        else:
-            stack.pop()
-            if stack:
-                low[stack[-1][0]] = min(low[stack[-1][0]], low[state])
-            if low[state] == first[state]:
-                component = [visited.popitem()[0]]
-                while component[-1] != state:
-                    component.append(visited.popitem()[0])
-                yield component
+            if to not in order:
+                order[to] = len(order)
+                queue.append(to)
+        minimal.append((members[number].does, *(order[to] for to in after)))
+    return minimal
 
 
 class Chain(NamedTuple):

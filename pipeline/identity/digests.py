@@ -22,12 +22,8 @@ from pipeline.identity.text import short_repr
 
 _PYTHON = f"python {sys.version_info.major}.{sys.version_info.minor}"
 
-_HANDLES = (
-    "_thread.", "threading.", "_contextvars.", "weakref.", "_weakref.", "asyncio.", "logging."
-)  # fmt: skip
+_HANDLES = {"_thread", "threading", "_contextvars", "weakref", "_weakref", "asyncio", "logging"}
 """Modules of objects that a function may name without depending on them: locks, loggers."""
-
-_CACHES = (WeakKeyDictionary, WeakValueDictionary, WeakSet)
 
 
 def digest(value: Any) -> str:
@@ -75,8 +71,8 @@ class Digester(Encoder):
                 f"no key for {short_repr(value)}: its next value depends on earlier reads; "
                 "pass a list"
             )
-        is_handle = isinstance(value, _CACHES) or f"{kind.__module__}.".startswith(_HANDLES)
-        if self.definitions and is_handle:
+        is_cache = isinstance(value, WeakKeyDictionary | WeakValueDictionary | WeakSet)
+        if self.definitions and (is_cache or kind.__module__.partition(".")[0] in _HANDLES):
             return f"opaque {kind.__qualname__}"
         if is_process_state(value):
             return f"the random numbers of {kind.__module__}"

@@ -58,9 +58,9 @@ def _content(path: Path) -> str:
     with path.open("rb") as file:
         stat = os.fstat(file.fileno())
         signature = (stat.st_ino, stat.st_dev, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-        known = _hashed.get(name)
-        if known is not None and known[0] == signature:
-            return known[1]
+        before, content = _hashed.get(name, ((), ""))
+        if before == signature:
+            return content
         content = file_digest(file, sha256).hexdigest()
     if time.time() - max(stat.st_mtime, stat.st_ctime) > _RACY:
         _hashed[name] = signature, content

@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import sys
 import sysconfig
+from collections import ChainMap
 from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -124,39 +125,36 @@ class Reference(NamedTuple):
 def references_of(function: FunctionType) -> Iterator[Reference]:
     """What the code of a function names, as far as that is known without running it."""
     names = names_in_code(function.__code__)
-    imported = {each.name: _imported(function, each) for each in names.imports}
+    imported = {target.name: _imported(function, target) for target in names.imports}
     for name, value in imported.items():
         yield Reference(name, value, None, is_last=False)
-    inner = {**closure_values(function), **{name: _loaded(each) for name, each in imported.items()}}
+    inner = closure_values(function) | {name: _loaded(value) for name, value in imported.items()}
+    variables = ChainMap(function.__globals__, vars(builtins))
     for (head, *attributes), is_global, is_seedless in names.chains:
-        if is_global:
-            value = function.__globals__.get(head, vars(builtins).get(head, _MISSING))
-        else:
-            value = inner.get(head, _MISSING)
-        if value is _MISSING:
-            continue
+        value = (variables if is_global else inner).get(head, _MISSING)
         name, owner = head, None if is_global else imported.get(head)
         owner = owner if isinstance(owner, Library) else None
-        yield Reference(name, value, owner, is_seedless and not attributes, not attributes)
-        for place, attribute in enumerate(attributes, 1):
-            owner, value, name = value, attribute_of(value, attribute), f"{name}.{attribute}"
-            if value is _MISSING:
-                break
-            is_last = place == len(attributes)
+        while value is not _MISSING:
+            is_last = not attributes
             yield Reference(name, value, owner, is_seedless and is_last, is_last)
+            if is_last:
+                break
+            attribute = attributes.pop(0)
+            owner, value, name = value, attribute_of(value, attribute), f"{name}.{attribute}"
 
 
 def closure_values(function: FunctionType) -> dict[str, Any]:
     """The values that a function takes from the functions around it, by name."""
-    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-    return {name: cell.cell_contents for name, cell in cells if not _is_empty(cell)}
+    values = zip(function.__code__.co_freevars, _cell_values(function), strict=True)
+    return {name: value for name, value in values if value is not _MISSING}
 
 
-def _is_empty(cell: Any) -> bool:
-    try:
-        return cell.cell_contents is _MISSING
-    except ValueError:
-        return True
+def _cell_values(function: FunctionType) -> Iterator[Any]:
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # an empty cell
+            yield _MISSING
 
 
 def attribute_of(owner: Any, name: str) -> Any:
@@ -185,8 +183,9 @@ def _imported(function: FunctionType, target: Import) -> Any:
             return None
         else:  # a folder without an `__init__.py` has no file, but places
             places = [spec.origin] if spec.origin else spec.submodule_search_locations or ()
-            paths = map(Path, places)
-            is_installed = all(not path.is_absolute() or _is_installed(path) for path in paths)
+            is_installed = all(
+                _is_installed(path) for path in map(Path, places) if path.is_absolute()
+            )
     except (ImportError, ValueError):
         return None
     if is_installed:
@@ -212,17 +211,14 @@ def definition_parts(value: FunctionType | type | ModuleType) -> Iterator[object
     """The parts of a function, a class or a module, always in the same order."""
     if not isinstance(value, FunctionType):
         if isinstance(value, type):
-            yield value.__bases__
-            yield type(value)
+            yield from (value.__bases__, type(value))
         for name, member in sorted(vars(value).items()):
             if name not in _NO_CONTENT and not (isinstance(value, ModuleType) and name[:2] == "__"):
                 yield name, _unwrapped(member)
         return
-    yield code_content(value.__code__)
-    yield value.__defaults__
-    yield value.__kwdefaults__
-    for cell in value.__closure__ or ():
-        yield "an empty cell" if _is_empty(cell) else _module_by_name(cell.cell_contents)
+    yield from (code_content(value.__code__), value.__defaults__, value.__kwdefaults__)
+    for content in _cell_values(value):
+        yield "an empty cell" if content is _MISSING else _module_by_name(content)
     for reference in references_of(value):
         if reference.owner is None or _is_of_the_project(reference.owner):
             named = reference.value

@@ -38,8 +38,7 @@ def digits(number: int) -> int:
     (3, 4, 5001)
     """
     guess = int(number.bit_length() * math.log10(2))
-    power: int = 10**guess
-    return guess + (number >= power)
+    return guess + int(number >= 10**guess)
 
 
 def shorten(number: int, width: int = 14) -> str:
@@ -48,14 +47,13 @@ def shorten(number: int, width: int = 14) -> str:
     >>> shorten(39088169), shorten(354224848179261915075)
     ('39088169', '35422484…15075')
     """
-    sign, number = "-" * (number < 0), abs(number)
-    count = digits(number)
-    kept = width - len(sign)
-    if count <= kept:
-        return f"{sign}{number}"
-    tail = (kept - 1) * 3 // 7
-    head = kept - 1 - tail
-    return f"{sign}{number // 10 ** (count - head)}…{number % 10**tail:0{tail}}"
+    if number < 0:
+        return f"-{shorten(-number, width - 1)}"
+    if (count := digits(number)) <= width:
+        return str(number)
+    tail = (width - 1) * 3 // 7
+    head = width - 1 - tail
+    return f"{number // 10 ** (count - head)}…{number % 10**tail:0{tail}}"
 
 
 def short_repr(value: object, width: int = 60) -> str:
@@ -70,7 +68,11 @@ def short_repr(value: object, width: int = 60) -> str:
         text = f"a {type(value).__name__} of very large numbers"
     except Exception:  # `__repr__` of any object may fail
         text = f"a {type(value).__name__}"
-    text = text.replace("\n", " ")
+    return cut(text.replace("\n", " "), width)
+
+
+def cut(text: str, width: int) -> str:
+    """A text in at most `width` characters."""
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
@@ -135,7 +137,7 @@ def format_duration(seconds: Fraction | float) -> str:
     for below, unit, name in _UNITS:
         if exact < below:
             value = float(exact / unit)
-            return f"{value:.1f} {name}" if value < 10 else f"{value:.0f} {name}"
+            return f"{value:.{int(value < 10)}f} {name}"
     years = exact / _YEAR
     if years >= 10**4:
         return f"{_scientific(years)} years"
