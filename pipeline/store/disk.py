@@ -24,19 +24,16 @@ import re
 import stat
 import sys
 import time
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import count
 from threading import local
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 from pipeline.store.entry import DIGEST
 from pipeline.store.index import Stat, append_note, checked_topic, read_total, write_total
 from pipeline.store.locks import Lease, holding, lock, release
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from contextlib import AbstractContextManager
 
 T = TypeVar("T")
 
@@ -57,8 +54,10 @@ _ABANDONED = 3600
 
 _MAPPED = 1 << 18  # bytes from which on a file is mapped, not read
 _JOINED = 1 << 16  # bytes up to which buffers are joined and written at once
-_UNFLUSHED = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM}
-"""Errors of file systems that cannot flush a folder, or cannot open it."""
+_UNFLUSHED = {
+    errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM, errno.ENOENT
+}  # fmt: skip
+"""Errors where a folder cannot be flushed, cannot be opened, or is gone."""
 
 _numbers = count()
 
@@ -93,11 +92,9 @@ class Disk:
                     yield name
 
     def read(self, digest: str) -> tuple[memoryview, Stat] | None:
-        try:
-            view, state = read_file(self._path(digest))
-        except FileNotFoundError:
-            return None
-        return view, _stat(state)
+        with suppress(FileNotFoundError):
+            return read_file(self._path(digest))
+        return None
 
     def heads(self, digests: Iterable[str], length: int) -> Iterator[tuple[str, memoryview]]:
         for digest in digests:
@@ -105,10 +102,9 @@ class Disk:
                 yield digest, read_file(self._path(digest), length)[0]
 
     def stat(self, digest: str) -> Stat | None:
-        try:
+        with suppress(FileNotFoundError):
             return _stat(os.stat(self._path(digest)))
-        except FileNotFoundError:
-            return None
+        return None
 
     def stats(self) -> dict[str, Stat]:
         return {digest: entry for digest in self.digests() if (entry := self.stat(digest))}
@@ -119,64 +115,42 @@ class Disk:
 
     def remove(self, digest: str) -> int | None:
         entry = self.stat(digest)
-        try:
+        with suppress(FileNotFoundError):
             os.unlink(self._path(digest))
-        except FileNotFoundError:
-            return None
-        return entry.bytes if entry is not None else 0
+            return entry.bytes if entry else 0
+        return None
 
     @contextmanager
     def writing(self, digest: str, buffers: list[Any]) -> Iterator[Callable[[], None]]:
-        path, file = self._temporary_file(digest)
-        target, is_published = self._path(digest), False
+        target = self._path(digest)
         folder = os.path.dirname(target)
-
-        def publish() -> None:
-            nonlocal is_published
-            self._in(folder, lambda: os.replace(path, target))
-            is_published = True
-
-        try:
-            self._fill(file, buffers)
-            yield publish
-        finally:
-            release(file)
-            if is_published:
-                self._flush(folder)
-            else:
-                with suppress(FileNotFoundError):
-                    os.unlink(path)
+        with self._temporary_file(digest, buffers) as path:
+            yield lambda: self._in(folder, lambda: os.replace(path, target))
+        self._flush(folder)
 
     def trial(self, digest: str, buffers: list[Any]) -> memoryview:
-        path, file = self._temporary_file(digest)
-        try:
-            self._fill(file, buffers)
+        with self._temporary_file(digest, buffers) as path:
             self._flush(os.path.dirname(path))
             return read_file(path)[0]
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(path)
-            release(file)
 
-    def _fill(self, file: int, buffers: list[Any]) -> None:
-        write(file, buffers)
-        if self._is_durable:
-            os.fsync(file)
-
-    def _temporary_file(self, digest: str) -> tuple[str, int]:
-        """A new file that is open and locked, and its path."""
-        folder = self._folder("temporary")
-        while True:
+    @contextmanager
+    def _temporary_file(self, digest: str, buffers: list[Any]) -> Iterator[str]:
+        """The path of a new file with these bytes, locked, and removed if it is still there."""
+        folder, is_locked = self._folder("temporary"), False
+        while not is_locked:
             name = f"{digest}.{os.getpid()}.{next(_numbers)}.{os.urandom(4).hex()}"
             file = self._open(folder, name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             try:
                 lock(file)
-                if os.fstat(file).st_nlink:  # else it was swept before it was locked
-                    return f"{folder}/{name}", file
-            except BaseException:
+                if is_locked := os.fstat(file).st_nlink > 0:  # else it was swept before
+                    write(file, buffers)
+                    if self._is_durable:
+                        os.fsync(file)
+                    yield f"{folder}/{name}"
+            finally:
                 release(file)
-                raise
-            release(file)
+                with suppress(FileNotFoundError):
+                    os.unlink(f"{folder}/{name}")
 
     def sweep(self) -> int:
         _sweep(self._folder("leases"), DIGEST)
@@ -192,12 +166,8 @@ class Disk:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        with holding(self._open(self.address, "size", _OPEN)) as file:
-            self._counting.file = file
-            try:
-                yield
-            finally:
-                del self._counting.file
+        with holding(self._open(self.address, "size", _OPEN)) as self._counting.file:
+            yield
 
     def total(self) -> int:
         total = read_total(self._counting.file)
@@ -212,33 +182,32 @@ class Disk:
     # Notes
 
     def note(self, topic: str, line: str) -> None:
-        folder, name = self._folder("notes"), checked_topic(topic)
-        with holding(self._open(folder, name, _OPEN)) as file:
+        with holding(self._open(self._folder("notes"), checked_topic(topic), _OPEN)) as file:
             append_note(file, topic, line.encode(errors="surrogatepass"))
 
     def notes(self, topic: str) -> list[str]:
-        try:
-            with open(f"{self._folder('notes')}/{checked_topic(topic)}", "rb") as file:
-                lines = file.read().split(b"\n")
-        except FileNotFoundError:
-            return []
-        return [line.decode(errors="replace") for line in lines if line]
+        with suppress(FileNotFoundError), open(self._note(topic), "rb") as file:
+            return [line.decode(errors="replace") for line in file.read().split(b"\n") if line]
+        return []
 
     def topics(self) -> dict[str, float]:
         times = {}
         for name in names_in(self._folder("notes")):
             with suppress(FileNotFoundError, ValueError):
-                times[checked_topic(name)] = os.stat(f"{self._folder('notes')}/{name}").st_mtime
+                times[name] = os.stat(self._note(name)).st_mtime
         return times
 
     def forget(self, topic: str) -> None:
         with suppress(FileNotFoundError):
-            os.unlink(f"{self._folder('notes')}/{checked_topic(topic)}")
+            os.unlink(self._note(topic))
 
     # Folders
 
     def _folder(self, name: str) -> str:
         return f"{self.address}/{name}"
+
+    def _note(self, topic: str) -> str:
+        return f"{self.address}/notes/{checked_topic(topic)}"
 
     def _path(self, digest: str) -> str:
         return f"{self.address}/entries/{digest[:2]}/{digest}"
@@ -249,26 +218,21 @@ class Disk:
 
     def _in(self, folder: str, action: Callable[[], T]) -> T:
         """Do something in a folder, which is made where it is missing."""
-        if not self._is_claimed:
-            self._make(folder)
-        try:
-            return action()
-        except FileNotFoundError:  # nobody has made it yet, or somebody has removed it
-            self._make(folder)
-            return action()
-
-    def _make(self, folder: str) -> None:
-        self._make_folders(self.address)
+        with suppress(FileNotFoundError):  # nobody has made it yet, or somebody has removed it
+            if self._is_claimed:
+                return action()
+        self._make_folder(self.address)
         self._claim()
         self._is_claimed = True
-        self._make_folders(folder)
+        self._make_folder(folder)
+        return action()
 
-    def _make_folders(self, path: str) -> None:
+    def _make_folder(self, path: str) -> None:
         if os.path.isdir(path):
             return
         parent = os.path.dirname(path)
         if parent != path:
-            self._make_folders(parent)
+            self._make_folder(parent)
         with suppress(FileExistsError):
             os.mkdir(path, 0o700)
             if os.stat(path).st_mode & 0o700 != 0o700:  # the umask takes rights from the owner
@@ -277,10 +241,9 @@ class Disk:
 
     def _claim(self) -> None:
         """Mark the folder as a store. Raises `OSError` if it is something else."""
-        names = _NAMES.intersection(os.listdir(self.address))
-        mark = self._folder(_MARK)
+        names, mark = _NAMES.intersection(os.listdir(self.address)), self._folder(_MARK)
         try:
-            layout = bytes(read_file(mark, 20)[0]).decode(errors="replace").strip()
+            layout = bytes(read_file(mark, 20)[0]).decode(errors="replace").strip() or _LAYOUT
         except FileNotFoundError:
             if names:  # a store has the mark before these
                 raise FileExistsError(
@@ -291,11 +254,11 @@ class Disk:
                 ) from None
             with holding(open_file(mark, os.O_WRONLY | os.O_CREAT)) as file:
                 write(file, [f"{_LAYOUT}\n".encode()])
-            layout = _LAYOUT
-        if layout not in ("", _LAYOUT):
+            return
+        if layout != _LAYOUT:
             raise OSError(
                 errno.EINVAL,
-                f"it is a store of version {layout[:20]!r}, and this program reads version "
+                f"it is a store of version {layout!r}, and this program reads version "
                 f"{_LAYOUT}: update dask-memo, or give another folder",
                 self.address,
             )
@@ -325,10 +288,9 @@ def _sweep(folder: str, pattern: re.Pattern[str]) -> int:
         with suppress(OSError):  # it is gone, or another user's
             file = open_file(f"{folder}/{name}", os.O_RDWR)
             try:
-                is_abandoned = lock(file, is_patient=False)
-                if is_abandoned is None:  # there are no locks
-                    is_abandoned = time.time() - os.fstat(file).st_mtime > _ABANDONED
-                if is_abandoned:
+                is_free = lock(file, is_patient=False)
+                age = time.time() - os.fstat(file).st_mtime
+                if is_free or (is_free is None and age > _ABANDONED):  # None: there are no locks
                     os.unlink(f"{folder}/{name}")
                     swept += 1
             finally:
@@ -359,11 +321,10 @@ def open_file(path: str, flags: int) -> int:
 
 
 def names_in(path: str) -> list[str]:
-    """The names in a folder. None where it is missing."""
-    try:
+    """The names in a folder, which may be missing."""
+    with suppress(FileNotFoundError, NotADirectoryError):
         return os.listdir(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    return []
 
 
 def write(file: int, buffers: Iterable[Any]) -> None:
@@ -376,28 +337,23 @@ def write(file: int, buffers: Iterable[Any]) -> None:
             view = view[os.write(file, view) :]
 
 
-def read_file(path: str, length: int | None = None) -> tuple[memoryview, os.stat_result]:
+def read_file(path: str, length: int | None = None) -> tuple[memoryview, Stat]:
     """The bytes of a file, or the first of them, and its state before the reading.
 
     A large file is mapped, and stays readable when it is removed. A pipe or folder is empty.
     """
     file = os.open(path, os.O_RDONLY | _NO_WAIT)
     try:
-        state = os.fstat(file)
-        if not stat.S_ISREG(state.st_mode):
-            return memoryview(b""), state
-        length = state.st_size if length is None else min(length, state.st_size)
-        view = _mapped(file, length) if length >= _MAPPED else None
-        return memoryview(_read(file, length)) if view is None else view, state
+        state, data = os.fstat(file), bytearray()
+        size = state.st_size if stat.S_ISREG(state.st_mode) else 0
+        length = size if length is None else min(length, size)
+        if length >= _MAPPED and (view := _mapped(file, length)):
+            return view, _stat(state)
+        while len(data) < length and (more := os.read(file, length - len(data))):
+            data += more
+        return memoryview(data), _stat(state)
     finally:
         os.close(file)
-
-
-def _read(file: int, length: int) -> bytearray:
-    data = bytearray(os.read(file, length))
-    while len(data) < length and (more := os.read(file, length - len(data))):
-        data += more
-    return data
 
 
 _maps: WeakSet[mmap.mmap] = WeakSet()
@@ -412,23 +368,20 @@ def _mapped(file: int, length: int) -> memoryview | None:
     A change in it changes neither the file nor another map: a loaded result is as good as a
     computed one.
     """
-    if not _MAP_OPTIONS and len(_maps) >= _most_maps():
-        return None
-    try:
-        map_ = mmap.mmap(file, length, access=mmap.ACCESS_COPY, **_MAP_OPTIONS)
-    except (OSError, ValueError):  # no memory, or the file has just become shorter
-        return None
-    if not _MAP_OPTIONS:
-        _maps.add(map_)
-    return memoryview(map_)
+    if _MAP_OPTIONS or len(_maps) < _most_maps():
+        with suppress(OSError, ValueError):  # no memory, or the file has just become shorter
+            map_ = mmap.mmap(file, length, access=mmap.ACCESS_COPY, **_MAP_OPTIONS)
+            if not _MAP_OPTIONS:
+                _maps.add(map_)
+            return memoryview(map_)
+    return None
 
 
 def _most_maps() -> int:
     """How many files maps may keep open: a quarter of what the process may open."""
     try:
         import resource
-
-        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    except (ImportError, OSError):
+    except ImportError:
         return 128
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return most // 4 if most > 0 else 1 << 16  # -1: no limit

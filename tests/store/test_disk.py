@@ -409,7 +409,7 @@ def test_a_file_is_read_as_a_whole_or_its_beginning(tmp_path: Path, size: int) -
     path = tmp_path / "a"
     path.write_bytes(data := os.urandom(size))
     view, state = read_file(str(path), None)
-    assert (bytes(view), state.st_size) == (data, size)
+    assert (bytes(view), state.bytes) == (data, size)
     assert bytes(read_file(str(path), 10)[0]) == data[:10]
     path.unlink()
     assert bytes(view) == data
