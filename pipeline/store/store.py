@@ -12,17 +12,28 @@ import os
 import sys
 import time
 import warnings
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
 from pipeline import PipelineError
 from pipeline.identity import mask_passwords, printable, short_repr
-from pipeline.store import codec
-from pipeline.store.codec import CodecError, UnstorableError
+from pipeline.store.codec import decoded, encoded
 from pipeline.store.disk import Disk
-from pipeline.store.entry import DIGEST, Entry, header, packed, prefixed, size, unpacked
+from pipeline.store.entry import (
+    DIGEST,
+    CodecError,
+    Entry,
+    UnreadableError,
+    UnstorableError,
+    header,
+    packed,
+    prefixed,
+    size,
+    unpacked,
+)
 from pipeline.store.index import (
     Counts,
     Stat,
@@ -32,27 +43,20 @@ from pipeline.store.index import (
     sum_runs,
     topic_of,
 )
+from pipeline.store.locks import Lease
 from pipeline.store.remote import Remote
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from contextlib import AbstractContextManager
-
-    from pipeline.store.locks import Lease
-
-    Publishing = AbstractContextManager[Callable[[], None]]
-    Waiting = Callable[[], AbstractContextManager[None]]
+Publishing = AbstractContextManager[Callable[[], None]]
+Waiting = Callable[[], AbstractContextManager[None]]
 
 _HEAD = 1 << 14  # bytes of an entry that contain its header, with few exceptions
 _LARGE = 1 << 18  # bytes from which on an entry is verified once per process, not at each load
 _RECENT = 60.0  # seconds in which several uses of an entry count as one
-_SPARE = 20
-"""An eviction frees one part in so many of the bound, so that the next one is not due soon."""
-
+_SPARE = 20  # an eviction frees one part in so many more, so that the next one is not due soon
 _NOTES_KEPT = 30 * 86400  # seconds that notes without entries are kept
 _LONG_NOTE = 1 << 16  # characters of arguments above which a note omits them
-_PAUSE, _LONGEST_PAUSE = 30.0, 600.0
-"""Seconds without requests to a remote store that failed: at first, and at most."""
+_PAUSE, _LONGEST_PAUSE = 30.0, 600.0  # seconds without requests to a remote store that failed
+_NEVER = 1e10  # seconds that storing takes where it fails: more than any task
 
 _INNER_PACKAGES = {"pipeline", "dask", "distributed"}
 """Packages that call a store. A warning about their lines helps no user."""
@@ -144,12 +148,13 @@ class Store:
         self.keep, self.skip = _names("keep", keep), _names("skip", skip)
         self.options = dict(options or {})
         self.url, self.backend = _place(url, durable, self.options)
-        self.counts, self._logged = Counts(), Counts()
+        self.counts, self._logged = Counts(), Counts()  # of this run, of the runs before
         self.quick: set[str] = set()  # functions that are quicker to compute than to load
         self.in_worker = False  # nobody else logs its counts or emits its warnings
         self._lock = RLock()
-        self._is_swept = self._is_counted = False
+        self._is_swept = False
         self._is_counting = max_bytes is not None or self.backend.is_local
+        self._is_counted = max_bytes is None  # else once: anybody may have put files there
         self._cost: tuple[float, float] | None = None
         self._seconds: dict[str, float] = {}  # to compute entries again
         self._verified: dict[str, tuple[int, ...]] = {}  # identities of large files
@@ -253,36 +258,32 @@ class Store:
         removed, with a warning.
         """
         try:
-            stored = self.open(_checked(digest))
-            if stored is not None:
-                return self.value(*stored)
-        except LostError:
-            pass
+            with suppress(LostError):
+                if opened := self.open(_checked(digest)):
+                    return self.value(*opened)
         finally:
-            if self._pending:
-                self.emit_warnings()
+            self.emit_warnings()
         raise KeyError(digest)
 
     def open(self, digest: str) -> tuple[Entry, memoryview] | None:
         """An entry and its payload, verified. None if it is missing or corrupt."""
         with self.tolerating("read") as is_reachable:
-            if not is_reachable or digest in self._unreadable:
-                return None
-            stored = self.backend.read(digest)
+            is_tried = is_reachable and digest not in self._unreadable
+            stored = self.backend.read(digest) if is_tried else None
             if stored is None:
                 return None
             view, stat = stored
             is_verified = self._verified.get(digest) == stat.identity != ()
             try:
-                entry, payload = unpacked(view, digest, is_verified)
+                opened = unpacked(view, digest, is_verified)
             except CodecError as error:
                 self._drop(digest, error, stat)
                 return None
             if 0 < stat.used < time.time() - _RECENT:
                 self.backend.touch(digest)  # which changes its identity: it is verified once more
-            elif len(payload) >= _LARGE and not is_verified:
+            elif len(view) >= _LARGE:
                 self._verified[digest] = stat.identity
-            return entry, payload
+            return opened
         return None
 
     def value(self, entry: Entry, payload: memoryview) -> Any:
@@ -291,9 +292,9 @@ class Store:
         An entry that only this process cannot load stays, with a warning.
         """
         try:
-            return codec.decoded(payload, self.pickle)
+            return decoded(payload, self.pickle)
         except CodecError as error:
-            if isinstance(error, codec.UnreadableError):
+            if isinstance(error, UnreadableError):
                 self._unreadable.add(entry.digest)
                 self.warn_later(
                     f"unreadable {entry.function}",
@@ -305,8 +306,7 @@ class Store:
 
     def check(self, digest: str) -> bool:
         """Verify all bytes of an entry. False if it is missing; raises `CodecError` if corrupt."""
-        stored = self.backend.read(_checked(digest))
-        if stored is not None:
+        if stored := self.backend.read(_checked(digest)):
             unpacked(stored[0], digest)
         return stored is not None
 
@@ -334,7 +334,7 @@ class Store:
         Raises `UnstorableError` for a value that has no format, `StoreError` for one that is larger
         than `max_bytes`, and `OSError` for what fails in the backend.
         """
-        payload = codec.encoded(value, self.pickle)
+        payload = encoded(value, self.pickle)
         entry = Entry(_checked(digest), bytes=size(payload), **fields)
         buffers = packed(entry, payload)
         length = size(buffers)
@@ -378,24 +378,21 @@ class Store:
         """Seconds to store and load a result of some bytes once, as measured at the first call."""
         if self._cost is None:
             # The least of several: another program on the machine makes nothing slower.
-            tries = 3 if self.backend.is_local else 1
-            small, large = (
-                min(self._trial(length) for _ in range(tries)) for length in (64, 1 << 20)
-            )
-            is_measured = small < float("inf")
-            self._cost = small, max(large - small, 0.0) / 2**20 if is_measured else 0.0
+            tries = range(3 if self.backend.is_local else 1)
+            small, large = (min(self._trial(n) for _ in tries) for n in (64, 1 << 20))
+            self._cost = small, max(large - small, 0.0) / 2**20
         return self._cost[0] + length * self._cost[1]
 
     def _trial(self, length: int) -> float:
-        """Seconds to store and load some bytes; infinite if that fails."""
+        """Seconds to store and load some bytes."""
         with self.tolerating("written") as is_reachable:
             if is_reachable:
-                entry, payload = Entry(os.urandom(16).hex()), codec.encoded(bytes(length))
+                entry, payload = Entry(os.urandom(16).hex()), encoded(bytes(length))
                 start = time.perf_counter()
                 view = self.backend.trial(entry.digest, packed(entry, payload))
                 unpacked(view, entry.digest)
                 return time.perf_counter() - start
-        return float("inf")
+        return _NEVER
 
     # The bound
 
@@ -408,11 +405,9 @@ class Store:
             return
         before = self.backend.stat(digest)
         # Never too few: after a kill the previous entry is still there.
-        growth = max(length - (before.bytes if before is not None else 0), 0)
-        if self.max_bytes is None or self._is_counted:
-            total = self.backend.total()
-        else:  # anybody may have put files there: a store with a bound counts them once
-            total, self._is_counted = self.backend.count(), True
+        growth = max(length - (before.bytes if before else 0), 0)
+        total = self.backend.total() if self._is_counted else self.backend.count()
+        self._is_counted = True
         if self.max_bytes is not None and total + growth > self.max_bytes:
             total = self._evict(self.max_bytes - growth, digest)
             if total + growth > self.max_bytes:
@@ -452,25 +447,22 @@ class Store:
         """
         self.backend.sweep()
         before = self.backend.stats()
+        now = time.time()
         for digest, stat in before.items():
-            if unused is not None and time.time() - stat.used > unused:
+            if unused is not None and now - stat.used > unused:
                 self.remove(digest)
         bound = max_bytes if max_bytes is not None else self.max_bytes
         with self.backend.locked():
             self.backend.set_total(self.backend.count() if bound is None else self._evict(bound))
         with suppress(OSError):  # if something cannot be read, more notes stay
-            self._forget(time.time() - _NOTES_KEPT)
+            times = self.backend.topics()
+            old = {topic for topic in times if times[topic] < now - _NOTES_KEPT and "-" in topic}
+            for entry in self.entries() if old else ():
+                old -= {topic_of(entry.function), f"code-{entry.code}"}
+            for name in old:
+                self.backend.forget(name)
         removed = before.keys() - self.backend.stats().keys()
         return len(removed), sum(before[digest].bytes for digest in removed)
-
-    def _forget(self, limit: float) -> None:
-        """Remove notes without entries that are older than a time."""
-        old = {name for name, written in self.backend.topics().items()
-               if written < limit and name.startswith(("function-", "code-"))}  # fmt: skip
-        for entry in self.entries() if old else ():
-            old -= {topic_of(entry.function), f"code-{entry.code}"}
-        for name in old:
-            self.backend.forget(name)
 
     # Notes
 
@@ -494,11 +486,11 @@ class Store:
 
     def note(self, topic: str, value: Any) -> None:
         """Add to the notes on a topic, if the store can be written."""
-        if self.is_reachable:
-            try:
+        try:
+            if self.is_reachable:
                 self.backend.note(topic, json.dumps(value))
-            except Exception:  # the result is there; a warning would not help
-                self._rest()
+        except Exception:  # the result is there; a warning would not help
+            self._rest()
 
     def note_once(self, topic: str, describe: Callable[[], Any]) -> None:
         """Note the first description of a topic."""
@@ -513,9 +505,8 @@ class Store:
         with self._lock:
             counts, self.counts = self.counts, Counts()
             self._logged.add(counts)
-        if counts and self.is_reachable:
-            with suppress(Exception):
-                self.backend.note("runs", json.dumps(vars(counts)))
+        if counts:
+            self.note("runs", vars(counts))
 
     def stats(self) -> Counts:
         """The counts of all runs, this one included."""

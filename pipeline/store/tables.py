@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import struct
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -19,10 +20,7 @@ import numpy as np
 from pipeline.identity import encode
 from pipeline.store.entry import CodecError, UnreadableError, UnstorableError, noun
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    Columns = list[Any]  # arrays of Arrow
+Columns = list[Any]  # arrays of Arrow
 
 _TIMED = ("DatetimeIndex", "TimedeltaIndex")
 _INDEXES = ("Index", "PeriodIndex", "CategoricalIndex", "IntervalIndex", *_TIMED)
@@ -70,13 +68,8 @@ def build_table(view: memoryview, head: Any) -> Any:
     """The table of this stream and this head."""
     import pandas
 
-    if not head or type(head[0]) is not str:
-        raise CodecError("a table without a kind")
-    kind, *parts = head
-    if kind not in _BUILDERS:
-        raise UnreadableError(f"a table of the kind {kind!r}: a newer release may know it")
     columns = iter(read_stream(view))
-    table = _BUILDERS[kind](pandas, columns, *parts)
+    table = _build(pandas, columns, head)
     if next(columns, None) is not None:
         raise CodecError("a table with more columns than it has heads of columns")
     return table
@@ -248,6 +241,33 @@ def _are_numbers(options: Any) -> bool:
     return type(options) is dict and {*map(type, options.values())} <= {int, timedelta, type(None)}
 
 
+def _build(pandas: Any, columns: Iterator[Any], head: Any) -> Any:
+    match head:
+        case str("DataFrame"), index, attrs, flag, labels, list(heads):
+            return _build_frame(pandas, columns, index, attrs, flag, labels, heads)
+        case str("Series"), index, attrs, flag, name, column:
+            label = pandas.RangeIndex(1)
+            series = _build_frame(pandas, columns, index, attrs, flag, label, [column])[0]
+            series.name = name
+            return series
+        case str("Index"), str(kind), name, freq, column:
+            return _build_index(pandas, _build_column(pandas, columns, column), kind, name, freq)
+        case str("RangeIndex"), name, *ends:
+            return pandas.RangeIndex(*ends, name=name)
+        case str("MultiIndex"), list(names), list(levels), list(codes), order:
+            for level, numbers in zip(levels, codes, strict=True):
+                _check_level(pandas, level, numbers)
+            return pandas.MultiIndex(levels, codes, names=names, sortorder=order)
+        case str("Timestamp"), number, unit, zone:
+            moment = pandas.Timestamp(np.datetime64(number, unit))
+            return moment if zone is None else _localized(moment, zone)
+        case str("Timedelta"), number, unit:
+            return pandas.Timedelta(np.timedelta64(number, unit))
+        case (str("NaTType" | "NAType") as kind,):
+            return pandas.NaT if kind == "NaTType" else pandas.NA
+    raise UnreadableError(f"no table has the head {head!r:.100}: a newer release may know it")
+
+
 def _build_frame(
     pandas: Any, columns: Iterator[Any], index: Any, attrs: Any, flag: Any, labels: Any, heads: Any
 ) -> Any:
@@ -267,21 +287,7 @@ def _build_frame(
     return frame
 
 
-def _build_series(
-    pandas: Any, columns: Iterator[Any], index: Any, attrs: Any, flag: Any, name: Any, head: Any
-) -> Any:
-    label = pandas.RangeIndex(1)
-    series = _build_frame(pandas, columns, index, attrs, flag, label, [head])[0]
-    series.name = name
-    return series
-
-
-def _build_index(
-    pandas: Any, columns: Iterator[Any], kind: Any, name: Any, freq: Any, head: Any
-) -> Any:
-    if type(kind) is not str:
-        raise CodecError(f"an index whose kind is {noun(kind)}")
-    array = _build_column(pandas, columns, head)
+def _build_index(pandas: Any, array: Any, kind: str, name: Any, freq: Any) -> Any:
     if freq is not None and kind in _TIMED and array.dtype.kind in "mM":
         return getattr(pandas, kind)(array, freq=_build_frequency(pandas, freq), name=name)
     index = pandas.Index(array, dtype=array.dtype, name=name, tupleize_cols=False)
@@ -290,37 +296,13 @@ def _build_index(
     return index
 
 
-def _build_multi_index(
-    pandas: Any, _: Iterator[Any], names: Any, levels: Any, codes: Any, order: Any
-) -> Any:
+def _check_level(pandas: Any, level: Any, codes: Any) -> None:
     # Exact types: from a length without bytes, such as a range, pandas would make an array.
-    if {list} != {type(names), type(levels), type(codes)}:
-        raise CodecError("an index whose names, levels and codes are no lists")
-    for level, numbers in zip(levels, codes, strict=True):
-        if not isinstance(level, pandas.Index):
-            raise CodecError(f"an index with {noun(level)} for a level")
-        if type(numbers) is not np.ndarray or numbers.dtype.kind != "i" or numbers.ndim != 1:
-            raise CodecError(f"an index with {noun(numbers)} for the codes of a level")
-        _check_range(level, numbers.nbytes)
-    return pandas.MultiIndex(levels, codes, names=names, sortorder=order)
-
-
-def _build_timestamp(pandas: Any, _: Iterator[Any], number: Any, unit: Any, zone: Any) -> Any:
-    moment = pandas.Timestamp(np.datetime64(number, unit))
-    return moment if zone is None else _localized(moment, zone)
-
-
-_BUILDERS: dict[str, Callable[..., Any]] = {
-    "DataFrame": _build_frame,
-    "Series": _build_series,
-    "Index": _build_index,
-    "MultiIndex": _build_multi_index,
-    "RangeIndex": lambda pandas, _, name, *ends: pandas.RangeIndex(*ends, name=name),
-    "Timestamp": _build_timestamp,
-    "Timedelta": lambda pandas, _, *parts: pandas.Timedelta(np.timedelta64(*parts)),
-    "NaTType": lambda pandas, _: pandas.NaT,
-    "NAType": lambda pandas, _: pandas.NA,
-}
+    if type(codes) is not np.ndarray or codes.dtype.kind != "i" or codes.ndim != 1:
+        raise CodecError(f"an index with {noun(codes)} for the codes of a level")
+    if not isinstance(level, pandas.Index):
+        raise CodecError(f"an index with {noun(level)} for a level")
+    _check_range(level, codes.nbytes)
 
 
 def _stream(columns: Columns) -> memoryview:
