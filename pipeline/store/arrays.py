@@ -9,23 +9,19 @@ import io
 import math
 import struct
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
 
 from pipeline.store.entry import CodecError, UnstorableError, noun
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    Array = np.ndarray[Any, Any]
-    DType = np.dtype[Any]
+Array = np.ndarray[Any, Any]
+DType = np.dtype[Any]
 
 _ALIGNMENT = 64
-_MAX_HEADER = 10_000
-"""Characters of a header, at most: NumPy's own limit."""
-
+_MAX_HEADER = 10_000  # characters: NumPy's own limit
 _MAX_EMPTY = 1000
 """Elements without bytes, at most, in addition to 8 for each byte: their memory is negligible."""
 
@@ -97,10 +93,8 @@ def _nodes(dtype: DType, many: int = 1) -> Iterator[tuple[DType, int]]:
 
 def _empty(dtype: DType) -> int:
     """The number of values in one element that have no bytes."""
-    return sum(
-        many for node, many in _nodes(dtype)
-        if not (node.itemsize or node.names or node.subdtype)
-    )  # fmt: skip
+    nodes = _nodes(dtype)
+    return sum(many for node, many in nodes if not (node.itemsize or node.names or node.subdtype))
 
 
 def _why_not_kept(dtype: DType) -> str:

@@ -23,6 +23,7 @@ import dataclasses
 import inspect
 import pickle
 import struct
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -30,10 +31,10 @@ from enum import Enum
 from fractions import Fraction
 from functools import partial
 from itertools import chain
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from traceback import format_exception_only
 from types import EllipsisType, MemberDescriptorType, NoneType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import cloudpickle
@@ -43,27 +44,14 @@ import numpy as np
 from pipeline.store import arrays, tables
 from pipeline.store.entry import CodecError, UnreadableError, UnstorableError, noun
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-__all__ = [
-    "CodecError", "UnreadableError", "UnstorableError", "decoded", "encoded", "is_storable",
-    "script_classes", "storable",
-]  # fmt: skip
-
 Class = TypeVar("Class", bound=type)
 
 _ALIGNMENT = 64
 _MAX_DEPTH = 200
-_SMALL_STRUCTURE = 1 << 12
-"""Length of a structure up to which false lengths in it cost nothing."""
-
-_LONG_TEXT = 1 << 16
-"""Length from which texts and bytes have buffers of their own."""
-
+_SMALL_STRUCTURE = 1 << 12  # length up to which false lengths in it cost nothing
+_LONG_TEXT = 1 << 16  # length from which texts and bytes have a buffer
 _PICKLE = 3
-_LAST_BUFFERED = 9
-"""Formats with tags up to this have a buffer, which is the first of their parts."""
+_LAST_BUFFERED = 9  # formats with tags up to this have a buffer, the first of their parts
 
 _PLAIN = frozenset({NoneType, bool, float, int, str, bytes})
 _MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
@@ -71,11 +59,8 @@ _MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
 _OWN_ERRORS = (MemoryError, RecursionError, ImportError, ZoneInfoNotFoundError)
 """Errors of the reader, not of the bytes."""
 
-_marked: dict[str, type] = {}
-"""The classes marked in this process, by module and qualified name."""
-
+_marked: dict[str, type] = {}  # the classes marked in this process, by module and qualified name
 _MARK = "__pipeline_storable__"
-
 _MAIN = ("__mp_main__", "<run_path>")
 """Names of the main script where another process, or `runpy`, has run it."""
 
@@ -94,8 +79,7 @@ class _Format(NamedTuple):
     kind: type
     parts: Callable[[Any], Sequence[Any]]
     build: Callable[..., Any]
-    types: set[type] | None
-    """The types that parts may have; None for all."""
+    types: set[type] | None  # that parts may have; None for all
 
 
 def encoded(value: Any, pickle: bool = False) -> list[Any]:
@@ -161,7 +145,7 @@ def _are_plain(values: Sequence[Any]) -> bool:
         return False
     if int in kinds:
         integers = values if len(kinds) == 1 else [item for item in values if type(item) is int]
-        if min(integers) < _MIN_INT or max(integers) > _MAX_INT:
+        if not _MIN_INT <= min(integers) <= max(integers) <= _MAX_INT:
             return False
     if str in kinds or bytes in kinds:
         return all(len(item) < _LONG_TEXT for item in values if type(item) in (str, bytes))
@@ -251,8 +235,7 @@ def _value(tree: Any, buffers: Iterator[memoryview], pickle: bool, depth: int = 
     if kind is not list or not tree or type(tree[0]) is not int or depth == _MAX_DEPTH:
         raise CodecError(f"no tree: a {kind.__name__}, or one nested over {_MAX_DEPTH} deep")
     tag, *parts = tree
-    form = _BY_TAG.get(tag)
-    if form is None:
+    if (form := _BY_TAG.get(tag)) is None:
         raise UnreadableError(f"no value has the tag {tag}: a newer release may know it")
     if not _PLAIN.issuperset(map(type, parts)):
         parts = [_value(part, buffers, pickle, depth + 1) for part in parts]  # no map, as above
@@ -283,18 +266,6 @@ def _build_dict(*parts: Any) -> dict[Any, Any]:
     if 2 * len(made) != len(parts):
         raise CodecError("a dict that has a key twice")
     return made
-
-
-def _clock_parts(value: Any) -> tuple[Any, ...]:
-    day = (value.year, value.month, value.day) if type(value) is datetime else ()
-    clock = (value.hour, value.minute, value.second, value.microsecond)
-    return (*day, *clock, value.tzinfo, value.fold)
-
-
-def _build_clock(*parts: Any) -> Any:
-    """A time from six parts, a date with a time from nine."""
-    kind: Any = time if len(parts) == 6 else datetime
-    return kind(*parts[:-1], fold=parts[-1])
 
 
 def _zone_parts(zone: ZoneInfo) -> tuple[str]:
@@ -369,8 +340,7 @@ def _build_object(path: Any, fields: Any, *values: Any) -> Any:
     """The object with these field values; no code of its class runs."""
     if type(path) is not str:
         raise CodecError(f"an object whose class is {noun(path)}")
-    kind = _marked.get(path)
-    if kind is None:
+    if (kind := _marked.get(path)) is None:
         module = path.partition(":")[0]
         raise UnreadableError(
             f"{path!r} is not known here: import {module!r}, which marks it @storable"
@@ -421,6 +391,10 @@ def _is_plain_dataclass(kind: type) -> bool:
 
 
 _ZONES = {NoneType, timezone, ZoneInfo, int}
+_DAY, _CLOCK = (
+    ("year", "month", "day"),
+    ("hour", "minute", "second", "microsecond", "tzinfo", "fold"),
+)
 _TABLE = _Format(2, object, tables.table_parts, tables.build_table, {tuple})
 _SCALAR = _Format(11, np.generic, arrays.scalar_parts, arrays.build_scalar, {str, bytes})
 _TEXTS = _Format(12, np.dtypes.StringDType, arrays.text_parts, arrays.build_texts, {list, bool})
@@ -439,18 +413,19 @@ _FORMATS = (
     _Format(22, dict, lambda value: [*chain.from_iterable(value.items())], _build_dict, None),
     _Format(23, set, list, _build_set, None),
     _Format(24, frozenset, list, lambda *parts: frozenset(_build_set(*parts)), None),
-    _Format(30, complex, lambda value: (value.real, value.imag), complex, {float}),
-    _Format(31, range, lambda value: (value.start, value.stop, value.step), range, {int, bool}),
-    _Format(32, slice, lambda value: (value.start, value.stop, value.step), slice, None),
+    _Format(30, complex, attrgetter("real", "imag"), complex, {float}),
+    _Format(31, range, attrgetter("start", "stop", "step"), range, {int, bool}),
+    _Format(32, slice, attrgetter("start", "stop", "step"), slice, None),
     _Format(33, bytearray, lambda value: (bytes(value),), bytearray, {bytes}),
     _Format(34, EllipsisType, lambda _: (), lambda: ..., set()),
     _Format(35, Decimal, lambda value: (str(value),), Decimal, {str}),
     _Format(36, Fraction, lambda value: value.as_integer_ratio(), Fraction, {int}),
-    _Format(40, date, lambda value: (value.year, value.month, value.day), date, {int}),
-    _Format(41, time, _clock_parts, _build_clock, _ZONES),
-    _Format(42, datetime, _clock_parts, _build_clock, _ZONES),
-    _Format(43, timedelta, lambda value: (value.days, value.seconds, value.microseconds),
-            timedelta, {int}),
+    _Format(40, date, attrgetter(*_DAY), date, {int}),
+    _Format(41, time, attrgetter(*_CLOCK), lambda *parts: time(*parts[:-1], fold=parts[-1]),
+            _ZONES),
+    _Format(42, datetime, attrgetter(*_DAY, *_CLOCK),
+            lambda *parts: datetime(*parts[:-1], fold=parts[-1]), _ZONES),
+    _Format(43, timedelta, attrgetter("days", "seconds", "microseconds"), timedelta, {int}),
     _Format(44, timezone, lambda value: value.__getinitargs__(), timezone, {timedelta, str}),
     _Format(45, ZoneInfo, _zone_parts, ZoneInfo, {str}),
     # NumPy's own conversion would drop the zeros at their ends.
@@ -469,8 +444,7 @@ _BY_TYPE = {form.kind: form for form in _FORMATS if form.tag != _PICKLE}
 def _format_of(value: Any) -> _Format:
     """The format of a value. Raises `UnstorableError` if it has none."""
     kind = type(value)
-    form = _BY_TYPE.get(kind)
-    if form is not None:
+    if form := _BY_TYPE.get(kind):
         is_text = kind is np.ndarray and isinstance(value.dtype, np.dtypes.StringDType)
         return _TEXTS if is_text else form
     if issubclass(kind, np.generic):

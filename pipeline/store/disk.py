@@ -76,9 +76,6 @@ class Disk:
     def __repr__(self) -> str:
         return self.address
 
-    def exists(self) -> bool:
-        return any(os.path.exists(self._folder(name)) for name in (_MARK, "entries"))
-
     # Entries
 
     def known(self, digests: Iterable[str]) -> set[str]:

@@ -11,17 +11,16 @@ import json
 import os
 import re
 import time
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-# Not SQLite: without any flush, it adds 76 µs (WAL) or 95 µs (PERSIST) to a put, these files 32 µs.
-# Its waiters poll, with four writers up to a second. A bound that survives kill -9 needs a lock
-# around its transactions, and a forked child must not inherit its connection.
+# Not SQLite. Measured without any flush, a put with its temporary file takes 51 µs with these
+# files, 96 µs with SQLite in WAL, 115 µs with PERSIST. In WAL, four writers without an outer lock
+# wait up to 1.0 s. A bound that survives kill -9 needs a lock around its transactions, and a forked
+# child must not inherit its connection.
 
 MAX_NOTE_BYTES = 1 << 19
 """Bytes of notes on a topic. Above it, old notes are removed, and runs are summed."""
@@ -173,16 +172,12 @@ def read_total(file: int) -> int | None:
         os.truncate(file, 0)
         return None
     # A failure of power may have lost what was written before the system started.
-    return None if os.fstat(file).st_mtime < _boot_time() else int(text)
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    started = 0.0 if clock is None else time.time() - time.clock_gettime(clock)
+    return None if os.fstat(file).st_mtime < started else int(text)
 
 
 def write_total(file: int, total: int) -> None:
     """Replace the total in a file."""
     os.lseek(file, 0, os.SEEK_SET)
     os.write(file, f"{total:<{_DIGITS}}".encode())
-
-
-def _boot_time() -> float:
-    """When the system started, in seconds since 1970; 0 where that is not known."""
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
-    return 0.0 if clock is None else time.time() - time.clock_gettime(clock)

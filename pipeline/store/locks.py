@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 if sys.platform == "win32":  # which has no such locks
     LOCK_EX = LOCK_NB = LOCK_UN = 0
@@ -103,14 +99,14 @@ class Lease:
                     with waiting():
                         lock(file)
                 state = os.fstat(file)
-                if not state.st_size and _is_at(path, state):
-                    self._file = file
+                with suppress(FileNotFoundError):  # its owner has finished, and removed the file
+                    if not state.st_size and os.path.samestat(os.stat(path), state):
+                        self._file = file
             finally:
                 if self._file is None:
                     release(file)
             if self._file is not None or state.st_size:
                 return
-            # Its owner has finished, and removed the file: try again.
 
     @property
     def is_vain(self) -> bool:
@@ -131,11 +127,3 @@ class Lease:
         with suppress(OSError):
             os.unlink(self.path)
         release(file)
-
-
-def _is_at(path: str, state: os.stat_result) -> bool:
-    """Whether an open file is still the one at this path."""
-    try:
-        return os.path.samestat(os.stat(path), state)
-    except FileNotFoundError:
-        return False

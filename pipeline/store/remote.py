@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fsspec import get_filesystem_class
 from fsspec.core import split_protocol, url_to_fs
@@ -24,9 +25,6 @@ from fsspec.core import split_protocol, url_to_fs
 from pipeline.identity import mask_passwords
 from pipeline.store.entry import DIGEST
 from pipeline.store.index import MAX_NOTE_BYTES, Stat, checked_topic, newest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
 
 _BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"})
 """Protocols of object stores: they need no folders, and no reader sees a partial object."""
@@ -206,9 +204,6 @@ class Remote:
 
     def __repr__(self) -> str:
         return mask_passwords(self.address)
-
-    def exists(self) -> bool:
-        return bool(self.stats() or self.notes("runs"))
 
     # Entries
 

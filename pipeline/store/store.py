@@ -85,7 +85,6 @@ class Backend(Protocol):
     is_shared: bool  # other processes see what this one stores
     is_local: bool  # small operations take microseconds, and fail one by one: see `Store`
 
-    def exists(self) -> bool: ...  # whether anything was ever stored
     def known(self, digests: Iterable[str]) -> set[str]: ...  # those with entries; "" has none
     def digests(self) -> Iterator[str]: ...  # of all entries, sorted
     def read(self, digest: str) -> tuple[memoryview, Stat] | None: ...  # None if it is missing
@@ -209,7 +208,7 @@ class Store:
 
     def exists(self) -> bool:
         """Whether anything was ever stored."""
-        return self.backend.exists()
+        return any(True for _ in self.digests()) or bool(self.backend.topics())
 
     def __len__(self) -> int:
         return sum(1 for _ in self.digests())

@@ -33,7 +33,6 @@ def write(backend: Backend, digest: str, *buffers: bytes) -> None:
 
 
 def test_a_new_backend_is_empty(backend: Backend) -> None:
-    assert not backend.exists()
     assert backend.known([A, "", B]) == set()
     assert backend.read(A) is None
     assert backend.stat(A) is None
@@ -48,7 +47,6 @@ def test_a_new_backend_is_empty(backend: Backend) -> None:
 def test_entries_are_read_listed_and_removed(backend: Backend) -> None:
     write(backend, C, b"the third")
     write(backend, A, b"the ", b"first")
-    assert backend.exists()
     assert backend.known([A, B, C, ""]) == {A, C}
     assert list(backend.digests()) == list(backend.stats()) == [A, C]
     stored = backend.read(A)

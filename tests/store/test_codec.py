@@ -26,7 +26,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from pipeline.store import CodecError, UnstorableError, encoded
-from pipeline.store.codec import UnreadableError, decoded
+from pipeline.store.codec import decoded
+from pipeline.store.entry import UnreadableError
 from tests.fuzz import (
     FRAME,
     PAYLOADS,
@@ -320,7 +321,8 @@ def test_lengths_without_bytes_anywhere_in_a_value_take_no_memory(seed: int, pla
 def limited(data: bytes) -> None:
     """Read bytes where little memory is left, in another process; it must suffice."""
     code = (
-        "import resource, sys; from pipeline.store.codec import decoded, CodecError\n"
+        "import resource, sys; from pipeline.store.codec import decoded\n"
+        "from pipeline.store import CodecError\n"
         "from pipeline.identity.encoder import encode\n"
         "import pandas, pyarrow\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from pipeline.store import CodecError, UnstorableError, encoded, storable
-from pipeline.store.codec import UnreadableError, decoded
+from pipeline.store.codec import decoded
+from pipeline.store.entry import UnreadableError
 from tests.fuzz import back, packed, payload, unpacked
 
 T = TypeVar("T")

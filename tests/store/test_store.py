@@ -45,6 +45,7 @@ def test_a_result_is_in_every_store_of_the_same_folder(store: Store) -> None:
         assert np.array_equal(loaded["b"], value["b"])
         assert DIGEST in same
     assert store.known([DIGEST, OTHER]) == {DIGEST}
+    assert store.exists()
     assert store.stats().stored == 1
 
 
@@ -97,6 +98,7 @@ def test_nothing_is_made_before_something_is_stored(tmp_path: Path) -> None:
         store.get(DIGEST)
     assert list(store.entries()) == []
     assert not store.stats()
+    assert not store.exists()
     assert not list(tmp_path.iterdir())
     assert repr(store) == f"Store({os.fspath(tmp_path / 'store')!r})"
 
