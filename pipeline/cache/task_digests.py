@@ -125,7 +125,7 @@ class TaskDigests(Numbering):
             numbers.append(learned.number)
         numbers += map(self.value_number, body.constants)
         number = self.intern(("body", repr((len(body.constants), form)), *numbers))
-        return FunctionNumber(number, False, False, True)
+        return FunctionNumber(number)
 
 
 def alias_target(node: Any) -> Key | None:

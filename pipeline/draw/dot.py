@@ -15,7 +15,7 @@ import re
 import stat
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -99,14 +99,14 @@ def colour(place: int) -> str:
         return PALETTE[place]
     # Further round the circle by the golden angle each time, now light, now dark.
     hue, light = place * 0.618034 % 1, 0.35 + 0.3 * (place * 0.4142 % 1)
-    red, green, blue = colorsys.hls_to_rgb(hue, light, 0.55)
-    return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
+    parts = colorsys.hls_to_rgb(hue, light, 0.55)
+    return f"#{bytes(round(255 * part) for part in parts).hex()}"
 
 
 def tint(hue: str, strength: float) -> str:
     """The colour mixed with white; 1 is the colour itself."""
-    parts = (int(hue[start : start + 2], 16) for start in (1, 3, 5))
-    return "#" + "".join(f"{round(255 - strength * (255 - part)):02x}" for part in parts)
+    parts = (round(255 - strength * (255 - part)) for part in bytes.fromhex(hue[1:]))
+    return f"#{bytes(parts).hex()}"
 
 
 def subproblems(panels: Iterable[Panel], graph: TaskGraph) -> list[Key]:
@@ -279,7 +279,7 @@ def _place_heading(dot: Any, heading: Heading, panel: Panel) -> None:
 
 
 def _outlines(dot: Any, panel: Panel, blocks: Mapping[Key, Key]) -> None:
-    """A line around the tasks of each block; a task outside of them runs alone."""
+    """A line around the tasks of each block."""
     for block, number in Counter(blocks.values()).items():
         look = {**_BLOCK, "label": f"<one block · {count_tasks(number)}>"}
         with dot.subgraph(name=f"cluster-{short_hash(block)}", graph_attr=look) as outline:
@@ -328,13 +328,9 @@ class Picture:
             return self.dot.encode()
         import pygraphviz
 
-        graph = pygraphviz.AGraph(string=self.dot)
-        try:
-            with _stderr_lock, _without_font_warnings():
-                dpi = "-Gdpi=160" if format == "png" else ""
-                drawn = graph.draw(format=format, prog="dot", args=dpi)
-        finally:
-            graph.close()
+        dpi = "-Gdpi=160" if format == "png" else ""
+        with closing(pygraphviz.AGraph(string=self.dot)) as graph, _without_font_warnings():
+            drawn: bytes = graph.draw(format=format, prog="dot", args=dpi)
         # Only this part of a file depends on the time.
         return re.sub(rb"/CreationDate \(.*?\)", b"/CreationDate (D:19700101000000Z)", drawn)
 
@@ -366,7 +362,7 @@ _NOISE = (b"Fontconfig ", b"Warning: graph has ")
 @contextmanager
 def _without_font_warnings() -> Iterator[None]:
     """Drop Graphviz's messages about fonts and sizes; pass on all others."""
-    with TemporaryFile() as messages:
+    with _stderr_lock, TemporaryFile() as messages:
         stderr = os.dup(2)
         os.dup2(messages.fileno(), 2)
         try:

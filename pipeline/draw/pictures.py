@@ -6,7 +6,7 @@ The two are the tree and the DAG, or a graph as it was built and as shared.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -128,13 +128,15 @@ class Comparison:
         """The graph on the left, whose keys are those of its boxes. Raises `LimitError`."""
         return self.built or unfold(self.graph)
 
+    def picture(
+        self, panels: Sequence[Panel], values: Mapping[Key, str], **options: Any
+    ) -> Picture:
+        """Some panels, with `options` as for `dot.write`."""
+        return Picture(write(panels, self.graph, values, self.times, self.style, **options))
+
     def inline(self, panel: Panel, values: Mapping[Key, str]) -> Picture:
         """One panel for a page: without headings, with the classes of `dot.write`."""
-        return Picture(
-            write(
-                [panel], self.graph, values, self.times, self.style, hues=self.hues, is_inline=True
-            )
-        )
+        return self.picture([panel], values, hues=self.hues, is_inline=True)
 
 
 def compare(
@@ -241,7 +243,10 @@ def visualize(
         style = style.with_statuses(store.explain(graph).statuses)
     panel = fold(whole_panel(graph, "tree" if _is_tree(graph) else "graph"), nodes, len(graph))
     shown = _values(graph, values, [box.key for box in panel.boxes if box.key is not None])
-    outlined = _blocks(graph) if blocks else {}
+    fused = fuse(graph).tasks.values() if blocks else ()
+    outlined = {
+        key: node.key for node in fused if isinstance(node, Block) for key in node.function.keys
+    }
     evaluations = Counter(map(subproblem, graph.tasks))
     picture = Picture(write([panel], graph, shown, evaluations, style, blocks=outlined))
     if filename is not None:
@@ -271,10 +276,9 @@ def contrast(
     `ValueError` for a graph that is a tree already.
     """
     pair = compare(collections, style, nodes, store)
-    panels, shown = (pair.left, pair.right), _values(pair.graph, values, pair.shown)
-    return Picture(
-        write(panels, pair.graph, shown, pair.times, pair.style, pair.headings, pair.title)
-    )
+    shown = _values(pair.graph, values, pair.shown)
+    panels = (pair.left, pair.right)
+    return pair.picture(panels, shown, headings=pair.headings, title=pair.title)
 
 
 def _values(
@@ -284,9 +288,3 @@ def _values(
         shown = TaskGraph(graph.tasks, [TaskRef(key) for key in keys])
         values = dict(zip(keys, shown.compute(scheduler="sync"), strict=True)) if values else {}
     return {key: format_value(values[key]) for key in keys if key in values}
-
-
-def _blocks(graph: TaskGraph) -> dict[Key, Key]:
-    """For each key in a block, the key of the block."""
-    blocks = [node for node in fuse(graph).tasks.values() if isinstance(node, Block)]
-    return {key: node.key for node in blocks for key in node.function.keys}

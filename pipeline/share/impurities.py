@@ -99,7 +99,7 @@ METHODS = {
 """Reason → names of methods of any class: the code does not say whose method it calls."""
 
 IMPURE_ALONE = {"print"}
-"""Impure as a task; a function that calls it is pure nevertheless."""
+"""Impure as a task; a function that calls it is pure."""
 
 ITERATORS = frozenset({map, filter, zip, iter, enumerate, reversed})
 """They return an iterator, which only one consumer can read; so does all of `itertools`."""

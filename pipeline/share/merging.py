@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from dask._expr import ProhibitReuse
 from dask.task_spec import Alias, GraphNode, Task, TaskRef
+from dask.typing import Key
 
 from pipeline.graph import CallTask, subproblem
 from pipeline.share.numbering import Numbering
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from dask.typing import Key
 
 
 class Merged:
@@ -43,40 +40,36 @@ class Merged:
         self.numbers = numbering.numbers
         self.unmerged = Counter(numbering.reasons.values())
         del numbering  # signatures take more memory than numbers
-        self.original = _needed(tasks, self.numbers)
+        is_all = tasks.keys() == self.numbers.keys()
+        self.original = (
+            tasks if is_all else {key: tasks[key] for key in self.numbers if key in tasks}
+        )
         self.defining: dict[int, Key] = {}
+        self.keys: dict[int, Key] = {}
         self.repeats: Counter[int] = Counter()
         self.pointers: set[Key] = set()
-        futures = self._define()
-        self.keys = {**self.defining, **futures}
-        self._name(outputs, set(futures))
-        self.aliases = 0
-        self.tasks = {self.key_of(key): self._rewritten(key) for key in self.defining.values()}
-        for key in outputs:
-            if (merged_key := self.key_of(key)) != key:
-                self.tasks[key] = Alias(key, merged_key)
-                self.aliases += 1
-
-    def _define(self) -> dict[int, Key]:
-        """Find the first task of each number. Returns the keys of data that a scheduler holds."""
-        futures: dict[int, Key] = {}
+        fixed: set[int] = set()  # data of a scheduler keeps its key
         for key, number in self.numbers.items():
             node = self.original.get(key)
-            if node is None:
-                futures[number] = key
-            elif _is_pointer(node):
+            if _is_pointer(node):
                 self.pointers.add(key)
-            elif number in self.defining or number in futures:
+            elif number in self.keys:
                 self.repeats[number] += 1
             else:
-                self.defining[number] = key
-                if isinstance(node, TaskRef):
-                    futures[number] = key
-        return futures
+                self.keys[number] = key
+                if node is not None:
+                    self.defining[number] = key
+                if node is None or isinstance(node, TaskRef):
+                    fixed.add(number)
+        self._name(outputs, fixed)
+        self.tasks = {self.key_of(key): self._rewritten(key) for key in self.defining.values()}
+        aliases = {key: Alias(key, self.key_of(key)) for key in outputs if self.key_of(key) != key}
+        self.tasks |= aliases
+        self.aliases = len(aliases)
 
     def _name(self, outputs: Iterable[Key], fixed: set[int]) -> None:
         """Give each number the key of an output that has it, or the key of its call."""
-        for key in outputs if self.repeats or self.pointers else ():
+        for key in outputs:
             if (number := self.numbers[key]) not in fixed:
                 self.keys[number] = key
                 fixed.add(number)
@@ -92,31 +85,21 @@ class Merged:
         """The key of the merged task that has the value of a task."""
         return self.keys[self.numbers[key]]
 
+    def renamed(self, leaf: Any) -> Any:
+        """An output of a `TaskGraph`, by its merged key."""
+        return TaskRef(self.key_of(leaf.key)) if isinstance(leaf, TaskRef) else leaf
+
     def touches(self, keys: Iterable[Key]) -> bool:
         """Whether any of some tasks has a repeat."""
-        numbers = self.numbers
-        return bool(self.repeats) and any(
-            numbers[key] in self.repeats for key in keys if key in numbers
-        )
+        return bool(self.repeats) and any(self.numbers.get(key) in self.repeats for key in keys)
 
     def _rewritten(self, key: Key) -> Any:
-        node = _stripped(self.original[key])
+        node, name = _stripped(self.original[key]), self.key_of(key)
         if isinstance(node, TaskRef):
             return node  # the data of a future
-        keys, numbers = self.keys, self.numbers
-        changed = {}
-        for source in node.dependencies:
-            new = keys[numbers[source]]
-            if new is not source and new != source:
-                changed[source] = new
-        name = keys[numbers[key]]
+        names = {source: self.key_of(source) for source in node.dependencies}
+        changed = {source: new for source, new in names.items() if new != source}
         return node.substitute(changed, key=name) if changed or node.key != name else node
-
-
-def _needed(tasks: Mapping[Key, Any], numbers: Mapping[Key, int]) -> Mapping[Key, Any]:
-    if len(tasks) == len(numbers) and all(key in tasks for key in numbers):
-        return tasks
-    return {key: tasks[key] for key in numbers if key in tasks}
 
 
 def _stripped(node: Any) -> Any:

@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from dask._expr import ProhibitReuse
 from dask._task_spec import NestedContainer, _execute_subgraph, convert_legacy_graph
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.task_spec import Alias, DataNode, GraphNode, Task, TaskRef
+from dask.typing import Key
 
 from pipeline.graph import CallTask, inputs_of, subproblem, toposort
-from pipeline.identity import (
-    ATOMS,
-    Digester,
-    encode,
-    is_process_state,
-    library_name,
-)
+from pipeline.identity import ATOMS, Digester, encode, is_process_state, library_name
 from pipeline.share import impurities
 from pipeline.share.impurities import Impurity
 from pipeline.share.inspection import changed_arguments
@@ -38,11 +33,6 @@ from pipeline.share.purity import (
     method_impurity,
     method_name,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from dask.typing import Key
 
 _SIMPLE = frozenset({int, bool, str, bytes, type(None)})
 """Types whose equal values are the same, within the type."""
@@ -65,13 +55,11 @@ class FunctionNumber(NamedTuple):
 
     is_checked: whether the arguments of a call decide if it is pure
     is_used_up: whether its result changes as it is read
-    is_simple: neither
     """
 
     number: int
-    is_checked: bool
-    is_used_up: bool
-    is_simple: bool
+    is_checked: bool = False
+    is_used_up: bool = False
 
 
 class Numbering:
@@ -93,12 +81,12 @@ class Numbering:
         self._values: dict[int, tuple[Any, int | NotMerged]] = {}
         self._objects: dict[int, Any] = {}  # of the project's classes, by number
         self._methods: dict[tuple[int, int], Impurity | None] = {}  # by function and object
-        self._changed, self._bound = _changed_tasks(tasks), _bound_tasks(tasks)
+        self._alone = {**_changed_tasks(tasks), **_bound_tasks(tasks)}
 
     def add(self, outputs: Iterable[Key]) -> None:
         """Number some tasks and all that they depend on. Raises `GraphError` for a cycle."""
         numbers, tasks = self.numbers, self.tasks
-        entered: dict[Key, None] = {}
+        entered: set[Key] = set()
         stack = list(outputs)[::-1]
         while stack:
             key = stack[-1]
@@ -111,26 +99,22 @@ class Numbering:
                 continue
             if key in entered:
                 toposort(tasks, [key])  # raises the error that shows the cycle
-            entered[key] = None
+            entered.add(key)
             stack += reversed(number)
 
     def _number_of(self, key: Key, node: Any) -> int | list[Key]:
         """The number of a task, or its inputs that have none yet."""
-        is_alone = key in self._changed or key in self._bound
-        if type(node) is Task and not node.kwargs and not is_alone:
+        if type(node) is Task and not node.kwargs and key not in self._alone:
             number = self._simple_number(node)
             if number is not None:
                 return number
         if node is None or isinstance(node, TaskRef):
             return self.intern(("held", key))  # the data of a future, or of another graph
-        missing = [source for source in inputs_of(node) if source not in self.numbers]
-        if missing:
+        if missing := [source for source in inputs_of(node) if source not in self.numbers]:
             return missing
         try:
-            if key in self._bound:
-                raise NotMerged("a part of a shuffle, which belongs to one computation")
-            if key in self._changed:
-                raise NotMerged(Impurity(self._changed[key], "it changes its argument"), True)
+            if key in self._alone:
+                raise self._alone[key].with_traceback(None)  # which would grow on each raise
             if type(node) is Task and self.function_number(node.func).is_used_up:
                 raise NotMerged(Impurity(callable_name(node.func), impurities.USED_UP), True)
             return self.node_number(node, self.numbers)
@@ -142,13 +126,12 @@ class Numbering:
     def _simple_number(self, task: Task) -> int | list[Key] | None:
         """The same, and fast, for most tasks: with inputs and a few constants."""
         _, function = self._functions.get(id(task.func), (None, None))
-        if type(function) is not FunctionNumber or not function.is_simple:
+        if type(function) is not FunctionNumber or function.is_checked or function.is_used_up:
             return None
-        numbers, signature = self.numbers, [function.number]
-        missing = []
+        signature, missing = [function.number], []
         for argument in task.args:
             if type(argument) is TaskRef:
-                number = numbers.get(argument.key)
+                number = self.numbers.get(argument.key)
                 if number is None:
                     missing.append(argument.key)
                 elif number < 0 or number in self._objects:
@@ -190,32 +173,27 @@ class Numbering:
         if task.func is _execute_subgraph:
             return self._fused_number(task, numbers)
         function = self.function_number(task.func)
-        if function.is_checked and (reason := self._call_impurity(task)) is not None:
-            raise NotMerged(reason)
-        for owner in self._project_objects(task):
+        values = (*task.args, *task.kwargs.values())
+        if function.is_checked:
+            nodes = (self.tasks.get(arg.key) if isinstance(arg, TaskRef) else arg for arg in values)
+            known = [node.value if isinstance(node, DataNode) else node for node in nodes]
+            if (reason := call_impurity(task.func, known, tuple(task.kwargs))) is not None:
+                raise NotMerged(reason)
+        for owner in self._project_objects(values):
             pair = id(task.func), id(owner)  # the graph keeps both alive
             if pair not in self._methods:
                 self._methods[pair] = method_impurity(task.func, owner)
             if (reason := self._methods[pair]) is not None:
                 raise NotMerged(reason)
-        args = [self.node_number(value, numbers) for value in task.args]
+        number = functools.partial(self.node_number, numbers=numbers)
+        args = map(number, task.args)
         # In their order: a function that takes any keywords sees it.
-        named = [
-            ("by name", name, self.node_number(value, numbers))
-            for name, value in task.kwargs.items()
-        ]
+        named = [("by name", name, number(value)) for name, value in task.kwargs.items()]
         return self.intern((function.number, *args, *named))
 
-    def _call_impurity(self, task: Task) -> Impurity | None:
-        values = []
-        for value in (*task.args, *task.kwargs.values()):
-            node = self.tasks.get(value.key) if isinstance(value, TaskRef) else value
-            values.append(node.value if isinstance(node, DataNode) else node)
-        return call_impurity(task.func, values, tuple(task.kwargs))
-
-    def _project_objects(self, task: Task) -> Iterator[Any]:
+    def _project_objects(self, values: Iterable[Any]) -> Iterator[Any]:
         """The arguments of a task that are objects of the project's classes."""
-        for value in (*task.args, *task.kwargs.values()):
+        for value in values:
             if not isinstance(value, TaskRef):
                 yield from project_objects(value)
             elif (owner := self._objects.get(self.numbers.get(value.key, 0))) is not None:
@@ -224,10 +202,8 @@ class Numbering:
     def _fused_number(self, task: Task, numbers: Mapping[Key, int]) -> int:
         """The number of a task that Dask has fused: that of the last of its tasks."""
         tasks, last, names, *values = task.args
-        inner: dict[Key, int] = {
-            name: self.node_number(value, numbers)
-            for name, value in zip(names, values, strict=True)
-        }
+        args = (self.node_number(value, numbers) for value in values)
+        inner: dict[Key, int] = dict(zip(names, args, strict=True))
         for key, node in toposort(tasks, [last]).items():
             inner[key] = self.node_number(node, inner)
         return inner[last]
@@ -244,8 +220,7 @@ class Numbering:
             raise NotMerged(reason)
         is_checked = is_checked or method_name(function) is not None
         number = self.intern(("value", _content(function, is_judged=True)))
-        used_up = is_used_up(function)
-        return FunctionNumber(number, is_checked, used_up, not (is_checked or used_up))
+        return FunctionNumber(number, is_checked, is_used_up(function))
 
     def value_number(self, value: Any) -> int:
         """The number of a constant. Raises `NotMerged`."""
@@ -254,12 +229,13 @@ class Numbering:
             return self.intern((kind, value))
         if kind in ATOMS:
             return self.intern(("value", encode(value)))
-        number: int = _once(
-            self._values, value, lambda value: self.intern(("value", _content(value)))
-        )
+        number: int = _once(self._values, value, self._learn_value)
         if next(project_objects(value), None) is value:
             self._objects[number] = value
         return number
+
+    def _learn_value(self, value: Any) -> int:
+        return self.intern(("value", _content(value)))
 
 
 def _once(cache: dict[int, tuple[Any, Any]], value: Any, learn: Callable[[Any], Any]) -> Any:
@@ -274,7 +250,7 @@ def _once(cache: dict[int, tuple[Any, Any]], value: Any, learn: Callable[[Any], 
             cache[id(value)] = value, NotMerged(text)
     learned = cache[id(value)][1]
     if isinstance(learned, NotMerged):
-        raise learned.with_traceback(None)  # which would grow on each raise
+        raise learned.with_traceback(None)
     return learned
 
 
@@ -307,11 +283,7 @@ class _ArgumentEncoder(Digester):
     def encode(self, value: Any) -> Key:
         if isinstance(value, (*NAMED, functools.partial)) and not self.definitions:
             self.functions.append(value)
-        elif isinstance(value, impurities.SOURCES):
-            # The functions that draw from the libraries' own sources are in the table.
-            if not is_process_state(value):
-                self.sources.append(value)
-        elif not isinstance(value, ModuleType) and _is_unseeded(value):
+        elif _is_random(value):
             self.sources.append(value)
         return super().encode(value)
 
@@ -324,14 +296,15 @@ class _ArgumentEncoder(Digester):
         return content
 
 
-def _is_unseeded(value: Any) -> bool:
-    """Whether an object has a seed that is None: an estimator that will draw numbers."""
-    attributes = getattr(type(value), "__dict__", None) and getattr(value, "__dict__", None)
-    return (
-        type(attributes) is dict
-        and any(name in attributes and attributes[name] is None for name in impurities.SEEDS)
-        and library_name(type(value)) not in impurities.SEED_UNUSED
+def _is_random(value: Any) -> bool:
+    """Whether an object draws random numbers, or will: an estimator with a seed that is None."""
+    if isinstance(value, impurities.SOURCES):
+        return not is_process_state(value)  # else the functions that draw from it are in the table
+    attributes = {} if isinstance(value, ModuleType) else getattr(value, "__dict__", {})
+    is_unseeded = type(attributes) is dict and any(
+        attributes.get(name, 0) is None for name in impurities.SEEDS
     )
+    return is_unseeded and library_name(type(value)) not in impurities.SEED_UNUSED
 
 
 def _content(value: Any, is_judged: bool = False) -> Key:
@@ -381,31 +354,33 @@ def project_objects(value: Any, depth: int = 3) -> Iterator[Any]:
 # Graphs
 
 
-def _changed_tasks(tasks: Mapping[Key, Any]) -> dict[Key, str]:
+def _changed_tasks(tasks: Mapping[Key, Any]) -> dict[Key, NotMerged]:
     """The tasks whose values a consumer changes in place, with the name of that consumer.
 
     A task that changes a constant is one of them itself.
     """
     places: dict[int, frozenset[int | str]] = {}
-    changed: dict[Key, str] = {}
+    changed: dict[Key, NotMerged] = {}
     for key, node in tasks.items():
         if type(node) is not Task:
             continue
         if id(node.func) not in places:
             places[id(node.func)] = _changed_places(node.func)
         if changed_here := places[id(node.func)]:
-            arguments = [*enumerate(node.args), *node.kwargs.items()]
             name = method_name(node.func) or callable_name(node.func)
-            for value in (value for place, value in arguments if place in changed_here):
-                keys = [value.key] if isinstance(value, TaskRef) else _inputs(value)
-                if not keys and type(value) not in ATOMS:
-                    keys = [key]
-                changed |= dict.fromkeys(keys, name)
+            reason = NotMerged(Impurity(name, "it changes its argument"), True)
+            for place, value in [*enumerate(node.args), *node.kwargs.items()]:
+                if place in changed_here:
+                    changed |= dict.fromkeys(_keys_in(value, key), reason)
     return changed
 
 
-def _inputs(value: Any) -> Sequence[Key]:
-    return inputs_of(value) if isinstance(value, GraphNode) else []
+def _keys_in(value: Any, key: Key) -> Sequence[Key]:
+    """The tasks whose values an argument has; for a constant, the task itself."""
+    if isinstance(value, TaskRef):
+        return [value.key]
+    inner = inputs_of(value) if isinstance(value, GraphNode) else ()
+    return inner or ([] if type(value) in ATOMS else [key])
 
 
 _CHANGE_FIRST = frozenset({operator.setitem, operator.delitem, setattr, delattr, next, iter})
@@ -413,14 +388,13 @@ _CHANGE_FIRST = frozenset({operator.setitem, operator.delitem, setattr, delattr,
 
 
 def _changed_places(function: Any) -> frozenset[int | str]:
-    if (name := method_name(function)) is not None:
-        return frozenset({0}) if name in impurities.CHANGES else frozenset()
-    if isinstance(function, NAMED) and function in _CHANGE_FIRST:
-        return frozenset({0})
-    return changed_arguments(function)
+    name = method_name(function)
+    if name is None and not (isinstance(function, NAMED) and function in _CHANGE_FIRST):
+        return changed_arguments(function)
+    return frozenset({0} if name is None or name in impurities.CHANGES else ())
 
 
-def _bound_tasks(tasks: Mapping[Key, Any]) -> frozenset[Key]:
+def _bound_tasks(tasks: Mapping[Key, Any]) -> dict[Key, NotMerged]:
     """The inputs of tasks of Dask's shuffles, which pass more than values to each other.
 
     If one of them was loaded and not run, the others would wait forever.
@@ -428,7 +402,8 @@ def _bound_tasks(tasks: Mapping[Key, Any]) -> frozenset[Key]:
     types = (kind for kind in set(map(type, tasks.values())) if issubclass(kind, Task))
     kinds = {kind for kind in types if kind.__module__.startswith("distributed.")}
     nodes = [node for node in tasks.values() if type(node) in kinds] if kinds else []
-    return frozenset(key for node in nodes for key in inputs_of(node))
+    reason = NotMerged("a part of a shuffle, which belongs to one computation")
+    return {key: reason for node in nodes for key in inputs_of(node)}
 
 
 def task_dict(
@@ -439,18 +414,17 @@ def task_dict(
     keys: the outputs, which decide the tasks that layers need to create
     seen: layers of other collections, by id, which are skipped
     """
-    tasks: dict[Key, Any] = {}
+    layers: Iterable[Any] = [dsk]
     if isinstance(dsk, HighLevelGraph):
-        layers: Iterable[Any] = dsk.layers.values()
+        layers = dsk.layers.values()
         if keys is not None and any(type(layer) is not MaterializedLayer for layer in layers):
             layers = dsk.cull(set(keys)).layers.values()
-        if seen is not None:
-            layers = [layer for layer in layers if id(layer) not in seen]
-            seen.update(map(id, layers))
-        for layer in layers:
-            tasks.update(layer.mapping if type(layer) is MaterializedLayer else layer)
-    else:
-        tasks.update(dsk)
+    if seen is not None:
+        layers = [layer for layer in layers if id(layer) not in seen]
+        seen.update(map(id, layers))
+    tasks: dict[Key, Any] = {}
+    for layer in layers:
+        tasks.update(layer.mapping if type(layer) is MaterializedLayer else layer)
     kinds = GraphNode | TaskRef
     if all(issubclass(kind, kinds) for kind in set(map(type, tasks.values()))):
         return tasks

@@ -11,8 +11,9 @@ import inspect
 import operator
 import os
 import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from dask.task_spec import GraphNode, TaskRef
 from dask.utils import methodcaller
@@ -22,10 +23,7 @@ from pipeline.share import impurities, inspection
 from pipeline.share.impurities import Impurity
 from pipeline.share.inspection import Callee
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    _Function = TypeVar("_Function", bound=Callable[..., Any])
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 NAMED = (type, FunctionType, BuiltinFunctionType, MethodType)
 """Types of values that a module holds under their names."""
@@ -41,11 +39,10 @@ def impure(function: _Function) -> _Function:
 
     >>> @impure
     ... def sensor(): return 20.5
-    >>> str(impurity(sensor))
+    >>> str(call_impurity(sensor))
     'sensor: it is marked impure'
     """
-    _set_mark(function, False)
-    return function
+    return _marked(function, False)
 
 
 def pure(function: _Function) -> _Function:
@@ -56,13 +53,12 @@ def pure(function: _Function) -> _Function:
     ... def slowly(x):
     ...     start = time.time()
     ...     return x
-    >>> impurity(slowly)
+    >>> call_impurity(slowly)
     """
-    _set_mark(function, True)
-    return function
+    return _marked(function, True)
 
 
-def _set_mark(function: Any, is_pure: bool) -> None:
+def _marked(function: _Function, is_pure: bool) -> _Function:
     if not callable(function):
         raise TypeError(f"{function!r} cannot be marked: only functions are pure or impure")
     try:
@@ -70,6 +66,7 @@ def _set_mark(function: Any, is_pure: bool) -> None:
         setattr(function, _MARK, (is_pure, id(function)))
     except (AttributeError, TypeError):
         _marks[function] = is_pure
+    return function
 
 
 def _mark(value: Any) -> bool | None:
@@ -90,18 +87,26 @@ class Verdict(NamedTuple):
     depends_on_arguments: bool
 
 
-def impurity(
+def call_impurity(
     function: Any, arguments: Sequence[Any] = (), named: Sequence[str] = ()
 ) -> Impurity | None:
     """Why a call is impure; None if no reason is known.
 
-    arguments: the values that are known when the call is made
+    arguments: values; those that other tasks compute are their nodes
     named: the names of the last of them, which are passed by name
 
     >>> import time, random
-    >>> str(impurity(time.time)), str(impurity(random.random))
+    >>> str(call_impurity(time.time)), str(call_impurity(random.random))
     ('time.time: it reads a clock', 'random.Random.random: it is random')
     """
+    if (name := method_name(function)) is not None:
+        owner, *arguments = arguments
+        kind = owner if isinstance(owner, ModuleType) else type(owner)
+        if isinstance(owner, GraphNode | TaskRef) or not hasattr(kind, name):
+            return method_in_table(name, named)
+        function = getattr(kind, name)
+        if isinstance(function, FunctionType) and kind is not owner:
+            function = MethodType(function, owner)
     reason, depends_on_arguments = judge(function)
     if depends_on_arguments and reason is not None and reason.reason == impurities.FILE:
         reason = None if _are_files(arguments) and not inspection.names_paths(function) else reason
@@ -120,36 +125,16 @@ def judge(function: Any) -> Verdict:
     """The verdict on a function, before its arguments are known."""
     direct = in_table(function)
     is_library = library_name(function) is not None
-    if is_library and direct is not None and direct.reason == impurities.UNSEEDED:
+    if is_library and _is_unseeded(direct):
         return Verdict(direct, True)
-    name = callable_name(function)
-    reasons = [
-        reason
-        if reason == direct or reason.name == name
-        else Impurity(f"{name}, by {reason.name}", reason.reason)
-        for reason in _reasons(function)
-    ]
-    for reason in reasons:
-        if reason.reason != impurities.FILE:  # a File as argument excuses that, and nothing else
-            return Verdict(reason, False)
-    if reasons:
-        return Verdict(reasons[0], True)
+    # A File as argument excuses that a file is read, and nothing else.
+    for reason in sorted(_reasons(function), key=lambda reason: reason.reason == impurities.FILE):
+        name = callable_name(function)
+        is_own = reason == direct or reason.name == name
+        title = reason.name if is_own else f"{name}, by {reason.name}"
+        return Verdict(Impurity(title, reason.reason), reason.reason == impurities.FILE)
     is_method = isinstance(function, MethodType) and method_in_table(function.__name__) is not None
     return Verdict(None, is_method or _seed(function) is not None)
-
-
-def call_impurity(function: Any, values: Sequence[Any], named: Sequence[str]) -> Impurity | None:
-    """Why a task's call is impure; values that other tasks compute are their nodes."""
-    if (name := method_name(function)) is None:
-        return impurity(function, values, named)
-    owner, *arguments = values
-    kind = owner if isinstance(owner, ModuleType) else type(owner)
-    if isinstance(owner, GraphNode | TaskRef) or not hasattr(kind, name):
-        return method_in_table(name, named)
-    method = getattr(kind, name)
-    if isinstance(method, FunctionType) and not isinstance(owner, ModuleType):
-        method = MethodType(method, owner)
-    return impurity(method, arguments, named)
 
 
 def method_impurity(function: Any, owner: Any) -> Impurity | None:
@@ -174,22 +159,23 @@ def _has_file(owner: Any) -> bool:
 def _are_files(arguments: Sequence[Any]) -> bool:
     """Whether all paths among the arguments are `File`s, which have a content."""
     paths = [value for value in arguments if isinstance(value, str | os.PathLike)]
-    return any(isinstance(path, File) for path in paths) and not any(
-        not isinstance(path, File) and ("://" in os.fspath(path) or os.path.exists(path))
-        for path in paths
-    )
+    others = [os.fspath(path) for path in paths if not isinstance(path, File)]
+    is_any_other = any("://" in path or os.path.exists(path) for path in others)
+    return len(others) < len(paths) and not is_any_other
 
 
 def is_used_up(function: Any) -> bool:
     """Whether the result of a function changes as it is read: an iterator, a random generator."""
     if isinstance(function, FunctionType):
         return inspect.isgeneratorfunction(function)
-    reason = in_table(function)
-    if reason is not None and reason.reason == impurities.UNSEEDED:
-        return True
-    return isinstance(function, NAMED) and (
-        function in impurities.ITERATORS or function.__module__ == "itertools"
+    return _is_unseeded(in_table(function)) or (
+        isinstance(function, NAMED)
+        and (function in impurities.ITERATORS or function.__module__ == "itertools")
     )
+
+
+def _is_unseeded(reason: Impurity | None) -> bool:
+    return reason is not None and reason.reason == impurities.UNSEEDED
 
 
 def method_name(function: Any) -> str | None:
@@ -232,13 +218,10 @@ def _reasons(function: Any) -> Iterator[Impurity]:
                 yield Impurity(name or callable_name(value), "it is marked impure")
             continue
         is_library = library_name(inner) is not None
-        reason = in_table(value, name)
-        if reason is None and not is_library:
-            reason = _change(value)
-        if reason is None:
-            is_named = keywords is not None and is_library and value is not function
-            reason = _missing_keyword(value, keywords or ()) if is_named else None
-        elif is_library and reason.reason == impurities.UNSEEDED and not is_seedless:
+        reason = in_table(value, name) or (None if is_library else _change(value))
+        if reason is None and is_library and keywords is not None and value is not function:
+            reason = _missing_keyword(value, keywords)
+        elif is_library and not is_seedless and _is_unseeded(reason):
             reason = None
         if reason is not None and (value is function or reason.name not in impurities.IMPURE_ALONE):
             yield reason
@@ -268,10 +251,8 @@ def _missing_seed(function: Any, arguments: Sequence[Any], named: Sequence[str])
     """That a call of a library's function leaves out its seed."""
     place, name = _seed(function) or (0, "seed")
     positional = len(arguments) - len(named)
-    if name in named:
-        seed = arguments[positional + list(named).index(name)]
-    else:
-        seed = arguments[place] if place < positional else None
+    by_name = dict(zip(named, arguments[positional:], strict=True))
+    seed = by_name.get(name, arguments[place] if place < positional else None)
     title = f"{callable_name(function)}({name}=None)"
     return Impurity(title, impurities.UNSEEDED) if seed is None else None
 
@@ -305,7 +286,8 @@ def in_table(value: Any, name: str = "") -> Impurity | None:
     name: under which code calls it, or draws a number from it
     """
     if isinstance(value, Library):
-        return _by_text(f"{value.module}.{value.attribute or ''}")
+        path = f"{value.module}.{value.attribute or ''}."
+        return next((known for known in _table() if path.startswith(f"{known.name}.")), None)
     owner = getattr(value, "__self__", None)
     if isinstance(value, impurities.SOURCES):
         return Impurity(name or type(value).__qualname__, impurities.RANDOM)
@@ -328,15 +310,19 @@ def _imported_table(_: int) -> tuple[dict[Any, Impurity], list[tuple[str, Impuri
     """The table, as far as its packages are imported: objects, and prefixes of modules."""
     objects: dict[Any, Impurity] = {}
     modules = []
-    for reason, names in impurities.TABLE.items():
-        for name in names.split():
-            value = _imported(name)
-            if isinstance(value, ModuleType):
-                # Also the part of it that is written in C.
-                modules += [(f"{prefix}{name}.", Impurity(name, reason)) for prefix in ("", "_")]
-            elif value is not None:
-                objects[_handle(value)] = Impurity(name, reason)
+    for impurity in _table():
+        value = _imported(impurity.name)
+        if isinstance(value, ModuleType):
+            # Also the part of it that is written in C.
+            modules += [(f"{prefix}{impurity.name}.", impurity) for prefix in ("", "_")]
+        elif value is not None:
+            objects[_handle(value)] = impurity
     return objects, modules
+
+
+def _table() -> Iterator[Impurity]:
+    for reason, names in impurities.TABLE.items():
+        yield from (Impurity(name, reason) for name in names.split())
 
 
 def _imported(name: str) -> Any:
@@ -368,11 +354,3 @@ def _by_code(names: CodeNames) -> Impurity | None:
 def method_in_table(name: str, keywords: Iterable[str] = ()) -> Impurity | None:
     """What the name of a method says of it, where its object is unknown."""
     return _by_code(CodeNames((), (), (name,), tuple(keywords), ()))
-
-
-def _by_text(name: str) -> Impurity | None:
-    for reason, names in impurities.TABLE.items():
-        for prefix in names.split():
-            if f"{name}.".startswith(f"{prefix}.") or name.rstrip(".") == prefix:
-                return Impurity(prefix, reason)
-    return None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from dask._expr import Expr
 from dask._task_spec import fuse_linear_task_spec
@@ -13,6 +13,7 @@ from dask.core import flatten, istask
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.task_spec import GraphNode, TaskRef
+from dask.typing import Key
 
 from pipeline.graph import (
     GraphCollection,
@@ -20,18 +21,11 @@ from pipeline.graph import (
     TaskGraph,
     inputs_of,
     map_leaves,
-    subproblem,
     toposort,
 )
 from pipeline.identity import short_hash, short_repr
+from pipeline.share.merging import Merged
 from pipeline.share.numbering import task_dict
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from dask.typing import Key
-
-    from pipeline.share.merging import Merged
 
 _MANY_DELAYED = 8
 """More delayed objects than these share one graph; else each would hold a copy."""
@@ -44,7 +38,6 @@ class Opened(NamedTuple):
 
     rebuild: the collection from merged tasks
     keeps_keys: whether the outputs keep their keys
-    is_tree: of calls, whose keys become those of the DAG
     note: why the collection is left as it is
     """
 
@@ -53,7 +46,6 @@ class Opened(NamedTuple):
     keys: Sequence[Key]
     rebuild: Callable[[Mapping[Key, Any], Merged], Any]
     keeps_keys: bool = True
-    is_tree: bool = False
     note: str = ""
 
 
@@ -80,9 +72,11 @@ def _open(collection: Any, keys: Any, seen: set[int] | None) -> Opened:
         graph = collection.task_graph()
         if graph is not collection:  # a call has one task per subproblem already
             return Opened(collection, graph.tasks, graph.keys, lambda *_: collection)
-        is_tree = any(subproblem(key) is not key for key in graph.keys)
-        rebuild = partial(_rebuild_graph, graph.outputs)
-        return Opened(graph, graph.tasks, graph.keys, rebuild, False, is_tree)
+
+        def rebuild_graph(tasks: Mapping[Key, Any], merged: Merged) -> TaskGraph:
+            return TaskGraph(dict(tasks), map_leaves(graph.outputs, merged.renamed))
+
+        return Opened(graph, graph.tasks, graph.keys, rebuild_graph, False)
     if isinstance(collection, Delayed):
         tasks = task_dict(collection.__dask_graph__(), None, seen)
         rebuild = partial(_rebuild_delayed, collection)
@@ -91,13 +85,6 @@ def _open(collection: Any, keys: Any, seen: set[int] | None) -> Opened:
     tasks = task_dict(collection.__dask_graph__(), keys)
     rebuild, arguments = collection.__dask_postpersist__()
     return Opened(collection, tasks, keys, lambda tasks, _: rebuild(tasks, *arguments))
-
-
-def _rebuild_graph(outputs: Any, tasks: Mapping[Key, Any], merged: Merged) -> TaskGraph:
-    def renamed(leaf: Any) -> Any:
-        return TaskRef(merged.key_of(leaf.key)) if isinstance(leaf, TaskRef) else leaf
-
-    return TaskGraph(dict(tasks), map_leaves(outputs, renamed))
 
 
 def _rebuild_delayed(old: Delayed, tasks: Mapping[Key, Any], merged: Merged) -> Delayed:
@@ -183,24 +170,25 @@ def joined(opened: Sequence[Opened]) -> Mapping[Key, Any]:
 def rebuild_all(opened: Sequence[Opened], merged: Merged) -> Iterator[Any]:
     """The collections, from merged tasks. Those in which nothing is merged stay as they are."""
     is_many = sum(isinstance(part.collection, Delayed) for part in opened) > _MANY_DELAYED
-    one_graph = _one_layer(merged.tasks) if is_many else None
+    one_graph = _one_layer(merged.tasks) if is_many else {}
     kept = [key for part in opened if part.keeps_keys for key in part.keys]
     is_any_frame = any(_is_frame(part.collection) for part in opened)
     lines = fuse_lines(merged.tasks, kept) if is_any_frame else {}
     for part in opened:
-        is_one = one_graph is not None and isinstance(part.collection, Delayed)
+        names = part.keys if part.keeps_keys else [merged.key_of(key) for key in part.keys]
+        tasks: Mapping[Key, Any] = merged.tasks
+        is_one = is_many and isinstance(part.collection, Delayed)
         is_touched = merged.repeats if is_one else merged.touches(part.tasks)
-        if not (is_touched or part.is_tree or is_graph(part.collection)):
+        if not (is_touched or names != part.keys or is_graph(part.collection)):
             yield part.collection
-        elif is_one:
-            yield part.rebuild(one_graph or {}, merged)
+            continue
+        if is_one:
+            tasks = one_graph
         elif _is_frame(part.collection):
-            yield part.rebuild(toposort(lines, part.keys), merged)
-        elif len(opened) == 1:
-            yield part.rebuild(merged.tasks, merged)
-        else:
-            keys = part.keys if part.keeps_keys else map(merged.key_of, part.keys)
-            yield part.rebuild(toposort(merged.tasks, keys), merged)
+            tasks = toposort(lines, names)
+        elif len(opened) > 1:
+            tasks = toposort(tasks, names)
+        yield part.rebuild(tasks, merged)
 
 
 def _one_layer(tasks: Mapping[Key, Any]) -> HighLevelGraph:

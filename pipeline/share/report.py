@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dask.base import is_dask_collection, unpack_collections
 from dask.task_spec import Alias, TaskRef
+from dask.typing import Key
 
 from pipeline.graph import (
     CallTask,
@@ -25,11 +27,6 @@ from pipeline.graph import (
 from pipeline.share.impurities import Impurity
 from pipeline.share.merging import Merged
 from pipeline.share.rebuilding import is_graph, joined, open_all, rebuild_all
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from dask.typing import Key
 
 
 def share(*collections: Any, keys: Any = None) -> Any:
@@ -115,32 +112,27 @@ class ShareReport:
     @cached_property
     def titles(self) -> dict[int, Key]:
         """For each number, a key that a person understands."""
-        titles = {}
-        for key, number in self.merged.numbers.items():
-            if number not in titles:
-                key = self.merged.defining.get(number, key)
-                node = self.merged.original.get(key)
-                is_call = isinstance(node, CallTask)
-                titles[number] = subproblem(key) if is_call else display_key(key, node, number)
+        merged, titles = self.merged, {}
+        keys = {number: merged.defining.get(number, key) for key, number in merged.numbers.items()}
+        for number, key in keys.items():
+            node = merged.original.get(key)
+            is_call = isinstance(node, CallTask)
+            titles[number] = subproblem(key) if is_call else display_key(key, node, number)
         return titles
 
     @cached_property
     def graph(self) -> TaskGraph:
         """The merged tasks, with keys that a person understands."""
-        titles, numbers = self.titles, self.merged.numbers
-        tasks: dict[Key, Any] = {
-            titles[number]: _missing(titles[number], key)
-            for key, number in numbers.items()
-            if key not in self.merged.original
-        }
+        names = {key: self.titles[number] for key, number in self.merged.numbers.items()}
+        missing = (key for key in names if key not in self.merged.original)
+        tasks: dict[Key, Any] = {names[key]: _missing(names[key], key) for key in missing}
         for key, node in self.merged.tasks.items():
-            if not isinstance(node, Alias):
-                title = titles[numbers[key]]
-                inputs = tuple(titles[numbers[source]] for source in inputs_of(node))
-                # A future is data that a cluster holds; it does not run.
-                is_future = isinstance(node, TaskRef)
-                tasks[title] = node if is_future else CallTask(title, function_of(node), inputs)
-        return TaskGraph(tasks, [TaskRef(titles[numbers[key]]) for key in self.keys])
+            if isinstance(node, TaskRef):  # data that a cluster holds
+                tasks[names[key]] = node
+            elif not isinstance(node, Alias):
+                inputs = tuple(names[source] for source in inputs_of(node))
+                tasks[names[key]] = CallTask(names[key], function_of(node), inputs)
+        return TaskGraph(tasks, [TaskRef(names[key]) for key in self.keys])
 
     @property
     def subproblems(self) -> list[tuple[str, int, int]]:

@@ -20,8 +20,8 @@ import pandas as pd
 import pytest
 
 from pipeline import File, impure, pure
+from pipeline.share import call_impurity
 from pipeline.share.impurities import CLOCK, EFFECT, FILE, NETWORK, RANDOM, TABLE, UNSEEDED, WORLD
-from pipeline.share.purity import impurity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,7 +127,7 @@ def closed() -> Callable[[], float]:
     ],
 )  # fmt: skip
 def test_what_is_impure(function: Any, reason: str) -> None:
-    found = impurity(function)
+    found = call_impurity(function)
     assert found is not None
     assert found.reason == reason
 
@@ -141,21 +141,21 @@ def test_what_is_impure(function: Any, reason: str) -> None:
     ],
 )  # fmt: skip
 def test_what_is_not(function: Any) -> None:
-    assert impurity(function) is None
+    assert call_impurity(function) is None
 
 
 def test_a_seed_makes_it_pure() -> None:
-    assert impurity(np.random.default_rng, (3,)) is None
-    assert impurity(np.random.default_rng, (None,)) is not None
-    assert impurity(pd.DataFrame.sample, (pd.DataFrame(), 3)) is not None
-    assert impurity(pd.DataFrame.sample, (pd.DataFrame(), 3, 7), ("n", "random_state")) is None
+    assert call_impurity(np.random.default_rng, (3,)) is None
+    assert call_impurity(np.random.default_rng, (None,)) is not None
+    assert call_impurity(pd.DataFrame.sample, (pd.DataFrame(), 3)) is not None
+    assert call_impurity(pd.DataFrame.sample, (pd.DataFrame(), 3, 7), ("n", "random_state")) is None
 
 
 @pytest.mark.parametrize(
     "source", [GENERATOR, np.random.RandomState(0), PYTHONS, np.random.PCG64(0)]
 )
 def test_a_source_of_randomness_as_an_argument_makes_a_call_impure(source: Any) -> None:
-    found = impurity(np.sum, (source,))
+    found = call_impurity(np.sum, (source,))
     assert found is not None
     assert found.reason == RANDOM
 
@@ -164,12 +164,12 @@ def test_a_reader_is_pure_if_its_files_are_named(tmp_path: Path) -> None:
     path = tmp_path / "f.csv"
     path.write_text("a\n1\n")
     for function in (pd.read_csv, reads, open):
-        assert impurity(function, (str(path),)) is not None
-        assert impurity(function, (path,)) is not None
-        assert impurity(function, (File(path),)) is None
-        assert impurity(function, (File(path), ";")) is None
-        assert impurity(function, (File(path), str(path))) is not None
-        assert impurity(function, (File(path), "s3://bucket/f.csv")) is not None
+        assert call_impurity(function, (str(path),)) is not None
+        assert call_impurity(function, (path,)) is not None
+        assert call_impurity(function, (File(path),)) is None
+        assert call_impurity(function, (File(path), ";")) is None
+        assert call_impurity(function, (File(path), str(path))) is not None
+        assert call_impurity(function, (File(path), "s3://bucket/f.csv")) is not None
 
 
 def test_the_user_has_the_last_word() -> None:
@@ -186,20 +186,20 @@ def test_the_user_has_the_last_word() -> None:
         return timed(x)
 
     assert impure(sensor) is sensor
-    assert str(impurity(consumer)) == "consumer, by sensor: it is marked impure"
+    assert str(call_impurity(consumer)) == "consumer, by sensor: it is marked impure"
     assert pure(timed) is timed
-    assert impurity(timed) is None
-    assert impurity(outer) is None
+    assert call_impurity(timed) is None
+    assert call_impurity(outer) is None
 
 
 def test_builtins_can_be_marked() -> None:
-    assert impurity(os.cpu_count) is not None
+    assert call_impurity(os.cpu_count) is not None
     pure(os.cpu_count)
     try:
-        assert impurity(os.cpu_count) is None
+        assert call_impurity(os.cpu_count) is None
     finally:
         impure(os.cpu_count)
-    assert impurity(os.cpu_count) is not None
+    assert call_impurity(os.cpu_count) is not None
 
 
 def test_only_functions_are_marked() -> None:
@@ -227,13 +227,13 @@ def seeded_bootstrap(frame: pd.DataFrame) -> pd.DataFrame:
 
 def test_a_seed_that_is_left_out_is_noticed_wherever_it_is_left_out() -> None:
     frame = pd.DataFrame({"a": [1, 2]})
-    assert impurity(monte_carlo, (5,)) is not None
-    assert impurity(monte_carlo, (5, 3)) is None
-    assert impurity(monte_carlo, (5, 3), ("seed",)) is None
-    assert impurity(bootstrap, (frame,)) is not None
-    assert impurity(seeded_bootstrap, (frame,)) is None
-    assert impurity(frame.sample, (1,)) is not None
-    assert impurity(frame.sample, (1, 0), ("random_state",)) is None
+    assert call_impurity(monte_carlo, (5,)) is not None
+    assert call_impurity(monte_carlo, (5, 3)) is None
+    assert call_impurity(monte_carlo, (5, 3), ("seed",)) is None
+    assert call_impurity(bootstrap, (frame,)) is not None
+    assert call_impurity(seeded_bootstrap, (frame,)) is None
+    assert call_impurity(frame.sample, (1,)) is not None
+    assert call_impurity(frame.sample, (1, 0), ("random_state",)) is None
 
 
 COUNT = {"n": 0}
@@ -264,10 +264,10 @@ def counts_its_own(x: int) -> int:
 
 
 def test_what_counts_up_outside_is_impure_and_a_cache_is_not() -> None:
-    assert str(impurity(counts)).endswith("it sets a variable outside of it")
-    assert impurity(counts_under_another_name) is not None
-    assert impurity(remembers) is None
-    assert impurity(counts_its_own) is None
+    assert str(call_impurity(counts)).endswith("it sets a variable outside of it")
+    assert call_impurity(counts_under_another_name) is not None
+    assert call_impurity(remembers) is None
+    assert call_impurity(counts_its_own) is None
 
 
 def reads_two(path: Any) -> Any:
@@ -278,11 +278,11 @@ def test_one_named_file_does_not_excuse_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert impurity(reads_two, [File("a.csv")]) is None  # there is no other
+    assert call_impurity(reads_two, [File("a.csv")]) is None  # there is no other
     (tmp_path / "rates.txt").write_text("1")
-    assert impurity(reads_two, [File("a.csv")]) is not None
+    assert call_impurity(reads_two, [File("a.csv")]) is not None
 
 
 @pytest.mark.parametrize("function", [time.localtime, time.strftime, hash, id, globals])
 def test_more_that_is_impure(function: Any) -> None:
-    assert impurity(function) is not None
+    assert call_impurity(function) is not None
