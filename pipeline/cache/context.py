@@ -5,8 +5,6 @@ This file relies on two things that Dask does not promise. `dask.compute` and `d
 `tests/cache/test_context.py` fails where that changes; `compute(…, store=store)` needs neither.
 """
 
-from __future__ import annotations
-
 import sys
 from types import ModuleType
 from typing import Any
@@ -17,13 +15,12 @@ import dask.base
 from pipeline.cache.plan import make_plan
 from pipeline.cache.running import (
     StoreScheduler,
-    annotations_of,
     as_expression,
     count_plan,
     is_planned,
+    open_graph,
     planned,
     remaining_tasks,
-    tasks_of,
 )
 from pipeline.store import Store
 
@@ -97,8 +94,8 @@ def _futures(client: Any, expr: Any, keys: Any, *args: Any, **kwargs: Any) -> An
     store = _entered[-1]
     expr = expr.optimize() if hasattr(expr, "optimize") else expr
     if store.is_shared:
-        annotations = annotations_of(expr)
-        plan = make_plan(store, tasks_of(expr), keys, is_local=False, is_final=True)
+        tasks, annotations = open_graph(expr)
+        plan = make_plan(store, tasks, keys, is_local=False, is_final=True)
         count_plan(plan)
         tasks = remaining_tasks(plan, plan.outputs, annotations)
         expr = as_expression(tasks, plan.outputs, annotations)

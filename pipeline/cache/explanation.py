@@ -1,7 +1,5 @@
 """What a run with a store would do with each task, and why, before it runs."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -99,8 +97,8 @@ class Explanation:
             )
             for status, task, why in rows
         ]  # fmt: skip
-        counts = [(self.count(status), status) for status in get_args(Status)]
-        totals = ", ".join(f"{number:,} {status}" for number, status in counts if number)
+        counts = {status: self.count(status) for status in get_args(Status)}
+        totals = ", ".join(f"{number:,} {status}" for status, number in counts.items() if number)
         return "\n".join([*table, totals or "no tasks"])
 
     __repr__ = __str__

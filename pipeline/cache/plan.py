@@ -1,11 +1,9 @@
 """The plan of a run with a store: load the result of a task, compute it, or leave it out."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal
 
 import dask.local
@@ -34,7 +32,7 @@ class Plan:
     is_final: nobody plans again if an entry is lost: the worker that misses it computes the result
     status: `hit`, loaded; `miss`, computed and stored if that is worth it; `skipped`, computed and
         neither looked up nor stored; `culled`, not needed by any task that runs
-    reasons: why tasks are not looked up
+    reasons: why tasks are skipped
     entries: of hits
     opened: the entries that this process loads, verified, with their payloads
     """
@@ -69,25 +67,23 @@ def make_plan(
     plan = Plan(store, tasks, list(outputs), digests, is_local, is_final)
     digests.add(plan.outputs)
     targets = {final_key(tasks, key) for key in plan.outputs}
-    work = {key: digests.digest(key) for key in digests.numbers if is_work(tasks.get(key))}
-    reasons = ((key, _skip_reason(plan, key, key in targets)) for key in work)
-    plan.reasons.update((key, reason) for key, reason in reasons if reason is not None)
-    looked_up = work.keys() - plan.reasons.keys()
+    work = dict.fromkeys(key for key in digests.numbers if is_work(tasks.get(key)))
+    reason = cache(lambda key: _skip_reason(plan, key, key in targets))
     stored: set[str] = set()
-    for keys in (looked_up & targets, looked_up - targets):
+    for keys in (work.keys() & targets, work.keys() - targets):
         if is_loading and len(stored) < len(targets):  # other results than the outputs are needed
-            stored |= store.known(str(work[key]) for key in keys)
+            stored |= store.known(str(digests.digest(key)) for key in keys if not reason(key))
     stack, seen = plan.outputs[::-1], set()
     while stack:
         key = stack.pop()
         if key in seen:
             continue
         seen.add(key)
-        if key in plan.reasons:
-            plan.status[key] = "skipped"
+        if key in work and reason(key):
+            plan.status[key], plan.reasons[key] = "skipped", reason(key)
         elif key in work:
             is_open = not is_final and (is_local or not store.is_shared or key in targets)
-            is_hit = work[key] in stored and _find(plan, key, is_open)
+            is_hit = digests.digest(key) in stored and _find(plan, key, is_open)
             plan.status[key] = "hit" if is_hit else "miss"
         if plan.status.get(key) != "hit":
             stack.extend(reversed(inputs_of(tasks.get(key))))
@@ -123,17 +119,17 @@ def is_work(node: Any) -> bool:
     return not is_data and alias_target(node) is None
 
 
-def _skip_reason(plan: Plan, key: Key, is_output: bool) -> str | None:
-    """Why the result of a task is not looked up; None if it is."""
+def _skip_reason(plan: Plan, key: Key, is_output: bool) -> str:
+    """Why the result of a task is not looked up; empty if it is."""
     node, store = plan.tasks[key], plan.store
-    is_cheap = isinstance(node, NestedContainer) or (isinstance(node, CallTask) and node.cheap)
     if plan.digests.digest(key) is None:
         return _no_digest_reason(plan, key)
     if _is_one_of(store.skip, key, node):
         return "it is one of skip="
+    is_cheap = isinstance(node, NestedContainer) or (isinstance(node, CallTask) and node.cheap)
     if is_cheap and not is_output and not _is_one_of(store.keep, key, node):
         return "it is cheap, and not an output"
-    return None
+    return ""
 
 
 def _is_one_of(names: frozenset[str], key: Key, node: Any) -> bool:

@@ -1,9 +1,7 @@
 """Run a graph through a store: load what is stored, compute the rest, store its results."""
 
-from __future__ import annotations
-
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,7 +16,6 @@ from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.task_spec import Alias, Task
 from dask.typing import Key
-from dask.utils import ensure_dict
 
 from pipeline.cache.plan import Plan, final_key, make_plan, tasks_to_run
 from pipeline.cache.saving import save, task_details
@@ -27,8 +24,8 @@ from pipeline.program import LoadTask, fuse_tasks
 from pipeline.share import fuse_lines, task_dict, unfused
 from pipeline.store import LostError, Store
 
-Annotations = dict[str, dict[Key, Any]]
-"""What `dask.annotate` says of tasks, by kind and key: `priority`, `retries`, `resources`, …"""
+Annotations = dict[Key, dict[str, Any]]
+"""What `dask.annotate` says of tasks, by key and kind: `priority`, `retries`, `resources`, …"""
 
 is_planned: ContextVar[bool] = ContextVar("is_planned", default=False)
 """Whether the current code runs what has been planned with a store."""
@@ -58,7 +55,7 @@ class StoreScheduler:
     def __call__(self, dsk: Any, keys: Any, **options: Any) -> Any:
         if is_planned.get():
             return self.scheduler(dsk, keys, **options)
-        tasks, annotations = tasks_of(dsk), annotations_of(dsk)
+        tasks, annotations = open_graph(dsk)
         outputs = output_keys(tasks, flatten([keys]))
         try:
             for is_loading in (True, True, False):
@@ -134,27 +131,26 @@ def open_collections(collections: Sequence[Any]) -> tuple[dict[Key, Any], list[K
     opened: list[tuple[dict[Key, Any], list[Key]]] = [({}, [])]
 
     def get(dsk: Any, keys: list[Key], **_: Any) -> list[None]:
-        tasks = tasks_of(dsk)
+        tasks, _ = open_graph(dsk)
         opened.append((tasks, output_keys(tasks, flatten([keys]))))
         return [None for _ in keys]
 
-    unpacked = [unfused(collection) for collection in unpack_collections(*collections)[0]]
-    if unpacked:
+    if unpacked := list(map(unfused, unpack_collections(*collections)[0])):
         with planned():
             dask.compute(*unpacked, traverse=False, optimize_graph=False, scheduler=get)
     return opened[-1]
 
 
-def tasks_of(dsk: Any) -> dict[Key, Any]:
-    """The tasks that a scheduler gets, as an expression or as a graph."""
-    graph = dsk if not hasattr(dsk, "__dask_graph__") else dsk.__dask_graph__()
-    return task_dict(ensure_dict(graph))
-
-
-def annotations_of(dsk: Any) -> Annotations:
-    """The annotations of an expression; those of other graphs are lost already."""
+def open_graph(dsk: Any) -> tuple[dict[Key, Any], Annotations]:
+    """The tasks that a scheduler gets, as an expression or as a graph, and their annotations."""
+    graph = dsk.__dask_graph__() if hasattr(dsk, "__dask_graph__") else dsk
+    # Those of other graphs are lost already.
     kinds = dsk.__dask_annotations__() if hasattr(dsk, "__dask_annotations__") else {}
-    return {kind: dict(by_key) for kind, by_key in kinds.items() if by_key}
+    annotations: Annotations = defaultdict(dict)
+    for kind, by_key in kinds.items():
+        for key, value in by_key.items():
+            annotations[key][kind] = value
+    return task_dict(graph), annotations
 
 
 def output_keys(tasks: Mapping[Key, Any], keys: Iterable[Key]) -> list[Key]:
@@ -173,7 +169,6 @@ def remaining_tasks(plan: Plan, outputs: Sequence[Key], annotations: Annotations
     tasks = tasks_to_run(plan, outputs)
     if not dask.config.get("pipeline.fuse", True):
         return tasks
-    annotated = {key for by_key in annotations.values() for key in by_key}
     # Blocks of arrays and frames: their collections were not fused, so that each can be stored.
     blocks = {
         key: node
@@ -181,7 +176,7 @@ def remaining_tasks(plan: Plan, outputs: Sequence[Key], annotations: Annotations
         if isinstance(key, tuple)
         and type(plan.tasks[key]) is Task
         and type(node) not in (Alias, LoadTask)
-        and key not in annotated
+        and key not in annotations
     }
     if len(blocks) > 1:
         others = [node for key, node in tasks.items() if key not in blocks]
@@ -196,10 +191,9 @@ def as_expression(
     """Tasks as a client takes them without hashing each, in one layer per annotations."""
     layers: dict[str, MaterializedLayer] = {}
     for key, node in tasks.items():
-        own = {kind: by_key[key] for kind, by_key in annotations.items() if key in by_key}
-        name = repr(own)
-        if name not in layers:
-            layers[name] = MaterializedLayer({}, annotations=own or None)
+        own = annotations.get(key)
+        if (name := repr(own)) not in layers:
+            layers[name] = MaterializedLayer({}, annotations=own)
         layers[name].mapping[key] = node
     dependencies = {name: layers.keys() - {name} for name in layers}
     return HLGExpr(HighLevelGraph(layers, dependencies), output_keys=list(outputs))

@@ -1,7 +1,5 @@
 """Tasks that load or save a result, and the details of a task that are saved with it."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -40,6 +38,21 @@ from pipeline.trace import Body
 
 MIN_SECONDS = 1e-3
 """An inner task that takes less time is not stored: writing a file takes as long."""
+
+
+@dataclass(frozen=True)
+class TaskDetails:
+    """What an entry records about a task.
+
+    function, call: the name of the function, and the call as a person writes it
+    code: the digest of the function and of all that it reaches; empty if it has none
+    arguments: a text and a digest of each argument
+    """
+
+    function: str
+    call: str
+    code: str
+    arguments: list[list[str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +117,8 @@ class Save:
             with store.tolerating("written") as is_reachable:
                 lease = store.lease(self.digest, _waiting) if is_reachable else None
         try:
-            if lease is not None and (opened := store.open(self.digest)) is not None:
-                with suppress(LostError):
+            with suppress(LostError):
+                if lease is not None and (opened := store.open(self.digest)):
                     value = store.value(*opened)
                     is_saved = True
                     return value
@@ -173,10 +186,9 @@ def _waiting() -> Iterator[None]:
 
 
 def _size(value: Any) -> int:
-    try:
+    with suppress(Exception):  # a value's own `__sizeof__` may raise anything
         return int(sizeof(value))
-    except Exception:  # a value's own `__sizeof__` may raise anything
-        return 0
+    return 0
 
 
 # Details
@@ -186,21 +198,6 @@ WIDTH = 60
 
 INPUT = "@"
 """Stands before the digest of an argument that is the result of a task."""
-
-
-@dataclass(frozen=True)
-class TaskDetails:
-    """What an entry records about a task.
-
-    function, call: the name of the function, and the call as a person writes it
-    code: the digest of the function and of all that it reaches; empty if it has none
-    arguments: a text and a digest of each argument
-    """
-
-    function: str
-    call: str
-    code: str
-    arguments: list[list[str]]
 
 
 def task_details(key: Key, node: Any, digests: TaskDigests) -> TaskDetails:
@@ -248,8 +245,8 @@ def task_call(key: Key, node: Any) -> str:
         return label(key, 40)
     if function_name(key).startswith("finalize"):
         return task_name(key, node)
-    _, bracket, arguments = short_label(display_key(key, node, 0)).partition("(")
-    return f"{task_name(key, node)}{bracket}{arguments}"
+    _, *constants = display_key(key, node, 0)
+    return short_label((task_name(key, node), *constants))
 
 
 def _arguments(key: Key, node: Any, digests: TaskDigests) -> Iterator[tuple[str, str]]:

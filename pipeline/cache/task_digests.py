@@ -4,8 +4,6 @@
 number has the hash of what it was given for: equal tasks of all processes have one digest.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Whether the entries of a store are intact, and whether functions give stored results again."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections import Counter, defaultdict
@@ -137,21 +135,17 @@ def verify_entries(
             entries += store.check(name)  # False if another process removed it
         except CodecError as error:
             entries += 1
-            kept = _remove(store, name) if is_removing else ""
-            corrupt.append((name, printable(f"{error}{kept}")))
+            why = str(error)
+            try:
+                if is_removing:
+                    store.remove(name)
+            except OSError as failure:
+                why += f"; it cannot be removed: {failure.strerror or failure}"
+            corrupt.append((name, printable(why)))
         except OSError as error:
             entries += 1
             corrupt.append((name, f"it cannot be read: {error.strerror or error}"))
     return Verification(entries, corrupt)
-
-
-def _remove(store: Store, name: str) -> str:
-    """Remove an entry; gives why it stays."""
-    try:
-        store.remove(name)
-    except OSError as error:
-        return f"; it cannot be removed: {error.strerror or error}"
-    return ""
 
 
 # Running again
