@@ -8,7 +8,6 @@ tree – `count` and `occurrences`: the size of the tree; `unfold`: from the DAG
 from pipeline.graph.keys import (
     arguments,
     bind_arguments,
-    call_key,
     display_key,
     freeze,
     function_name,
@@ -55,7 +54,6 @@ __all__ = [
     "TaskGraph",
     "arguments",
     "bind_arguments",
-    "call_key",
     "children",
     "count",
     "cycle_text",

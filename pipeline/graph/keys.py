@@ -14,7 +14,7 @@ import inspect
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
 
@@ -95,39 +95,25 @@ def freeze(value: Any) -> Any:
     raise UnkeyableError(f"no key for a {kind}: it can change after the call; pass {remedy}")
 
 
-def call_key(prefix: str, args: tuple[Key, ...], kwargs: Mapping[str, Key]) -> Key:
-    """The key of a subproblem, from its prefix and its encoded arguments."""
-    return (prefix, *args, *(("kw", *item) for item in kwargs.items()))
-
-
 def occurrence(key: Key, number: int) -> Key:
     """The key of one evaluation of a subproblem in the tree. Numbers start at 1."""
     return (key, number)
 
 
 def subproblem(key: Key) -> Key:
-    """The subproblem of a key: in the DAG, the key itself.
-
-    >>> subproblem((("fib-0123456789ab", 5), 3))
-    ('fib-0123456789ab', 5)
-    """
+    """The subproblem of a key: in the DAG, the key itself."""
     # The first item of any other tuple key is a string: Dask's own rule.
     return key[0] if isinstance(key, tuple) and isinstance(key[0], tuple) else key
 
 
 def occurrence_number(key: Key) -> int:
-    """The number of an evaluation of a subproblem, in the order of the naive recursion.
-
-    Starts at 1; a key of the DAG has the one occurrence 1.
-    """
+    """The number of an evaluation, in the order of the naive recursion; 1 for a key of the DAG."""
     return 1 if subproblem(key) is key else key[1]
 
 
 def function_name(key: Key) -> str:
     """The function's name in a key.
 
-    >>> function_name(("fib-0123456789ab", 5))
-    'fib'
     >>> function_name("sum-aggregate-8f14e45fceea167a5a36dedd4bea2543")
     'sum-aggregate'
     """
@@ -161,11 +147,7 @@ def label(key: Key, width: int = 200) -> str:
 
 
 def arguments(key: Key, width: int = 60) -> list[str]:
-    """The arguments in a key, as a person writes them, each cut off at `width`.
-
-    >>> arguments(("lcs-0123456789ab", "'abc'", ("kw", "start", 2)))
-    ["'abc'", 'start=2']
-    """
+    """The arguments in a key, as a person writes them, each cut off at `width`."""
     key = subproblem(key)
     return [cut(_argument(value), width) for value in key[1:]] if isinstance(key, tuple) else []
 

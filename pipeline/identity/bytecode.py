@@ -12,6 +12,7 @@ import opcode
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import takewhile
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -66,7 +67,7 @@ def code_content(code: CodeType) -> str:
     True
     """
     counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)
-    starred = bool(code.co_flags & 0x4) + bool(code.co_flags & 0x8)
+    starred = (code.co_flags & 0xC).bit_count()  # *args, **kwargs
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + starred]
     flow = _Flow(code)
     states = [*map(flow.state, range(len(flow.steps))), _State("start", (flow.landing(0),))]
@@ -282,13 +283,11 @@ def names_in_code(code: CodeType) -> CodeNames:
 
 def _chain(steps: Sequence[Step]) -> Chain:
     """The chain that begins with the first of some instructions."""
-    path, after = [steps[0].argument], 1
-    while after < len(steps) and steps[after].name in _ATTRIBUTES:
-        path.append(steps[after].argument)
-        after += 1
-    following = [step[1:] for step in steps[after : after + 2]]
+    attributes = tuple(takewhile(lambda step: step.name in _ATTRIBUTES, steps[1:]))
+    path = tuple(step.argument for step in (steps[0], *attributes))
+    following = [step[1:] for step in steps[len(path) : len(path) + 2]]
     is_seedless = following[:1] == _SEEDLESS[0] or following == _SEEDLESS[1]
-    return Chain(tuple(path), steps[0].name in _GLOBALS, is_seedless)
+    return Chain(path, steps[0].name in _GLOBALS, is_seedless)
 
 
 def _bound(

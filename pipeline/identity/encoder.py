@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from hashlib import blake2b
 from types import FunctionType, MappingProxyType, MethodType, ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from dask.base import is_dask_collection
@@ -43,17 +43,15 @@ KEY_WIDTH = 48
 MIN_INT, MAX_INT = -(2**63), 2**63 - 1
 """Integers in this range encode as themselves; a cluster's messages can hold no others."""
 
-ATOMS = frozenset(
-    {int, bool, float, complex, str, bytes, range, *map(type, (None, ..., NotImplemented))}
-)
+ATOMS = {int, bool, float, complex, str, bytes, range, *map(type, (None, ..., NotImplemented))}
 """Types without parts, whose values are encoded by their `repr`."""
 
-_CONTAINERS = frozenset({tuple, list, set, frozenset, dict, MappingProxyType})
+_CONTAINERS = {tuple, list, set, frozenset, dict, MappingProxyType}
 _MAX_DEPTH = 200
 """A value nested deeper than this counts as one that contains itself."""
 _LONG_TEXT = 10_000
 """Characters from which on printing a text takes longer than hashing it."""
-_NUMBERS = frozenset(np.dtype(code).type for code in "?bBhHiIlLqQefdFD")
+_NUMBERS = {np.dtype(code).type for code in "?bBhHiIlLqQefdFD"}
 """NumPy's numbers that Python has numbers for."""
 _Definition = FunctionType | type | ModuleType
 """Values that are encoded with all that they reach."""
@@ -133,8 +131,7 @@ def session() -> Iterator[Session]:
     """
     outer = current_session()
     inner = Session({} if outer is NO_SESSION else outer.prefixes, {})
-    before = _session.set(inner)
-    is_collecting = gc.isenabled()
+    before, is_collecting = _session.set(inner), gc.isenabled()
     gc.disable()
     try:
         yield inner
@@ -177,8 +174,8 @@ def _shortened(text: str) -> str:
     return text if len(text) <= KEY_WIDTH else f"{text[: KEY_WIDTH // 2]}…#{short_hash(text)}"
 
 
-def _scalar(value: np.generic) -> str | None:
-    """A number of NumPy's; None for other scalars, and for those with many bit patterns."""
+def _scalar(value: Any) -> str | None:
+    """A number of NumPy's; None for any other value, and for one with many bit patterns."""
     kind = type(value)
     if kind in _NUMBERS and value == value:  # not NaN
         return f"{kind.__name__}({value.item()!r})"
@@ -205,7 +202,7 @@ class Encoder:
     memory: encoded objects by their ids, from earlier walks
     """
 
-    dict_order_counts: ClassVar[bool] = False
+    dict_order_counts = False
 
     def __init__(self, memory: Memory | None = None) -> None:
         self.memory = memory
@@ -218,10 +215,8 @@ class Encoder:
         kind = type(value)  # exactly: an instance of a subclass may have more state
         if kind in ATOMS:
             return atom(value)
-        if isinstance(value, np.generic) and kind.__module__ == "numpy":
+        if kind is np.ndarray or (isinstance(value, np.generic) and kind.__module__ == "numpy"):
             return _scalar(value) or self.array(np.asarray(value))
-        if kind is np.ndarray:
-            return self.array(value)
         if kind is Library or (isinstance(value, ModuleType) and is_library_module(value)):
             module = value.module if kind is Library else value.__name__
             return self.library(f"module {module}", module)
@@ -286,13 +281,13 @@ class Encoder:
     def content(self, value: Any) -> Key:
         if isinstance(value, _Definition):
             return self.definition(value)
-        kind = type(value)
         try:
             state = state_of(value)
         except UnkeyableError as error:
             if self.definitions:
                 return self.opaque(value, error)
             raise
+        kind = type(value)
         return f"{kind.__name__}#{short_hash((self.encode(kind), self.encode(state)))}"
 
     def definition(self, value: Any) -> Key:
@@ -367,17 +362,15 @@ def _built_in_state(value: Any) -> tuple[Any, ...] | None:
             return (np.asarray(value.data), mask, value.fill_value, value.hardmask)
         case np.ndarray():
             return (np.asarray(value), attributes)
-        case set():
-            return (set(value), attributes)
-        case frozenset():
-            return (frozenset(value), attributes)
+        case set() | frozenset():
+            return (set(value) if isinstance(value, set) else frozenset(value), attributes)
     return None
 
 
 def _pickled(value: Any) -> Any:
     """What pickle would store, without the values of cached properties."""
     reduce = copyreg.dispatch_table.get(type(value))
-    state = reduce(value) if reduce is not None else value.__reduce_ex__(4)
+    state = reduce(value) if reduce else value.__reduce_ex__(4)
     if isinstance(state, str):
         return _global(value, state)
     # A callable, its arguments, the state, and iterators over list and dict items.

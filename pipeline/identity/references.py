@@ -106,10 +106,10 @@ def _is_library(name: str, path: str | None) -> bool:
 
 
 def _is_installed(path: Path) -> bool:
-    if {"site-packages", "dist-packages"} & set(path.parts):
-        return True
     kinds = ("stdlib", "platstdlib", "purelib", "platlib")
-    return any(path.is_relative_to(sysconfig.get_path(kind)) for kind in kinds)
+    return not {"site-packages", "dist-packages"}.isdisjoint(path.parts) or any(
+        path.is_relative_to(sysconfig.get_path(kind)) for kind in kinds
+    )
 
 
 class Reference(NamedTuple):
@@ -161,11 +161,9 @@ def attribute_of(owner: Any, name: str) -> Any:
     """An attribute of a module, a class or a function; asking an object may run any code."""
     if isinstance(owner, FunctionType):
         return vars(owner).get(name, _MISSING)
-    if not isinstance(owner, ModuleType | type):
-        return _MISSING
-    try:
-        return getattr(owner, name, _MISSING)
-    except Exception:  # a lazy module, or a metaclass, may raise anything
+    try:  # a lazy module, or a metaclass, may raise anything
+        return getattr(owner, name) if isinstance(owner, ModuleType | type) else _MISSING
+    except Exception:
         return _MISSING
 
 

@@ -24,7 +24,6 @@ from dask.base import is_dask_collection
 from pipeline import PipelineError
 from pipeline.graph import (
     bind_arguments,
-    call_key,
     children,
     freeze,
     function_prefix,
@@ -140,11 +139,8 @@ class LazyFunction(ABC):
         call.function = self
         call.args = tuple([value for value, _ in positional])
         call.kwargs = {name: value for name, (value, _) in named.items()}
-        call.key = call_key(
-            self.prefix,
-            tuple([encoded for _, encoded in positional]),
-            {name: encoded for name, (_, encoded) in named.items()},
-        )
+        keywords = (("kw", name, encoded) for name, (_, encoded) in named.items())
+        call.key = (self.prefix, *(encoded for _, encoded in positional), *keywords)
         return call
 
     def _argument(self, name: str, value: Any) -> tuple[Any, Key]:
