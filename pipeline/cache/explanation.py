@@ -200,12 +200,9 @@ def code_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     for name in sorted({**before, **now}, key=lambda name: name != ITSELF):
         old, new = before.get(name), now.get(name)
         if name == "libraries":
-            old = old or {}
-            changes += [
-                f"library {library} was {old.get(library, 'not used')}, is {version}"
-                for library, version in (new or {}).items()
-                if old.get(library) != version
-            ]
+            for library, version in (new or {}).items():
+                if (was := (old or {}).get(library, "not used")) != version:
+                    changes.append(f"library {library} was {was}, is {version}")
         elif new is None:
             changes.append(f"{name} is no longer used")
         elif not isinstance(old, dict):
@@ -253,9 +250,8 @@ def argument_changes(before: list[list[str]], now: list[list[str]]) -> list[str]
     if len(before) != len(now):
         return [f"it took {len(before)} arguments, takes {len(now)}"]
     changes = []
-    for place, ((old, old_digest), (new, new_digest)) in enumerate(
-        zip(before, now, strict=True), 1
-    ):
+    for place, pair in enumerate(zip(before, now, strict=True), 1):
+        (old, old_digest), (new, new_digest) = pair
         if old_digest == new_digest != "":
             continue
         name, sign, value = new.partition("=")
