@@ -19,7 +19,7 @@ from pipeline.cache.saving import (
     task_name,
 )
 from pipeline.cache.task_digests import ITSELF, CodeDescription, describe_code
-from pipeline.identity import format_duration, format_number
+from pipeline.identity import cut, format_duration, format_number
 from pipeline.store import Store
 
 MAX_ROWS = 8
@@ -261,9 +261,9 @@ def argument_changes(before: list[list[str]], now: list[list[str]]) -> list[str]
         if old != new:
             changes.append("{} was {}, is {}".format(argument, *_contrasted(old, new)))
         elif new_digest.startswith(INPUT) and old_digest.startswith(INPUT):
-            changes.append(f"its input {_brief(new)} changed")
+            changes.append(f"its input {cut(new, WIDTH)} changed")
         else:
-            changes.append(f"{argument}, {_brief(new)}, has other content")
+            changes.append(f"{argument}, {cut(new, WIDTH)}, has other content")
     return changes
 
 
@@ -274,8 +274,4 @@ def _contrasted(old: str, new: str) -> tuple[str, str]:
     if max(len(old), len(new)) > WIDTH and equal >= WIDTH // 2:
         start = equal - WIDTH // 3
         old, new = f"…{old[start:]}", f"…{new[start:]}"
-    return _brief(old), _brief(new)
-
-
-def _brief(text: str) -> str:
-    return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"
+    return cut(old, WIDTH), cut(new, WIDTH)

@@ -24,7 +24,7 @@ from pipeline.graph import (
     short_label,
     subproblem,
 )
-from pipeline.identity import library_name, short_repr
+from pipeline.identity import cut, library_name, short_repr
 from pipeline.store import (
     Entry,
     LostError,
@@ -254,8 +254,7 @@ def _arguments(key: Key, node: Any, digests: TaskDigests) -> Iterator[tuple[str,
     if isinstance(node, CallTask):
         yield from _call_arguments(key, node, digests)
     elif type(node) is Task:
-        for value in node.args:
-            yield _argument(value, digests)
+        yield from (_argument(value, digests) for value in node.args)
         for name, value in node.kwargs.items():
             text, digest = _argument(value, digests)
             yield f"{name}={text}", digest
@@ -295,9 +294,8 @@ def _argument(value: Any, digests: TaskDigests) -> tuple[str, str]:
 
 def _text(value: Any) -> str:
     text = short_repr(value, sys.maxsize)
-    if " at 0x" in text:  # an address says nothing about the object
-        return f"a {type(value).__name__}"
-    return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"
+    # An address says nothing about the object.
+    return f"a {type(value).__name__}" if " at 0x" in text else cut(text, WIDTH)
 
 
 def _input_digest(key: Key, digests: TaskDigests) -> str:

@@ -186,18 +186,16 @@ def _run_again(store: Store, function: Callable[..., Any], rerun: Rerun, *values
     try:
         value = function(*values)
     except Exception as error:  # a user's function may raise anything
-        outcome: tuple[Outcome, str] = "raised", f"{type(error).__name__}: {error}"
-        seconds = time.perf_counter() - start
-    else:
-        seconds = time.perf_counter() - start
-        outcome = _compare(store, rerun.digest, value)
-    return rerun._replace(outcome=outcome[0], why=outcome[1], seconds=seconds)
+        seconds, why = time.perf_counter() - start, f"{type(error).__name__}: {error}"
+        return rerun._replace(outcome="raised", why=why, seconds=seconds)
+    seconds = time.perf_counter() - start
+    outcome, why = _compare(store, rerun.digest, value)
+    return rerun._replace(outcome=outcome, why=why, seconds=seconds)
 
 
 def _compare(store: Store, digest: str, value: Any) -> tuple[Outcome, str]:
     """Whether a value is the stored one; if not, how they differ."""
-    opened = store.open(digest)
-    if opened is None:
+    if (opened := store.open(digest)) is None:
         return "not compared", "its entry is no longer in the store"
     with suppress(UnstorableError):
         if checksum(encoded(value, store.pickle)) == opened[0].checksum:
