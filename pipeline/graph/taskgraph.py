@@ -294,12 +294,12 @@ class TaskGraph(GraphCollection):
         return inputs_of(self.tasks[key])
 
     def check(self) -> TaskGraph:
-        """Verify the graph, and return it.
+        """The graph itself, verified.
 
         Raises `GraphError` for a missing task or output, a task under another task's key, a task
         before its inputs, and a cycle.
         """
-        seen = set()
+        seen: set[Key] = set()
         for key, node in self.tasks.items():
             if getattr(node, "key", key) != key:
                 raise GraphError(f"the task at {key!r} has the key {node.key!r}")

@@ -79,7 +79,10 @@ def count(call: TaskGraph | Any, shared: Collection[Key] = ()) -> Count:
     16
     """
     graph = graph_of(call)
-    tasks_at = Counter(depths(graph).values())
+    depths: dict[Key, int] = {}  # tasks on the longest path up to each; 1 for a base case
+    for key, node in graph.tasks.items():
+        depths[key] = 1 + max((depths[source] for source in inputs_of(node)), default=0)
+    tasks_at = Counter(depths.values())
     width = max(tasks_at.values(), default=0)
     return Count(tree_size(graph, shared), len(graph), max(tasks_at, default=0), width)
 
@@ -120,14 +123,6 @@ def tree_sizes(graph: TaskGraph, keys: Iterable[Key]) -> dict[Key, int]:
         if uses[key]:
             sizes[key] = size
     return sizes
-
-
-def depths(graph: TaskGraph) -> dict[Key, int]:
-    """Tasks on the longest path up to each task. Starts at 1, for the base cases."""
-    depth: dict[Key, int] = {}
-    for key, node in graph.tasks.items():
-        depth[key] = 1 + max((depth[source] for source in inputs_of(node)), default=0)
-    return depth
 
 
 def _occurrences(graph: TaskGraph, shared: Collection[Key]) -> Iterator[tuple[Key, int]]:

@@ -92,9 +92,6 @@ def library_version(package: str) -> str:
     """The name and version of the distribution that a package comes from.
 
     Python's own modules count with Python, whose version is in every digest.
-
-    >>> library_version("json")
-    'python'
     """
     if package in sys.stdlib_module_names:
         return "python"

@@ -59,18 +59,12 @@ def library_name(value: Any) -> str | None:
         return None
     if isinstance(value, type) and not value.__flags__ & _HEAP_TYPE:
         return f"{module}.{name}"  # a class of C, which a module need not hold
-    return _exported_name(value, module, name) or held_name(value, name)
-
-
-def _exported_name(value: Any, module: str, name: str) -> str | None:
-    """The name under which this package exports a value: moving a file changes no digest."""
     package, *rest = module.split(".")
-    if package != _PACKAGE or not rest:
-        return None
-    folder = f"{package}.{rest[0]}"
-    if getattr(sys.modules[folder], name, None) is not value:
-        return None
-    return f"{package if name in sys.modules[package].__all__ else folder}.{name}"
+    if package == _PACKAGE and rest:  # where it exports it: moving a file changes no digest
+        folder = f"{package}.{rest[0]}"
+        if getattr(sys.modules[folder], name, None) is value:
+            return f"{package if name in sys.modules[package].__all__ else folder}.{name}"
+    return held_name(value, name)
 
 
 def held_name(value: Any, name: str) -> str | None:

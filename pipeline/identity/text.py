@@ -23,20 +23,12 @@ _UNITS = (
 
 
 def all_digits(number: int) -> str:
-    """All digits, also of integers that `str` refuses to print.
-
-    >>> len(all_digits(10**5000))
-    5001
-    """
+    """All digits, also of integers that `str` refuses to print."""
     return f"{Decimal(number):f}"
 
 
 def digits(number: int) -> int:
-    """How many decimal digits a positive integer has.
-
-    >>> digits(999), digits(1000), digits(10**5000)
-    (3, 4, 5001)
-    """
+    """How many decimal digits a positive integer has."""
     guess = int(number.bit_length() * math.log10(2))
     return guess + int(number >= 10**guess)
 
@@ -57,11 +49,7 @@ def shorten(number: int, width: int = 14) -> str:
 
 
 def short_repr(value: object, width: int = 60) -> str:
-    """The `repr` of a value, cut off where it is long.
-
-    >>> short_repr("x" * 100, 12)
-    "'xxxxxxxxxx…"
-    """
+    """The `repr` of a value, in one line, cut off where it is long."""
     try:
         text = repr(value)
     except ValueError:  # an integer in it has more digits than Python prints
@@ -113,10 +101,8 @@ def mask_passwords(text: str) -> str:
 def format_number(number: Fraction | int) -> str:
     """A count or a ratio: exact where it is short, else two significant digits.
 
-    >>> format_number(465), format_number(204668309), format_number(2 * 10**402)
-    ('465', '204,668,309', '2.0e402')
-    >>> format_number(Fraction(25, 7))
-    '3.6'
+    >>> format_number(204668309), format_number(2 * 10**402), format_number(Fraction(25, 7))
+    ('204,668,309', '2.0e402', '3.6')
     """
     if number >= 10**9:
         return _scientific(Fraction(number))
@@ -130,8 +116,6 @@ def format_duration(seconds: Fraction | float) -> str:
 
     >>> format_duration(0.0021), format_duration(3.14), format_duration(86400 * 30)
     ('2.1 ms', '3.1 s', '30 days')
-    >>> format_duration(Fraction(10**20))
-    '3.2e12 years'
     """
     exact = Fraction(seconds)
     for below, unit, name in _UNITS:
@@ -139,9 +123,9 @@ def format_duration(seconds: Fraction | float) -> str:
             value = float(exact / unit)
             return f"{value:.{int(value < 10)}f} {name}"
     years = exact / _YEAR
-    if years >= 10**4:
-        return f"{_scientific(years)} years"
-    return f"{format_number(years if years < 10 else round(years))} years"
+    if years < 10**4:
+        return f"{format_number(years if years < 10 else round(years))} years"
+    return f"{_scientific(years)} years"
 
 
 def _scientific(number: Fraction) -> str:
