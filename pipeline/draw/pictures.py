@@ -160,8 +160,7 @@ def compare(
             style = style.with_statuses(store.explain(graph).statuses)
         compared = Comparison(graph, tree_size(graph), len(graph), style, nodes)
     else:
-        is_shared = isinstance(collections, ShareReport)
-        shared = collections if is_shared else share_report(collections)
+        shared = collections if isinstance(collections, ShareReport) else share_report(collections)
         if not shared.before:
             raise TypeError(
                 f"{short_repr(collections)} has no tasks: give a call, or a Dask collection"
@@ -232,11 +231,9 @@ def visualize(
     """Draw a graph as it is, one node per task; save it where a file name is given.
 
     filename: ends in .svg, .png, .pdf or .dot, unless `format` names the format
-    values: True to compute and show the value of each task, or a mapping of keys to values
     blocks: True to outline the blocks of cheap tasks that run as one
-    style: how tasks are named, coloured and joined
     nodes: at least 3; the middle of a larger graph is folded into one node
-    store: a `Store`; tasks have the colour of what a run with it does: hit, miss, skipped, culled
+    values, style, store: as in `contrast`
     """
     check_nodes(nodes)
     if store is not None:

@@ -140,8 +140,7 @@ def attributes_of(function: Any) -> frozenset[str]:
     """The attributes that a function names, or one of the project's functions that it calls."""
 
     def is_function(value: Any) -> bool:
-        is_known = isinstance(value, (FunctionType, functools.partial))
-        return is_known or hasattr(value, "__wrapped__")
+        return isinstance(value, (FunctionType, functools.partial)) or hasattr(value, "__wrapped__")
 
     codes = _reached(function, is_function)
     return frozenset(name for code in codes for name in names_in_code(code).others)
@@ -229,10 +228,8 @@ def changes(code: CodeType) -> Changes:
     """What code changes: its instructions are followed, with the stack before each."""
     names = names_in_code(code)
     # What changes one of its arguments may change any argument of this code.
-    changing = {"inplace", "out"}.intersection(names.keywords) | {"shuffle"}.intersection(
-        names.others
-    )
-    changed = set(code.co_varnames[: code.co_argcount] if changing else ())
+    is_any = not {"inplace", "out"}.isdisjoint(names.keywords) or "shuffle" in names.others
+    changed = set(code.co_varnames[: code.co_argcount] if is_any else ())
     created: set[str] = set()
     sources: dict[str, str] = {}  # for a variable, the one whose part it is, or was
     latest: dict[str, str] = {}  # the same, but now

@@ -429,9 +429,8 @@ def task_dict(
     if all(issubclass(kind, kinds) for kind in set(map(type, tasks.values()))):
         return tasks
     legacy = {key: node for key, node in tasks.items() if not isinstance(node, kinds)}
-    converted = convert_legacy_graph(legacy, tasks)  # without aliases of themselves
-    return {
-        key: converted.get(key, node)
-        for key, node in tasks.items()
-        if key in converted or key not in legacy
-    }
+    converted = convert_legacy_graph(legacy, tasks)
+    for key in legacy.keys() - converted.keys():  # aliases of themselves
+        del tasks[key]
+    tasks.update(converted)
+    return tasks

@@ -30,8 +30,6 @@ from pipeline.share.numbering import task_dict
 _MANY_DELAYED = 8
 """More delayed objects than these share one graph; else each would hold a copy."""
 
-_ANNOTATED = "a collection with annotations, which is left as it is"
-
 
 class Opened(NamedTuple):
     """A collection, its tasks and outputs, and how it is rebuilt.
@@ -67,7 +65,8 @@ def _open(collection: Any, keys: Any, seen: set[int] | None) -> Opened:
     if is_graph(collection):
         return open_dict(collection, keys)
     if is_annotated(collection):
-        return Opened(collection, {}, [], lambda *_: None, note=_ANNOTATED)
+        note = "a collection with annotations, which is left as it is"
+        return Opened(collection, {}, [], lambda *_: None, note=note)
     if isinstance(collection, GraphCollection):
         graph = collection.task_graph()
         if graph is not collection:  # a call has one task per subproblem already

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -138,9 +138,7 @@ class ShareReport:
     def subproblems(self) -> list[tuple[str, int, int]]:
         """What had several tasks, by name: how many tasks, and of how many subproblems."""
         repeats = self.merged.repeats
-        functions = Counter(
-            function_name(key) for key in {self.titles[number] for number in repeats}
-        )
+        functions = Counter(function_name(self.titles[number]) for number in repeats)
         tasks: Counter[str] = Counter()
         numbers: Counter[str] = Counter()
         for number, times in repeats.items():
@@ -166,15 +164,17 @@ class ShareReport:
         return [(str(reason), times) for reason, times in reasons if isinstance(reason, kind)]
 
     def __str__(self) -> str:
-        lines = [
-            f"{self.before:,} tasks → {self.after:,}, sharing factor {float(self.factor):.3g}"
-            if self.after < self.before
-            else f"{self.before:,} tasks, none of them twice",
-            *_listed("merged", [(f"{name} → {left:,}", n) for name, n, left in self.subproblems]),
-            *_listed("not merged, impure", self.impure),
-            *_listed("not merged, content unknown", self.unknown),
-        ]
-        return "\n".join(lines)
+        head = f"{self.before:,} tasks, none of them twice"
+        if self.after < self.before:
+            factor = f"{float(self.factor):.3g}"
+            head = f"{self.before:,} tasks → {self.after:,}, sharing factor {factor}"
+        sections = {
+            "merged": [(f"{name} → {left:,}", times) for name, times, left in self.subproblems],
+            "not merged, impure": self.impure,
+            "not merged, content unknown": self.unknown,
+        }
+        lines = (_listed(*section) for section in sections.items() if section[1])
+        return "\n".join([head, *lines])
 
     __repr__ = __str__
 
@@ -186,11 +186,10 @@ _MAX_ALIKE = 3
 """Subproblems of one function that the report names one by one."""
 
 
-def _listed(head: str, entries: Sequence[tuple[str, int]]) -> Iterator[str]:
-    if entries:
-        shown = "; ".join(f"{times:,} of {name}" for name, times in entries[:_MAX_LISTED])
-        more = len(entries) - _MAX_LISTED
-        yield f"{head}: {shown}{f'; and {more:,} more' if more > 0 else ''}"
+def _listed(head: str, entries: Sequence[tuple[str, int]]) -> str:
+    shown = "; ".join(f"{times:,} of {name}" for name, times in entries[:_MAX_LISTED])
+    more = len(entries) - _MAX_LISTED
+    return f"{head}: {shown}" + (f"; and {more:,} more" if more > 0 else "")
 
 
 def _missing(title: Key, key: Key) -> CallTask:
