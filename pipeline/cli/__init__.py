@@ -20,60 +20,26 @@ import os
 import platform
 import re
 import sys
-from collections import UserDict
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from pipeline import PipelineError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-class Listed(NamedTuple):
-    """A command in the list of commands; to import its file would take a second.
-
-    file: in this folder, where the command is defined
-    """
-
-    file: str
-    example: str
-    help: str
-
-
 COMMANDS = {
-    "run": Listed("run", "pipeline run", "the whole job, into the folder outputs"),
-    "fib": Listed("fib", "pipeline fib 38 40 100 2000", "the naive recursion beside the DAG"),
-    "mlp": Listed("mlp", "pipeline mlp 2-2-2-1 --formula", "the path sum beside backpropagation"),
-    "report": Listed("report", "pipeline report", "one HTML page with all of it"),
-    "gallery": Listed("gallery", "pipeline gallery", "other textbook recursions"),
-    "train": Listed("mlp", "pipeline train", "a network that learns handwritten digits"),
-    "share": Listed(
-        "share", "pipeline share model.py:result", "what a Dask program computes twice"
-    ),
-    "cache": Listed("cache", "pipeline cache ls", "results in a store: list, explain, remove"),
+    "run": ("pipeline run", "the whole job, into the folder outputs"),
+    "fib": ("pipeline fib 38 40 100 2000", "the naive recursion beside the DAG"),
+    "mlp": ("pipeline mlp 2-2-2-1 --formula", "the path sum beside backpropagation"),
+    "report": ("pipeline report", "one HTML page with all of it"),
+    "gallery": ("pipeline gallery", "other textbook recursions"),
+    "train": ("pipeline train", "a network that learns handwritten digits"),
+    "share": ("pipeline share model.py:result", "what a Dask program computes twice"),
+    "cache": ("pipeline cache ls", "results in a store: list, explain, remove"),
 }
-
-
-class _Imported(UserDict[str, click.Command]):
-    """The commands by name, imported when they are used."""
-
-    def __getitem__(self, name: str) -> click.Command:
-        if name in COMMANDS and name not in self.data:
-            self.data[name] = getattr(import_module(f"{__name__}.{COMMANDS[name].file}"), name)
-        return self.data[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in COMMANDS
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(COMMANDS)
-
-    def __len__(self) -> int:
-        return len(COMMANDS)
+"""An example of each command and its help: to import the commands would take a second."""
 
 
 class _Commands(click.Group):
@@ -91,20 +57,24 @@ class _Commands(click.Group):
         with _errors_as_lines(ctx):
             return super().invoke(ctx)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(COMMANDS)
+    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        file = "mlp" if name == "train" else name
+        command: click.Command = getattr(import_module(f"{__name__}.{file}"), name)
+        return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
         """List an example of each command."""
         with formatter.section("Commands"):
-            formatter.write_dl([(listed.example, listed.help) for listed in COMMANDS.values()])
+            formatter.write_dl(list(COMMANDS.values()))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         """Complete names of commands without importing them."""
         from click.shell_completion import CompletionItem
 
-        names = [name for name in COMMANDS if name.startswith(incomplete)]
-        items = [CompletionItem(name, help=COMMANDS[name].help) for name in names]
+        items = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items()
+                 if name.startswith(incomplete)]  # fmt: skip
         return items or click.Command.shell_complete(self, ctx, incomplete)
 
 
@@ -116,29 +86,27 @@ def _errors_as_lines(context: click.Context | None = None) -> Iterator[None]:
     """
     try:
         yield
+        return
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         sys.exit(0)
     except click.ClickException as error:
-        _fail(_with_remedy(error, context), error.exit_code)
+        message, code = _with_remedy(error, context), error.exit_code
     except PipelineError as error:
         from pipeline import GraphError, LimitError
 
-        _fail(str(error), 1 if isinstance(error, GraphError | LimitError) else 2)
+        message, code = str(error), 1 if isinstance(error, GraphError | LimitError) else 2
     except BrokenPipeError:  # as in `pipeline fib 6 | head -1`
         _abandon_stdout()
         sys.exit(141)
     except OSError as error:
         if error.filename is None:
             _abandon_stdout()
-        _fail(_described(error), 1)
+        message, code = _described(error), 1
     except (KeyboardInterrupt, click.Abort):
         if sys.stderr is not None and sys.stderr.isatty():
             click.echo(err=True)  # ends the line of the terminal's ^C
-        _fail("interrupted", 130)
-
-
-def _fail(message: str, code: int) -> NoReturn:
+        message, code = "interrupted", 130
     from pipeline.cli.screen import fail
 
     fail(message, code)
@@ -167,22 +135,20 @@ def _with_remedy(error: click.ClickException, context: click.Context | None) -> 
 
 
 _REMEDIES = {
-    errno.ENOENT: "check the path",
-    errno.EACCES: "choose another place, or change its permissions",
-    errno.EPERM: "choose another place, or change its permissions",
-    errno.EROFS: "choose another place",
-    errno.ENOSPC: "free some space, or choose another place",
-    errno.EISDIR: "give the name of a file",
-    errno.ENOTDIR: "give another place",
-    errno.EEXIST: "give another place",
+    "check the path": (errno.ENOENT,),
+    "choose another place, or change its permissions": (errno.EACCES, errno.EPERM),
+    "choose another place": (errno.EROFS,),
+    "free some space, or choose another place": (errno.ENOSPC,),
+    "give the name of a file": (errno.EISDIR,),
+    "give another place": (errno.ENOTDIR, errno.EEXIST),
 }
 
 
 def _described(error: OSError) -> str:
     """Place, rule and remedy of an error of the system."""
-    parts = [error.filename, error.strerror or error]
-    remedy = _REMEDIES.get(error.errno or 0)
-    return ": ".join(str(part) for part in parts if part) + (f"; {remedy}" if remedy else "")
+    place = f"{error.filename}: " if error.filename else ""
+    remedy = next((f"; {text}" for text, codes in _REMEDIES.items() if error.errno in codes), "")
+    return f"{place}{error.strerror or error}{remedy}"
 
 
 def _print_version(context: click.Context, _: Any, is_requested: bool) -> None:
@@ -196,7 +162,7 @@ def _print_version(context: click.Context, _: Any, is_requested: bool) -> None:
 
 @click.group(
     cls=_Commands,
-    commands=_Imported(),
+    commands=dict.fromkeys(COMMANDS),  # click corrects mistyped names by them
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 usage error, 130 interrupted, 141 broken pipe."
     '\n\nCompletion in bash: eval "$(_PIPELINE_COMPLETE=bash_source pipeline)"',

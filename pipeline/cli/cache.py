@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import numpy as np
 from dask.utils import format_bytes
 
-from pipeline import StoreError
+from pipeline import Store, StoreError, Verification
 from pipeline.cache import verify_entries
 from pipeline.cli.options import (
     AGE,
@@ -21,12 +22,11 @@ from pipeline.cli.options import (
     existing_store_option,
     json_option,
     load_tasks,
-    run_user_code,
     script_argument,
+    user_code,
 )
 from pipeline.cli.screen import (
     Bar,
-    Tasks,
     counted,
     fail,
     format_saved,
@@ -34,14 +34,10 @@ from pipeline.cli.screen import (
     print_json,
     print_table,
     print_text,
+    task_bar,
 )
 from pipeline.identity import format_duration, printable, short_repr
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pipeline import Store, Verification
-    from pipeline.store import Entry
+from pipeline.store import Entry
 
 LISTED = 40
 """Entries that `ls` prints, by default."""
@@ -183,8 +179,8 @@ def _value(store: Store, entry: Entry, payload: memoryview) -> str:
 
 
 @_command
-@script_argument("script")
-def explain(store: Store, script: str) -> None:
+@script_argument()
+def explain(store: Store, place: str) -> None:
     """Show for each task of a script's collection whether it is stored, and if not, why.
 
     Runs the script as `pipeline share` does; nothing is computed.
@@ -192,7 +188,7 @@ def explain(store: Store, script: str) -> None:
     \b
     pipeline cache explain model.py:result
     """
-    explanation = store.explain(load_tasks(script))
+    explanation = store.explain(load_tasks(place))
     names = ("status", "call", "why", "function", "seconds", "bytes")
     print_json([{name: getattr(line, name) for name in names} for line in explanation.lines])
     rows = [(status, _short_call(call), why) for status, call, why in explanation.rows()]
@@ -224,14 +220,12 @@ def stats(store: Store) -> None:
 
 
 @_command
-@script_argument("script", required=False)
+@script_argument(required=False)
 @click.option("--recompute", type=SHARE, metavar="SHARE",
               help=f"Of the hits, to run again.  [default: {RECOMPUTED:.0%}]")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Of the choice of hits.")
 @click.option("--keep", is_flag=True, help="Report corrupt entries, and do not remove them.")
-def verify(
-    store: Store, script: str | None, recompute: float | None, seed: int, keep: bool
-) -> None:
+def verify(store: Store, place: str | None, recompute: float | None, seed: int, keep: bool) -> None:
     """Check every entry; or run tasks of a script again, and compare the results.
 
     Corrupt entries are reported and removed. An entry holds no code, so a script is needed to run
@@ -243,40 +237,33 @@ def verify(
     pipeline cache verify
     pipeline cache verify --recompute 5% model.py:result
     """
-    if script is None and recompute is not None:
-        raise click.UsageError(
-            "--recompute runs tasks again, and an entry holds no code: name a script and a "
-            "collection in it, like model.py:result"
-        )
-    if script is not None and keep:
-        raise click.UsageError("--keep is for corrupt entries: leave out the script")
-    if script is None:
+    if place is None:
+        if recompute is not None:
+            raise click.UsageError(
+                "--recompute runs tasks again, and an entry holds no code: name a script and a "
+                "collection in it, like model.py:result"
+            )
         with Bar("verify") as bar:
             result = verify_entries(store, is_removing=not keep, progress=bar.along)
     else:
-        collection, share = load_tasks(script), recompute or RECOMPUTED
-        with Tasks():
-            result = run_user_code(
-                script, lambda: store.verify(collection, recompute=share, seed=seed)
-            )
-    print_json(_verification_fields(result))
+        if keep:
+            raise click.UsageError("--keep is for corrupt entries: leave out the script")
+        collection = load_tasks(place)
+        with task_bar(), user_code(place):
+            result = store.verify(collection, recompute=recompute or RECOMPUTED, seed=seed)
     _print_verification(result, is_removed=not keep)
     sys.exit(int(not result.is_sound))
 
 
-def _verification_fields(result: Verification) -> dict[str, Any]:
-    """A verification in JSON's types."""
-    return {
+def _print_verification(result: Verification, *, is_removed: bool) -> None:
+    print_json({
         "sound": result.is_sound,
         "entries": result.entries,
         "corrupt": [{"digest": digest, "why": why} for digest, why in result.corrupt],
         "hits": result.hits,
         "reruns": [rerun._asdict() for rerun in result.reruns],
         "differing": result.differing,
-    }
-
-
-def _print_verification(result: Verification, *, is_removed: bool) -> None:
+    })  # fmt: skip
     rows = [(rerun.outcome, _short_call(rerun.call), rerun.why)
             for rerun in result.reruns if rerun.outcome != "same"]  # fmt: skip
     if rows:
@@ -331,7 +318,7 @@ def rm(
 @_command
 @click.option("--max-bytes", type=SIZE, help="Leave no more than this, like 2GB.")
 @click.option("--unused", type=AGE, help="Remove what was not used for so long, like 30d.")
-def gc(store: Store, max_bytes: float | None, unused: float | None) -> None:
+def gc(store: Store, max_bytes: int | None, unused: float | None) -> None:
     """Remove what killed runs left, entries not used for long, and those over a size.
 
     Over the size, large entries go first that are quick to compute again and not used for long. On
@@ -340,8 +327,7 @@ def gc(store: Store, max_bytes: float | None, unused: float | None) -> None:
     \b
     pipeline cache gc --max-bytes 2GB --unused 30d
     """
-    limit = None if max_bytes is None else int(max_bytes)
-    removed, freed = store.gc(max_bytes=limit, unused=unused)
+    removed, freed = store.gc(max_bytes, unused)
     left = len(store)
     print_json({"removed": removed, "bytes": freed, "left": left})
     print_text(f"removed {counted(removed, 'entry')}, {format_bytes(freed)}; {left:,} left")

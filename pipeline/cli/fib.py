@@ -2,59 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pipeline import scheduler
 from pipeline.apps import fibonacci
-from pipeline.cli.options import json_option, picture_option, scheduler_option, store_option
+from pipeline.cli.options import computing_options, picture_option
 from pipeline.cli.screen import Bar, print_result, print_table, print_text
 from pipeline.graph import MAX_TASKS
 from pipeline.identity import all_digits, format_duration, format_number, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from pipeline import Store
 
 
-class Number(click.ParamType[int]):
-    """An n whose fib(n) can be traced."""
-
-    name = "N"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        if str(value).startswith("--"):
-            self.fail(f"no such option: {value}; see pipeline fib --help", param, ctx)
-        try:
-            number: int = fibonacci.fib_call(int(value)).args[0]
-        except ValueError:
-            self.fail(f"fib({value}): n must be a whole number from 0 on, like 6", param, ctx)
-        if number >= MAX_TASKS:
-            self.fail(
-                f"fib({value}) has over {MAX_TASKS:,} subproblems: give a smaller n", param, ctx
-            )
-        return number
+def traceable(text: str) -> int:
+    """An n whose fib(n) can be traced: a type of click."""
+    if text.startswith("--"):
+        raise click.BadParameter(f"no such option: {text}; see pipeline fib --help")
+    try:
+        number: int = fibonacci.fib_call(int(text)).args[0]
+    except ValueError:
+        rule = "n must be a whole number from 0 on, like 6"
+        raise click.BadParameter(f"fib({text}): {rule}") from None
+    if number >= MAX_TASKS:
+        raise click.BadParameter(
+            f"fib({text}) has over {MAX_TASKS:,} subproblems: give a smaller n"
+        )
+    return number
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("numbers", nargs=-1, required=True, type=Number(), metavar="N [N ...]")
-@scheduler_option()
-@store_option()
+@click.argument("numbers", nargs=-1, required=True, type=traceable, metavar="N [N ...]")
 @picture_option("--save", text="Draw the tree beside the DAG, of all N together.")
 @click.option("--full", is_flag=True, help="Print all digits of long integers.")
-@json_option
+@computing_options()
 def fib(
-    numbers: tuple[int, ...],
-    scheduler_name: str,
+    numbers: tuple[int, ...], save: Path | None, full: bool, scheduler_name: str,
     store: Store | None,
-    save: Path | None,
-    full: bool,
-) -> None:
+) -> None:  # fmt: skip
     """Fibonacci numbers: tasks and seconds of the tree and of the DAG.
 
     With --store, the DAG's result is loaded, or computed and stored; its time includes that.
@@ -91,19 +82,12 @@ def print_rows(
     rate: naive calls a second
     """
     lines = [
-        (
-            str(row.n),
-            format_integer(row.value),
-            format_integer(row.tree),
-            str(row.dag),
-            format_number(row.sharing),
-            format_duration(row.seconds),
-            "~" * row.predicted + format_duration(row.naive_seconds),
-        )
+        (str(row.n), format_integer(row.value), format_integer(row.tree), str(row.dag),
+         format_number(row.sharing), format_duration(row.seconds),
+         "~" * row.predicted + format_duration(row.naive_seconds))
         for row in rows
-    ]
+    ]  # fmt: skip
     print_table(("n", "value", "tree tasks", "DAG", "sharing", "DAG time", "naive time"), lines)
     if any(row.predicted for row in rows):
-        print_text(
-            f"~ predicted from {format_number(round(rate))} naive calls a second, measured just now"
-        )
+        number = format_number(round(rate))
+        print_text(f"~ predicted from {number} naive calls a second, measured just now")

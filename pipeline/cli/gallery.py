@@ -2,52 +2,44 @@
 
 from __future__ import annotations
 
-import ast
+import re
 from dataclasses import asdict
 from inspect import signature
 from itertools import chain
-from typing import TYPE_CHECKING, Any, get_type_hints
+from pathlib import Path
+from typing import Any, get_type_hints
 
 import click
+from dask.typing import Key
 
-from pipeline import contrast, count, report
+from pipeline import Call, Count, contrast, count, report
 from pipeline.apps.gallery import GALLERY, Problem, run_in_order, tabulate
 from pipeline.cli.options import OutputFile, json_option, picture_option
 from pipeline.cli.screen import (
     Bar,
-    Tasks,
     print_json,
     print_paragraph,
     print_result,
     print_table,
     print_text,
+    task_bar,
 )
 from pipeline.graph import label
 from pipeline.identity import format_number, short_repr, shorten
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from dask.typing import Key
-
-    from pipeline import Call, Count
 
 LARGEST = 200
 """The largest argument and longest text: up to 40,000 tasks, in seconds."""
 
 _MOST_NUMBERS = LARGEST // 4
 
-_RULES: dict[Any, tuple[int, int, int, str]] = {
-    int: (0, LARGEST, 1, f"a whole number from 0 to {LARGEST}"),
-    tuple[int, ...]: (1, 10**6, 1, "at most 50 whole numbers from 1 to 1,000,000"),
+_RULES: dict[Any, tuple[range, int, str]] = {
+    int: (range(LARGEST + 1), 1, f"a whole number from 0 to {LARGEST}"),
+    tuple[int, ...]: (range(1, 10**6 + 1), 1, "at most 50 whole numbers from 1 to 1,000,000"),
     tuple[tuple[int, int], ...]: (
-        1,
-        10**6,
-        2,
-        "at most 25 pairs, weight:value, from 1 to 1,000,000",
+        range(1, 10**6 + 1), 2, "at most 25 pairs, weight:value, from 1 to 1,000,000"
     ),
-}
-"""By type of an argument: least, most, numbers in an item, and the three in words."""
+}  # fmt: skip
+"""By type of an argument: valid numbers, how many an item has, and both in words."""
 
 _ENDS = 6
 """Tasks that are listed from either end of a long order."""
@@ -84,7 +76,7 @@ def gallery(name: str | None, texts: tuple[str, ...], save: Path | None, page: P
     call = call_of(problem, texts)
     with Bar("trace"):
         graph = call.graph()
-    with Tasks():
+    with task_bar():
         _, order = run_in_order(graph)
     table, counts = tabulate(graph, order), count(graph)
     _print(problem, call, counts, table)
@@ -128,18 +120,19 @@ def _argument(name: str, kind: Any, text: str) -> Any:
         if len(text) > LARGEST:
             raise ValueError(f"{name} has {len(text):,} letters, and must have {LARGEST} at most")
         return text
-    least, most, length, rule = _RULES[kind]
+    valid, length, rule = _RULES[kind]
     try:
-        texts = [text] if kind is int else text.replace("-", ",").split(",")
-        values = [ast.literal_eval(item.replace(":", ",")) for item in texts]
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        values = []
-    rows = values if length == 2 else [(value,) for value in values]
-    if all(isinstance(row, tuple) and len(row) == length for row in rows):
-        numbers = [*chain(*rows)]
-        are_valid = all(type(number) is int and least <= number <= most for number in numbers)
-        if are_valid and 0 < len(numbers) <= _MOST_NUMBERS:
-            return values[0] if kind is int else tuple(values)
+        items = [text] if kind is int else re.split("[-,]", text)
+        rows = [tuple(map(int, item.split(":"))) for item in items]
+    except ValueError:
+        rows = []
+    numbers = [*chain(*rows)]
+    if (
+        0 < len(numbers) <= _MOST_NUMBERS
+        and all(len(row) == length for row in rows)
+        and all(number in valid for number in numbers)
+    ):
+        return numbers[0] if kind is int else tuple(numbers if length == 1 else rows)
     raise ValueError(f"{name} is {short_repr(text, 30)}, and must be {rule}")
 
 
@@ -168,14 +161,13 @@ def _fields(problem: Problem, call: Call, counts: Count) -> dict[str, Any]:
 
 
 def _list() -> None:
-    counts = {name: count(problem.call()) for name, problem in GALLERY.items()}
-    print_json(
-        [_fields(problem, problem.call(), counts[name]) for name, problem in GALLERY.items()]
-    )
+    problems = [_fields(problem, problem.call(), count(problem.call()))
+                for problem in GALLERY.values()]  # fmt: skip
+    print_json(problems)
     rows = [
-        (str(counts[name].tree), str(counts[name].dag), format_number(counts[name].sharing),
-         _typed(problem), problem.question)
-        for name, problem in GALLERY.items()
+        (str(fields["tree"]), str(fields["dag"]), format_number(fields["sharing"]),
+         " ".join((fields["name"], *fields["arguments"])), fields["question"])
+        for fields in problems
     ]  # fmt: skip
     print_table(("tree", "DAG", "sharing", "problem", "question"), rows, left=2)
     print_text("tree and DAG in tasks; pipeline gallery bell 10 shows one of them")

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import numpy as np
 from dask.callbacks import Callback
 from threadpoolctl import threadpool_limits
 
-from pipeline import count, scheduler
+from pipeline import Store, TaskGraph, count, scheduler
 from pipeline.apps.mlp import counts, formula, gradient, network
-from pipeline.apps.mlp.data import DataError, digits, load
+from pipeline.apps.mlp.data import DataError, Examples, digits, load
 from pipeline.apps.mlp.epochs import Plan, State, predicted, training
 from pipeline.apps.mlp.layers import Layers
-from pipeline.apps.mlp.networks import checked
+from pipeline.apps.mlp.networks import Network, checked
 from pipeline.apps.mlp.pictures import (
     adjoints,
     confusion,
@@ -29,34 +30,25 @@ from pipeline.apps.mlp.pictures import (
 )
 from pipeline.apps.mlp.rules import ACTIVATIONS, LOSSES, OPTIMIZERS
 from pipeline.cli.options import (
-    Sizes,
     choice_option,
-    json_option,
+    computing_options,
+    layer_sizes,
     out_option,
     picture_option,
-    scheduler_option,
-    store_option,
 )
 from pipeline.cli.screen import (
     Bar,
-    Tasks,
     counted,
     fail,
     print_result,
     print_table,
     print_text,
     save_figure,
+    task_bar,
 )
 from pipeline.draw import atomic_write
 from pipeline.graph import MAX_TASKS
 from pipeline.identity import format_number
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from pipeline import Store, TaskGraph
-    from pipeline.apps.mlp.data import Examples
-    from pipeline.apps.mlp.networks import Network
 
 LISTED = 20
 """Weights of a table."""
@@ -70,7 +62,7 @@ WAYS = {
 
 
 @click.command()
-@click.argument("sizes", type=Sizes(), metavar="SIZES")
+@click.argument("sizes", type=layer_sizes, metavar="SIZES")
 @click.option("--weight", "names", multiple=True, metavar="W",
               help="A weight or bias, like w1_11; may be repeated.  [default: w1_11]")  # fmt: skip
 @click.option("--all", "is_all", is_flag=True, help="All weights and biases.")
@@ -85,9 +77,7 @@ WAYS = {
 @click.option("--numbers", is_flag=True, help="Show values in the pictures.")
 @picture_option("--save", text="Draw the sum over all paths beside backpropagation.")
 @picture_option("--network", "drawing", text="Draw the network and the weight's paths to the loss.")
-@scheduler_option()
-@store_option()
-@json_option
+@computing_options()
 def mlp(
     sizes: tuple[int, ...], names: tuple[str, ...], is_all: bool, activation: str, loss: str,
     seed: int, memoize: bool, is_text: bool, latex: bool, numbers: bool, save: Path | None,
@@ -105,9 +95,11 @@ def mlp(
     weights = net.parameters if is_all else checked(net, names or net.parameters[:1])
     with Bar("trace"):
         graph = _graph(net, weights, memoize)
-    with scheduler(scheduler_name), store or nullcontext(), Tasks():
+    with scheduler(scheduler_name), store or nullcontext(), task_bar():
         gradients = graph.compute()
-    _print_gradients(net, gradients, weights, is_all)
+    rows = [_weight_fields(net, name, float(gradients[name])) for name in weights]
+    total = _work(sizes) if is_all else None
+    _print_gradients(rows, total)
     formulas = {name: _formula(net, name, latex) for name in weights if is_text or latex}
     for texts in formulas.values():
         print_text("\n" + "\n\n".join(texts.values()))
@@ -118,12 +110,7 @@ def mlp(
             files.append(adjoints(net, shown, numbers=numbers).save(save))
         if drawing:
             files.append(diagram(net, weights[0], numbers=numbers).save(drawing))
-    fields = {
-        "sizes": sizes,
-        "weights": [_weight_fields(net, name, float(gradients[name])) for name in weights],
-        "all": _work_fields(sizes, None) if is_all else None,
-        "formulas": formulas,
-    }
+    fields = {"sizes": sizes, "weights": rows, "all": total, "formulas": formulas}
     print_result(fields, files, store)
 
 
@@ -131,49 +118,44 @@ def _graph(net: Network, weights: Sequence[str], memoize: bool) -> TaskGraph:
     graph = gradient(net, weights)
     if memoize:
         return graph
-    tasks = count(graph).tree
-    if tasks > MAX_TASKS:
+    if (tasks := count(graph).tree) > MAX_TASKS:
         fail(f"the tree of {net} has {tasks:,} tasks, and at most {MAX_TASKS:,} are run: leave out "
              "--no-memoize", 1)  # fmt: skip
     return gradient(net, weights, memoize=False)
 
 
 def _formula(net: Network, name: str, latex: bool) -> dict[str, str]:
-    shown = formula(net, name)
-    if latex:
-        return {"expanded": shown.expanded_latex, "factored": shown.factored_latex}
-    return {"expanded": shown.expanded, "factored": shown.factored}
+    shown, suffix = formula(net, name), "_latex" if latex else ""
+    return {kind: getattr(shown, kind + suffix) for kind in ("expanded", "factored")}
 
 
 def _weight_fields(net: Network, name: str, value: float) -> dict[str, Any]:
     """A weight in JSON's types."""
     layer = net[name].layer
     paths = counts.paths(net.sizes, layer)
-    return {"weight": name, "gradient": value, "paths": paths, **_work_fields(net.sizes, layer)}
+    return {"weight": name, "gradient": value, "paths": paths, **_work(net.sizes, layer)}
 
 
-def _work_fields(sizes: tuple[int, ...], layer: int | None) -> dict[str, dict[str, int]]:
+def _work(sizes: tuple[int, ...], layer: int | None = None) -> dict[str, dict[str, int]]:
+    """Multiplications and additions of each way: for a weight of a layer, or for all weights."""
     return {name: work(sizes, layer)._asdict() for name, work in WAYS.items()}
 
 
-def _print_gradients(
-    net: Network, gradients: Mapping[str, Any], weights: Sequence[str], is_all: bool
-) -> None:
-    rows = []
-    for name in weights[:LISTED]:
-        layer = net[name].layer
-        paths = format_number(counts.paths(net.sizes, layer))
-        rows.append((name, f"{gradients[name]:.6g}", paths, *_work_cells(net.sizes, layer)))
+def _print_gradients(weights: list[dict[str, Any]], total: dict[str, Any] | None) -> None:
+    rows = [
+        (fields["weight"], f"{fields['gradient']:.6g}", format_number(fields["paths"]),
+         *_work_cells(fields))
+        for fields in weights[:LISTED]
+    ]  # fmt: skip
     if len(weights) > LISTED:
         rows.append(("…", *[""] * 5))
-    if is_all:
-        rows.append(("all", "", "", *_work_cells(net.sizes, None)))
+    if total is not None:
+        rows.append(("all", "", "", *_work_cells(total)))
     print_table(("weight", "∂L/∂w", "paths", "path sum × +", "recursion", "memoized"), rows)
 
 
-def _work_cells(sizes: tuple[int, ...], layer: int | None) -> list[str]:
-    """Multiplications + additions, of each way."""
-    return [" + ".join(map(format_number, work(sizes, layer))) for work in WAYS.values()]
+def _work_cells(fields: dict[str, Any]) -> list[str]:
+    return [" + ".join(map(format_number, fields[name].values())) for name in WAYS]
 
 
 EPOCHS = 10_000
@@ -187,7 +169,7 @@ KEPT = ("epoch", "step")
 
 
 @click.command()
-@click.option("--layers", "sizes", type=Sizes(), default="64-64-32-10", show_default=True,
+@click.option("--layers", "sizes", type=layer_sizes, default="64-64-32-10", show_default=True,
               metavar="SIZES", help="Nodes of each layer.")  # fmt: skip
 @click.option("--data", type=click.Path(path_type=Path), metavar="FILE.npz|csv",
               help="Arrays x and y, or a column label.  [default: handwritten digits]")  # fmt: skip
@@ -203,9 +185,7 @@ KEPT = ("epoch", "step")
               help="Of the weights, the batches, and the test examples.")  # fmt: skip
 @choice_option("--dtype", ("float32", "float64"), "float64", "Of all numbers.")
 @out_option
-@scheduler_option()
-@store_option(KEPT)
-@json_option
+@computing_options(keep=KEPT)
 def train(
     sizes: tuple[int, ...], data: Path | None, activation: str, loss: str, epochs: int, seed: int,
     out: Path, scheduler_name: str, store: Store | None, **options: Any,
@@ -275,20 +255,20 @@ class Trained:
                        f"after {counted(last.number, 'epoch')}, loss {last.loss:.4g}")  # fmt: skip
 
 
-class _Epochs(Callback):  # type: ignore[misc] # Dask is untyped
-    """Advances a bar at the end of each epoch."""
+@contextmanager
+def _epoch_bar(total: int | None) -> Iterator[None]:
+    """A bar that advances at the end of each epoch."""
+    done = 0
 
-    def __init__(self, bar: Bar) -> None:
-        super().__init__()
-        self._bar = bar
-        self._done = 0
-
-    def _posttask(self, _: Any, value: Any, *__: Any) -> None:
-        if isinstance(value, State) and len(value.history) > self._done:
+    def show(_: Any, value: Any, *__: Any) -> None:
+        nonlocal done
+        if isinstance(value, State) and len(value.history) > done:
             last = value.history[-1]
-            item = f"loss {last.loss:.3g}, {last.accuracy:.1%}"
-            self._bar.step(len(value.history) - self._done, item)
-            self._done = len(value.history)
+            bar.step(last.number - done, f"loss {last.loss:.3g}, {last.accuracy:.1%}")
+            done = last.number
+
+    with Bar("epochs", total) as bar, Callback(posttask=show):
+        yield
 
 
 def train_into(
@@ -298,12 +278,7 @@ def train_into(
     # A cluster runs no callbacks here, so its bar has no end.
     total = epochs if scheduler_name in ("sync", "threads", "processes") else None
     # BLAS adds in another order with more threads, and Dask's workers have one.
-    with (
-        threadpool_limits(1, "blas"),
-        scheduler(scheduler_name),
-        Bar("epochs", total) as bar,
-        _Epochs(bar),
-    ):
+    with threadpool_limits(1, "blas"), scheduler(scheduler_name), _epoch_bar(total):
         state = training(plan, examples)(epochs).compute()
     weights = out / "weights.npz"
     with atomic_write(weights) as file:

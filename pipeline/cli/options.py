@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import runpy
 import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -17,11 +19,11 @@ from pipeline.identity import short_repr
 from pipeline.schedule import SCHEDULERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
     from pipeline import Store
 
-    Decorator = Callable[[Any], Any]
+Decorator = Callable[[Any], Any]
+
+_VARIABLE = "PIPELINE_STORE"
 
 json_option = click.option(
     "--json", is_flag=True, expose_value=False, help="Print one JSON document, for programs.",
@@ -30,14 +32,27 @@ json_option = click.option(
 """Of every command: stdout is one JSON document then, and nothing else."""
 
 
-def scheduler_option(default: str = "threads") -> Decorator:
-    """--scheduler, as the argument `scheduler_name`."""
-    return click.option(
-        "--scheduler", "scheduler_name", default=default, show_default=True, metavar="S",
+def computing_options(scheduler: str = "threads", keep: Sequence[str] = ()) -> Decorator:
+    """Of commands that compute: --scheduler, as the argument `scheduler_name`, --store and --json.
+
+    keep: functions whose results are always stored
+    """
+
+    def opened(context: click.Context, _: Any, url: str | None) -> Store | None:
+        return None if url is None else _store(context, url, keep=keep)
+
+    scheduler_option = click.option(
+        "--scheduler", "scheduler_name", default=scheduler, show_default=True, metavar="S",
         shell_complete=lambda *args: [name for name in SCHEDULERS if name.startswith(args[-1])],
         help="sync, threads, processes, distributed, or the address of a running one, "
         "tcp://host:port.",
     )  # fmt: skip
+    store_option = click.option(
+        "--store", envvar=_VARIABLE, metavar="URL", callback=opened,
+        help=f"Load results from this folder or URL, and store there what is computed.  "
+        f"[env var: {_VARIABLE}]",
+    )  # fmt: skip
+    return lambda function: scheduler_option(store_option(json_option(function)))
 
 
 def choice_option(option: str, names: Iterable[str], default: str, text: str) -> Decorator:
@@ -77,17 +92,17 @@ out_option = click.option(
 )  # fmt: skip
 
 
-class Sizes(click.ParamType[tuple[int, ...]]):
-    """The nodes of each layer, like 2-2-2-1."""
+def layer_sizes(text: str) -> tuple[int, ...]:
+    """The nodes of each layer, as a person types them: a type of click.
 
-    name = "SIZES"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
-        try:
-            return tuple(int(size) for size in str(value).split("-"))
-        except ValueError:
-            self.fail(f"{value!r} is not a network: give the nodes of each layer, like 2-2-2-1",
-                      param, ctx)  # fmt: skip
+    >>> layer_sizes("2-2-1")
+    (2, 2, 1)
+    """
+    try:
+        return tuple(map(int, text.split("-")))
+    except ValueError:
+        rule = "give the nodes of each layer, like 2-2-2-1"
+        raise click.BadParameter(f"{text!r} is not a network: {rule}") from None
 
 
 class Amount(click.ParamType[float]):
@@ -118,25 +133,6 @@ def _share(text: str) -> float:
 SIZE = Amount("SIZE", parse_bytes, "2GB, or 500MB")
 AGE = Amount("AGE", lambda text: parse_timedelta(text, default=False), "30d, 12h or 90m")
 SHARE = Amount("SHARE", _share, "5%, above 0% and up to 100%")
-
-
-_VARIABLE = "PIPELINE_STORE"
-
-
-def store_option(keep: Sequence[str] = ()) -> Decorator:
-    """--store of commands that compute: without it, nothing is loaded or stored.
-
-    keep: functions whose results are always stored
-    """
-
-    def convert(context: click.Context, _: Any, url: str | None) -> Store | None:
-        return None if url is None else _store(context, url, keep=keep)
-
-    return click.option(
-        "--store", envvar=_VARIABLE, metavar="URL", callback=convert,
-        help=f"Load results from this folder or URL, and store there what is computed.  "
-        f"[env var: {_VARIABLE}]",
-    )  # fmt: skip
 
 
 def _existing_store(context: click.Context, _: Any, url: str) -> Store | None:
@@ -174,13 +170,13 @@ def _store(context: click.Context, url: str, **options: Any) -> Store:
     return store
 
 
-def script_argument(name: str, *, required: bool = True) -> Decorator:
-    """An argument `SCRIPT.py:COLLECTION`; shells complete the names of files."""
+def script_argument(*, required: bool = True) -> Decorator:
+    """An argument `SCRIPT.py:COLLECTION`, as `place`; shells complete the names of files."""
     from click.shell_completion import CompletionItem
 
     metavar = "SCRIPT.py:COLLECTION" if required else "[SCRIPT.py:COLLECTION]"
     return click.argument(
-        name, required=required, metavar=metavar,
+        "place", required=required, metavar=metavar,
         shell_complete=lambda *args: [CompletionItem(args[-1], type="file")],
     )  # fmt: skip
 
@@ -200,13 +196,15 @@ def load_collection(place: str) -> Any:
     sys.path.insert(0, os.path.dirname(os.path.abspath(path)))  # as Python does
     sys.argv = [path]
     click.get_current_context().with_resource(store_warnings_as_lines())
-    names = run_user_code(path, lambda: runpy.run_path(path))
+    with user_code(path):
+        names = runpy.run_path(path)
     if name not in names:
         known = sorted(name for name, value in names.items() if _is_collection(value))
         fail(f"{path} has no {name!r}; its collections: {', '.join(known) or 'none'}", 2)
     value = names[name]
     if callable(value) and not _is_collection(value):
-        value = run_user_code(f"{name}() in {path}", value)
+        with user_code(f"{name}() in {path}"):
+            value = value()
     return value
 
 
@@ -221,13 +219,15 @@ def load_tasks(place: str) -> Any:
 
 
 def fail_without_tasks(place: str, value: Any) -> NoReturn:
+    """Report a value that is no collection with tasks."""
     fail(f"{place} is {short_repr(value)}, which has no tasks: name a Dask collection", 2)
 
 
-def run_user_code(title: str, function: Callable[[], Any]) -> Any:
-    """Call a function of a user. What it raises is reported in one line."""
+@contextmanager
+def user_code(title: str) -> Iterator[None]:
+    """Run code of a user. What it raises is reported in one line."""
     try:
-        return function()
+        yield
     except SystemExit as error:
         fail(f"{title} ended with exit code {error.code}", 1)
     except Exception as error:
@@ -241,5 +241,6 @@ def _is_collection(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return any(map(_is_collection, value))
     # Dask checks for a collection by building its graph, which would trace a call of ours.
-    is_call = isinstance(value, GraphCollection)
-    return is_call or (not isinstance(value, type) and bool(is_dask_collection(value)))
+    if isinstance(value, GraphCollection):
+        return True
+    return not isinstance(value, type) and bool(is_dask_collection(value))

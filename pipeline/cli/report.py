@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from pipeline import Page, Store, scheduler
 from pipeline import report as report_of
-from pipeline import scheduler
 from pipeline.apps.fibonacci import naive_rate
 from pipeline.apps.mlp import network
 from pipeline.apps.pages import fibonacci_page, mlp_page, tour
-from pipeline.cli.fib import Number
+from pipeline.cli.fib import traceable
 from pipeline.cli.options import (
     OutputFile,
-    Sizes,
-    json_option,
+    computing_options,
+    layer_sizes,
     load_tasks,
-    run_user_code,
-    scheduler_option,
-    store_option,
+    user_code,
 )
-from pipeline.cli.screen import Bar, Tasks, print_result
-
-if TYPE_CHECKING:
-    from pipeline import Page, Store
+from pipeline.cli.screen import Bar, print_result, task_bar
 
 
 @click.command()
@@ -34,9 +28,7 @@ if TYPE_CHECKING:
               help="Where the page goes.  [default: outputs/report.html]")  # fmt: skip
 @click.option("--weight", "weights", multiple=True, metavar="W",
               help="Of a network: offer this weight first; may be repeated.")  # fmt: skip
-@scheduler_option("sync")
-@store_option()
-@json_option
+@computing_options("sync")
 def report(
     what: tuple[str, ...], out: Path | None, weights: tuple[str, ...], scheduler_name: str,
     store: Store | None,
@@ -67,28 +59,21 @@ def report(
 
 
 def _page(what: tuple[str, ...], weights: tuple[str, ...], store: Store | None) -> Page:
-    match what:
-        case (place,) if ":" in place:
-            collection = load_tasks(place)
-            with Tasks():
-                page: Page = run_user_code(
-                    place, lambda: report_of(collection, title=place, store=store)
-                )
-            return page
-        case ():
-            with Bar("measure"):
+    if len(what) == 1 and ":" in (place := what[0]):
+        collection = load_tasks(place)
+        with task_bar(), user_code(place):
+            return report_of(collection, title=place, store=store)
+    with Bar("measure"):
+        match what:
+            case ():
                 return tour(
                     fibonacci_page(6, naive_rate(), store=store),
                     mlp_page(network((2, 2, 2, 1)), weights, store=store),
                 )
-        case ("fib", number):
-            n = Number().convert(number, None, None)
-            with Bar("measure"):
-                return fibonacci_page(n, naive_rate(), store=store)
-        case ("mlp", sizes):
-            net = network(Sizes().convert(sizes, None, None))
-            with Bar("measure"):
-                return mlp_page(net, weights, store=store)
+            case ("fib", number):
+                return fibonacci_page(traceable(number), naive_rate(), store=store)
+            case ("mlp", sizes):
+                return mlp_page(network(layer_sizes(sizes)), weights, store=store)
     raise click.UsageError(
         f"cannot report on {' '.join(what)!r}: give fib and a number, mlp and the nodes of its "
         "layers, or a script and a collection in it, like fib 6, mlp 2-2-2-1 or model.py:result"

@@ -6,11 +6,11 @@ import platform
 from contextlib import nullcontext
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
-from pipeline import scheduler
+from pipeline import Store, scheduler
 from pipeline.apps import fibonacci
 from pipeline.apps.growth import (
     FibonacciGrowth,
@@ -29,26 +29,18 @@ from pipeline.apps.mlp.pictures import adjoints, diagram
 from pipeline.apps.pages import fibonacci_page, mlp_page, tour
 from pipeline.cli.fib import print_rows
 from pipeline.cli.mlp import KEPT, train_into
-from pipeline.cli.options import json_option, out_option, scheduler_option, store_option
+from pipeline.cli.options import computing_options, out_option
 from pipeline.cli.screen import Bar, json_text, print_result, print_text, save_figure
 from pipeline.draw import atomic_write
 from pipeline.page import store_section
 from pipeline.store import Counts
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from pipeline import Store
-
 
 _NET = network((2, 2, 2, 1))
 
 
 @click.command()
 @out_option
-@scheduler_option()
-@store_option(KEPT)
-@json_option
+@computing_options(keep=KEPT)
 def run(out: Path, scheduler_name: str, store: Store | None) -> None:
     """The whole job: pictures, a page, and a summary.json of all counts and measurements.
 

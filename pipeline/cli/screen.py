@@ -13,9 +13,11 @@ import os
 import sys
 import textwrap
 import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -25,9 +27,6 @@ from dask.callbacks import Callback
 from pipeline.identity import format_duration, mask_passwords, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
-
     from matplotlib.figure import Figure
 
     from pipeline import Store
@@ -118,15 +117,14 @@ def print_table(head: Sequence[str] | None, rows: Iterable[Sequence[str]], left:
     from rich.text import Text
 
     lines = [[printable(cell) for cell in row] for row in rows]
-    columns = len(head or lines[0])
     table = Table(box=None, pad_edge=False, header_style="", show_header=head is not None)
-    for place, title in enumerate(head or [""] * columns):
-        is_left, is_last = place >= columns - left, place == columns - 1
+    titles = head or [""] * len(lines[0])
+    for after, title in zip(reversed(range(len(titles))), titles, strict=True):
+        is_left = after < left
         table.add_column(
-            Text.assemble((title, "bold")),
-            justify="left" if is_left else "right",
-            no_wrap=not (is_left and is_last),
-        )
+            Text.assemble((title, "bold")), justify="left" if is_left else "right",
+            no_wrap=after > 0 or not is_left,
+        )  # fmt: skip
     for first, *others in lines:
         table.add_row(Text.assemble((first, STATUS_COLOURS.get(first, ""))), *map(Text, others))
     # Without a column that wraps, a table is as wide as its cells: `fib --full` cuts no digits.
@@ -270,14 +268,16 @@ class Bar:
 
     def step(self, number: int = 1, item: str = "") -> None:
         """Advance by some steps, and show an item."""
-        if self._progress is not None:
-            self._progress.update(self._row, advance=number, item=printable(item)[:_ITEM])
+        self._update(advance=number, item=printable(item)[:_ITEM])
 
     def extend(self, number: int) -> None:
         """Add steps to the total."""
         self._total = (self._total or 0) + number
+        self._update(total=self._total)
+
+    def _update(self, **fields: Any) -> None:
         if self._progress is not None:
-            self._progress.update(self._row, total=self._total)
+            self._progress.update(self._row, **fields)
 
     def along(self, items: Iterable[_Item]) -> Iterator[_Item]:
         """Some items, with a step after each."""
@@ -288,27 +288,16 @@ class Bar:
             self.step()
 
 
-class Tasks(Callback):  # type: ignore[misc] # Dask is untyped
+@contextmanager
+def task_bar() -> Iterator[None]:
     """A bar of the tasks that Dask's schedulers run meanwhile on this machine.
 
     It has no end until a run begins, and where a cluster runs the tasks.
     """
+    with Bar("tasks") as bar:
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._bar = Bar("tasks")
+        def start(_: Any, state: Any) -> None:
+            bar.extend(sum(len(state[kind]) for kind in ("waiting", "ready", "running")))
 
-    def __enter__(self) -> Tasks:
-        self._bar.__enter__()
-        super().__enter__()
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        super().__exit__(*exception)
-        self._bar.__exit__()
-
-    def _start_state(self, _: Any, state: Any) -> None:
-        self._bar.extend(sum(len(state[kind]) for kind in ("waiting", "ready", "running")))
-
-    def _posttask(self, *_: Any) -> None:
-        self._bar.step()
+        with Callback(start_state=start, posttask=lambda *_: bar.step()):
+            yield

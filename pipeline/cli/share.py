@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,15 +18,12 @@ from pipeline.cli.options import (
 )
 from pipeline.cli.screen import Bar, counted, print_result, print_table, print_text
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 SHOWN = 12
 """Rows of a table."""
 
 
 @click.command()
-@script_argument("place")
+@script_argument()
 @picture_option("--save", text="Draw the script's own graph beside the shared one.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(min=3),
               help="Nodes on each side of the picture.")  # fmt: skip
@@ -70,14 +69,13 @@ def _fields(report: ShareReport) -> dict[str, Any]:
 def _print(report: ShareReport, limit: int | None) -> None:
     before, factor = counted(report.before, "task"), float(report.factor)
     print_text(f"{before} before, {report.after:,} after: sharing factor {factor:.3g}")
-    merged = [(f"{before:,}", f"{after:,}", what) for what, before, after in report.subproblems]
-    impure = [(f"{tasks:,}", what) for what, tasks in report.impure]
-    unknown = [(f"{tasks:,}", what) for what, tasks in report.unknown]
-    for head, rows in (
-        (("tasks", "now", "merged"), merged),
-        (("tasks", "not merged: impure"), impure),
-        (("tasks", "not merged: content unknown"), unknown),
-    ):
+    tables: dict[tuple[str, ...], Sequence[tuple[Any, ...]]] = {
+        ("tasks", "now", "merged"): report.subproblems,
+        ("tasks", "not merged: impure"): report.impure,
+        ("tasks", "not merged: content unknown"): report.unknown,
+    }
+    for head, entries in tables.items():
+        rows = [(*(f"{number:,}" for number in numbers), what) for what, *numbers in entries]
         if rows:
             print_text()
             print_table(head, rows[:limit], left=1)

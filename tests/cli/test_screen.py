@@ -17,7 +17,7 @@ from dask import delayed
 import pipeline
 from pipeline import Store
 from pipeline.cli import screen
-from pipeline.cli.screen import Bar, Tasks, json_text, print_table
+from pipeline.cli.screen import Bar, json_text, print_table, task_bar
 from tests.command import json_of, run
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def test_a_bar_goes_along_items_whose_number_may_be_unknown(items: list[int]) ->
 
 def test_before_the_first_task_a_bar_has_no_end() -> None:
     terminal = Screen("tasks")
-    with redirect_stderr(terminal), Tasks():
+    with redirect_stderr(terminal), task_bar():
         terminal.shows.wait()
     assert "%" not in terminal.plain()
 
@@ -195,9 +195,9 @@ def test_a_bar_shows_the_tasks_of_a_scheduler(scheduler: str) -> None:
 
     tasks = [delayed(slow)(n) for n in range(4)]
     total = delayed(add)(delayed(add)(*tasks[:2]), delayed(add)(*tasks[2:]))
-    with redirect_stderr(terminal), Tasks():
+    with redirect_stderr(terminal), task_bar():
         assert total.compute(scheduler=scheduler) == 6
     assert "100%" in terminal.plain()
-    with redirect_stderr(terminal), Tasks(), pytest.raises(TypeError):
+    with redirect_stderr(terminal), task_bar(), pytest.raises(TypeError):
         delayed(add)(delayed(slow)(1), "a").compute(scheduler=scheduler)
     assert terminal.getvalue().endswith("\x1b[?25h")
