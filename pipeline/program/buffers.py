@@ -8,17 +8,14 @@ write into them: a further run allocates nothing large but its outputs.
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from pipeline.program.program import Program
 from pipeline.trace import Named
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from pipeline.program.program import Program
 
 MIN_BYTES = 16_384
 """Smaller results get no buffer."""

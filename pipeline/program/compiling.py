@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import operator
 from collections import deque
-from functools import partial
+from collections.abc import Callable, Sequence
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from traceback import walk_tb
+from typing import Any
 
 import numpy as np
 from dask.task_spec import TaskRef
+from dask.typing import Key
 
 from pipeline.graph import GraphCollection, GraphError, TaskGraph, fill_outputs, label
 from pipeline.program.buffers import run_and_plan
 from pipeline.program.program import Instruction, Program, lower
 from pipeline.trace import BINARY, COMPARISONS, SYMBOLS, Named
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from dask.typing import Key
 
 MAX_KINDS = 8
 """Kinds of arguments for which a compiled graph keeps its buffers."""
@@ -89,15 +86,14 @@ class CompiledGraph:
             run = idle.pop()
         except IndexError:
             value, program = run_and_plan(self.program, tuple(arguments))
-            run = compiled(program, self.outputs) or partial(self._run, program)
+            run = compiled(program, self.outputs) or (
+                lambda *arguments: self._outputs(program(*arguments))
+            )
             outputs = self._outputs(value)
         else:
             outputs = run(*arguments)
         idle.append(run)
         return outputs
-
-    def _run(self, program: Program, *arguments: Any) -> Any:
-        return self._outputs(program(*arguments))
 
     def _outputs(self, value: Any) -> Any:
         return fill_outputs((value,) if len(self.keys) == 1 else value, self.keys, self.outputs)
@@ -138,19 +134,13 @@ def compiled(program: Program, outputs: Any) -> Callable[..., Any] | None:
         try:
             return run(*arguments)
         except Exception as error:
-            _add_note(error, program)
+            trace = walk_tb(error.__traceback__)
+            number = next(line for frame, line in trace if frame.f_code.co_filename == _FILE)
+            key = program.task_before(len(program.steps) - 4 * (number - 1))
+            error.add_note(f"while computing {label(key)}")
             raise
 
     return run_with_notes
-
-
-def _add_note(error: Exception, program: Program) -> None:
-    frame = error.__traceback__
-    while frame is not None and frame.tb_frame.f_code.co_filename != _FILE:
-        frame = frame.tb_next
-    if frame is not None:
-        key = program.task_before(len(program.steps) - 4 * (frame.tb_lineno - 1))
-        error.add_note(f"while computing {label(key)}")
 
 
 class _Source:
@@ -160,15 +150,13 @@ class _Source:
         self.names: dict[str, Any] = {
             f"c{number}": value for number, value in enumerate(program.constants, 1)
         }
-        self.name_of: dict[int, str] = {}
         self.slot_of = dict(zip(program.outputs, program.results, strict=True))
 
     def name(self, value: Any) -> str:
         """The name of a function or a constant."""
-        if id(value) not in self.name_of:
-            self.name_of[id(value)] = f"v{len(self.name_of)}"
-            self.names[self.name_of[id(value)]] = value
-        return self.name_of[id(value)]
+        name = f"v{id(value)}"
+        self.names[name] = value
+        return name
 
     def slot(self, place: int) -> str:
         """The name of a slot; slots of constants are counted from the last one."""

@@ -12,28 +12,24 @@ scheduler.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from functools import cached_property, partial
 from math import ceil
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
-from weakref import ref
+from typing import Any
+from weakref import WeakValueDictionary
 
 import dask
 from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, TaskRef
+from dask.typing import Key
 from dask.utils import ensure_dict
 
 from pipeline.graph import CallTask, GraphCollection, TaskGraph, inputs_of, toposort
 from pipeline.identity import short_hash
 from pipeline.program.program import Program, lower
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from dask.typing import Key
 
 MAX_TASKS_IN_BLOCK = 4096
 """A run can be interrupted between blocks, and reports progress there."""
@@ -140,8 +136,7 @@ def _groups(tasks: Mapping[Key, Any], requested: Sequence[Sequence[Key]]) -> lis
     heavy = [key for key in collections if not _is_cheap(tasks[key])]
     bits = {key: 1 << place for place, key in enumerate(heavy)} if len(heavy) <= MAX_HEAVY else None
     waits: dict[Key, int] = {}  # the heavy tasks that a task's consumers wait for, as bits
-    component: dict[Key, int] = {}
-    components = Components()
+    component: dict[Key, Key] = {}  # a member of the same component, or the task itself
     for key in collections:
         node, level = tasks[key], 0
         inputs = inputs_of(node)
@@ -151,16 +146,30 @@ def _groups(tasks: Mapping[Key, Any], requested: Sequence[Sequence[Key]]) -> lis
                 level = level | other if bits is not None else max(level, other)
         if _is_cheap(node):
             waits[key] = level
-            near = [source for source in inputs if source in component and waits[source] == level]
-            component[key] = components.join(
-                [component[source] for source in near if collections[source] == collections[key]]
-            )
+            component[key] = key
+            for source in inputs:
+                if (
+                    source in component
+                    and waits[source] == level
+                    and collections[source] == collections[key]
+                    and component[source] != component[key]
+                ):
+                    component[_root(component, key)] = _root(component, source)
         elif isinstance(node, (DataNode, TaskRef)):
             waits[key] = 0  # nothing waits for a value
         else:
             waits[key] = level | bits[key] if bits is not None else level + 1
-    cheap = [part for group in components.groups(component) for part in _cut(group)]
-    return [*([key] for key in heavy), *cheap]
+    groups: dict[Key, list[Key]] = {}
+    for key in component:
+        groups.setdefault(_root(component, key), []).append(key)
+    return [*([key] for key in heavy), *(part for group in groups.values() for part in _cut(group))]
+
+
+def _root(component: dict[Key, Key], key: Key) -> Key:
+    """The task that names a component. Shortens the path to it."""
+    while (member := component[key]) != key:
+        component[key] = key = component[member]
+    return key
 
 
 def _is_cheap(node: Any) -> bool:
@@ -184,40 +193,6 @@ def _cut(keys: list[Key]) -> list[list[Key]]:
     """Equal parts, none of them longer than a block may be."""
     size = ceil(len(keys) / ceil(len(keys) / MAX_TASKS_IN_BLOCK))
     return [keys[start : start + size] for start in range(0, len(keys), size)]
-
-
-class Components:
-    """Connected components, by union and find. Joined numbers name the same component."""
-
-    def __init__(self) -> None:
-        self.parent: list[int] = []
-
-    def join(self, numbers: Sequence[int]) -> int:
-        """The number of a new member, whose neighbours have these numbers."""
-        if not numbers:
-            self.parent.append(len(self.parent))
-            return len(self.parent) - 1
-        first = numbers[0]
-        for number in numbers:
-            if number != first:
-                one, other = sorted((self.root(first), self.root(number)))
-                self.parent[other] = first = one
-        return first
-
-    def root(self, number: int) -> int:
-        """The least number of a component."""
-        parent = self.parent
-        while parent[number] != number:
-            parent[number] = number = parent[parent[number]]
-        return number
-
-    def groups(self, numbers: Mapping[Key, int]) -> Iterable[list[Key]]:
-        """The keys of each component, in their order."""
-        roots = [self.root(number) for number in range(len(self.parent))]
-        groups: dict[int, list[Key]] = {root: [] for root in roots}
-        for key, number in numbers.items():
-            groups[roots[number]].append(key)
-        return groups.values()
 
 
 def is_fusing() -> bool:
@@ -281,15 +256,15 @@ class _Fused(Mapping[Any, Any]):
             tasks = toposort(ensure_dict(dsk), [output.key for output in outputs])
             self.graph, self.added = TaskGraph(tasks, outputs), {}
         batch = _open_batch.get()
-        if batch is None or batch.graphs is not None:
+        if batch is None or not batch.is_open:
             batch = _Batch()
             _open_batch.set(batch)
-        batch.members.append(ref(self))
+        batch.members[id(self)] = self
         self.batch = batch
 
     @cached_property
     def tasks(self) -> dict[Key, Any]:
-        together = _fused_together(self.batch.close())
+        together = _fused_together(self.batch.graphs)
         return {**toposort(together, self.graph.keys), **(self.added or {})}
 
     def __getitem__(self, key: Key) -> Any:
@@ -315,16 +290,15 @@ class _Batch:
     """Collections that Dask optimized and has not read yet."""
 
     def __init__(self) -> None:
-        self.members: list[ref[_Fused]] = []
-        self.graphs: list[TaskGraph] | None = None
+        # Weak, for Dask drops its references if it fails to optimize another collection.
+        self.members: WeakValueDictionary[int, _Fused] = WeakValueDictionary()
+        self.is_open = True
 
-    def close(self) -> list[TaskGraph]:
+    @cached_property
+    def graphs(self) -> list[TaskGraph]:
         """The graphs of the members; no more are added."""
-        if self.graphs is None:
-            # Dask drops its references if it fails to optimize another collection.
-            members = [reference() for reference in self.members]
-            self.graphs = [member.graph for member in members if member is not None]
-        return self.graphs
+        self.is_open = False
+        return [member.graph for member in self.members.values()]
 
 
 _open_batch: ContextVar[_Batch | None] = ContextVar("_open_batch", default=None)

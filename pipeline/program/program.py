@@ -12,17 +12,15 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import length_hint
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+from dask.typing import Key
 
 from pipeline.graph import CallTask, function_of, inputs_of, label
 from pipeline.trace import Body, Step
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from dask.typing import Key
 
 
 class Instruction(NamedTuple):

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import get_ident
 from time import perf_counter, time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from dask.callbacks import Callback
 from dask.sizeof import sizeof
-from dask.typing import no_default
+from dask.typing import Key, no_default
 
 from pipeline.graph import function_name
 from pipeline.identity import format_duration
 from pipeline.program import Block, LoadTask, Part
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from dask.typing import Key
 
 NO_VALUE = no_default
 """The value of a run whose result stayed on a cluster, or inside a block."""

@@ -22,23 +22,17 @@ whatever is memoized. Bytes are as `dask.sizeof` estimates them, for each result
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from dask.sizeof import sizeof
+from dask.typing import Key
 
-from pipeline.graph import MAX_TASKS, fill_outputs, occurrence_number, subproblem
+from pipeline.graph import MAX_TASKS, TaskGraph, fill_outputs, occurrence_number, subproblem
 from pipeline.schedule.measuring import Run, task_runs
-from pipeline.trace import trace
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from dask.typing import Key
-
-    from pipeline.graph import TaskGraph
-    from pipeline.trace import Memoize
+from pipeline.trace import Memoize, trace
 
 
 class Held(NamedTuple):

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from dask.base import is_dask_collection
 from dask.core import flatten
 from dask.task_spec import TaskRef
+from dask.typing import Key
 
 from pipeline.graph import CallTask, TaskGraph, children, function_of, inputs_of, occurrence
 from pipeline.identity import format_value
 from pipeline.schedule.measuring import NO_VALUE, Run, task_runs
 from pipeline.trace import Body
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
-
-    from dask.typing import Key
 
 
 class Observation(NamedTuple):

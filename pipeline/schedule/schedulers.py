@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import dask
 from dask.multiprocessing import get_context
 from dask.system import CPU_COUNT
 
 from pipeline import PipelineError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SCHEDULERS = ("sync", "threads", "processes", "distributed")
 """Names of schedulers; the address of a running one, `tcp://host:port`, is another."""

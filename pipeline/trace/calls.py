@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from dask.base import is_dask_collection
 from dask.task_spec import TaskRef
+from dask.typing import Key
 
 from pipeline import PipelineError
 from pipeline.graph import (
@@ -42,8 +43,6 @@ from pipeline.identity import (
 from pipeline.trace.lazy import Expression, Lazy, Operation, expression_text
 
 if TYPE_CHECKING:
-    from dask.typing import Key
-
     from pipeline.trace.decorators import LazyFunction
 
 
@@ -186,11 +185,9 @@ def trace(outputs: Any, *, memoize: Memoize = True, limit: int = MAX_TASKS) -> T
 
 
 def _worklist(lazy: Lazy) -> list[Any]:
-    """What to trace for an output: a call, or the task of an expression and its calls.
-
-    Calls are made again, for their keys cover the code and globals of now.
-    """
+    """What to trace for an output: a call, or the task of an expression and its calls."""
     function, calls = (None, [lazy]) if isinstance(lazy, Call) else flatten(lazy)
+    # Made again, for the keys of calls cover the code and globals of now.
     calls = [call.function(*call.args, **call.kwargs) for call in calls]
     if function is None:
         return calls
@@ -368,24 +365,22 @@ def _flatten(value: Any) -> tuple[Callable[..., Any], list[Any]]:
         if list(map(id, operands)) == list(calls) and not expression.keywords:
             return expression.function, inputs
     body = [
-        Step(_by_position(expression), tuple([places[id(operand)] for operand in operands]))
+        Step(
+            Named(expression.function, tuple(expression.keywords))
+            if expression.keywords
+            else expression.function,
+            tuple([places[id(operand)] for operand in operands]),
+        )
         for expression, operands in steps.values()
     ]
     return Body(tuple(constants.values()), tuple(body)), inputs
-
-
-def _by_position(expression: Expression) -> Callable[..., Any]:
-    if not expression.keywords:
-        return expression.function
-    return Named(expression.function, tuple(expression.keywords))
 
 
 def _fill(item: Any) -> Expression | None:
     """The expression that builds a structure with lazy values in it; None if it has none."""
     if type(item) in ATOMS or isinstance(item, Lazy):
         return None
-    lazy = [leaf for leaf in leaves(item) if isinstance(leaf, Lazy)]
-    if not lazy:
+    if not (lazy := [leaf for leaf in leaves(item) if isinstance(leaf, Lazy)]):
         return None
     positions = iter(range(len(lazy)))
     holes = map_leaves(item, lambda leaf: Hole(next(positions)) if isinstance(leaf, Lazy) else leaf)
@@ -395,28 +390,21 @@ def _fill(item: Any) -> Expression | None:
 def _constant(value: Any) -> Any:
     """A value that holds no calls. Raises `TypeError` for others."""
     kind = type(value)
-    if kind in ATOMS:
+    if kind in ATOMS or (isinstance(value, np.ndarray) and not value.dtype.hasobject):
         return value
     if is_dask_collection(value):
         raise TypeError(
             f"a {kind.__name__} of Dask stands in a call, where only calls and plain values can: "
             "compute it first, or compute both together with dask.compute"
         )
-    if isinstance(value, Iterator) or _hides_calls(value):
+    hides_calls = isinstance(value, Iterator)
+    try:
+        encode(value)
+    except UnkeyableError as error:  # a constant need not have content
+        hides_calls = hides_calls or isinstance(error, UnknownError)
+    if hides_calls:
         raise TypeError(
             f"a {kind.__name__} may hold calls that would never be computed: use a list, tuple or "
             "dict of them"
         )
     return value
-
-
-def _hides_calls(value: Any) -> bool:
-    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
-        return False
-    try:
-        encode(value)
-    except UnknownError:
-        return True
-    except UnkeyableError:
-        pass  # a constant need not have content
-    return False

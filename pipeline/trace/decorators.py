@@ -12,14 +12,16 @@ import itertools
 import sys
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Callable
 from copy import copy
 from functools import lru_cache, partial, update_wrapper
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 from weakref import WeakValueDictionary
 
 import numpy as np
 from dask.base import is_dask_collection
+from dask.typing import Key
 
 from pipeline import PipelineError
 from pipeline.graph import (
@@ -46,11 +48,6 @@ from pipeline.identity import (
 )
 from pipeline.trace.calls import Body, Call, flatten
 from pipeline.trace.lazy import Expression, Lazy, expression_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from dask.typing import Key
 
 
 class LazyArgumentError(PipelineError, TypeError):
@@ -120,7 +117,8 @@ class LazyFunction(ABC):
     def __repr__(self) -> str:
         return f"<{type(self).__name__.lower()} {self.__qualname__}>"
 
-    def _make(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        """A lazy call, with these arguments bound to the signature."""
         if kwargs or len(args) != self.arity:
             args, kwargs = bind_arguments(self.__wrapped__, self.signature, args, kwargs)
         try:
@@ -158,10 +156,6 @@ class LazyFunction(ABC):
         return (type(self).__name__, self.__wrapped__)
 
     @abstractmethod
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        """A lazy call, with these arguments bound to the signature."""
-
-    @abstractmethod
     def _snapshot(self, value: Any) -> tuple[Any, Key]:
         """A copy of an argument, so that later changes do not count; and its encoding."""
 
@@ -182,7 +176,7 @@ class Recurrence(LazyFunction):
         # Small positional integers, most often one: nothing to bind, freeze or encode.
         if type(first) is int and -1 < first < _ONE_DIGIT and self.is_unary and not others:
             if kwargs:
-                return self._make((first,), kwargs)
+                return super().__call__(first, **kwargs)
             call = Call()
             call.function = self
             call.args = (first,)
@@ -194,10 +188,10 @@ class Recurrence(LazyFunction):
             return call
         args = () if first is _MISSING else (first, *others)
         if kwargs or len(args) != self.arity:
-            return self._make(args, kwargs)
+            return super().__call__(*args, **kwargs)
         for value in args:
             if type(value) is not int or not MIN_INT <= value <= MAX_INT:
-                return self._make(args, kwargs)
+                return super().__call__(*args)
         call = Call()
         call.function = self
         call.args = args
@@ -226,9 +220,6 @@ class Task(LazyFunction):
     def __init__(self, function: Callable[..., Any], cheap: bool = False) -> None:
         super().__init__(function)
         self.cheap = cheap
-
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        return self._make(args, kwargs)
 
     def _arguments(self) -> tuple[Any, ...]:
         return self.__wrapped__, self.cheap

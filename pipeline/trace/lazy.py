@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pipeline import PipelineError
@@ -16,11 +17,9 @@ from pipeline.graph import MAX_TASKS, GraphCollection, TaskGraph
 from pipeline.identity import is_tracing, short_repr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pipeline.trace.calls import Memoize
 
-Table = dict[str, tuple["Callable[..., Any]", str | None]]
+Table = dict[str, tuple[Callable[..., Any], str | None]]
 
 BINARY: Table = {
     "add": (operator.add, "+"),
