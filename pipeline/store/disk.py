@@ -46,12 +46,8 @@ _OPEN = os.O_RDWR | os.O_CREAT
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)  # or a link leads a write out of the folder
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # or opening a pipe waits for its writer
 
-_TICK = 0.1
-"""Seconds in which two changes of a file may have the same time: no file clock is coarser."""
-
-_ABANDONED = 3600
-"""Seconds after which a temporary file counts as abandoned where there are no locks."""
-
+_TICK = 0.1  # seconds in which two changes of a file may have the same time, at most
+_ABANDONED = 3600  # seconds after which a temporary file counts as abandoned, without locks
 _MAPPED = 1 << 18  # bytes from which on a file is mapped, not read
 _JOINED = 1 << 16  # bytes up to which buffers are joined and written at once
 _UNFLUSHED = {
@@ -117,12 +113,14 @@ class Disk:
             return entry.bytes if entry else 0
         return None
 
-    @contextmanager
-    def writing(self, digest: str, buffers: list[Any]) -> Iterator[Callable[[], None]]:
+    def write(
+        self, digest: str, buffers: list[Any], prepare: Callable[[], None] = lambda: None
+    ) -> None:
         target = self._path(digest)
         folder = os.path.dirname(target)
-        with self._temporary_file(digest, buffers) as path:
-            yield lambda: self._in(folder, lambda: os.replace(path, target))
+        with self._temporary_file(digest, buffers) as path, self.locked():
+            prepare()
+            self._in(folder, lambda: os.replace(path, target))
         self._flush(folder)
 
     def trial(self, digest: str, buffers: list[Any]) -> memoryview:
@@ -353,9 +351,7 @@ def read_file(path: str, length: int | None = None) -> tuple[memoryview, Stat]:
         os.close(file)
 
 
-_maps: WeakSet[mmap.mmap] = WeakSet()
-"""Maps that keep a file open."""
-
+_maps: WeakSet[mmap.mmap] = WeakSet()  # which keep a file open
 _MAP_OPTIONS: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 
 

@@ -30,9 +30,7 @@ from xxhash import xxh3_128
 
 from pipeline import PipelineError
 
-DIGEST = re.compile(r"[0-9a-f]{32}")
-"""The only names that files of entries may have."""
-
+DIGEST = re.compile(r"[0-9a-f]{32}")  # the only names that files of entries may have
 MAGIC = b"\x89MEMO\r\n\x1a"
 VERSION = 1
 
@@ -40,11 +38,8 @@ _ALIGNMENT = 64
 _HEAD = Struct("<8sIIQ")
 _PREFIX = _HEAD.size + 16
 _MAX_HEADER = 1 << 20
-_FULL_HEADER = 1 << 16
-"""Bytes from which a header omits the arguments, of which a sum may have a million."""
-
-_MAX_TIME = 2.0**33
-"""Seconds: an upper bound of all times, some 270 years, which every calendar can show."""
+_FULL_HEADER = 1 << 16  # bytes from which it omits the arguments, of which a sum may have a million
+_MAX_TIME = 2.0**33  # seconds: some 270 years, which every calendar can show
 
 Checksum = bytes
 

@@ -130,19 +130,18 @@ class Bucket:
         """The first bytes of files, requested together. None for missing files."""
         places = [f"{self.path}/{path}" for path in paths]
         ends = [max(length, 1) for length in lengths]
-        heads: list[bytes | None] = []
+        if not places:
+            return []
         # `exists` would report every file of an unreachable server as missing.
-        answers = self.fs.cat_ranges(places, [0] * len(places), ends, on_error="return")
-        for answer in answers if places else ():
-            if isinstance(answer, FileNotFoundError):
-                heads.append(None)
-            elif isinstance(answer, Exception):
-                if "satisfiable" not in str(answer):  # said of empty files, which have no range
-                    raise answer
-                heads.append(b"")
-            else:
-                heads.append(answer)
-        return heads
+        heads = self.fs.cat_ranges(places, [0] * len(places), ends, on_error="return")
+        for place, head in enumerate(heads):
+            if isinstance(head, FileNotFoundError):
+                heads[place] = None
+            elif isinstance(head, Exception):
+                if "satisfiable" not in str(head):  # said of empty files, which have no range
+                    raise head
+                heads[place] = b""
+        return list(heads)
 
     @_os_errors()
     def read(self, path: str) -> bytes | None:
@@ -151,9 +150,8 @@ class Bucket:
         if head is None or len(head) < _PART:
             return head
         place = f"{self.path}/{path}"
-        size = self.fs.size(place)
-        starts = list(range(_PART, size, _PART))
-        ends = [min(start + _PART, size) for start in starts]
+        starts = list(range(_PART, self.fs.size(place), _PART))
+        ends = [start + _PART for start in starts]
         parts = self.fs.cat_ranges([place] * len(starts), starts, ends, on_error="raise")
         return b"".join([head, *parts])
 
@@ -218,10 +216,8 @@ class Remote:
 
     def read(self, digest: str) -> tuple[memoryview, Stat] | None:
         data = self.bucket.read(_path(digest))
-        if data is None:
-            return None
         # A copy that the reader may change, as it may a map of a local file.
-        return memoryview(bytearray(data)), Stat(len(data), 0.0)
+        return None if data is None else (memoryview(bytearray(data)), Stat(len(data), 0.0))
 
     def heads(self, digests: Iterable[str], length: int) -> Iterator[tuple[str, memoryview]]:
         names = list(digests)
@@ -236,7 +232,7 @@ class Remote:
         if time.monotonic() < self._valid_until:
             return self._counted.get(digest)
         info = self.bucket.info(_path(digest))
-        return _stat(info) if info is not None else None
+        return _stat(info) if info else None
 
     def stats(self) -> dict[str, Stat]:
         files = self.bucket.listing("entries")
@@ -245,15 +241,13 @@ class Remote:
     def touch(self, digest: str) -> None:
         """Nothing: only the time of writing is known."""
 
-    @contextmanager
-    def writing(self, digest: str, buffers: list[Any]) -> Iterator[Callable[[], None]]:
+    def write(
+        self, digest: str, buffers: list[Any], prepare: Callable[[], None] = lambda: None
+    ) -> None:
+        prepare()
         data = b"".join(buffers)
-
-        def publish() -> None:
-            self.bucket.write(_path(digest), data)
-            self._counted[digest] = Stat(len(data), time.time())
-
-        yield publish
+        self.bucket.write(_path(digest), data)
+        self._counted[digest] = Stat(len(data), time.time())
 
     def trial(self, digest: str, buffers: list[Any]) -> memoryview:
         self.bucket.write(_path(digest), b"".join(buffers))
@@ -263,11 +257,9 @@ class Remote:
 
     def remove(self, digest: str) -> int | None:
         self._counted.pop(digest, None)
-        info = self.bucket.info(_path(digest))
-        if info is None:
-            return None
-        self.bucket.erase([_path(digest)])
-        return int(info["size"])
+        if info := self.bucket.info(_path(digest)):
+            self.bucket.erase([_path(digest)])
+        return int(info["size"]) if info else None
 
     def sweep(self) -> int:
         if self.bucket.protocol in _BUCKETS:  # they have no temporary files
@@ -353,11 +345,10 @@ def _time_of(stamp: str) -> float:
 
 
 def _stat(info: dict[str, Any]) -> Stat:
-    for name in ("LastModified", "last_modified", "mtime", "updated", "created"):
+    used = time.time()  # if it is not known: nothing is removed for its age
+    for name in ("created", "updated", "mtime", "last_modified", "LastModified"):
         written = info.get(name)
-        if isinstance(written, datetime):
-            return Stat(int(info["size"]), written.timestamp())
+        written = written.timestamp() if isinstance(written, datetime) else written
         if isinstance(written, int | float) and written > 0:
-            return Stat(int(info["size"]), float(written))
-    # Not known: it counts as new, so that nothing is removed for its age.
-    return Stat(int(info["size"]), time.time())
+            used = float(written)
+    return Stat(int(info["size"]), used)

@@ -14,7 +14,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import replace
 from threading import RLock
 from typing import Any, Protocol, cast
 
@@ -46,7 +45,7 @@ from pipeline.store.index import (
 from pipeline.store.locks import Lease
 from pipeline.store.remote import Remote
 
-Publishing = AbstractContextManager[Callable[[], None]]
+Action = Callable[[], None]
 Waiting = Callable[[], AbstractContextManager[None]]
 
 _HEAD = 1 << 14  # bytes of an entry that contain its header, with few exceptions
@@ -56,6 +55,7 @@ _SPARE = 20  # an eviction frees one part in so many more, so that the next one 
 _NOTES_KEPT = 30 * 86400  # seconds that notes without entries are kept
 _LONG_NOTE = 1 << 16  # characters of arguments above which a note omits them
 _PAUSE, _LONGEST_PAUSE = 30.0, 600.0  # seconds without requests to a remote store that failed
+_FILES = {"file", "local"}  # protocols of folders
 _NEVER = 1e10  # seconds that storing takes where it fails: more than any task
 
 _INNER_PACKAGES = {"pipeline", "dask", "distributed"}
@@ -78,7 +78,8 @@ class Backend(Protocol):
     """Where a store keeps bytes: `Disk` or `Remote`. Raises `OSError` for what fails there.
 
     A reader's bytes are private, and stay when the entry is removed. The total is read and set with
-    the lock held. Notes are lines of text by topic.
+    the lock held, as in `prepare`, which is called just before readers see an entry. Notes are
+    lines of text by topic.
     """
 
     address: str  # names the place in any process, with its password
@@ -92,7 +93,7 @@ class Backend(Protocol):
     def stat(self, digest: str) -> Stat | None: ...  # None if it is missing
     def stats(self) -> dict[str, Stat]: ...  # of all entries
     def touch(self, digest: str) -> None: ...  # it is used now
-    def writing(self, digest: str, buffers: list[Any]) -> Publishing: ...
+    def write(self, digest: str, buffers: list[Any], prepare: Action = ...) -> None: ...
     def trial(self, digest: str, buffers: list[Any]) -> memoryview: ...  # write, read and remove
     def remove(self, digest: str) -> int | None: ...  # bytes that it frees; None if it is missing
     def sweep(self) -> int: ...  # remove the files of killed writers
@@ -343,9 +344,7 @@ class Store:
             self._is_swept = True
             with suppress(Exception):  # the writing fails, too, and says why
                 self.backend.sweep()
-        with self.backend.writing(digest, buffers) as publish, self.backend.locked():
-            self._make_space(digest, length)
-            publish()
+        self.backend.write(digest, buffers, lambda: self._make_space(digest, length))
         self._verified.pop(digest, None)
         self._unreadable.discard(digest)
         self._seconds[digest] = entry.behind
@@ -424,7 +423,7 @@ class Store:
             return total
         # Others wait meanwhile: three seconds for 100,000 entries, but once per process.
         with suppress(OSError):  # an entry that cannot be read is worth nothing
-            for entry in self._headers([name for name in stats if name not in self._seconds]):
+            for entry in self._headers(stats.keys() - self._seconds.keys()):
                 self._seconds[entry.digest] = entry.behind
         stats.pop(spared, None)
         for digest in eviction_order(stats, self._seconds, time.time()):
@@ -503,22 +502,18 @@ class Store:
         """Note the counts of this run, and start again from zero."""
         with self._lock:
             counts, self.counts = self.counts, Counts()
-            self._logged.add(counts)
+            self._logged += counts
         if counts:
             self.note("runs", vars(counts))
 
     def stats(self) -> Counts:
         """The counts of all runs, this one included."""
-        total = sum_runs(self.noted("runs"))
-        total.add(self.counts)
-        return total
+        return sum_runs(self.noted("runs")) + self.counts
 
     @property
     def done(self) -> Counts:
         """The counts of this process alone: others may use the store at the same time."""
-        total = replace(self._logged)
-        total.add(self.counts)
-        return total
+        return self._logged + self.counts
 
     # Failures
 
@@ -602,24 +597,18 @@ def _checked(digest: str) -> str:
 
 def _place(url: Any, durable: bool, options: dict[str, Any]) -> tuple[str, Backend]:
     """A URL without its password, and its backend. Raises `StoreError` and `ImportError`."""
-    try:
-        place = os.fspath(url)
-    except TypeError:
-        place = ""
+    place = os.fspath(url) if isinstance(url, str | os.PathLike) else None
     if not isinstance(place, str) or not place.removeprefix("file://"):
         raise StoreError(f"{short_repr(url)} is no store: give a folder, or s3://bucket/cache")
+    name = mask_passwords(place)
     protocol, separator, path = place.partition("://")
     if not separator:
-        return place, Disk(os.path.expanduser(place), durable)
-    name = mask_passwords(place)
-    if protocol in ("file", "local"):
-        return name, Disk(path, durable)
+        return name, Disk(os.path.expanduser(place), durable)
     try:
-        return name, Remote(place, options)
-    except ImportError as error:
-        raise ImportError(f"{name}: {error}") from error
-    except ValueError as error:
-        raise StoreError(f"{name}: {error}") from error
+        return name, Disk(path, durable) if protocol in _FILES else Remote(place, options)
+    except (ImportError, ValueError) as error:
+        kind = StoreError if isinstance(error, ValueError) else ImportError
+        raise kind(f"{name}: {error}") from error
 
 
 _stores: dict[str, Store] = {}

@@ -28,8 +28,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
 
 
 def write(backend: Backend, digest: str, *buffers: bytes) -> None:
-    with backend.writing(digest, list(buffers)) as publish:
-        publish()
+    backend.write(digest, list(buffers))
 
 
 def test_a_new_backend_is_empty(backend: Backend) -> None:
@@ -66,12 +65,16 @@ def test_entries_are_read_listed_and_removed(backend: Backend) -> None:
 
 def test_an_entry_is_seen_when_it_is_published_and_replaces_another(backend: Backend) -> None:
     write(backend, A, b"old")
-    with backend.writing(A, [b"discarded"]):
-        pass
+
+    def refuse() -> None:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        backend.write(A, [b"discarded"], refuse)
     stored = backend.read(A)
-    with backend.writing(A, [b"new"]) as publish:
-        assert bytes(dict(backend.heads([A], 9))[A]) == b"old"
-        publish()
+    before: list[bytes] = []
+    backend.write(A, [b"new"], lambda: before.append(bytes(dict(backend.heads([A], 9))[A])))
+    assert before == [b"old"]
     assert bytes(dict(backend.heads([A], 9))[A]) == b"new"
     assert stored is not None
     assert bytes(stored[0]) == b"old"

@@ -32,8 +32,7 @@ def file_of(folder: Disk, digest: str) -> str:
 
 
 def put(folder: Disk, digest: str, data: bytes = b"some") -> None:
-    with folder.writing(digest, [data]) as publish:
-        publish()
+    folder.write(digest, [data])
 
 
 def test_a_missing_folder_has_no_entries(folder: Disk) -> None:
@@ -107,7 +106,7 @@ def test_other_files_in_the_folder_stay(tmp_path: Path) -> None:
     folder.sweep()
     assert (tmp_path / "thesis" / "a.txt").read_text() == "mine"
     assert {path.name for path in tmp_path.iterdir()} == {
-        "thesis", "b.txt", "entries", "temporary", "notes", "dask-memo",
+        "thesis", "b.txt", "entries", "temporary", "notes", "size", "dask-memo",
     }  # fmt: skip
 
 
@@ -158,10 +157,8 @@ def test_a_removed_folder_is_made_again(folder: Disk, is_replaced: bool) -> None
 
 
 def test_a_folder_that_is_removed_while_an_entry_is_written_is_an_error(folder: Disk) -> None:
-    with folder.writing(ONE, [b"some"]) as publish:
-        shutil.rmtree(folder.address)
-        with pytest.raises(FileNotFoundError):
-            publish()
+    with pytest.raises(FileNotFoundError):
+        folder.write(ONE, [b"some"], lambda: shutil.rmtree(folder.address))
     put(folder, ONE)
     assert folder.known([ONE]) == {ONE}
 
@@ -170,6 +167,7 @@ def test_a_folder_that_is_replaced_by_an_empty_one_is_marked_again(folder: Disk)
     put(folder, ONE)
     shutil.rmtree(f"{folder.address}/entries")
     os.unlink(f"{folder.address}/dask-memo")
+    os.unlink(f"{folder.address}/size")
     shutil.rmtree(f"{folder.address}/temporary")
     put(folder, TWO)
     put(Disk(folder.address), THREE)
@@ -246,18 +244,20 @@ def abandoned(folder: Disk, name: str = f"{ONE}.1.2.0123abcd") -> str:
 
 
 def test_an_entry_is_there_when_it_is_published_and_not_before(folder: Disk) -> None:
-    with folder.writing(ONE, [b"some"]) as publish:
-        assert folder.known([ONE]) == set()
-        publish()
-        assert folder.known([ONE]) == {ONE}
+    before: list[set[str]] = []
+    folder.write(ONE, [b"some"], lambda: before.append(folder.known([ONE])))
+    assert before == [set()]
+    assert folder.known([ONE]) == {ONE}
     assert temporary(folder) == []
 
 
 def test_a_file_that_is_not_published_is_removed(folder: Disk) -> None:
-    with folder.writing(ONE, [b"some"]):
+    def interrupt() -> None:
         assert len(temporary(folder)) == 1
-    with pytest.raises(KeyboardInterrupt), folder.writing(ONE, [b"x"]):
         raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        folder.write(ONE, [b"some"], interrupt)
     assert temporary(folder) == list(folder.digests()) == []
 
 
@@ -267,8 +267,9 @@ def test_a_trial_reads_what_it_writes_and_leaves_nothing(folder: Disk) -> None:
 
 
 def test_a_file_that_is_being_written_is_not_swept(folder: Disk) -> None:
-    with folder.writing(ONE, [b"some"]):
-        assert folder.sweep() == 0
+    swept: list[int] = []
+    folder.write(ONE, [b"some"], lambda: swept.append(folder.sweep()))
+    assert swept == [0]
     abandoned(folder)
     assert folder.sweep() == 1
     assert Disk(f"{folder.address}-none").sweep() == 0
@@ -318,11 +319,8 @@ def test_a_file_that_cannot_be_flushed_is_removed(
     put(folder, ONE)
     monkeypatch.setattr(os, "fsync", broken)
     before = files(tmp_path)
-    with (
-        pytest.raises(OSError, match="Input/output"),
-        folder.writing(TWO, [b"some"]) as publish,
-    ):
-        publish()
+    with pytest.raises(OSError, match="Input/output"):
+        put(folder, TWO)
     assert temporary(folder) == []
     assert files(tmp_path) == before
 

@@ -135,8 +135,7 @@ def test_topics_are_listed_with_times_and_removed(folder: Disk, tmp_path: Path) 
 
 @pytest.fixture
 def counted(folder: Disk) -> Disk:
-    with folder.writing(32 * "a", [77 * b"x"]) as publish:
-        publish()
+    folder.write(32 * "a", [77 * b"x"])
     return folder
 
 
