@@ -126,11 +126,13 @@ class Disk:
     def trial(self, digest: str, buffers: list[Any]) -> memoryview:
         with self._temporary_file(digest, buffers) as path:
             self._flush(os.path.dirname(path))
-            return read_file(path)[0]
+            view = read_file(path)[0]
+            os.unlink(path)
+            return view
 
     @contextmanager
     def _temporary_file(self, digest: str, buffers: list[Any]) -> Iterator[str]:
-        """The path of a new file with these bytes, locked, and removed if it is still there."""
+        """The path of a new file with these bytes, locked; removed after a failure."""
         folder, is_locked = self._folder("temporary"), False
         while not is_locked:
             name = f"{digest}.{os.getpid()}.{next(_numbers)}.{os.urandom(4).hex()}"
@@ -142,10 +144,12 @@ class Disk:
                     if self._is_durable:
                         os.fsync(file)
                     yield f"{folder}/{name}"
-            finally:
-                release(file)
+            except BaseException:
                 with suppress(FileNotFoundError):
                     os.unlink(f"{folder}/{name}")
+                raise
+            finally:
+                release(file)
 
     def sweep(self) -> int:
         _sweep(self._folder("leases"), DIGEST)
@@ -213,9 +217,11 @@ class Disk:
 
     def _in(self, folder: str, action: Callable[[], T]) -> T:
         """Do something in a folder, which is made where it is missing."""
-        with suppress(FileNotFoundError):  # nobody has made it yet, or somebody has removed it
+        try:
             if self._is_claimed:
                 return action()
+        except FileNotFoundError:  # nobody has made it yet, or somebody has removed it
+            pass
         self._make_folder(self.address)
         self._claim()
         self._is_claimed = True

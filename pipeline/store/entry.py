@@ -166,7 +166,7 @@ def prefixed(view: memoryview) -> int:
     return int(-(-(_PREFIX + length) // _ALIGNMENT) * _ALIGNMENT)
 
 
-def header(view: memoryview) -> Entry:
+def header(view: memoryview, digest: str) -> Entry:
     """The facts in an entry; its first bytes are enough. Raises `CodecError`."""
     start = prefixed(view)
     _, _, length, payload = _HEAD.unpack_from(view)
@@ -182,6 +182,8 @@ def header(view: memoryview) -> Entry:
         raise CodecError(f"not an entry: {fault}")
     if facts["bytes"] != payload or bytes(view[_PREFIX + length : start]).strip(b"\0"):
         raise CodecError("not an entry: its lengths contradict each other")
+    if facts["digest"] != digest:
+        raise CodecError(f"an entry of another task: its digest is {facts['digest']}")
     return Entry(**facts)
 
 
@@ -204,10 +206,8 @@ def _fault(facts: Any) -> str:
 
 def unpacked(view: memoryview, digest: str, is_verified: bool = False) -> tuple[Entry, memoryview]:
     """An entry and its payload, which is verified here or was before. Raises `CodecError`."""
-    entry = header(view)
+    entry = header(view, digest)
     payload = view[prefixed(view) :]
-    if entry.digest != digest:
-        raise CodecError(f"an entry of another task: its digest is {entry.digest}")
     if len(payload) != entry.bytes:
         raise CodecError(f"a corrupt entry: {len(payload):,} bytes instead of {entry.bytes:,}")
     if not is_verified and xxh3_128(payload).digest() != entry.checksum:

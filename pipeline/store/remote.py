@@ -42,7 +42,6 @@ _LISTED = 64  # digests from which on all names are listed, and not requested on
 _BATCH = 1000  # entries whose heads are in memory at the same time
 _MOST_NOTES = 100  # objects of a topic from which on they are merged into one
 _MERGED = ".many"
-
 _ABANDONED = 3600  # seconds after which a temporary file counts as abandoned
 
 
@@ -107,11 +106,10 @@ class Bucket:
     @_os_errors()
     def find(self, folder: str) -> dict[str, dict[str, Any]]:
         """What is known of each file below a folder, by its path."""
-        try:
-            self.fs.invalidate_cache()
+        self.fs.invalidate_cache()
+        with suppress(FileNotFoundError):
             return dict(self.fs.find(f"{self.path}/{folder}", detail=True))
-        except FileNotFoundError:
-            return {}
+        return {}
 
     def listing(self, folder: str) -> dict[str, dict[str, Any]]:
         """What is known of each file below a folder, by its name."""
@@ -120,10 +118,9 @@ class Bucket:
     @_os_errors()
     def info(self, path: str) -> dict[str, Any] | None:
         """What is known of a file. None if it is missing."""
-        try:
+        with suppress(FileNotFoundError):
             return dict(self.fs.info(f"{self.path}/{path}"))
-        except FileNotFoundError:
-            return None
+        return None
 
     @_os_errors()
     def heads(self, paths: Iterable[str], lengths: Iterable[int]) -> list[bytes | None]:

@@ -245,9 +245,7 @@ class Store:
             with suppress(CodecError):
                 is_long = prefixed(view) > len(view) >= _HEAD
                 longer = self.backend.heads([digest], prefixed(view)) if is_long else ()
-                entry = header(dict(longer).get(digest, view))
-                if entry.digest == digest:
-                    yield entry
+                yield header(dict(longer).get(digest, view), digest)
 
     # Loading
 
@@ -258,11 +256,13 @@ class Store:
         removed, with a warning.
         """
         try:
-            with suppress(LostError):
-                if opened := self.open(_checked(digest)):
-                    return self.value(*opened)
+            if opened := self.open(_checked(digest)):
+                return self.value(*opened)
+        except LostError:
+            pass
         finally:
-            self.emit_warnings()
+            if self._pending:
+                self.emit_warnings()
         raise KeyError(digest)
 
     def open(self, digest: str) -> tuple[Entry, memoryview] | None:
