@@ -22,9 +22,7 @@ DType = np.dtype[Any]
 
 _ALIGNMENT = 64
 _MAX_HEADER = 10_000  # characters: NumPy's own limit
-_MAX_EMPTY = 1000
-"""Elements without bytes, at most, in addition to 8 for each byte: their memory is negligible."""
-
+_MAX_EMPTY = 1000  # elements without bytes, in addition to 8 for each byte: little memory
 _START = npy.magic(2, 0)
 _NUMBERS = frozenset("biufcmM")
 

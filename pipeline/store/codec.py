@@ -56,13 +56,12 @@ _LAST_BUFFERED = 9  # formats with tags up to this have a buffer, the first of t
 _PLAIN = frozenset({NoneType, bool, float, int, str, bytes})
 _MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
 
+# Errors of the reader, not of the bytes.
 _OWN_ERRORS = (MemoryError, RecursionError, ImportError, ZoneInfoNotFoundError)
-"""Errors of the reader, not of the bytes."""
 
 _marked: dict[str, type] = {}  # the classes marked in this process, by module and qualified name
 _MARK = "__pipeline_storable__"
-_MAIN = ("__mp_main__", "<run_path>")
-"""Names of the main script where another process, or `runpy`, has run it."""
+_MAIN = ("__mp_main__", "<run_path>")  # the main script, in another process or under `runpy`
 
 _packed = partial(msgpack.packb, unicode_errors="surrogatepass")
 _unpacked = partial(msgpack.unpackb, strict_map_key=False, unicode_errors="surrogatepass")

@@ -50,10 +50,8 @@ _TICK = 0.1  # seconds in which two changes of a file may have the same time, at
 _ABANDONED = 3600  # seconds after which a temporary file counts as abandoned, without locks
 _MAPPED = 1 << 18  # bytes from which on a file is mapped, not read
 _JOINED = 1 << 16  # bytes up to which buffers are joined and written at once
-_UNFLUSHED = {
-    errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM, errno.ENOENT
-}  # fmt: skip
-"""Errors where a folder cannot be flushed, cannot be opened, or is gone."""
+_UNFLUSHED = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM}
+"""Errors of file systems that cannot flush a folder, or cannot open it."""
 
 _numbers = count()
 

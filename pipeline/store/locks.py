@@ -21,8 +21,7 @@ else:
 
 _TRIES = 1000  # how often to try for a lease that ends each time before it is taken
 
-_locked: set[int] = set()
-"""Files that this process has locked, or waits for."""
+_locked: set[int] = set()  # files that this process has locked, or waits for
 
 
 def _close_inherited() -> None:

@@ -58,8 +58,8 @@ _PAUSE, _LONGEST_PAUSE = 30.0, 600.0  # seconds without requests to a remote sto
 _FILES = {"file", "local"}  # protocols of folders
 _NEVER = 1e10  # seconds that storing takes where it fails: more than any task
 
+# Packages that call a store. A warning about their lines helps no user.
 _INNER_PACKAGES = {"pipeline", "dask", "distributed"}
-"""Packages that call a store. A warning about their lines helps no user."""
 
 
 class StoreError(PipelineError, ValueError):

@@ -25,8 +25,7 @@ Columns = list[Any]  # arrays of Arrow
 _TIMED = ("DatetimeIndex", "TimedeltaIndex")
 _INDEXES = ("Index", "PeriodIndex", "CategoricalIndex", "IntervalIndex", *_TIMED)
 
-_MAX_RANGE = 1 << 20
-"""Numbers without bytes, at most, in addition to one for each byte."""
+_MAX_RANGE = 1 << 20  # numbers without bytes, in addition to one for each byte
 
 
 def is_table(kind: type) -> bool:
