@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from dask.task_spec import GraphNode, TaskRef
 from dask.utils import methodcaller
 
-from pipeline.identity import CodeNames, File, Library, library_name, names_in_code
+from pipeline.identity import File, Library, library_name, names_in_code
 from pipeline.share import impurities, inspection
 from pipeline.share.impurities import Impurity
 from pipeline.share.inspection import Callee
@@ -103,7 +103,7 @@ def call_impurity(
         owner, *arguments = arguments
         kind = owner if isinstance(owner, ModuleType) else type(owner)
         if isinstance(owner, GraphNode | TaskRef) or not hasattr(kind, name):
-            return method_in_table(name, named)
+            return methods_in_table([name], named)
         function = getattr(kind, name)
         if isinstance(function, FunctionType) and kind is not owner:
             function = MethodType(function, owner)
@@ -112,7 +112,7 @@ def call_impurity(
         reason = None if _are_files(arguments) and not inspection.names_paths(function) else reason
     elif depends_on_arguments:
         is_method = isinstance(function, MethodType)
-        reason = method_in_table(function.__name__, named) if is_method else None
+        reason = methods_in_table([function.__name__], named) if is_method else None
         if reason is None and not (is_method and _seed(function) is None):
             reason = _missing_seed(function, arguments, named)
     for argument in arguments:
@@ -133,8 +133,8 @@ def judge(function: Any) -> Verdict:
         is_own = reason == direct or reason.name == name
         title = reason.name if is_own else f"{name}, by {reason.name}"
         return Verdict(Impurity(title, reason.reason), reason.reason == impurities.FILE)
-    is_method = isinstance(function, MethodType) and method_in_table(function.__name__) is not None
-    return Verdict(None, is_method or _seed(function) is not None)
+    is_listed = isinstance(function, MethodType) and methods_in_table([function.__name__])
+    return Verdict(None, bool(is_listed) or _seed(function) is not None)
 
 
 def method_impurity(function: Any, owner: Any) -> Impurity | None:
@@ -300,7 +300,10 @@ def in_table(value: Any, name: str = "") -> Impurity | None:
         if (reason := objects.get(_handle(candidate))) is not None:
             return reason
     if isinstance(value, FunctionType) and library_name(value) is None:
-        return _by_code(names_in_code(value.__code__))
+        names = names_in_code(value.__code__)
+        if names.changed:
+            return Impurity(names.changed[0], impurities.OUTSIDE)
+        return methods_in_table(names.others, names.keywords)
     module = f"{getattr(value, '__module__', '')}."
     return next((reason for prefix, reason in modules if module.startswith(prefix)), None)
 
@@ -339,18 +342,11 @@ def _handle(value: Any) -> Any:
     return value if isinstance(value, NAMED) else id(value)
 
 
-def _by_code(names: CodeNames) -> Impurity | None:
-    """What the names in a function's code say."""
-    if names.changed:
-        return Impurity(names.changed[0], impurities.OUTSIDE)
-    is_seeded = not set(impurities.SEEDS).isdisjoint(names.keywords)
+def methods_in_table(names: Iterable[str], keywords: Iterable[str] = ()) -> Impurity | None:
+    """What names of methods say of them, where their objects are unknown."""
+    is_seeded = not set(impurities.SEEDS).isdisjoint(keywords)
     for reason, methods in impurities.METHODS.items():
-        for name in sorted(set(names.others).intersection(methods.split())):
-            if not (is_seeded and reason == impurities.UNSEEDED):
+        if not (is_seeded and reason == impurities.UNSEEDED):
+            for name in sorted(set(methods.split()).intersection(names)):
                 return Impurity(name, reason)
     return None
-
-
-def method_in_table(name: str, keywords: Iterable[str] = ()) -> Impurity | None:
-    """What the name of a method says of it, where its object is unknown."""
-    return _by_code(CodeNames((), (), (name,), tuple(keywords), ()))
