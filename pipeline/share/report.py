@@ -124,7 +124,8 @@ class ShareReport:
     def graph(self) -> TaskGraph:
         """The merged tasks, with keys that a person understands."""
         names = {key: self.titles[number] for key, number in self.merged.numbers.items()}
-        missing = (key for key in names if key not in self.merged.original)
+        missing = [key for key in names if key not in self.merged.original]
+        names |= {key: self.titles[number] for number, key in self.merged.keys.items()}
         tasks: dict[Key, Any] = {names[key]: _missing(names[key], key) for key in missing}
         for key, node in self.merged.tasks.items():
             if isinstance(node, TaskRef):  # data that a cluster holds

@@ -645,3 +645,9 @@ def test_many_tasks_that_are_not_merged_for_one_reason_take_no_memory() -> None:
 
 def test_calls_keep_their_own_keys_in_the_report() -> None:
     assert set(share_report(fib(3)).graph.tasks) == set(fib(3).graph().tasks)
+
+
+def test_the_graph_of_a_tree_that_is_shared_is_its_dag() -> None:
+    graph = share_report(fib(5).graph(memoize=False)).graph
+    assert sorted(graph.check().tasks) == sorted(fib(5).graph().tasks)
+    assert graph.compute(scheduler="sync") == 5
