@@ -64,12 +64,12 @@ def fib(
                 rows += fibonacci.table([n], rate)
                 bar.step(item=f"fib({n})")
     print_rows(rows, rate, all_digits if full else shorten)
-    files = [save] if save else []
+    files = []
     if save:
         from pipeline import contrast, trace  # which numbers alone do not need
 
         with Bar("draw"):
-            contrast(trace([fibonacci.fib(n) for n in numbers])).save(save)
+            files.append(contrast(trace([fibonacci.fib(n) for n in numbers])).save(save))
     fields = {"rows": list(map(asdict, rows)), "naive_calls_per_second": rate}
     print_result(fields, files, store)
 

@@ -14,7 +14,7 @@ from dask.typing import Key
 
 from pipeline import Call, Count, contrast, count, report
 from pipeline.apps.gallery import GALLERY, Problem, run_in_order, tabulate
-from pipeline.cli.options import OutputFile, json_option, picture_option
+from pipeline.cli.options import json_option, output_file, picture_option
 from pipeline.cli.screen import (
     Bar,
     print_json,
@@ -51,7 +51,7 @@ _ARGUMENT_WIDTH = 40
 @click.argument("name", required=False, metavar="[NAME]", type=click.Choice(list(GALLERY)))
 @click.argument("texts", nargs=-1, metavar="[ARGS ...]")
 @picture_option("--save", text="Draw the tree beside the DAG, with values.")
-@click.option("--report", "page", type=OutputFile("html"), metavar="PATH.html",
+@click.option("--report", "page", type=output_file("html"), metavar="PATH.html",
               help="Save a page that shows tree and DAG step by step.")  # fmt: skip
 @json_option
 def gallery(name: str | None, texts: tuple[str, ...], save: Path | None, page: Path | None) -> None:

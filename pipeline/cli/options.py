@@ -57,33 +57,31 @@ def computing_options(scheduler: str = "threads", keep: Sequence[str] = ()) -> D
 
 def choice_option(option: str, names: Iterable[str], default: str, text: str) -> Decorator:
     """An option with one of some names."""
-    return click.option(option, type=click.Choice(list(names)), default=default, show_default=True,
+    return click.option(option, type=click.Choice(names), default=default, show_default=True,
                         help=text)  # fmt: skip
 
 
-class OutputFile(click.ParamType[Path]):
-    """A file to write, whose suffix and folder are checked before any work is done."""
+def output_file(*suffixes: str) -> Callable[[str], Path]:
+    """A type of click: a file to write. Suffix and folder are checked before any work is done."""
 
-    name = "FILE"
-
-    def __init__(self, *suffixes: str) -> None:
-        self.suffixes = suffixes
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
-        path = Path(value)
-        if path.suffix.removeprefix(".").lower() not in self.suffixes:
-            known = ", .".join(self.suffixes)
-            self.fail(f"cannot write {value!r}: the file name ends in .{known}", param, ctx)
+    def writable(text: str) -> Path:
+        path = Path(text)
+        if path.suffix.removeprefix(".").lower() not in suffixes:
+            raise click.BadParameter(
+                f"cannot write {text!r}: the file name ends in .{', .'.join(suffixes)}"
+            )
         if not path.parent.is_dir():
-            self.fail(f"cannot save {value}: the folder {path.parent} does not exist", param, ctx)
+            raise click.BadParameter(f"cannot save {text}: the folder {path.parent} does not exist")
         return path
+
+    return writable
 
 
 def picture_option(*names: str, text: str) -> Decorator:
     """An option that names a picture to draw."""
     suffixes = ("svg", "png", "pdf", "dot")
     metavar = f"PATH.{'|'.join(suffixes)}"
-    return click.option(*names, type=OutputFile(*suffixes), metavar=metavar, help=text)
+    return click.option(*names, type=output_file(*suffixes), metavar=metavar, help=text)
 
 
 out_option = click.option(
@@ -172,13 +170,9 @@ def _store(context: click.Context, url: str, **options: Any) -> Store:
 
 def script_argument(*, required: bool = True) -> Decorator:
     """An argument `SCRIPT.py:COLLECTION`, as `place`; shells complete the names of files."""
-    from click.shell_completion import CompletionItem
-
     metavar = "SCRIPT.py:COLLECTION" if required else "[SCRIPT.py:COLLECTION]"
-    return click.argument(
-        "place", required=required, metavar=metavar,
-        shell_complete=lambda *args: [CompletionItem(args[-1], type="file")],
-    )  # fmt: skip
+    kind = click.Path(readable=False)
+    return click.argument("place", required=required, metavar=metavar, type=kind)
 
 
 def load_collection(place: str) -> Any:

@@ -13,10 +13,10 @@ from pipeline.apps.mlp import network
 from pipeline.apps.pages import fibonacci_page, mlp_page, tour
 from pipeline.cli.fib import traceable
 from pipeline.cli.options import (
-    OutputFile,
     computing_options,
     layer_sizes,
     load_tasks,
+    output_file,
     user_code,
 )
 from pipeline.cli.screen import Bar, print_result, task_bar
@@ -24,7 +24,7 @@ from pipeline.cli.screen import Bar, print_result, task_bar
 
 @click.command()
 @click.argument("what", nargs=-1, metavar="[fib N | mlp SIZES | SCRIPT.py:COLLECTION]")
-@click.option("--out", type=OutputFile("html"), metavar="PATH.html",
+@click.option("--out", type=output_file("html"), metavar="PATH.html",
               help="Where the page goes.  [default: outputs/report.html]")  # fmt: skip
 @click.option("--weight", "weights", multiple=True, metavar="W",
               help="Of a network: offer this weight first; may be repeated.")  # fmt: skip
