@@ -117,7 +117,10 @@ def _cluster_runs(handle: Callable[[Run], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        for run in client.run_on_scheduler(_runs_of_plugin, name):
+        # Dask passes the scheduler to a parameter of this name.
+        for run in client.run_on_scheduler(
+            lambda dask_scheduler: dask_scheduler.plugins[name].runs
+        ):
             handle(run)
         client.unregister_scheduler_plugin(name)
 
@@ -143,11 +146,6 @@ def _plugin() -> Any:
                 self.runs += _runs(self.scheduler.tasks[key].run_spec, run)
 
     return Listener()
-
-
-def _runs_of_plugin(name: str, dask_scheduler: Any = None) -> list[Run]:
-    runs: list[Run] = dask_scheduler.plugins[name].runs
-    return runs
 
 
 class Total(NamedTuple):
