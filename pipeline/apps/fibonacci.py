@@ -64,22 +64,25 @@ class Row:
 
 def table(numbers: Sequence[int], calls_per_second: float) -> list[Row]:
     """Rows for some n, computed on the scheduler that Dask is set to."""
-    return [_row(n, calls_per_second) for n in numbers]
-
-
-def _row(n: int, calls_per_second: float) -> Row:
-    call = fib_call(n)
-    start = perf_counter()
-    value = call.compute()
-    seconds = perf_counter() - start
-    counts = count(call.graph())
-    naive_seconds = Fraction(counts.tree) / Fraction(calls_per_second)
-    predicted = naive_seconds > 1
-    if not predicted:
+    rows = []
+    for n in numbers:
+        call = fib_call(n)
         start = perf_counter()
-        naive(n)
-        naive_seconds = Fraction(perf_counter() - start)
-    return Row(n, value, counts.tree, counts.dag, counts.sharing, seconds, naive_seconds, predicted)
+        value = call.compute()
+        seconds = perf_counter() - start
+        counts = count(call.graph())
+        naive_seconds = Fraction(counts.tree) / Fraction(calls_per_second)
+        if not (predicted := naive_seconds > 1):
+            naive_seconds = Fraction(_naive_seconds(n))
+        counted = counts.tree, counts.dag, counts.sharing
+        rows.append(Row(n, value, *counted, seconds, naive_seconds, predicted))
+    return rows
+
+
+def _naive_seconds(n: int) -> float:
+    start = perf_counter()
+    naive(n)
+    return perf_counter() - start
 
 
 def naive_rate(at_least: float = 0.1) -> float:
@@ -87,9 +90,7 @@ def naive_rate(at_least: float = 0.1) -> float:
     n, seconds = 16, 0.0
     while seconds < at_least:
         n += 1
-        start = perf_counter()
-        naive(n)
-        seconds = perf_counter() - start
+        seconds = _naive_seconds(n)
     return count(fib(n).graph()).tree / seconds
 
 

@@ -77,13 +77,15 @@ GALLERY: dict[str, Problem] = {}
 """The problems by their names."""
 
 
-def _shown(*example: Any, source: str, table: str, name: str = "") -> Callable[..., Any]:
-    """Put a recurrence into the gallery."""
+def _shown(
+    *example: Any, source: str, table: str, name: str = ""
+) -> Callable[[Callable[..., Any]], Recurrence]:
+    """Make a function a recurrence, and put it into the gallery."""
 
-    def enter(function: Recurrence) -> Recurrence:
-        title = name or function.__name__.replace("_", "-")
-        GALLERY[title] = Problem(title, function, example, source, table)
-        return function
+    def enter(body: Callable[..., Any]) -> Recurrence:
+        title = name or body.__name__.replace("_", "-")
+        GALLERY[title] = Problem(title, recurrence(body), example, source, table)
+        return GALLERY[title].function
 
     return enter
 
@@ -100,7 +102,6 @@ def _greatest(*values: Any) -> Any:
 
 @_shown(6, 3, source="B. Pascal 1654; Knuth, TAOCP 1, 1.2.6; OEIS A007318",
         table="rows are n, columns are k: Pascal's triangle, row by row")  # fmt: skip
-@recurrence
 def binomial(n: int, k: int) -> Any:
     """In how many ways can k of n things be chosen?"""
     if k == 0 or k >= n:
@@ -110,7 +111,6 @@ def binomial(n: int, k: int) -> Any:
 
 @_shown(4, source="J. A. von Segner 1758; Knuth, TAOCP 4A, 7.2.1.6; OEIS A000108",
         table="one row, from 0 to n; each entry takes all those before it")  # fmt: skip
-@recurrence
 def catalan(n: int) -> Any:
     """How many binary trees have n nodes?"""
     if n == 0:
@@ -120,7 +120,6 @@ def catalan(n: int) -> Any:
 
 @_shown(10, source="L. Euler 1748; Knuth, TAOCP 4A, 7.2.1.4; OEIS A000041, A026807",
         table="rows are least parts, the largest first; columns are sums")  # fmt: skip
-@recurrence
 def partitions(n: int, least: int = 1) -> Any:
     """In how many ways is n a sum, in any order?
 
@@ -133,7 +132,6 @@ def partitions(n: int, least: int = 1) -> Any:
 
 @_shown(3, 3, source="G. Pólya, Mathematical Discovery 1, 1962, ch. 3; OEIS A046899",
         table="the grid itself, with the paths to each crossing, row by row")  # fmt: skip
-@recurrence
 def grid_paths(down: int, right: int) -> Any:
     """How many paths lead down and right through a grid?"""
     if down == 0 or right == 0:
@@ -143,7 +141,6 @@ def grid_paths(down: int, right: int) -> Any:
 
 @_shown("ate", "tea", source="R. A. Wagner and M. J. Fischer, JACM 21, 1974, 168–173",
         table="rows are prefixes of one, columns those of the other; row by row")  # fmt: skip
-@recurrence
 def edit_distance(one: str, other: str) -> Any:
     """How few letters are put in, left out or replaced?"""
     if not one or not other:
@@ -157,7 +154,6 @@ def edit_distance(one: str, other: str) -> Any:
 
 @_shown("ABCB", "BDCAB", source="Wagner and Fischer 1974; CLRS, 3rd edition, 15.4",
         table="rows are prefixes of one, columns those of the other; row by row")  # fmt: skip
-@recurrence
 def lcs(one: str, other: str) -> Any:
     """How long is the longest common subsequence?"""
     if not one or not other:
@@ -169,7 +165,6 @@ def lcs(one: str, other: str) -> Any:
 
 @_shown(5, ((2, 12), (1, 10), (3, 20), (2, 15)), source="R. Bellman 1957; Levitin, Algorithms, 8.2",
         table="rows are numbers of items, columns are capacities; row by row")  # fmt: skip
-@recurrence
 def knapsack(capacity: int, items: tuple[tuple[int, int], ...]) -> Any:
     """What is the most value that a capacity holds of items, (weight, value) each?"""
     if not items:
@@ -183,7 +178,6 @@ def knapsack(capacity: int, items: tuple[tuple[int, int], ...]) -> Any:
 
 @_shown((30, 35, 15, 5, 10, 20), source="S. S. Godbole 1973; CLRS, 3rd edition, 15.2",
         table="rows are first matrices, columns last ones; short chains first")  # fmt: skip
-@recurrence
 def matrix_chain(sizes: tuple[int, ...]) -> Any:
     """How few multiplications does a matrix product take?
 
@@ -199,7 +193,6 @@ def matrix_chain(sizes: tuple[int, ...]) -> Any:
 
 @_shown(11, (1, 5, 10), source="G. Pólya 1956; Abelson and Sussman, SICP, 1.2.2",
         table="rows are numbers of kinds, columns are amounts; row by row")  # fmt: skip
-@recurrence
 def coins(amount: int, kinds: tuple[int, ...]) -> Any:
     """In how many ways can an amount be paid in coins?"""
     if amount == 0:
@@ -215,7 +208,6 @@ _ALL = "F(n-1) is known only when the graph runs, so that both graphs have all M
 
 @_shown(3, name="hofstadter-female", table=f"by turns: M(0), F(0), …, M(n), F(n). {_ALL}",
         source="D. R. Hofstadter, Gödel, Escher, Bach, 1979, p. 137; OEIS A005378")  # fmt: skip
-@recurrence
 def female(n: int) -> Any:
     """What is F(n) = n − M(F(n−1)), F(0) = 1?"""
     if n == 0:
@@ -226,7 +218,6 @@ def female(n: int) -> Any:
 
 @_shown(3, name="hofstadter-male", table=f"by turns: M(0), F(0), …, F(n - 1), M(n). {_ALL}",
         source="D. R. Hofstadter, Gödel, Escher, Bach, 1979, p. 137; OEIS A005379")  # fmt: skip
-@recurrence
 def male(n: int) -> Any:
     """What is M(n) = n − F(M(n−1)), M(0) = 0?"""
     if n == 0:
@@ -237,7 +228,6 @@ def male(n: int) -> Any:
 
 @_shown(6, source="Knuth, TAOCP 4A, 7.2.1.5; OEIS A000110",
         table="one row, from 0 to n; each entry takes all those before it")  # fmt: skip
-@recurrence
 def bell(n: int) -> Any:
     """In how many ways can n things be grouped?"""
     if n == 0:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import product
+from statistics import linear_regression
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
@@ -25,6 +27,13 @@ LARGEST_N = 200
 LARGEST_NET = 100
 
 TREE, DAG, GREY = "#aa3377", "#4477aa", "#777777"
+
+SIZES = {"depth": "hidden layers of width 3", "width": "width of 3 hidden layers"}
+SHAPES: dict[str, Callable[[int], tuple[int, ...]]] = {
+    "depth": lambda n: (3, *(3,) * n, 1),
+    "width": lambda n: (n, n, n, n, 1),
+}
+"""The layers of a network of some depth or width."""
 
 
 @dataclass(frozen=True)
@@ -73,23 +82,18 @@ def measure_gradients(largest: int = 12, seconds: float = 1.0) -> list[GradientG
     seconds: a graph runs only if the one before took at most a fifth of this
     """
     _quickest(backward(network((1, 1))))  # starts the workers
-    sizes = range(1, largest + 1)
-    deep = [("depth", n, (3, *(3,) * n, 1)) for n in sizes]
-    wide = [("width", n, (n, n, n, n, 1)) for n in sizes]
-    return [*_measured(deep, seconds), *_measured(wide, seconds)]
-
-
-def _measured(
-    cases: Iterable[tuple[str, int, tuple[int, ...]]], seconds: float
-) -> Iterator[GradientGrowth]:
-    last: dict[bool, float | None] = {True: 0.0, False: 0.0}
-    for along, at, sizes in cases:
-        net = network(sizes)
-        for memoize, before in last.items():
-            is_run = before is not None and 5 * before <= seconds
-            last[memoize] = _quickest(backward(net, memoize=memoize)).seconds if is_run else None
-        work = call_tree(sizes).total, backpropagation(sizes).total
-        yield GradientGrowth(along, at, *work, last[False], last[True])
+    points = []
+    for along, shape in SHAPES.items():
+        last: dict[bool, float | None] = {True: 0.0, False: 0.0}
+        for at in range(1, largest + 1):
+            sizes = shape(at)
+            for memoize, before in last.items():
+                is_run = before is not None and 5 * before <= seconds
+                graph = backward(network(sizes), memoize=memoize) if is_run else None
+                last[memoize] = None if graph is None else _quickest(graph).seconds
+            work = call_tree(sizes).total, backpropagation(sizes).total
+            points.append(GradientGrowth(along, at, *work, last[False], last[True]))
+    return points
 
 
 def _quickest(graph: TaskGraph, enough: float = 0.05, most: int = 5) -> Measurement:
@@ -109,28 +113,31 @@ def fitted_base(points: Sequence[tuple[int, float]]) -> float:
     2.0
     """
     upper = points[len(points) // 2 :]
-    middle = sum(n for n, _ in upper) / len(upper)
-    slope = sum((n - middle) * math.log(y) for n, y in upper)
-    return math.exp(slope / sum((n - middle) ** 2 for n, _ in upper))
+    logs = [math.log(y) for _, y in upper]
+    return math.exp(linear_regression([n for n, _ in upper], logs).slope)
 
 
 class Line(NamedTuple):
-    """A line of a plot, as matplotlib draws it."""
+    """A line of a plot, as matplotlib draws it; `mark` is for large figures."""
 
     label: str
     points: Sequence[tuple[float, float]]
     style: str
     colour: str
     width: float = 1.5
+    mark: str = ""
 
 
-def _draw(axes: Axes, x: str, y: str, lines: Iterable[Line]) -> None:
+def _draw(
+    axes: Axes, x: str, y: str, lines: Iterable[Line], *, is_log: bool = True, marks: bool = True
+) -> None:
     for line in lines:
         axes.plot(
-            [at for at, _ in line.points], [size for _, size in line.points], line.style,
+            [at for at, _ in line.points], [size for _, size in line.points],
+            line.mark * marks + line.style,
             color=line.colour, lw=line.width, ms=4, label=line.label,
         )  # fmt: skip
-    axes.set(xlabel=x, ylabel=y)
+    axes.set(xlabel=x, ylabel=y, yscale="log" if is_log else "linear")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -146,9 +153,7 @@ def line_plot(
     """
     figure = Figure(figsize=(4.6, 3.1), layout="constrained")
     axes = figure.subplots()
-    _draw(axes, x, y, lines)
-    if is_log:
-        axes.set_yscale("log")
+    _draw(axes, x, y, lines, is_log=is_log, marks=False)
     axes.legend(frameon=False)
     columns = [dict(line.points) for line in lines]
     for at, name in (names or {}).items():
@@ -163,7 +168,7 @@ def line_plot(
     return page.Plot(figure, page.Table(title, head, rows, left=1 + bool(names)), note)
 
 
-def _fibonacci_lines(points: Sequence[FibonacciGrowth], unit: str, marks: bool) -> list[Line]:
+def _fibonacci_lines(points: Sequence[FibonacciGrowth], unit: str) -> list[Line]:
     """Tree and DAG, and two powers through the middle of the tree, to compare their slopes with."""
     tree, dag = (
         [(point.n, getattr(point, f"{side}_{unit}")) for point in points]
@@ -175,8 +180,8 @@ def _fibonacci_lines(points: Sequence[FibonacciGrowth], unit: str, marks: bool) 
         for base, style, text in ((GOLDEN, "--", "φⁿ, φ = 1.618"), (2, ":", "2ⁿ"))
     ]
     return [
-        Line(f"tree, grows as {fitted_base(tree):.3f}ⁿ", tree, "o-" if marks else "-", TREE),
-        Line("DAG", dag, "s-" if marks else "-", DAG),
+        Line(f"tree, grows as {fitted_base(tree):.3f}ⁿ", tree, "-", TREE, mark="o"),
+        Line("DAG", dag, "-", DAG, mark="s"),
         *powers,
     ]
 
@@ -185,46 +190,35 @@ def plot_fibonacci(points: Sequence[FibonacciGrowth]) -> Figure:
     """Tasks and seconds against n."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     for axes, unit in zip(figure.subplots(1, 2), ("tasks", "seconds"), strict=True):
-        lines = _fibonacci_lines(points, unit, marks=True)
+        lines = _fibonacci_lines(points, unit)
         _draw(axes, "n", f"{unit} to run fib(n)", lines)
-        axes.set_yscale("log")
         least, most = min(y for _, y in lines[1].points), max(y for _, y in lines[0].points)
         axes.set(ylim=(least / 2, most * 2))
         axes.legend(frameon=False, fontsize=9)
     return figure
 
 
-NAIVE = "chain rule without memory, memoize=False"
-MEMOIZED = "backpropagation, memoize=True"
-SIZES = {"depth": "hidden layers of width 3", "width": "width of 3 hidden layers"}
-
-
-def _gradient_lines(points: Sequence[GradientGrowth], unit: str, marks: bool) -> list[Line]:
+def _gradient_lines(points: Sequence[GradientGrowth], along: str, unit: str) -> list[Line]:
     """Naive and memoized; `unit` is `""` for multiply-adds, or `_seconds`."""
-    naive, memoized = (
-        [(point.at, value) for point in points if (value := getattr(point, way + unit)) is not None]
-        for way in ("naive", "memoized")
-    )
     return [
-        Line(NAIVE, naive, "o-" if marks else "-", TREE),
-        Line(MEMOIZED, memoized, "s-" if marks else "-", DAG),
-    ]
+        Line(label, [(point.at, value) for point in points if point.along == along
+                     and (value := getattr(point, way + unit)) is not None], "-", hue, mark=mark)
+        for way, label, hue, mark in (
+            ("naive", "chain rule without memory, memoize=False", TREE, "o"),
+            ("memoized", "backpropagation, memoize=True", DAG, "s"),
+        )
+    ]  # fmt: skip
 
 
 def plot_gradients(points: Sequence[GradientGrowth]) -> Figure:
     """Multiply-adds and seconds against depth and width."""
     figure = Figure(figsize=(9, 6), layout="constrained")
-    for column, along in enumerate(SIZES):
-        here = [point for point in points if point.along == along]
-        for row, (unit, text) in enumerate(
-            (("", "multiplications and additions"), ("_seconds", "seconds to run, task by task"))
-        ):
-            axes = figure.add_subplot(2, 2, 2 * row + column + 1)
-            lines = _gradient_lines(here, unit, marks=True)
-            _draw(axes, SIZES[along], text if column == 0 else "", lines)
-            axes.set_yscale("log")
-            if row == column == 0:
-                axes.legend(frameon=False, fontsize=9)
+    rows = {"": "multiplications and additions", "_seconds": "seconds to run, task by task"}
+    cases = product(SIZES.items(), rows.items())
+    for place, ((along, x), (unit, y)) in zip((1, 3, 2, 4), cases, strict=True):
+        axes = figure.add_subplot(2, 2, place)
+        _draw(axes, x, y if along == "depth" else "", _gradient_lines(points, along, unit))
+    figure.axes[0].legend(frameon=False, fontsize=9)
     return figure
 
 
@@ -233,64 +227,53 @@ def fibonacci_parts(points: Sequence[FibonacciGrowth], rate: float) -> list[page
 
     rate: naive calls a second, of `fibonacci.naive_rate()`
     """
-    tasks = line_plot(
-        "Tasks of fib(n)", "n", "tasks", _fibonacci_lines(points, "tasks", marks=False)[:3],
-        "On a logarithmic axis, exponential growth is a straight line. The DAG has n + 1 tasks.",
-    )  # fmt: skip
-    seconds = line_plot(
-        "Seconds of fib(n)", "n", "seconds, task by task",
-        _fibonacci_lines(points, "seconds", marks=False)[:2],
-        "Measured on the machine that made this page, on Dask. Time follows the tasks: all take "
-        "about as long.", text=page.format_duration,
-    )  # fmt: skip
-    return [_fibonacci_slider(points[-1].dag_seconds / points[-1].dag_tasks, rate), tasks, seconds]
-
-
-def _fibonacci_slider(task_seconds: float, rate: float) -> page.Slider:
+    task_seconds = points[-1].dag_seconds / points[-1].dag_tasks
     rows = []
     for n in range(LARGEST_N + 1):
         counts = count(fib(n).graph())
         times = Fraction(counts.tree) / Fraction(rate), counts.dag * task_seconds
         predicted = [f"~{page.format_duration(time)}" for time in times]
         rows.append([n, counts.tree, counts.dag, counts.sharing, *predicted])
-    return page.Slider(
-        "How long does fib(n) take?",
-        "n",
-        (
-            "n",
-            "tasks in the tree, exact",
-            "tasks in the DAG",
-            "sharing factor",
-            "naive time, in Python",
-            "time of the DAG, task by task",
-        ),
-        rows,
-        start=40,
-        note=f"Times are predicted (~) from {rate:,.0f} naive calls a second and "
+    head = (
+        "n", "tasks in the tree, exact", "tasks in the DAG", "sharing factor",
+        "naive time, in Python", "time of the DAG, task by task",
+    )  # fmt: skip
+    note = (
+        f"Times are predicted (~) from {rate:,.0f} naive calls a second and "
         f"{page.format_duration(task_seconds)} for a task of the DAG, measured for this page. The "
-        "tasks of the tree are counted on the DAG.",
+        "tasks of the tree are counted on the DAG."
     )
+    return [
+        page.Slider("How long does fib(n) take?", "n", head, rows, 40, note),
+        line_plot(
+            "Tasks of fib(n)", "n", "tasks", _fibonacci_lines(points, "tasks")[:3],
+            "On a logarithmic axis, exponential growth is a straight line. The DAG has n + 1 "
+            "tasks.",
+        ),
+        line_plot(
+            "Seconds of fib(n)", "n", "seconds, task by task",
+            _fibonacci_lines(points, "seconds")[:2],
+            "Measured on the machine that made this page, on Dask. Time follows the tasks: all "
+            "take about as long.", text=page.format_duration,
+        ),
+    ]  # fmt: skip
 
 
 def gradient_parts(points: Sequence[GradientGrowth]) -> list[page.Part]:
     """The work of a gradient against depth and width, and a slider for each."""
     parts: list[page.Part] = []
-    for along, sizes in (
-        ("depth", lambda n: (3, *(3,) * n, 1)),
-        ("width", lambda n: (n, n, n, n, 1)),
-    ):
-        here = [point for point in points if point.along == along]
+    for along, x in SIZES.items():
         work = line_plot(
-            f"Work of the gradient against {along}", SIZES[along], "multiplications and additions",
-            _gradient_lines(here, "", marks=False), _WORK_NOTES[along],
+            f"Work of the gradient against {along}", x, "multiplications and additions",
+            _gradient_lines(points, along, ""), _WORK_NOTES[along],
         )  # fmt: skip
         seconds = line_plot(
-            f"Seconds of the gradient against {along}", SIZES[along], "seconds, task by task",
-            _gradient_lines(here, "_seconds", marks=False),
+            f"Seconds of the gradient against {along}", x, "seconds, task by task",
+            _gradient_lines(points, along, "_seconds"),
             "Measured on the machine that made this page, on Dask; the naive one only while it is "
             "quick enough.", text=page.format_duration,
         )  # fmt: skip
-        parts += [_gradient_slider(along, sizes, here), work, seconds]
+        parts += [_gradient_slider(along, points), work, seconds]
     return parts
 
 
@@ -302,37 +285,28 @@ _WORK_NOTES = {
 }
 
 
-def _gradient_slider(
-    along: str, sizes: Callable[[int], tuple[int, ...]], points: Sequence[GradientGrowth]
-) -> page.Slider:
-    timed = [(point.naive, point.naive_seconds) for point in points if point.naive_seconds]
-    rate = Fraction(timed[-1][0]) / Fraction(timed[-1][1]) if timed else None
+def _gradient_slider(along: str, points: Iterable[GradientGrowth]) -> page.Slider:
+    rate = speed = None
+    for point in points:
+        if point.along == along and point.naive_seconds:
+            rate = Fraction(point.naive) / Fraction(point.naive_seconds)
+    if rate:
+        speed = f"{page.format_number(round(rate))} of them a second, measured"
     rows = []
     for n in range(1, LARGEST_NET + 1):
-        works = call_tree(sizes(n)).total, backpropagation(sizes(n)).total
+        sizes = SHAPES[along](n)
+        works = call_tree(sizes).total, backpropagation(sizes).total
         times = [f"~{page.format_duration(work / rate)}" if rate else "–" for work in works]
-        rows.append([n, paths(sizes(n)), *works, Fraction(*works), *times])
-    speed = (
-        f"{page.format_number(round(rate))} of them a second, measured"
-        if rate
-        else "nothing measured"
-    )
-    return page.Slider(
-        f"How much work is the gradient? Along {along}",
-        SIZES[along],
-        (
-            SIZES[along],
-            "paths from a first-layer weight",
-            "naive work, exact",
-            "memoized work",
-            "naive ÷ memoized",
-            "naive time, task by task",
-            "memoized time, task by task",
-        ),
-        rows,
-        start=19,
-        note="Work is multiplications and additions, for all weights and one example. Naive is the "
+        rows.append([n, paths(sizes), *works, Fraction(*works), *times])
+    head = (
+        SIZES[along], "paths from a first-layer weight", "naive work, exact", "memoized work",
+        "naive ÷ memoized", "naive time, task by task", "memoized time, task by task",
+    )  # fmt: skip
+    note = (
+        "Work is multiplications and additions, for all weights and one example. Naive is the "
         "factored recursion; the expanded path sum is more work still. Times are predicted (~) "
-        f"from {speed} on Dask, task by task, where an operation takes a thousand times as long "
-        "as in a loop.",
+        f"from {speed or 'nothing measured'} on Dask, task by task, where an operation takes a "
+        "thousand times as long as in a loop."
     )
+    title = f"How much work is the gradient? Along {along}"
+    return page.Slider(title, SIZES[along], head, rows, 19, note)

@@ -33,10 +33,8 @@ def value_of(net: Network) -> Recurrence:
             return LOSSES[net.loss].value(outputs, net.y)
         if kind == "O":
             return _activation(net, layer).value(value(net.name(Variable("z", layer, node))))
-        terms = [
-            value(net.name(Variable("w", layer, node, source))) * value(output)
-            for source, output in enumerate(net.nodes(layer - 1), 1)
-        ]
+        pairs = zip(net.incoming(layer, node), net.nodes(layer - 1), strict=True)
+        terms = [value(weight) * value(output) for weight, output in pairs]
         return reduce(add, terms) + value(net.name(Variable("b", layer, node)))
 
     return value
@@ -101,7 +99,7 @@ def gradient(
     >>> naive.compute() == gradient(net, "w1_11").compute()
     True
     """
-    return _adjoints(net, local_of(net, value_of(net)), weights, memoize)
+    return backward(net, weights, memoize, local_of(net, value_of(net)))
 
 
 def forward(call: Call) -> bool:
@@ -133,15 +131,6 @@ def backward(
 
     local: of `local_values`; without it, a forward pass runs now
     """
-    return _adjoints(net, local or local_values(net), weights, memoize)
-
-
-def _adjoints(
-    net: Network,
-    local: Callable[[str, str], Any],
-    weights: str | Iterable[str] | None,
-    memoize: bool | Callable[[Call], bool],
-) -> TaskGraph:
     names = [weights] if isinstance(weights, str) else weights or net.parameters
-    adjoint = adjoint_of(net, local)
+    adjoint = adjoint_of(net, local or local_values(net))
     return trace(lambda: {name: adjoint(name) for name in names if net[name]}, memoize=memoize)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline import Recurrence, recurrence, storable, task
+from pipeline import CompiledGraph, Recurrence, recurrence, storable, task
 from pipeline.apps.mlp.data import Examples
 from pipeline.apps.mlp.layers import Layers, gradient_program, initial, loss_program, output_program
 from pipeline.apps.mlp.rules import OPTIMIZERS, Array, Slots
@@ -166,20 +166,21 @@ def _gradients(
     plan: Plan, parameters: dict[str, Array], x: Array, y: Array, total: int
 ) -> Gradients:
     """Loss and gradients of some examples, each with the weight 1 / total."""
-    arrays = map(_aligned, (*parameters.values(), x, y))
-    # `_evaluated` reports a loss that is not finite.
-    with np.errstate(all="ignore"):
-        gradients: Gradients = gradient_program(plan.layers)(*arrays, 1 / total)
+    gradients: Gradients = _run(gradient_program(plan.layers), parameters, x, y, share=1 / total)
     return gradients
 
 
-def _aligned(array: Array) -> Array:
-    """The array, at an address that BLAS accepts.
+def _run(
+    program: CompiledGraph, parameters: dict[str, Array], *arrays: Array, **share: float
+) -> Any:
+    """What a program returns, without warnings: `_evaluated` reports a loss that is not finite.
 
-    One from another worker may begin anywhere in a message. NumPy would multiply it without BLAS,
-    slowly and with other last bits.
+    The arrays stand at addresses that BLAS accepts. One from another worker may begin anywhere in a
+    message. NumPy would multiply it without BLAS, slowly and with other last bits.
     """
-    return np.require(array, requirements="A")
+    aligned = (np.require(array, requirements="A") for array in (*parameters.values(), *arrays))
+    with np.errstate(all="ignore"):
+        return program(*aligned, *share.values())
 
 
 def _added(left: Gradients, right: Gradients) -> Gradients:
@@ -202,9 +203,8 @@ def _evaluated(plan: Plan, before: State, after: State, rows: Rows, number: int)
     """The state after an epoch, with its history; the state before, if the loss is not finite."""
     if before.stopped is not None:
         return before
-    arrays = map(_aligned, (*after.parameters.values(), *rows[:2]))
-    with np.errstate(all="ignore"):
-        loss = float(loss_program(plan.layers)(*arrays, 1 / len(rows[0])))
+    program = loss_program(plan.layers)
+    loss = float(_run(program, after.parameters, *rows[:2], share=1 / len(rows[0])))
     accuracy = float((predicted(plan.layers, after.parameters, rows[2]) == rows[3]).mean())
     done = Epoch(number, loss, accuracy)
     if not np.isfinite(loss):
@@ -214,7 +214,5 @@ def _evaluated(plan: Plan, before: State, after: State, rows: Rows, number: int)
 
 def predicted(layers: Layers, parameters: dict[str, Array], x: Array) -> Array:
     """The label of each row: the place of the largest output."""
-    with np.errstate(all="ignore"):
-        outputs: Array = output_program(layers)(*map(_aligned, (*parameters.values(), x)))
-    labels: Array = outputs.argmax(axis=1)
+    labels: Array = _run(output_program(layers), parameters, x).argmax(axis=1)
     return labels

@@ -7,10 +7,10 @@ derivatives. Factored, each adjoint has a name and is computed once: that is mem
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice, product
+from math import prod
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -74,12 +74,11 @@ def formula(net: Network, weight: str) -> Formula:
     ∂L/∂O1_1 = ∂L/∂O2_1 · ∂O2_1/∂O1_1
     ∂L/∂w1_11 = ∂L/∂O1_1 · ∂O1_1/∂w1_11
     """
-    long, short = expansion(net, weight), factoring(net, weight)
-    return Formula(
-        weight, long.terms, _sum(long, _text, " · "), _sum(long, _latex, r" \, "),
-        "\n".join(_sum(equation, _text, " · ") for equation in short),
-        "\n".join(_sum(equation, _latex, r" \, ") for equation in short),
-    )  # fmt: skip
+    equations = [expansion(net, weight), *factoring(net, weight)]
+    expanded, *factored = (_sum(equation, _text, " · ") for equation in equations)
+    latex, *factored_latex = (_sum(equation, _latex, r" \, ") for equation in equations)
+    lines = "\n".join(factored), "\n".join(factored_latex)
+    return Formula(weight, equations[0].terms, expanded, latex, *lines)
 
 
 def expansion(net: Network, weight: str) -> Equation:
@@ -98,30 +97,22 @@ def factoring(net: Network, weight: str) -> list[Equation]:
 
     Raises `NetworkError` for a name that the network does not have.
     """
-    equations = []
-    for name in reachable(net, weight):
-        consumers = net.consumers(name)
-        if consumers not in ([], ["L"]):
-            products = [[("L", consumer), (consumer, name)] for consumer in consumers]
-            equations.append(Equation(("L", name), products, len(products)))
+    equations = [
+        Equation(("L", name), [[("L", consumer), (consumer, name)] for consumer in consumers],
+                 len(consumers))
+        for name in reachable(net, weight) if (consumers := net.consumers(name)) not in ([], ["L"])
+    ]  # fmt: skip
     return equations or [Equation(("L", weight), [[("L", weight)]], 1)]
 
 
 def path_count(net: Network, name: str) -> int:
     """The number of paths from a variable to the loss, exact: counted, not walked."""
-    counts = {"L": 1}
-    for variable in reachable(net, name):
-        counts.setdefault(variable, sum(counts[c] for c in net.consumers(variable)))
-    return counts[name]
+    return prod(map(len, _levels(net, name)))
 
 
-def paths(net: Network, name: str) -> Iterator[list[str]]:
+def paths(net: Network, name: str) -> Iterator[tuple[str, ...]]:
     """Every path from a variable to the loss, as the names on it, in the order of the nodes."""
-    if name == "L":
-        yield ["L"]
-    for consumer in net.consumers(name):
-        for path in paths(net, consumer):
-            yield [name, *path]
+    return product(*_levels(net, name))
 
 
 def reachable(net: Network, name: str) -> list[str]:
@@ -129,14 +120,15 @@ def reachable(net: Network, name: str) -> list[str]:
 
     Raises `NetworkError` for a name that the network does not have.
     """
-    _ = net[name]
-    seen = {name}
-    stack = [name]
-    while stack:
-        new = [consumer for consumer in net.consumers(stack.pop()) if consumer not in seen]
-        seen.update(new)
-        stack += new
-    return [variable for variable in reversed(net.variables) if variable in seen]
+    return [variable for level in _levels(net, name)[::-1] for variable in level[::-1]]
+
+
+def _levels(net: Network, name: str) -> list[list[str]]:
+    """A variable, its consumers, their consumers, …: all of a layer have the same ones."""
+    levels = [[name]]
+    while consumers := net.consumers(levels[-1][0]):
+        levels.append(consumers)
+    return levels
 
 
 def symbol(name: str) -> tuple[str, str, str]:
@@ -152,7 +144,7 @@ def symbol(name: str) -> tuple[str, str, str]:
 
 
 def _sum(equation: Equation, show: Callable[[Partial], str], times: str) -> str:
-    products = [times.join(map(show, product)) or "1" for product in equation.products]
+    products = [times.join(map(show, factors)) or "1" for factors in equation.products]
     if len(products) < equation.terms:
         products.append(_rest(equation.terms, "products", "path"))
     return f"{show(equation.left)} = {' + '.join(products)}"
@@ -185,19 +177,18 @@ def mathml_expanded(net: Network, weight: str, hues: Sequence[str] = ()) -> Mark
     Factors of an earlier line have the class `again`. Raises `NetworkError` for a name that the
     network does not have.
     """
-    sum_ = expansion(net, weight)
+    left, products, terms = expansion(net, weight)
     rows: list[list[Markup]] = []
     written: set[Partial] = set()
-    for number, product in enumerate(sum_.products):
-        row = [_EMPTY, _element("mo", "+")] if number else [derivative(sum_.left), _EQUALS]
-        row.append(_product(product, written))
-        if number < len(hues) and sum_.terms > 1:
+    for number, factors in enumerate(products):
+        row = [_EMPTY, _element("mo", "+")] if number else [derivative(left), _EQUALS]
+        row.append(_product(factors, written))
+        if number < len(hues) and terms > 1:
             row.append(_element("mtext", "━━", kind="path", style=f"color:{hues[number]}"))
         rows.append(row)
-        written.update(product)
-    if sum_.terms > len(rows):
-        rest = _element("mtext", _rest(sum_.terms, "products", "path"), kind="rest")
-        rows.append([_EMPTY, _element("mo", "+"), rest])
+        written.update(factors)
+    if terms > len(rows):
+        rows.append([_EMPTY, _element("mo", "+"), _mathml_rest(terms, "products", "path")])
     return _table(rows)
 
 
@@ -208,17 +199,15 @@ def mathml_factored(net: Network, weight: str, values: Mapping[str, str] | None 
 
     Raises `NetworkError` for a name that the network does not have.
     """
-    equations = factoring(net, weight)
-    layers = [net[equation.left[1]][:2] for equation in equations]
-    numbers, written = Counter(layers), Counter[tuple[str, int]]()
     rows = []
-    for equation, layer in zip(equations, layers, strict=True):
-        written[layer] += 1
-        if numbers[layer] <= MOST or written[layer] <= FEW:
-            rows.append(_equation(equation, (values or {}).get(equation.left[1])))
-        elif written[layer] == numbers[layer]:
-            rest = _rest(numbers[layer], f"adjoints of layer {layer[1]}", "node")
-            rows.append([_EMPTY, _EMPTY, _element("mtext", rest, kind="rest")])
+    kinds = groupby(factoring(net, weight), lambda equation: net[equation.left[1]][:2])
+    for (_, layer), group in kinds:
+        equations = list(group)
+        shown = equations if len(equations) <= MOST else equations[:FEW]
+        rows += [_equation(equation, (values or {}).get(equation.left[1])) for equation in shown]
+        if len(shown) < len(equations):
+            rest = _mathml_rest(len(equations), f"adjoints of layer {layer}", "node")
+            rows.append([_EMPTY, _EMPTY, rest])
     return _table(rows)
 
 
@@ -236,20 +225,22 @@ def _equation(equation: Equation, value: str | None) -> list[Markup]:
     """The cells of a line: left side, sign, sum, and the value if it is known."""
     products = [_product(product) for product in equation.products]
     if len(products) > MOST:
-        rest = _rest(equation.terms, "products", "consumer")
-        products = [*products[:FEW], _element("mtext", rest, kind="rest")]
+        products = [*products[:FEW], _mathml_rest(equation.terms, "products", "consumer")]
     row = [derivative(equation.left), _EQUALS, _joined(products, "+")]
     return row if value is None else [*row, _element("mrow", _EQUALS, _element("mn", value))]
 
 
-def _product(product: Sequence[Partial], written: Iterable[Partial] = ()) -> Markup:
+def _product(pairs: Sequence[Partial], written: Collection[Partial] = ()) -> Markup:
     """Factors with dots between them. ∂L/∂L has none: it is 1."""
-    before = set(written)
     factors = [
-        _element("mrow", derivative(pair), kind="again") if pair in before else derivative(pair)
-        for pair in product
+        _element("mrow", derivative(pair), kind="again") if pair in written else derivative(pair)
+        for pair in pairs
     ]
     return _joined(factors, "⋅") if factors else _element("mn", "1")
+
+
+def _mathml_rest(number: int, what: str, whole: str) -> Markup:
+    return _element("mtext", _rest(number, what, whole), kind="rest")
 
 
 def _joined(parts: Sequence[Markup], operator: str) -> Markup:

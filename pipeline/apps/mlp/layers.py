@@ -142,24 +142,23 @@ def gradients(
 @lru_cache(32)
 def gradient_program(layers: Layers) -> CompiledGraph:
     """Loss and gradients as a function of `layers.inputs`, compiled once per process."""
-    return _compiled(gradients(layers), layers, layers.inputs)
+    return _compiled(gradients(layers), layers.inputs, layers)
 
 
 @lru_cache(32)
 def loss_program(layers: Layers) -> CompiledGraph:
     """The loss as a function of `layers.inputs`, compiled once per process."""
-    return _compiled(value_of(layers)("L").graph(), layers, layers.inputs)
+    return _compiled(value_of(layers)("L").graph(), layers.inputs, layers)
 
 
 @lru_cache(32)
 def output_program(layers: Layers) -> CompiledGraph:
     """The outputs ŷ as a function of the parameters and x, compiled once per process."""
-    return _compiled(value_of(layers)("ŷ").graph(), layers, [*layers.parameters, "x"])
+    return _compiled(value_of(layers)("ŷ").graph(), [*layers.parameters, "x"], layers)
 
 
-def _compiled(graph: TaskGraph, layers: Layers, inputs: list[str]) -> CompiledGraph:
-    value = value_of(layers)
-    program: CompiledGraph = graph.compile([value(name) for name in inputs])
+def _compiled(graph: TaskGraph, inputs: list[str], layers: Layers) -> CompiledGraph:
+    program: CompiledGraph = graph.compile([*map(value_of(layers), inputs)])
     return program
 
 

@@ -13,7 +13,7 @@ from pipeline.apps.mlp.chain import adjoint_of, backward, local_of, value_of, va
 from pipeline.apps.mlp.counts import Work, backpropagation, call_tree, expanded
 from pipeline.apps.mlp.formulas import mathml_expanded, mathml_factored, path_count, reachable
 from pipeline.apps.mlp.networks import Network, NetworkError, Variable, checked
-from pipeline.apps.mlp.pictures import HUES, diagram, name_of, style
+from pipeline.apps.mlp.pictures import HUES, diagram, last_first, name_of, style
 
 OFFERED = 24
 """A network with more weights and biases offers only the first of each layer."""
@@ -124,9 +124,9 @@ class Needing(NamedTuple):
     number: int
 
     def __str__(self) -> str:
-        below = "layer 1" if self.layers == 1 else f"layers 1 to {self.layers}"
+        layers = {0: [], 1: ["layer 1"]}.get(self.layers, [f"layers 1 to {self.layers}"])
         own = self.own if len(self.own) <= 4 else [self.own[0], "…", self.own[-1]]
-        return "; ".join([below] * (self.layers > 0) + [", ".join(own)])
+        return "; ".join([*layers, ", ".join(own)])
 
 
 def needing(net: Network, name: str) -> Needing:
@@ -139,9 +139,7 @@ def needing(net: Network, name: str) -> Needing:
     kind, layer, node, _ = net[name]
     if kind != "O":
         return Needing(0, [name], 1)
-    sources = range(1, net.sizes[layer - 1] + 1)
-    own = [net.name(Variable("w", layer, node, source)) for source in sources]
-    own.append(net.name(Variable("b", layer, node)))
+    own = [*net.incoming(layer, node), net.name(Variable("b", layer, node))]
     below = sum(net.sizes[n] * (net.sizes[n - 1] + 1) for n in range(1, layer))
     return Needing(layer - 1, own, below + len(own))
 
@@ -173,10 +171,14 @@ def _forward(known: Facts) -> page.Section:
         "which takes the outputs of the layer before."
     )
     loss = page.format_value(known.values["L"].value)
+    hidden = [_many(size, "node") for size in net.sizes[1:-1]]
+    layers = f"{_many(len(hidden), 'hidden layer')} ({', '.join(hidden)}), " if hidden else ""
+    outputs = f"and {_many(net.sizes[-1], 'output')} ŷ{', with no hidden layer' * (not hidden)}"
+    targets = ", ".join(f"{target:g}" for target in net.y)
     text = (
-        f"{net} has {_many(net.sizes[0], 'input')} x, {_layers(net)}. φ is {net.activation}, the "
-        f"outputs ŷ are linear, and the loss L is {net.loss}: for this example, with the target y "
-        f"{', '.join(f'{target:g}' for target in net.y)}, it is {loss}. w1_12 is the weight of "
+        f"{net} has {_many(net.sizes[0], 'input')} x, {layers}{outputs}. φ is {net.activation}, "
+        f"the outputs ŷ are linear, and the loss L is {net.loss}: for this example, with the "
+        f"target y {targets}, it is {loss}. w1_12 is the weight of "
         "layer 1 from input 1 to node 2, b1_2 that node's bias, z1_2 its weighted sum, O1_2 its "
         "output."
     )
@@ -198,15 +200,6 @@ def _forward(known: Facts) -> page.Section:
     return page.Section("forward", "The forward pass", [page.Prose([text, reuse]), *tables], lead)
 
 
-def _layers(net: Network) -> str:
-    *hidden, last = net.sizes[1:]
-    outputs = f"{_many(last, 'output')} ŷ"
-    if not hidden:
-        return f"and {outputs}, with no hidden layer"
-    sizes = ", ".join(_many(size, "node") for size in hidden)
-    return f"{_many(len(hidden), 'hidden layer')} ({sizes}), and {outputs}"
-
-
 def _given(known: Facts) -> list[list[str]]:
     """Inputs, weights and biases, layer by layer."""
     net = known.net
@@ -219,14 +212,14 @@ def _given(known: Facts) -> list[list[str]]:
         ]  # fmt: skip
         return ", ".join(shown if len(shown) <= 8 else [*shown[:6], f"… ({len(shown):,})"])
 
-    rows = []
-    for layer in range(1, len(net.sizes)):
-        weights, biases = (
-            [name for name in net.parameters if net[name][:2] == (kind, layer)] for kind in "wb"
-        )
-        cells = (listed(names, layer) for names in (net.nodes(layer - 1), weights, biases))
-        rows.append([f"layer {layer}", *cells])
-    return rows
+    parameters: dict[tuple[str, int], list[str]] = {}
+    for name in net.parameters:
+        parameters.setdefault(net[name][:2], []).append(name)
+    return [
+        [f"layer {layer}", *(listed(names, layer) for names in (
+            net.nodes(layer - 1), parameters["w", layer], parameters["b", layer]))]
+        for layer in range(1, len(net.sizes))
+    ]  # fmt: skip
 
 
 def _chain(known: Facts, offered: Sequence[str]) -> page.Section:
@@ -253,27 +246,22 @@ def _chain(known: Facts, offered: Sequence[str]) -> page.Section:
 def _of_one(known: Facts, weight: str) -> list[page.Part]:
     """The network with a weight's paths, the formulas, the scene, and the adjoints it reuses."""
     graph = backward(known.net, weight, local=known.local)
-    look = style(known.net, known.local)
-    scene = page.scene(graph, f"∂L/∂{weight}, tree and DAG", style=look)
+    scene = page.scene(graph, f"∂L/∂{weight}, tree and DAG", style=style(known.net, known.local))
     evaluations = {name_of(key): number for key, number in occurrences(graph).items()}
-    return [
-        _network(known.net, weight), _formulas(known, weight), scene,
-        _reused(known, weight, evaluations),
-    ]  # fmt: skip
+    reused = _reused(known, weight, evaluations)
+    return [_network(known.net, weight), _formulas(known, weight), scene, reused]
 
 
 def _of_all(known: Facts) -> list[page.Part]:
     """The scene of all weights and biases, the last layer first, and the work of three ways."""
     net = known.net
-    order = sorted(net.parameters, key=lambda name: -net[name].layer)
+    order = last_first(net)
     text = (
         "The same for all weights at once, from the loss down. One colour is one layer: the one "
         "that needs an adjoint first, if the last layer comes first. An adjoint in the colour of a "
         "later layer is in memory before an earlier layer needs it."
     )
-    look = style(net, known.local)
-    if len(order) > 2:  # side by side, many outputs would be too wide to see
-        look = look._replace(rankdir="LR")
+    look = style(net, known.local, len(order))
     graph = backward(net, order, local=known.local)
     scene = page.scene(graph, "∂L/∂w of all weights, tree and DAG", style=look)
     ways = {"path sum": expanded, "recursion": call_tree, "backpropagation": backpropagation}
@@ -348,23 +336,23 @@ def _memory(known: Facts) -> page.Section:
     rows = [[f"∂L/∂{name}", *known.adjoints[name]] for name in nodes]
     head = ("adjoint", "value", "uses", "evaluated without memory")
     adjoints = page.Table("The second memo table: adjoints", head, rows)
-    parts = [page.Prose([text]), _cut(adjoints), _switches(known)]
+    switches = page.Table(
+        "Both tables, switched on and off",
+        ("values", "adjoints", "memoize=", "values evaluated", "adjoints evaluated", "tasks",
+         "times the work"),
+        [
+            [_KEPT[run.keeps_values], _KEPT[run.keeps_adjoints], run.memoize, run.values,
+             run.adjoints, run.tasks, Fraction(run.tasks, known.switched[0].tasks)]
+            for run in known.switched
+        ],
+        3,
+        f"For all {len(net.parameters):,} weights and biases, exact: gradient(net, memoize=…).",
+    )  # fmt: skip
+    parts = [page.Prose([text]), _cut(adjoints), switches]
     return page.Section("memory", "Two memo tables", parts, lead)
 
 
-def _switches(known: Facts) -> page.Table:
-    """Evaluations with both memo tables, with one, and with none."""
-    word = {True: "kept", False: "anew"}
-    rows = [
-        [word[run.keeps_values], word[run.keeps_adjoints], run.memoize, run.values, run.adjoints,
-         run.tasks, Fraction(run.tasks, known.switched[0].tasks)]
-        for run in known.switched
-    ]  # fmt: skip
-    head = ("values", "adjoints", "memoize=", "values evaluated", "adjoints evaluated", "tasks",
-            "times the work")  # fmt: skip
-    number = len(known.net.parameters)
-    note = f"For all {number:,} weights and biases, exact: gradient(net, memoize=…)."
-    return page.Table("Both tables, switched on and off", head, rows, 3, note)
+_KEPT = {True: "kept", False: "anew"}
 
 
 def _cut(table: page.Table) -> page.Table:

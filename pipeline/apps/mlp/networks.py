@@ -75,17 +75,15 @@ class Network:
         """The variable of a name. Raises `NetworkError`, with the nearest names."""
         if name in self.variables:
             return self.variables[name]
-        near = get_close_matches(name, self.variables, n=3, cutoff=0.4)
-        hint = f"; near it are {', '.join(near)}" if near else ""
+        near = ", ".join(get_close_matches(name, self.variables, n=3, cutoff=0.4))
+        hint = near and f"; near it are {near}"
         raise NetworkError(f"no variable {name!r} in {self}: give one like w1_11, O1_1 or L{hint}")
 
     def name(self, variable: Variable) -> str:
         """The name of a variable."""
         kind, layer, node, source = variable
-        if kind == "L":
-            return "L"
-        if kind == "x":
-            return f"x{node}"
+        if kind in "Lx":
+            return f"{kind}{node or ''}"
         if kind == "w":
             comma = "," if max(self.sizes[layer - 1 : layer + 1]) > 9 else ""
             return f"w{layer}_{source}{comma}{node}"
@@ -97,6 +95,11 @@ class Network:
         """The names of the outputs of a layer; of layer 0, the inputs."""
         kind = "O" if layer else "x"
         return [self.name(Variable(kind, layer, node + 1)) for node in range(self.sizes[layer])]
+
+    def incoming(self, layer: int, node: int) -> list[str]:
+        """The names of the weights into a node, in the order of the nodes before."""
+        sources = range(1, self.sizes[layer - 1] + 1)
+        return [self.name(Variable("w", layer, node, source)) for source in sources]
 
     def consumers(self, name: str) -> list[str]:
         """The consumers c of a variable v in the chain rule, ∂c/∂v.
@@ -187,17 +190,14 @@ def network(
     net = Network(sizes, activation, loss, {}, (), ())
     drawn = {name: _draw(rng, sizes, net[name]) for name in net.parameters}
     checked(net, weights or {})
-    inputs = [round(float(value), 3) for value in rng.uniform(-1, 1, sizes[0])]
-    targets = [float(place == 1) for place in range(sizes[-1])]
+    if x is None:
+        x = [round(float(value), 3) for value in rng.uniform(-1, 1, sizes[0])]
+    if y is None:
+        y = [float(place == 1) for place in range(sizes[-1])]
     for what, values, size in (("inputs", x, sizes[0]), ("targets", y, sizes[-1])):
-        if values is not None and len(values) != size:
+        if len(values) != size:
             raise NetworkError(f"{len(values)} {what} for {size} nodes: give one for each")
-    return replace(
-        net,
-        weights={**drawn, **(weights or {})},
-        x=tuple(inputs if x is None else x),
-        y=tuple(targets if y is None else y),
-    )
+    return replace(net, weights={**drawn, **(weights or {})}, x=tuple(x), y=tuple(y))
 
 
 def _draw(rng: np.random.Generator, sizes: Sequence[int], variable: Variable) -> float:

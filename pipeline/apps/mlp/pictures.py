@@ -38,10 +38,11 @@ def name_of(key: Key) -> str:
     return str(key[1]).strip("'")
 
 
-def style(net: Network, local: Callable[[str, str], Any] | None = None) -> Style:
+def style(net: Network, local: Callable[[str, str], Any] | None = None, outputs: int = 1) -> Style:
     """Adjoints as ∂L/∂v, coloured by the layer that first needs them, joined by ∂c/∂v.
 
     local: of `local_values`, to show the values of the local derivatives, too
+    outputs: of the graph; many would be too wide side by side
     """
 
     def edge(adjoint: Key, above: Key) -> str:
@@ -55,7 +56,13 @@ def style(net: Network, local: Callable[[str, str], Any] | None = None) -> Style
         group=lambda key: net[name_of(key)].layer - 1,
         kind=f"layer ({', '.join(f'{layer} {colour}' for layer, colour in layers)})",
         edge=edge,
+        rankdir="LR" if outputs > 2 else "TB",
     )
+
+
+def last_first(net: Network) -> list[str]:
+    """All weights and biases, the last layer first, as backpropagation meets them."""
+    return sorted(net.parameters, key=lambda name: -net[name].layer)
 
 
 def adjoints(
@@ -68,12 +75,8 @@ def adjoints(
 
     numbers: whether to show values
     """
-    if weights is None:  # the last layer first, as backpropagation meets them
-        weights = sorted(net.parameters, key=lambda name: -net[name].layer)
-    graph = backward(net, weights)
-    look = style(net, local_values(net) if numbers else None)
-    if len(graph.keys) > 2:  # side by side, many outputs would be too wide to see
-        look = look._replace(rankdir="LR")
+    graph = backward(net, last_first(net) if weights is None else weights)
+    look = style(net, local_values(net) if numbers else None, len(graph.keys))
     return contrast(graph, values=numbers, style=look)
 
 
@@ -96,7 +99,7 @@ def diagram(net: Network, weight: str, *, numbers: bool = False) -> Picture:
     dot = graphviz.Digraph(
         graph_attr={**_GRAPH, "label": _title(net, weight)}, node_attr=_NODE, edge_attr=_EDGE
     )
-    columns = [*(net.nodes(layer) for layer in range(len(net.sizes))), ["L"]]
+    columns = [*map(net.nodes, range(len(net.sizes))), ["L"]]
     for column in columns:
         with dot.subgraph(graph_attr={"rank": "same"}) as same:
             for name in column:
