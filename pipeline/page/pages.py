@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -20,8 +21,6 @@ from pipeline.page.parts import Part, Prose, Section, Table
 from pipeline.page.scenes import scene
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pipeline.cache import Explanation
     from pipeline.store import Counts, Store
 
@@ -128,8 +127,7 @@ def store_section(
     explained: the store's explanation before the run
     name: the fragment of the section
     """
-    now = store.done
-    done = {name: getattr(now, name) - getattr(before, name) for name in vars(now)}
+    done = {name: number - getattr(before, name) for name, number in vars(store.done).items()}
     lead = (
         f"{mask_passwords(store.url)}. Tasks loaded: {done['hits']:,}; looked up and computed: "
         f"{done['misses']:,}; computed without a look-up: {done['skipped']:,}. "

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from markupsafe import Markup
 
+from pipeline.draw import Picture
 from pipeline.identity import format_number, format_value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from matplotlib.figure import Figure as Drawing
-
-    from pipeline.draw import Picture
 
 
 class Part:
@@ -173,12 +171,9 @@ class Slider(Part):
     @property
     def data(self) -> dict[str, Any]:
         """The rows as text for JavaScript, which has no integers of this size."""
-        return {
-            "rows": [
-                [f"{cell:,}" if isinstance(cell, int) else _text(cell) for cell in row]
-                for row in self.rows
-            ]
-        }
+        rows = [[f"{cell:,}" if isinstance(cell, int) else _text(cell) for cell in row]
+                for row in self.rows]  # fmt: skip
+        return {"rows": rows}
 
     @property
     def longest(self) -> list[str]:
@@ -186,8 +181,7 @@ class Slider(Part):
         return [max(column, key=len) for column in zip(*self.data["rows"], strict=True)]
 
 
-@dataclass(frozen=True)
-class MemoryRun:
+class MemoryRun(NamedTuple):
     """What one run held in memory, step by step.
 
     cells: (row, column, first step, last step, whether the value was computed before) for each

@@ -97,29 +97,42 @@ def scene(
     left = observed(compared.unshared()) if is_run else None
     steps = tasks if is_run else min(tasks, len(graph) + max(len(graph) // 2, 160))
     stride = -(-steps // MAX_FRAMES)
-    left_seconds = left.seconds if left is not None else {}
-    right_order = ((key, key) for key in right.seconds)
+    walks = (
+        Walk(
+            compared.left, _left_order(compared, left), left.seconds if left else {}, tasks, False
+        ),
+        Walk(
+            compared.right, ((key, key) for key in right.seconds), right.seconds, len(graph), True
+        ),
+    )
     sides = [
         Side(
             heading,
             svg_element(compared.inline(walk.panel, right.values).render("svg").decode()),
             _side(walk, compared, steps, stride),
         )
-        for heading, walk in zip(compared.headings, (
-            Walk(compared.left, _left_order(compared, left), left_seconds, tasks, False),
-            Walk(compared.right, right_order, right.seconds, len(graph), True),
-        ), strict=True)
-    ]  # fmt: skip
+        for heading, walk in zip(compared.headings, walks, strict=True)
+    ]
     sharing = compared.title
-    legend = " · ".join(line[:1].upper() + line[1:] for line in sharing.lines)
+    legend, *details = (line[:1].upper() + line[1:] for line in (sharing.title, *sharing.lines))
     return Scene(
         title or ", ".join(map(label, graph.keys[:3])),
-        f"{sharing.title[:1].upper()}{sharing.title[1:]}. {legend}.",
+        f"{legend}. {' · '.join(details)}.",
         sides,
         {
             "stride": stride,
             "frames": -(-steps // stride),
-            "subproblems": [_details(compared, key, right.values) for key in compared.shown],
+            "subproblems": [
+                {
+                    "label": compared.style.label(key),
+                    "key": repr(key),
+                    "arguments": arguments(key),
+                    "value": right.values.get(key),
+                    "times": format_number(compared.times[key]),
+                    "hue": compared.hues[key],
+                }
+                for key in compared.shown
+            ],
             "rest": _rest(tasks, right, rate),
             "operations": _operators(graph),
             "stored": store is not None,
@@ -200,17 +213,6 @@ def _side(walk: Walk, compared: Comparison, steps: int, stride: int) -> dict[str
         "now": [place for place, *_ in shown],
         "hits": [hits for _, hits, _ in shown],
         "work": [work for *_, work in shown],
-    }
-
-
-def _details(compared: Comparison, key: Key, values: Mapping[Key, str]) -> dict[str, Any]:
-    return {
-        "label": compared.style.label(key),
-        "key": repr(key),
-        "arguments": arguments(key),
-        "value": values.get(key),
-        "times": format_number(compared.times[key]),
-        "hue": compared.hues[key],
     }
 
 
