@@ -7,7 +7,6 @@ each only once again: less time than here, for more memory.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from math import isqrt
 from typing import Any
@@ -19,7 +18,6 @@ from pipeline import Call, Recurrence, page
 from pipeline.apps.growth import DAG, GREY, TREE, Line, line_plot
 from pipeline.apps.mlp.layers import Layers, adjoint_of, initial, value_of
 
-ALL, NONE = "all", "none"
 PERIODS = (2, 3, 4, 5, 6, 8)
 
 
@@ -36,15 +34,13 @@ def gradient_memory(hidden: int = 16, width: int = 16, examples: int = 256) -> l
     network = _Deep(hidden, width, examples)
     periods = sorted({*PERIODS, root} - {1})
     tradeoffs = {
-        ALL: page.tradeoff(network.outputs),
+        "all": page.tradeoff(network.outputs),
         **{f"k = {k}": page.tradeoff(network.outputs, network.every(k)) for k in periods},
-        NONE: page.tradeoff(network.outputs, network.every(hidden + 1)),
+        "none": page.tradeoff(network.outputs, network.every(hidden + 1)),
     }
-    kept = {
-        "Everything kept": tradeoffs[ALL],
-        f"Every {root}th layer kept (√n)": tradeoffs[f"k = {root}"],
-        "Nothing kept": tradeoffs[NONE],
-    }
+    names = "Everything kept", f"Every {root}th layer kept (√n)", "Nothing kept"
+    chosen = "all", f"k = {root}", "none"
+    kept = {name: tradeoffs[key] for name, key in zip(names, chosen, strict=True)}
     everything, some, nothing = kept.values()
     strip = page.MemoryStrip(
         "Memory, filled as the run goes",
@@ -114,14 +110,14 @@ class _Deep:
         cells = [
             (*self.places[value.subproblem], value.first, value.last, value.again) for value in held
         ]
-        steps = tradeoff.tasks
-        filled: list[Counter[int]] = [Counter() for _ in range(steps)]
+        filled = np.zeros((2, tradeoff.tasks), int)
         for row, _, first, last, _ in cells:
-            for step in range(first, last + 1):
-                filled[step][row] += 1
+            filled[row, first : last + 1] += 1
+        sizes = enumerate(zip(tradeoff.memory.curve(), *filled, strict=True), 1)
         notes = [
-            f"task {n:,} of {steps:,}: {_kb(size)} held; values: {by[0]} forward, {by[1]} backward"
-            for n, (size, by) in enumerate(zip(tradeoff.memory.curve(), filled, strict=True), 1)
+            f"task {n:,} of {tradeoff.tasks:,}: {_kb(size)} held; values: {forward} forward, "
+            f"{backward} backward"
+            for n, (size, forward, backward) in sizes
         ]
         notes[-1] += f"; at most {_kb(tradeoff.peak)}"
         return page.MemoryRun(name, cells, notes)
@@ -129,18 +125,17 @@ class _Deep:
 
 def _against_recomputed(title: str, tradeoffs: Mapping[str, page.Tradeoff], note: str) -> page.Plot:
     """A point for each predicate: bytes against recomputed tasks."""
-    runs = tradeoffs.values()
-    sizes = {
-        "peak in recursion order": [run.peak for run in runs],
-        "peak in Dask's order": [run.dask_peak for run in runs],
-        "memo table at the end": [run.table for run in runs],
+    fields = {
+        "peak": "peak in recursion order",
+        "dask_peak": "peak in Dask's order",
+        "table": "memo table at the end",
     }
-    recomputed = [run.recomputed for run in runs]
     lines = [
-        Line(label, [(at, size / 1000) for at, size in zip(recomputed, column, strict=True)], *look)
-        for (label, column), look in zip(sizes.items(), _LOOKS, strict=True)
-    ]
-    names = dict(zip(recomputed, tradeoffs, strict=True))
+        Line(label, [(run.recomputed, getattr(run, field) / 1000) for run in tradeoffs.values()],
+             *look)
+        for (field, label), look in zip(fields.items(), _LOOKS, strict=True)
+    ]  # fmt: skip
+    names = {run.recomputed: name for name, run in tradeoffs.items()}
     return line_plot(
         title, "recomputed tasks", "kB", lines, note, is_log=False, text=_rounded, names=names
     )

@@ -91,13 +91,11 @@ def facts(net: Network) -> Facts:
     slopes = backward(net, names, local=local).compute()
 
     def memos(function: Any, results: Mapping[str, Any]) -> dict[str, Memo]:
-        keys = {name: function(name).key for name in results}
         return {
-            name: Memo(float(results[name]), inputs[key], evaluations.get(key, 0))
-            for name, key in keys.items()
+            name: Memo(float(result), inputs[key := function(name).key], evaluations.get(key, 0))
+            for name, result in results.items()
         }
 
-    tables = memos(value, forward), memos(adjoint, slopes)
     keys = {adjoint(name).key for name in names} & graph.tasks.keys()
     kept, kept_values = len(keys), len(graph) - len(keys)
     anew = sum(evaluations[key] for key in keys)  # no value needs an adjoint
@@ -108,7 +106,7 @@ def facts(net: Network) -> Facts:
         Switched(False, True, "lambda call: not forward(call)", values_anew, kept),
         Switched(False, False, "False", count(graph).tree - anew, anew),
     ]
-    return Facts(net, local, *tables, switched)
+    return Facts(net, local, memos(value, forward), memos(adjoint, slopes), switched)
 
 
 class Needing(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -69,12 +69,11 @@ def load(path: Path, inputs: int, classes: int, seed: int = 0) -> Examples:
 
     Raises `DataError` for data that do not fit, with the place; `OSError` for a missing file.
     """
-    readers = {".npz": _npz, ".csv": _csv}
     kind = path.suffix.lower()
-    if kind not in readers:
+    if kind not in (".npz", ".csv"):
         raise DataError(f"cannot read {path}: give an .npz or .csv file")
     try:
-        x, labels = readers[kind](path)
+        x, labels = _npz(path) if kind == ".npz" else _csv(path)
     except DataError:
         raise
     except (BadZipFile, EOFError, TypeError, ValueError, csv.Error) as error:
@@ -97,7 +96,7 @@ def load(path: Path, inputs: int, classes: int, seed: int = 0) -> Examples:
     mean, deviation = examples.x.mean(axis=0), examples.x.std(axis=0)
     deviation[deviation == 0] = 1
     x, test_x = ((part - mean) / deviation for part in (examples.x, examples.test_x))
-    return Examples(x, examples.labels, test_x, examples.test_labels, examples.source)
+    return replace(examples, x=x, test_x=test_x)
 
 
 def _npz(path: Path) -> tuple[Array, Array]:
@@ -105,11 +104,9 @@ def _npz(path: Path) -> tuple[Array, Array]:
         for name in ("x", "y"):
             if name not in arrays:
                 raise DataError(f"{path}: no array {name!r}: it has {', '.join(arrays)}")
-        x, y = np.asarray(arrays["x"]), np.asarray(arrays["y"])
-    for name, array in (("x", x), ("y", y)):
-        if array.dtype.kind not in "biuf":
-            raise DataError(f"{path}: {name} is of type {array.dtype}: give numbers")
-    return x.astype(float), y.astype(float)
+            if (dtype := np.asarray(arrays[name]).dtype).kind not in "biuf":
+                raise DataError(f"{path}: {name} is of type {dtype}: give numbers")
+        return arrays["x"].astype(float), arrays["y"].astype(float)
 
 
 def _csv(path: Path) -> tuple[Array, Array]:
