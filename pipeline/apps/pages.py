@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pipeline import Page, Store, compute, page, report
+from pipeline.apps import growth
 from pipeline.apps.fibonacci import fib_call
-from pipeline.apps.growth import (
-    FibonacciGrowth,
-    GradientGrowth,
-    fibonacci_parts,
-    gradient_parts,
-    measure_fibonacci,
-    measure_gradients,
-)
 from pipeline.apps.memory import gradient_memory
 from pipeline.apps.mlp.chain import gradient
 from pipeline.apps.mlp.lessons import lesson
@@ -52,7 +45,7 @@ _BRIDGE = (
 def fibonacci_page(
     n: int,
     rate: float,
-    points: Sequence[FibonacciGrowth] | None = None,
+    points: Sequence[growth.FibonacciGrowth] | None = None,
     *,
     store: Store | None = None,
 ) -> Page:
@@ -64,15 +57,15 @@ def fibonacci_page(
     first, *others = report(fib_call(n), rate=rate, store=store).sections
     parts = [page.Prose(_FIBONACCI), *first.parts]
     evaluation = page.Section("fibonacci", "Why naive Fibonacci is slow", parts)
-    grown = fibonacci_parts(points or measure_fibonacci(), rate)
-    growth = page.Section("fibonacci-growth", "How Fibonacci grows", grown)
-    return Page(f"fib({n})", [evaluation, *others, growth], _IDEA)
+    grown = growth.fibonacci_parts(points or growth.measure_fibonacci(), rate)
+    section = page.Section("fibonacci-growth", "How Fibonacci grows", grown)
+    return Page(f"fib({n})", [evaluation, *others, section], _IDEA)
 
 
 def mlp_page(
     net: Network,
     weights: Iterable[str] | None = None,
-    points: Sequence[GradientGrowth] | None = None,
+    points: Sequence[growth.GradientGrowth] | None = None,
     *,
     store: Store | None = None,
 ) -> Page:
@@ -88,7 +81,7 @@ def mlp_page(
         before, explained = store.done, store.explain(graph)
         compute(graph, store=store)
         sections.append(page.store_section(store, before, explained, "backpropagation-store"))
-    grown = gradient_parts(points or measure_gradients())
+    grown = growth.gradient_parts(points or growth.measure_gradients())
     sections += [
         page.Section("backpropagation-growth", "How a gradient grows", grown),
         page.Section(

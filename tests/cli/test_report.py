@@ -33,11 +33,11 @@ def script(tmp_path: Path) -> Path:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is measured for growth is not measured."""
-    from pipeline.apps import growth, pages
+    from pipeline.apps import growth
 
     measured = growth.measure_fibonacci(4), growth.measure_gradients(1, 0.01)
-    monkeypatch.setattr(pages, "measure_fibonacci", lambda: measured[0])
-    monkeypatch.setattr(pages, "measure_gradients", lambda: measured[1])
+    monkeypatch.setattr(growth, "measure_fibonacci", lambda: measured[0])
+    monkeypatch.setattr(growth, "measure_gradients", lambda: measured[1])
 
 
 def test_of_a_script_a_collection_is_run_and_shown(script: Path, tmp_path: Path) -> None:

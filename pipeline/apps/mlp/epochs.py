@@ -102,9 +102,8 @@ def training(plan: Plan, examples: Examples) -> Recurrence:  # noqa: C901 - the 
     @task
     def data() -> Rows:
         hot = np.eye(classes, dtype=dtype)[examples.labels]
-        return (
-            examples.x.astype(dtype), hot, examples.test_x.astype(dtype), examples.test_labels,
-        )  # fmt: skip
+        x, test_x = examples.x.astype(dtype), examples.test_x.astype(dtype)
+        return x, hot, test_x, examples.test_labels
 
     @task
     def start() -> State:

@@ -202,20 +202,21 @@ def _given(known: Facts) -> list[list[str]]:
     """Inputs, weights and biases, layer by layer."""
     net = known.net
 
-    def listed(names: Iterable[str], layer: int) -> str:
+    def listed(names: Sequence[str]) -> str:
         # With spaces at which no line breaks; the inputs of later layers are computed.
         shown = [
             f"{name}\xa0=\xa0{page.format_value(known.values[name].value)}"
-            if layer == 1 or net[name].kind in "wb" else name for name in names
+            if net[name].kind in "xwb" else name
+            for name in (names if len(names) <= 8 else names[:6])
         ]  # fmt: skip
-        return ", ".join(shown if len(shown) <= 8 else [*shown[:6], f"… ({len(shown):,})"])
+        return ", ".join(shown if len(names) <= 8 else [*shown, f"… ({len(names):,})"])
 
     parameters: dict[tuple[str, int], list[str]] = {}
     for name in net.parameters:
         parameters.setdefault(net[name][:2], []).append(name)
     return [
-        [f"layer {layer}", *(listed(names, layer) for names in (
-            net.nodes(layer - 1), parameters["w", layer], parameters["b", layer]))]
+        [f"layer {layer}", listed(net.nodes(layer - 1)), listed(parameters["w", layer]),
+         listed(parameters["b", layer])]
         for layer in range(1, len(net.sizes))
     ]  # fmt: skip
 
@@ -243,11 +244,20 @@ def _chain(known: Facts, offered: Sequence[str]) -> page.Section:
 
 def _of_one(known: Facts, weight: str) -> list[page.Part]:
     """The network with a weight's paths, the formulas, the scene, and the adjoints it reuses."""
-    graph = backward(known.net, weight, local=known.local)
-    scene = page.scene(graph, f"∂L/∂{weight}, tree and DAG", style=style(known.net, known.local))
+    net, layer = known.net, known.net[weight].layer
+    graph = backward(net, weight, local=known.local)
+    look = style(net, known.local)
     evaluations = {name_of(key): number for key, number in occurrences(graph).items()}
-    reused = _reused(known, weight, evaluations)
-    return [_network(known.net, weight), _formulas(known, weight), scene, reused]
+    products = _many(path_count(net, weight), "product")
+    adjoints = {name: page.format_value(memo.value) for name, memo in known.adjoints.items()}
+    formulas = page.Equations([
+        (f"Expanded: {products}, {_work(expanded(net.sizes, layer))}",
+         mathml_expanded(net, weight, HUES)),
+        (f"Factored: {_work(backpropagation(net.sizes, layer))}",
+         mathml_factored(net, weight, adjoints)),
+    ])  # fmt: skip
+    scene = page.scene(graph, f"∂L/∂{weight}, tree and DAG", style=look)
+    return [_network(net, weight), formulas, scene, _reused(known, weight, evaluations)]
 
 
 def _of_all(known: Facts) -> list[page.Part]:
@@ -274,26 +284,12 @@ def _of_all(known: Facts) -> list[page.Part]:
 
 
 def _network(net: Network, weight: str) -> page.Part:
+    text = f"The network, and the paths from {weight} to the loss"
     try:
         picture = diagram(net, weight, numbers=True)
     except NetworkError as error:  # too large to draw
         return page.Prose([f"{error}."])
-    text = f"The network, and the paths from {weight} to the loss"
-    caption = f"{text}: one colour, one path. Numbers are values."
-    return page.Figure(picture, text, caption)
-
-
-def _formulas(known: Facts, weight: str) -> page.Equations:
-    """Expanded and factored, and the work of each."""
-    net, layer = known.net, known.net[weight].layer
-    products = _many(path_count(net, weight), "product")
-    adjoints = {name: page.format_value(memo.value) for name, memo in known.adjoints.items()}
-    return page.Equations([
-        (f"Expanded: {products}, {_work(expanded(net.sizes, layer))}",
-         mathml_expanded(net, weight, HUES)),
-        (f"Factored: {_work(backpropagation(net.sizes, layer))}",
-         mathml_factored(net, weight, adjoints)),
-    ])  # fmt: skip
+    return page.Figure(picture, text, f"{text}: one colour, one path. Numbers are values.")
 
 
 def _reused(known: Facts, weight: str, evaluations: Mapping[str, int]) -> page.Table:
