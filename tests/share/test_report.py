@@ -650,4 +650,4 @@ def test_calls_keep_their_own_keys_in_the_report() -> None:
 def test_the_graph_of_a_tree_that_is_shared_is_its_dag() -> None:
     graph = share_report(fib(5).graph(memoize=False)).graph
     assert sorted(graph.check().tasks) == sorted(fib(5).graph().tasks)
-    assert graph.compute(scheduler="sync") == 5
+    assert graph.compute(scheduler="sync") == [5]
