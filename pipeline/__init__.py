@@ -11,36 +11,45 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.compute import compute
-    from pipeline.draw import Style, contrast
+    from pipeline.draw import Picture, Style, contrast
     from pipeline.graph import GraphError, LimitError, TaskGraph, count, occurrences
     from pipeline.identity import File, UnkeyableError, digest
     from pipeline.page import report
-    from pipeline.program import fuse
+    from pipeline.program import CompiledGraph, fuse
     from pipeline.schedule import SchedulerError, measure, scheduler
     from pipeline.share import impure, pure, share, share_report
     from pipeline.store import Store, StoreError, StoreWarning, storable
-    from pipeline.trace import Call, LazyArgumentError, LazyValueError, StaleCallError
-    from pipeline.trace import recurrence, task, trace
+    from pipeline.trace import (
+        Call,
+        LazyArgumentError,
+        LazyValueError,
+        Recurrence,
+        StaleCallError,
+        recurrence,
+        task,
+        trace,
+    )
 
 __all__ = [
-    "Call", "File", "GraphError", "LazyArgumentError", "LazyValueError", "LimitError",
-    "PipelineError", "SchedulerError", "StaleCallError", "Store", "StoreError", "StoreWarning",
-    "Style", "TaskGraph", "UnkeyableError", "compute", "contrast", "count", "digest", "fuse",
-    "impure", "measure", "occurrences", "pure", "recurrence", "report", "scheduler", "share",
-    "share_report", "storable", "task", "trace",
+    "Call", "CompiledGraph", "File", "GraphError", "LazyArgumentError", "LazyValueError",
+    "LimitError", "Picture", "PipelineError", "Recurrence", "SchedulerError", "StaleCallError",
+    "Store", "StoreError", "StoreWarning", "Style", "TaskGraph", "UnkeyableError", "compute",
+    "contrast", "count", "digest", "fuse", "impure", "measure", "occurrences", "pure",
+    "recurrence", "report", "scheduler", "share", "share_report", "storable", "task", "trace",
 ]  # fmt: skip
 
 _NAMES = {
     "compute": "compute",
-    "draw": "Style contrast",
+    "draw": "Picture Style contrast",
     "graph": "GraphError LimitError TaskGraph count occurrences",
     "identity": "File UnkeyableError digest",
     "page": "report",
-    "program": "fuse",
+    "program": "CompiledGraph fuse",
     "schedule": "SchedulerError measure scheduler",
     "share": "impure pure share share_report",
     "store": "Store StoreError StoreWarning storable",
-    "trace": "Call LazyArgumentError LazyValueError StaleCallError recurrence task trace",
+    "trace": "Call LazyArgumentError LazyValueError Recurrence StaleCallError "
+    "recurrence task trace",
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 """Where each public name is defined. Its folder is imported when the name is used."""

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline import Measurement, TaskGraph, count, measure, page
+from pipeline import TaskGraph, count, measure, page
 from pipeline.apps.fibonacci import fib
 from pipeline.apps.mlp.chain import backward
 from pipeline.apps.mlp.counts import backpropagation, call_tree, paths
@@ -96,9 +96,9 @@ def measure_gradients(largest: int = 12, seconds: float = 1.0) -> list[GradientG
     return points
 
 
-def _quickest(graph: TaskGraph, enough: float = 0.05, most: int = 5) -> Measurement:
+def _quickest(graph: TaskGraph, enough: float = 0.05, most: int = 5) -> Any:
     """The quickest run: of up to `most`, while they take less than `enough` seconds together."""
-    runs: list[Measurement] = []
+    runs: list[Any] = []
     while not runs or (sum(run.seconds for run in runs) < enough and len(runs) < most):
         with measure() as run:
             graph.compute(fuse=False)

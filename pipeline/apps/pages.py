@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pipeline import Page, Store, compute, page, report
+from pipeline import Store, compute, page, report
 from pipeline.apps import growth
 from pipeline.apps.fibonacci import fib_call
 from pipeline.apps.memory import gradient_memory
 from pipeline.apps.mlp.chain import gradient
 from pipeline.apps.mlp.lessons import lesson
 from pipeline.apps.mlp.networks import Network
+from pipeline.page import Page
 
 _IDEA = (
     "Memoization stores the results of calls and returns them when the same call occurs again. "

@@ -13,8 +13,8 @@ import click
 import numpy as np
 from dask.utils import format_bytes
 
-from pipeline import Store, StoreError, Verification
-from pipeline.cache import verify_entries
+from pipeline import Store, StoreError
+from pipeline.cache import Verification, verify_entries
 from pipeline.cli.options import (
     AGE,
     SHARE,

@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 import click
 from dask.typing import Key
 
-from pipeline import Call, Count, contrast, count, report
+from pipeline import Call, contrast, count, report
 from pipeline.apps.gallery import GALLERY, Problem, run_in_order, tabulate
 from pipeline.cli.options import json_option, output_file, picture_option
 from pipeline.cli.screen import (
@@ -24,7 +24,7 @@ from pipeline.cli.screen import (
     print_text,
     task_bar,
 )
-from pipeline.graph import label
+from pipeline.graph import Count, label
 from pipeline.identity import format_number, short_repr, shorten
 
 LARGEST = 200

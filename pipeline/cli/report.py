@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pipeline import Page, Store, scheduler
+from pipeline import Store, scheduler
 from pipeline import report as report_of
 from pipeline.apps.fibonacci import naive_rate
 from pipeline.apps.mlp import network
@@ -20,6 +20,7 @@ from pipeline.cli.options import (
     user_code,
 )
 from pipeline.cli.screen import Bar, print_result, task_bar
+from pipeline.page import Page
 
 
 @click.command()

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pipeline import ShareReport, contrast, share_report
+from pipeline import contrast, share_report
 from pipeline.cli.options import (
     fail_without_tasks,
     json_option,
@@ -17,6 +17,7 @@ from pipeline.cli.options import (
     script_argument,
 )
 from pipeline.cli.screen import Bar, counted, print_result, print_table, print_text
+from pipeline.share import ShareReport
 
 SHOWN = 12
 """Rows of a table."""

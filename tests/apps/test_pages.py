@@ -17,7 +17,7 @@ from tests.page.test_pages import Read
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline import Page
+    from pipeline.page import Page
 
 POINTS = [FibonacciGrowth(n, 2**n, n * 1e-4, n + 1, n * 1e-5) for n in range(2, 6)]
 

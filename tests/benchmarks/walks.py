@@ -17,7 +17,7 @@ ROOT = str(Path(pipeline.__file__).parent)
 
 
 @recurrence
-def fib(n):
+def fib(n: int) -> Any:
     """A user's recurrence; its file is none of the package."""
     return n if n < 2 else fib(n - 1) + fib(n - 2)
 
@@ -51,7 +51,7 @@ def walked(run: Callable[[], Any]) -> tuple[set[str], int]:
         run()
     finally:
         sys.setprofile(None)
-        threading.setprofile(None)  # type: ignore[arg-type] # typeshed knows no None
+        threading.setprofile(None)
     return files, changes
 
 

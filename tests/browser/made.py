@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import dask
 import dask.array as da
 
-from pipeline import Page, Store, recurrence, report, task, trace
+from pipeline import Store, recurrence, report, task, trace
 from pipeline.apps.mlp import network
 from pipeline.apps.pages import fibonacci_page, mlp_page, tour
+from pipeline.page import Page
 from tests.functions import fib
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ import pytest
 from dask import delayed
 
 import pipeline
-from pipeline import Explanation, Store, measure
+from pipeline import Store, measure
 from pipeline.apps.fibonacci import fib
+from pipeline.cache import Explanation
 from pipeline.cache.explanation import argument_changes, code_changes
 from tests.projects import edited
 

@@ -19,8 +19,9 @@ import pytest
 from dask import delayed
 
 import pipeline
-from pipeline import SCHEDULERS, Store, measure
+from pipeline import Store, measure
 from pipeline.apps.fibonacci import fib
+from pipeline.schedule import SCHEDULERS
 from pipeline.store import LostError
 from tests import store_program
 

@@ -174,7 +174,7 @@ def test_shells_complete_commands_options_and_values() -> None:
     assert "#compdef pipeline" in script.stdout
     assert completions("pipeline tr", 1) == ["train"]
     assert completions("pipeline fib --sch", 2) == ["--scheduler"]
-    assert completions("pipeline fib 6 --scheduler ", 4) == list(pipeline.SCHEDULERS)
+    assert completions("pipeline fib 6 --scheduler ", 4) == list(pipeline.schedule.SCHEDULERS)
     assert completions("pipeline train --activation s", 3) == ["sigmoid"]
     assert completions("pipeline train --optimizer ad", 3) == ["adam"]
     assert completions("pipeline mlp 2-2 --loss m", 4) == ["mse"]

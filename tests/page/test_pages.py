@@ -11,8 +11,8 @@ import dask
 import pytest
 from dask import delayed
 
-from pipeline import Page, Store, recurrence, report, task, trace
-from pipeline.page import Prose, Section
+from pipeline import Store, recurrence, report, task, trace
+from pipeline.page import Page, Prose, Section
 from pipeline.schedule import Observation
 from tests.functions import failing, fib
 

@@ -13,8 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import pipeline
-from pipeline import Page
-from pipeline.page import MemoryRun, MemoryStrip, Part, Plot, Section, Slider, Table
+from pipeline.page import MemoryRun, MemoryStrip, Page, Part, Plot, Section, Slider, Table
 
 STATIC = Path(pipeline.__file__).parent / "page" / "static"
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"' {{ 7 * 7 }}"

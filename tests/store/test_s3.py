@@ -24,8 +24,9 @@ import pytest
 from dask import delayed
 
 import pipeline
-from pipeline import SCHEDULERS, Store, StoreWarning, measure
+from pipeline import Store, StoreWarning, measure
 from pipeline import scheduler as on
+from pipeline.schedule import SCHEDULERS
 from pipeline.store import remote
 from tests import store_program
 
