@@ -2,6 +2,20 @@
 
 A recursive function becomes a Dask graph twice: the tree, one task per call, and the DAG, one task
 per distinct subproblem. The two differ in the key that a call is given, and in nothing else.
+
+From the ground up; a folder imports only from those before it:
+
+- `identity` – what is the same? Values and functions as digests
+- `graph` – tasks, keys, tree and DAG
+- `trace` – Python functions become graphs
+- `program` – many cheap tasks run as one
+- `schedule` – Dask's schedulers, and what they did
+- `share` – equal tasks of any collection are merged
+- `store` – digest → result, on disk or at a URL
+- `cache` – a graph through a store
+- `draw`, `page` – pictures, and one HTML file
+- `compute.py` – the whole path of `compute()`
+- `apps`, `cli` – Fibonacci, a gallery, networks; the `pipeline` command
 """
 
 import sys

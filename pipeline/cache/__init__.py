@@ -1,11 +1,11 @@
 """A graph through a store: load what is stored, compute the rest, store its results.
 
 - `task_digests` – the digest of each task, by which its result is found; what a digest covers
-- `plan` – what a run does with each task: hit, miss, skipped or culled
-- `saving` – the tasks that load and save results; the details that an entry records
+- `plan` – what a run does with each task: hit, miss, skipped or culled, and why it is skipped
+- `saving` – the tasks that load and save results, or wait for another process; details of an entry
 - `running` – a scheduler that plans a run, has the remaining tasks run, and saves their results
 - `context` – `with store:`, which sends all that Dask computes through a store
-- `explanation` – `store.explain(…)`: what a run would do, and what changed since the last one
+- `explanation` – `store.explain(…)`: what a run would do, and why a task is a miss: what changed
 - `verification` – `store.verify(…)`: corrupt entries, and functions that give other results now
 """
 

@@ -2,15 +2,15 @@
 
 Each command has a file, which is imported when the command is used.
 
-screen  – what commands print: text, tables, JSON, errors and progress bars
-options – the options and types that commands share, and collections in scripts of users
-run     – `pipeline run`: all pictures, the page and the measurements
-fib     – `pipeline fib`: the naive recursion beside the DAG
-mlp     – `pipeline mlp` and `pipeline train`: gradients of a network, and one that learns
-report  – `pipeline report`: the page
-gallery – `pipeline gallery`: textbook recursions
-share   – `pipeline share`: what a Dask program computes twice
-cache   – `pipeline cache`: the entries of a store
+- `screen` – what commands print: text, tables, JSON, errors and progress bars
+- `options` – the options and types that commands share, and collections in scripts of users
+- `run` – `pipeline run`: all pictures, the page and the measurements
+- `fib` – `pipeline fib`: the naive recursion beside the DAG
+- `mlp` – `pipeline mlp` and `pipeline train`: gradients of a network, and one that learns
+- `report` – `pipeline report`: the page
+- `gallery` – `pipeline gallery`: textbook recursions
+- `share` – `pipeline share`: what a Dask program computes twice
+- `cache` – `pipeline cache`: the entries of a store
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Tasks and keys: a graph as a tree, one task per call, and as a DAG, one per subproblem.
 
-keys – the identity of a call, and labels of tasks for people
-taskgraph – `CallTask` and `TaskGraph`, a Dask collection; inputs, order and structures of outputs
-tree – `count` and `occurrences`: the size of the tree; `unfold`: from the DAG to the tree
+- `keys` – what makes two calls one task: the parts and format of a key; labels for people
+- `taskgraph` – `CallTask` and `TaskGraph`, a Dask collection; inputs, order and structures of outputs
+- `tree` – `count` and `occurrences`: the size of the tree; `unfold`: from the DAG to the tree
 """
 
 from pipeline.graph.keys import (

@@ -1,12 +1,12 @@
 """What is the same? Values, functions and calls as content: keys for a run, digests for years.
 
-encoder – the content of any value, as a part of a key
-arrays – arrays and tables as arguments: immutable copies, and what they hold
-bytecode – compiled code: what it does, without its formatting, and what it names
-references – what a function reaches, and where the project ends and libraries begin
-digests – `digest`: content hashes that also cover versions of Python and libraries
-files – `File`: a file as an argument, by its content
-text – numbers and values as text for people
+- `encoder` – the content of any value, as a part of a key
+- `arrays` – arrays and tables as arguments: immutable copies, and what they hold
+- `bytecode` – compiled code: what it does, without its formatting, and what it names
+- `references` – what a function reaches, and where the project ends and libraries begin
+- `digests` – `digest`: content hashes that also cover versions of Python and libraries
+- `files` – `File`: a file as an argument, by its content
+- `text` – numbers and values as text for people
 """
 
 from pipeline.identity.arrays import freeze_array

@@ -3,7 +3,8 @@
 - `parts` – what a page is made of: prose, tables, plots, sliders, formulas
 - `scenes` – tree and DAG side by side, evaluated step by step
 - `pages` – `Page`, and `report`, the page of any collection
-- `templates/`, `static/` – HTML, styles and scripts; the scripts show texts, Python makes them
+- `templates/page.html` – the frame of a page; each other template is one part of it
+- `static/` – styles and scripts; the scripts show texts, Python makes them
 """
 
 from pipeline.identity import format_duration, format_number, format_value

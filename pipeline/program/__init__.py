@@ -1,9 +1,9 @@
 """Straight-line programs: many cheap tasks run as one.
 
 - `program` – a program, its steps and slots, and how tasks are lowered to one
-- `fusing` – which tasks run as one: `fuse`, and what Dask calls before a run
+- `fusing` – which cheap tasks run together as a block: `fuse`, and what Dask calls before a run
 - `compiling` – a graph as a function: its program as Python source
-- `buffers` – where a compiled graph writes large arrays
+- `buffers` – memory that a compiled graph writes over in each run, instead of allocating
 """
 
 from pipeline.program.compiling import CompiledGraph

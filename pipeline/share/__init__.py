@@ -5,7 +5,8 @@
 - `inspection` – what code says: which functions it calls, which arguments it changes
 - `numbering` – equal tasks get equal numbers; why a task is not merged
 - `merging` – a graph with one task per number
-- `rebuilding` – the tasks of any collection, and the collection rebuilt from merged tasks
+- `rebuilding` – the tasks of any collection (array, dataframe, bag, delayed, dict), and the
+  collection rebuilt from merged tasks
 - `report` – `share`, `share_report`, and what they did
 """
 

@@ -1,13 +1,13 @@
 """A persistent map from digest to result, on disk or at a URL. It knows no graphs.
 
-`store` – `Store`: puts, gets, verifies and evicts entries; what fails is a warning
-`disk` – entries in a folder: temporary files, renamed when they are complete
-`remote` – entries at any URL of fsspec: S3, memory, FTP, …
-`locks` – locks on files, and leases: one process computes a task while others wait
-`index` – notes and counts of runs, the total of bytes, the order of eviction
-`entry` – the file of one result: a header with checksums, and the payload
-`codec` – values as bytes and back, without pickle; `storable` adds formats of classes
-`arrays`, `tables` – the formats of NumPy's and of pandas' values
+- `store` – `Store`: puts, gets, verifies; evicts entries over `max_bytes`; failures are warnings
+- `disk` – entries in a folder: temporary files, renamed when they are complete
+- `remote` – entries at any URL of fsspec: S3, memory, FTP, …
+- `locks` – locks on files, and leases: one process computes a task while others wait
+- `index` – notes and counts of runs, the total of bytes, which entry is evicted first
+- `entry` – the file of one result: a header with checksums, and the payload
+- `codec` – values as bytes and back, without pickle; `storable` adds formats of classes
+- `arrays`, `tables` – the formats of NumPy's and of pandas' values
 """
 
 from pipeline.store.codec import encoded, is_storable, script_classes, storable

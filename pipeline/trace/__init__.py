@@ -3,7 +3,7 @@
 Calls of a decorated function are lazy values. Tracing runs the bodies of recurrences and turns
 each call into a task; no value is computed.
 
-- `decorators` – `@recurrence` and `@task`: arguments, and the keys of calls
+- `decorators` – `@recurrence` and `@task(cheap=…)`: they bind arguments and make the key of a call
 - `lazy` – lazy values, and what operators do with them
 - `calls` – calls, and how they become a graph: `trace`, and the bodies of tasks
 """
