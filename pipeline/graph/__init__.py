@@ -1,7 +1,7 @@
 """Tasks and keys: a graph as a tree, one task per call, and as a DAG, one per subproblem.
 
 - `keys` – what makes two calls one task: the parts and format of a key; labels for people
-- `taskgraph` – `CallTask` and `TaskGraph`, a Dask collection; inputs, order and structures of outputs
+- `taskgraph` – `CallTask` and `TaskGraph`, a Dask collection; the order of tasks, nested outputs
 - `tree` – `count` and `occurrences`: the size of the tree; `unfold`: from the DAG to the tree
 """
 

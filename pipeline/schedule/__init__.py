@@ -1,6 +1,6 @@
 """Dask's schedulers by name, and what they did.
 
-- `schedulers` – start a scheduler by its name (`sync`, `threads`, `processes`, `distributed`): `scheduler`
+- `schedulers` – `scheduler` starts one by its name: `sync`, `threads`, `processes`, `distributed`
 - `measuring` – the tasks that schedulers ran, as a stream of runs: `measure`
 - `replay` – a run task by task, with its values; and the order of the naive recursion
 - `memory` – bytes that a run holds, against tasks that it computes again
