@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from functools import cached_property, partial
 from math import ceil
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -127,11 +127,10 @@ def _groups(tasks: Mapping[Key, Any], requested: Sequence[Sequence[Key]]) -> lis
     tasks: inputs before their consumers
     requested: the outputs of each collection
     """
-    is_single = len(requested) == len(requested[0]) == 1
-    if is_single and all(map(_is_cheap, tasks.values())):
+    if _is_one_group(tasks, requested):
         # What one output needs is connected; a program leaves out the rest.
         is_short = len(tasks) <= MAX_TASKS_IN_BLOCK
-        return _cut(list(tasks if is_short else _collections(tasks, requested)))
+        return _cut(list(tasks) if is_short else _needed(tasks, requested[0]))
     collections = _collections(tasks, requested)
     heavy = [key for key in collections if not _is_cheap(tasks[key])]
     bits = {key: 1 << place for place, key in enumerate(heavy)} if len(heavy) <= MAX_HEAVY else None
@@ -170,6 +169,23 @@ def _root(component: dict[Key, Key], key: Key) -> Key:
     while (member := component[key]) != key:
         component[key] = key = component[member]
     return key
+
+
+def _is_one_group(tasks: Mapping[Key, Any], requested: Sequence[Sequence[Key]]) -> bool:
+    """Whether all tasks are cheap and serve one output. Loops in C: every small graph asks."""
+    return (
+        len(requested) == len(requested[0]) == 1
+        and {*map(type, tasks.values())} == {CallTask}
+        and all(map(attrgetter("cheap"), tasks.values()))
+    )
+
+
+def _needed(tasks: Mapping[Key, CallTask], outputs: Sequence[Key]) -> list[Key]:
+    needed = set(outputs)
+    for key in reversed(tasks):
+        if key in needed:
+            needed.update(tasks[key].inputs)
+    return [key for key in tasks if key in needed]
 
 
 def _is_cheap(node: Any) -> bool:

@@ -249,13 +249,16 @@ class _Writer:
 
     def constant(self, value: Any) -> int:
         """The slot of a constant, counted from the last one."""
-        # Equal values of these types are the same; 0.0 and -0.0 are not.
-        is_exact = type(value) in (int, str, bytes, bool)
-        name = (type(value), value) if is_exact else id(value)
-        if name not in self.constant_slots:
+        name = (type(value), value) if type(value) in _EXACT else id(value)
+        slot = self.constant_slots.get(name)
+        if slot is None:
             self.constants.append(value)
-            self.constant_slots[name] = -len(self.constants)
-        return self.constant_slots[name]
+            slot = self.constant_slots[name] = -len(self.constants)
+        return slot
+
+
+_EXACT = frozenset({int, str, bytes, bool})
+"""Types whose equal values are the same; 0.0 and -0.0 are not."""
 
 
 def _identity(value: Any) -> Any:
