@@ -97,9 +97,14 @@ class Explanation:
             )
             for status, task, why in rows
         ]  # fmt: skip
+        return "\n".join([*table, self.totals])
+
+    @property
+    def totals(self) -> str:
+        """How many tasks have each status, as text: `1 hit, 2 miss`."""
         counts = {status: self.count(status) for status in get_args(Status)}
-        totals = ", ".join(f"{number:,} {status}" for status, number in counts.items() if number)
-        return "\n".join([*table, totals or "no tasks"])
+        texts = [f"{number:,} {status}" for status, number in counts.items() if number]
+        return ", ".join(texts) or "no tasks"
 
     __repr__ = __str__
 

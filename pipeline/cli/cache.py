@@ -193,7 +193,7 @@ def explain(store: Store, place: str) -> None:
     print_json([{name: getattr(line, name) for name in names} for line in explanation.lines])
     rows = [(status, _short_call(call), why) for status, call, why in explanation.rows()]
     print_table(("", "task", "why"), rows, left=3)
-    print_text(str(explanation).splitlines()[-1])
+    print_text(explanation.totals)
 
 
 @_command

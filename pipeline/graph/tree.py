@@ -66,7 +66,7 @@ def count(call: TaskGraph | Any, shared: Collection[Key] = ()) -> Count:
 
     shared: keys of subproblems that the tree, too, evaluates only once
 
-    Additions of large integers aside, the time is linear in the tasks of the DAG. Raises
+    Apart from additions of large integers, the time is linear in the tasks of the DAG. Raises
     `TypeError` for anything but a graph or a call.
 
     >>> from pipeline import recurrence

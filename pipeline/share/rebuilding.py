@@ -191,7 +191,7 @@ def rebuild_all(opened: Sequence[Opened], merged: Merged) -> Iterator[Any]:
 
 
 def _one_layer(tasks: Mapping[Key, Any]) -> HighLevelGraph:
-    """A graph of one layer, whose name tells Dask that it is the same graph."""
+    """A graph of one layer, whose name shows Dask that it is the same graph."""
     name = f"shared-{short_hash(tuple(map(str, tasks)))}"
     return HighLevelGraph({name: MaterializedLayer(tasks)}, {name: set()})
 
