@@ -1,0 +1,239 @@
+"""A plugin of pytest: each computation is made by us and by Dask; what differs is recorded.
+
+Loaded by `-p tests.judge.plugin`, before anything imports `dask.compute` by name. It does nothing
+unless JUDGE_OUT is set. The environment:
+
+- JUDGE_OUT: a file of JSON lines, one per test
+- JUDGE_MODE: `plain` (Dask twice), `share`, `cold` or `warm`
+- JUDGE_STORE: the folder of the store
+- JUDGE_SAMPLE: the fraction of the tests that run, chosen by a checksum of their names
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import signal
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from functools import cache, wraps
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SECONDS = 120
+"""A test that takes longer is stopped."""
+
+_SCHEDULERS = {
+    None: None, "sync": "sync", "synchronous": "sync", "single-threaded": "sync",
+    "threads": "threads", "threading": "threads", "processes": "processes",
+    "multiprocessing": "processes",
+}  # fmt: skip
+"""The names that `pipeline.compute` has for Dask's schedulers."""
+
+
+@dataclass
+class Record:
+    """What happened in one test.
+
+    outcome: passed, failed, skipped, or crashed
+    differences: as number of the computation → text
+    """
+
+    test: str
+    outcome: str = "crashed"
+    compared: int = 0
+    differences: dict[str, str] = field(default_factory=dict)
+    error: str = ""
+
+
+@dataclass
+class Outcome:
+    """The value of a computation, or its exception."""
+
+    value: Any = None
+    error: Exception | None = None
+
+    @classmethod
+    def of(cls, compute: Callable[[], Any]) -> Outcome:
+        try:
+            return cls(compute())
+        except Exception as error:
+            return cls(error=error)
+
+    def result(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+    def differs(self, plain: Outcome) -> str:
+        from tests.judge.comparing import difference
+
+        if type(self.error) is not type(plain.error):
+            return f"raised {self.error!r} for {plain.error!r}"
+        return difference(self.value, plain.value)
+
+
+def read_records(path: Path) -> dict[str, Record]:
+    """The last record of each test."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    records = (Record(**json.loads(line)) for line in lines)
+    return {record.test: record for record in records}
+
+
+class Judge:
+    """Makes computations in one mode, and keeps the record of the test that runs."""
+
+    def __init__(self, mode: str, out: Path) -> None:
+        self.mode, self.out = mode, out
+        self.record = Record("")
+        self.is_busy = False  # a computation within a computation is a part of it
+
+    def judged(self, plain: Callable[..., Any]) -> Callable[..., Any]:
+        """`dask.compute` or `dask.persist`, made by us and by Dask; the result is ours."""
+        from dask.base import unpack_collections
+
+        @wraps(plain)
+        def compute(*args: Any, **options: Any) -> Any:
+            leaves, _ = unpack_collections(*args, traverse=options.get("traverse", True))
+            if self.is_busy or not leaves or _is_asynchronous():
+                return plain(*args, **options)
+            self.is_busy = True
+            try:
+                return self.compare(plain, args, options).result()
+            finally:
+                self.is_busy = False
+
+        return compute
+
+    def compare(self, plain: Callable[..., Any], args: Any, options: Any) -> Outcome:
+        """Our outcome. A difference counts if Dask, run twice more, agrees with itself."""
+        ours = Outcome.of(lambda: getattr(self, self.mode)(plain, args, options))
+        theirs = Outcome.of(lambda: plain(*args, **options))
+        self.record.compared += 1
+        text = Outcome.of(lambda: ours.differs(theirs))
+        if text.error or text.value:
+            again = [Outcome.of(lambda: plain(*args, **options)) for _ in "12"]
+            if self.mode == "plain" or not any(theirs.differs(other) for other in again):
+                number = str(self.record.compared)
+                self.record.differences[number] = text.value or repr(text.error)
+        return ours
+
+    def plain(self, plain: Callable[..., Any], args: Any, options: Any) -> Any:
+        return plain(*args, **options)
+
+    def share(self, plain: Callable[..., Any], args: Any, options: Any) -> Any:
+        from dask.base import unpack_collections
+
+        from pipeline import share_report
+
+        leaves, repack = unpack_collections(*args, traverse=options.get("traverse", True))
+        return plain(*repack(share_report(*leaves).collections), **options)
+
+    def cold(self, plain: Callable[..., Any], args: Any, options: Any) -> Any:
+        import pipeline
+
+        scheduler = options.get("scheduler")
+        is_named = scheduler is None or isinstance(scheduler, str)
+        if plain.__name__ == "compute" and is_named and not options.keys() - {"scheduler"}:
+            name = _SCHEDULERS.get(scheduler, scheduler)
+            return pipeline.compute(*args, store=_store(), scheduler=name)
+        with _store():
+            return plain(*args, **options)
+
+    warm = cold
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[Any]) -> None:
+        share = 1000 * Fraction(os.environ["JUDGE_SAMPLE"])
+        done = read_records(self.out)
+        chosen = [
+            item
+            for item in items
+            if zlib.crc32(_name(item).encode()) % 1000 < share
+            and _name(item) not in done
+            and not item.get_closest_marker("network")
+        ]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+        items[:] = chosen
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        """Record the test before it runs, lest it end the process, and after it ran."""
+        self.record = Record(_name(item))
+        self.write()
+        signal.signal(signal.SIGALRM, _stop)
+        signal.alarm(SECONDS)
+        faulthandler.dump_traceback_later(2 * SECONDS, exit=True)
+        try:
+            return (yield)
+        finally:
+            signal.alarm(0)
+            faulthandler.cancel_dump_traceback_later()
+            self.write()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and self.record.outcome != "failed":
+            self.record.outcome = "failed"
+            crash = getattr(report.longrepr, "reprcrash", None)
+            self.record.error = " ".join(str(crash or report.longrepr).split())[:400]
+        elif self.record.outcome == "crashed" and report.when != "teardown":
+            self.record.outcome = "skipped" if report.skipped else "crashed"
+            if report.when == "call" and report.passed:
+                self.record.outcome = "passed"
+
+    def write(self) -> None:
+        with self.out.open("a") as file:
+            file.write(json.dumps(asdict(self.record)) + "\n")
+
+
+def _name(item: Any) -> str:
+    """The name of a test: independent of the folder that it is in."""
+    return f"{item.module.__name__}::{item.nodeid.partition('::')[2]}"
+
+
+def _stop(*_: Any) -> None:
+    pytest.fail(f"stopped after {SECONDS} seconds")
+
+
+def _is_asynchronous() -> bool:
+    """Whether this is a coroutine of a cluster's test: it awaits its results."""
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+@cache
+def _store() -> Any:
+    from pipeline import Store
+
+    return Store(os.environ["JUDGE_STORE"], durable=False)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if judge is not None:
+        config.pluginmanager.register(judge)
+
+
+def _installed() -> Judge | None:
+    if "JUDGE_OUT" not in os.environ:
+        return None
+    import dask.base
+
+    found = Judge(os.environ["JUDGE_MODE"], Path(os.environ["JUDGE_OUT"]))
+    for name in ("compute", "persist"):
+        both = found.judged(getattr(dask.base, name))
+        setattr(dask.base, name, both)
+        setattr(dask, name, both)
+    return found
+
+
+judge = _installed()
