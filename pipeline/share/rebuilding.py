@@ -99,7 +99,9 @@ def is_annotated(collection: Any) -> bool:
 
 def _is_frame(collection: Any) -> bool:
     """Whether this is a dataframe, or a part of one: an expression before it is a graph."""
-    return hasattr(collection, "divisions") and isinstance(getattr(collection, "expr", None), Expr)
+    # Of the class: the divisions of some collections raise, before Dask says what is wrong.
+    is_divided = hasattr(type(collection), "divisions")
+    return is_divided and isinstance(getattr(collection, "expr", None), Expr)
 
 
 def _open_frames(collections: Sequence[Any]) -> list[Opened]:

@@ -6,11 +6,13 @@ import operator
 
 import dask
 import dask.array as da
+import dask.dataframe as dd
+import pandas as pd
 import pytest
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, GraphNode, Task, TaskRef
 
-from pipeline import GraphError
+from pipeline import GraphError, share
 from pipeline.share import fuse_lines, task_dict
 from pipeline.share.rebuilding import is_annotated, is_graph, open_dict
 
@@ -56,6 +58,12 @@ def test_keys_of_a_dict() -> None:
     assert open_dict(graph, [["a"], "c"]).keys == ["a", "c"]
     with pytest.raises(GraphError, match="'z' is not in the graph"):
         open_dict(graph, ["z"])
+
+
+def test_a_dataframe_of_too_few_partitions_raises_what_dask_raises() -> None:
+    frame = dd.from_pandas(pd.DataFrame({"a": range(6)}), npartitions=3)
+    with pytest.raises(ValueError, match="only 3 partitions, head received 5"):
+        share(frame.head(2, npartitions=5, compute=False)).compute()
 
 
 def test_lines_are_fused_but_not_through_outputs() -> None:
