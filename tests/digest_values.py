@@ -75,8 +75,30 @@ def adder(n: int) -> Any:
     return lambda x: x + n
 
 
-def structured(*names: str) -> Any:
-    return np.array([(1, 2.0)], [(names[0], "i4"), (names[1], "f8")])
+def structured(one: str, other: str, value: float = 2.0) -> Any:
+    return np.array([(1, value)], [(one, "i4"), (other, "f8")])
+
+
+def record(number: int, held: Any, name: str = "a") -> Any:
+    """A structured array that holds an object."""
+    return np.array([(number, held)], [(name, "i4"), ("o", object)])
+
+
+def row(items: list[Any]) -> Any:
+    """An array of one object, a list."""
+    array = np.empty(1, object)
+    array[0] = items
+    return array
+
+
+class Tagged(np.ndarray[Any, Any]):
+    """An array with an attribute."""
+
+
+def tagged(tag: str) -> Any:
+    array = np.array([1, 2]).view(Tagged)
+    array.tag = tag  # type: ignore[attr-defined] # anybody may
+    return array
 
 
 def padded(fill: int) -> Any:
@@ -107,8 +129,18 @@ DIFFER: list[tuple[Any, Any]] = [
     (np.array([1], object), np.array([1.0], object)),
     (np.array([1], object), np.array([True], object)),
     (np.ma.array([1, 2], mask=[False, True]), np.ma.array([1, 2], mask=[True, False])),
-    (np.ma.array([1, 2]), np.array([1, 2])), (structured("a", "b"), structured("a", "c")),
+    (np.ma.array([1, 2]), np.array([1, 2])), (np.ma.array([1, 2]), np.ma.array([1, 3])),
+    (np.ma.array([1, 2], fill_value=7), np.ma.array([1, 2], fill_value=8)),
+    (np.ma.array([1, 2], hard_mask=True), np.ma.array([1, 2])),
+    (structured("a", "b"), structured("a", "c")),
     (np.array(["2020"], "M8[D]"), np.array(["2020"], "M8[s]")),
+    (np.empty((0, 2), object), np.empty((0, 3), object)),
+    (np.array([[1, 2]], object), row([1, 2])), (record(1, None), record(2, None)),
+    (record(1, None), record(1, 0)), (record(1, None), record(1, None, "b")),
+    (structured("a", "b"), structured("a", "b", 3)), (structured("a", "b"), structured("b", "a")),
+    (np.array([1, 2], "g"), np.array([2, 1], "g")), (np.array([1j], "G"), np.array([2j], "G")),
+    (np.longdouble(1), np.longdouble(2)), (np.longdouble(1), np.float64(1)),
+    (np.array([1, 2]).view(Tagged), np.array([1, 2])), (tagged("a"), tagged("b")),
     (MATRIX.view(np.matrix), MATRIX), (np.dtype("f8"), np.dtype("f4")),
     (Whole(1), 1), (Words([1]), [1]), (Pair(1, 2), (1, 2)), (Pair(1, 2), Couple(1, 2)),
     (Colour.RED, Colour.BLUE), (Colour.RED, Shade.RED), (Colour.RED, 1), (Point(1), Vector(1)),

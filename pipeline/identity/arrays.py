@@ -151,7 +151,7 @@ def _column(array: Any) -> tuple[Any, ...]:
         return (*head, array.closed, table_content(array.left), table_content(array.right))
     if hasattr(array, "asi8"):  # times, as numbers of units
         return (*head, array.asi8)
-    if isinstance(array.dtype, np.dtype) or type(array).__name__ == "NumpyExtensionArray":
+    if type(array).__name__ == "NumpyExtensionArray":
         return (*head, array.to_numpy())
     return (*head, np.asarray(array, dtype=object).tolist())
 

@@ -22,7 +22,7 @@ from pipeline.identity.text import short_repr
 
 _PYTHON = f"python {sys.version_info.major}.{sys.version_info.minor}"
 
-_HANDLES = {"_thread", "threading", "_contextvars", "weakref", "_weakref", "asyncio", "logging"}
+_HANDLES = {"_thread", "threading", "_contextvars", "weakref", "asyncio", "logging"}
 """Modules of objects that a function may name without depending on them: locks, loggers."""
 
 

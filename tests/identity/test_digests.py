@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import functools
 import itertools
 import logging
@@ -11,7 +13,10 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+import weakref
+from importlib.metadata import version as distribution_version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import dask
@@ -21,7 +26,7 @@ import pytest
 from pipeline import digest
 from pipeline import scheduler as on
 from pipeline.identity import short_repr
-from pipeline.identity.digests import library_version
+from pipeline.identity.digests import Digester, library_version
 from tests.digest_values import DIFFER, agree
 from tests.projects import edited
 
@@ -284,6 +289,58 @@ def test_a_function_may_name_a_lock_but_not_a_stream() -> None:
         digest(streaming)
 
 
+class Held:
+    """A class of the project, which a weak cache may hold."""
+
+
+def filled(cache: Any) -> Any:
+    held = Held()
+    if isinstance(cache, weakref.WeakSet):
+        cache.add(held)
+    else:
+        cache[held if isinstance(cache, weakref.WeakKeyDictionary) else 1] = held
+    cache.keeps = held
+    return cache
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (threading.Lock(), threading.Lock()),
+        (threading.RLock(), threading.RLock()),
+        (threading.local(), threading.local()),
+        (threading.Event(), threading.Event()),
+        (asyncio.Lock(), asyncio.Lock()),
+        (logging.getLogger("a"), logging.getLogger("b")),
+        (contextvars.ContextVar("a"), contextvars.ContextVar("b")),
+        (weakref.ref(Held), weakref.ref(test_workers_find_the_same_digests)),
+        (weakref.WeakSet(), filled(weakref.WeakSet())),
+        (weakref.WeakKeyDictionary(), filled(weakref.WeakKeyDictionary())),
+        (weakref.WeakValueDictionary(), filled(weakref.WeakValueDictionary())),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_function_does_not_depend_on_the_state_of_a_process(one: Any, other: Any) -> None:
+    def names(value: Any) -> Any:
+        return lambda: value
+
+    assert digest(names(one)) == digest(names(other)) != digest(names(1))
+
+
+SENTINEL = object()
+
+
+def test_the_error_of_a_value_without_content_names_the_function() -> None:
+    def inner() -> object:
+        return SENTINEL
+
+    def outer() -> object:
+        return inner()
+
+    with pytest.raises(TypeError, match=r"outer reaches <object .*>: no key for a object"):
+        digest(outer)
+
+
 class Moody:
     """Its token is never the same twice, as with Dask's own fallback."""
 
@@ -342,6 +399,8 @@ def _total(x: float) -> float:
 @pytest.mark.parametrize(
     ("function", "package"),
     [
+        (np.linalg.norm, "numpy"),
+        (np.linalg, "numpy"),
         (lambda x: np.sin(x), "numpy"),
         (lambda x: np.linalg.norm(x), "numpy"),
         (_total, "pandas"),
@@ -357,6 +416,45 @@ def test_the_version_of_a_library_counts_wherever_it_is_named(
         module, "library_version", lambda name: "newer" if name == package else known(name)
     )
     assert digest(function) != before
+
+
+def test_the_version_of_python_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digest(1)
+    version = f"python {sys.version_info.major}.{sys.version_info.minor}"
+    for other, agrees in ((version, True), ("python 3.1", False)):
+        monkeypatch.setattr("pipeline.identity.digests._PYTHON", other)
+        assert (digest(1) == before) is agrees
+
+
+def test_a_digest_is_found_next_year(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.identity.digests._PYTHON", "python 3.11")
+    assert digest([1, "a"]) == "e77de8de2e54fb648fb03292358d14d9"
+    assert digest("\ud800") == "672f7e8694eaa335006a782ae364c8aa"
+    assert Digester().encode(np.random.mtrand._rand.normal) == "method#0325f6718f49cd2d22c9ea6b"
+    assert Digester().encode(random.random) == "builtin_function_or_method#fe317319bcd8319455fa3beb"
+
+
+@pytest.mark.parametrize(
+    ("package", "version"),
+    [
+        ("numpy", f"numpy {np.__version__}"),
+        ("json", "python"),
+        ("_collections_abc", "python"),
+        ("pipeline", f"dask-memo {distribution_version('dask-memo')}"),
+        ("dateutil", f"python-dateutil {distribution_version('python-dateutil')}"),
+        ("no_such_package", "no version"),
+        ("a_package_of_tests", "7.5"),
+    ],
+)
+def test_the_version_of_a_package(
+    package: str, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("a_package_of_tests")
+    module.__version__ = "7.5"  # type: ignore[attr-defined] # as many have
+    monkeypatch.setitem(sys.modules, "a_package_of_tests", module)
+    library_version.cache_clear()
+    assert library_version(package) == version
+    library_version.cache_clear()
 
 
 def test_large_arrays_are_hashed_without_a_copy() -> None:

@@ -13,6 +13,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,54 @@ def test_different_values_differ() -> None:
 )
 def test_equal_values_agree(left: Any, right: Any) -> None:
     assert encode(left) == encode(right)
+
+
+@pytest.mark.parametrize(
+    ("value", "encoded"),
+    [
+        (7, 7), (-(2**63), -(2**63)), (2**63 - 1, 2**63 - 1), (2**63, "9223372036854775808"),
+        (-(2**63) - 1, "-9223372036854775809"), (10**47, f"1{'0' * 47}"),
+        (10**48, "100000000000000000000000…#df63805f1e5ec435979d5d5c"),
+        (1.5, "1.5"), (True, "True"), (None, "None"), (..., "Ellipsis"),
+        (NotImplemented, "NotImplemented"), (complex(0, -0.0), "-0j"), (range(3), "range(0, 3)"),
+        (float("nan"), "nan 000000000000f87f"), ("a", "'a'"), (b"a", "b'a'"),
+        ("a" * 46, repr("a" * 46)),
+        ("a" * 47, "'aaaaaaaaaaaaaaaaaaaaaaa…#8e3945042183ebdda1d26198"),
+        ("a" * 10_000, "'aaaaaaaaaaaaaaaaaaaaaaa…#c3b5db5d6ab4d176c97252f7"),
+        ("a" * 10_001, "'aaaaaaaaaaaaaaaaaaaaaaaa'…#20bbeea1a6957b5425f4184c of 10001"),
+        (b"a" * 10_001, "b'aaaaaaaaaaaaaaaaaaaaaaaa'…#20bbeea1a6957b5425f4184c of 10001"),
+        ("\ud800", repr("\ud800")),
+        ("\ud800" * 50, "'\\ud800\\ud800\\ud800\\ud80…#11e5abc848376f716dfc23a8"),
+        ((1, (2,)), (1, (2,))), ([1, "a"], ("list", 1, "'a'")), ([], ("list",)),
+        ({"b": 1, "a": 2}, ("dict", ("'a'", 2), ("'b'", 1))),
+        (MappingProxyType({"a": 1}), ("dict", ("'a'", 1))), ({2, "a"}, ("set", "'a'", 2)),
+        (frozenset({2, "a"}), ("frozenset", "'a'", 2)),
+        (("a" * 42, "b" * 42), (repr("a" * 42), repr("b" * 42))),
+        (("a" * 42, "b" * 43), "(\"'aaaaaaaaaaaaaaaaaaaaa…#b15c4cfc0fcd77194b2fc7d1"),
+        (["a" * 40, "b" * 40], "('list', \"'aaaaaaaaaaaaa…#59ee43d7b4deebc9fba9cd9f"),
+        (np.int64(7), "int64(7)"), (np.float32(0.5), "float32(0.5)"),
+        (np.bool_(True), "bool(True)"),
+        (np.longdouble(1.5), "longdouble(1.5e+00)"),
+        (np.float64("nan"), "float64[]#78cc7d2ca69cb634bd05815b"),
+        (np.datetime64("2020"), "datetime64[Y][]#86eb2c965daf510cadc679c2"),
+        (np.array(3, "i2"), "int16[]#5f2c48859a1005352fa7252f"),
+        (SQUARE, "float64[2×2]#767da3d06c58734e644d29c4"),
+        (SQUARE.astype(">f8"), ">f8[2×2]#6e59fcf92f7d129a656f7ce1"),
+        (np.zeros((0, 2), "f4"), "float32[0×2]#304f9ff7968bc422c5d9c43b"),
+        (np.array(["a", None], object), "object[2]#dbd1f8913e361c47f258cca4"),
+        (np.array([(1, 2.0)], [("a", "i4"), ("b", "f8")]),
+         "[('a', '<i4'), ('b', '<f8')][1]#ba7d9d8b5660289ae96ebcb7"),
+        (np.array([1, 2], "g") / 2, "float128[2]#47e2fca466bbc0024d83db9f"),
+        (np.array([1, 2j], "G") / 2, "complex256[2]#c2f52b6c796123ba23e3c4ac"),
+        (np, "module numpy"), (len, "builtins.len"), (np.sin, "numpy.sin"), (int, "builtins.int"),
+        (partial(max, 1, key=abs), "partial#b59f8f29977115a15690a51a"),
+        (itemgetter(1), "itemgetter#3f9148c7b2663a988cc29788"),
+        ("a".upper, "builtin_function_or_method#363f979aca5c775bcab9db75"),
+        (Fraction(1, 3), "Fraction#3d848e9b8a320ba3d805e966"),
+    ],
+)  # fmt: skip
+def test_what_is_encoded_today_is_found_next_year(value: Any, encoded: Any) -> None:
+    assert encode(value) == encoded
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
-from typing import TYPE_CHECKING
+from hashlib import sha256
+from pathlib import Path
+from types import SimpleNamespace
 
 import dask
 import numpy as np
@@ -12,9 +14,6 @@ import pandas as pd
 import pytest
 
 from pipeline import File, digest
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_file_counts_by_its_content_not_by_its_place(tmp_path: Path) -> None:
@@ -52,6 +51,72 @@ def test_a_folder_counts_by_all_files_in_it(tmp_path: Path) -> None:
     assert digest(File(tmp_path / "one")) != digest(File(tmp_path / "two"))
 
 
+def test_the_content_of_a_file_is_its_suffix_and_its_hash(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "b.csv").write_bytes(b"b")
+    (tmp_path / "a").write_bytes(b"a")
+    a, b = sha256(b"a").hexdigest(), sha256(b"b").hexdigest()
+    assert File(tmp_path / "deep" / "b.csv").__dask_tokenize__() == ("File", ".csv", b)
+    assert File(tmp_path / "a").__dask_tokenize__() == ("File", "", a)
+    assert File(tmp_path).__dask_tokenize__() == ("File", "/", f"a {a}", f"deep/b.csv {b}")
+
+
+STAT = {"st_ino": 1, "st_dev": 2, "st_size": 3, "st_mtime_ns": 10**9, "st_ctime_ns": 10**9}
+
+
+@pytest.fixture
+def stat(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """What the system reports of every file."""
+    reported = {**STAT}
+
+    def fstat(_: int) -> SimpleNamespace:
+        times = {name: reported[f"{name}_ns"] / 1e9 for name in ("st_mtime", "st_ctime")}
+        return SimpleNamespace(**reported, **times)
+
+    monkeypatch.setattr("pipeline.identity.files.os.fstat", fstat)
+    return reported
+
+
+@pytest.mark.parametrize("field", STAT)
+def test_a_file_is_read_again_if_the_system_reports_a_change(
+    tmp_path: Path, stat: dict[str, int], field: str
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("one")
+    before = digest(File(path))
+    path.write_text("two")
+    assert digest(File(path)) == before  # nothing that is reported changed
+    stat[field] += 1
+    assert digest(File(path)) != before
+
+
+@pytest.mark.parametrize("field", ["st_mtime_ns", "st_ctime_ns"])
+@pytest.mark.parametrize(("age", "is_read_again"), [(-1, True), (1, True), (2, True), (3, False)])
+def test_a_file_that_changed_just_now_is_read_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stat: dict[str, int], field: str, age: int,
+    is_read_again: bool,
+) -> None:  # fmt: skip
+    path = tmp_path / "a.txt"
+    monkeypatch.setattr("pipeline.identity.files.time.time", lambda: 100.0)
+    stat[field] = (100 - age) * 10**9
+    path.write_text("one")
+    before = digest(File(path))
+    path.write_text("two")
+    assert (digest(File(path)) != before) is is_read_again
+
+
+def test_files_of_one_name_in_two_folders_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stat: dict[str, int]
+) -> None:
+    digests = set()
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        Path("a.txt").write_text(name)
+        digests.add(digest(File("a.txt")))
+    assert len(digests) == 2
+
+
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="No such file"):
         digest(File(tmp_path / "none"))
@@ -74,3 +139,4 @@ def test_it_is_a_value() -> None:
     assert len({File("a"), File("a")}) == 1
     assert pickle.loads(pickle.dumps(File("a"))) == File("a")  # noqa: S301 - its own
     assert repr(File("a")) == "File('a')"
+    assert File("a") != "a"

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.identity import all_digits, format_duration, format_number, format_value, shorten
+from pipeline.identity import (
+    all_digits,
+    format_duration,
+    format_number,
+    format_value,
+    mask_passwords,
+    printable,
+    short_repr,
+    shorten,
+)
 from pipeline.identity.text import digits
 
 
@@ -66,3 +76,92 @@ def test_sizes(number: Fraction, text: str) -> None:
 def test_arrays_are_shown_by_elements_or_shape() -> None:
     assert format_value(np.arange(3)) == "[0, 1, 2]"
     assert format_value(np.zeros((3, 4))) == "float64[3×4]"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (9_999_999, "9999999"), (-9_999_999, "-9999999"), (10**8, "100…00"), (-(10**9), "-100…00"),
+        (123_456_789, "123…89"), (100_000_007, "100…07"),
+    ],
+)  # fmt: skip
+def test_integers_in_eight_characters(number: int, text: str) -> None:
+    width = 6 if number > 0 else 7
+    assert shorten(number, 8 if abs(number) < 10**8 else width) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.000999, "999 µs"), (0.001, "1.0 ms"), (0.0095, "9.5 ms"), (0.010, "10 ms"),
+        (1, "1.0 s"), (120, "2.0 min"), (7199, "120 min"), (7200, "2.0 h"), (172_799, "48 h"),
+        (172_800, "2.0 days"), (31_557_599, "365 days"), (31_557_600, "1 years"),
+        (31_557_600 * 9.5, "9.5 years"), (31_557_600 * 10, "10 years"),
+        (31_557_600 * 10.4, "10 years"), (31_557_600 * 9_999, "9,999 years"),
+        (31_557_600 * 10_000, "1.0e4 years"),
+    ],
+)  # fmt: skip
+def test_durations_where_the_unit_changes(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (999_999_999, "999,999,999"), (Fraction(1999, 2), "1e+03"), (Fraction(2001, 2), "1,000"),
+        (Fraction(19, 2), "9.5"), (Fraction(21, 2), "10.5"), (Fraction(1234, 100), "12.3"),
+        (Fraction(5, 3), "1.7"), (10**10 - 1, "1.0e10"), (94_900_000_000, "9.5e10"),
+        (94_400_000_000, "9.4e10"), (-5, "-5"),
+    ],
+)  # fmt: skip
+def test_sizes_where_the_form_changes(number: Fraction, text: str) -> None:
+    assert format_number(number) == text
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ([10**5000], "a list of very large numbers"), (Unprintable(), "a Unprintable"),
+        ("a\nb", r"'a\nb'"), (np.arange(4).reshape(2, 2), "array([[0, 1],        [2, 3]])"),
+        ("a" * 58, repr("a" * 58)), ("a" * 59, f"'{'a' * 58}…"),
+    ],
+    ids=["large", "none", "line", "array", "60", "61"],
+)  # fmt: skip
+def test_a_short_repr_is_one_line(value: object, text: str) -> None:
+    assert short_repr(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.5, "1.5"), (np.float32(1.25), "1.25"), (True, "True"), (10**13, "10000000000000"),
+        ("a" * 26, repr("a" * 26)), ("a" * 27, f"'{'a' * 26}…"), ([1.0, 2], "[1.0, 2]"),
+        (np.arange(6), "[0, 1, 2, 3, 4, 5]"), (np.arange(7), "int64[7]"),
+        (np.full(6, 1.23456789), "[1.23456789, 1.23456789, 1.…"), (np.array(5), "5"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_values_are_cut_off_where_they_are_long(value: Any, text: str) -> None:
+    assert format_value(value) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("s3://key:secret@host/a", "s3://key:***@host/a"), ("s3://host/a", "s3://host/a"),
+        ("http://:secret@host", "http://:***@host"), ("a://b:c@d e://f:g@h", "a://b:***@d e://f:***@h"),
+        ("http://host:80/a@b", "http://host:80/a@b"), ("ann:secret@host", "ann:secret@host"),
+        ("a://b c:d@e", "a://b c:d@e"), ("a://b:c@d@e/f", "a://b:***@e/f"),
+    ],
+)  # fmt: skip
+def test_passwords_in_urls_are_masked(text: str, masked: str) -> None:
+    assert mask_passwords(text) == masked
+
+
+def test_text_from_anywhere_is_one_printable_line() -> None:
+    assert printable("a\tb\r\x07é\u2028") == "a b ·é "
