@@ -16,7 +16,15 @@ from dask.task_spec import Alias, TaskRef
 from dask.typing import Key
 
 from pipeline.graph import CallTask
-from pipeline.identity import Digester, closure_values, definition_parts, encode, hash_encoded
+from pipeline.identity import (
+    Digester,
+    UnimportedModule,
+    closure_values,
+    definition_parts,
+    encode,
+    hash_encoded,
+    module_name,
+)
 from pipeline.share import (
     USED_UP,
     FunctionNumber,
@@ -203,7 +211,8 @@ def _parts(definition: Any) -> Iterator[tuple[str, Any]]:
     """The parts of a definition, by the names that a person knows them by."""
     parts: Iterator[Any] = iter(definition_parts(definition))
     if not isinstance(definition, FunctionType):
-        heads = ("bases", "metaclass") if isinstance(definition, type) else ()
+        heads = ["bases", "metaclass"] if isinstance(definition, type) else []
+        heads += ["code"] if isinstance(definition, UnimportedModule) else []
         yield from zip(heads, parts, strict=False)
         yield from ((f"`{name}`", value) for name, value in parts)
         return
@@ -215,18 +224,22 @@ def _parts(definition: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _name(definition: Any) -> str:
-    return str(getattr(definition, "__qualname__", getattr(definition, "__name__", "?")))
+    if isinstance(definition, ModuleType):
+        return module_name(definition)
+    is_unimported = isinstance(definition, UnimportedModule)
+    return definition.name if is_unimported else str(definition.__qualname__)
 
 
 def _title(definition: Any) -> str:
-    kinds = {ModuleType: "module", FunctionType: "helper"}
+    kinds = {ModuleType: "module", UnimportedModule: "module", FunctionType: "helper"}
     return f"{kinds.get(type(definition), 'class')} `{_name(definition)}`"
 
 
 def _place(definition: Any) -> str:
     """The file of a definition, as it follows its name."""
     try:
-        path = inspect.getfile(definition)
+        is_unimported = isinstance(definition, UnimportedModule)
+        path = definition.path if is_unimported else inspect.getfile(definition)
     except (TypeError, OSError):  # it was not made by a file
         return ""
-    return "" if path.startswith("<") else f" in {Path(path).name}"
+    return "" if not path or path.startswith("<") else f" in {Path(path).name}"

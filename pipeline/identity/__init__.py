@@ -3,6 +3,7 @@
 - `encoder` – the content of any value, as a part of a key
 - `arrays` – arrays and tables as arguments: immutable copies, and what they hold
 - `bytecode` – compiled code: what it does, without its formatting, and what it names
+- `modules` – libraries and modules of the project by their names, found without importing them
 - `references` – what a function reaches, and where the project ends and libraries begin
 - `digests` – `digest`: content hashes that also cover versions of Python and libraries
 - `files` – `File`: a file as an argument, by its content
@@ -29,12 +30,11 @@ from pipeline.identity.encoder import (
     short_hash,
 )
 from pipeline.identity.files import File
+from pipeline.identity.modules import Library, UnimportedModule, is_library, module_name
 from pipeline.identity.references import (
-    Library,
     attribute_of,
     closure_values,
     definition_parts,
-    is_library,
     library_name,
     references_of,
 )
@@ -61,6 +61,7 @@ __all__ = [
     "Digester",
     "File",
     "Library",
+    "UnimportedModule",
     "UnkeyableError",
     "Unknown",
     "UnknownError",
@@ -82,6 +83,7 @@ __all__ = [
     "is_tracing",
     "library_name",
     "mask_passwords",
+    "module_name",
     "names_in_code",
     "printable",
     "references_of",

@@ -209,7 +209,7 @@ class Import(NamedTuple):
     name: str
     module: str
     level: int  # dots before the module
-    attribute: str | None  # of the module
+    attribute: str | None  # of the module; `*` for all
 
 
 class CodeNames(NamedTuple):
@@ -285,14 +285,20 @@ def _bound(
     after: Sequence[Step], module: str, level: int, attributes: tuple[str, ...] | None
 ) -> Iterator[Import]:
     """The names that an import binds, from the instructions after it."""
-    if attributes:
+    if attributes == ("*",):
+        yield Import("*", module, level, "*")
+    elif attributes:
         attribute = None
         for step in after[: 2 * len(attributes)]:
             if step.name == "IMPORT_FROM":
                 attribute = step.argument
             elif step.name in _STORES:
                 yield Import(step.argument, module, level, attribute)
-        return
+    else:
+        yield from _bound_module(after, module, level)
+
+
+def _bound_module(after: Sequence[Step], module: str, level: int) -> Iterator[Import]:
     for place, step in enumerate(after):  # `import a.b` binds a, `import a.b as x` goes down to b
         if step.name in _STORES:
             if place == 0 and "." in module:  # the code finds it as an attribute of its package

@@ -26,13 +26,14 @@ from dask.typing import Key
 from pipeline import PipelineError
 from pipeline.identity.arrays import TABLE_MODULES, array_content, table_content
 from pipeline.identity.bytecode import code_content
-from pipeline.identity.references import (
+from pipeline.identity.modules import (
     Library,
-    definition_parts,
-    held_name,
+    UnimportedModule,
+    UnknownModule,
     is_library_module,
-    library_name,
+    module_name,
 )
+from pipeline.identity.references import definition_parts, is_held, library_name
 from pipeline.identity.text import all_digits, short_repr
 
 Memory = dict[int, tuple[Any, Key]]
@@ -53,7 +54,7 @@ _LONG_TEXT = 10_000
 """Characters from which on printing a text takes longer than hashing it."""
 _NUMBERS = {np.dtype(code).type for code in "?bBhHiIlLqQefdFD"}
 """NumPy's numbers that Python has numbers for."""
-_Definition = FunctionType | type | ModuleType
+_Definition = FunctionType | type | ModuleType | UnimportedModule
 """Values that are encoded with all that they reach."""
 
 
@@ -218,7 +219,7 @@ class Encoder:
         if kind is np.ndarray or (isinstance(value, np.generic) and kind.__module__ == "numpy"):
             return _scalar(value) or self.array(np.asarray(value))
         if kind is Library or (isinstance(value, ModuleType) and is_library_module(value)):
-            module = value.module if kind is Library else value.__name__
+            module = value.module if kind is Library else module_name(value)
             return self.library(f"module {module}", module)
         if (name := library_name(value)) is not None:
             return self.library(name, value.__module__)
@@ -319,7 +320,8 @@ def _is_plain(value: Any) -> bool:
 
 
 def _name(definition: Any) -> str:
-    return getattr(definition, "__qualname__", "module")
+    is_named = isinstance(definition, FunctionType | type)
+    return definition.__qualname__ if is_named else "module"
 
 
 def state_of(value: Any) -> Any:
@@ -328,6 +330,8 @@ def state_of(value: Any) -> Any:
     Raises `UnkeyableError`, and `UnknownError` for a call or another Dask collection.
     """
     kind = type(value)
+    if kind is UnknownModule:
+        raise UnkeyableError(str(value))
     # `is_dask_collection` asks for the graph, and a call would trace it.
     if isinstance(value, Unknown) or (
         hasattr(kind, "__dask_graph__") and is_dask_collection(value)
@@ -388,7 +392,7 @@ def _global(value: Any, name: str) -> Any:
     """A value that pickle stores by name: a wrapped function, or a value that its module holds."""
     if hasattr(value, "__wrapped__"):
         return (name, value.__wrapped__)
-    if held_name(value, name) is not None:
+    if is_held(value, getattr(value, "__module__", None) or "", name):
         return name
     if isinstance(value, np.ufunc):  # which has no `__module__`
         module = pickle.whichmodule(value, name)  # type: ignore[attr-defined] # not in typeshed

@@ -1,24 +1,37 @@
 """What a function reaches: its code, and the values that it names.
 
 Functions and classes of installed libraries count by their name and are not followed. Those of the
-project are followed, wherever they lie, attributes of its modules included.
+project are followed, wherever they lie, attributes of its modules included. A module that a body
+imports counts by its code, if it is not imported yet: see `UnimportedModule`.
+
+Reading what a function reaches runs no code of the project: no module is imported, and no
+`__getattr__` or descriptor is called.
 """
 
 from __future__ import annotations
 
 import builtins
 import functools
-import importlib
-import importlib.util
 import sys
-import sysconfig
 from collections import ChainMap
-from collections.abc import Iterator
-from pathlib import Path
-from types import FunctionType, ModuleType
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.util import resolve_name
+from types import FunctionType, GetSetDescriptorType, MemberDescriptorType, MethodType, ModuleType
+from typing import Any, NamedTuple, cast
 
 from pipeline.identity.bytecode import Import, code_content, names_in_code
+from pipeline.identity.modules import (
+    Library,
+    UnimportedModule,
+    UnknownModule,
+    find_module,
+    is_imported,
+    is_library,
+    is_library_module,
+    module_name,
+    namespace,
+    settled,
+)
 
 _NO_CONTENT = {
     "__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "_abc_impl",
@@ -34,76 +47,56 @@ _MISSING = object()
 _PACKAGE = __name__.partition(".")[0]
 
 
-class Library(NamedTuple):
-    """A module of an installed library, or what it holds, by name: it need not be loaded."""
-
-    module: str
-    attribute: str | None = None
-
-
-class _Unimportable:
-    """A module of the project that cannot be imported now, and so has no content."""
-
-    def __init__(self, name: str, error: Exception) -> None:
-        self.name, self.error = name, error
-
-    def __reduce__(self) -> str:
-        raise TypeError(f"importing {self.name} raised {type(self.error).__name__}: {self.error}")
-
-
 def library_name(value: Any) -> str | None:
     """The qualified name of what an installed library, or Python itself, holds under that name."""
-    module = getattr(value, "__module__", None)
-    name = getattr(value, "__qualname__", None)
+    kind = type(value)
+    if issubclass(kind, type):  # its metaclass may be the project's
+        module, name = _type_part(value, "__module__"), _type_part(value, "__qualname__")
+    elif issubclass(kind, ModuleType) or not is_library_class(kind):
+        return None
+    else:
+        module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str) or not is_library(module):
         return None
-    if isinstance(value, type) and not value.__flags__ & _HEAP_TYPE:
+    if issubclass(kind, type) and not _type_part(value, "__flags__") & _HEAP_TYPE:
         return f"{module}.{name}"  # a class of C, which a module need not hold
     package, *rest = module.split(".")
     if package == _PACKAGE and rest:  # where it exports it: moving a file changes no digest
         folder = f"{package}.{rest[0]}"
         if getattr(sys.modules[folder], name, None) is value:
             return f"{package if name in sys.modules[package].__all__ else folder}.{name}"
-    return held_name(value, name)
-
-
-def held_name(value: Any, name: str) -> str | None:
-    """The qualified name of a value, if its module holds it under that name."""
-    module = getattr(value, "__module__", None) or ""
-    held: Any = sys.modules.get(module)
+    held: Any = sys.modules[module]
     for part in name.split("."):
         held = getattr(held, part, None)
     return f"{module}.{name}" if held is value else None
 
 
-def is_library(name: str) -> bool:
-    """Whether a module is of Python, of an installed library, or of this engine."""
-    module = sys.modules.get(name)
-    return module is not None and _is_library(name, getattr(module, "__file__", None))
+def is_library_class(kind: type) -> bool:
+    """Whether a class is of a library or of C, so that none of the project's code is in it."""
+    if not _type_part(kind, "__flags__") & _HEAP_TYPE:
+        return True
+    module = _type_part(kind, "__module__")
+    is_cython = type(module) in (GetSetDescriptorType, MemberDescriptorType)
+    return is_cython or (isinstance(module, str) and is_library(module))
 
 
-def is_library_module(module: ModuleType) -> bool:
-    """The same of a module that may not be registered under its name."""
-    return _is_library(module.__name__, getattr(module, "__file__", None))
+def _type_part(kind: type, name: str) -> Any:
+    """A part of a class that every class has; its metaclass does not decide."""
+    return _TYPE_PARTS[name](kind)
 
 
-@functools.cache
-def _is_library(name: str, path: str | None) -> bool:
-    package = name.partition(".")[0]
-    if name == "__main__":
-        return False  # a tool's `__main__` may run the project's code
-    if package == _PACKAGE and not name.startswith(f"{_PACKAGE}.apps"):
-        return True  # the engine, also where it is installed from its sources
-    if path is None:  # built into Python, a namespace, or made by a program
-        return name in sys.builtin_module_names or package in sys.stdlib_module_names
-    return _is_installed(Path(path))
+_TYPE_PARTS = {
+    name: cast("Any", vars(type)[name]).__get__
+    for name in ("__module__", "__qualname__", "__flags__", "__bases__", "__mro__", "__dict__")
+}
 
 
-def _is_installed(path: Path) -> bool:
-    kinds = ("stdlib", "platstdlib", "purelib", "platlib")
-    return not {"site-packages", "dist-packages"}.isdisjoint(path.parts) or any(
-        path.is_relative_to(sysconfig.get_path(kind)) for kind in kinds
-    )
+def is_held(value: Any, module: str, name: str) -> bool:
+    """Whether a module holds a value under a qualified name."""
+    held: Any = sys.modules.get(module)
+    for part in name.split("."):
+        held = attribute_of(held, part)
+    return held is value
 
 
 class Reference(NamedTuple):
@@ -116,25 +109,68 @@ class Reference(NamedTuple):
     is_last: bool = True  # the code does not only take an attribute of it
 
 
-def references_of(function: FunctionType) -> Iterator[Reference]:
-    """What the code of a function names, as far as that is known without running it."""
-    names = names_in_code(function.__code__)
-    imported = {target.name: _imported(function, target) for target in names.imports}
-    for name, value in imported.items():
-        yield Reference(name, value, None, is_last=False)
-    inner = closure_values(function) | {name: _loaded(value) for name, value in imported.items()}
-    variables = ChainMap(function.__globals__, vars(builtins))
+def references_of(definition: FunctionType | UnimportedModule) -> Iterator[Reference]:
+    """What the code of a function or module names, as far as that is known without running it."""
+    names = names_in_code(definition.__code__)
+    imported: dict[str, list[Any]] = {}
+    for target in names.imports:  # several may bind one name
+        imported.setdefault(target.name, []).extend(_imported(definition, target))
+    for name, values in imported.items():
+        for value in values:
+            yield Reference(name, value, None, is_last=False)
+    if isinstance(definition, FunctionType):
+        values_of = _of_function(definition, imported)
+    else:
+        values_of = _of_module(imported)
     for (head, *attributes), is_global, is_seedless in names.chains:
-        value = (variables if is_global else inner).get(head, _MISSING)
-        name, owner = head, None if is_global else imported.get(head)
-        owner = owner if isinstance(owner, Library) else None
-        while value is not _MISSING:
-            is_last = not attributes
-            yield Reference(name, value, owner, is_seedless and is_last, is_last)
-            if is_last:
-                break
-            attribute = attributes.pop(0)
-            owner, value, name = value, attribute_of(value, attribute), f"{name}.{attribute}"
+        for value in values_of(head, is_global):
+            owner = value if type(value) is Library else None
+            yield from _followed(head, attributes, _loaded(value), owner, is_seedless)
+
+
+_Variables = Callable[[str, bool], Iterable[Any]]
+"""The values that a variable may have, by its name and whether it is global."""
+
+
+def _of_function(function: FunctionType, imported: Mapping[str, list[Any]]) -> _Variables:
+    outer = ChainMap(function.__globals__, vars(builtins))
+    closed = closure_values(function)
+
+    def values_of(name: str, is_global: bool) -> Iterable[Any]:
+        if name in imported and not is_global:
+            return imported[name]
+        return _present((outer if is_global else closed).get(name, _MISSING))
+
+    return values_of
+
+
+def _of_module(imported: Mapping[str, list[Any]]) -> _Variables:
+    """What a module defines itself is in its code."""
+
+    def values_of(name: str, _: bool) -> Iterable[Any]:
+        starred = [attribute_of(value, name) for value in imported.get("*", ())]
+        return imported.get(name) or _present(*starred, vars(builtins).get(name, _MISSING))
+
+    return values_of
+
+
+def _present(*values: Any) -> list[Any]:
+    return [value for value in values if value is not _MISSING]
+
+
+def _followed(
+    name: str, attributes: list[str], value: Any, owner: Any, is_seedless: bool
+) -> Iterator[Reference]:
+    """A variable, and the attributes that the code takes of it, one after another."""
+    for place in range(len(attributes) + 1):
+        if value is _MISSING:
+            return
+        value = settled(value)
+        is_last = place == len(attributes)
+        yield Reference(name, value, owner, is_seedless and is_last, is_last)
+        if not is_last:
+            owner, value = value, attribute_of(value, attributes[place])
+            name = f"{name}.{attributes[place]}"
 
 
 def closure_values(function: FunctionType) -> dict[str, Any]:
@@ -151,77 +187,172 @@ def _cell_values(function: FunctionType) -> Iterator[Any]:
             yield _MISSING
 
 
+# Attributes
+
+
 def attribute_of(owner: Any, name: str) -> Any:
-    """An attribute of a module, a class or a function; asking an object may run any code."""
-    if isinstance(owner, FunctionType):
+    """An attribute of a module, a class or a function; asking an object may run any code.
+
+    No code of the project runs. Where its `__getattr__` or a descriptor finds the attribute, the
+    value is that method: its code decides.
+    """
+    kind = type(owner)
+    if kind is Library:
+        return Library(owner.module, f"{owner.attribute}.{name}" if owner.attribute else name)
+    if kind is FunctionType:
         return vars(owner).get(name, _MISSING)
+    if issubclass(kind, ModuleType):
+        if is_library_module(owner):
+            return _library_attribute(owner, name)
+        held = namespace(owner)
+        found = held[name] if name in held else _own_attribute(owner, name)
+        return held.get("__getattr__", _MISSING) if found is _MISSING else found
+    if issubclass(kind, type):
+        for base in _type_part(owner, "__mro__"):
+            if name in _type_part(base, "__dict__"):
+                if is_library_class(base):
+                    return _library_attribute(base, name)
+                return _unbound(_type_part(base, "__dict__")[name], owner)
+        return _own_attribute(owner, name)
+    return _MISSING
+
+
+def _library_attribute(owner: Any, name: str) -> Any:
     try:  # a lazy module, or a metaclass, may raise anything
-        return getattr(owner, name) if isinstance(owner, ModuleType | type) else _MISSING
+        return getattr(owner, name, _MISSING)
     except Exception:
         return _MISSING
 
 
-def _imported(function: FunctionType, target: Import) -> Any:
-    """What an import in a body will find: a module of the project is imported for that.
+def _own_attribute(owner: Any, name: str) -> Any:
+    """What the class of a module, or the metaclass of a class, offers under a name."""
+    for lookup in (name, "__getattr__"):
+        for base in _type_part(type(owner), "__mro__"):
+            if lookup in (members := _type_part(base, "__dict__")):
+                member = members[lookup]
+                if isinstance(member, property):
+                    member = member.fget
+                if isinstance(member, FunctionType):
+                    return MethodType(member, owner)
+                if is_library_class(base) and hasattr(type(member), "__get__"):
+                    return member.__get__(owner, type(owner))
+                return _unbound(member, type(owner))
+    return _MISSING
 
-    A library counts by its name, loaded or not. None where the body will not find it either.
-    """
-    package = function.__globals__.get("__package__") or ""
-    try:
-        name = importlib.util.resolve_name("." * target.level + target.module, package)
-        if name in sys.modules:
-            is_installed = is_library(name)
-        elif (spec := importlib.util.find_spec(name)) is None:
-            return None
-        else:  # a folder without an `__init__.py` has no file, but places
-            places = [spec.origin] if spec.origin else spec.submodule_search_locations or ()
-            is_installed = all(
-                _is_installed(path) for path in map(Path, places) if path.is_absolute()
-            )
-    except (ImportError, ValueError):
-        return None
-    if is_installed:
-        return Library(name, target.attribute)
-    try:
-        module = importlib.import_module(name)
-        if target.attribute is None or hasattr(module, target.attribute):
-            return module if target.attribute is None else getattr(module, target.attribute)
-        return importlib.import_module(f"{name}.{target.attribute}")
-    except Exception as error:  # a module may raise anything
-        return _Unimportable(name, error)
+
+def _unbound(member: Any, kind: type) -> Any:
+    """What a class offers for one of its members; of a descriptor its method, which is not run."""
+    if isinstance(member, staticmethod):
+        return member.__func__
+    if isinstance(member, classmethod):
+        return MethodType(member.__func__, kind)
+    get = _type_part(type(member), "__dict__").get("__get__")
+    return MethodType(get, member) if isinstance(get, FunctionType) else member
 
 
 def _loaded(value: Any) -> Any:
     """What a library holds under a name, if it is loaded."""
-    if not isinstance(value, Library):
+    module = sys.modules.get(value.module) if type(value) is Library else None
+    if module is None:
         return value
-    module = sys.modules.get(value.module, _MISSING)
-    return module if value.attribute is None else getattr(module, value.attribute, _MISSING)
+    return module if value.attribute is None else _library_attribute(module, value.attribute)
 
 
-def definition_parts(value: FunctionType | type | ModuleType) -> Iterator[object]:
-    """The parts of a function, a class or a module, always in the same order."""
-    if not isinstance(value, FunctionType):
-        if isinstance(value, type):
-            yield from (value.__bases__, type(value))
-        for name, member in sorted(vars(value).items()):
-            if name not in _NO_CONTENT and not (isinstance(value, ModuleType) and name[:2] == "__"):
-                yield name, _unwrapped(member)
+# Imports in a body
+
+
+def _imported(definition: FunctionType | UnimportedModule, target: Import) -> Iterator[Any]:
+    """What an import in a body may find, without importing it. None where it will find nothing.
+
+    A library counts by its name, loaded or not. With a module come the packages around it that are
+    not imported, for they run before it.
+    """
+    try:
+        name = resolve_name("." * target.level + target.module, _package(definition))
+    except ImportError:
+        yield None
         return
-    yield from (code_content(value.__code__), value.__defaults__, value.__kwdefaults__)
-    for content in _cell_values(value):
-        yield "an empty cell" if content is _MISSING else _module_by_name(content)
-    for reference in references_of(value):
+    attribute = None if target.attribute == "*" else target.attribute
+    module = _module(name)
+    if isinstance(module, Library):
+        yield Library(name, attribute)
+        return
+    parts = name.split(".")
+    packages = (".".join(parts[:count]) for count in range(1, len(parts)))
+    yield from (_module(package) for package in packages if not is_imported(package))
+    if attribute is None or isinstance(module, UnknownModule | None):
+        yield module
+        return
+    value = module if isinstance(module, UnimportedModule) else attribute_of(module, attribute)
+    if value is not _MISSING:
+        yield value
+    if attribute not in namespace(module) and (inner := _module(f"{name}.{attribute}")) is not None:
+        yield inner
+    elif value is _MISSING:
+        yield UnknownModule(name, f"it has no {attribute} yet")
+
+
+def _module(name: str) -> Any:
+    """An imported module, or what is found in its place."""
+    if not is_imported(name):
+        return find_module(name)
+    return Library(name) if is_library(name) else sys.modules[name]
+
+
+def _package(definition: FunctionType | UnimportedModule) -> str:
+    if isinstance(definition, UnimportedModule):
+        return definition.package
+    variables = definition.__globals__
+    if (package := variables.get("__package__")) is None:
+        package = variables.get("__name__") or ""
+        package = package if "__path__" in variables else package.rpartition(".")[0]
+    return str(package)
+
+
+# Definitions
+
+
+def definition_parts(
+    value: FunctionType | type | ModuleType | UnimportedModule,
+) -> Iterator[object]:
+    """The parts of a function, a class or a module, always in the same order."""
+    if isinstance(value, FunctionType):
+        yield from (code_content(value.__code__), value.__defaults__, value.__kwdefaults__)
+        for content in _cell_values(value):
+            yield "an empty cell" if content is _MISSING else _module_by_name(content)
+        yield from _named_parts(value)
+    elif isinstance(value, UnimportedModule):
+        yield code_content(value.__code__)
+        yield from _named_parts(value)
+    elif isinstance(value, type):
+        yield from (_type_part(value, "__bases__"), type(value))
+        yield from _members(_type_part(value, "__dict__"))
+    elif (module := settled(value)) is not value:
+        yield "module", module
+    else:
+        held = namespace(value).items()
+        yield from _members({name: member for name, member in held if name[:2] != "__"})
+
+
+def _named_parts(definition: FunctionType | UnimportedModule) -> Iterator[tuple[str, Any]]:
+    for reference in references_of(definition):
         if reference.owner is None or _is_of_the_project(reference.owner):
             named = reference.value
             yield reference.name, named if reference.is_last else _module_by_name(named)
+
+
+def _members(members: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, member in sorted(members.items()):
+        if name not in _NO_CONTENT:
+            yield name, _unwrapped(member)
 
 
 def _module_by_name(value: Any) -> Any:
     """A module by its name, for the attributes that the code takes of it count; others as is."""
     if not isinstance(value, ModuleType):
         return value
-    return Library(value.__name__) if is_library_module(value) else f"module {value.__name__}"
+    name = module_name(value)
+    return Library(name) if is_library_module(value) else f"module {name}"
 
 
 def _is_of_the_project(owner: Any) -> bool:

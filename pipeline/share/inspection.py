@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from pipeline.identity import (
     SUPERINSTRUCTIONS,
+    UnimportedModule,
     attribute_of,
     closure_values,
     is_library,
@@ -55,6 +56,9 @@ def callees(value: Any) -> Iterator[Callee]:
         yield from _named_callees(value)
         inner = [*closure_values(value).values(), *(value.__defaults__ or ())]
         inner += (value.__kwdefaults__ or {}).values()
+    elif isinstance(value, UnimportedModule):
+        yield from _named_callees(value)
+        inner = []
     elif isinstance(value, type):
         named = [(name, _function_in(member)) for name, member in vars(value).items()]
         inner = [member for name, member in named if member and (name[:2] != "__" or name in _RUN)]
@@ -74,7 +78,7 @@ def callees(value: Any) -> Iterator[Callee]:
     yield from map(Callee, inner)
 
 
-def _named_callees(function: FunctionType) -> Iterator[Callee]:
+def _named_callees(function: FunctionType | UnimportedModule) -> Iterator[Callee]:
     names = names_in_code(function.__code__)
     heads: dict[str, Any] = {}
     for reference in references_of(function):
@@ -131,7 +135,7 @@ def _reached(function: Any, is_read: Callable[[Any], bool] = lambda _: True) -> 
         if id(value) in seen or library_name(value) is not None or not is_read(value):
             continue
         seen[id(value)] = value
-        if isinstance(value, FunctionType):
+        if isinstance(value, FunctionType | UnimportedModule):
             yield value.__code__
         stack += [callee.value for callee in callees(value)]
 
@@ -140,7 +144,8 @@ def attributes_of(function: Any) -> frozenset[str]:
     """The attributes that a function names, or one of the project's functions that it calls."""
 
     def is_function(value: Any) -> bool:
-        return isinstance(value, (FunctionType, functools.partial)) or hasattr(value, "__wrapped__")
+        kinds = (FunctionType, UnimportedModule, functools.partial)
+        return isinstance(value, kinds) or hasattr(value, "__wrapped__")
 
     codes = _reached(function, is_function)
     return frozenset(name for code in codes for name in names_in_code(code).others)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from dask.task_spec import GraphNode, TaskRef
 from dask.utils import methodcaller
 
-from pipeline.identity import File, Library, library_name, names_in_code
+from pipeline.identity import File, Library, UnimportedModule, library_name, names_in_code
 from pipeline.share import impurities, inspection
 from pipeline.share.impurities import Impurity
 from pipeline.share.inspection import Callee
@@ -299,7 +299,7 @@ def in_table(value: Any, name: str = "") -> Impurity | None:
     for candidate in (value, getattr(value, "__func__", value), type(value), owner):
         if (reason := objects.get(_handle(candidate))) is not None:
             return reason
-    if isinstance(value, FunctionType) and library_name(value) is None:
+    if isinstance(value, FunctionType | UnimportedModule) and library_name(value) is None:
         names = names_in_code(value.__code__)
         if names.changed:
             return Impurity(names.changed[0], impurities.OUTSIDE)

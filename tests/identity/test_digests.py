@@ -485,10 +485,10 @@ def test_imports_in_a_body_are_followed_into_folders_without_a_file(
     assert len(digests) == 2
 
 
-def test_a_module_that_cannot_be_imported_leaves_a_function_without_a_digest(
+def test_a_module_that_cannot_be_read_leaves_a_function_without_a_digest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "broken_module.py").write_text("raise RuntimeError('no licence')\n")
+    (tmp_path / "broken_module.py").write_text("x = \n")
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def uses() -> Any:
@@ -503,7 +503,7 @@ def test_a_module_that_cannot_be_imported_leaves_a_function_without_a_digest(
             return None
         return not_there_at_all
 
-    with pytest.raises(TypeError, match="importing broken_module raised RuntimeError: no licence"):
+    with pytest.raises(TypeError, match=r"reaches the module broken_module: .* SyntaxError"):
         digest(uses)
     assert digest(tries) == digest(tries)
 
