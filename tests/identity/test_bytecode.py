@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import ast
+import dis
 import inspect
 import json.decoder
 import shutil
+import sys
 import tarfile
 from types import CodeType, ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pipeline.identity import names_in_code
-from pipeline.identity.bytecode import Import, code_content
+from pipeline.identity.bytecode import Chain, Import, code_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,6 +89,34 @@ def content(body: str, head: str = "def f(x, y):") -> str:
         ("global z\nz = x", "z = x"),
         ("return f'{x}'", "return f'{x!r}'"),
         ("del x", "x = None"),
+        ("while 1:\n    x()\n    y()", "x()\nwhile 1:\n    y()\n    x()"),
+        ("try:\n    x()\n    y()\nexcept E: y()", "try:\n    y()\nexcept E: y()\nx()"),
+        ("x()\ntry: y()\nexcept E: pass", "try:\n    x()\n    y()\nexcept E: pass"),
+        ("try:\n    x()\nexcept E: pass\ny()", "try:\n    x()\n    y()\nexcept E: pass"),
+        ("with x:\n    y()\nx()", "with x:\n    y()\n    x()"),
+        ("return x is None and y", "return x is None or y"),
+        ("if x is None: return 1\nreturn y", "if x is not None: return 1\nreturn y"),
+        ("return (x and y) or 1", "return x and (y or 1)"),
+        ("return (x or y) and 1", "return x or (y and 1)"),
+        ("return not (x and y)", "return not (x or y)"),
+        ("return 1 if x and y else 2", "return 1 if x or y else 2"),
+        ("return 1 if x and y or x() else 2", "return 1 if x and (y or x()) else 2"),
+        ("return 1 if (x or y) and x() else 2", "return 1 if x or y and x() else 2"),
+        ("return x in {'a', 'b'}", "return x in ('a', 'b')"),
+        ("return x in {(1, 2)}", "return x in {(2, 1)}"),
+        ("return (1, 23)", "return (12, 3)"),
+        ("return ('a', 'b')", "return (\"a','b\",)"),
+        ("return ((), 1)", "return ((), True)"),
+        ("return 10**5000", "return 10**5000 + 1"),
+        ("return 10", "return 16"),
+        ("return 'a'", "return b'a'"),
+        ("return lambda: 1", "return lambda: 2"),
+        ("return lambda a: 1", "return lambda a=x: 1"),
+        ("class A:\n    b = 1", "class A:\n    b = 2"),
+        ("class A:\n    __slots__ = 'a'", "class A:\n    pass"),
+        ("__doc__ = x", "__doc__ = y"),
+        ("import a.b as c", "from a import b as c"),
+        ("from . import a", "from .. import a"),
     ],
 )  # fmt: skip
 def test_programs_that_do_other_things_differ(one: str, other: str) -> None:
@@ -135,11 +165,42 @@ def code(body: str) -> CodeType:
         ("return [time.time() for _ in a]", ("time.time", True)),
         ("return lambda: os.environ['A']", ("os.environ", False)),
         ("return f(a, b)", ("b", False)),
+        ("return f(a, b)", ("f", False)),
+        ("return random.Random(None, 1)", ("random.Random", False)),
+        ("return random.Random(*())", ("random.Random", False)),
+        ("return random.Random(x=None)", ("random.Random", True)),
+        ("return random.Random().a", ("random.Random", True)),
+        ("return np.random", ("np.random", False)),
+        ("np.random.seed = 1", ("np.random", False)),
+        ("return a.b", ("a.b", False)),
+        ("def g(b): return [c.d(b.e) for i in a]", ("c.d", False)),
+        ("def g(b): return [c.d(b.e) for i in a]", ("b.e", False)),
+        ("class A:\n    x = time.time()", ("time.time", True)),
+        ("x = 1\nclass A:\n    y = x.real", ("x.real", False)),
+        ("x = 1\nreturn lambda: x.real", ("x.real", False)),
+        (f"return b{'.c' * 15}", (f"b{'.c' * 15}", False)),
+        (f"return b{'.c' * 16}", (f"b{'.c' * 15}", False)),
     ],
 )
 def test_chains(body: str, expected: tuple[str, bool]) -> None:
     chains = names_in_code(code(body)).chains
     assert expected in {(".".join(chain.path), chain.is_seedless) for chain in chains}
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["return b", "def g(): return b", "class A:\n    x = b", "return [b for _ in a]",
+     "global b\nb = 1\nreturn b"],
+)  # fmt: skip
+def test_a_name_that_is_bound_nowhere_is_global(body: str) -> None:
+    assert [chain for chain in names_in_code(code(body)).chains if chain.path == ("b",)] == [
+        Chain(("b",), is_global=True, is_seedless=False)
+    ]
+
+
+def test_a_variable_of_an_enclosing_function_is_no_global() -> None:
+    [chain] = names_in_code(code("return lambda: a.b")).chains
+    assert chain == Chain(("a", "b"), is_global=False, is_seedless=False)
 
 
 def test_attributes_of_arguments_are_no_globals() -> None:
@@ -159,6 +220,12 @@ def test_attributes_of_arguments_are_no_globals() -> None:
         ("from ..a import c", Import("c", "a", 2, "c")),
         ("import a\ndef g(): return a.b", Import("a", "a", 0, None)),
         ("def g():\n    import a", Import("a", "a", 0, None)),
+        ("class A:\n    import a", Import("a", "a", 0, None)),
+        ("global x\nimport a as x", Import("x", "a", 0, None)),
+        ("import a as x\nreturn lambda: x", Import("x", "a", 0, None)),
+        ("from a import b as x\nreturn lambda: x", Import("x", "a", 0, "b")),
+        ("class A:\n    from a import b as x", Import("x", "a", 0, "b")),
+        ("global x\nfrom a import b as x", Import("x", "a", 0, "b")),
     ],
 )
 def test_imports_in_a_body(body: str, expected: Import) -> None:
@@ -168,6 +235,10 @@ def test_imports_in_a_body(body: str, expected: Import) -> None:
 def test_several_imports_at_once() -> None:
     imports = names_in_code(code("from a import b, c as d")).imports
     assert imports == (Import("b", "a", 0, "b"), Import("d", "a", 0, "c"))
+    imports = names_in_code(code("from a import b\nc = 1\nimport d")).imports
+    assert imports == (Import("b", "a", 0, "b"), Import("d", "d", 0, None))
+    imports = names_in_code(code("import a.b as c\nd = 1")).imports
+    assert imports == (Import("c", "a.b", 0, None),)
 
 
 def test_what_a_dotted_import_loads_counts() -> None:
@@ -185,3 +256,102 @@ def test_names_beyond_the_first_256_count_too() -> None:
     names = names_in_code(code(f"{many}\nimport a.b\nreturn np.random.rand()"))
     assert Import("a", "a", 0, None) in names.imports
     assert ("np", "random", "rand") in {chain.path for chain in names.chains}
+
+
+# What other versions of Python compile: instructions that are two in one.
+
+
+def joined(names: tuple[str, str], name: str) -> Any:
+    """`dis.get_instructions`, with two neighbours as one instruction."""
+
+    def instructions(code: CodeType) -> Iterator[dis.Instruction]:
+        listed = list(get_instructions(code))
+        while listed:
+            first, *rest = listed
+            if rest and (first.opname, rest[0].opname) == names and not rest[0].is_jump_target:
+                value = first.argval if name == "RETURN_CONST" else (first.argval, rest[0].argval)
+                yield first._replace(opname=name, argval=value)
+                listed = rest[1:]
+            else:
+                yield first
+                listed = rest
+
+    return instructions
+
+
+get_instructions = dis.get_instructions
+
+
+@pytest.mark.parametrize(
+    ("names", "name", "body"),
+    [
+        (("LOAD_CONST", "RETURN_VALUE"), "RETURN_CONST", "if x:\n    return 3\nreturn y"),
+        (("LOAD_FAST", "LOAD_FAST"), "LOAD_FAST_LOAD_FAST", "return x - y"),
+        (("STORE_FAST", "LOAD_FAST"), "STORE_FAST_LOAD_FAST", "z = x()\nreturn z - y"),
+        (("STORE_FAST", "STORE_FAST"), "STORE_FAST_STORE_FAST", "a, b = x\nreturn b"),
+    ],
+)
+def test_instructions_that_are_two_in_one_count_as_two(
+    names: tuple[str, str], name: str, body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = content(body, head="\n\ndef f(x, y):")
+    monkeypatch.setattr(dis, "get_instructions", joined(names, name))
+    assert split == content(body, head="\n\n\ndef f(x, y):")
+
+
+def test_two_borrowed_variables_count_as_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    def borrowed(code: CodeType) -> Iterator[dis.Instruction]:
+        for entry in get_instructions(code):
+            is_load = entry.opname == "LOAD_FAST"
+            yield entry._replace(opname="LOAD_FAST_BORROW") if is_load else entry
+
+    monkeypatch.setattr(dis, "get_instructions", borrowed)
+    split = content("return x - y", head="\n\n\n\ndef f(x, y):")
+    instructions = joined(("LOAD_FAST", "LOAD_FAST"), "LOAD_FAST_BORROW_LOAD_FAST_BORROW")
+    monkeypatch.setattr(dis, "get_instructions", instructions)
+    assert split == content("return x - y", head="\n\n\n\n\ndef f(x, y):")
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="each Python compiles in its own way")
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("pass", "2928861d09448080b53a4b4c"),
+        (
+            "return x.a[1:y], -0.0, {1, 2}, 'a', b'a', None, ..., 1j, (1, ('a', 2))",
+            "8c125add59677435e23cdc97",
+        ),
+        ("return x in {1, 'a'} and y not in (1, 2) or not x", "6496805bc2c40f0de4cdd43c"),
+        (
+            "while x:\n    x = y(x)\n    if x is None: continue\n    if y: break\nelse: y()",
+            "e10e16a2ffe46776b0cd430a",
+        ),
+        (
+            "try:\n    x(a=1, *y)\nexcept E as e:\n    raise e from None\nfinally:\n    y()",
+            "359786c83795eb86f86ab962",
+        ),
+        (
+            "with x as z, y:\n    yield from (i for i in z if i)\n    del z[0]",
+            "937bf19f5b86ac129276142b",
+        ),
+        (
+            "def g(a, /, b=1, *c, d=2, **e): return lambda: x + a + d\nreturn g",
+            "0b6465727ad91e6c8b5b483f",
+        ),
+        (
+            "class A(x):\n    '''A.'''\n    a = y\n    def g(self): return __class__\nreturn A",
+            "9bce538389981e0052e47ba4",
+        ),
+        (
+            "from .a import b as c\nimport d.e\nglobal z\nz += f'{x!r:>{y}}{c}'",
+            "71caf32fabf1251734abb537",
+        ),
+        (
+            "match x:\n    case {'a': [1, *y]} if y: return y\n    case A(b=1): pass",
+            "c8116627203232459e5d8cac",
+        ),
+        ("async def g(): return [await i async for i in x]\nreturn g", "5a925d7c5e7507a922bc29fe"),
+    ],
+)
+def test_the_content_of_code_does_not_change_from_year_to_year(body: str, expected: str) -> None:
+    assert content(body) == expected
