@@ -144,12 +144,25 @@ def explain(store: Store, *collections: Any) -> Explanation:
 
     A hit is loaded; a miss is computed, and stored if that is worth it; a skipped task is computed,
     neither looked up nor stored; a culled task is not needed by any task that runs. The reason of
-    a miss is how it differs from the nearest result of the same function.
+    a miss is how it differs from the nearest result of the same function; or that it is equal to
+    another task, whose result it loads if that is stored in time.
     """
     plan, past = make_plan(store, *open_collections(collections)), _Past(store)
-    lines = [_line(plan, key, past) for key in plan.digests.numbers if key in plan.status]
+    lines, missed = [], set()
+    for key in plan.digests.numbers:
+        if (status := plan.status.get(key)) is None:
+            continue
+        line, digest = _line(plan, key, past), plan.digests.digest(key)
+        if status == "miss" and digest in missed:
+            line = line._replace(why=_REPEATED)
+        elif status == "miss":
+            missed.add(digest)
+        lines.append(line)
     store.emit_warnings()
     return Explanation(lines)
+
+
+_REPEATED = "equal to another task: the later of them loads the result, if it is stored"
 
 
 def _line(plan: Plan, key: Key, past: _Past) -> Line:

@@ -1,6 +1,7 @@
 """The plan of a run with a store: load the result of a task, compute it, or leave it out."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -8,7 +9,7 @@ from typing import Any, Literal
 
 import dask.local
 from dask._task_spec import NestedContainer
-from dask.task_spec import Alias, DataNode, TaskRef
+from dask.task_spec import DataNode, TaskRef
 from dask.typing import Key
 
 from pipeline.cache.saving import Load, Save, task_details, task_function, task_name, task_names
@@ -30,8 +31,9 @@ class Plan:
     tasks, outputs: the graph, and the tasks whose values are requested
     is_local: the tasks run in this process, which opens the entries before
     is_final: nobody plans again if an entry is lost: the worker that misses it computes the result
-    status: `hit`, loaded; `miss`, computed and stored if that is worth it; `skipped`, computed and
-        neither looked up nor stored; `culled`, not needed by any task that runs
+    status: `hit`, loaded; `miss`, computed and stored if that is worth it, or loaded if an equal
+        task has just been stored; `skipped`, computed and neither looked up nor stored; `culled`,
+        not needed by any task that runs
     reasons: why tasks are skipped
     entries: of hits
     opened: the entries that this process loads, verified, with their payloads
@@ -150,12 +152,18 @@ def _no_digest_reason(plan: Plan, key: Key) -> str:
 
 
 def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
-    """The tasks to run for some outputs: hits load their results, misses save theirs."""
+    """The tasks to run for some outputs: hits load their results, misses save theirs.
+
+    Equal tasks stay apart, for a consumer may write into its input. Nothing orders them: with more
+    dependencies Dask would hold results for longer. Their leases have one compute at a time.
+    """
     store, begun = plan.store, time.time()
     behind = max((entry.behind for entry in plan.entries.values()), default=0.0)
     targets = {plan.digests.digest(final_key(plan.tasks, key)) for key in plan.outputs}
     is_reachable = plan.is_local or store.is_shared  # for those that run the tasks
-    first: dict[str, Key] = {}
+    misses = Counter(
+        plan.digests.digest(key) for key, status in plan.status.items() if status == "miss"
+    )
     tasks: dict[Key, Any] = dict(plan.tasks)
     limit = MAX_RECOMPUTED
     for key, status in plan.status.items():
@@ -169,13 +177,11 @@ def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
             load = Load(store, digest, plan.opened.get(key), recompute)
             # Workers that cannot reach the store get the value.
             tasks[key] = LoadTask(key, load, (), False) if is_reachable else DataNode(key, load())
-        elif status == "miss" and first.setdefault(digest, key) != key:
-            tasks[key] = Alias(key, first[digest])  # or one would wait for the other
         elif status == "miss" and is_reachable:
             is_always = digest in targets or _is_one_of(store.keep, key, node)
             details = task_details(key, node, plan.digests)
             save = Save(store, digest, function_of(node), details, task_function(node), is_always,
-                        begun, behind)  # fmt: skip
+                        misses[digest] > 1, begun, behind)  # fmt: skip
             tasks[key] = CallTask(key, save, tuple(inputs_of(node)), cheap=False)
     return toposort(tasks, outputs)
 

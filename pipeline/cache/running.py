@@ -9,12 +9,13 @@ from typing import Any
 
 import dask
 import dask.local
+import dask.multiprocessing
 import dask.threaded
 from dask._expr import HLGExpr
 from dask.base import unpack_collections
 from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
-from dask.task_spec import Alias, Task
+from dask.task_spec import Task
 from dask.typing import Key
 
 from pipeline.cache.plan import Plan, final_key, make_plan, tasks_to_run
@@ -67,7 +68,7 @@ class StoreScheduler:
                     if not is_loading:
                         raise
             if not self.is_local:
-                _save_outputs(plan, values)
+                _save_outputs(plan, values, self.scheduler is dask.multiprocessing.get)
         finally:
             self.store.log()
         self.store.emit_warnings()
@@ -93,10 +94,11 @@ class StoreScheduler:
 def _load_outputs(plan: Plan) -> dict[Key, Any]:
     """The outputs that are stored."""
     start = time.perf_counter()
-    opened = {key: plan.opened.get(final_key(plan.tasks, key)) for key in plan.outputs}
-    values = {key: plan.store.value(*entry) for key, entry in opened.items() if entry is not None}
+    finals = {key: final_key(plan.tasks, key) for key in plan.outputs}
+    entries = {final: plan.opened[final] for final in finals.values() if final in plan.opened}
+    values = {final: plan.store.value(*entry) for final, entry in entries.items()}
     count_plan(plan, time.perf_counter() - start)
-    return values
+    return {key: values[final] for key, final in finals.items() if final in values}
 
 
 def count_plan(plan: Plan, seconds: float = 0.0) -> None:
@@ -113,17 +115,35 @@ def count_plan(plan: Plan, seconds: float = 0.0) -> None:
     counts.saved += max(max((entry.behind for entry in entries), default=0.0) - seconds, 0.0)
 
 
-def _save_outputs(plan: Plan, values: Mapping[Key, Any]) -> None:
-    """Save the computed outputs that workers could not save."""
-    missed = {}
+_MAY_HAVE_CHANGED = "not stored: a task that had it may have changed it"
+
+
+def _save_outputs(plan: Plan, values: Mapping[Key, Any], is_isolated: bool) -> None:
+    """Save the computed outputs that workers could not save, and no other task has changed.
+
+    is_isolated: each task had copies of its inputs
+    """
+    ran = [plan.tasks[key] for key, status in plan.status.items() if status in ("miss", "skipped")]
+    used = {final_key(plan.tasks, source) for node in ran for source in inputs_of(node)}
+    safe: dict[str, tuple[Key, Any]] = {}
+    others: dict[str, tuple[Key, Any]] = {}
     for key in plan.outputs:
         final = final_key(plan.tasks, key)
         if plan.status.get(final) == "miss":
-            missed[str(plan.digests.digest(final))] = final, values[key]
+            group = safe if is_isolated or final not in used else others
+            group[str(plan.digests.digest(final))] = final, values[key]
+    missed = others | safe
     stored = plan.store.known(missed)
     for digest, (key, value) in missed.items():
-        if digest not in stored:
-            save(plan.store, digest, value, task_details(key, plan.tasks[key], plan.digests))
+        if digest in stored:
+            continue
+        details = task_details(key, plan.tasks[key], plan.digests)
+        if digest in safe:
+            save(plan.store, digest, value, details)
+        else:
+            plan.store.note_call(
+                details.function, digest, details.code, details.arguments, _MAY_HAVE_CHANGED
+            )
 
 
 def open_collections(collections: Sequence[Any]) -> tuple[dict[Key, Any], list[Key]]:
@@ -175,7 +195,7 @@ def remaining_tasks(plan: Plan, outputs: Sequence[Key], annotations: Annotations
         for key, node in tasks.items()
         if isinstance(key, tuple)
         and type(plan.tasks[key]) is Task
-        and type(node) not in (Alias, LoadTask)
+        and type(node) is not LoadTask
         and key not in annotations
     }
     if len(blocks) > 1:

@@ -94,10 +94,12 @@ class Load:
 class Save:
     """Computes the result of a task, and saves it if that is worth it.
 
-    One process or thread computes at a time; those that waited for it load what it saved.
+    One process or thread computes at a time; those that waited for it load what it saved, as do
+    equal tasks that run later. What is saved is the result before any consumer has it.
 
     source: the function that a user wrote, of which `details.code` is the digest
     is_always: saves also results that are quicker to compute than to load
+    is_repeated: whether the run has equal tasks
     begun: when the run began, in seconds since 1970
     behind: the most seconds that a loaded result of this run took from nothing
     """
@@ -108,19 +110,24 @@ class Save:
     details: TaskDetails
     source: Any
     is_always: bool
+    is_repeated: bool
     begun: float
     behind: float
 
     def __call__(self, *values: Any) -> Any:
         store, lease, is_saved = self.store, None, False
-        if self.is_always or self.details.function not in store.quick:
+        is_quick = not self.is_always and self.details.function in store.quick
+        if not is_quick:
             with store.tolerating("written") as is_reachable:
                 lease = store.lease(self.digest, _waiting) if is_reachable else None
+        # Other calls of the function may be quick. To look for a file takes microseconds.
+        is_likely = self.is_repeated and (not is_quick or store.backend.is_local)
         try:
             with suppress(LostError):
-                if lease is not None and (opened := store.open(self.digest)):
+                if (lease is not None or is_likely) and (opened := store.open(self.digest)):
                     value = store.value(*opened)
                     is_saved = True
+                    store.count_load(opened[0])
                     return value
             start = time.perf_counter()
             value = self.function(*values)

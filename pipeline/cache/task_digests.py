@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
+from dask._expr import ProhibitReuse
 from dask.task_spec import Alias, TaskRef
 from dask.typing import Key
 
@@ -135,9 +136,16 @@ class TaskDigests(Numbering):
 
 
 def alias_target(node: Any) -> Key | None:
-    """The task whose result a task only passes on, as a call does that returns another call."""
-    if isinstance(node, Alias):
-        target: Key = node.target
+    """The task whose result a task only passes on.
+
+    A call does so that returns another call, and a task by which Dask renames one of a collection
+    in another.
+    """
+    inner = node
+    while getattr(inner, "func", None) is ProhibitReuse._identity:
+        [inner] = inner.args
+    if isinstance(inner, Alias) or (inner is not node and isinstance(inner, TaskRef)):
+        target: Key = inner.target if isinstance(inner, Alias) else inner.key
         return target
     if isinstance(node, CallTask) and type(node.function) is Body and len(node.inputs) == 1:
         is_empty = not (node.function.steps or node.function.constants)

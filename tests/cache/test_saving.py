@@ -41,7 +41,7 @@ DETAILS = TaskDetails("f", "f(1)", "c" * 32, [["1", "d"]])
 
 
 def save(store: Store, function: Callable[..., Any], is_always: bool = True) -> Save:
-    return Save(store, DIGEST, function, DETAILS, function, is_always, time.time(), 0.0)
+    return Save(store, DIGEST, function, DETAILS, function, is_always, False, time.time(), 0.0)
 
 
 def test_a_result_is_returned_and_stored_with_its_times(tmp_path: Path) -> None:
