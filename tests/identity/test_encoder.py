@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copyreg
 import datetime
 import enum
+import functools
+import gc
 import itertools
 import re
 import threading
-from collections import namedtuple
+from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -16,11 +19,25 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
+import dask
 import numpy as np
 import pytest
 
+from pipeline import File
 from pipeline.graph import freeze
-from pipeline.identity import UnkeyableError, UnknownError, arrays, encode, short_hash
+from pipeline.identity import (
+    NO_SESSION,
+    UnkeyableError,
+    UnknownError,
+    arrays,
+    current_session,
+    encode,
+    is_tracing,
+    run_untraced,
+    session,
+    short_hash,
+    short_repr,
+)
 from pipeline.identity.encoder import state_of
 from tests.functions import fib
 
@@ -272,3 +289,242 @@ def test_objects_without_state_are_refused_with_a_remedy(value: Any) -> None:
 def test_a_call_has_no_state_yet() -> None:
     with pytest.raises(UnknownError, match=r"fib\(3\): its value is not known yet"):
         state_of(fib(3))
+
+
+def function(source: str, **names: Any) -> Any:
+    """The function or class `f` of a program, and what it names."""
+    names["__name__"] = "__main__"
+    exec(source, names)  # noqa: S102 - each is a program
+    return names["f"]
+
+
+ONE_LOCK, OTHER_LOCK, DEEP_LOCK = threading.Lock(), threading.RLock(), {"a": threading.Lock()}
+CALLS = "def f(): return a(), b()\ndef a(): return 1\ndef b(): return 2"
+
+
+class Cached:
+    """An object with a property that is computed once."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    @functools.cached_property
+    def area(self) -> int:
+        return self.size**2
+
+
+FILLED = Cached(1)
+assert FILLED.area == 1
+
+
+class Reduced:
+    """An object whose state pickle learns from a table."""
+
+    def __init__(self, number: int) -> None:
+        self.number, self.lock = number, threading.Lock()
+
+
+copyreg.pickle(Reduced, lambda value: (Reduced, (value.number,)))
+lru_cache = functools.lru_cache
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (function(CALLS), function(CALLS.replace("a(), b()", "b(), a()"))),
+        (function(CALLS), function(CALLS.replace("a(), b()", "a(), a()"))),
+        (function(CALLS), function(CALLS.replace("return 1", "return b()"))),
+        (function(CALLS), function(CALLS.replace("return 1", "return f()"))),
+        (function("def f(x=1): pass"), function("def f(x=2): pass")),
+        (function("def f(*, x=1): pass"), function("def f(*, x=2): pass")),
+        (function("def f(*, x=1): pass"), function("def f(*, x): pass")),
+        (function("def f(x=None): pass"), function("def f(x): pass")),
+        (function("class f: pass"), function("class f: a = 1")),
+        (function("class f: pass"), function("class f(int): pass")),
+        (function("class M(type): pass\nclass f(metaclass=M): pass"), function("class f: pass")),
+        (function("class f:\n def g(s): return f"), function("class f:\n def g(s): return h")),
+        (function("def f(): return x", x=1), function("def f(): return x", x=2)),
+        (function("def f(): return x", x=ONE_LOCK), function("def f(): return x", x=OTHER_LOCK)),
+        (function("def f(): return x", x=DEEP_LOCK), function("def f(): return x", x={})),
+        (function("def f(): return x.a", x=Node(0)), function("def f(): return x.a", x=Node(1))),
+        (Node(Node(1)), Node(1)), (Node(1), Point(1, 2)), ({lambda: 1, lambda: 2}, {lambda: 1}),
+        (Node(np), Node(itertools)), (Node(len), Node("builtins.len")), (Cached(1), Cached(2)),
+        (lru_cache(function("def f(): return 1")), function("def f(): return 1")),
+        (lru_cache(function("def f(): return 1")), lru_cache(function("def f(): return 2"))),
+        (deque([1]), deque([2])), (deque([1]), deque([1], 3)), (OrderedDict(a=1), {"a": 1}),
+        (OrderedDict(a=1), OrderedDict(a=2)), (OrderedDict(a=1, b=2), OrderedDict(b=2, a=1)),
+        (defaultdict(int), defaultdict(list)), (Counter("a"), Counter("b")),
+        (Reduced(1), Reduced(2)), (Tags({1}), {1}), (FrozenTags({1}), FrozenTags({2})),
+    ],
+    ids=lambda value: short_repr(value, 30),
+)  # fmt: skip
+def test_they_differ(one: Any, other: Any) -> None:
+    assert encode(one) != encode(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (function(CALLS), function(CALLS)),
+        (function("def f(n): return n and f(n - 1)"), function("def f(n): return n and f(n - 1)")),
+        (function("class f: a = 1; b = 2"), function("class f: b = 2; a = 1")),
+        (function("class f: pass"), function("class f: 'A.'")),
+        (function("def f(): return x", x=ONE_LOCK),
+         function("def f(): return x", x=threading.Lock())),
+        (FILLED, Cached(1)), (Node(None), Node(None)), (Reduced(1), Reduced(1)),
+        (lru_cache(function("def f(): return 1")), lru_cache(function("def f(): return 1"))),
+        ({lambda: 1, lambda: 2}, {lambda: 2, lambda: 1}), (deque([1]), deque([1])),
+        ({len: 1, max: 2, 1: 3, "a": 4}, {"a": 4, 1: 3, max: 2, len: 1}), (str.upper, str.upper),
+    ],
+    ids=lambda value: short_repr(value, 30),
+)  # fmt: skip
+def test_they_agree(one: Any, other: Any) -> None:
+    assert encode(one) == encode(other)
+
+
+def test_a_function_names_a_set_of_definitions_in_one_order() -> None:
+    sources = [f"def f(): return {number}" for number in range(8)]
+    sets = [frozenset(map(function, order)) for order in (sources, sources[::-1])]
+    one, other = (function("def f(): return x", x=held) for held in sets)
+    assert encode(one) == encode(other)
+
+
+def test_a_value_may_be_nested_200_deep() -> None:
+    value: list[Any] = []
+    for _ in range(199):
+        value = [value]
+    encode(value)
+    with pytest.raises(UnkeyableError, match="over 200 deep"):
+        encode([value])
+
+
+def test_a_value_whose_state_is_too_deep_for_pickle_is_refused() -> None:
+    class Deep:
+        def __dask_tokenize__(self) -> Any:
+            return self
+
+    for value in (Deep(), [Deep()]):
+        with pytest.raises(UnkeyableError, match="deep"):
+            encode(value)
+
+
+def test_calls_and_collections_are_not_known_yet() -> None:
+    for value in (fib(3), dask.delayed(1), [dask.delayed(1)], Node(dask.delayed(1))):
+        with pytest.raises(UnknownError, match="its value is not known yet"):
+            encode(value)
+
+
+def test_a_missing_file_is_refused_with_the_systems_reason() -> None:
+    with pytest.raises(UnkeyableError, match=r"^no key for File\('/no/file'\): No such file or d"):
+        encode(File("/no/file"))
+
+
+def test_a_ufunc_of_no_module_is_refused() -> None:
+    with pytest.raises(UnkeyableError, match="no key for a ufunc: no module holds it"):
+        encode(np.frompyfunc(lambda x: x, 1, 1))
+
+
+class Counted:
+    """It counts how often its content was computed."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __dask_tokenize__(self) -> str:
+        self.times += 1
+        return "counted"
+
+
+def test_a_session_encodes_an_object_once_and_verifies_it_once() -> None:
+    counted, same = Counted(), Counted()
+    with session():
+        assert encode(counted) == encode(counted) == encode([counted])[1]
+        assert encode(same) == encode(counted)
+        assert counted.times == same.times == 1
+    assert counted.times == same.times == 2
+    encode([counted, counted])
+    assert counted.times == 3
+    encode(counted)
+    assert counted.times == 4
+
+
+@pytest.mark.parametrize("value", [Node(1), {"a": Node(1)}, (1, [Node(1)])], ids=repr)
+def test_an_object_that_changes_within_a_session_is_an_error(value: Any) -> None:
+    node = value
+    while not isinstance(node, Node):
+        node = node["a"] if isinstance(node, dict) else node[-1]
+    node.inner = 1
+
+    def change() -> None:
+        with session():
+            encode(value)
+            node.inner += 1
+
+    with pytest.raises(UnkeyableError, match=r"<.*Node .*> changed while its calls were traced"):
+        change()
+    assert not is_tracing()
+
+
+def test_what_a_function_reaches_may_change_within_a_session() -> None:
+    names = Node([])
+    wrapped = lru_cache(function("def f(): return x", x=names))
+    with session():
+        encode(function("def f(): return x", x=names))
+        encode(wrapped)
+        names.inner.append(1)
+
+
+def test_containers_are_encoded_anew_within_a_session() -> None:
+    items, queue = [1], deque([1])
+    with session():
+        before = encode(items), encode(queue)
+        items.append(2)
+        queue.append(2)
+        assert before[0] != encode(items)
+        assert before[1] != encode(queue)
+
+
+def test_sessions_nest() -> None:
+    assert current_session() is NO_SESSION
+    with session() as outer:
+        assert current_session() is outer
+        outer.prefixes[0] = "fib"
+        with session() as inner:
+            assert current_session() is inner is not outer
+            assert inner.prefixes is outer.prefixes
+            assert inner.encoded is not outer.encoded
+        assert current_session() is outer
+    assert current_session() is NO_SESSION
+    with session() as later:
+        assert not later.prefixes
+        assert later.prefixes is not NO_SESSION.prefixes
+
+
+def test_a_session_traces_but_not_what_runs_untraced() -> None:
+    assert not is_tracing()
+    with session() as outer:
+        assert is_tracing()
+        assert run_untraced(lambda x: (x, is_tracing()), 3) == (3, False)
+        assert run_untraced(current_session).prefixes is outer.prefixes
+        with pytest.raises(ZeroDivisionError):
+            run_untraced(lambda: 1 / 0)
+        assert is_tracing()
+    assert not is_tracing()
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_the_garbage_collector_pauses_within_a_session(is_enabled: bool) -> None:
+    (gc.enable if is_enabled else gc.disable)()
+    try:
+        with session():
+            assert not gc.isenabled()
+            with session():
+                pass
+            assert not gc.isenabled()
+        assert gc.isenabled() is is_enabled
+        with pytest.raises(ZeroDivisionError), session():
+            raise ZeroDivisionError
+        assert gc.isenabled() is is_enabled
+        assert not is_tracing()
+    finally:
+        gc.enable()
