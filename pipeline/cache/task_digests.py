@@ -89,6 +89,9 @@ class TaskDigests(Numbering):
             tag, numbers = "task", numbers[1:]
         elif tag == "body":
             tag, *numbers = numbers
+        elif tag == "one object":
+            places, *numbers = numbers
+            tag = f"{tag} {places}"
         lines = [tag]
         for item in numbers:
             name, number = ("", item) if isinstance(item, int) else item[1:]

@@ -206,7 +206,7 @@ def _as_built(shared: ShareReport) -> TaskGraph:
     for key, number in merged.numbers.items():
         node = merged.original.get(key)
         inputs = tuple(ids[source] for source in inputs_of(node))
-        if key in merged.pointers:  # inputs come first, so the task that it points to has an id
+        if key in merged.origins:  # inputs come first, so the task that it points to has an id
             [ids[key]] = inputs
             continue
         times[number] += 1

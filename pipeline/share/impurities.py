@@ -16,6 +16,7 @@ CLOCK = "it reads a clock"
 WORLD = "it reads more than its arguments"
 NETWORK = "it calls another program or machine"
 EFFECT = "it has a side effect"
+STATE = "its value is a place to which tasks write"
 FILE = "it reads a file that may change: name it by File(path)"
 DASKS_FILE = "it reads files that may change: delayed reads of File(path) would name them"
 UNSEEDED = "it is random without a seed"
@@ -60,9 +61,10 @@ TABLE = {
         pathlib.Path.touch pathlib.Path.rename pandas.DataFrame.to_csv pandas.DataFrame.to_parquet
         pandas.DataFrame.to_pickle pyarrow.parquet.write_table dask.array.core.store_chunk
         dask.array.core.load_store_chunk dask.array.core.load_chunk
-        dask.bag.core._to_textfiles_chunk distributed.shuffle xarray.backends.common joblib.dump
-        partd dask.dataframe.shuffle.maybe_buffered_partd
+        dask.bag.core._to_textfiles_chunk dask.bag.avro dask.graph_manipulation distributed.shuffle
+        xarray.backends.common joblib.dump
     """,
+    STATE: "partd dask.dataframe.shuffle.maybe_buffered_partd",
     FILE: """
         open io.open os.open os.read codecs.open fileinput mmap.mmap runpy pathlib.Path.open
         pathlib.Path.read_text pathlib.Path.read_bytes gzip.open bz2.open lzma.open zipfile.ZipFile
@@ -103,13 +105,6 @@ IMPURE_ALONE = {"print"}
 
 ITERATORS = frozenset({map, filter, zip, iter, enumerate, reversed})
 """They return an iterator, which only one consumer can read; so does all of `itertools`."""
-
-CHANGES = frozenset({
-    "add", "append", "clear", "discard", "extend", "fill", "fit", "fit_transform", "insert",
-    "partial_fit", "pop", "popitem", "put", "remove", "resize", "reverse", "setdefault",
-    "setfield", "setflags", "shuffle", "sort", "update", "write",
-})  # fmt: skip
-"""Methods that change their object: their consumer needs an object that no other task uses."""
 
 SEEDS = ("random_state", "seed", "rng", "random_seed")
 """Parameters of libraries' functions that, left at None, make them random."""

@@ -1,9 +1,4 @@
-"""What the code of a function says: what it may call, and which of its arguments it changes.
-
-A task that changes its input needs a value that no other task uses. The code is read as the
-interpreter runs it, on a stack: `x[0] = 1`, `x.a = 1` and `x.append(1)` lead back to a variable,
-and the variable to an argument.
-"""
+"""What the code of a function says: what it may call, and what it counts up outside of it."""
 
 from __future__ import annotations
 
@@ -20,12 +15,10 @@ from pipeline.identity import (
     UnimportedModule,
     attribute_of,
     closure_values,
-    is_library,
     library_name,
     names_in_code,
     references_of,
 )
-from pipeline.share.impurities import CHANGES
 
 # What is called
 
@@ -165,12 +158,7 @@ def _texts(code: CodeType) -> Iterator[str]:
             yield constant
 
 
-# What is changed
-
-_OWNERS = {
-    "STORE_ATTR": 1, "DELETE_ATTR": 1, "STORE_SUBSCR": 2, "DELETE_SUBSCR": 2, "STORE_SLICE": 3,
-}  # fmt: skip
-"""Instructions that set something, and the place of its owner on the stack, from the top."""
+# What is changed outside
 
 _FIRST_IN_PLACE = 13
 """The first of the in-place operators among the arguments of `BINARY_OP`."""
@@ -187,77 +175,22 @@ _GLOBAL = "global "
 _PADDING = 32
 """Unknown values below the stack: a handler of errors pops more than was pushed."""
 
-_MAX_DEPTH = 4
-"""How many functions that call each other are read."""
-
-
-def changed_arguments(function: Any, depth: int = _MAX_DEPTH) -> frozenset[int | str]:
-    """The places and names of the arguments that a function changes."""
-    inner = getattr(function, "__func__", function)
-    if not isinstance(inner, FunctionType) or is_library(inner.__module__ or ""):
-        return frozenset()
-    code = inner.__code__
-    arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    changed = changes(code).variables & set(arguments)
-    if depth and not changed:
-        values = (reference.value for reference in references_of(inner))
-        helpers = (value for value in values if isinstance(value, FunctionType))
-        if any(changed_arguments(helper, depth - 1) for helper in helpers):
-            changed = frozenset(arguments)  # any of them may be passed on
-    own = arguments[isinstance(function, MethodType) :]
-    places = (place for place, name in enumerate(own[: code.co_argcount]) if name in changed)
-    return frozenset([*places, *changed.intersection(own)])
-
-
-def changes_its_object(method: Any) -> bool:
-    """Whether a method sets attributes of its object, or calls a method that changes it."""
-    function = getattr(method, "__func__", None)
-    if not isinstance(function, FunctionType) or is_library(function.__module__ or ""):
-        return False
-    code = function.__code__
-    return code.co_argcount > 0 and code.co_varnames[0] in changes(code).variables
-
-
-class Changes(NamedTuple):
-    """The variables whose values code changes; a variable outside of it that it changes in place.
-
-    A cache outside does not count: `cache[x] = y` does not read the older value.
-    """
-
-    variables: frozenset[str]
-    outside: str
-
 
 @functools.lru_cache(4096)
-def changes(code: CodeType) -> Changes:
-    """What code changes: its instructions are followed, with the stack before each."""
-    names = names_in_code(code)
-    # What changes one of its arguments may change any argument of this code.
-    is_any = not {"inplace", "out"}.isdisjoint(names.keywords) or "shuffle" in names.others
-    changed = set(code.co_varnames[: code.co_argcount] if is_any else ())
-    created: set[str] = set()
-    sources: dict[str, str] = {}  # for a variable, the one whose part it is, or was
-    latest: dict[str, str] = {}  # the same, but now
-    outside = ""
+def changed_outside(code: CodeType) -> str:
+    """A variable outside of code that it changes by `+=` and the like. Empty if none is known.
+
+    A cache does not count: `cache[x] = y` does not read the older value.
+    """
+    latest: dict[str, str] = {}  # for a variable, the one whose part it is
     for name, value, number, stack in _steps(code):
-        if name in _OWNERS:
-            changed.add(stack[-_OWNERS[name]])
-        elif name in ("LOAD_ATTR", "LOAD_METHOD") and value in CHANGES:
-            changed.add(stack[-1])
-        elif name == "BINARY_OP" and number >= _FIRST_IN_PLACE:
-            changed.add(owner := stack[-2])
-            owner = latest.get(owner) or owner
+        if name == "BINARY_OP" and number >= _FIRST_IN_PLACE:
+            owner = latest.get(stack[-2]) or stack[-2]
             if owner.startswith(_GLOBAL) or owner in code.co_freevars:
-                outside = outside or owner.removeprefix(_GLOBAL)
+                return owner.removeprefix(_GLOBAL)
         elif name in ("STORE_FAST", "STORE_DEREF"):
-            latest[value] = source = stack[-1] if stack[-1] != _CREATED else ""
-            if source:
-                sources[value] = source
-            elif stack[-1]:
-                created.add(value)
-    for _ in sources:  # a variable may come from another that comes from an argument
-        changed.update(sources[variable] for variable in changed & sources.keys())
-    return Changes(frozenset(changed - created), outside)
+            latest[value] = stack[-1] if stack[-1] != _CREATED else ""
+    return ""
 
 
 def _steps(code: CodeType) -> Iterator[tuple[str, Any, int, list[str]]]:

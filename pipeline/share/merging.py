@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dask._expr import ProhibitReuse
@@ -11,11 +12,21 @@ from dask.task_spec import Alias, GraphNode, Task, TaskRef
 from dask.typing import Key
 
 from pipeline.graph import CallTask, subproblem
+from pipeline.share.copying import Again
+from pipeline.share.isolation import (
+    Handle,
+    Use,
+    handle_task,
+    handles,
+    inline_handle,
+    sources_of,
+    uses_of,
+)
 from pipeline.share.numbering import Numbering
 
 
 class Merged:
-    """A graph with one task per subproblem.
+    """A graph with one task per subproblem, whose consumers see no write of each other.
 
     original: the tasks that the outputs depend on, as they were
     tasks: the merged tasks, inputs before their consumers; an output keeps its key, as an alias if
@@ -24,7 +35,8 @@ class Merged:
     defining: for each number, the key of the first task with it
     keys: for each number, the key of its merged task
     repeats: for each number of several tasks, how many besides the first
-    pointers: original tasks that only have the value of another
+    origins: original tasks that only have the value of another, and that other task
+    handles: for each number that needs them, what its consumers get: see `isolation`
     unmerged: how many tasks are not merged, by their impurity or why their content is unknown
 
     Raises `GraphError` for a cycle.
@@ -34,11 +46,13 @@ class Merged:
         self, tasks: Mapping[Key, Any], outputs: Iterable[Key], renamed: Iterable[Key] = ()
     ) -> None:
         """renamed: more outputs, whose keys may change."""
-        outputs = list(outputs)
+        outputs, renamed = list(outputs), list(renamed)
         numbering = Numbering(tasks)
         numbering.add([*outputs, *renamed])
         self.numbers = numbering.numbers
         self.unmerged = Counter(numbering.reasons.values())
+        self._reasons = numbering.reasons
+        self.origins = numbering.origins
         del numbering  # signatures take more memory than numbers
         is_all = tasks.keys() == self.numbers.keys()
         self.original = (
@@ -47,30 +61,43 @@ class Merged:
         self.defining: dict[int, Key] = {}
         self.keys: dict[int, Key] = {}
         self.repeats: Counter[int] = Counter()
-        self.pointers: set[Key] = set()
         fixed: set[int] = set()  # data of a scheduler keeps its key
         for key, number in self.numbers.items():
-            node = self.original.get(key)
-            if _is_pointer(node):
-                self.pointers.add(key)
-            elif number in self.keys:
+            if key in self.origins:
+                continue
+            if number in self.keys:
                 self.repeats[number] += 1
-            else:
-                self.keys[number] = key
-                if node is not None:
-                    self.defining[number] = key
-                if node is None or isinstance(node, TaskRef):
-                    fixed.add(number)
+                continue
+            self.keys[number] = key
+            node = self.original.get(key)
+            if node is not None:
+                self.defining[number] = key
+            if node is None or type(node) is TaskRef:
+                fixed.add(number)
+        self._outputs: dict[Key, Key] = {}  # the keys of handles that are outputs
+        self.handles = self._handles([*outputs, *renamed])
         self._name(outputs, fixed)
-        self.tasks = {self.key_of(key): self._rewritten(key) for key in self.defining.values()}
-        aliases = {key: Alias(key, self.key_of(key)) for key in outputs if self.key_of(key) != key}
-        self.tasks |= aliases
-        self.aliases = len(aliases)
+        self._uses: dict[tuple[int, Use], Handle] = {}
+        self._name_handles()
+        self.tasks: dict[Key, Any] = {}
+        for number, key in self.defining.items():
+            self.tasks[self.keys[number]] = self._rewritten(number, key)
+            self.tasks.update(self._handle_tasks(number, key))
+        aliases = {key: self.output_key(key) for key in outputs if self.output_key(key) != key}
+        self.tasks |= {key: Alias(key, target) for key, target in aliases.items()}
+
+    def _handles(self, outputs: Sequence[Key]) -> dict[int, list[Handle]]:
+        if not self.repeats:
+            return {}
+        return handles(
+            self.original, self.numbers, self.origins, self.repeats, self.defining, outputs
+        )
 
     def _name(self, outputs: Iterable[Key], fixed: set[int]) -> None:
         """Give each number the key of an output that has it, or the key of its call."""
         for key in outputs:
-            if (number := self.numbers[key]) not in fixed:
+            number = self.numbers[key]
+            if number not in fixed and number not in self.handles:
                 self.keys[number] = key
                 fixed.add(number)
         calls = [key for key in self.defining.values() if type(self.original[key]) is CallTask]
@@ -81,25 +108,106 @@ class Merged:
                 self.keys[number] = own
                 used.add(own)
 
+    def _name_handles(self) -> None:
+        """Give each handle a key; one that a single task uses needs none.
+
+        The caller of a run gets the value itself, if no task uses the same handle.
+        """
+        used = {*self.keys.values()}
+        for number, found in self.handles.items():
+            own = next((handle for handle in found if handle.is_output), None)
+            reserved = {use.place for handle in found for use in handle.uses}
+            if own is not None:
+                own.key = self.keys[number] = own.originals[0]
+            elif self.keys[number] in reserved:
+                self.keys[number] = _derived(self.keys[number], used)
+            used.add(self.keys[number])
+            is_call = type(self.original[self.defining[number]]) is CallTask
+            for handle in found:
+                self._uses.update(((number, use), handle) for use in handle.uses)
+                place = next((use.place for use in handle.uses if use.consumer is None), None)
+                if handle is own:
+                    continue
+                if place is not None:
+                    handle.key = place
+                elif is_call or len(handle.uses) > 1:
+                    free = [key for key in handle.originals if key not in used]
+                    first = handle.originals[0]
+                    handle.key = free[0] if free else _derived(first, used)
+                if handle.key is not None:
+                    used.add(handle.key)
+
+    def _handle_tasks(self, number: int, key: Key) -> Iterator[tuple[Key, Any]]:
+        is_call = type(self.original[key]) is CallTask
+        source = self.keys[number]
+        for handle in self.handles.get(number, ()):
+            if handle.key is not None and handle.key != source:
+                yield handle.key, handle_task(handle.key, source, self._again(handle), is_call)
+
+    def _again(self, handle: Handle) -> Again:
+        return Again(self.original, handle.originals[0], self._reasons)
+
+    @property
+    def made_handles(self) -> set[Key]:
+        """The keys of tasks that make handles."""
+        keys = {handle.key for found in self.handles.values() for handle in found}
+        return {key for key in keys if key is not None} - {*self.keys.values()}
+
     def key_of(self, key: Key) -> Key:
         """The key of the merged task that has the value of a task."""
         return self.keys[self.numbers[key]]
 
+    def output_key(self, key: Key) -> Key:
+        """The key under which an output is found."""
+        number = self.numbers[key]
+        handle = self._uses.get((number, Use(None, self.origins.get(key, key))))
+        return self.keys[number] if handle is None or handle.key is None else handle.key
+
     def renamed(self, leaf: Any) -> Any:
         """An output of a `TaskGraph`, by its merged key."""
-        return TaskRef(self.key_of(leaf.key)) if isinstance(leaf, TaskRef) else leaf
+        return TaskRef(self.output_key(leaf.key)) if isinstance(leaf, TaskRef) else leaf
 
     def touches(self, keys: Iterable[Key]) -> bool:
         """Whether any of some tasks has a repeat."""
         return bool(self.repeats) and any(self.numbers.get(key) in self.repeats for key in keys)
 
-    def _rewritten(self, key: Key) -> Any:
-        node, name = _stripped(self.original[key]), self.key_of(key)
-        if isinstance(node, TaskRef):
+    def _rewritten(self, number: int, key: Key) -> Any:
+        node, name = _stripped(self.original[key]), self.keys[number]
+        if type(node) is TaskRef:
             return node  # the data of a future
-        names = {source: self.key_of(source) for source in node.dependencies}
-        changed = {source: new for source, new in names.items() if new != source}
+        changed: dict[Key, Any] = {}
+        sources = sources_of(node)
+        for source in sources:
+            if (new := self.keys[self.numbers[source]]) != source:
+                changed[source] = new
+        if self.handles:
+            for source, handle in self._handles_of(number, sources):
+                again = self._again(handle)
+                raw = self.keys[self.numbers[source]]
+                changed[source] = (
+                    handle.key if handle.key is not None else inline_handle(raw, again, node)
+                )
         return node.substitute(changed, key=name) if changed or node.key != name else node
+
+    def _handles_of(self, number: int, sources: Sequence[Key]) -> Iterator[tuple[Key, Handle]]:
+        """The inputs of a merged task that are handles."""
+        uses = uses_of(number, sources, self.numbers, self.handles, self.origins)
+        by_origin = {origin: self._uses[used, use] for used, use, origin in uses}
+        for source in sources:
+            handle = by_origin.get(self.origins.get(source, source))
+            if handle is not None:
+                yield source, handle
+
+
+def _derived(key: Key, used: set[Key]) -> Key:
+    """A key that no task has."""
+    head, *rest = key if isinstance(key, tuple) else (key,)
+    for count in itertools.count():
+        name = f"{head}-shared{count or ''}"
+        new: Key = (name, *rest) if isinstance(key, tuple) else name
+        if new not in used:
+            return new
+    raise AssertionError
 
 
 def _stripped(node: Any) -> Any:
@@ -109,11 +217,3 @@ def _stripped(node: Any) -> Any:
             break
         node = node.args[0]
     return node
-
-
-def _is_pointer(node: Any) -> bool:
-    """Whether a task only has the value of another."""
-    if type(node) is Task and node.func is ProhibitReuse._identity:
-        inner = _stripped(node)
-        return type(inner) is Task and inner.func is ProhibitReuse._identity
-    return isinstance(node, Alias)

@@ -7,7 +7,6 @@ their numbers. An impure task, and one of unknown content, equals no other; `Not
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -23,7 +22,8 @@ from pipeline.graph import CallTask, inputs_of, subproblem, toposort
 from pipeline.identity import ATOMS, Digester, encode, is_process_state, library_name
 from pipeline.share import impurities
 from pipeline.share.impurities import Impurity
-from pipeline.share.inspection import changed_arguments
+from pipeline.share.copying import isolated, viewed
+from pipeline.share.isolation import is_arithmetic
 from pipeline.share.purity import (
     NAMED,
     call_impurity,
@@ -68,6 +68,7 @@ class Numbering:
     numbers: of the tasks so far, inputs before their consumers; below 0 if the value changes as it
         is used
     reasons: why tasks are not merged
+    origins: for each task that only has the value of another, that other task
     signatures: the number of each function, value and task, by what it is made of
     """
 
@@ -75,13 +76,14 @@ class Numbering:
         self.tasks = tasks
         self.numbers: dict[Key, int] = {}
         self.reasons: dict[Key, Impurity | str] = {}
+        self.origins: dict[Key, Key] = {}
         self.signatures: dict[Any, int] = {"none": 0}  # so that all others have a sign
         # By id, with the object, which keeps its id.
         self._functions: dict[int, tuple[Any, FunctionNumber | NotMerged]] = {}
         self._values: dict[int, tuple[Any, int | NotMerged]] = {}
         self._objects: dict[int, Any] = {}  # of the project's classes, by number
         self._methods: dict[tuple[int, int], Impurity | None] = {}  # by function and object
-        self._alone = {**_changed_tasks(tasks), **_bound_tasks(tasks)}
+        self._alone = _bound_tasks(tasks)
 
     def add(self, outputs: Iterable[Key]) -> None:
         """Number some tasks and all that they depend on. Raises `GraphError` for a cycle."""
@@ -115,9 +117,14 @@ class Numbering:
         try:
             if key in self._alone:
                 raise self._alone[key].with_traceback(None)  # which would grow on each raise
+            if (target := _target(node)) is not None:
+                self.origins[key] = self.origins.get(target, target)
             if type(node) is Task and self.function_number(node.func).is_used_up:
                 raise NotMerged(Impurity(callable_name(node.func), impurities.USED_UP), True)
-            return self.node_number(node, self.numbers)
+            number = self.node_number(node, self.numbers)
+            if is_arithmetic(node):
+                return number
+            return self._with_places(number, inputs_of(node), self.numbers, self.origins)
         except NotMerged as error:
             self.reasons[key] = error.reason
             alone = self.intern(("not merged", key))
@@ -144,6 +151,23 @@ class Numbering:
                 return None
         return missing or self.intern(tuple(signature))
 
+    def _with_places(
+        self, number: int, sources: Sequence[Key], numbers: Mapping[Key, int],
+        origins: Mapping[Key, Key],
+    ) -> int:  # fmt: skip
+        """The number of a task whose inputs have numbers, and which of them are one object.
+
+        A function that writes into its first argument may see that in its second.
+        """
+        if len(sources) < 2 or len({numbers[source] for source in sources}) == len(sources):
+            return number
+        objects = [origins.get(source, source) for source in sources]
+        first = {source: place for place, source in reversed([*enumerate(objects)])}
+        if len(first) == len(objects):
+            return number
+        places = tuple(first[source] for source in objects)
+        return self.intern(("one object", places, number))
+
     def intern(self, signature: Any) -> int:
         """The number of a signature: a new one if no equal signature has one."""
         return self.signatures.setdefault(signature, len(self.signatures))
@@ -168,7 +192,7 @@ class Numbering:
         return self.value_number(node)
 
     def _task_number(self, task: Task, numbers: Mapping[Key, int]) -> int:
-        if task.func is ProhibitReuse._identity:
+        if task.func is ProhibitReuse._identity or task.func is isolated or task.func is viewed:
             return self.node_number(task.args[0], numbers)
         if task.func is _execute_subgraph:
             return self._fused_number(task, numbers)
@@ -204,8 +228,14 @@ class Numbering:
         tasks, last, names, *values = task.args
         args = (self.node_number(value, numbers) for value in values)
         inner: dict[Key, int] = dict(zip(names, args, strict=True))
+        origins = {
+            name: value.key
+            for name, value in zip(names, values, strict=True)
+            if isinstance(value, TaskRef)
+        }
         for key, node in toposort(tasks, [last]).items():
-            inner[key] = self.node_number(node, inner)
+            number = self.node_number(node, inner)
+            inner[key] = self._with_places(number, inputs_of(node), inner, origins)
         return inner[last]
 
     def function_number(self, function: Any) -> FunctionNumber:
@@ -217,7 +247,7 @@ class Numbering:
         """The number of a function that is met for the first time."""
         reason, is_checked = judge(function)
         if reason is not None and not is_checked:
-            raise NotMerged(reason)
+            raise NotMerged(reason, reason.reason == impurities.STATE)
         is_checked = is_checked or method_name(function) is not None
         number = self.intern(("value", _content(function, is_judged=True)))
         return FunctionNumber(number, is_checked, is_used_up(function))
@@ -252,6 +282,18 @@ def _once(cache: dict[int, tuple[Any, Any]], value: Any, learn: Callable[[Any], 
     if isinstance(learned, NotMerged):
         raise learned.with_traceback(None)
     return learned
+
+
+def _target(node: Any) -> Key | None:
+    """The task whose value a task only has, too."""
+    if isinstance(node, Alias):
+        target: Key = node.target
+        return target
+    while type(node) is Task and node.func is ProhibitReuse._identity:
+        node = node.args[0]
+        if isinstance(node, TaskRef):
+            return node.key
+    return None
 
 
 def stable_number(number: int) -> int:
@@ -352,46 +394,6 @@ def project_objects(value: Any, depth: int = 3) -> Iterator[Any]:
 
 
 # Graphs
-
-
-def _changed_tasks(tasks: Mapping[Key, Any]) -> dict[Key, NotMerged]:
-    """The tasks whose values a consumer changes in place, with the name of that consumer.
-
-    A task that changes a constant is one of them itself.
-    """
-    places: dict[int, frozenset[int | str]] = {}
-    changed: dict[Key, NotMerged] = {}
-    for key, node in tasks.items():
-        if type(node) is not Task:
-            continue
-        if id(node.func) not in places:
-            places[id(node.func)] = _changed_places(node.func)
-        if changed_here := places[id(node.func)]:
-            name = method_name(node.func) or callable_name(node.func)
-            reason = NotMerged(Impurity(name, "it changes its argument"), True)
-            for place, value in [*enumerate(node.args), *node.kwargs.items()]:
-                if place in changed_here:
-                    changed |= dict.fromkeys(_keys_in(value, key), reason)
-    return changed
-
-
-def _keys_in(value: Any, key: Key) -> Sequence[Key]:
-    """The tasks whose values an argument has; for a constant, the task itself."""
-    if isinstance(value, TaskRef):
-        return [value.key]
-    inner = inputs_of(value) if isinstance(value, GraphNode) else ()
-    return inner or ([] if type(value) in ATOMS else [key])
-
-
-_CHANGE_FIRST = frozenset({operator.setitem, operator.delitem, setattr, delattr, next, iter})
-"""Functions that change their first argument, or let others change it."""
-
-
-def _changed_places(function: Any) -> frozenset[int | str]:
-    name = method_name(function)
-    if name is None and not (isinstance(function, NAMED) and function in _CHANGE_FIRST):
-        return changed_arguments(function)
-    return frozenset({0} if name is None or name in impurities.CHANGES else ())
 
 
 def _bound_tasks(tasks: Mapping[Key, Any]) -> dict[Key, NotMerged]:

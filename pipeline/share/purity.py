@@ -230,10 +230,8 @@ def _reasons(function: Any) -> Iterator[Impurity]:
 
 
 def _change(value: Any) -> Impurity | None:
-    """That a function changes its object, or a variable outside of it."""
-    if inspection.changes_its_object(value):
-        return Impurity(callable_name(value), "it changes its object")
-    outside = inspection.changes(value.__code__).outside if isinstance(value, FunctionType) else ""
+    """That a function counts up a variable outside of it."""
+    outside = inspection.changed_outside(value.__code__) if isinstance(value, FunctionType) else ""
     return Impurity(outside, impurities.OUTSIDE) if outside else None
 
 

@@ -88,7 +88,7 @@ def _open(collection: Any, keys: Any, seen: set[int] | None) -> Opened:
 
 def _rebuild_delayed(old: Delayed, tasks: Mapping[Key, Any], merged: Merged) -> Delayed:
     layer = next(iter(tasks.layers)) if isinstance(tasks, HighLevelGraph) else None
-    return Delayed(merged.key_of(old.key), tasks, old._length, layer=layer)
+    return Delayed(merged.output_key(old.key), tasks, old._length, layer=layer)
 
 
 def is_annotated(collection: Any) -> bool:
@@ -176,7 +176,7 @@ def rebuild_all(opened: Sequence[Opened], merged: Merged) -> Iterator[Any]:
     is_any_frame = any(_is_frame(part.collection) for part in opened)
     lines = fuse_lines(merged.tasks, kept) if is_any_frame else {}
     for part in opened:
-        names = part.keys if part.keeps_keys else [merged.key_of(key) for key in part.keys]
+        names = part.keys if part.keeps_keys else [merged.output_key(key) for key in part.keys]
         tasks: Mapping[Key, Any] = merged.tasks
         is_one = is_many and isinstance(part.collection, Delayed)
         is_touched = merged.repeats if is_one else merged.touches(part.tasks)

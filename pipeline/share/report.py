@@ -97,12 +97,12 @@ class ShareReport:
     @property
     def before(self) -> int:
         """How many tasks the outputs depended on, without aliases."""
-        return len(self.merged.original) - len(self.merged.pointers)
+        return len(self.merged.original) - len(self.merged.origins)
 
     @property
     def after(self) -> int:
         """How many they depend on now."""
-        return len(self.merged.tasks) - self.merged.aliases
+        return len(self.merged.defining)
 
     @property
     def factor(self) -> Fraction:

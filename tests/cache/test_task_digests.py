@@ -89,13 +89,13 @@ def test_impure_tasks_futures_and_their_consumers_have_no_digest() -> None:
     assert [key for key, digest in by_key.items() if digest is None] == ["r", "x", "h"]
 
 
-def test_a_value_that_a_consumer_changes_has_no_digest() -> None:
+def test_a_value_into_which_a_consumer_writes_has_a_digest() -> None:
     def changed(x: list[int]) -> list[int]:
         x.append(1)
         return x
 
     tasks = {"l": Task("l", sorted, [3, 1]), "c": Task("c", changed, TaskRef("l"))}
-    assert digests(tasks) == [None, None]
+    assert all(digests(tasks))
 
 
 def test_fused_tasks_have_the_digest_of_the_last_of_them() -> None:

@@ -18,13 +18,13 @@ def test_the_first_key_is_kept_but_that_of_an_output_goes_before() -> None:
     assert list(Merged(TASKS, ["x"]).tasks) == ["a", "x"]
     assert set(Merged(TASKS, ["x", "b"]).tasks) == {"b", "x"}
     both = Merged(TASKS, ["a", "b"])
-    assert both.aliases == 1
+    assert isinstance(both.tasks["b"], Alias)  # a number, which nobody can change
     assert dask.get(both.tasks, ["a", "b"]) == (1, 1)
 
 
-def test_pointers_are_no_repeats() -> None:
+def test_aliases_are_no_repeats() -> None:
     merged = Merged(TASKS, ["x"])
-    assert merged.pointers == {"p"}
+    assert merged.origins == {"p": "b"}
     assert list(merged.repeats.values()) == [1]
     assert merged.touches(["a"])
     assert not merged.touches(["x"])

@@ -93,7 +93,7 @@ def test_consumers_of_what_is_used_up_are_not_merged_either() -> None:
     assert a != b
     numbering = Numbering(tasks)
     numbering.add(tasks)
-    assert str(numbering.reasons["i"]) == "next: it changes its argument"
+    assert str(numbering.reasons["i"]) == "iter: its result changes as it is read"
 
 
 def test_a_cycle_is_shown() -> None:
