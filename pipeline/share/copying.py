@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import datetime
 import decimal
 import fractions
+import io
 import pickle
-import sys
 from collections.abc import Container, Mapping
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
+import cloudpickle
 import numpy as np
 from dask.base import is_dask_collection
 from dask.task_spec import TaskRef
@@ -19,14 +19,16 @@ from dask.typing import Key
 
 from pipeline import PipelineError
 from pipeline.graph import inputs_of, label, toposort
-from pipeline.identity import ATOMS
+from pipeline.identity import ATOMS, closure_values, names_in_code
 
 IMMUTABLE = frozenset({
     *ATOMS, *(np.dtype(code).type for code in "?bBhHiIlLqQefdgFDGMmSU"), np.dtype, np.ufunc, type,
-    FunctionType, BuiltinFunctionType, ModuleType, decimal.Decimal, fractions.Fraction,
+    ModuleType, decimal.Decimal, fractions.Fraction,
     datetime.date, datetime.datetime, datetime.time, datetime.timedelta,
 })  # fmt: skip
 """Types whose values nobody can change."""
+
+_FLAT = (list, set, tuple, frozenset)
 
 _MAX_AGAIN = 32
 """Tasks that are evaluated again, at most, where a value cannot be copied."""
@@ -63,23 +65,62 @@ def viewed(value: Any, again: Again) -> Any:
 def _copied(value: Any) -> Any:
     kind = type(value)
     if kind is np.ndarray and not value.dtype.hasobject:
-        # Not all that is read-only may be shared, but a broadcast block may be: it has one number.
-        is_broadcast = not value.flags.writeable and 0 in value.strides
-        return value if is_broadcast else value.copy(order="K")
-    if kind in (list, set) and IMMUTABLE.issuperset(map(type, value)):
-        return value.copy()
-    if _is_frame(value):
-        # A copy of a frame shares the objects in its cells.
-        has_objects = any(dtype == object for dtype in np.atleast_1d(value.dtypes))
-        return pickle.loads(pickle.dumps(value, 5)) if has_objects else value.copy()  # noqa: S301 - our own bytes
-    if is_dask_collection(value):
+        return _copied_array(value)
+    if kind in _FLAT and IMMUTABLE.issuperset(map(type, value)):
+        return value.copy() if kind in (list, set) else value
+    if _is_kept(value):
         return value
-    return copy.deepcopy(value)
+    file = io.BytesIO()
+    pickler = _Pickler(file, 5)
+    pickler.dump(value)
+    file.seek(0)
+    unpickler = pickle.Unpickler(file)  # noqa: S301 - our own bytes
+    unpickler.persistent_load = pickler.kept.__getitem__
+    return unpickler.load()
 
 
-def _is_frame(value: Any) -> bool:
-    pandas = sys.modules.get("pandas")  # nothing is one before it is imported
-    return pandas is not None and type(value) in (pandas.DataFrame, pandas.Series)
+def _copied_array(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    # A broadcast block is small, and nobody writes into it.
+    is_broadcast = not array.flags.writeable and 0 in array.strides
+    return array if is_broadcast else array.copy(order="K")
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # it has no types
+    """Copies as a message to another process does, but for functions, classes and arrays."""
+
+    def __init__(self, file: io.BytesIO, protocol: int) -> None:
+        super().__init__(file, protocol)
+        self.kept: list[Any] = []
+        self._places: dict[int, int] = {}
+
+    def persistent_id(self, value: Any) -> int | None:
+        kind = type(value)
+        if kind in ATOMS:
+            return None
+        is_array = kind is np.ndarray and not value.dtype.hasobject
+        if not is_array and not _is_kept(value):
+            return None
+        if id(value) not in self._places:
+            self._places[id(value)] = len(self.kept)
+            self.kept.append(_copied_array(value) if is_array else value)
+        return self._places[id(value)]
+
+
+def _is_kept(value: Any) -> bool:
+    """Whether a value that is no plain data is shared: classes, functions without a state."""
+    if isinstance(value, (type, ModuleType)):
+        return True
+    if isinstance(value, BuiltinFunctionType):
+        return value.__self__ is None or isinstance(value.__self__, ModuleType)
+    if not isinstance(value, FunctionType):
+        return is_dask_collection(value)
+    if not value.__closure__ and not value.__defaults__ and not value.__kwdefaults__:
+        return True
+    parts = [*closure_values(value).values(), *(value.__defaults__ or ())]
+    parts += (value.__kwdefaults__ or {}).values()
+    if IMMUTABLE.issuperset(map(type, parts)) and not names_in_code(value.__code__).changed:
+        return True
+    raise TypeError(f"{value!r} has a state, which a copy would not have")
 
 
 class Again:

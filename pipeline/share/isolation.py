@@ -11,7 +11,7 @@ import operator
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from dask._task_spec import NestedContainer
@@ -25,15 +25,9 @@ from pipeline.share.copying import IMMUTABLE, Again, isolated, viewed
 from pipeline.trace import Body, Named
 
 
-class Use(NamedTuple):
-    """A place where a merged task, or the caller of a run, uses the value of another.
-
-    consumer: the number of the task; None for the caller
-    place: for a task that uses several equal tasks, which of them
-    """
-
-    consumer: int | None
-    place: Any = 0
+Use = tuple[int | None, Any]
+"""A place where a merged task uses the value of another: the number of that task, and, if it uses
+several equal tasks, which of them. For the caller of a run: None, and the key of the output."""
 
 
 @dataclass(slots=True)
@@ -52,7 +46,7 @@ class Handle:
     @property
     def is_output(self) -> bool:
         """Whether nobody but the caller of a run gets it, who sees it when the run is over."""
-        return all(use.consumer is None for use in self.uses)
+        return all(consumer is None for consumer, _ in self.uses)
 
 
 def sources_of(node: Any) -> Sequence[Key]:
@@ -81,7 +75,7 @@ def uses_of(
             seen = places.setdefault(used, [])
             if source not in seen:
                 seen.append(source)
-                yield used, Use(number, len(seen) - 1), source
+                yield used, (number, len(seen) - 1), source
 
 
 def handles(
@@ -109,11 +103,17 @@ def handles(
         return {}
     originals: dict[int, dict[Use, list[Key]]] = {number: defaultdict(list) for number in several}
     for key, node in tasks.items():
-        if key not in origin:
-            for shared, use, source in uses_of(
-                numbers[key], sources_of(node), numbers, several, origin
-            ):
-                originals[shared][use].append(source)
+        # Each task of the graph comes by here, so this is quick for most of them.
+        sources = [source for source in sources_of(node) if numbers[source] in several]
+        if not sources or key in origin:
+            continue
+        number = numbers[key]
+        if len(sources) == 1:
+            [source] = sources
+            originals[numbers[source]][number, 0].append(origin.get(source, source))
+            continue
+        for shared, use, source in uses_of(number, sources, numbers, several, origin):
+            originals[shared][use].append(source)
     for shared, use, source in _outputs(outputs, numbers, several, origin):
         originals[shared][use].append(source)
     found: dict[int, list[Handle]] = {}
@@ -133,7 +133,7 @@ def _outputs(
     for key in outputs:
         if (number := numbers[key]) in is_shared:
             original = origin.get(key, key)
-            yield number, Use(None, original), original
+            yield number, (None, original), original
 
 
 # Values that nobody can change

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -80,9 +81,13 @@ class Merged:
         self._uses: dict[tuple[int, Use], Handle] = {}
         self._name_handles()
         self.tasks: dict[Key, Any] = {}
+        is_same = all(map(operator.eq, self.keys.values(), self.numbers)) and not self.origins
         for number, key in self.defining.items():
-            self.tasks[self.keys[number]] = self._rewritten(number, key)
-            self.tasks.update(self._handle_tasks(number, key))
+            self.tasks[self.keys[number]] = (
+                self.original[key] if is_same else self._rewritten(number, key)
+            )
+            if number in self.handles:
+                self.tasks.update(self._handle_tasks(number, key))
         aliases = {key: self.output_key(key) for key in outputs if self.output_key(key) != key}
         self.tasks |= {key: Alias(key, target) for key, target in aliases.items()}
 
@@ -116,16 +121,16 @@ class Merged:
         used = {*self.keys.values()}
         for number, found in self.handles.items():
             own = next((handle for handle in found if handle.is_output), None)
-            reserved = {use.place for handle in found for use in handle.uses}
+            outputs = {place for handle in found for user, place in handle.uses if user is None}
             if own is not None:
                 own.key = self.keys[number] = own.originals[0]
-            elif self.keys[number] in reserved:
+            elif self.keys[number] in outputs:
                 self.keys[number] = _derived(self.keys[number], used)
             used.add(self.keys[number])
             is_call = type(self.original[self.defining[number]]) is CallTask
             for handle in found:
                 self._uses.update(((number, use), handle) for use in handle.uses)
-                place = next((use.place for use in handle.uses if use.consumer is None), None)
+                place = next((place for user, place in handle.uses if user is None), None)
                 if handle is own:
                     continue
                 if place is not None:
@@ -159,8 +164,10 @@ class Merged:
 
     def output_key(self, key: Key) -> Key:
         """The key under which an output is found."""
+        if not self.handles:
+            return self.key_of(key)
         number = self.numbers[key]
-        handle = self._uses.get((number, Use(None, self.origins.get(key, key))))
+        handle = self._uses.get((number, (None, self.origins.get(key, key))))
         return self.keys[number] if handle is None or handle.key is None else handle.key
 
     def renamed(self, leaf: Any) -> Any:
@@ -178,7 +185,8 @@ class Merged:
         changed: dict[Key, Any] = {}
         sources = sources_of(node)
         for source in sources:
-            if (new := self.keys[self.numbers[source]]) != source:
+            new = self.keys[self.numbers[source]]
+            if new is not source and new != source:
                 changed[source] = new
         if self.handles:
             for source, handle in self._handles_of(number, sources):
