@@ -2,8 +2,10 @@
 
 - `impurities` – the table of functions that are random, read clocks, files or networks, or write
 - `purity` – the verdict on a function and on a call; the marks `pure` and `impure`
-- `inspection` – what code says: which functions it calls, which arguments it changes
+- `inspection` – what code says: which functions it calls, what it changes outside of it
+- `copying` – handles: copies of values, or read-only views
 - `numbering` – equal tasks get equal numbers; why a task is not merged
+- `isolation` – which consumer of a merged task gets which handle of its value
 - `merging` – a graph with one task per number
 - `rebuilding` – the tasks of any collection (array, dataframe, bag, delayed, dict), and the
   collection rebuilt from merged tasks

@@ -7,7 +7,7 @@ import decimal
 import fractions
 import io
 import pickle
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
@@ -74,9 +74,7 @@ def _copied(value: Any) -> Any:
     pickler = _Pickler(file, 5)
     pickler.dump(value)
     file.seek(0)
-    unpickler = pickle.Unpickler(file)  # noqa: S301 - our own bytes
-    unpickler.persistent_load = pickler.kept.__getitem__
-    return unpickler.load()
+    return _Unpickler(file, pickler.kept).load()
 
 
 def _copied_array(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -106,6 +104,15 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # it has no types
         return self._places[id(value)]
 
 
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, kept: Sequence[Any]) -> None:
+        super().__init__(file)
+        self._kept = kept
+
+    def persistent_load(self, place: int) -> Any:
+        return self._kept[place]
+
+
 def _is_kept(value: Any) -> bool:
     """Whether a value that is no plain data is shared: classes, functions without a state."""
     if isinstance(value, (type, ModuleType)):
@@ -113,7 +120,7 @@ def _is_kept(value: Any) -> bool:
     if isinstance(value, BuiltinFunctionType):
         return value.__self__ is None or isinstance(value.__self__, ModuleType)
     if not isinstance(value, FunctionType):
-        return is_dask_collection(value)
+        return bool(is_dask_collection(value))
     if not value.__closure__ and not value.__defaults__ and not value.__kwdefaults__:
         return True
     parts = [*closure_values(value).values(), *(value.__defaults__ or ())]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import enum
 import functools
 import inspect
 import os
@@ -19,6 +20,7 @@ from pipeline.identity import (
     names_in_code,
     references_of,
 )
+from pipeline.share.copying import IMMUTABLE
 
 # What is called
 
@@ -156,6 +158,37 @@ def _texts(code: CodeType) -> Iterator[str]:
             yield from _texts(constant)
         elif isinstance(constant, str) and place:  # the first may be a docstring
             yield constant
+
+
+# What is changed
+
+
+def may_change(function: Any, owner: Any) -> bool:
+    """Whether a call may change an object of the project's that it has.
+
+    It may not if all parts of the object are immutable, and no code that may run sets an attribute.
+    """
+    parts = vars(owner).values() if type(getattr(owner, "__dict__", None)) is dict else [owner]
+    if isinstance(owner, enum.Enum | tuple) or IMMUTABLE.issuperset(map(type, parts)):
+        members = (_function_in(member) for kind in type(owner).__mro__
+                   for name, member in vars(kind).items() if name not in _BEGINNING)  # fmt: skip
+        codes = [code for member in (function, *filter(None, members)) for code in _reached(member)]
+        return any(map(_sets_attributes, codes))
+    return True
+
+
+_BEGINNING = ("__init__", "__new__", "__post_init__", "__setattr__", "__delattr__", "__setstate__")
+
+
+@functools.lru_cache(4096)
+def _sets_attributes(code: CodeType) -> bool:
+    names = {*code.co_names, *code.co_varnames}
+    inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
+    return (
+        not names.isdisjoint({"setattr", "delattr", "__dict__", "vars", "__setattr__"})
+        or any(step.opname in ("STORE_ATTR", "DELETE_ATTR") for step in dis.get_instructions(code))
+        or any(map(_sets_attributes, inner))
+    )
 
 
 # What is changed outside

@@ -11,7 +11,7 @@ import operator
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from dask._task_spec import NestedContainer
@@ -23,7 +23,6 @@ from pipeline.graph import CallTask, inputs_of
 from pipeline.identity import library_name
 from pipeline.share.copying import IMMUTABLE, Again, isolated, viewed
 from pipeline.trace import Body, Named
-
 
 Use = tuple[int | None, Any]
 """A place where a merged task uses the value of another: the number of that task, and, if it uses
@@ -62,62 +61,50 @@ def sources_of(node: Any) -> Sequence[Key]:
     return sources
 
 
-def uses_of(
-    number: int | None, sources: Iterable[Key], numbers: Mapping[Key, int],
-    is_shared: Container[int], origin: Mapping[Key, Key],
-) -> Iterator[tuple[int, Use, Key]]:  # fmt: skip
-    """What a task uses of the shared tasks: the number, the use, and the original task."""
-    places: dict[int, list[Key]] = {}
-    for source in sources:
-        used = numbers[source]
-        if used in is_shared:
-            source = origin.get(source, source)  # noqa: PLW2901 - an alias is what it points to
-            seen = places.setdefault(used, [])
-            if source not in seen:
-                seen.append(source)
-                yield used, (number, len(seen) - 1), source
-
-
-def handles(
-    tasks: Mapping[Key, Any], numbers: Mapping[Key, int], origin: Mapping[Key, Key],
-    repeated: Mapping[int, Key], defining: Mapping[int, Key], outputs: Iterable[Key],
-) -> dict[int, list[Handle]]:  # fmt: skip
-    """The handles of each merged task whose consumers must not see each other's writes.
+class Graph(NamedTuple):
+    """A graph whose tasks have numbers.
 
     tasks, numbers: before the merge
-    origin: for each alias, the task that it points to
-    repeated, defining: for the numbers of several tasks, and of all, the first task
+    origins: for each alias, the task that it points to
+    defining: for each number, its first task
+    outputs: the tasks whose values the caller of a run gets
     """
-    outputs = list(outputs)
-    used: dict[int, set[Use]] = defaultdict(set)
-    for number, key in defining.items():
-        sources = sources_of(tasks[key])
-        for shared, use, _ in uses_of(number, sources, numbers, repeated, origin):
-            used[shared].add(use)
-    for shared, use, _ in _outputs(outputs, numbers, repeated, origin):
-        used[shared].add(use)
-    is_constant = Constants(tasks, numbers, defining)
-    several = {number for number, uses in used.items() if len(uses) > 1}
-    several = {number for number in several if not is_constant(number)}
-    if not several:
-        return {}
-    originals: dict[int, dict[Use, list[Key]]] = {number: defaultdict(list) for number in several}
-    for key, node in tasks.items():
-        # Each task of the graph comes by here, so this is quick for most of them.
-        sources = [source for source in sources_of(node) if numbers[source] in several]
-        if not sources or key in origin:
-            continue
-        number = numbers[key]
-        if len(sources) == 1:
-            [source] = sources
-            originals[numbers[source]][number, 0].append(origin.get(source, source))
-            continue
-        for shared, use, source in uses_of(number, sources, numbers, several, origin):
-            originals[shared][use].append(source)
-    for shared, use, source in _outputs(outputs, numbers, several, origin):
-        originals[shared][use].append(source)
+
+    tasks: Mapping[Key, Any]
+    numbers: Mapping[Key, int]
+    origins: Mapping[Key, Key]
+    defining: Mapping[int, Key]
+    outputs: Sequence[Key]
+
+    def uses(
+        self, number: int, sources: Iterable[Key], shared: Container[int]
+    ) -> Iterator[tuple[int, Use, Key]]:
+        """What a task uses of the shared tasks: the number, the use, and the original task."""
+        places: dict[int, list[Key]] = {}
+        for source in sources:
+            used = self.numbers[source]
+            if used in shared:
+                original = self.origins.get(source, source)
+                seen = places.setdefault(used, [])
+                if original not in seen:
+                    seen.append(original)
+                    yield used, (number, len(seen) - 1), original
+
+    def output_uses(self, shared: Container[int]) -> Iterator[tuple[int, Use, Key]]:
+        """The same for the caller of a run."""
+        for key in self.outputs:
+            if (number := self.numbers[key]) in shared:
+                original = self.origins.get(key, key)
+                yield number, (None, original), original
+
+
+def handles(graph: Graph, repeated: Container[int]) -> dict[int, list[Handle]]:
+    """The handles of each merged task whose consumers must not see each other's writes.
+
+    repeated: the numbers of several tasks
+    """
     found: dict[int, list[Handle]] = {}
-    for number, by_use in originals.items():
+    for number, by_use in _originals(graph, _of_several_uses(graph, repeated)).items():
         groups: dict[frozenset[Key], Handle] = {}
         for use, keys in by_use.items():
             groups.setdefault(frozenset(keys), Handle([], keys)).uses.append(use)
@@ -126,14 +113,37 @@ def handles(
     return found
 
 
-def _outputs(
-    outputs: Iterable[Key], numbers: Mapping[Key, int], is_shared: Container[int],
-    origin: Mapping[Key, Key],
-) -> Iterator[tuple[int, Use, Key]]:  # fmt: skip
-    for key in outputs:
-        if (number := numbers[key]) in is_shared:
-            original = origin.get(key, key)
-            yield number, (None, original), original
+def _of_several_uses(graph: Graph, repeated: Container[int]) -> set[int]:
+    """The merged tasks with several uses, and a value that somebody may change."""
+    used: dict[int, set[Use]] = defaultdict(set)
+    for number, key in graph.defining.items():
+        for shared, use, _ in graph.uses(number, sources_of(graph.tasks[key]), repeated):
+            used[shared].add(use)
+    for shared, use, _ in graph.output_uses(repeated):
+        used[shared].add(use)
+    is_constant = Constants(graph)
+    several = [number for number, uses in used.items() if len(uses) > 1]
+    return {number for number in several if not is_constant(number)}
+
+
+def _originals(graph: Graph, several: Container[int]) -> dict[int, dict[Use, list[Key]]]:
+    """For each use of some numbers, the original tasks that it used."""
+    found: dict[int, dict[Use, list[Key]]] = defaultdict(lambda: defaultdict(list))
+    if not several:
+        return found
+    numbers, origins = graph.numbers, graph.origins
+    for key, node in graph.tasks.items():
+        # Each task of the graph comes by here, so this is quick for most of them.
+        sources = [source for source in sources_of(node) if numbers[source] in several]
+        if len(sources) == 1 and key not in origins:
+            [source] = sources
+            found[numbers[source]][numbers[key], 0].append(origins.get(source, source))
+        elif sources and key not in origins:
+            for shared, use, original in graph.uses(numbers[key], sources, several):
+                found[shared][use].append(original)
+    for shared, use, original in graph.output_uses(several):
+        found[shared][use].append(original)
+    return found
 
 
 # Values that nobody can change
@@ -152,17 +162,15 @@ _ARITHMETIC = frozenset({
 class Constants:
     """Which merged tasks have a value that nobody can change, as far as the graph says."""
 
-    def __init__(
-        self, tasks: Mapping[Key, Any], numbers: Mapping[Key, int], defining: Mapping[int, Key]
-    ) -> None:
-        self._tasks, self._numbers, self._defining = tasks, numbers, defining
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
         self._known: dict[int, bool] = {}
 
     def __call__(self, number: int) -> bool:
         known, stack = self._known, [number]
         while stack:
             node = self._node(stack[-1])
-            inputs = [self._numbers[source] for source in inputs_of(node)] if node else []
+            inputs = [self._graph.numbers[source] for source in inputs_of(node)] if node else []
             if not node or not self._is_arithmetic(node):
                 known[stack.pop()] = False
             elif missing := [source for source in inputs if source not in known]:
@@ -172,8 +180,8 @@ class Constants:
         return known[number]
 
     def _node(self, number: int) -> Any:
-        key = self._defining.get(number)
-        return None if key is None else self._tasks[key]
+        key = self._graph.defining.get(number)
+        return None if key is None else self._graph.tasks[key]
 
     def _is_arithmetic(self, node: Any) -> bool:
         """Whether a node has such a value if its inputs have."""
@@ -213,20 +221,20 @@ def _is_operator(function: Any) -> bool:
 
 # Consumers that do not write
 
-_READING = frozenset(
-    f"numpy.{name}"
-    for name in """
-    all any amax amin argmax argmin argsort average bincount corrcoef count_nonzero cov cumprod
-    cumsum digitize dot histogram inner matmul max mean median min nanmax nanmean nanmedian
-    nanmin nanpercentile nanprod nanquantile nanstd nansum nanvar outer percentile prod quantile
-    searchsorted sort std sum tensordot trace unique var vdot
-    """.split()
-)
-"""Functions that neither write into an array, without `out=`, nor return a part of it."""
+_READING = frozenset({
+    "all", "any", "amax", "amin", "argmax", "argmin", "argsort", "average", "bincount", "corrcoef",
+    "count_nonzero", "cov", "cumprod", "cumsum", "digitize", "dot", "histogram", "inner", "matmul",
+    "max", "mean", "median", "min", "nanmax", "nanmean", "nanmedian", "nanmin", "nanpercentile",
+    "nanprod", "nanquantile", "nanstd", "nansum", "nanvar", "outer", "percentile", "prod",
+    "quantile", "searchsorted", "sort", "std", "sum", "tensordot", "trace", "unique", "var", "vdot",
+})  # fmt: skip
+"""NumPy's functions that, without `out=`, neither write into an array nor return a part of it."""
 
-_READING_METHODS = frozenset(
-    "all any argmax argmin cumprod cumsum dot max mean min prod std sum tobytes tolist var".split()
-)
+_READING_METHODS = frozenset({
+    "all", "any", "argmax", "argmin", "cumprod", "cumsum", "dot", "max", "mean", "min", "prod",
+    "std", "sum", "tobytes", "tolist", "var",
+})  # fmt: skip
+"""Methods of arrays of which that holds, too."""
 
 _WRITING_OPTIONS = ("out", "overwrite_input")
 _MAX_POSITIONAL = 2
@@ -251,7 +259,8 @@ def is_reading(node: Any) -> bool:
         return function.method in _READING_METHODS
     if type(function) is np.ufunc:
         return len(node.args) <= function.nin
-    return library_name(function) in _READING
+    package, _, name = (library_name(function) or "").rpartition(".")
+    return package == "numpy" and name in _READING
 
 
 # Tasks

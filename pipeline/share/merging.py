@@ -15,13 +15,13 @@ from dask.typing import Key
 from pipeline.graph import CallTask, subproblem
 from pipeline.share.copying import Again
 from pipeline.share.isolation import (
+    Graph,
     Handle,
     Use,
     handle_task,
     handles,
     inline_handle,
     sources_of,
-    uses_of,
 )
 from pipeline.share.numbering import Numbering
 
@@ -75,8 +75,10 @@ class Merged:
                 self.defining[number] = key
             if node is None or type(node) is TaskRef:
                 fixed.add(number)
-        self._outputs: dict[Key, Key] = {}  # the keys of handles that are outputs
-        self.handles = self._handles([*outputs, *renamed])
+        self._graph = Graph(
+            self.original, self.numbers, self.origins, self.defining, [*outputs, *renamed]
+        )
+        self.handles = handles(self._graph, self.repeats) if self.repeats else {}
         self._name(outputs, fixed)
         self._uses: dict[tuple[int, Use], Handle] = {}
         self._name_handles()
@@ -90,13 +92,6 @@ class Merged:
                 self.tasks.update(self._handle_tasks(number, key))
         aliases = {key: self.output_key(key) for key in outputs if self.output_key(key) != key}
         self.tasks |= {key: Alias(key, target) for key, target in aliases.items()}
-
-    def _handles(self, outputs: Sequence[Key]) -> dict[int, list[Handle]]:
-        if not self.repeats:
-            return {}
-        return handles(
-            self.original, self.numbers, self.origins, self.repeats, self.defining, outputs
-        )
 
     def _name(self, outputs: Iterable[Key], fixed: set[int]) -> None:
         """Give each number the key of an output that has it, or the key of its call."""
@@ -135,12 +130,22 @@ class Merged:
                     continue
                 if place is not None:
                     handle.key = place
-                elif is_call or len(handle.uses) > 1:
+                elif is_call or not self._is_used_once(number, handle):
                     free = [key for key in handle.originals if key not in used]
                     first = handle.originals[0]
                     handle.key = free[0] if free else _derived(first, used)
                 if handle.key is not None:
                     used.add(handle.key)
+
+    def _is_used_once(self, number: int, handle: Handle) -> bool:
+        """Whether one argument of one task gets a handle."""
+        [(consumer, _), *others] = handle.uses
+        if others or consumer is None:
+            return False
+        sources = sources_of(self.original[self.defining[consumer]])
+        objects = [self.origins.get(source, source) for source in sources
+                   if self.numbers[source] == number]  # fmt: skip
+        return len(set(objects)) == len(objects)
 
     def _handle_tasks(self, number: int, key: Key) -> Iterator[tuple[Key, Any]]:
         is_call = type(self.original[key]) is CallTask
@@ -151,12 +156,6 @@ class Merged:
 
     def _again(self, handle: Handle) -> Again:
         return Again(self.original, handle.originals[0], self._reasons)
-
-    @property
-    def made_handles(self) -> set[Key]:
-        """The keys of tasks that make handles."""
-        keys = {handle.key for found in self.handles.values() for handle in found}
-        return {key for key in keys if key is not None} - {*self.keys.values()}
 
     def key_of(self, key: Key) -> Key:
         """The key of the merged task that has the value of a task."""
@@ -199,7 +198,7 @@ class Merged:
 
     def _handles_of(self, number: int, sources: Sequence[Key]) -> Iterator[tuple[Key, Handle]]:
         """The inputs of a merged task that are handles."""
-        uses = uses_of(number, sources, self.numbers, self.handles, self.origins)
+        uses = self._graph.uses(number, sources, self.handles)
         by_origin = {origin: self._uses[used, use] for used, use, origin in uses}
         for source in sources:
             handle = by_origin.get(self.origins.get(source, source))
@@ -210,12 +209,9 @@ class Merged:
 def _derived(key: Key, used: set[Key]) -> Key:
     """A key that no task has."""
     head, *rest = key if isinstance(key, tuple) else (key,)
-    for count in itertools.count():
-        name = f"{head}-shared{count or ''}"
-        new: Key = (name, *rest) if isinstance(key, tuple) else name
-        if new not in used:
-            return new
-    raise AssertionError
+    names = (f"{head}-shared{count or ''}" for count in itertools.count())
+    keys = ((name, *rest) if isinstance(key, tuple) else name for name in names)
+    return next(new for new in keys if new not in used)
 
 
 def _stripped(node: Any) -> Any:

@@ -21,8 +21,9 @@ from dask.typing import Key
 from pipeline.graph import CallTask, inputs_of, subproblem, toposort
 from pipeline.identity import ATOMS, Digester, encode, is_process_state, library_name
 from pipeline.share import impurities
-from pipeline.share.impurities import Impurity
 from pipeline.share.copying import isolated, viewed
+from pipeline.share.impurities import Impurity
+from pipeline.share.inspection import may_change
 from pipeline.share.isolation import is_arithmetic
 from pipeline.share.purity import (
     NAMED,
@@ -30,12 +31,16 @@ from pipeline.share.purity import (
     callable_name,
     is_used_up,
     judge,
+    mark_of,
     method_impurity,
     method_name,
 )
 
 _SIMPLE = frozenset({int, bool, str, bytes, type(None)})
 """Types whose equal values are the same, within the type."""
+
+
+_WRITABLE = frozenset({list, dict, set, bytearray, np.ndarray})
 
 
 class NotMerged(Exception):  # noqa: N818 - no error: the task is computed as it is
@@ -83,6 +88,7 @@ class Numbering:
         self._values: dict[int, tuple[Any, int | NotMerged]] = {}
         self._objects: dict[int, Any] = {}  # of the project's classes, by number
         self._methods: dict[tuple[int, int], Impurity | None] = {}  # by function and object
+        self._owners: set[tuple[int, int]] = set()  # numbers of tasks, and their objects
         self._alone = _bound_tasks(tasks)
 
     def add(self, outputs: Iterable[Key]) -> None:
@@ -141,8 +147,8 @@ class Numbering:
                 number = self.numbers.get(argument.key)
                 if number is None:
                     missing.append(argument.key)
-                elif number < 0 or number in self._objects:
-                    return None
+                elif number < 0 or number in self._objects or number in signature:
+                    return None  # perhaps a value that changes, or one that is used twice
                 else:
                     signature.append(number)
             elif type(argument) in _SIMPLE:
@@ -155,18 +161,20 @@ class Numbering:
         self, number: int, sources: Sequence[Key], numbers: Mapping[Key, int],
         origins: Mapping[Key, Key],
     ) -> int:  # fmt: skip
-        """The number of a task whose inputs have numbers, and which of them are one object.
+        """The number of a task whose inputs have numbers, and which of them are one object."""
+        if len(sources) < 2 or len({numbers[source] for source in sources}) == len(sources):
+            return number
+        return self._with_objects(number, [origins.get(source, source) for source in sources])
+
+    def _with_objects(self, number: int, objects: Sequence[Any]) -> int:
+        """The number of a task, and which of its arguments are one object.
 
         A function that writes into its first argument may see that in its second.
         """
-        if len(sources) < 2 or len({numbers[source] for source in sources}) == len(sources):
-            return number
-        objects = [origins.get(source, source) for source in sources]
-        first = {source: place for place, source in reversed([*enumerate(objects)])}
-        if len(first) == len(objects):
-            return number
-        places = tuple(first[source] for source in objects)
-        return self.intern(("one object", places, number))
+        first: dict[Any, int] = {}
+        places = tuple(first.setdefault(item, place) for place, item in enumerate(objects))
+        is_each_new = len(first) == len(objects)
+        return number if is_each_new else self.intern(("one object", places, number))
 
     def intern(self, signature: Any) -> int:
         """The number of a signature: a new one if no equal signature has one."""
@@ -203,17 +211,31 @@ class Numbering:
             known = [node.value if isinstance(node, DataNode) else node for node in nodes]
             if (reason := call_impurity(task.func, known, tuple(task.kwargs))) is not None:
                 raise NotMerged(reason)
-        for owner in self._project_objects(values):
+        owners = list(self._project_objects((*values, getattr(task.func, "__self__", None))))
+        for owner in owners:
             pair = id(task.func), id(owner)  # the graph keeps both alive
             if pair not in self._methods:
                 self._methods[pair] = method_impurity(task.func, owner)
             if (reason := self._methods[pair]) is not None:
                 raise NotMerged(reason)
-        number = functools.partial(self.node_number, numbers=numbers)
-        args = map(number, task.args)
+        number_of = functools.partial(self.node_number, numbers=numbers)
+        args = map(number_of, task.args)
         # In their order: a function that takes any keywords sees it.
-        named = [("by name", name, number(value)) for name, value in task.kwargs.items()]
-        return self.intern((function.number, *args, *named))
+        named = [("by name", name, number_of(value)) for name, value in task.kwargs.items()]
+        number = self.intern((function.number, *args, *named))
+        if len(objects := [id(value) for value in values if type(value) in _WRITABLE]) > 1:
+            number = self._with_objects(number, objects)
+        for owner in owners:
+            self._note_state(number, task.func, owner)
+        return number
+
+    def _note_state(self, number: int, function: Any, owner: Any) -> None:
+        """Note that a task has an object. Raises `NotMerged` if an equal task may change it."""
+        is_again = (number, id(owner)) in self._owners
+        if is_again and mark_of(function) is not True and may_change(function, owner):
+            name = f"{callable_name(function)} with one {type(owner).__name__}"
+            raise NotMerged(Impurity(name, impurities.STATEFUL))
+        self._owners.add((number, id(owner)))
 
     def _project_objects(self, values: Iterable[Any]) -> Iterator[Any]:
         """The arguments of a task that are objects of the project's classes."""

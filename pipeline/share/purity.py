@@ -69,7 +69,9 @@ def _marked(function: _Function, is_pure: bool) -> _Function:
     return function
 
 
-def _mark(value: Any) -> bool | None:
+def mark_of(value: Any) -> bool | None:
+    """Whether a function is declared pure, or impure. None if it is neither."""
+    value = getattr(value, "__func__", value)
     # Not inherited: the mark of a class is not one of its subclasses.
     is_pure, owner = getattr(value, "__dict__", {}).get(_MARK, (None, 0))
     if owner == id(value):
@@ -213,7 +215,7 @@ def _reasons(function: Any) -> Iterator[Impurity]:
         if identity in seen and not is_seedless:
             continue
         seen[identity] = value
-        if (mark := _mark(value)) is not None:
+        if (mark := mark_of(value)) is not None:
             if not mark:
                 yield Impurity(name or callable_name(value), "it is marked impure")
             continue

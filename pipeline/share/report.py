@@ -123,14 +123,22 @@ class ShareReport:
     @cached_property
     def graph(self) -> TaskGraph:
         """The merged tasks, with keys that a person understands."""
-        names = {key: self.titles[number] for key, number in self.merged.numbers.items()}
-        missing = [key for key in names if key not in self.merged.original]
-        names |= {key: self.titles[number] for number, key in self.merged.keys.items()}
+        merged = self.merged
+        names = {key: self.titles[number] for key, number in merged.numbers.items()}
+        missing = [key for key in names if key not in merged.original]
+        names |= {key: self.titles[number] for number, key in merged.keys.items()}
+        made = {
+            handle.key: self.titles[number]
+            for number, handles in merged.handles.items()
+            for handle in handles
+            if handle.key is not None and handle.key != merged.keys[number]
+        }
+        names |= made
         tasks: dict[Key, Any] = {names[key]: _missing(names[key], key) for key in missing}
-        for key, node in self.merged.tasks.items():
+        for key, node in merged.tasks.items():
             if isinstance(node, TaskRef):  # data that a cluster holds
                 tasks[names[key]] = node
-            elif not isinstance(node, Alias):
+            elif not isinstance(node, Alias) and key not in made:
                 inputs = tuple(names[source] for source in inputs_of(node))
                 tasks[names[key]] = CallTask(names[key], function_of(node), inputs)
         return TaskGraph(tasks, [TaskRef(names[key]) for key in self.keys])

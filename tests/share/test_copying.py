@@ -32,7 +32,7 @@ class Model:
     weights: list[float] = field(default_factory=lambda: [1.0, 2.0])
 
 
-def write(value: Any) -> None:
+def write(value: Any) -> None:  # noqa: C901 - a case for each type
     """Change a value in place, wherever that is possible."""
     match value:
         case np.ndarray():
@@ -105,7 +105,7 @@ def test_two_names_of_one_object_stay_one() -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        5, True, 1.5, "text", b"bytes", None, 2j, range(3), np.float64(1), np.int8(1), 
+        5, True, 1.5, "text", b"bytes", None, 2j, range(3), np.float64(1), np.int8(1),
         len, int, test_cells_of_frames_are_copied, np.sin, decimal.Decimal(1),
         datetime.datetime(2026, 11, 21), datetime.timedelta(1), np.datetime64(1, "s"),
         delayed(len)([1]),
@@ -181,7 +181,7 @@ def test_or_the_error_names_the_remedy() -> None:
 
 def test_it_takes_what_it_needs_along_to_another_process() -> None:
     tasks = {"x": Task("x", numbers, 3), "y": Task("y", len, "abc")}
-    again = pickle.loads(pickle.dumps(Again(tasks, "x", ())))
+    again = pickle.loads(pickle.dumps(Again(tasks, "x", ())))  # noqa: S301 - our own
     assert again.tasks.keys() == {"x"}
     assert list(again(ValueError())) == [0, 1, 2]
 
