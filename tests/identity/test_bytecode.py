@@ -6,6 +6,7 @@ import argparse
 import ast
 import dis
 import inspect
+import itertools
 import json.decoder
 import shutil
 import sys
@@ -14,6 +15,8 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.identity import names_in_code
 from pipeline.identity.bytecode import Chain, Import, code_content
@@ -258,6 +261,49 @@ def test_names_beyond_the_first_256_count_too() -> None:
     assert ("np", "random", "rand") in {chain.path for chain in names.chains}
 
 
+def test_an_import_by_one_name_or_another() -> None:
+    imports = names_in_code(code("if a: import m as x\nelse: from m import b as x")).imports
+    assert {*imports} == {Import("x", "m", 0, None), Import("x", "m", 0, "b")}
+
+
+@pytest.mark.parametrize(
+    ("body", "changed"),
+    [
+        ("b = 1", ()),
+        ("global b\nb = 1", ("b",)),
+        ("global b, c\nc = b = 1", ("b", "c")),
+        ("def g():\n    nonlocal a\n    a = 1", ()),
+        ("def g():\n    global b\n    b = 1", ("b",)),
+        ("b = 1\nreturn lambda: b", ()),
+    ],
+)
+def test_the_variables_around_it_that_a_function_sets(body: str, changed: tuple[str]) -> None:
+    assert names_in_code(code(body)).changed == changed
+
+
+def test_a_function_sets_a_variable_of_the_one_around_it() -> None:
+    [inner] = inner_codes(code("def g():\n    nonlocal a\n    b = a = 1\n    return lambda: b"))
+    assert names_in_code(inner).changed == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("body", "keywords"),
+    [
+        ("return b(a, c=1, d=2)", ("c", "d")),
+        ("return b(*a, c=1)", ("c",)),
+        ("return [b(c=d) for d in a]", ("c",)),
+        ("return a(1, ('c', 2), 'no name')", ()),
+    ],
+)
+def test_the_names_of_arguments_that_code_passes(body: str, keywords: tuple[str, ...]) -> None:
+    assert names_in_code(code(body)).keywords == keywords
+
+
+def test_all_attributes_and_globals_that_code_names() -> None:
+    names = names_in_code(code("a.b.c = d\nreturn lambda: e.f")).others
+    assert names == ("b", "c", "d", "e", "f")
+
+
 # What other versions of Python compile: instructions that are two in one.
 
 
@@ -297,6 +343,34 @@ def test_instructions_that_are_two_in_one_count_as_two(
     split = content(body, head="\n\ndef f(x, y):")
     monkeypatch.setattr(dis, "get_instructions", joined(names, name))
     assert split == content(body, head="\n\n\ndef f(x, y):")
+
+
+@pytest.mark.parametrize("name", ["LOAD_FAST_BORROW", "LOAD_FAST_CHECK"])
+def test_a_variable_is_named_in_each_way_of_loading_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def renamed(code: CodeType) -> Iterator[dis.Instruction]:
+        for entry in get_instructions(code):
+            yield entry._replace(opname=name) if entry.opname == "LOAD_FAST" else entry
+
+    monkeypatch.setattr(dis, "get_instructions", renamed)
+    chains = names_in_code(code(f"\n\nreturn a.{name}")).chains
+    assert chains == (Chain(("a", name), is_global=False, is_seedless=False),)
+
+
+@pytest.mark.parametrize("name", ["PUSH_NULL", "PRECALL", "NOP", "EXTENDED_ARG"])
+def test_instructions_between_a_name_and_its_call_do_not_count(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def padded(code: CodeType) -> Iterator[dis.Instruction]:
+        for entry in get_instructions(code):
+            if entry.opname in ("PRECALL", "CALL"):
+                yield entry._replace(opname=name, arg=0, argval=0)
+            yield entry
+
+    monkeypatch.setattr(dis, "get_instructions", padded)
+    chains = names_in_code(code(f"\n\nreturn np.{name}()")).chains
+    assert chains == (Chain(("np", name), is_global=True, is_seedless=True),)
 
 
 def test_two_borrowed_variables_count_as_two(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,3 +429,41 @@ def test_two_borrowed_variables_count_as_two(monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_the_content_of_code_does_not_change_from_year_to_year(body: str, expected: str) -> None:
     assert content(body) == expected
+
+
+# Conditions: Python's compiler threads their jumps, as far as the lines of the source allow.
+
+CONDITIONS = st.recursive(
+    st.sampled_from("xyz"),
+    lambda inner: st.one_of(
+        inner.map("( not {} )".format),
+        st.builds("( {} {} {} )".format, inner, st.sampled_from(["and", "or"]), inner),
+    ),
+    max_leaves=8,
+)
+USES = (
+    "return {}", "if {}: return 1\nreturn 2", "while {}: x()\nreturn 2", "return 1 if {} else 2",
+    "a = {}\nreturn a", "return [x for x in y if {}]", "for i in x:\n    if {}: continue\n    y()",
+)  # fmt: skip
+
+
+@given(CONDITIONS, st.sampled_from(USES), st.data())
+def test_a_condition_has_one_content_in_all_layouts(
+    condition: str, use: str, data: st.DataObject
+) -> None:
+    words = condition.split()
+    ends = data.draw(st.lists(st.sampled_from(" \n"), min_size=len(words), max_size=len(words)))
+    laid = "".join(word + end for word, end in zip(words, ends, strict=True))
+    head = "def f(x, y, z):"
+    assert content(use.format(condition), head) == content(use.format(f"({laid})"), head)
+
+
+@given(CONDITIONS, CONDITIONS)
+def test_conditions_of_one_content_have_one_value(one: str, other: str) -> None:
+    def values(condition: str) -> list[Any]:
+        cases = itertools.product(([], [1]), ((), (1,)), ("", "a"))
+        return [eval(condition, dict(zip("xyz", case, strict=True))) for case in cases]  # noqa: S307 - as made above
+
+    head = "def f(x, y, z):"
+    if content(f"return {one}", head) == content(f"return {other}", head):
+        assert values(one) == values(other)

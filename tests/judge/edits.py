@@ -138,6 +138,8 @@ def mutable(node: ast.AST) -> Iterator[ast.AST]:
             return  # the second names a type
         case ast.Raise() | ast.Expr(value=ast.Constant(value=str())):
             return
+        case ast.Call(func=ast.Name("zip")):  # `strict` checks what holds
+            node.keywords.clear()
     yield node
     for name, value in ast.iter_fields(node):
         if name in _TYPES_ONLY or (name == "func" and isinstance(value, ast.Subscript)):
