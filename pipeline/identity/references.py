@@ -364,6 +364,8 @@ def _is_of_the_project(owner: Any) -> bool:
 def _unwrapped(member: Any) -> Any:
     if isinstance(member, property):
         return (member.fget, member.fset, member.fdel)
-    if isinstance(member, (staticmethod, classmethod)):
+    if isinstance(member, staticmethod | classmethod):
         return (type(member).__name__, member.__func__)
-    return member.func if isinstance(member, functools.cached_property) else member
+    if isinstance(member, functools.cached_property):  # without its lock, in older Pythons
+        return ("cached_property", member.func)
+    return member

@@ -11,6 +11,7 @@ import os
 import random
 import subprocess
 import sys
+import textwrap
 import threading
 import tracemalloc
 import weakref
@@ -231,6 +232,73 @@ def test_formatting_and_comments_change_no_digest(project: Any, old: str, new: s
 
 def test_a_module_may_have_another_name(project: Any) -> None:
     assert project(name="other") == project()
+
+
+def class_digest(body: str, head: str = "class A:") -> str:
+    names: dict[str, Any] = {"__name__": "__main__", "functools": functools}
+    exec(f"{head}\n{textwrap.indent(body, '    ')}", names)  # noqa: S102 - each is a class
+    return digest(names["A"])
+
+
+METHOD = "def f(self): return 1\n"
+PROPERTY = f"@property\n{METHOD}"
+SETTER = "@f.setter\ndef f(self, x): self.x = x\n"
+DELETER = "@f.deleter\ndef f(self): del self.x\n"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (METHOD, METHOD.replace("1", "2")), (METHOD, PROPERTY),
+        (METHOD, f"@staticmethod\n{METHOD}"),
+        (METHOD, f"@classmethod\n{METHOD}"), (METHOD, f"@functools.cached_property\n{METHOD}"),
+        (PROPERTY, f"@functools.cached_property\n{METHOD}"),
+        (METHOD, f"@functools.cache\n{METHOD}"),
+        (f"@staticmethod\n{METHOD}", f"@classmethod\n{METHOD}"), (PROPERTY, PROPERTY + SETTER),
+        (PROPERTY, PROPERTY + DELETER), (PROPERTY + SETTER, PROPERTY + DELETER),
+        (PROPERTY, PROPERTY.replace("1", "2")),
+        (PROPERTY + SETTER, PROPERTY + SETTER.replace("= x", "= -x")),
+        (PROPERTY + DELETER, PROPERTY + DELETER.replace("self.x", "self.y")),
+        (f"@staticmethod\n{METHOD}", f"@staticmethod\n{METHOD.replace('1', '2')}"),
+        (f"@classmethod\n{METHOD}", f"@classmethod\n{METHOD.replace('1', '2')}"),
+        (f"@functools.cached_property\n{METHOD}",
+         f"@functools.cached_property\n{METHOD.replace('1', '2')}"),
+        ("__slots__ = ('a',)", "pass"), ("__slots__ = ('a',)", "__slots__ = ('b',)"),
+        ("a: int = 1", "a: int = 2"), ("a = 1", "b = 1"), ("a = 1", "a = True"),
+        ("class B: pass", "class B: a = 1"), ("def __new__(cls): return 1", "pass"),
+        ("def __enter__(self): return 1", "def __enter__(self): return 2"),
+        ("def __init_subclass__(cls): x = 1", "def __init_subclass__(cls): x = 2"),
+        ("def __eq__(self, other): return True", "pass"),
+    ],
+)  # fmt: skip
+def test_classes_that_do_other_things_differ(one: str, other: str) -> None:
+    assert class_digest(one) != class_digest(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("class A:", "class A(int):"), ("class A:", "class A(type):"),
+        ("class A(int):", "class A(str):"),
+        ("class A:", "import abc\nclass A(abc.ABC):"),
+        ("class A:", "class M(type): x = 1\nclass A(metaclass=M):"),
+        ("class B: x = 1\nclass A(B):", "class B: x = 2\nclass A(B):"),
+    ],
+)  # fmt: skip
+def test_classes_of_other_bases_differ(one: str, other: str) -> None:
+    assert class_digest("pass", one) != class_digest("pass", other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (METHOD, METHOD), ("pass", "'A class.'"), ("a = 1\nb = 2", "b = 2\na = 1"),
+        ("a: int = 1", "a: float = 1"), ("pass", "__module__ = 'other'"),
+        (METHOD, METHOD.replace("return", "'It does.'; return")),
+    ],
+)  # fmt: skip
+def test_classes_that_do_the_same_agree(one: str, other: str) -> None:
+    assert class_digest(one) == class_digest(other)
 
 
 SOURCE = "def f(x):\n    return g(x) + 1\n\n\ndef g(x):\n    return x * K\n\n\nK = 3\n"
