@@ -28,6 +28,7 @@ from pipeline.store import (
     StoreError,
     UnstorableError,
     checksum,
+    decoded,
     encoded,
 )
 
@@ -182,6 +183,7 @@ def _rerun_graph(plan: Plan, chosen: Iterable[Key]) -> TaskGraph:
 
 
 def _run_again(store: Store, function: Callable[..., Any], rerun: Rerun, *values: Any) -> Rerun:
+    values = tuple(_copy(store, value) for value in values)
     start = time.perf_counter()
     try:
         value = function(*values)
@@ -191,6 +193,14 @@ def _run_again(store: Store, function: Callable[..., Any], rerun: Rerun, *values
     seconds = time.perf_counter() - start
     outcome, why = _compare(store, rerun.digest, value)
     return rerun._replace(outcome=outcome, why=why, seconds=seconds)
+
+
+def _copy(store: Store, value: Any) -> Any:
+    """A copy of an input, which tasks may write into that run again; itself if it has no format."""
+    with suppress(UnstorableError, CodecError):
+        payload = bytearray().join(encoded(value, store.pickle))
+        return decoded(memoryview(payload), store.pickle)
+    return value
 
 
 def _compare(store: Store, digest: str, value: Any) -> tuple[Outcome, str]:

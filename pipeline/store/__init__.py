@@ -10,7 +10,7 @@
 - `arrays`, `tables` – the formats of NumPy's and of pandas' values
 """
 
-from pipeline.store.codec import encoded, is_storable, script_classes, storable
+from pipeline.store.codec import decoded, encoded, is_storable, script_classes, storable
 from pipeline.store.entry import CodecError, Entry, UnstorableError, checksum, unpacked
 from pipeline.store.index import Counts
 from pipeline.store.store import LostError, Store, StoreError, StoreWarning
@@ -25,6 +25,7 @@ __all__ = [
     "StoreWarning",
     "UnstorableError",
     "checksum",
+    "decoded",
     "encoded",
     "is_storable",
     "script_classes",

@@ -152,6 +152,9 @@ def test_a_write_reaches_no_equal_task_on_any_scheduler(tmp_path: Path, schedule
     for _ in range(2):
         assert computed(every, store) == expected
     assert computed(every[::-1], store) == expected[::-1]
+    with Store(tmp_path / "context", keep=tuple(CASES)):
+        for _ in range(2):
+            assert computed(every) == expected
 
 
 def warm(folder: str) -> list[Any]:
@@ -180,6 +183,16 @@ def test_what_a_consumer_writes_is_not_stored(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code + "print(json.dumps(warm(sys.argv[1])))", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert json.loads(done.stdout) == [[9.0, 6.0], [9.0], 0]
+
+
+def test_verifying_changes_no_input_of_another_task(tmp_path: Path) -> None:
+    store = Store(tmp_path, keep=[ones])
+    x = delayed(ones)(3)
+    for use in (total, zero, flattened):
+        pipeline.compute(delayed(use)(x), store=store, scheduler="sync")
+    with dask.config.set(scheduler="sync"):
+        verified = store.verify(*[delayed(use)(x) for use in (zero, flattened, total)], recompute=1)
+    assert (verified.hits, verified.differing) == (4, [])
 
 
 def test_equal_outputs_are_two_objects(tmp_path: Path, scheduler: str) -> None:
