@@ -185,6 +185,19 @@ def test_what_a_consumer_writes_is_not_stored(tmp_path: Path) -> None:
     assert json.loads(done.stdout) == [[9.0, 6.0], [9.0], 0]
 
 
+def test_a_task_whose_consumer_writes_is_stored(tmp_path: Path) -> None:
+    def blank(a: Any) -> float:
+        a[:] = 0
+        return float(a.sum())
+
+    store = Store(tmp_path, keep=[ones])
+    graph = delayed(blank)(delayed(ones)(3))
+    assert pipeline.compute(graph, store=store, scheduler="sync") == (0.0,)
+    assert sorted(entry.function for entry in store.entries()) == ["blank", "ones"]
+    (value,) = pipeline.compute(delayed(ones)(3), store=store, scheduler="sync")
+    assert value.sum() == 9
+
+
 def test_verifying_changes_no_input_of_another_task(tmp_path: Path) -> None:
     store = Store(tmp_path, keep=[ones])
     x = delayed(ones)(3)
