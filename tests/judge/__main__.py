@@ -10,7 +10,6 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cached_property
 from pathlib import Path
 
 from rich.console import Console
@@ -46,20 +45,23 @@ class Verdict:
     ours: dict[str, Record] = field(repr=False)
     plain: dict[str, Record] = field(repr=False)
 
-    @cached_property
+    @property
     def ran(self) -> list[Record]:
         return [record for record in self.ours.values() if record.outcome != "skipped"]
 
     @property
-    def failures_without_us(self) -> int:
-        return sum(record.outcome in ("failed", "crashed") for record in self.plain.values())
+    def failures(self) -> list[Record]:
+        return [record for record in self.ran if record.outcome != "passed"]
+
+    @property
+    def suspects(self) -> set[str]:
+        differing = {record.test for record in self.ran if record.differences}
+        return differing | {record.test for record in self.failures}
 
     @property
     def new_failures(self) -> list[Record]:
         passed = {name for name, record in self.plain.items() if record.outcome == "passed"}
-        return [
-            record for record in self.ran if record.outcome != "passed" and record.test in passed
-        ]
+        return [record for record in self.failures if record.test in passed]
 
     @property
     def unexplained(self) -> list[Record]:
@@ -77,7 +79,7 @@ class Verdict:
 
     def row(self) -> list[str]:
         counts = (
-            len(self.ran), self.failures_without_us, len(self.new_failures),
+            len(self.ran), len(self.failures) - len(self.new_failures), len(self.new_failures),
             sum(record.compared for record in self.ran), len(self.differences),
         )  # fmt: skip
         return [self.suite, self.mode, *(f"{count:,}" for count in counts)]
@@ -92,8 +94,11 @@ def _literal(name: str) -> str:
     return name.replace("[", "[[]")
 
 
-def run(suite: str, mode: str, sample: str, folder: Path) -> dict[str, Record]:
-    """The records of a suite's tests in one mode. A test that ends the process is left behind."""
+def run(suite: str, mode: str, folder: Path, **which: str) -> dict[str, Record]:
+    """The records of a suite's tests in one mode. A test that ends the process is left behind.
+
+    which: JUDGE_SAMPLE or JUDGE_TESTS
+    """
     out = folder / f"{suite}-{mode}.jsonl"
     environment = {
         **os.environ,
@@ -103,8 +108,8 @@ def run(suite: str, mode: str, sample: str, folder: Path) -> dict[str, Record]:
         "DASK_MULTIPROCESSING__CONTEXT": "forkserver",
         "JUDGE_MODE": mode,
         "JUDGE_OUT": str(out),
-        "JUDGE_SAMPLE": sample,
         "JUDGE_STORE": str(folder / f"{suite}-store"),
+        **which,
     }
     command = [
         sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(folder),
@@ -123,18 +128,30 @@ def run(suite: str, mode: str, sample: str, folder: Path) -> dict[str, Record]:
 
 
 def judge(suite: str, modes: list[str], sample: str, folder: Path) -> list[Verdict]:
-    """A suite in several modes. A warm store is filled by a cold run in another process."""
-    plain = run(suite, "plain", sample, folder)
+    """A suite in several modes. A warm store is filled by a cold run in another process.
+
+    What fails or differs with us is run with Dask alone.
+    """
     if modes == ["warm"]:
-        run(suite, "cold", sample, folder)
-    return [Verdict(suite, mode, run(suite, mode, sample, folder), plain) for mode in modes]
+        run(suite, "cold", folder, JUDGE_SAMPLE=sample)
+    verdicts = [
+        Verdict(suite, mode, run(suite, mode, folder, JUDGE_SAMPLE=sample), {}) for mode in modes
+    ]
+    suspects = {test for verdict in verdicts for test in verdict.suspects}
+    if suspects:
+        names = folder / f"{suite}-suspects.txt"
+        names.write_text("\n".join(sorted(suspects)))
+        plain = run(suite, "plain", folder, JUDGE_TESTS=str(names))
+        for verdict in verdicts:
+            verdict.plain = plain
+    return verdicts
 
 
 def show(verdicts: list[Verdict]) -> None:
     """The table, and each failure and difference."""
     console = Console(width=80, highlight=False)
     table = Table("suite", "mode", box=None, pad_edge=False)
-    for name in ("tests", "failures without us", "new failures", "compared", "differences"):
+    for name in ("tests", "also fail without us", "new failures", "compared", "differences"):
         table.add_column(name, justify="right")
     for verdict in verdicts:
         table.add_row(*verdict.row())
