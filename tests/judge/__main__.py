@@ -151,7 +151,7 @@ def show(verdicts: list[Verdict]) -> None:
     """The table, and each failure and difference."""
     console = Console(width=80, highlight=False)
     table = Table("suite", "mode", box=None, pad_edge=False)
-    for name in ("tests", "also fail without us", "new failures", "compared", "differences"):
+    for name in ("tests", "failures without us", "new failures", "compared", "differences"):
         table.add_column(name, justify="right")
     for verdict in verdicts:
         table.add_row(*verdict.row())
