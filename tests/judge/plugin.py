@@ -118,7 +118,7 @@ class Judge:
         return compute
 
     def compare(self, plain: Callable[..., Any], args: Any, options: Any) -> Outcome:
-        """Our outcome. A difference counts if Dask agrees with itself in several orders of tasks."""
+        """Our outcome. A difference counts if Dask agrees with itself, in all orders of tasks."""
         ours = Outcome.of(lambda: getattr(self, self.mode)(plain, args, options))
         _settle()
         theirs = Outcome.of(lambda: plain(*args, **options))
