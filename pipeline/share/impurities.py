@@ -60,7 +60,7 @@ TABLE = {
         numpy.save numpy.savez numpy.savez_compressed numpy.savetxt pickle.dump json.dump
         pathlib.Path.write_text pathlib.Path.write_bytes pathlib.Path.mkdir pathlib.Path.unlink
         pathlib.Path.touch pathlib.Path.rename pandas.DataFrame.to_csv pandas.DataFrame.to_parquet
-        pandas.DataFrame.to_pickle pyarrow.parquet.write_table dask.array.core.store_chunk
+        pandas.DataFrame.to_pickle pyarrow.parquet.write_table
         dask.array.core.load_store_chunk dask.array.core.load_chunk
         dask.bag.core._to_textfiles_chunk dask.bag.avro dask.graph_manipulation distributed.shuffle
         xarray.backends.common joblib.dump

@@ -222,7 +222,7 @@ def changed_outside(code: CodeType) -> str:
             if owner.startswith(_GLOBAL) or owner in code.co_freevars:
                 return owner.removeprefix(_GLOBAL)
         elif name in ("STORE_FAST", "STORE_DEREF"):
-            latest[value] = stack[-1] if stack[-1] != _CREATED else ""
+            latest[value] = latest.get(stack[-1], stack[-1]) if stack[-1] != _CREATED else ""
     return ""
 
 
@@ -254,8 +254,8 @@ def _move(stack: list[str], name: str, value: Any, number: int | None) -> None:
     if name == "SWAP" and number:
         stack[-1], stack[-number] = stack[-number], stack[-1]
         return
-    is_created = name.startswith("BINARY_") and _CREATED in stack[-2:]
-    is_created |= name.startswith(("CALL", "BUILD_")) and name != "BUILD_SLICE"
+    is_created = name.startswith(("CALL", "BUILD_", "FORMAT_", "UNARY_", "COMPARE_"))
+    is_created |= name == "BINARY_OP" and (number or 0) < _FIRST_IN_PLACE
     pushed = ""
     if name.startswith(("LOAD_FAST", "LOAD_DEREF")):
         pushed = value

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import builtins
 import collections
 import datetime
 import functools
+import importlib
+import itertools
 import logging
+import operator
 import os
 import pathlib
 import random
 import secrets
+import sys
+import textwrap
 import time
 import urllib.request
 import uuid
@@ -18,10 +24,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pytest
+from dask.task_spec import TaskRef
+from dask.utils import methodcaller
 
 from pipeline import File, impure, pure
+from pipeline.identity import Library
 from pipeline.share import call_impurity
 from pipeline.share.impurities import CLOCK, EFFECT, FILE, NETWORK, RANDOM, TABLE, UNSEEDED, WORLD
+from pipeline.share.purity import is_used_up, mark_of, method_impurity, method_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -286,3 +296,263 @@ def test_one_named_file_does_not_excuse_another(
 @pytest.mark.parametrize("function", [time.localtime, time.strftime, hash, id, globals])
 def test_more_that_is_impure(function: Any) -> None:
     assert call_impurity(function) is not None
+
+
+def in_class(body: str, **names: Any) -> Any:
+    names |= {"__name__": "__main__", "time": time}
+    exec("class A:\n" + textwrap.indent(body, "    "), names)  # noqa: S102 - each is a class
+    return names["A"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(f"def {name}(self, *args): return time.time()"
+          for name in ("__init__", "__new__", "__post_init__", "__call__", "__enter__", "__iter__",
+                       "__next__", "method", "_private")),
+        "@property\ndef now(self): return time.time()",
+        "@staticmethod\ndef now(): return time.time()",
+        "@classmethod\ndef now(cls): return time.time()",
+    ],
+)  # fmt: skip
+def test_a_class_is_as_impure_as_what_runs_when_it_is_used(body: str) -> None:
+    found = call_impurity(in_class(body))
+    assert found is not None
+    assert found.reason == CLOCK
+
+
+def test_a_class_is_as_impure_as_its_bases() -> None:
+    base = in_class("def __init__(self): time.time()")
+    assert call_impurity(type("B", (base,), {})) is not None
+    assert call_impurity(type("B", (), {})) is None
+
+
+@pytest.mark.parametrize("name", ["__repr__", "__del__", "__reduce__", "__format__"])
+def test_methods_that_a_task_does_not_run_do_not_count(name: str) -> None:
+    assert call_impurity(in_class(f"def {name}(self, *args): return time.time()")) is None
+
+
+def with_default(now: Any = time.time) -> Any:
+    return now()
+
+
+def with_keyword_default(*, now: Any = time.time) -> Any:
+    return now()
+
+
+def under_another_name() -> float:
+    mine = time
+    return mine.time()
+
+
+def of_a_class_under_another_name() -> Any:
+    kind = datetime.datetime
+    return kind.now()
+
+
+class Holder:
+    """An object that holds what it calls."""
+
+    def __init__(self, now: Any) -> None:
+        self.now = now
+        self.inner = {"now": now}
+
+    def call(self) -> Any:
+        return self.now()
+
+    def pass_on(self) -> Any:
+        return self.call()
+
+
+class Outer:
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def call(self) -> Any:
+        return self.inner.call()
+
+
+HELD = {"deep": [(time.time,), {1}]}
+HOLDER, STATION = Holder(time.time), Station()
+
+
+def of_containers() -> Any:
+    return HELD
+
+
+def of_a_set() -> Any:
+    return frozenset({time.time})
+
+
+def of_a_global_object() -> Any:
+    return STATION.read()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        with_default, with_keyword_default, under_another_name, of_a_class_under_another_name,
+        of_containers, of_a_set, of_a_global_object, HOLDER, Outer(Station()).inner.read,
+        functools.partial(sorted, key=time.time),
+        functools.partial(map, time.time), functools.partial(functools.partial(time.time)),
+        [time.time], (time.time,), {"a": time.time}, {time.time},
+    ],
+)  # fmt: skip
+def test_what_a_function_holds_may_be_called(function: Any) -> None:
+    found = call_impurity(function)
+    assert found is not None
+    assert found.reason == CLOCK
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        Holder(len), Holder(len).call, Outer(Holder(len)).call, functools.partial(sorted, key=len),
+        [len], {"a": 3}, functools.wraps(len)(lambda: 1), STATION.__class__.__name__.upper,
+    ],
+)  # fmt: skip
+def test_what_holds_only_pure_functions_is_pure(function: Any) -> None:
+    assert call_impurity(function) is None
+
+
+MODULES = {
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "dask",
+    "distributed",
+    "builtins",
+} | sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("reason", TABLE)
+def test_the_table_names_what_exists(reason: str) -> None:
+    for name in TABLE[reason].split():
+        head, *rest = ("builtins", name) if hasattr(builtins, name) else name.split(".")
+        if head in MODULES:
+            value = importlib.import_module(head)
+            for place, part in enumerate(rest, 1):
+                if not hasattr(value, part):
+                    importlib.import_module(".".join((head, *rest[:place])))
+                value = getattr(value, part)
+
+
+class Unnamed:
+    """An object with a method that runs without being named."""
+
+
+@pytest.mark.parametrize(
+    "name", ["__getitem__", "__call__", "__iter__", "__next__", "__len__", "__array__", "read"]
+)
+def test_a_method_that_a_function_may_call_on_an_argument_counts(name: str) -> None:
+    def uses(owner: Any) -> Any:
+        return owner.read()
+
+    owner = in_class(f"def {name}(self, *args): return time.time()")()
+    found = method_impurity(uses, owner)
+    assert str(found) == f"uses, by A.{name}, by time.time: it reads a clock"
+    assert method_impurity(uses, in_class(f"def {name}(self): return 1")()) is None
+    assert method_impurity(len, in_class("def other(self): return time.time()")()) is None
+
+
+@pytest.mark.parametrize(
+    ("function", "text"),
+    [
+        (time.time, "time.time: it reads a clock"),
+        (calls_clock, "calls_clock, by time.time: it reads a clock"),
+        (functools.partial(calls_clock, 1), "calls_clock, by time.time: it reads a clock"),
+        (unseeded, "unseeded, by numpy.random.default_rng: it is random without a seed"),
+        (np.random.default_rng, "default_rng(seed=None): it is random without a seed"),
+        (draws_from_a_global, "draws_from_a_global, by GENERATOR: it is random"),
+        (PYTHONS.random, "random.Random.random: it is random"),
+        (np.random.default_rng(0).normal, "numpy.random._generator.Generator.normal: it is random"),
+        (counts, "counts, by COUNT: it sets a variable outside of it"),
+        (pd.DataFrame({"a": [1]}).to_csv, "pandas.DataFrame.to_csv: it has a side effect"),
+        (Station, "Station, by time.time: it reads a clock"),
+        (Library("time", "time"), "time.time: it reads a clock"),
+        (Library("secrets", "token_hex"), "secrets: it is random"),
+        (Library("secrets"), "secrets: it is random"),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_verdict_names_what_is_called(function: Any, text: str) -> None:
+    assert str(call_impurity(function)) == text
+
+
+def test_an_argument_that_draws_numbers_is_named() -> None:
+    assert str(call_impurity(np.sum, (1, GENERATOR))) == "an argument, a Generator: it is random"
+
+
+def iter_of(items: Any) -> Any:
+    yield from items
+
+
+@pytest.mark.parametrize(
+    ("function", "is_it"),
+    [
+        (iter, True), (map, True), (zip, True), (filter, True), (enumerate, True),
+        (reversed, True), (itertools.count, True), (itertools.chain, True), (open, False),
+        (np.random.default_rng, True), (np.random.RandomState, True), (random.Random, True),
+        (len, False), (list, False), (np.sum, False), (clock, False), (iter_of, True), (3, False),
+    ],
+)  # fmt: skip
+def test_results_that_change_as_they_are_read(function: Any, is_it: bool) -> None:
+    assert is_used_up(function) is is_it
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (operator.methodcaller("sum"), "sum"), (operator.methodcaller("sum", axis=1), "sum"),
+        (operator.methodcaller("sum", 1), "sum"), (methodcaller("mean"), "mean"), (len, None),
+    ],
+)  # fmt: skip
+def test_the_method_of_a_methodcaller(function: Any, name: str | None) -> None:
+    assert method_name(function) == name
+
+
+def test_a_method_of_an_argument_counts() -> None:
+    frame = pd.DataFrame({"a": [1]})
+    to_csv, read = operator.methodcaller("to_csv"), operator.methodcaller("read")
+    assert call_impurity(to_csv, (frame,)) is not None
+    assert call_impurity(operator.methodcaller("sum"), (frame,)) is None
+    assert call_impurity(read, (Station(),)) is not None
+    assert call_impurity(operator.methodcaller("time"), (time,)) is not None
+    assert call_impurity(to_csv, (TaskRef("x"),)) is not None
+    assert call_impurity(operator.methodcaller("sum"), (TaskRef("x"),)) is None
+    assert call_impurity(operator.methodcaller("sample"), (TaskRef("x"),)) is not None
+    seeded = operator.methodcaller("sample", random_state=0)
+    assert call_impurity(seeded, (TaskRef("x"),), ()) is not None
+    assert call_impurity(methodcaller("sample"), (TaskRef("x"), 0), ("random_state",)) is None
+
+
+def test_marks_are_not_inherited_nor_copied() -> None:
+    class Base:
+        def __init__(self) -> None:
+            time.time()
+
+    class Derived(Base):
+        pass
+
+    pure(Base)
+    assert call_impurity(Base) is None
+    assert mark_of(Derived) is None
+
+    @functools.wraps(impure(lambda: 1))
+    def wrapper() -> int:
+        return 2
+
+    assert mark_of(wrapper) is None
+    assert mark_of(pure(lambda: 1)) is True
+    assert mark_of(impure(lambda: 1)) is False
+    assert mark_of(3) is None
+
+
+def test_a_marked_method_is_marked_when_bound() -> None:
+    class Meter:
+        @impure
+        def read(self) -> float:
+            return 1.0
+
+    assert mark_of(Meter().read) is False
+    assert str(call_impurity(Meter().read)) == "read: it is marked impure"
