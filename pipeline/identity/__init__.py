@@ -2,6 +2,7 @@
 
 - `encoder` – the content of any value, as a part of a key
 - `arrays` – arrays and tables as arguments: immutable copies, and what they hold
+- `attributes` – attributes and state of values, read without running code of the project
 - `bytecode` – compiled code: what it does, without its formatting, and what it names
 - `modules` – libraries and modules of the project by their names, found without importing them
 - `references` – what a function reaches, and where the project ends and libraries begin
@@ -11,6 +12,13 @@
 """
 
 from pipeline.identity.arrays import freeze_array
+from pipeline.identity.attributes import (
+    attribute_of,
+    held,
+    is_library_class,
+    member_of,
+    type_part,
+)
 from pipeline.identity.bytecode import SUPERINSTRUCTIONS, CodeNames, names_in_code
 from pipeline.identity.digests import Digester, digest, hash_encoded, is_process_state
 from pipeline.identity.encoder import (
@@ -30,9 +38,14 @@ from pipeline.identity.encoder import (
     short_hash,
 )
 from pipeline.identity.files import File
-from pipeline.identity.modules import Library, UnimportedModule, is_library, module_name
+from pipeline.identity.modules import (
+    Library,
+    UnimportedModule,
+    is_library,
+    module_name,
+    namespace,
+)
 from pipeline.identity.references import (
-    attribute_of,
     closure_values,
     definition_parts,
     library_name,
@@ -78,13 +91,17 @@ __all__ = [
     "format_value",
     "freeze_array",
     "hash_encoded",
+    "held",
     "is_library",
+    "is_library_class",
     "is_process_state",
     "is_tracing",
     "library_name",
     "mask_passwords",
+    "member_of",
     "module_name",
     "names_in_code",
+    "namespace",
     "printable",
     "references_of",
     "run_untraced",
@@ -92,4 +109,5 @@ __all__ = [
     "short_hash",
     "short_repr",
     "shorten",
+    "type_part",
 ]

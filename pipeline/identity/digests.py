@@ -17,7 +17,8 @@ from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 import numpy as np
 from dask.typing import Key
 
-from pipeline.identity.encoder import Encoder, UnkeyableError
+from pipeline.identity.attributes import MISSING, member_of, type_part
+from pipeline.identity.encoder import Encoder, UnkeyableError, name_of
 from pipeline.identity.text import short_repr
 
 _PYTHON = f"python {sys.version_info.major}.{sys.version_info.minor}"
@@ -61,23 +62,27 @@ class Digester(Encoder):
         return f"{name} of {library_version(module.partition('.')[0])}"
 
     def opaque(self, value: Any, error: UnkeyableError) -> str:
-        name = self.definitions[0].__qualname__
+        name = name_of(self.definitions[0])
         raise UnkeyableError(f"{name} reaches {short_repr(value)}: {error}") from error
 
     def content(self, value: Any) -> Key:
         kind = type(value)
+        module = str(type_part(kind, "__module__"))
         if isinstance(value, Iterator):
             raise UnkeyableError(
                 f"no key for {short_repr(value)}: its next value depends on earlier reads; "
                 "pass a list"
             )
         is_cache = isinstance(value, WeakKeyDictionary | WeakValueDictionary | WeakSet)
-        if self.definitions and (is_cache or kind.__module__.partition(".")[0] in _HANDLES):
+        if self.definitions and (is_cache or module.partition(".")[0] in _HANDLES):
             return f"opaque {kind.__qualname__}"
         if is_process_state(value):
-            return f"the random numbers of {kind.__module__}"
+            return f"the random numbers of {module}"
         content = super().content(value)
-        if hasattr(kind, "__dask_tokenize__") and super().content(value) != content:
+        if (
+            member_of(kind, "__dask_tokenize__") is not MISSING
+            and super().content(value) != content
+        ):
             raise UnkeyableError(
                 f"no key for {short_repr(value)}: it gives another token each time"
             )

@@ -25,6 +25,13 @@ from dask.typing import Key
 
 from pipeline import PipelineError
 from pipeline.identity.arrays import TABLE_MODULES, array_content, table_content
+from pipeline.identity.attributes import (
+    MISSING,
+    held,
+    member_of,
+    plain_state,
+    type_part,
+)
 from pipeline.identity.bytecode import code_content
 from pipeline.identity.modules import (
     Library,
@@ -32,6 +39,7 @@ from pipeline.identity.modules import (
     UnknownModule,
     is_library_module,
     module_name,
+    namespace,
 )
 from pipeline.identity.references import definition_parts, is_held, library_name
 from pipeline.identity.text import all_digits, short_repr
@@ -107,7 +115,7 @@ class Session:
     def verify(self) -> None:
         """Raise `UnkeyableError` if an object changed after it was encoded."""
         for value, encoded in list((self.encoded or {}).values()):
-            if isinstance(value, _Definition) or hasattr(value, "__wrapped__"):
+            if isinstance(value, _Definition) or held(value, "__wrapped__") is not None:
                 continue  # what a function reaches may change while it runs
             if Encoder(self.encoded).content(value) != encoded:
                 raise UnkeyableError(
@@ -289,7 +297,8 @@ class Encoder:
                 return self.opaque(value, error)
             raise
         kind = type(value)
-        return f"{kind.__name__}#{short_hash((self.encode(kind), self.encode(state)))}"
+        name = type_part(kind, "__name__")
+        return f"{name}#{short_hash((self.encode(kind), self.encode(state)))}"
 
     def definition(self, value: Any) -> Key:
         is_first = not self.definitions
@@ -300,11 +309,11 @@ class Encoder:
             return f"definition {self.numbers[id(value)]}"
         before, self.done = self.done, {}  # numbers hold within this walk alone
         encoded = tuple(
-            (_name(definition), *map(self.part, definition_parts(definition)))
+            (name_of(definition), *map(self.part, definition_parts(definition)))
             for definition in self.definitions  # which grow meanwhile
         )
         self.numbers, self.definitions, self.done = {}, [], before
-        return f"{_name(value)}#{short_hash(encoded)}"
+        return f"{name_of(value)}#{short_hash(encoded)}"
 
     def part(self, value: object) -> Key:
         """A part of a definition."""
@@ -316,12 +325,13 @@ class Encoder:
 
 def _is_plain(value: Any) -> bool:
     """Whether a value is of a library's type, without attributes that could change."""
-    return not hasattr(value, "__dict__") and library_name(type(value)) is not None
+    return library_name(type(value)) is not None and not hasattr(value, "__dict__")
 
 
-def _name(definition: Any) -> str:
-    is_named = isinstance(definition, FunctionType | type)
-    return definition.__qualname__ if is_named else "module"
+def name_of(definition: Any) -> str:
+    if isinstance(definition, type):
+        return str(type_part(definition, "__qualname__"))
+    return definition.__qualname__ if isinstance(definition, FunctionType) else "module"
 
 
 def state_of(value: Any) -> Any:
@@ -334,15 +344,15 @@ def state_of(value: Any) -> Any:
         raise UnkeyableError(str(value))
     # `is_dask_collection` asks for the graph, and a call would trace it.
     if isinstance(value, Unknown) or (
-        hasattr(kind, "__dask_graph__") and is_dask_collection(value)
+        member_of(kind, "__dask_graph__") is not MISSING and is_dask_collection(value)
     ):
         raise UnknownError(f"no key for {short_repr(value)}: its value is not known yet")
     try:
         if kind is object:
             raise TypeError("it has no state")
-        if callable(tokenize := getattr(kind, "__dask_tokenize__", None)):
+        if callable(tokenize := member_of(kind, "__dask_tokenize__")):
             return tokenize(value)
-        is_table = f"{kind.__module__}.".startswith(TABLE_MODULES)
+        is_table = f"{type_part(kind, '__module__')}.".startswith(TABLE_MODULES)
         return _built_in_state(value) or (is_table and table_content(value)) or _pickled(value)
     except OSError as error:
         raise UnkeyableError(f"no key for {short_repr(value)}: {error.strerror}") from error
@@ -355,7 +365,7 @@ def state_of(value: Any) -> Any:
 
 def _built_in_state(value: Any) -> tuple[Any, ...] | None:
     """The state of an object whose pickle depends on more than its value; None for others."""
-    attributes = getattr(value, "__dict__", {})
+    attributes = namespace(value)
     match value:
         case MethodType():
             return (value.__func__, value.__self__)
@@ -374,25 +384,28 @@ def _built_in_state(value: Any) -> tuple[Any, ...] | None:
 def _pickled(value: Any) -> Any:
     """What pickle would store, without the values of cached properties."""
     reduce = copyreg.dispatch_table.get(type(value))
-    state = reduce(value) if reduce else value.__reduce_ex__(4)
+    state = reduce(value) if reduce else plain_state(value) or value.__reduce_ex__(4)
     if isinstance(state, str):
         return _global(value, state)
     # A callable, its arguments, the state, and iterators over list and dict items.
     parts = [list(part) if isinstance(part, Iterator) else part for part in state]
     if len(parts) > 2 and type(parts[2]) is dict:
-        members = (item for kind in type(value).__mro__ for item in vars(kind).items())
-        cached = {name for name, member in members if isinstance(member, functools.cached_property)}
-        parts[2] = {name: item for name, item in parts[2].items() if name not in cached}
+        parts[2] = {name: item for name, item in parts[2].items() if not _is_cached(value, name)}
     while parts and not parts[-1]:  # an empty state says no more than none
         parts.pop()
     return parts
 
 
+def _is_cached(value: Any, name: str) -> bool:
+    return isinstance(member_of(type(value), name), functools.cached_property)
+
+
 def _global(value: Any, name: str) -> Any:
     """A value that pickle stores by name: a wrapped function, or a value that its module holds."""
-    if hasattr(value, "__wrapped__"):
-        return (name, value.__wrapped__)
-    if is_held(value, getattr(value, "__module__", None) or "", name):
+    if (wrapped := held(value, "__wrapped__", MISSING)) is not MISSING:
+        return (name, wrapped)
+    module = held(value, "__module__") or type_part(type(value), "__module__")
+    if is_held(value, module, name):
         return name
     if isinstance(value, np.ufunc):  # which has no `__module__`
         module = pickle.whichmodule(value, name)  # type: ignore[attr-defined] # not in typeshed

@@ -9,8 +9,7 @@ from __future__ import annotations
 import functools
 import sys
 import sysconfig
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from importlib.machinery import (
     ModuleSpec,
     PathFinder,
@@ -72,14 +71,15 @@ class UnknownModule(NamedTuple):
 _namespace = cast("GetSetDescriptorType", vars(ModuleType)["__dict__"]).__get__
 
 
-def namespace(module: Any) -> dict[str, Any]:
-    """The values that a module, or what is registered as one, holds; none of its code runs."""
+def namespace(value: Any) -> Mapping[str, Any]:
+    """The attributes that a module, a class or any object holds itself; no code runs for that."""
     try:
-        held: dict[str, Any] = _namespace(module)  # `vars` loads a lazy module
+        held: Mapping[str, Any] = _namespace(value)  # `vars` loads a lazy module
     except TypeError:  # no module
-        with suppress(AttributeError):
-            return dict(object.__getattribute__(module, "__dict__"))
-        return {}
+        try:
+            held = object.__getattribute__(value, "__dict__")
+        except AttributeError:
+            return {}
     return held
 
 

@@ -16,9 +16,17 @@ import sys
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.util import resolve_name
-from types import FunctionType, GetSetDescriptorType, MemberDescriptorType, MethodType, ModuleType
-from typing import Any, NamedTuple, cast
+from types import FunctionType, ModuleType
+from typing import Any, NamedTuple
 
+from pipeline.identity.attributes import (
+    HEAP_TYPE,
+    MISSING,
+    attribute_of,
+    is_library_class,
+    library_attribute,
+    type_part,
+)
 from pipeline.identity.bytecode import Import, code_content, names_in_code
 from pipeline.identity.modules import (
     Library,
@@ -41,9 +49,6 @@ _NO_CONTENT = {
     "_unhashable_values_map_",
 }  # fmt: skip
 """Members of a class that do not change what it does."""
-_HEAP_TYPE = 1 << 9
-"""The flag of classes that a program made, as `class` does."""
-_MISSING = object()
 _PACKAGE = __name__.partition(".")[0]
 
 
@@ -51,14 +56,14 @@ def library_name(value: Any) -> str | None:
     """The qualified name of what an installed library, or Python itself, holds under that name."""
     kind = type(value)
     if issubclass(kind, type):  # its metaclass may be the project's
-        module, name = _type_part(value, "__module__"), _type_part(value, "__qualname__")
+        module, name = type_part(value, "__module__"), type_part(value, "__qualname__")
     elif issubclass(kind, ModuleType) or not is_library_class(kind):
         return None
     else:
         module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str) or not is_library(module):
         return None
-    if issubclass(kind, type) and not _type_part(value, "__flags__") & _HEAP_TYPE:
+    if issubclass(kind, type) and not type_part(value, "__flags__") & HEAP_TYPE:
         return f"{module}.{name}"  # a class of C, which a module need not hold
     package, *rest = module.split(".")
     if package == _PACKAGE and rest:  # where it exports it: moving a file changes no digest
@@ -69,26 +74,6 @@ def library_name(value: Any) -> str | None:
     for part in name.split("."):
         held = getattr(held, part, None)
     return f"{module}.{name}" if held is value else None
-
-
-def is_library_class(kind: type) -> bool:
-    """Whether a class is of a library or of C, so that none of the project's code is in it."""
-    if not _type_part(kind, "__flags__") & _HEAP_TYPE:
-        return True
-    module = _type_part(kind, "__module__")
-    is_cython = type(module) in (GetSetDescriptorType, MemberDescriptorType)
-    return is_cython or (isinstance(module, str) and is_library(module))
-
-
-def _type_part(kind: type, name: str) -> Any:
-    """A part of a class that every class has; its metaclass does not decide."""
-    return _TYPE_PARTS[name](kind)
-
-
-_TYPE_PARTS = {
-    name: cast("Any", vars(type)[name]).__get__
-    for name in ("__module__", "__qualname__", "__flags__", "__bases__", "__mro__", "__dict__")
-}
 
 
 def is_held(value: Any, module: str, name: str) -> bool:
@@ -139,7 +124,7 @@ def _of_function(function: FunctionType, imported: Mapping[str, list[Any]]) -> _
     def values_of(name: str, is_global: bool) -> Iterable[Any]:
         if name in imported and not is_global:
             return imported[name]
-        return _present((outer if is_global else closed).get(name, _MISSING))
+        return _present((outer if is_global else closed).get(name, MISSING))
 
     return values_of
 
@@ -149,13 +134,13 @@ def _of_module(imported: Mapping[str, list[Any]]) -> _Variables:
 
     def values_of(name: str, _: bool) -> Iterable[Any]:
         starred = [attribute_of(value, name) for value in imported.get("*", ())]
-        return imported.get(name) or _present(*starred, vars(builtins).get(name, _MISSING))
+        return imported.get(name) or _present(*starred, vars(builtins).get(name, MISSING))
 
     return values_of
 
 
 def _present(*values: Any) -> list[Any]:
-    return [value for value in values if value is not _MISSING]
+    return [value for value in values if value is not MISSING]
 
 
 def _followed(
@@ -163,7 +148,7 @@ def _followed(
 ) -> Iterator[Reference]:
     """A variable, and the attributes that the code takes of it, one after another."""
     for place in range(len(attributes) + 1):
-        if value is _MISSING:
+        if value is MISSING:
             return
         value = settled(value)
         is_last = place == len(attributes)
@@ -176,7 +161,7 @@ def _followed(
 def closure_values(function: FunctionType) -> dict[str, Any]:
     """The values that a function takes from the functions around it, by name."""
     values = zip(function.__code__.co_freevars, _cell_values(function), strict=True)
-    return {name: value for name, value in values if value is not _MISSING}
+    return {name: value for name, value in values if value is not MISSING}
 
 
 def _cell_values(function: FunctionType) -> Iterator[Any]:
@@ -184,70 +169,7 @@ def _cell_values(function: FunctionType) -> Iterator[Any]:
         try:
             yield cell.cell_contents
         except ValueError:  # an empty cell
-            yield _MISSING
-
-
-# Attributes
-
-
-def attribute_of(owner: Any, name: str) -> Any:
-    """An attribute of a module, a class or a function; asking an object may run any code.
-
-    No code of the project runs. Where its `__getattr__` or a descriptor finds the attribute, the
-    value is that method: its code decides.
-    """
-    kind = type(owner)
-    if kind is Library:
-        return Library(owner.module, f"{owner.attribute}.{name}" if owner.attribute else name)
-    if kind is FunctionType:
-        return vars(owner).get(name, _MISSING)
-    if issubclass(kind, ModuleType):
-        if is_library_module(owner):
-            return _library_attribute(owner, name)
-        held = namespace(owner)
-        found = held[name] if name in held else _own_attribute(owner, name)
-        return held.get("__getattr__", _MISSING) if found is _MISSING else found
-    if issubclass(kind, type):
-        for base in _type_part(owner, "__mro__"):
-            if name in _type_part(base, "__dict__"):
-                if is_library_class(base):
-                    return _library_attribute(base, name)
-                return _unbound(_type_part(base, "__dict__")[name], owner)
-        return _own_attribute(owner, name)
-    return _MISSING
-
-
-def _library_attribute(owner: Any, name: str) -> Any:
-    try:  # a lazy module, or a metaclass, may raise anything
-        return getattr(owner, name, _MISSING)
-    except Exception:
-        return _MISSING
-
-
-def _own_attribute(owner: Any, name: str) -> Any:
-    """What the class of a module, or the metaclass of a class, offers under a name."""
-    for lookup in (name, "__getattr__"):
-        for base in _type_part(type(owner), "__mro__"):
-            if lookup in (members := _type_part(base, "__dict__")):
-                member = members[lookup]
-                if isinstance(member, property):
-                    member = member.fget
-                if isinstance(member, FunctionType):
-                    return MethodType(member, owner)
-                if is_library_class(base) and hasattr(type(member), "__get__"):
-                    return member.__get__(owner, type(owner))
-                return _unbound(member, type(owner))
-    return _MISSING
-
-
-def _unbound(member: Any, kind: type) -> Any:
-    """What a class offers for one of its members; of a descriptor its method, which is not run."""
-    if isinstance(member, staticmethod):
-        return member.__func__
-    if isinstance(member, classmethod):
-        return MethodType(member.__func__, kind)
-    get = _type_part(type(member), "__dict__").get("__get__")
-    return MethodType(get, member) if isinstance(get, FunctionType) else member
+            yield MISSING
 
 
 def _loaded(value: Any) -> Any:
@@ -255,7 +177,7 @@ def _loaded(value: Any) -> Any:
     module = sys.modules.get(value.module) if type(value) is Library else None
     if module is None:
         return value
-    return module if value.attribute is None else _library_attribute(module, value.attribute)
+    return module if value.attribute is None else library_attribute(module, value.attribute)
 
 
 # Imports in a body
@@ -284,11 +206,11 @@ def _imported(definition: FunctionType | UnimportedModule, target: Import) -> It
         yield module
         return
     value = module if isinstance(module, UnimportedModule) else attribute_of(module, attribute)
-    if value is not _MISSING:
+    if value is not MISSING:
         yield value
     if attribute not in namespace(module) and (inner := _module(f"{name}.{attribute}")) is not None:
         yield inner
-    elif value is _MISSING:
+    elif value is MISSING:
         yield UnknownModule(name, f"it has no {attribute} yet")
 
 
@@ -319,14 +241,14 @@ def definition_parts(
     if isinstance(value, FunctionType):
         yield from (code_content(value.__code__), value.__defaults__, value.__kwdefaults__)
         for content in _cell_values(value):
-            yield "an empty cell" if content is _MISSING else _module_by_name(content)
+            yield "an empty cell" if content is MISSING else _module_by_name(content)
         yield from _named_parts(value)
     elif isinstance(value, UnimportedModule):
         yield code_content(value.__code__)
         yield from _named_parts(value)
     elif isinstance(value, type):
-        yield from (_type_part(value, "__bases__"), type(value))
-        yield from _members(_type_part(value, "__dict__"))
+        yield from (type_part(value, "__bases__"), type(value))
+        yield from _members(type_part(value, "__dict__"))
     elif (module := settled(value)) is not value:
         yield "module", module
     else:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from decimal import Decimal
 from fractions import Fraction
+from itertools import chain
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
+
+from pipeline.identity.attributes import is_library_class, member_of
+from pipeline.identity.modules import is_library, namespace
 
 _YEAR = 31_557_600
 _UNITS = (
@@ -49,14 +55,41 @@ def shorten(number: int, width: int = 14) -> str:
 
 
 def short_repr(value: object, width: int = 60) -> str:
-    """The `repr` of a value, in one line, cut off where it is long."""
+    """The `repr` of a value, in one line, cut off where it is long.
+
+    `__repr__` of the project does not run: of its objects only the type is shown, unless a library
+    made the method, as for dataclasses.
+    """
     try:
-        text = repr(value)
+        text = repr(value) if _is_shown(value) else f"a {type(value).__name__}"
     except ValueError:  # an integer in it has more digits than Python prints
         text = f"a {type(value).__name__} of very large numbers"
     except Exception:  # `__repr__` of any object may fail
         text = f"a {type(value).__name__}"
     return cut(text.replace("\n", " "), width)
+
+
+def _is_shown(value: Any, depth: int = 20) -> bool:
+    """Whether printing a value runs no code of the project."""
+    kind = type(value)
+    if kind in _CONTAINERS and depth:
+        items = chain(value.keys(), value.values()) if kind is dict else value
+        return all(_is_shown(item, depth - 1) for item in items)
+    if is_library_class(kind):
+        inner: Any = ()
+        if kind in (MethodType, functools.partial):  # they print what they hold
+            inner = (value.__self__,) if kind is MethodType else (value.args, value.keywords)
+        is_opaque = issubclass(kind, np.ndarray) and value.dtype.hasobject
+        return not is_opaque and all(_is_shown(item, depth - 1) for item in inner)
+    method = member_of(kind, "__repr__")
+    if isinstance(method, FunctionType):
+        is_generated = is_library(str(method.__globals__.get("__name__")))
+        items = chain(namespace(value).values(), value if issubclass(kind, tuple) else ())
+        return is_generated and all(_is_shown(item, depth - 1) for item in items)
+    return method is member_of(object, "__repr__")
+
+
+_CONTAINERS = {tuple, list, set, frozenset, dict}
 
 
 def cut(text: str, width: int) -> str:

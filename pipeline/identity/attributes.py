@@ -1,0 +1,194 @@
+"""Attributes of values, read without running code of the project.
+
+`getattr` may run any code: a property, a descriptor, `__getattr__` of an object, of a module or of
+a metaclass. While a run is planned none of it runs, and no `__eq__`, `__hash__`, `__repr__`,
+`__len__`, `__bool__`, `__iter__` or `__array__` of the project. What runs, for nothing else knows
+the answer:
+
+- `__reduce__`, `__reduce_ex__`, `__getstate__`, `__getnewargs__`, `copyreg`: what an object holds,
+  where its class defines one of them. The state of all other objects is read.
+- `__dask_tokenize__`, which an object reports itself by, and Dask's protocol of collections.
+- `__fspath__` of a path, `__class__`, which `isinstance` reads, and what a metaclass says of
+  classes as keys of dicts: `__hash__`, `__eq__`.
+- Tables and arrays of classes derived from a library's, by that library.
+"""
+
+from __future__ import annotations
+
+import copyreg
+from collections.abc import Iterator
+from contextlib import suppress
+from types import (
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
+from typing import Any, cast
+
+from pipeline.identity.modules import Library, is_library, is_library_module, namespace
+
+HEAP_TYPE = 1 << 9
+"""The flag of classes that a program made, as `class` does."""
+MISSING = object()
+"""In place of an attribute that is not there."""
+
+_TYPE_PARTS = {
+    name: cast("Any", vars(type)[name]).__get__
+    for name in (
+        "__name__", "__qualname__", "__module__", "__flags__", "__bases__", "__mro__", "__dict__",
+        "__basicsize__", "__itemsize__", "__dictoffset__", "__weakrefoffset__",
+    )
+}  # fmt: skip
+
+
+def type_part(kind: type, name: str) -> Any:
+    """A part that every class has; its metaclass does not decide."""
+    return _TYPE_PARTS[name](kind)
+
+
+def is_library_class(kind: type) -> bool:
+    """Whether a class is of a library or of C, so that none of the project's code is in it."""
+    if not type_part(kind, "__flags__") & HEAP_TYPE:
+        return True
+    module = type_part(kind, "__module__")
+    is_cython = type(module) in (GetSetDescriptorType, MemberDescriptorType)
+    return is_cython or (isinstance(module, str) and is_library(module))
+
+
+def member_of(kind: type, name: str) -> Any:
+    """What a class or one of its bases holds under a name, or `MISSING`."""
+    for base in type_part(kind, "__mro__"):
+        members = type_part(base, "__dict__")
+        if name in members:
+            return members[name]
+    return MISSING
+
+
+def held(value: Any, name: str, default: Any = None) -> Any:
+    """What an object holds under a name; what a function or an object of a library offers."""
+    kind = type(value)
+    if issubclass(kind, type):
+        return default
+    if not issubclass(kind, ModuleType) and is_library_class(kind):
+        return getattr(value, name, default)
+    members = namespace(value)
+    if name in members:
+        return members[name]
+    member = member_of(kind, name)
+    return library_attribute(value, name, default) if _is_slot(member) else default
+
+
+def _is_slot(member: Any) -> bool:
+    return type(member) is MemberDescriptorType
+
+
+def library_attribute(owner: Any, name: str, default: Any = MISSING) -> Any:
+    """An attribute of a module, a class or an object of a library, which may raise anything."""
+    try:
+        return getattr(owner, name, default)
+    except Exception:
+        return default
+
+
+def attribute_of(owner: Any, name: str) -> Any:
+    """An attribute of a module, a class or a function, or `MISSING`.
+
+    Where a descriptor or `__getattr__` of the project would find it, the value is that method: its
+    code decides. Attributes of other objects are not known.
+    """
+    kind = type(owner)
+    if kind is Library:
+        return Library(owner.module, f"{owner.attribute}.{name}" if owner.attribute else name)
+    if kind is FunctionType:
+        return vars(owner).get(name, MISSING)
+    if issubclass(kind, ModuleType):
+        if is_library_module(owner):
+            return library_attribute(owner, name)
+        members = namespace(owner)
+        found = members[name] if name in members else _offered(owner, name)
+        return members.get("__getattr__", MISSING) if found is MISSING else found
+    return _class_attribute(owner, name) if issubclass(kind, type) else MISSING
+
+
+def _class_attribute(kind: type, name: str) -> Any:
+    for base in type_part(kind, "__mro__"):
+        if name in type_part(base, "__dict__"):
+            if is_library_class(base):
+                return library_attribute(base, name)
+            return _unbound(type_part(base, "__dict__")[name], kind)
+    return _offered(kind, name)
+
+
+def _offered(owner: Any, name: str) -> Any:
+    """What the class of a module, or the metaclass of a class, offers under a name."""
+    kind = type(owner)
+    member = member_of(kind, name)
+    member = member_of(kind, "__getattr__") if member is MISSING else member
+    function = member.fget if isinstance(member, property) else member
+    if isinstance(function, FunctionType):
+        return MethodType(function, owner)
+    is_builtin = is_library_class(type(member)) and hasattr(type(member), "__get__")
+    return member.__get__(owner, kind) if is_builtin else _unbound(member, kind)
+
+
+def _unbound(member: Any, kind: type) -> Any:
+    """What a class offers for one of its members; of a descriptor its method, which is not run."""
+    if isinstance(member, staticmethod):
+        return member.__func__
+    if isinstance(member, classmethod):
+        return MethodType(member.__func__, kind)
+    get = member_of(type(member), "__get__")
+    return MethodType(get, member) if isinstance(get, FunctionType) else member
+
+
+# Objects
+
+_PICKLING = ("__reduce__", "__reduce_ex__", "__getstate__", "__getnewargs__", "__getnewargs_ex__")
+
+
+def plain_state(value: Any) -> tuple[Any, ...] | None:
+    """What `object.__reduce_ex__` finds in an object, if its class does not overrule that.
+
+    None for an object that is more than its attributes, slots, and items of a list or a dict.
+    """
+    kind = type(value)
+    slots = list(_slots(kind))
+    base = list if issubclass(kind, list) else dict if issubclass(kind, dict) else object
+    offsets = (type_part(kind, name) for name in ("__dictoffset__", "__weakrefoffset__"))
+    pointers = len(slots) + sum(offset > 0 for offset in offsets)
+    if (
+        any(member_of(kind, name) is not member_of(object, name) for name in _PICKLING)
+        or not all(_is_slot(member) for _, member in slots)
+        or type_part(kind, "__itemsize__")
+        or type_part(kind, "__basicsize__") > base.__basicsize__ + _POINTER * pointers
+    ):
+        return None  # the rest is known to its class alone, or to C
+    filled = {}
+    for name, member in slots:
+        with suppress(AttributeError):  # it was never set
+            filled[name] = member.__get__(value, kind)
+    attributes = namespace(value) or None
+    items = list(list.__iter__(value)) if base is list else None
+    pairs = list(dict.items(value)) if base is dict else None
+    state = (attributes, filled) if filled else attributes
+    return _NEW, (kind,), state, items, pairs
+
+
+_NEW = vars(copyreg)["__newobj__"]  # not in typeshed
+_POINTER = tuple.__itemsize__
+
+
+def _slots(kind: type) -> Iterator[tuple[str, Any]]:
+    """The slots of a class and its bases, by the names of their descriptors."""
+    for base in type_part(kind, "__mro__"):
+        members = type_part(base, "__dict__")
+        names = members.get("__slots__", ())
+        for name in (names,) if isinstance(names, str) else names:
+            if name in ("__dict__", "__weakref__"):
+                continue
+            prefix = type_part(base, "__name__").lstrip("_")
+            is_private = name.startswith("__") and not name.endswith("__") and prefix
+            mangled = f"_{prefix}{name}" if is_private else name
+            yield mangled, members.get(mangled)
