@@ -24,7 +24,7 @@ from pipeline.graph import (
     short_label,
     subproblem,
 )
-from pipeline.identity import cut, library_name, short_repr
+from pipeline.identity import cut, display_name, library_name, short_repr
 from pipeline.store import (
     Entry,
     LostError,
@@ -243,7 +243,7 @@ def task_name(key: Key, node: Any) -> str:
 
 def task_names(key: Key, node: Any) -> set[str]:
     """All names that a user may know a task by."""
-    return {function_name(key), getattr(task_function(node), "__name__", "")}
+    return {function_name(key), display_name(task_function(node))}
 
 
 def task_call(key: Key, node: Any) -> str:
@@ -302,7 +302,7 @@ def _argument(value: Any, digests: TaskDigests) -> tuple[str, str]:
 def _text(value: Any) -> str:
     text = short_repr(value, sys.maxsize)
     # An address says nothing about the object.
-    return f"a {type(value).__name__}" if " at 0x" in text else cut(text, WIDTH)
+    return f"a {display_name(type(value))}" if " at 0x" in text else cut(text, WIDTH)
 
 
 def _input_digest(key: Key, digests: TaskDigests) -> str:

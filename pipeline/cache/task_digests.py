@@ -4,7 +4,7 @@
 number has the hash of what it was given for: equal tasks of all processes have one digest.
 """
 
-import inspect
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
@@ -24,7 +24,10 @@ from pipeline.identity import (
     definition_parts,
     encode,
     hash_encoded,
+    held,
     module_name,
+    namespace,
+    type_part,
 )
 from pipeline.share import (
     USED_UP,
@@ -186,7 +189,7 @@ def describe_code(function: Any) -> CodeDescription:
     describer = _Describer()
     description: CodeDescription = {}
     with suppress(TypeError, RecursionError):
-        describer.encode(getattr(function, "__func__", function))
+        describer.encode(held(function, "__func__", function))
         for definition in describer.definitions:  # encoding the parts of one adds others
             name = _title(definition) if description else ITSELF
             while name in description:
@@ -237,8 +240,10 @@ def _parts(definition: Any) -> Iterator[tuple[str, Any]]:
 def _name(definition: Any) -> str:
     if isinstance(definition, ModuleType):
         return module_name(definition)
-    is_unimported = isinstance(definition, UnimportedModule)
-    return definition.name if is_unimported else str(definition.__qualname__)
+    if isinstance(definition, UnimportedModule):
+        return definition.name
+    is_class = isinstance(definition, type)
+    return str(type_part(definition, "__qualname__") if is_class else definition.__qualname__)
 
 
 def _title(definition: Any) -> str:
@@ -247,10 +252,13 @@ def _title(definition: Any) -> str:
 
 
 def _place(definition: Any) -> str:
-    """The file of a definition, as it follows its name."""
-    try:
-        is_unimported = isinstance(definition, UnimportedModule)
-        path = definition.path if is_unimported else inspect.getfile(definition)
-    except (TypeError, OSError):  # it was not made by a file
-        return ""
+    """The file of a definition, as it follows its name; empty if it was not made by a file."""
+    if isinstance(definition, FunctionType):
+        path = definition.__code__.co_filename
+    elif isinstance(definition, UnimportedModule):
+        path = definition.path
+    else:
+        is_class = isinstance(definition, type)
+        module = sys.modules.get(type_part(definition, "__module__")) if is_class else definition
+        path = namespace(module).get("__file__") or ""
     return "" if not path or path.startswith("<") else f" in {Path(path).name}"

@@ -26,6 +26,7 @@ from pipeline.identity import (
     ATOMS,
     UnkeyableError,
     cut,
+    display_name,
     encode,
     freeze_array,
     short_hash,
@@ -202,7 +203,7 @@ def _constant(value: Any) -> Key:
         path = os.fspath(value)
         return path if len(path) < 16 else f"…{path[-15:]}"
     if callable(value):
-        return str(getattr(value, "__name__", type(value).__name__))
+        return display_name(value)
     return short_repr(value, 14)
 
 

@@ -13,9 +13,12 @@
 
 from pipeline.identity.arrays import freeze_array
 from pipeline.identity.attributes import (
+    MISSING,
     attribute_of,
+    display_name,
     held,
     is_library_class,
+    items_of,
     member_of,
     type_part,
 )
@@ -68,6 +71,7 @@ __all__ = [
     "KEY_WIDTH",
     "MAX_INT",
     "MIN_INT",
+    "MISSING",
     "NO_SESSION",
     "SUPERINSTRUCTIONS",
     "CodeNames",
@@ -85,6 +89,7 @@ __all__ = [
     "cut",
     "definition_parts",
     "digest",
+    "display_name",
     "encode",
     "format_duration",
     "format_number",
@@ -96,6 +101,7 @@ __all__ = [
     "is_library_class",
     "is_process_state",
     "is_tracing",
+    "items_of",
     "library_name",
     "mask_passwords",
     "member_of",

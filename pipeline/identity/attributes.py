@@ -16,7 +16,7 @@ the answer:
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from types import (
     FunctionType,
@@ -78,6 +78,29 @@ def held(value: Any, name: str, default: Any = None) -> Any:
         return members[name]
     member = member_of(kind, name)
     return library_attribute(value, name, default) if _is_slot(member) else default
+
+
+def display_name(value: Any) -> str:
+    """The name of a function, class or module; the name of its class for any other object."""
+    kind = type(value)
+    if issubclass(kind, type):
+        return str(type_part(value, "__name__"))
+    return str(held(value, "__name__", type_part(kind, "__name__")))
+
+
+_ITEMS: dict[type, Callable[[Any], Iterable[Any]]] = {
+    dict: dict.values,
+    **{kind: vars(kind)["__iter__"] for kind in (list, tuple, set, frozenset)},
+}
+
+
+def items_of(value: Any) -> list[Any]:
+    """The items of a list, tuple or set and the values of a dict, whatever a subclass makes of it.
+
+    No items of any other value.
+    """
+    kinds = (base for base in _ITEMS if issubclass(type(value), base))
+    return list(_ITEMS[kind](value)) if (kind := next(kinds, None)) else []
 
 
 def _is_slot(member: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.identity.attributes import is_library_class, member_of
+from pipeline.identity.attributes import display_name, is_library_class, member_of
 from pipeline.identity.modules import is_library, namespace
 
 _YEAR = 31_557_600
@@ -61,7 +61,7 @@ def short_repr(value: object, width: int = 60) -> str:
     made the method, as for dataclasses.
     """
     try:
-        text = repr(value) if _is_shown(value) else f"a {type(value).__name__}"
+        text = repr(value) if _is_shown(value) else f"a {display_name(type(value))}"
     except ValueError:  # an integer in it has more digits than Python prints
         text = f"a {type(value).__name__} of very large numbers"
     except Exception:  # `__repr__` of any object may fail

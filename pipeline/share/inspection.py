@@ -5,7 +5,6 @@ from __future__ import annotations
 import dis
 import enum
 import functools
-import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
@@ -16,9 +15,14 @@ from pipeline.identity import (
     UnimportedModule,
     attribute_of,
     closure_values,
+    held,
+    items_of,
     library_name,
+    member_of,
     names_in_code,
+    namespace,
     references_of,
+    type_part,
 )
 from pipeline.share.copying import IMMUTABLE
 
@@ -55,21 +59,22 @@ def callees(value: Any) -> Iterator[Callee]:
         yield from _named_callees(value)
         inner = []
     elif isinstance(value, type):
-        named = [(name, _function_in(member)) for name, member in vars(value).items()]
+        members = type_part(value, "__dict__")
+        named = [(name, _function_in(member)) for name, member in members.items()]
         inner = [member for name, member in named if member and (name[:2] != "__" or name in _RUN)]
-        inner += value.__bases__
+        inner += type_part(value, "__bases__")
     elif isinstance(value, list | tuple | set | frozenset | dict):
-        inner = list(value.values() if isinstance(value, dict) else value)
+        inner = items_of(value)
     elif isinstance(value, MethodType):
         inner = [value.__func__, *_own_methods(value)]
-    elif hasattr(value, "__wrapped__"):
-        inner = [value.__wrapped__]
+    elif (wrapped := held(value, "__wrapped__")) is not None:
+        inner = [wrapped]
     elif isinstance(value, BuiltinFunctionType | ModuleType):
         inner = []
     else:
-        call = vars(type(value)).get("__call__")
+        call = member_of(type(value), "__call__")
         inner = [MethodType(call, value)] if isinstance(call, FunctionType) else []
-        inner += filter(callable, getattr(value, "__dict__", {}).values())
+        inner += filter(callable, namespace(value).values())
     yield from map(Callee, inner)
 
 
@@ -90,7 +95,7 @@ def _named_callees(function: FunctionType | UnimportedModule) -> Iterator[Callee
 
 def _own_methods(method: MethodType) -> Iterator[MethodType]:
     """The methods of its object, and of what the object holds, that a method may call."""
-    code = getattr(method.__func__, "__code__", None)
+    code = held(method.__func__, "__code__")
     if code is not None and code.co_argcount:
         yield from _methods(code, {code.co_varnames[0]: method.__self__})
 
@@ -102,7 +107,7 @@ def _methods(code: CodeType, heads: Mapping[str, Any]) -> Iterator[MethodType]:
         for attribute in attributes:
             if (method := method_of(owner, attribute)) is not None:
                 yield method
-            owner = getattr(owner, "__dict__", {}).get(attribute)
+            owner = namespace(owner).get(attribute)
 
 
 def method_of(owner: Any, name: str) -> MethodType | None:
@@ -110,13 +115,13 @@ def method_of(owner: Any, name: str) -> MethodType | None:
     if owner is None or isinstance(owner, ModuleType | FunctionType):
         return None
     kind = owner if isinstance(owner, type) else type(owner)
-    function = _function_in(inspect.getattr_static(kind, name, None))
+    function = _function_in(member_of(kind, name))
     return MethodType(function, owner) if function else None
 
 
 def _function_in(member: Any) -> FunctionType | None:
     """The function of a method, static method, class method or property."""
-    inner = getattr(member, "fget", getattr(member, "__func__", member))
+    inner = held(member, "fget") or held(member, "__func__", member)
     return inner if isinstance(inner, FunctionType) else None
 
 
@@ -126,7 +131,7 @@ def _reached(function: Any, is_read: Callable[[Any], bool] = lambda _: True) -> 
     stack = [function]
     while stack:
         value = stack.pop()
-        value = getattr(value, "__func__", value)
+        value = held(value, "__func__", value)
         if id(value) in seen or library_name(value) is not None or not is_read(value):
             continue
         seen[id(value)] = value
@@ -140,7 +145,7 @@ def attributes_of(function: Any) -> frozenset[str]:
 
     def is_function(value: Any) -> bool:
         kinds = (FunctionType, UnimportedModule, functools.partial)
-        return isinstance(value, kinds) or hasattr(value, "__wrapped__")
+        return isinstance(value, kinds) or held(value, "__wrapped__") is not None
 
     codes = _reached(function, is_function)
     return frozenset(name for code in codes for name in names_in_code(code).others)

@@ -19,7 +19,16 @@ from dask.task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 from dask.typing import Key
 
 from pipeline.graph import CallTask, inputs_of, subproblem, toposort
-from pipeline.identity import ATOMS, Digester, encode, is_process_state, library_name
+from pipeline.identity import (
+    ATOMS,
+    Digester,
+    encode,
+    is_process_state,
+    items_of,
+    library_name,
+    module_name,
+    namespace,
+)
 from pipeline.share import impurities
 from pipeline.share.copying import isolated, viewed
 from pipeline.share.impurities import Impurity
@@ -364,7 +373,7 @@ def _is_random(value: Any) -> bool:
     """Whether an object draws random numbers, or will: an estimator with a seed that is None."""
     if isinstance(value, impurities.SOURCES):
         return not is_process_state(value)  # else the functions that draw from it are in the table
-    attributes = {} if isinstance(value, ModuleType) else getattr(value, "__dict__", {})
+    attributes = {} if isinstance(value, ModuleType) else namespace(value)
     is_unseeded = type(attributes) is dict and any(
         attributes.get(name, 0) is None for name in impurities.SEEDS
     )
@@ -377,7 +386,9 @@ def _content(value: Any, is_judged: bool = False) -> Key:
     Raises `NotMerged` if it is unknown, and for a value that may change.
     """
     if isinstance(value, ModuleType):
-        raise NotMerged(Impurity(value.__name__, "which of its values the task uses is unknown"))
+        raise NotMerged(
+            Impurity(module_name(value), "which of its values the task uses is unknown")
+        )
     encoder = _ArgumentEncoder()
     try:
         content = encoder.encode(value)
@@ -404,9 +415,9 @@ def project_objects(value: Any, depth: int = 3) -> Iterator[Any]:
     if kind in ATOMS or isinstance(value, (np.ndarray, ModuleType, TaskRef, *NAMED)) or not depth:
         return
     if isinstance(value, NestedContainer | list | tuple | set | frozenset):
-        inner = value.args if isinstance(value, NestedContainer) else value
+        inner = value.args if isinstance(value, NestedContainer) else items_of(value)
     elif isinstance(value, dict):
-        inner = value.values()
+        inner = items_of(value)
     else:
         if library_name(kind) is None:
             yield value

@@ -18,7 +18,21 @@ from typing import Any, NamedTuple, TypeVar
 from dask.task_spec import GraphNode, TaskRef
 from dask.utils import methodcaller
 
-from pipeline.identity import File, Library, UnimportedModule, library_name, names_in_code
+from pipeline.identity import (
+    MISSING,
+    File,
+    Library,
+    UnimportedModule,
+    attribute_of,
+    display_name,
+    held,
+    is_library_class,
+    library_name,
+    member_of,
+    names_in_code,
+    namespace,
+    type_part,
+)
 from pipeline.share import impurities, inspection
 from pipeline.share.impurities import Impurity
 from pipeline.share.inspection import Callee
@@ -73,7 +87,7 @@ def mark_of(value: Any) -> bool | None:
     """Whether a function is declared pure, or impure. None if it is neither."""
     value = getattr(value, "__func__", value)
     # Not inherited: the mark of a class is not one of its subclasses.
-    is_pure, owner = getattr(value, "__dict__", {}).get(_MARK, (None, 0))
+    is_pure, owner = namespace(value).get(_MARK, (None, 0))
     if owner == id(value):
         return bool(is_pure)
     return _marks.get(value) if _marks and isinstance(value, NAMED) else None
@@ -104,9 +118,9 @@ def call_impurity(
     if (name := method_name(function)) is not None:
         owner, *arguments = arguments
         kind = owner if isinstance(owner, ModuleType) else type(owner)
-        if isinstance(owner, GraphNode | TaskRef) or not hasattr(kind, name):
+        is_known = not isinstance(owner, GraphNode | TaskRef)
+        if not is_known or (function := attribute_of(kind, name)) is MISSING:
             return methods_in_table([name], named)
-        function = getattr(kind, name)
         if isinstance(function, FunctionType) and kind is not owner:
             function = MethodType(function, owner)
     reason, depends_on_arguments = judge(function)
@@ -155,7 +169,7 @@ _UNNAMED = ("__getitem__", "__call__", "__iter__", "__next__", "__len__", "__arr
 
 
 def _has_file(owner: Any) -> bool:
-    return any(isinstance(value, File) for value in getattr(owner, "__dict__", {}).values())
+    return any(isinstance(value, File) for value in namespace(owner).values())
 
 
 def _are_files(arguments: Sequence[Any]) -> bool:
@@ -198,7 +212,7 @@ def callable_name(function: Any) -> str:
     """
     while isinstance(function, functools.partial):
         function = function.func
-    return getattr(function, "__name__", type(function).__name__)
+    return display_name(function)
 
 
 # What a function calls
@@ -210,8 +224,8 @@ def _reasons(function: Any) -> Iterator[Impurity]:
     stack = [Callee(function)]
     while stack:
         value, name, is_seedless, keywords = stack.pop()
-        inner = getattr(value, "__func__", value)
-        identity = (id(inner), id(getattr(value, "__self__", None)))
+        inner = held(value, "__func__", value)
+        identity = (id(inner), id(held(value, "__self__")))
         if identity in seen and not is_seedless:
             continue
         seen[identity] = value
@@ -259,7 +273,7 @@ def _missing_seed(function: Any, arguments: Sequence[Any], named: Sequence[str])
 
 def _seed(function: Any) -> tuple[int, str] | None:
     """The place and the name of a parameter that is a seed, and None by default."""
-    inner = getattr(function, "__func__", function)
+    inner = held(function, "__func__", function)
     if not isinstance(inner, NAMED) or library_name(inner) in impurities.SEED_UNUSED:
         return None
     return _seed_parameter(inner, inner is not function)
@@ -267,6 +281,11 @@ def _seed(function: Any) -> tuple[int, str] | None:
 
 @functools.lru_cache(4096)
 def _seed_parameter(function: Any, is_bound: bool) -> tuple[int, str] | None:
+    if isinstance(function, type) and not is_library_class(function):
+        # Its `__signature__`, or its metaclass, may run any code.
+        members = (member_of(function, name) for name in ("__init__", "__new__"))
+        function = next((inner for inner in members if isinstance(inner, FunctionType)), None)
+        is_bound = True
     try:
         parameters = list(inspect.signature(function).parameters.items())[is_bound:]
     except (ValueError, TypeError):
@@ -288,15 +307,15 @@ def in_table(value: Any, name: str = "") -> Impurity | None:
     if isinstance(value, Library):
         path = f"{value.module}.{value.attribute or ''}."
         return next((known for known in _table() if path.startswith(f"{known.name}.")), None)
-    owner = getattr(value, "__self__", None)
+    owner = held(value, "__self__")
     if isinstance(value, impurities.SOURCES):
         return Impurity(name or type(value).__qualname__, impurities.RANDOM)
     if isinstance(owner, impurities.SOURCES):
         return Impurity(f"{type(owner).__module__}.{value.__qualname__}", impurities.RANDOM)
-    if getattr(value, "__objclass__", None) in impurities.SOURCES:
+    if held(value, "__objclass__") in impurities.SOURCES:
         return Impurity(value.__qualname__, impurities.RANDOM)
     objects, modules = _imported_table(len(sys.modules))
-    for candidate in (value, getattr(value, "__func__", value), type(value), owner):
+    for candidate in (value, held(value, "__func__", value), type(value), owner):
         if (reason := objects.get(_handle(candidate))) is not None:
             return reason
     if isinstance(value, FunctionType | UnimportedModule) and library_name(value) is None:
@@ -304,7 +323,8 @@ def in_table(value: Any, name: str = "") -> Impurity | None:
         if names.changed:
             return Impurity(names.changed[0], impurities.OUTSIDE)
         return methods_in_table(names.others, names.keywords)
-    module = f"{getattr(value, '__module__', '')}."
+    module_of = type_part if issubclass(type(value), type) else held
+    module = f"{module_of(value, '__module__')}."
     return next((reason for prefix, reason in modules if module.startswith(prefix)), None)
 
 
