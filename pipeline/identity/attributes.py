@@ -16,7 +16,7 @@ the answer:
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from types import (
     FunctionType,
@@ -168,7 +168,7 @@ def _unbound(member: Any, kind: type) -> Any:
 
 # Objects
 
-_PICKLING = ("__reduce__", "__reduce_ex__", "__getstate__", "__getnewargs__", "__getnewargs_ex__")
+_PICKLING = {"__reduce__", "__reduce_ex__", "__getstate__", "__getnewargs__", "__getnewargs_ex__"}
 
 
 def plain_state(value: Any) -> tuple[Any, ...] | None:
@@ -177,41 +177,40 @@ def plain_state(value: Any) -> tuple[Any, ...] | None:
     None for an object that is more than its attributes, slots, and items of a list or a dict.
     """
     kind = type(value)
-    slots = list(_slots(kind))
+    slots: list[tuple[str, Any]] = []
+    for part in type_part(kind, "__mro__")[:-1]:  # without `object`
+        members = type_part(part, "__dict__")
+        if not members.keys().isdisjoint(_PICKLING):
+            return None  # the rest is known to the class alone
+        if "__slots__" in members:
+            slots += _slots(part, members)
     base = list if issubclass(kind, list) else dict if issubclass(kind, dict) else object
-    offsets = (type_part(kind, name) for name in ("__dictoffset__", "__weakrefoffset__"))
-    pointers = len(slots) + sum(offset > 0 for offset in offsets)
-    if (
-        any(member_of(kind, name) is not member_of(object, name) for name in _PICKLING)
-        or not all(_is_slot(member) for _, member in slots)
-        or type_part(kind, "__itemsize__")
-        or type_part(kind, "__basicsize__") > base.__basicsize__ + _POINTER * pointers
-    ):
-        return None  # the rest is known to its class alone, or to C
+    offsets = type_part(kind, "__dictoffset__"), type_part(kind, "__weakrefoffset__")
+    size = base.__basicsize__ + _POINTER * (len(slots) + (offsets[0] > 0) + (offsets[1] > 0))
+    if type_part(kind, "__basicsize__") > size or type_part(kind, "__itemsize__"):
+        return None  # the rest is known to C alone
     filled = {}
-    for name, member in slots:
+    for name, slot in slots:
+        if not _is_slot(slot):
+            return None
         with suppress(AttributeError):  # it was never set
-            filled[name] = member.__get__(value, kind)
+            filled[name] = slot.__get__(value, kind)
     attributes = namespace(value) or None
-    items = list(list.__iter__(value)) if base is list else None
+    items = items_of(value) if base is list else None
     pairs = list(dict.items(value)) if base is dict else None
-    state = (attributes, filled) if filled else attributes
-    return _NEW, (kind,), state, items, pairs
+    return _NEW, (kind,), (attributes, filled) if filled else attributes, items, pairs
 
 
 _NEW = vars(copyreg)["__newobj__"]  # not in typeshed
 _POINTER = tuple.__itemsize__
 
 
-def _slots(kind: type) -> Iterator[tuple[str, Any]]:
-    """The slots of a class and its bases, by the names of their descriptors."""
-    for base in type_part(kind, "__mro__"):
-        members = type_part(base, "__dict__")
-        names = members.get("__slots__", ())
-        for name in (names,) if isinstance(names, str) else names:
-            if name in ("__dict__", "__weakref__"):
-                continue
-            prefix = type_part(base, "__name__").lstrip("_")
+def _slots(kind: type, members: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The slots that a class adds to its bases, by the names of their descriptors."""
+    names = members["__slots__"]
+    prefix = type_part(kind, "__name__").lstrip("_")
+    for name in (names,) if isinstance(names, str) else names:
+        if name not in ("__dict__", "__weakref__"):
             is_private = name.startswith("__") and not name.endswith("__") and prefix
             mangled = f"_{prefix}{name}" if is_private else name
             yield mangled, members.get(mangled)

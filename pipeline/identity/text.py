@@ -8,7 +8,7 @@ import re
 from decimal import Decimal
 from fractions import Fraction
 from itertools import chain
-from types import FunctionType, MethodType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -73,13 +73,16 @@ def _is_shown(value: Any, depth: int = 20) -> bool:
     """Whether printing a value runs no code of the project."""
     kind = type(value)
     if kind in _CONTAINERS and depth:
-        items = chain(value.keys(), value.values()) if kind is dict else value
-        return all(_is_shown(item, depth - 1) for item in items)
+        items = [*value.keys(), *value.values()] if kind is dict else value
+        return _PLAIN.issuperset(map(type, items)) or all(
+            _is_shown(item, depth - 1) for item in items
+        )
     if is_library_class(kind):
         inner: Any = ()
         if kind in (MethodType, functools.partial):  # they print what they hold
             inner = (value.__self__,) if kind is MethodType else (value.args, value.keywords)
-        is_opaque = issubclass(kind, np.ndarray) and value.dtype.hasobject
+        is_lazy = issubclass(kind, ModuleType) and "__getattr__" in namespace(value)
+        is_opaque = is_lazy or (issubclass(kind, np.ndarray) and value.dtype.hasobject)
         return not is_opaque and all(_is_shown(item, depth - 1) for item in inner)
     method = member_of(kind, "__repr__")
     if isinstance(method, FunctionType):
@@ -90,6 +93,7 @@ def _is_shown(value: Any, depth: int = 20) -> bool:
 
 
 _CONTAINERS = {tuple, list, set, frozenset, dict}
+_PLAIN = {int, float, complex, bool, str, bytes, type(None)}
 
 
 def cut(text: str, width: int) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from types import MethodType
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -165,3 +168,55 @@ def test_passwords_in_urls_are_masked(text: str, masked: str) -> None:
 
 def test_text_from_anywhere_is_one_printable_line() -> None:
     assert printable("a\tb\r\x07é\u2028") == "a b ·é "
+
+
+class Shy:
+    """An object that must not be printed."""
+
+    def __repr__(self) -> str:
+        raise AssertionError("it was printed")
+
+
+@dataclass
+class Box:
+    """An object that the standard library prints."""
+
+    inner: object
+
+
+class Pair(NamedTuple):
+    """A tuple that the standard library prints."""
+
+    one: object
+    two: object
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Shy(), "a Shy"),
+        ([1, {"key": (Shy(),)}], "a list"),
+        (Box(Shy()), "a Box"),
+        (Pair(1, Shy()), "a Pair"),
+        (functools.partial(max, Shy()), "a partial"),
+        (np.array([Shy()], object), "a ndarray"),
+        (Box([1, {"key": None}]), "Box(inner=[1, {'key': None}])"),
+        (Pair(1, Box(2)), "Pair(one=1, two=Box(inner=2))"),
+        (functools.partial(max, 1), "functools.partial(<built-in function max>, 1)"),
+        (Shy, "<class 'tests.identity.test_text.Shy'>"),
+        (np.arange(3), "array([0, 1, 2])"),
+    ],
+)
+def test_a_short_repr_runs_no_repr_of_the_project(value: object, text: str) -> None:
+    assert short_repr(value) == text
+
+
+def test_a_method_of_an_object_of_the_project_is_not_printed() -> None:
+    assert short_repr(MethodType(max, Shy())) == "a method"
+    assert short_repr(MethodType(max, 3)) == "<bound method max of 3>"
+
+
+def test_a_value_that_contains_itself_has_a_short_repr() -> None:
+    items: list[object] = [1]
+    items.append(items)
+    assert short_repr(items) == "[1, [...]]"
