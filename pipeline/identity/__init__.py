@@ -20,6 +20,7 @@ from pipeline.identity.attributes import (
     is_library_class,
     items_of,
     member_of,
+    plain_state,
     type_part,
 )
 from pipeline.identity.bytecode import SUPERINSTRUCTIONS, CodeNames, names_in_code
@@ -108,6 +109,7 @@ __all__ = [
     "module_name",
     "names_in_code",
     "namespace",
+    "plain_state",
     "printable",
     "references_of",
     "run_untraced",

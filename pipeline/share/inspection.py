@@ -6,7 +6,7 @@ import dis
 import enum
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from pipeline.identity import (
     member_of,
     names_in_code,
     namespace,
+    plain_state,
     references_of,
     type_part,
 )
@@ -173,13 +174,22 @@ def may_change(function: Any, owner: Any) -> bool:
 
     It may not if all parts of the object are immutable, and no code that may run sets an attribute.
     """
-    parts = vars(owner).values() if type(getattr(owner, "__dict__", None)) is dict else [owner]
-    if isinstance(owner, enum.Enum | tuple) or IMMUTABLE.issuperset(map(type, parts)):
-        members = (_function_in(member) for kind in type(owner).__mro__
-                   for name, member in vars(kind).items() if name not in _BEGINNING)  # fmt: skip
+    if isinstance(owner, enum.Enum | tuple) or IMMUTABLE.issuperset(map(type, _parts(owner))):
+        classes = (type_part(kind, "__dict__") for kind in type_part(type(owner), "__mro__"))
+        members = (_function_in(member) for held_by_class in classes
+                   for name, member in held_by_class.items() if name not in _BEGINNING)  # fmt: skip
         codes = [code for member in (function, *filter(None, members)) for code in _reached(member)]
         return any(map(_sets_attributes, codes))
     return True
+
+
+def _parts(owner: Any) -> Iterable[Any]:
+    """The values of an object's attributes and slots; the object itself, if it is more."""
+    state = plain_state(owner)
+    if state is None or state[3:] != (None, None):
+        return [owner]
+    attributes, slots = state[2] if isinstance(state[2], tuple) else (state[2], None)
+    return [*(attributes or {}).values(), *(slots or {}).values()]
 
 
 _BEGINNING = ("__init__", "__new__", "__post_init__", "__setattr__", "__delattr__", "__setstate__")
@@ -197,6 +207,15 @@ def _sets_attributes(code: CodeType) -> bool:
 
 
 # What is changed outside
+
+
+def inner_codes(code: CodeType) -> Iterator[CodeType]:
+    """The code of a module and of all functions and classes in it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from inner_codes(constant)
+
 
 _FIRST_IN_PLACE = 13
 """The first of the in-place operators among the arguments of `BINARY_OP`."""

@@ -23,6 +23,7 @@ from pipeline.identity import (
     ATOMS,
     Digester,
     encode,
+    held,
     is_process_state,
     items_of,
     library_name,
@@ -220,7 +221,7 @@ class Numbering:
             known = [node.value if isinstance(node, DataNode) else node for node in nodes]
             if (reason := call_impurity(task.func, known, tuple(task.kwargs))) is not None:
                 raise NotMerged(reason)
-        owners = list(self._project_objects((*values, getattr(task.func, "__self__", None))))
+        owners = list(self._project_objects((*values, held(task.func, "__self__"))))
         for owner in owners:
             pair = id(task.func), id(owner)  # the graph keeps both alive
             if pair not in self._methods:

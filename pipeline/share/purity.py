@@ -12,7 +12,7 @@ import operator
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple, TypeVar
 
 from dask.task_spec import GraphNode, TaskRef
@@ -85,7 +85,7 @@ def _marked(function: _Function, is_pure: bool) -> _Function:
 
 def mark_of(value: Any) -> bool | None:
     """Whether a function is declared pure, or impure. None if it is neither."""
-    value = getattr(value, "__func__", value)
+    value = held(value, "__func__", value)
     # Not inherited: the mark of a class is not one of its subclasses.
     is_pure, owner = namespace(value).get(_MARK, (None, 0))
     if owner == id(value):
@@ -247,7 +247,12 @@ def _reasons(function: Any) -> Iterator[Impurity]:
 
 def _change(value: Any) -> Impurity | None:
     """That a function counts up a variable outside of it."""
-    outside = inspection.changed_outside(value.__code__) if isinstance(value, FunctionType) else ""
+    codes: Iterable[CodeType] = ()
+    if isinstance(value, FunctionType):
+        codes = [value.__code__]
+    elif isinstance(value, UnimportedModule):
+        codes = inspection.inner_codes(value.__code__)
+    outside = next(filter(None, map(inspection.changed_outside, codes)), "")
     return Impurity(outside, impurities.OUTSIDE) if outside else None
 
 

@@ -138,6 +138,21 @@ class Counter(enum.Enum):
 Pair = namedtuple("Pair", "a b")
 
 
+class Stack(list[int]):
+    """Its items are no attributes."""
+
+
+class Slotted:
+    __slots__ = ("items",)
+
+    def __init__(self, items: Any) -> None:
+        self.items = items
+
+
+class Derived(Slotted):
+    """A slot that a base has, and attributes."""
+
+
 def reads(owner: Any) -> Any:
     return owner.read()
 
@@ -159,6 +174,8 @@ def passes_on(owner: Any) -> None:
         (reads, ThroughDict(), True), (reads, ThroughVars(), True), (reads, InAnInner(), True),
         (reads, Inherited(), True), (reads, ByProperty(), True), (reads, Frozen(), True),
         (reads, Colour.RED, False), (sets, Colour.RED, True), (reads, Counter.ONE, True),
+        (reads, Stack([1]), True), (reads, Derived([1]), True), (reads, Derived(1), False),
+        (reads, Slotted([1]), True), (reads, Slotted(1), False),
         (reads, Pair(1, 2), False), (reads, threading.Lock(), True), (reads, [1], True),
         (operator.attrgetter("part"), Plain(), False), (functools.partial(sets), Plain(), True),
     ],

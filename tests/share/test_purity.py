@@ -556,3 +556,83 @@ def test_a_marked_method_is_marked_when_bound() -> None:
 
     assert mark_of(Meter().read) is False
     assert str(call_impurity(Meter().read)) == "read: it is marked impure"
+
+
+HELPERS = {
+    "time_of_day": "import time\ndef g(x):\n    return time.time()\n",
+    "by_name": "from time import time as now\ndef g(x):\n    return now()\n",
+    "starred": "from time import *\ndef g(x):\n    return time()\n",
+    "random_number": "import random\ndef g(x):\n    return random.random()\n",
+    "reader": "def g(x):\n    return open(x).read()\n",
+    "when_imported": "import os\nHOME = os.environ['HOME']\ndef g(x):\n    return x\n",
+    "through": "import time_of_day\ndef g(x):\n    return time_of_day.g(x)\n",
+    "counter": "N = [0]\ndef g(x):\n    N[0] += x\n    return N[0]\n",
+    "setter": "N = 0\ndef g(x):\n    global N\n    N = N + x\n    return N\n",
+    "nothing": "import math\ndef g(x):\n    return math.sqrt(x)\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("helper", "reason"),
+    [
+        ("time_of_day", "f, by time.time: it reads a clock"),
+        ("by_name", "f, by time.time: it reads a clock"),
+        ("starred", "f, by time.time: it reads a clock"),
+        ("random_number", "f, by random.Random.random: it is random"),
+        ("reader", "f, by open: it reads a file that may change: name it by File(path)"),
+        ("when_imported", "f, by os.environ: it reads more than its arguments"),
+        ("through", "f, by time.time: it reads a clock"),
+        ("counter", "f, by N: it sets a variable outside of it"),
+        ("setter", "f, by N: it sets a variable outside of it"),
+        ("nothing", "None"),
+    ],
+)
+@pytest.mark.parametrize(
+    "body", ["import {}\n    return {}.g(x)", "from {} import g\n    return g(x)"]
+)
+def test_a_function_is_as_impure_as_the_module_that_it_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helper: str, reason: str, body: str
+) -> None:
+    for name, source in HELPERS.items():
+        (tmp_path / f"{name}.py").write_text(f"{source}raise RuntimeError('it ran')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    names: dict[str, Any] = {}
+    exec(f"def f(x):\n    {body.format(helper, helper)}\n", names)  # noqa: S102 - made here
+    assert str(call_impurity(names["f"], (4,))) == reason
+
+
+def test_a_file_as_argument_excuses_a_module_that_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "data.txt"
+    path.write_text("data")
+    (tmp_path / "reads_argument.py").write_text("def g(x):\n    return open(x).read()\n")
+    source = f"def g(x):\n    y = open({str(path)!r})\n    return open(x).read()\n"
+    (tmp_path / "reads_another.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def argument(x: Any) -> Any:
+        import reads_argument  # type: ignore[import-not-found] # made above
+
+        return reads_argument.g(x)
+
+    def another(x: Any) -> Any:
+        import reads_another  # type: ignore[import-not-found] # made above
+
+        return reads_another.g(x)
+
+    assert call_impurity(argument, (File(path),)) is None
+    assert call_impurity(another, (File(path),)) is not None
+
+
+def test_a_library_that_is_not_loaded_is_judged_by_its_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def f() -> Any:
+        import glob as found
+
+        return found.glob("*")
+
+    monkeypatch.delitem(sys.modules, "glob", raising=False)
+    assert str(call_impurity(f)) == "f, by glob.glob: it reads more than its arguments"
+    assert "glob" not in sys.modules
