@@ -101,8 +101,7 @@ class TaskDigests(Numbering):
             if (digest := self._digests[number]) is None:
                 return None
             lines.append(f"{name!r}={digest}" if name else digest)
-        text = "\n".join(lines).encode(errors="surrogatepass")
-        return blake2b(text, digest_size=16).hexdigest()
+        return blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
 
     def node_number(self, node: Any, numbers: Mapping[Key, int]) -> int:
         if isinstance(node, CallTask) and (target := alias_target(node)) is not None:

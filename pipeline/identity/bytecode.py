@@ -63,7 +63,7 @@ def code_content(code: CodeType) -> str:
     flow = _Flow(code)
     states = [*map(flow.state, range(len(flow.steps))), _State("start", (flow.landing(0),))]
     text = repr((counts, code.co_flags & _CALL_FLAGS, names, _minimal(states)))
-    return blake2b(text.encode(errors="surrogatepass"), digest_size=12).hexdigest()
+    return blake2b(text.encode(), digest_size=12).hexdigest()
 
 
 @lru_cache(256)  # for both that read code

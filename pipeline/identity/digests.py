@@ -10,6 +10,7 @@ import functools
 import random
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
@@ -46,8 +47,7 @@ def digest(value: Any) -> str:
 
 def hash_encoded(content: object) -> str:
     """The hash of strings, integers and tuples of them, in this version of Python."""
-    text = repr((_PYTHON, content)).encode(errors="surrogatepass")
-    return blake2b(text, digest_size=16).hexdigest()
+    return blake2b(repr((_PYTHON, content)).encode(), digest_size=16).hexdigest()
 
 
 def is_process_state(value: Any) -> bool:
@@ -106,8 +106,6 @@ def library_version(package: str) -> str:
     if package == __name__.partition(".")[0]:
         return f"dask-memo {version('dask-memo')}"
     for name in (package, *packages_distributions().get(package, ())):
-        try:
+        with suppress(PackageNotFoundError):
             return f"{name} {version(name)}"
-        except PackageNotFoundError:
-            continue
     return str(getattr(sys.modules.get(package), "__version__", "no version"))

@@ -97,7 +97,7 @@ def short_hash(encoded: Key) -> str:
     >>> short_hash(("fib-0123456789ab", 5))
     '9680defef6b1412819355b21'
     """
-    return blake2b(repr(encoded).encode(errors="surrogatepass"), digest_size=12).hexdigest()
+    return blake2b(repr(encoded).encode(), digest_size=12).hexdigest()
 
 
 @dataclass(slots=True, eq=False)
@@ -410,5 +410,5 @@ def _global(value: Any, name: str) -> Any:
     if isinstance(value, np.ufunc):  # which has no `__module__`
         module = pickle.whichmodule(value, name)  # type: ignore[attr-defined] # not in typeshed
         if module != "__main__":
-            return Library(module, name)
+            return (name, Library(module))
     raise TypeError(f"no module holds it under its name, {name}")

@@ -6,19 +6,22 @@ import operator
 import random
 import subprocess
 import sys
+import threading
+import time
 from typing import Any
 
 import dask.array as da
 import numpy as np
 import pytest
 from dask import delayed
+from dask._expr import ProhibitReuse
 from dask._task_spec import Dict, _execute_subgraph
 from dask.task_spec import Alias, DataNode, List, Task, TaskRef
 from hypothesis import given
 
-from pipeline import TaskGraph, task, trace
+from pipeline import TaskGraph, recurrence, task, trace
 from pipeline.cache.running import open_collections
-from pipeline.cache.task_digests import TaskDigests, describe_code
+from pipeline.cache.task_digests import TaskDigests, alias_target, describe_code
 from tests.functions import chain, scaled
 from tests.graphs import graphs
 
@@ -174,3 +177,205 @@ def test_a_description_names_all_that_a_digest_covers() -> None:
 
 def test_a_function_without_a_digest_is_described_in_part() -> None:
     assert describe_code(iter([])) == {}
+
+
+SORTED = {"a": Task("a", sorted, [2, 1]), "b": Task("b", sorted, [2, 1])}
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        (Task("x", abs, -1), "ec60f633fdf31cc8bd004c82c3e9bbdb"),
+        (Task("x", max, 1, 2.0), "3d506c5d307740447077e2b10a169a4b"),
+        (Task("x", dict, a=1, b="c"), "e2f42ecc6022964a728d979a693548eb"),
+        (Task("x", sum, List(1, 2)), "8bde796d6080d5d21faca2475ebf8186"),
+        (Task("x", sum, [1, 2]), "8852bd86b037d0248e03d88f8cb0b256"),
+        (DataNode("x", {"a": 1}), "508dbc763a2892f3ca5a6ed0b43f25ed"),
+        (Task("x", len, Dict(a=1)), "50147efe8683970605dbadbcbce7186b"),
+        (DataNode("x", 5), "4e92afcf14ce36002940266fad499ae4"),
+        (DataNode("x", None), "6330034d3dbd5a7a9c7fa758338420cb"),
+        (Task("x", operator.add, TaskRef("a"), TaskRef("b")), "3b8d1d74f66940235fa1442413c68817"),
+        (Task("x", operator.add, TaskRef("a"), TaskRef("a")), "3b8d1d74f66940235fa1442413c68817"),
+        (Alias("x", "a"), "7c9aab118e682bc45684f673528c5b91"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_the_digest_of_a_task_does_not_change_from_year_to_year(
+    node: Any, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.identity.digests._PYTHON", "python 3.11")
+    assert digests({**SORTED, "x": node}, "x") == [expected]
+
+
+def writes_and_reads(items: list[int], others: list[int]) -> int:
+    items.append(1)
+    return len(others)
+
+
+def test_which_arguments_are_one_object_counts() -> None:
+    same = Task("x", writes_and_reads, TaskRef("a"), TaskRef("a"))
+    equal = Task("x", writes_and_reads, TaskRef("a"), TaskRef("b"))
+    items, others = [1], [1]
+    assert digests({**SORTED, "x": same}, "x") != digests({**SORTED, "x": equal}, "x")
+    tasks = {
+        "same": Task("same", writes_and_reads, items, items),
+        "equal": Task("equal", writes_and_reads, items, others),
+        "again": Task("again", writes_and_reads, others, items),
+    }
+    same_one, equal_one, again = digests(tasks)
+    assert same_one != equal_one == again
+
+
+def locked() -> object:
+    return LOCK
+
+
+LOCK = threading.Lock()
+HELD = object()
+
+
+def holding() -> object:
+    return HELD
+
+
+def unpacked(x: float, y: float = 2.0) -> float:
+    return x * y
+
+
+marked = task(unpacked)
+
+
+class Clock:
+    def now(self) -> float:
+        return time.time()
+
+
+def measured(clock: Clock) -> float:
+    return clock.now()
+
+
+def drawn(seed: int | None = None) -> float:
+    return float(np.random.default_rng(seed).normal())
+
+
+def test_a_function_has_the_digest_of_what_the_user_wrote() -> None:
+    task_digests = TaskDigests({})
+    assert task_digests.of_function(marked.run) == task_digests.of_function(unpacked) != ""
+    assert task_digests.of_function(locked) not in ("", task_digests.of_function(unpacked))
+    assert task_digests.of_function(holding) == ""
+    assert task_digests.of_function(random.random) == ""
+    assert task_digests.of_value(HELD) == ""
+    assert task_digests.of_value([1]) == TaskDigests({}).of_value([1])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        task(random.random)() + 1, marked(task(random.random)()), task(np.random.default_rng)(),
+        task(iter)((1, 2)), task(max)(task(iter)((1, 2)), 3), task(open)("f.csv"), task(holding)(),
+        task(measured)(Clock()), task(unpacked)(1.0, holding),
+        marked(1.0, np.random.default_rng(0)),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_call_that_may_have_another_value_has_no_digest(call: Any) -> None:
+    assert of(call) is None
+
+
+def test_a_step_that_is_given_its_seed_has_a_digest() -> None:
+    draws = task(drawn)
+    assert of(draws(3)) not in (None, of(draws(4)))
+    assert of(draws(seed=3)) == of(draws(3))
+    assert of(draws(None)) is None
+    assert of(draws()) is None
+    assert of(marked(draws(3), draws(4))) != of(marked(draws(4), draws(3)))
+
+
+@recurrence
+def renames(n: int) -> Any:
+    return marked(1.0) if n == 0 else renames(n - 1)
+
+
+def test_a_task_that_only_passes_a_value_on_has_the_digest_of_that_value() -> None:
+    assert of(renames(3)) == of(marked(1.0))
+    passed = Task("p", ProhibitReuse._identity, TaskRef("a"))
+    again = Task("q", ProhibitReuse._identity, passed)
+    a, p, q = digests({"a": SORTED["a"], "p": passed, "q": again})
+    assert a == p == q
+    assert alias_target(passed) == alias_target(again) == "a"
+    assert alias_target(Alias("y", "a")) == "a"
+    assert alias_target(TaskRef("a")) is None
+    assert alias_target(SORTED["a"]) is None
+
+
+def closed_over(limit: int) -> Any:
+    def outer(x: float, y: int = 1, *, z: str = "z") -> Any:
+        return limit, helper(x), Kind(), np.sin, SETTINGS["rate"], nested.__name__
+
+    def nested() -> int:
+        return limit
+
+    return outer
+
+
+SETTINGS = {"rate": 2}
+
+
+class Base:
+    pass
+
+
+class Kind(Base):
+    size = 3
+
+
+def test_a_description_is_complete() -> None:
+    description = describe_code(closed_over(3))
+    here = " in test_task_digests.py"
+    kind = {"metaclass": "builtins.type of python", "in": here}
+    plain = {"defaults": "None", "keyword defaults": "None", "in": here}
+    codes = {name: parts.pop("code") for name, parts in description.items() if "code" in parts}
+    assert len(set(codes.values())) == 3
+    assert description == {
+        "its own": {
+            "defaults": "(1,)", "keyword defaults": "('dict', (\"'z'\", \"'z'\"))", "in": here,
+            "closure value `limit`": "3",
+            "closure value `nested`": "definition closed_over.<locals>.nested",
+            "global `Kind`": "definition Kind", "global `SETTINGS`": "('dict', (\"'rate'\", 2))",
+            "global `helper`": "definition helper", "global `np`": MODULE,
+        },
+        "helper `closed_over.<locals>.nested`": {**plain, "closure value `limit`": "3"},
+        "helper `helper`": {**plain, "global `RATE`": "0.5"},
+        "class `Kind`": {**kind, "bases": "('definition Base',)", "`size`": "3"},
+        "class `Base`": {**kind, "bases": "('builtins.object of python',)"},
+        "libraries": {"numpy": np.__version__},
+    }  # fmt: skip
+
+
+MODULE = f"module numpy of numpy {np.__version__}"
+
+
+def test_definitions_of_one_name_are_both_described() -> None:
+    def named(number: int) -> Any:
+        def inner() -> int:
+            return number
+
+        return inner
+
+    one, other = named(1), named(2)
+    description = describe_code(lambda: (one, other))
+    names = [name for name in description if "inner" in name]
+    assert len(names) == 2
+    assert names[1] == f"{names[0]}′"
+    values = [description[name]["closure value `number`"] for name in names]
+    assert values == ["1", "2"]
+
+
+def test_a_method_is_described_by_its_function() -> None:
+    assert describe_code(Clock().now)["its own"] == describe_code(Clock.now)["its own"]
+
+
+def test_code_that_no_file_holds_is_in_no_place() -> None:
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile("def f(): return 1", "<cell>", "exec"), names)  # noqa: S102 - as a cell is
+    assert describe_code(names["f"])["its own"]["in"] == ""

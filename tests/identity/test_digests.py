@@ -53,18 +53,6 @@ def test_the_table_is_as_long_as_promised() -> None:
     assert len(agree()) >= 30
 
 
-@pytest.mark.parametrize("seed", ["1", "2"])
-def test_other_processes_find_the_same_digests(seed: str) -> None:
-    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
-    output = subprocess.run(
-        [sys.executable, str(ROOT / "tests/digest_values.py")],
-        capture_output=True, text=True, check=True, env=environment, cwd="/",
-    ).stdout  # fmt: skip
-    lines = output.splitlines()
-    for pair, line in zip((*DIFFER, *agree()), lines, strict=True):
-        assert [digest(value) for value in pair] == line.split(), title(pair)
-
-
 # What a function depends on: a project of two modules, and edits of it.
 
 FEATURES = '''
@@ -304,32 +292,6 @@ def test_classes_that_do_the_same_agree(one: str, other: str) -> None:
 SOURCE = "def f(x):\n    return g(x) + 1\n\n\ndef g(x):\n    return x * K\n\n\nK = 3\n"
 
 
-def test_main_imported_and_run_again_in_a_notebook_are_the_same(tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text(SOURCE)
-    imported = "import script, pipeline; print(pipeline.digest(script.f))"
-    (tmp_path / "main.py").write_text(f"{SOURCE}\nimport pipeline\nprint(pipeline.digest(f))\n")
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
-    digests = set()
-    for arguments in (["-c", imported], [str(tmp_path / "main.py")]):
-        command = [sys.executable, *arguments]
-        run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-        digests.add(run.stdout.strip())
-    for cell in ("<ipython-input-1>", "<ipython-input-7>"):
-        names: dict[str, Any] = {"__name__": "__main__"}
-        exec(compile("\n" * len(cell) + SOURCE, cell, "exec"), names)  # noqa: S102 - as a cell is
-        digests.add(digest(names["f"]))
-    assert len(digests) == 1
-
-
-def test_workers_find_the_same_digests() -> None:
-    names: dict[str, Any] = {"__name__": "__main__"}
-    exec(SOURCE, names)  # noqa: S102 - a function of no module, as in a notebook
-    local = names["f"]
-    with on("processes"):
-        [elsewhere] = dask.compute(dask.delayed(digest)(dask.delayed(local)))
-    assert elsewhere == digest(local)
-
-
 @pytest.mark.parametrize(
     "value",
     [threading.Lock(), (c for c in "a"), object(), [threading.Lock()], iter([1]), sys.stdout],
@@ -371,17 +333,23 @@ def filled(cache: Any) -> Any:
     return cache
 
 
+def happened() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
         (threading.Lock(), threading.Lock()),
         (threading.RLock(), threading.RLock()),
         (threading.local(), threading.local()),
-        (threading.Event(), threading.Event()),
+        (threading.Event(), happened()),
         (asyncio.Lock(), asyncio.Lock()),
         (logging.getLogger("a"), logging.getLogger("b")),
         (contextvars.ContextVar("a"), contextvars.ContextVar("b")),
-        (weakref.ref(Held), weakref.ref(test_workers_find_the_same_digests)),
+        (weakref.ref(Held), weakref.ref(filled)),
         (weakref.WeakSet(), filled(weakref.WeakSet())),
         (weakref.WeakKeyDictionary(), filled(weakref.WeakKeyDictionary())),
         (weakref.WeakValueDictionary(), filled(weakref.WeakValueDictionary())),
@@ -525,6 +493,17 @@ def test_the_version_of_a_package(
     library_version.cache_clear()
 
 
+def test_the_version_of_a_package_is_that_of_the_distribution_with_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = {"numpy": ["dask", "numpy"], "other": ["dask"]}
+    monkeypatch.setattr("importlib.metadata.packages_distributions", lambda: known)
+    library_version.cache_clear()
+    assert library_version("numpy") == f"numpy {np.__version__}"
+    assert library_version("other") == f"dask {dask.__version__}"
+    library_version.cache_clear()
+
+
 def test_large_arrays_are_hashed_without_a_copy() -> None:
     array = np.zeros(5_000_000)
     tracemalloc.start()
@@ -596,3 +575,44 @@ def test_a_module_that_a_body_imports_by_its_dotted_name_counts(
         for name in ("box", "box.inner"):
             sys.modules.pop(name, None)
     assert digests[0] == digests[2] != digests[1]
+
+
+# Other processes.
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_other_processes_find_the_same_digests(seed: str) -> None:
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+    output = subprocess.run(
+        [sys.executable, str(ROOT / "tests/digest_values.py")],
+        capture_output=True, text=True, check=True, env=environment, cwd="/",
+    ).stdout  # fmt: skip
+    lines = output.splitlines()
+    for pair, line in zip((*DIFFER, *agree()), lines, strict=True):
+        assert [digest(value) for value in pair] == line.split(), title(pair)
+
+
+def test_main_imported_and_run_again_in_a_notebook_are_the_same(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SOURCE)
+    imported = "import script, pipeline; print(pipeline.digest(script.f))"
+    (tmp_path / "main.py").write_text(f"{SOURCE}\nimport pipeline\nprint(pipeline.digest(f))\n")
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    digests = set()
+    for arguments in (["-c", imported], [str(tmp_path / "main.py")]):
+        command = [sys.executable, *arguments]
+        run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        digests.add(run.stdout.strip())
+    for cell in ("<ipython-input-1>", "<ipython-input-7>"):
+        names: dict[str, Any] = {"__name__": "__main__"}
+        exec(compile("\n" * len(cell) + SOURCE, cell, "exec"), names)  # noqa: S102 - as a cell is
+        digests.add(digest(names["f"]))
+    assert len(digests) == 1
+
+
+def test_workers_find_the_same_digests() -> None:
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(SOURCE, names)  # noqa: S102 - a function of no module, as in a notebook
+    local = names["f"]
+    with on("processes"):
+        [elsewhere] = dask.compute(dask.delayed(digest)(dask.delayed(local)))
+    assert elsewhere == digest(local)

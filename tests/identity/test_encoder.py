@@ -9,6 +9,7 @@ import functools
 import gc
 import itertools
 import re
+import sys
 import threading
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from operator import itemgetter
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import dask
@@ -422,6 +423,26 @@ def test_a_missing_file_is_refused_with_the_systems_reason() -> None:
 def test_a_ufunc_of_no_module_is_refused() -> None:
     with pytest.raises(UnkeyableError, match="no key for a ufunc: no module holds it"):
         encode(np.frompyfunc(lambda x: x, 1, 1))
+
+
+def test_the_ufuncs_of_a_library_differ_by_name_and_by_module(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def one(x: Any) -> Any:
+        return x
+
+    def other(x: Any) -> Any:
+        return x
+
+    encodings = set()
+    for module in ("a_library", "another_library"):
+        monkeypatch.setitem(sys.modules, module, ModuleType(module))
+        for function in (one, other):
+            ufunc = np.frompyfunc(function, 1, 1)
+            setattr(sys.modules[module], ufunc.__name__, ufunc)
+            encodings.add(encode(ufunc))
+            assert encode([ufunc]) == ("list", encode(ufunc))
+    assert len(encodings) == 4
 
 
 class Counted:
