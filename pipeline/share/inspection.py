@@ -94,21 +94,27 @@ def _named_callees(function: FunctionType | UnimportedModule) -> Iterator[Callee
     yield from map(Callee, _methods(function.__code__, heads))
 
 
-def _own_methods(method: MethodType) -> Iterator[MethodType]:
-    """The methods of its object, and of what the object holds, that a method may call."""
+def _own_methods(method: MethodType) -> Iterator[Any]:
+    """What a method may call of its object, and of what the object holds."""
     code = held(method.__func__, "__code__")
     if code is not None and code.co_argcount:
         yield from _methods(code, {code.co_varnames[0]: method.__self__})
 
 
-def _methods(code: CodeType, heads: Mapping[str, Any]) -> Iterator[MethodType]:
-    """The methods that code names in chains of attributes, from the values of variables on."""
+def _methods(code: CodeType, heads: Mapping[str, Any]) -> Iterator[Any]:
+    """The methods that code names in chains of attributes, and the functions that objects hold.
+
+    heads: the values of variables, with which the chains begin
+    """
     for (head, *attributes), *_ in names_in_code(code).chains:
         owner = heads.get(head)
         for attribute in attributes:
             if (method := method_of(owner, attribute)) is not None:
                 yield method
+            is_object = not isinstance(owner, ModuleType | type | FunctionType)
             owner = namespace(owner).get(attribute)
+            if is_object and callable(owner):
+                yield owner
 
 
 def method_of(owner: Any, name: str) -> MethodType | None:

@@ -50,7 +50,7 @@ MEMORY = 2**33
 """Bytes that its process may have."""
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
-    ["numpy", "pandas", "pyarrow", "dask.array", "dask.bag", "distributed", "pytest"]
+    ["numpy", "pandas", "pyarrow", "dask.array", "dask.bag", "distributed", "hypothesis", "pytest"]
 )
 """Each mutant's process is forked from one that has imported what takes seconds."""
 REASONS = {entry[:3]: entry.reason for entry in EQUIVALENT}
@@ -113,7 +113,9 @@ def run_tests(folder: Path, tests: list[str]) -> None:
     os.environ |= {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "CI": "1"}
     for stream in (1, 2):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
-    sys.exit(pytest.main(["-x", "-q", "--tb=no", "-p", "no:cacheprovider", *tests]))
+    options = ["-x", "-q", "--tb=no", "-p", "no:cacheprovider"]
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is imported already
+    sys.exit(pytest.main([*options, *tests]))
 
 
 def sample(names: list[str], count: int, seed: int) -> list[Mutant]:

@@ -393,7 +393,7 @@ def of_a_global_object() -> Any:
     [
         with_default, with_keyword_default, under_another_name, of_a_class_under_another_name,
         of_containers, of_a_set, of_a_global_object, HOLDER, Outer(Station()).inner.read,
-        functools.partial(sorted, key=time.time),
+        Outer(HOLDER).call, HOLDER.call, HOLDER.pass_on, functools.partial(sorted, key=time.time),
         functools.partial(map, time.time), functools.partial(functools.partial(time.time)),
         [time.time], (time.time,), {"a": time.time}, {time.time},
     ],
