@@ -10,8 +10,10 @@ The last byte is that of the last buffer. In the tree, None, truth values, integ
 floats, texts and bytes are themselves. An array of msgpack is a tag and the parts of a value of
 the tag's format, which are trees; there are no maps and no extensions:
 
-    tree = nil | bool | int | float | str | bin | [tag, tree, …]
+    tree = nil | bool | int | float | str | bin | [tag, tree, …] | [14, number]
 
+An object that others may write into is stored once: where it is again, there is its number among
+such objects, in the order in which they are complete. So `[row, row]` comes back with one row.
 Some formats have a buffer beside their parts: each takes the next one, so what is loaded is as
 large as the bytes. Types are exact: a subclass may hold more than its base, and has no format.
 Classes of the program have one if they are marked by `storable`.
@@ -23,7 +25,7 @@ import dataclasses
 import inspect
 import pickle
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -52,6 +54,9 @@ _SMALL_STRUCTURE = 1 << 12  # length up to which false lengths in it cost nothin
 _LONG_TEXT = 1 << 16  # length from which texts and bytes have a buffer
 _PICKLE = 3
 _LAST_BUFFERED = 9  # formats with tags up to this have a buffer, the first of their parts
+_SAME = 14
+_MUTABLE = frozenset({1, 2, 12, 13, 20, 22, 23, 33, 52, 53})
+_HOLDING = frozenset({13, 20, 21, 22})  # formats whose parts are objects that others may know
 
 _PLAIN = frozenset({NoneType, bool, float, int, str, bytes})
 _MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
@@ -92,7 +97,7 @@ def encoded(value: Any, pickle: bool = False) -> list[Any]:
     """
     buffers: list[list[Any]] = []
     try:
-        return _laid_out(_tree(value, buffers), buffers)
+        return _laid_out(_tree(value, buffers, {}), buffers)
     except UnstorableError:
         if not pickle:
             raise
@@ -114,8 +119,11 @@ def _laid_out(tree: Any, buffers: list[list[Any]]) -> list[Any]:
     return [part for part in output if len(part)]
 
 
-def _tree(value: Any, buffers: list[list[Any]], depth: int = 0) -> Any:
-    """The tree of a value; appends its buffers to `buffers`."""
+def _tree(value: Any, buffers: list[list[Any]], seen: dict[int, int] | None, depth: int = 0) -> Any:
+    """The tree of a value; appends its buffers to `buffers`.
+
+    seen: the numbers of mutable objects, by id; None where no object is known from elsewhere
+    """
     if type(value) in _PLAIN and _are_plain((value,)):
         return value
     if depth == _MAX_DEPTH:
@@ -123,18 +131,32 @@ def _tree(value: Any, buffers: list[list[Any]], depth: int = 0) -> Any:
             noun(value), f"it is nested over {_MAX_DEPTH} deep, or contains itself; return it flat"
         )
     form = _format_of(value)
+    if seen is not None and form.tag in _MUTABLE and id(value) in seen:
+        return [_SAME, seen[id(value)]]
+    tree = [form.tag, *_trees_of_parts(value, form, buffers, seen, depth)]
+    if seen is not None and form.tag in _MUTABLE:
+        seen[id(value)] = len(seen)
+    return tree
+
+
+def _trees_of_parts(
+    value: Any, form: _Format, buffers: list[list[Any]], seen: dict[int, int] | None, depth: int
+) -> Iterable[Any]:
     parts = form.parts(value)
     if form.kind in (set, frozenset):
-        return [form.tag, *_in_order(parts, buffers, depth)]
+        return _in_order(parts, buffers, depth)
     own: Sequence[Any] = ()
     if form.tag <= _LAST_BUFFERED:
         own, parts = parts[:1], parts[1:]
+    inner = seen if form.tag in _HOLDING else None
     # No map: a StopIteration raised inside would end it early.
-    trees = parts if _are_plain(parts) else [_tree(part, buffers, depth + 1) for part in parts]
+    trees = (
+        parts if _are_plain(parts) else [_tree(part, buffers, inner, depth + 1) for part in parts]
+    )
     if form is _TABLE:
         tables.check_table(value, *own, *parts)
     buffers += own
-    return [form.tag, *trees]
+    return trees
 
 
 def _are_plain(values: Sequence[Any]) -> bool:
@@ -159,7 +181,7 @@ def _in_order(elements: Any, buffers: list[list[Any]], depth: int) -> Iterator[A
     items = []
     for element in elements:
         own: list[list[Any]] = []
-        tree = _tree(element, own, depth + 1)
+        tree = _tree(element, own, None, depth + 1)
         items.append((b"".join([_packed(tree), *chain.from_iterable(own)]), tree, own))
     for _, tree, own in sorted(items, key=itemgetter(0)):
         buffers += own
@@ -220,31 +242,50 @@ def _read(view: memoryview, pickle: bool) -> Any:
     if end != len(view):
         raise CodecError(f"{len(view) - end} bytes after the last buffer")
     unread = iter(buffers)
-    value = _value(tree, unread, pickle)
+    value = _value(tree, unread, [], pickle)
     if more := len(list(unread)):
         raise CodecError(f"{more} buffers that are no part of the value")
     return value
 
 
-def _value(tree: Any, buffers: Iterator[memoryview], pickle: bool, depth: int = 0) -> Any:
-    """The value of a tree; takes its buffers from `buffers`, in order."""
+def _value(
+    tree: Any, buffers: Iterator[memoryview], made: list[Any] | None, pickle: bool, depth: int = 0
+) -> Any:
+    """The value of a tree; takes its buffers from `buffers`, in order.
+
+    made: the mutable objects so far; None as in `_tree`
+    """
     kind = type(tree)
     if kind in _PLAIN:
         return tree
     if kind is not list or not tree or type(tree[0]) is not int or depth == _MAX_DEPTH:
         raise CodecError(f"no tree: a {kind.__name__}, or one nested over {_MAX_DEPTH} deep")
     tag, *parts = tree
+    if tag == _SAME:
+        return _same(made, *parts)
     if (form := _BY_TAG.get(tag)) is None:
         raise UnreadableError(f"no value has the tag {tag}: a newer release may know it")
     if not _PLAIN.issuperset(map(type, parts)):
-        parts = [_value(part, buffers, pickle, depth + 1) for part in parts]  # no map, as above
+        inner = made if tag in _HOLDING else None
+        # No map, as above.
+        parts = [_value(part, buffers, inner, pickle, depth + 1) for part in parts]
     if tag == _PICKLE and not pickle:
         raise UnreadableError("a pickle, which may run any code: to allow it, Store(pickle=True)")
     if form.types is not None and not form.types >= set(map(type, parts)):
         raise CodecError(f"parts of the wrong types for a {form.kind.__name__}")
     if tag <= _LAST_BUFFERED:
         parts = [next(buffers), *parts]  # StopIteration if none is left
-    return form.build(*parts)
+    value = form.build(*parts)
+    if made is not None and tag in _MUTABLE:
+        made.append(value)
+    return value
+
+
+def _same(made: list[Any] | None, number: Any) -> Any:
+    """An object that is in the value already."""
+    if made is None or type(number) is not int or not 0 <= number < len(made):
+        raise CodecError(f"no object has the number {noun(number)}")
+    return made[number]
 
 
 def _unpickled(view: memoryview) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import copy
 import dataclasses
 import datetime
 import enum
@@ -192,6 +193,32 @@ class Linked:
         self.parts = [1]
 
 
+@pytest.mark.parametrize(
+    "part",
+    [[1, 2], {"a": 1}, {1}, bytearray(b"a"), np.ones(2), pd.DataFrame({"a": [1]})],
+    ids=lambda part: type(part).__name__,
+)
+def test_an_object_that_is_in_a_value_twice_comes_back_as_one(part: Any) -> None:
+    """Who writes into one place sees it in the other, as without a store."""
+    first, [second], (third,), other = back([part, [part], (part,), copy.deepcopy(part)])
+    assert first is second is third
+    assert other is not first
+
+
+def test_frames_that_share_memory_until_one_is_changed_come_back_apart() -> None:
+    frame = pd.DataFrame({"a": [1, 2]})
+    one, other = back([frame, frame.copy(deep=False)])
+    one.iloc[0] = 9
+    assert other.equals(frame)
+
+
+def test_shared_lists_take_no_more_bytes_than_one() -> None:
+    value: Any = [1]
+    for _ in range(100):
+        value = [value, value]
+    assert len(payload(value)) < 2_000
+
+
 def test_objects_that_are_pickled_stay_the_same_objects() -> None:
     last = Linked()
     first = Linked(last)
@@ -258,6 +285,11 @@ ODD: dict[str, bytes] = {
     "a scalar of another length": packed([11, "<f8", b"\0" * 4]),
     "an unknown class": packed([13, "os:system", "a", 1]),
     "a mask of another shape": packed([53, [1], None, None, False], b""),
+    "an object that does not come before": packed([20, [14, 0]]),
+    "an object before the first": packed([20, [20], [14, -1]]),
+    "True for the number of an object": packed([20, [20], [20], [14, True]]),
+    "an object in a set": packed([20, [20], [23, [14, 0]]]),
+    "an object without a number": packed([14]),
     "a pickle": packed([3], b"cos\nsystem\n(S'true'\ntR."),
     "a table of nothing": packed([2, [20]], b""),
     "a table of no kind": packed([2, [20, "System"]], b""),
