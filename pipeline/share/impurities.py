@@ -40,9 +40,10 @@ TABLE = {
     """,
     WORLD: """
         input sys.stdin sys.argv os.environ os.environb os.getenv os.getcwd os.getpid os.getppid
-        globals hash id importlib.import_module pkgutil.get_data dask.config os.path.expandvars
-        os.path.expanduser decimal.getcontext decimal.localcontext locale pandas.get_option
-        pandas.options numpy.geterr numpy.get_printoptions os.listdir os.scandir os.walk os.stat
+        globals hash id __import__ importlib.import_module pkgutil.get_data dask.config
+        os.path.expandvars os.path.expanduser decimal.getcontext decimal.localcontext locale
+        pandas.get_option pandas.options numpy.geterr numpy.get_printoptions os.listdir os.scandir
+        os.walk os.stat
         os.path.exists os.path.isfile os.path.isdir os.path.getsize os.path.getmtime os.cpu_count
         glob.glob glob.iglob getpass.getpass getpass.getuser os.lstat os.access os.path.getatime
         os.path.getctime configparser eval exec platform.node pathlib.Path.cwd pathlib.Path.home
