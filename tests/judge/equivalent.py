@@ -14,4 +14,53 @@ class Equivalent(NamedTuple):
     reason: str
 
 
-EQUIVALENT: tuple[Equivalent, ...] = ()
+ARRAYS, BYTECODE, TEXT = (f"pipeline/identity/{name}.py" for name in ("arrays", "bytecode", "text"))
+ENCODER, DIGESTS = "pipeline/identity/encoder.py", "pipeline/identity/digests.py"
+FILES = "pipeline/identity/files.py"
+THREADS = "in one thread or in several, the hash of a block is the same"
+
+EQUIVALENT: tuple[Equivalent, ...] = (
+    Equivalent(ARRAYS, "elif array.nbytes < 4 * BLOCK:", "4 * BLOCK → 4 + BLOCK", THREADS),
+    Equivalent(
+        ARRAYS,
+        "elif array.nbytes < 4 * BLOCK:",
+        "if array.nbytes < 4 * BLOCK: → if False:",
+        THREADS,
+    ),
+    Equivalent(
+        ARRAYS,
+        "with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as threads:  # hashing frees the GIL",
+        "os.cpu_count() or 1 → os.cpu_count() and 1",
+        THREADS,
+    ),
+    Equivalent(
+        ARRAYS,
+        "with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as threads:  # hashing frees the GIL",
+        "os.cpu_count() or 1 → 1",
+        THREADS,
+    ),
+    Equivalent(
+        BYTECODE,
+        "pairs = [(name, code.co_consts[instruction.arg or 0])]",
+        "instruction.arg or 0 → instruction.arg",
+        "`KW_NAMES` always has an argument",
+    ),
+    Equivalent(
+        BYTECODE,
+        "reached, before = [0] * len(states), list[int]()  # the states that may follow, as bits",
+        "0 → 1",
+        "the first instruction, which has the bit, is in no loop and equals no other",
+    ),
+    Equivalent(
+        ENCODER,
+        'return f"function {value.__qualname__} {code_content(value.__code__)}"',
+        "' ' → ' X'",
+        "functions of one name are in the same order",
+    ),
+    Equivalent(
+        TEXT,
+        'return f"{format_number(years if years < 10 else round(years))} years"',
+        "years < 10 → years <= 10",
+        "ten years are a round number of years",
+    ),
+)

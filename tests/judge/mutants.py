@@ -6,7 +6,7 @@ A mutant that no test notices shows a promise that no test states. Each survivor
 entry in `tests/judge/equivalent.py`. With `--count 0` every mutant of the files runs.
 
 Each mutant stands in a copy of the repository in a temporary folder. It runs the test of its file,
-its doctests, and the other tests of its folder.
+its doctests, and the other tests of its folder, but for those that start processes.
 """
 
 from __future__ import annotations
@@ -43,8 +43,13 @@ SHARES = {
     "pipeline/store/[ce]*.py": 0.1,
 }
 """The files that make digests and verdicts, and their shares of a sample."""
+QUICK = " and ".join(
+    f"not {word}"
+    for word in ("processes", "another_process", "distributed", "workers", "notebook", "cluster")
+)
+"""Tests that start no processes."""
 WORKERS = 2
-SECONDS = 180
+SECONDS = 600
 """How long the tests of a mutant may take; one that takes longer loops, and counts as killed."""
 MEMORY = 2**33
 """Bytes that its process may have."""
@@ -57,34 +62,41 @@ REASONS = {entry[:3]: entry.reason for entry in EQUIVALENT}
 
 
 class Outcome(NamedTuple):
+    """What became of a mutant; one that is explained does not run, and counts as a survivor."""
+
     mutant: Mutant
     is_survivor: bool
 
-    @property
-    def reason(self) -> str | None:
-        """Why the mutant is equivalent; None if that is not known."""
-        return REASONS.get((self.mutant.file, self.mutant.source, self.mutant.mutation))
+
+def is_explained(mutant: Mutant) -> bool:
+    """Whether the mutant is known to be equivalent."""
+    return (mutant.file, mutant.source, mutant.mutation) in REASONS
 
 
 class Copy:
     """A copy of the package and its tests, for one mutant at a time."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, files: set[str]) -> None:
         self.folder = folder
         for name in ("pipeline", "tests"):
             shutil.copytree(ROOT / name, folder / name)
         shutil.copy(ROOT / "pyproject.toml", folder)
+        for file in files:  # as mutants are written: without comments, on other lines
+            (folder / file).write_text(ast.unparse(ast.parse((folder / file).read_text())))
 
-    def passes(self, file: str, code: str) -> bool:
+    def passes(self, file: str, code: str | None) -> bool:
         """Whether all tests pass with other code in a file."""
         path = self.folder / file
         before, times = path.read_text(), path.stat()
-        path.write_text(code)
-        process = PROCESSES.Process(target=run_tests, args=(self.folder, self.tests(file)))
+        path.write_text(code or before)
+        is_mutant = code is not None
+        process = PROCESSES.Process(
+            target=run_tests, args=(self.folder, self.tests(file), is_mutant)
+        )
         process.start()
         process.join(SECONDS)
-        if process.exitcode is None:
-            os.killpg(process.pid or 0, signal.SIGKILL)
+        if process.exitcode is None and process.pid is not None:
+            os.killpg(process.pid, signal.SIGKILL)
             process.join()
         path.write_text(before)
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # its .pyc stays valid
@@ -101,7 +113,7 @@ class Copy:
         return [*map(str, chosen), file, *(str(path) for path in others if path != nearest)]
 
 
-def run_tests(folder: Path, tests: list[str]) -> None:
+def run_tests(folder: Path, tests: list[str], is_mutant: bool) -> None:
     """Exit with the code of pytest, in a process that has not imported the package yet."""
     os.setsid()
     os.chdir(folder)
@@ -109,11 +121,12 @@ def run_tests(folder: Path, tests: list[str]) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] in {"tests", "pipeline"}]:
         del sys.modules[name]
     # Two mutants may have one size and time, by which Python would find the other's .pyc.
-    sys.dont_write_bytecode = True
-    os.environ |= {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "CI": "1"}
+    sys.dont_write_bytecode = is_mutant
+    os.environ |= {"PYTHONPATH": str(folder), "CI": "1"}
+    os.environ |= {"PYTHONDONTWRITEBYTECODE": "1"} if is_mutant else {}
     for stream in (1, 2):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
-    options = ["-x", "-q", "--tb=no", "-p", "no:cacheprovider"]
+    options = ["-x", "-q", "--tb=no", "-p", "no:cacheprovider", "-k", QUICK]
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is imported already
     sys.exit(pytest.main([*options, *tests]))
 
@@ -142,21 +155,22 @@ def outcomes_of(chosen: list[Mutant]) -> Iterator[Outcome]:
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(WORKERS) as threads:
         copies = SimpleQueue[Copy]()
         for number in range(WORKERS):
-            copies.put(Copy(Path(folder, str(number))))
+            copies.put(Copy(Path(folder, str(number)), {mutant.file for mutant in chosen}))
 
-        def passes(file: str, code: str) -> bool:
+        def passes(file: str, code: str | None = None) -> bool:
             copy = copies.get()
             try:
                 return copy.passes(file, code)
             finally:
                 copies.put(copy)
 
-        files = sorted({mutant.file for mutant in chosen})
-        originals = [ast.unparse(ast.parse((ROOT / file).read_text())) for file in files]
-        for file, is_fit in zip(files, threads.map(passes, files, originals), strict=True):
+        files = {Path(mutant.file).parent: mutant.file for mutant in chosen}  # one of each folder
+        for file, is_fit in zip(files.values(), threads.map(passes, files.values()), strict=True):
             if not is_fit:
                 sys.exit(f"the tests of {file} fail without a mutant")
-        results = threads.map(lambda mutant: passes(mutant.file, mutant.code), chosen)
+        results = threads.map(
+            lambda mutant: is_explained(mutant) or passes(mutant.file, mutant.code), chosen
+        )
         yield from map(Outcome, chosen, results)
 
 
@@ -172,14 +186,14 @@ def main() -> None:
     outcomes = []
     for outcome in outcomes_of(sample(options.files, options.count, options.seed)):
         outcomes.append(outcome)
-        if outcome.is_survivor and outcome.reason is None:
+        if outcome.is_survivor and not is_explained(outcome.mutant):
             file, line, source, mutation, _ = outcome.mutant
             print(f"{file}:{line}: {source}\n    {mutation}", flush=True)
     print(f"{'file':34}{'mutants':>9}{'killed':>9}{'survived':>9}{'explained':>10}")
     files = groupby(outcomes, lambda outcome: outcome.mutant.file)
     for file, group in [*((file, [*group]) for file, group in files), ("all", outcomes)]:
         survivors = [outcome for outcome in group if outcome.is_survivor]
-        explained = sum(outcome.reason is not None for outcome in survivors)
+        explained = sum(is_explained(outcome.mutant) for outcome in survivors)
         killed = len(group) - len(survivors)
         print(f"{file:34}{len(group):9}{killed:9}{len(survivors):9}{explained:10}")
 
