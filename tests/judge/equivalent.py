@@ -40,6 +40,12 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         THREADS,
     ),
     Equivalent(
+        ARRAYS,
+        "return sha256(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data).digest()",
+        "1 → 2",
+        "NumPy takes any negative length so",
+    ),
+    Equivalent(
         BYTECODE,
         "pairs = [(name, code.co_consts[instruction.arg or 0])]",
         "instruction.arg or 0 → instruction.arg",

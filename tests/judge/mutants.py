@@ -40,7 +40,7 @@ SHARES = {
     "pipeline/identity/*.py": 0.6,
     "pipeline/share/*.py": 0.2,
     "pipeline/cache/task_digests.py": 0.1,
-    "pipeline/store/[ce]*.py": 0.1,
+    "pipeline/store/entry.py": 0.1,
 }
 """The files that make digests and verdicts, and their shares of a sample."""
 QUICK = " and ".join(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 import struct
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +16,15 @@ from hypothesis import strategies as st
 from xxhash import xxh3_128
 
 from pipeline.store import CodecError, Entry, checksum, encoded, unpacked
-from pipeline.store.entry import MAGIC, VERSION, header, packed, prefixed
+from pipeline.store.entry import (
+    MAGIC,
+    VERSION,
+    UnstorableError,
+    header,
+    noun,
+    packed,
+    prefixed,
+)
 
 DIGEST = 32 * "a"
 
@@ -167,3 +177,87 @@ def test_a_clock_that_was_set_back_makes_no_entry_that_is_refused() -> None:
     entry = Entry(DIGEST, seconds=float("nan"), behind=1e300, created=1e300)
     back = header(memoryview(written(entry, [])), DIGEST)
     assert (back.seconds, back.behind, back.created) == (0, 0, 0)
+
+
+def test_the_bytes_of_an_entry_do_not_change_from_year_to_year() -> None:
+    facts = ("f", "f('\udc80')", "c", [["1", "h"]], 0.5, 2.0, 0.1)
+    data = written(
+        Entry(DIGEST, *facts, created=7.0, python="3.11.0"), [b"pay", memoryview(b"load")]
+    )
+    assert data[:24] == MAGIC + struct.pack("<IIQ", 1, 205, 7)
+    assert data[-7:] == b"payload"
+    assert xxh3_128(data).hexdigest() == "0672bd2436ca96ccba733fee9fd9a086"
+
+
+def test_a_header_that_is_cut_is_corrupt() -> None:
+    view = crafted(b"some")
+    for length in (39, 40, 41, 100, prefixed(view) - 30):
+        with pytest.raises(CodecError, match=r"not an entry: 39 bytes|corrupt"):
+            header(view[:length], DIGEST)
+    assert header(view[: prefixed(view)], DIGEST).digest == DIGEST
+
+
+def test_headers_of_one_mebibyte_are_read_and_no_larger_ones() -> None:
+    length = 2**20 - len(msgpack.packb(vars(Entry(DIGEST, bytes=0, checksum=checksum([]))))) - 4
+    full = crafted(call=length * "x")
+    while int.from_bytes(full[12:16], "little") < 2**20:
+        length += 1
+        full = crafted(call=length * "x")
+    assert header(full, DIGEST).call == length * "x"
+    with pytest.raises(CodecError, match="its header has 1048577 bytes"):
+        header(crafted(call=(length + 1) * "x"), DIGEST)
+
+
+def test_the_longest_header_with_arguments() -> None:
+    def arguments(count: int) -> list[list[str]]:
+        entry = Entry(DIGEST, call=count * "x", arguments=[["1", "h"]], created=7.0, python="3")
+        return header(memoryview(written(entry, [])), DIGEST).arguments
+
+    assert arguments(65_000) == [["1", "h"]]
+    lengths = [count for count in range(65_200, 65_400) if arguments(count)]
+    assert lengths
+    assert header_length(lengths[-1]) == 2**16
+
+
+def header_length(count: int) -> int:
+    entry = Entry(DIGEST, call=count * "x", arguments=[["1", "h"]], created=7.0, python="3")
+    return int.from_bytes(written(entry, [])[12:16], "little")
+
+
+def test_a_verified_payload_is_not_verified_again() -> None:
+    view = crafted(b"some", checksum=bytes(16))
+    assert bytes(unpacked(view, DIGEST, is_verified=True)[1]) == b"some"
+    with pytest.raises(CodecError, match="its checksum is wrong"):
+        unpacked(view, DIGEST)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.5, "a float"), ([], "a list"), (1, "an int"), (slice(1), "a slice"),
+        (object(), "an object"),
+        (Entry(DIGEST), "an Entry"), (OSError(), "an OSError"),
+        ({}, "a dict"), (UnicodeError(), "a UnicodeError"), (range(1), "a range"),
+        (np.uint8(1), "a uint8"),
+    ],
+)  # fmt: skip
+def test_a_value_in_words(value: object, text: str) -> None:
+    assert noun(value) == text
+
+
+def test_errors_are_one_line_of_printable_characters() -> None:
+    assert str(CodecError("a\nb\x1b\udc80é")) == "a\\nb\\x1b\\udc80é"
+    assert len(str(CodecError("a" * 2000))) == 1000
+    error = UnstorableError("a lock", "why")
+    assert (error.what, str(error), error.args) == ("a lock", "a lock: why", ("a lock", "why"))
+
+
+def test_an_entry_made_now_has_the_time_and_the_python() -> None:
+    before = time.time()
+    entry = Entry(DIGEST)
+    assert before <= entry.created <= time.time()
+    assert vars(entry) == {
+        "digest": DIGEST, "function": "", "call": "", "code": "", "arguments": [], "seconds": 0.0,
+        "behind": 0.0, "loading": 0.0, "bytes": 0, "created": entry.created,
+        "python": platform.python_version(), "checksum": b"",
+    }  # fmt: skip
