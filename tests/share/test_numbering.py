@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import operator
+import random
 import threading
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
 import pytest
+from dask._expr import ProhibitReuse
+from dask._task_spec import Dict, Tuple, _execute_subgraph
 from dask.task_spec import Alias, DataNode, List, Task, TaskRef
 
-from pipeline import File
+from pipeline import File, pure
 from pipeline.graph import GraphError
 from pipeline.share import Numbering
+from pipeline.share.copying import isolated, viewed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -168,3 +175,188 @@ def test_they_count_where_the_object_is_a_task_of_its_own() -> None:
     numbering = Numbering(tasks)
     numbering.add("x")
     assert "Sensor.read" in str(numbering.reasons["x"])
+
+
+# Pairs of tasks: which of them are one.
+
+INPUTS = {
+    "a": Task("a", sorted, [2, 1]), "b": Task("b", sorted, [2, 1]), "c": Task("c", sorted, [3]),
+    "n": Task("n", abs, -1), "m": Task("m", abs, -1), "i": Task("i", iter, (1, 2)),
+    "r": Task("r", random.random), "p": Alias("p", "a"), "d": DataNode("d", [1]),
+    "s": DataNode("s", 5),
+}  # fmt: skip
+
+
+def ref(key: str) -> TaskRef:
+    return TaskRef(key)
+
+
+def task(function: Any, *arguments: Any, **named: Any) -> Task:
+    return Task("x", function, *arguments, **named)
+
+
+def write(items: Any, *others: Any) -> int:
+    items.append(1)
+    return len(others)
+
+
+def fused(*tasks: Task, names: Any = (), values: Any = ()) -> Task:
+    inner = {node.key: node for node in tasks}
+    return Task("x", _execute_subgraph, inner, tasks[-1].key, list(names), *values)
+
+
+def held_same() -> tuple[Task, Task]:
+    items = [1]
+    return task(write, items, items), task(write, [1], [1])
+
+
+class Estimator:
+    def __init__(self, random_state: Any = 0, seed: Any = 0) -> None:
+        self.random_state, self.seed = random_state, seed
+
+
+class Plain:
+    def __init__(self, size: int = 1) -> None:
+        self.size = size
+
+
+class Grown(Plain):
+    def grow(self) -> None:
+        self.size += 1
+
+
+def with_seed(seed: int | None = None) -> float:
+    return float(np.random.default_rng(seed).normal())
+
+
+SAME: list[tuple[Any, Any]] = [
+    (task(abs, 1), task(abs, 1)), (task(max, 1, 2), task(max, 1, 2)),
+    (task(abs, "a"), task(abs, "a")),
+    (task(abs, 1.5), task(abs, 1.5)), (task(sum, [1, 2]), task(sum, [1, 2])),
+    (task(dict, a=1), task(dict, a=1)), (task(sum, List(1, 2)), task(sum, List(1, 2))),
+    (task(max, ref("a"), ref("b")), task(max, ref("b"), ref("a"))),
+    (task(max, ref("n"), ref("m")), task(max, ref("n"), ref("n"))),
+    (task(write, ref("a"), ref("c")), task(write, ref("b"), ref("c"))),
+    (task(write, ref("a"), ref("a")), task(write, ref("b"), ref("b"))),
+    (task(write, ref("a"), ref("p")), task(write, ref("b"), ref("b"))),
+    (task(abs, ref("s")), task(abs, 5)), (Alias("x", "a"), ref("b")),
+    (Alias("x", "p"), Alias("x", "b")),
+    (task(len, ref("d")), task(len, [1])),
+    (task(operator.neg, task(abs, 1)), task(operator.neg, task(abs, 1))),
+    (task(ProhibitReuse._identity, ref("a")), ref("b")), (task(isolated, ref("a"), 3), ref("b")),
+    (task(viewed, ref("a"), 3), ref("b")), (task(len, Plain(1)), task(len, Plain(1))),
+    (task(with_seed, 3), task(with_seed, 3)),
+    (task(with_seed, ref("n")), task(with_seed, ref("m"))),
+    (fused(Task("y", abs, 1), Task("z", max, ref("y"), 2)), task(max, task(abs, 1), 2)),
+    (fused(Task("z", max, ref("y"), 2), names=["y"], values=[ref("n")]), task(max, ref("m"), 2)),
+    (fused(Task("z", write, ref("y"), ref("w")), names="yw", values=[ref("a"), ref("b")]),
+     task(write, ref("b"), ref("a"))),
+    (task(len, Estimator()), task(len, Estimator())),
+    (DataNode("x", (1, "a")), DataNode("x", (1, "a"))),
+    (task(len, {"a": 1}), task(len, {"a": 1})),
+    (task(pd.DataFrame, {"a": [1]}), task(pd.DataFrame, {"a": [1]})),
+    (task(sorted, [1], key=len), task(sorted, [1], key=len)),
+]  # fmt: skip
+
+OTHER: list[tuple[Any, Any]] = [
+    (task(abs, 1), task(abs, 1.0)), (task(abs, 1), task(abs, True)),
+    (task(abs, 0), task(abs, False)),
+    (task(abs, "1"), task(abs, b"1")), (task(abs, None), task(abs, 0)),
+    (task(abs, 1), task(int, 1)),
+    (task(max, 1, 2), task(max, 2, 1)), (task(max, 1), task(max, 1, 1)),
+    (task(dict, a=1), task(dict, b=1)),
+    (task(dict, a=1, b=2), task(dict, b=2, a=1)), (task(max, 1, key=abs), task(max, 1, abs)),
+    (task(len, {"a": 1, "b": 2}), task(len, {"b": 2, "a": 1})),
+    (task(sum, List(1, 2)), task(sum, (1, 2))),
+    (task(sum, List(1, 2)), task(sum, Tuple(1, 2))), (task(sum, List(1)), task(sum, List(1, 1))),
+    (task(len, Dict({"a": 1})), task(len, Dict({"a": 2}))),
+    (task(abs, ref("a")), task(abs, ref("c"))),
+    (task(write, ref("a"), ref("a")), task(write, ref("a"), ref("b"))),
+    (task(write, ref("a"), ref("a"), ref("b")), task(write, ref("a"), ref("b"), ref("b"))),
+    (task(write, ref("a"), ref("p")), task(write, ref("a"), ref("b"))), held_same(),
+    (task(next, ref("i")), task(next, ref("i"))), (task(abs, ref("r")), task(abs, ref("m"))),
+    (task(random.random), task(random.random)), (task(with_seed), task(with_seed)),
+    (task(with_seed, None), task(with_seed, None)),
+    (task(with_seed, seed=None), task(with_seed, seed=None)),
+    (task(len, np.random.default_rng(0)), task(len, np.random.default_rng(0))),
+
+    (task(len, [random.Random(0)]), task(len, [random.Random(0)])),  # noqa: S311 - what is looked for,
+    (task(len, Estimator(None)), task(len, Estimator(None))),
+    (task(len, {"a": Estimator(0, None)}), task(len, {"a": Estimator(0, None)})),
+    (task(sorted, [1], key=random.random), task(sorted, [1], key=random.random)),
+    (task(map, time.time), task(map, time.time)), (task(len, np), task(len, np)),
+    (task(len, [functools.partial(time.time)]), task(len, [functools.partial(time.time)])),
+    (task(len, iter([1])), task(len, iter([1]))),
+    (task(len, threading.Lock()), task(len, threading.Lock())),
+    (task(len, Plain(1)), task(len, Plain(2))), (task(len, Plain(1)), task(len, Grown(1))),
+    (task(ProhibitReuse._identity, ref("a")), ref("c")), (Alias("x", "a"), Alias("x", "c")),
+    (fused(Task("y", abs, 1), Task("z", max, ref("y"), 2)), task(max, task(abs, 2), 2)),
+    (fused(Task("z", write, ref("y"), ref("w")), names="yw", values=[ref("a"), ref("a")]),
+     task(write, ref("b"), ref("a"))),
+]  # fmt: skip
+
+
+def both(one: Any, other: Any) -> list[int]:
+    nodes = {"x": one, "y": other}
+    tasks = {
+        key: Alias(key, node.key) if isinstance(node, TaskRef) else node
+        for key, node in nodes.items()
+    }
+    return numbers({**INPUTS, **tasks}, *tasks)
+
+
+@pytest.mark.parametrize(("one", "other"), SAME, ids=str)
+def test_these_tasks_are_one(one: Any, other: Any) -> None:
+    first, second = both(one, other)
+    assert first == second > 0
+
+
+@pytest.mark.parametrize(("one", "other"), OTHER, ids=str)
+def test_these_tasks_are_two(one: Any, other: Any) -> None:
+    first, second = both(one, other)
+    assert first != second
+
+
+def test_a_task_that_may_change_its_object_is_not_merged_with_another_that_has_it() -> None:
+    grown, plain = Grown(), Plain()
+
+    def grow(owner: Grown) -> None:
+        owner.grow()
+
+    def size(owner: Plain) -> int:
+        return owner.size
+
+    first, second = both(task(grow, grown), task(grow, grown))
+    assert first != second
+    first, second = both(task(size, plain), task(size, plain))
+    assert first == second
+    first, second = both(task(grow, Grown()), task(grow, Grown()))
+    assert first == second  # each has its object
+    first, second = both(task(pure(grow), grown), task(grow, grown))
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("node", "reason"),
+    [
+        (task(iter, [1]), "iter: its result changes as it is read"),
+        (task(next, ref("i")), "an input: it changes as it is used"),
+        (task(random.random), "random.Random.random: it is random"),
+        (task(len, np), "numpy: which of its values the task uses is unknown"),
+        (task(len, np.random.default_rng(0)), "Generator in Generator: it is random"),
+        (task(with_seed), "with_seed(seed=None): it is random without a seed"),
+        (task(sorted, key=time.time), "time.time: it reads a clock"),
+    ],
+    ids=str,
+)
+def test_the_reason_why_a_task_is_not_merged(node: Task, reason: str) -> None:
+    numbering = Numbering({**INPUTS, "x": node})
+    numbering.add("x")
+    assert str(numbering.reasons["x"]) == reason
+
+
+def test_an_alias_has_an_origin() -> None:
+    tasks = {**INPUTS, "q": Alias("q", "p"), "t": Task("t", ProhibitReuse._identity, ref("q"))}
+    numbering = Numbering(tasks)
+    numbering.add("t")
+    assert numbering.origins == {"p": "a", "q": "a", "t": "a"}
