@@ -12,7 +12,15 @@ from dask._task_spec import NestedContainer
 from dask.task_spec import DataNode, TaskRef
 from dask.typing import Key
 
-from pipeline.cache.saving import Load, Save, task_details, task_function, task_name, task_names
+from pipeline.cache.saving import (
+    Load,
+    Save,
+    TaskDetails,
+    task_details,
+    task_function,
+    task_name,
+    task_names,
+)
 from pipeline.cache.task_digests import TaskDigests, alias_target
 from pipeline.graph import CallTask, function_of, inputs_of, toposort
 from pipeline.program import LoadTask
@@ -164,6 +172,7 @@ def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
     misses = Counter(
         plan.digests.digest(key) for key, status in plan.status.items() if status == "miss"
     )
+    details: dict[str, TaskDetails] = {}
     tasks: dict[Key, Any] = dict(plan.tasks)
     limit = MAX_RECOMPUTED
     for key, status in plan.status.items():
@@ -179,9 +188,10 @@ def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
             tasks[key] = LoadTask(key, load, (), False) if is_reachable else DataNode(key, load())
         elif status == "miss" and is_reachable:
             is_always = digest in targets or _is_one_of(store.keep, key, node)
-            details = task_details(key, node, plan.digests)
-            save = Save(store, digest, function_of(node), details, task_function(node), is_always,
-                        misses[digest] > 1, begun, behind)  # fmt: skip
+            if digest not in details:
+                details[digest] = task_details(key, node, plan.digests)
+            save = Save(store, digest, function_of(node), details[digest], task_function(node),
+                        is_always, misses[digest] > 1, begun, behind)  # fmt: skip
             tasks[key] = CallTask(key, save, tuple(inputs_of(node)), cheap=False)
     return toposort(tasks, outputs)
 
