@@ -94,8 +94,11 @@ def inputs_of(node: Any) -> Sequence[Key]:
         return [node.target]
     if isinstance(node, Task):
         keys: list[Key] = []
-        for value in (*node.args, *node.kwargs.values()):
-            keys += [value.key] if isinstance(value, TaskRef) else inputs_of(value)
+        for value in (*node.args, *node.kwargs.values()) if node.kwargs else node.args:
+            if type(value) is TaskRef:
+                keys.append(value.key)
+            elif isinstance(value, GraphNode):
+                keys += inputs_of(value)
         return keys
     return list(node.dependencies) if isinstance(node, GraphNode) else []  # a future is data
 

@@ -48,19 +48,6 @@ class Handle:
         return all(consumer is None for consumer, _ in self.uses)
 
 
-def sources_of(node: Any) -> Sequence[Key]:
-    """The inputs of a task, in argument order: as `inputs_of`, but fast for plain tasks."""
-    if type(node) is not Task or node.kwargs:
-        return inputs_of(node)
-    sources = []
-    for argument in node.args:
-        if type(argument) is TaskRef:
-            sources.append(argument.key)
-        elif isinstance(argument, GraphNode):
-            return inputs_of(node)
-    return sources
-
-
 class Graph(NamedTuple):
     """A graph whose tasks have numbers.
 
@@ -80,15 +67,15 @@ class Graph(NamedTuple):
         self, number: int, sources: Iterable[Key], shared: Container[int]
     ) -> Iterator[tuple[int, Use, Key]]:
         """What a task uses of the shared tasks: the number, the use, and the original task."""
-        places: dict[int, list[Key]] = {}
+        places: dict[int, dict[Key, int]] = {}
         for source in sources:
             used = self.numbers[source]
             if used in shared:
                 original = self.origins.get(source, source)
-                seen = places.setdefault(used, [])
+                seen = places.setdefault(used, {})
                 if original not in seen:
-                    seen.append(original)
-                    yield used, (number, len(seen) - 1), original
+                    seen[original] = len(seen)
+                    yield used, (number, seen[original]), original
 
     def output_uses(self, shared: Container[int]) -> Iterator[tuple[int, Use, Key]]:
         """The same for the caller of a run."""
@@ -117,7 +104,7 @@ def _of_several_uses(graph: Graph, repeated: Container[int]) -> set[int]:
     """The merged tasks with several uses, and a value that somebody may change."""
     used: dict[int, set[Use]] = defaultdict(set)
     for number, key in graph.defining.items():
-        for shared, use, _ in graph.uses(number, sources_of(graph.tasks[key]), repeated):
+        for shared, use, _ in graph.uses(number, inputs_of(graph.tasks[key]), repeated):
             used[shared].add(use)
     for shared, use, _ in graph.output_uses(repeated):
         used[shared].add(use)
@@ -126,20 +113,45 @@ def _of_several_uses(graph: Graph, repeated: Container[int]) -> set[int]:
     return {number for number in several if not is_constant(number)}
 
 
+def _places(graph: Graph, number: int, several: Container[int]) -> list[tuple[int, int]] | None:
+    """Which arguments of a task are shared: positions and numbers.
+
+    None if it has none; empty if they are not plain arguments, or not all different.
+    """
+    node = graph.tasks[graph.defining[number]]
+    used = [graph.numbers[source] for source in inputs_of(node)]
+    used = [source for source in used if source in several]
+    if not used:
+        return None
+    if type(node) is not Task or node.kwargs or len(set(used)) < len(used):
+        return []
+    sources = [
+        (place, graph.numbers[argument.key])
+        for place, argument in enumerate(node.args)
+        if type(argument) is TaskRef and graph.numbers[argument.key] in several
+    ]
+    return sources if len(sources) == len(used) else []
+
+
 def _originals(graph: Graph, several: Container[int]) -> dict[int, dict[Use, list[Key]]]:
     """For each use of some numbers, the original tasks that it used."""
     found: dict[int, dict[Use, list[Key]]] = defaultdict(lambda: defaultdict(list))
     if not several:
         return found
-    numbers, origins = graph.numbers, graph.origins
-    for key, node in graph.tasks.items():
-        # Each task of the graph comes by here, so this is quick for most of them.
-        sources = [source for source in sources_of(node) if numbers[source] in several]
-        if len(sources) == 1 and key not in origins:
-            [source] = sources
-            found[numbers[source]][numbers[key], 0].append(origins.get(source, source))
-        elif sources and key not in origins:
-            for shared, use, original in graph.uses(numbers[key], sources, several):
+    places = {number: _places(graph, number, several) for number in graph.defining}
+    for key, number in graph.numbers.items():
+        used, node = places.get(number), graph.tasks.get(key)
+        if used is None:
+            continue
+        if used and type(node) is Task and not node.kwargs and not graph.origins:
+            # Each task of the graph comes by here, so this is quick for most of them.
+            arguments = [node.args[place] for place, _ in used]
+            if all(type(argument) is TaskRef for argument in arguments):
+                for (_, shared), argument in zip(used, arguments, strict=True):
+                    found[shared][number, 0].append(argument.key)
+                continue
+        if key not in graph.origins:
+            for shared, use, original in graph.uses(number, inputs_of(node), several):
                 found[shared][use].append(original)
     for shared, use, original in graph.output_uses(several):
         found[shared][use].append(original)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,7 +11,7 @@ from dask._expr import ProhibitReuse
 from dask.task_spec import Alias, GraphNode, Task, TaskRef
 from dask.typing import Key
 
-from pipeline.graph import CallTask, subproblem
+from pipeline.graph import CallTask, inputs_of, subproblem
 from pipeline.share.copying import Again
 from pipeline.share.isolation import (
     Graph,
@@ -21,7 +20,6 @@ from pipeline.share.isolation import (
     handle_task,
     handles,
     inline_handle,
-    sources_of,
 )
 from pipeline.share.numbering import Numbering
 
@@ -66,10 +64,9 @@ class Merged:
         for key, number in self.numbers.items():
             if key in self.origins:
                 continue
-            if number in self.keys:
+            if self.keys.setdefault(number, key) is not key:
                 self.repeats[number] += 1
                 continue
-            self.keys[number] = key
             node = self.original.get(key)
             if node is not None:
                 self.defining[number] = key
@@ -79,19 +76,27 @@ class Merged:
             self.original, self.numbers, self.origins, self.defining, [*outputs, *renamed]
         )
         self.handles = handles(self._graph, self.repeats) if self.repeats else {}
-        self._name(outputs, fixed)
         self._uses: dict[tuple[int, Use], Handle] = {}
-        self._name_handles()
-        self.tasks: dict[Key, Any] = {}
-        is_same = all(map(operator.eq, self.keys.values(), self.numbers)) and not self.origins
+        if self.repeats or self.origins or any(type(node) is CallTask for node in self._nodes()):
+            self._name(outputs, fixed)
+            self._name_handles()
+            self.tasks = dict(self._merged(outputs))
+        else:
+            self.tasks = dict(zip(self.defining.values(), self._nodes(), strict=True))
+
+    def _nodes(self) -> Iterator[Any]:
+        """The first task of each number."""
+        return map(self.original.__getitem__, self.defining.values())
+
+    def _merged(self, outputs: Iterable[Key]) -> Iterator[tuple[Key, Any]]:
+        """The merged tasks by key, the handles of each after it; then aliases of outputs."""
         for number, key in self.defining.items():
-            self.tasks[self.keys[number]] = (
-                self.original[key] if is_same else self._rewritten(number, key)
-            )
+            yield self.keys[number], self._rewritten(number, key)
             if number in self.handles:
-                self.tasks.update(self._handle_tasks(number, key))
-        aliases = {key: self.output_key(key) for key in outputs if self.output_key(key) != key}
-        self.tasks |= {key: Alias(key, target) for key, target in aliases.items()}
+                yield from self._handle_tasks(number, key)
+        for key in outputs:
+            if (target := self.output_key(key)) != key:
+                yield key, Alias(key, target)
 
     def _name(self, outputs: Iterable[Key], fixed: set[int]) -> None:
         """Give each number the key of an output that has it, or the key of its call."""
@@ -142,7 +147,7 @@ class Merged:
         [(consumer, _), *others] = handle.uses
         if others or consumer is None:
             return False
-        sources = sources_of(self.original[self.defining[consumer]])
+        sources = inputs_of(self.original[self.defining[consumer]])
         objects = [self.origins.get(source, source) for source in sources
                    if self.numbers[source] == number]  # fmt: skip
         return len(set(objects)) == len(objects)
@@ -182,12 +187,12 @@ class Merged:
         if type(node) is TaskRef:
             return node  # the data of a future
         changed: dict[Key, Any] = {}
-        sources = sources_of(node)
+        sources = inputs_of(node)
         for source in sources:
             new = self.keys[self.numbers[source]]
             if new is not source and new != source:
                 changed[source] = new
-        if self.handles:
+        if self.handles and any(self.numbers[source] in self.handles for source in sources):
             for source, handle in self._handles_of(number, sources):
                 again = self._again(handle)
                 raw = self.keys[self.numbers[source]]

@@ -95,6 +95,7 @@ class Numbering:
         self.signatures: dict[Any, int] = {"none": 0}  # so that all others have a sign
         # By id, with the object, which keeps its id.
         self._functions: dict[int, tuple[Any, FunctionNumber | NotMerged]] = {}
+        self._simple: dict[int, int] = {}  # functions that are judged without their arguments
         self._values: dict[int, tuple[Any, int | NotMerged]] = {}
         self._objects: dict[int, Any] = {}  # of the project's classes, by number
         self._methods: dict[tuple[int, int], Impurity | None] = {}  # by function and object
@@ -103,7 +104,7 @@ class Numbering:
 
     def add(self, outputs: Iterable[Key]) -> None:
         """Number some tasks and all that they depend on. Raises `GraphError` for a cycle."""
-        numbers, tasks = self.numbers, self.tasks
+        numbers, tasks, alone = self.numbers, self.tasks, self._alone
         entered: set[Key] = set()
         stack = list(outputs)[::-1]
         while stack:
@@ -111,8 +112,13 @@ class Numbering:
             if key in numbers:
                 stack.pop()
                 continue
-            number = self._number_of(key, tasks.get(key))
-            if not isinstance(number, list):
+            node = tasks.get(key)
+            number = None
+            if type(node) is Task and not node.kwargs and key not in alone:
+                number = self._simple_number(node)
+            if number is None:
+                number = self._number_of(key, node)
+            if type(number) is int:
                 numbers[stack.pop()] = number
                 continue
             if key in entered:
@@ -120,15 +126,34 @@ class Numbering:
             entered.add(key)
             stack += reversed(number)
 
+    def _simple_number(self, task: Task) -> int | list[Key] | None:
+        """The number of a task, or its inputs that have none yet: fast, for most tasks."""
+        function = self._simple.get(id(task.func))
+        if function is None:
+            return None
+        numbers, signature, missing = self.numbers, [function], []
+        for argument in task.args:
+            kind = type(argument)
+            if kind is TaskRef:
+                number = numbers.get(argument.key)
+                if number is None:
+                    missing.append(argument.key)
+                elif number < 0 or number in self._objects or number in signature:
+                    return None  # perhaps a value that changes, or one that is used twice
+                else:
+                    signature.append(number)
+            elif kind in _SIMPLE:
+                signature.append(self.intern((kind, argument)))
+            else:
+                return None
+        return missing or self.intern(tuple(signature))
+
     def _number_of(self, key: Key, node: Any) -> int | list[Key]:
         """The number of a task, or its inputs that have none yet."""
-        if type(node) is Task and not node.kwargs and key not in self._alone:
-            number = self._simple_number(node)
-            if number is not None:
-                return number
         if node is None or isinstance(node, TaskRef):
             return self.intern(("held", key))  # the data of a future, or of another graph
-        if missing := [source for source in inputs_of(node) if source not in self.numbers]:
+        sources = inputs_of(node)
+        if missing := [source for source in sources if source not in self.numbers]:
             return missing
         try:
             if key in self._alone:
@@ -138,41 +163,20 @@ class Numbering:
             if type(node) is Task and self.function_number(node.func).is_used_up:
                 raise NotMerged(Impurity(callable_name(node.func), impurities.USED_UP), True)
             number = self.node_number(node, self.numbers)
-            if is_arithmetic(node):
+            if len(sources) < 2 or is_arithmetic(node):
                 return number
-            return self._with_places(number, inputs_of(node), self.numbers, self.origins)
+            return self._with_places(number, sources, self.numbers, self.origins)
         except NotMerged as error:
             self.reasons[key] = error.reason
             alone = self.intern(("not merged", key))
             return -alone if error.spreads else alone
-
-    def _simple_number(self, task: Task) -> int | list[Key] | None:
-        """The same, and fast, for most tasks: with inputs and a few constants."""
-        _, function = self._functions.get(id(task.func), (None, None))
-        if type(function) is not FunctionNumber or function.is_checked or function.is_used_up:
-            return None
-        signature, missing = [function.number], []
-        for argument in task.args:
-            if type(argument) is TaskRef:
-                number = self.numbers.get(argument.key)
-                if number is None:
-                    missing.append(argument.key)
-                elif number < 0 or number in self._objects or number in signature:
-                    return None  # perhaps a value that changes, or one that is used twice
-                else:
-                    signature.append(number)
-            elif type(argument) in _SIMPLE:
-                signature.append(self.intern((type(argument), argument)))
-            else:
-                return None
-        return missing or self.intern(tuple(signature))
 
     def _with_places(
         self, number: int, sources: Sequence[Key], numbers: Mapping[Key, int],
         origins: Mapping[Key, Key],
     ) -> int:  # fmt: skip
         """The number of a task whose inputs have numbers, and which of them are one object."""
-        if len(sources) < 2 or len({numbers[source] for source in sources}) == len(sources):
+        if len({numbers[source] for source in sources}) == len(sources):
             return number
         return self._with_objects(number, [origins.get(source, source) for source in sources])
 
@@ -250,7 +254,7 @@ class Numbering:
     def _project_objects(self, values: Iterable[Any]) -> Iterator[Any]:
         """The arguments of a task that are objects of the project's classes."""
         for value in values:
-            if not isinstance(value, TaskRef):
+            if type(value) is not TaskRef:
                 yield from project_objects(value)
             elif (owner := self._objects.get(self.numbers.get(value.key, 0))) is not None:
                 yield owner
@@ -273,6 +277,8 @@ class Numbering:
     def function_number(self, function: Any) -> FunctionNumber:
         """The number of a function. Raises `NotMerged`."""
         number: FunctionNumber = _once(self._functions, function, self.learn)
+        if not (number.is_checked or number.is_used_up):
+            self._simple[id(function)] = number.number
         return number
 
     def learn(self, function: Any) -> FunctionNumber:
@@ -292,7 +298,7 @@ class Numbering:
         if kind in ATOMS:
             return self.intern(("value", encode(value)))
         number: int = _once(self._values, value, self._learn_value)
-        if next(project_objects(value), None) is value:
+        if _is_of_project(type(value)):
             self._objects[number] = value
         return number
 
@@ -355,6 +361,8 @@ class _ArgumentEncoder(Digester):
         self.sources: list[Any] = []
 
     def encode(self, value: Any) -> Key:
+        if type(value) in ATOMS:
+            return super().encode(value)
         if isinstance(value, (*NAMED, functools.partial)) and not self.definitions:
             self.functions.append(value)
         elif _is_random(value):
@@ -375,9 +383,9 @@ def _is_random(value: Any) -> bool:
     if isinstance(value, impurities.SOURCES):
         return not is_process_state(value)  # else the functions that draw from it are in the table
     attributes = {} if isinstance(value, ModuleType) else namespace(value)
-    is_unseeded = type(attributes) is dict and any(
-        attributes.get(name, 0) is None for name in impurities.SEEDS
-    )
+    if type(attributes) is not dict or attributes.keys().isdisjoint(impurities.SEEDS):
+        return False
+    is_unseeded = any(attributes.get(name, 0) is None for name in impurities.SEEDS)
     return is_unseeded and library_name(type(value)) not in impurities.SEED_UNUSED
 
 
@@ -408,23 +416,27 @@ def _content(value: Any, is_judged: bool = False) -> Key:
     return content
 
 
-def project_objects(value: Any, depth: int = 3) -> Iterator[Any]:
+def project_objects(value: Any, depth: int = 3) -> list[Any]:
     """The objects of the project's classes in an argument, also inside containers."""
-    if isinstance(value, DataNode):
-        value = value.value
     kind = type(value)
-    if kind in ATOMS or isinstance(value, (np.ndarray, ModuleType, TaskRef, *NAMED)) or not depth:
-        return
-    if isinstance(value, NestedContainer | list | tuple | set | frozenset):
-        inner = value.args if isinstance(value, NestedContainer) else items_of(value)
-    elif isinstance(value, dict):
-        inner = items_of(value)
-    else:
-        if library_name(kind) is None:
-            yield value
-        return
-    for item in inner:
-        yield from project_objects(item, depth - 1)
+    is_object = _is_of_project(kind)
+    if is_object is not None or not depth:
+        return [value] if is_object and depth else []
+    if isinstance(value, DataNode):
+        return project_objects(value.value, depth)
+    if isinstance(value, NestedContainer):
+        value = value.args
+    return [found for item in items_of(value) for found in project_objects(item, depth - 1)]
+
+
+@functools.lru_cache(4096)
+def _is_of_project(kind: type) -> bool | None:
+    """Whether a class is of the project. None for a container, whose items decide."""
+    if kind in ATOMS or issubclass(kind, (np.ndarray, ModuleType, TaskRef, *NAMED)):
+        return False
+    if issubclass(kind, (DataNode, NestedContainer, list, tuple, set, frozenset, dict)):
+        return None
+    return library_name(kind) is None
 
 
 # Graphs
