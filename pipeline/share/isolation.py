@@ -42,11 +42,6 @@ class Handle:
     originals: list[Key]
     key: Key | None = field(default=None)
 
-    @property
-    def is_output(self) -> bool:
-        """Whether nobody but the caller of a run gets it, who sees it when the run is over."""
-        return all(consumer is None for consumer, _ in self.uses)
-
 
 class Graph(NamedTuple):
     """A graph whose tasks have numbers.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from dask.task_spec import Alias, GraphNode, Task, TaskRef
 from dask.typing import Key
 
 from pipeline.graph import CallTask, inputs_of, subproblem
+from pipeline.identity import short_hash
 from pipeline.share.copying import Again
 from pipeline.share.isolation import (
     Graph,
@@ -114,33 +114,24 @@ class Merged:
                 used.add(own)
 
     def _name_handles(self) -> None:
-        """Give each handle a key; one that a single task uses needs none.
+        """Give keys to values with handles, and to handles; one that a single task uses has none.
 
-        The caller of a run gets the value itself, if no task uses the same handle.
+        No key of an original task: it may run together with the graph in which it has consumers.
         """
-        used = {*self.keys.values()}
         for number, found in self.handles.items():
-            own = next((handle for handle in found if handle.is_output), None)
-            outputs = {place for handle in found for user, place in handle.uses if user is None}
-            if own is not None:
-                own.key = self.keys[number] = own.originals[0]
-            elif self.keys[number] in outputs:
-                self.keys[number] = _derived(self.keys[number], used)
-            used.add(self.keys[number])
-            is_call = type(self.original[self.defining[number]]) is CallTask
+            first = self.defining[number]
+            is_call = type(self.original[first]) is CallTask
+            if self.keys[number] in self.original:
+                self.keys[number] = _derived(first, "shared", is_call)
             for handle in found:
                 self._uses.update(((number, use), handle) for use in handle.uses)
-                place = next((place for user, place in handle.uses if user is None), None)
-                if handle is own:
-                    continue
-                if place is not None:
-                    handle.key = place
+                outputs = [place for user, place in handle.uses if user is None]
+                if outputs:
+                    handle.key = outputs[0]
                 elif is_call or not self._is_used_once(number, handle):
-                    free = [key for key in handle.originals if key not in used]
-                    first = handle.originals[0]
-                    handle.key = free[0] if free else _derived(first, used)
-                if handle.key is not None:
-                    used.add(handle.key)
+                    users = sorted(repr(self.defining[user]) for user, _ in handle.uses if user)
+                    tag = short_hash((repr(handle.originals[0]), *users))
+                    handle.key = _derived(handle.originals[0], tag, is_call)
 
     def _is_used_once(self, number: int, handle: Handle) -> bool:
         """Whether one argument of one task gets a handle."""
@@ -156,7 +147,7 @@ class Merged:
         is_call = type(self.original[key]) is CallTask
         source = self.keys[number]
         for handle in self.handles.get(number, ()):
-            if handle.key is not None and handle.key != source:
+            if handle.key is not None:
                 yield handle.key, handle_task(handle.key, source, self._again(handle), is_call)
 
     def _again(self, handle: Handle) -> Again:
@@ -177,10 +168,6 @@ class Merged:
     def renamed(self, leaf: Any) -> Any:
         """An output of a `TaskGraph`, by its merged key."""
         return TaskRef(self.output_key(leaf.key)) if isinstance(leaf, TaskRef) else leaf
-
-    def touches(self, keys: Iterable[Key]) -> bool:
-        """Whether any of some tasks has a repeat."""
-        return bool(self.repeats) and any(self.numbers.get(key) in self.repeats for key in keys)
 
     def _rewritten(self, number: int, key: Key) -> Any:
         node, name = _stripped(self.original[key]), self.keys[number]
@@ -211,12 +198,13 @@ class Merged:
                 yield source, handle
 
 
-def _derived(key: Key, used: set[Key]) -> Key:
-    """A key that no task has."""
+def _derived(key: Key, tag: str, is_call: bool) -> Key:
+    """A key that no original task has, with the name of a key."""
+    if is_call:
+        return (subproblem(key), int(short_hash(tag), 16))
     head, *rest = key if isinstance(key, tuple) else (key,)
-    names = (f"{head}-shared{count or ''}" for count in itertools.count())
-    keys = ((name, *rest) if isinstance(key, tuple) else name for name in names)
-    return next(new for new in keys if new not in used)
+    name = f"{head}-{tag}"
+    return (name, *rest) if isinstance(key, tuple) else name
 
 
 def _stripped(node: Any) -> Any:

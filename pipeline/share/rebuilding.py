@@ -177,19 +177,17 @@ def rebuild_all(opened: Sequence[Opened], merged: Merged) -> Iterator[Any]:
     lines = fuse_lines(merged.tasks, kept) if is_any_frame else {}
     for part in opened:
         names = part.keys if part.keeps_keys else [merged.output_key(key) for key in part.keys]
-        tasks: Mapping[Key, Any] = merged.tasks
         is_one = is_many and isinstance(part.collection, Delayed)
-        is_touched = merged.repeats if is_one else merged.touches(part.tasks)
-        if not (is_touched or names != part.keys or is_graph(part.collection)):
-            yield part.collection
-            continue
-        if is_one:
-            tasks = one_graph
-        elif _is_frame(part.collection):
-            tasks = toposort(lines, names)
-        elif len(opened) > 1:
+        tasks = one_graph if is_one else merged.tasks
+        if not is_one and len(opened) > 1:
             tasks = toposort(tasks, names)
-        yield part.rebuild(tasks, merged)
+        is_same = all(node is merged.original.get(key) for key, node in tasks.items())
+        if is_same and names == part.keys and not is_graph(part.collection):
+            yield part.collection
+        else:
+            yield part.rebuild(
+                toposort(lines, names) if _is_frame(part.collection) else tasks, merged
+            )
 
 
 def _one_layer(tasks: Mapping[Key, Any]) -> HighLevelGraph:

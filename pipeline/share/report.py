@@ -131,7 +131,7 @@ class ShareReport:
             handle.key: self.titles[number]
             for number, handles in merged.handles.items()
             for handle in handles
-            if handle.key is not None and handle.key != merged.keys[number]
+            if handle.key is not None
         }
         names |= made
         tasks: dict[Key, Any] = {names[key]: _missing(names[key], key) for key in missing}

@@ -26,8 +26,6 @@ def test_aliases_are_no_repeats() -> None:
     merged = Merged(TASKS, ["x"])
     assert merged.origins == {"p": "b"}
     assert list(merged.repeats.values()) == [1]
-    assert merged.touches(["a"])
-    assert not merged.touches(["x"])
 
 
 def test_untouched_tasks_are_the_same_objects() -> None:

@@ -194,8 +194,9 @@ def test_what_is_divided_stays_divided() -> None:
 
 
 def test_several_collections_are_shared_together() -> None:
-    one, other = share(naive(8), naive(9))
-    assert len({**dict(one.dask), **dict(other.dask)}) == 10
+    report = share_report(naive(8), naive(9))
+    one, other = report.collections
+    assert report.after == 10
     assert dask.compute(one, other, scheduler="sync") == (21, 34)
 
 
