@@ -135,9 +135,10 @@ def _originals(graph: Graph, several: Container[int]) -> dict[int, dict[Use, lis
         return found
     places = {number: _places(graph, number, several) for number in graph.defining}
     for key, number in graph.numbers.items():
-        used, node = places.get(number), graph.tasks.get(key)
+        used = places.get(number)
         if used is None:
             continue
+        node: Any = graph.tasks.get(key)
         if used and type(node) is Task and not node.kwargs and not graph.origins:
             # Each task of the graph comes by here, so this is quick for most of them.
             arguments = [node.args[place] for place, _ in used]

@@ -112,13 +112,13 @@ class Numbering:
             if key in numbers:
                 stack.pop()
                 continue
-            node = tasks.get(key)
+            node: Any = tasks.get(key)
             number = None
             if type(node) is Task and not node.kwargs and key not in alone:
                 number = self._simple_number(node)
             if number is None:
                 number = self._number_of(key, node)
-            if type(number) is int:
+            if isinstance(number, int):
                 numbers[stack.pop()] = number
                 continue
             if key in entered:
@@ -292,13 +292,13 @@ class Numbering:
 
     def value_number(self, value: Any) -> int:
         """The number of a constant. Raises `NotMerged`."""
-        kind = type(value)
+        kind: Any = type(value)
         if kind in _SIMPLE:
             return self.intern((kind, value))
         if kind in ATOMS:
             return self.intern(("value", encode(value)))
         number: int = _once(self._values, value, self._learn_value)
-        if _is_of_project(type(value)):
+        if _is_of_project(kind):
             self._objects[number] = value
         return number
 
@@ -418,7 +418,7 @@ def _content(value: Any, is_judged: bool = False) -> Key:
 
 def project_objects(value: Any, depth: int = 3) -> list[Any]:
     """The objects of the project's classes in an argument, also inside containers."""
-    kind = type(value)
+    kind: Any = type(value)
     is_object = _is_of_project(kind)
     if is_object is not None or not depth:
         return [value] if is_object and depth else []
@@ -430,7 +430,7 @@ def project_objects(value: Any, depth: int = 3) -> list[Any]:
 
 
 @functools.lru_cache(4096)
-def _is_of_project(kind: type) -> bool | None:
+def _is_of_project(kind: Any) -> bool | None:
     """Whether a class is of the project. None for a container, whose items decide."""
     if kind in ATOMS or issubclass(kind, (np.ndarray, ModuleType, TaskRef, *NAMED)):
         return False

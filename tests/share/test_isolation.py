@@ -101,7 +101,8 @@ PROGRAMS: list[tuple[Callable[[], Any], list[Callable[[Any], Any]]]] = [
 @pytest.mark.parametrize("scheduler", ["sync", "threads", "processes", "distributed"])
 def test_each_consumer_gets_what_it_gets_without_us(scheduler: str) -> None:
     for step in (1, -1):
-        shared, expected = [], []
+        shared: list[Any] = []
+        expected: list[Any] = []
         for make, functions in PROGRAMS:
             given = [delayed(function)(make()) for function in functions[::step]]
             expected += dask.compute(*given, scheduler="sync")
