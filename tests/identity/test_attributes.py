@@ -248,3 +248,56 @@ def test_the_items_of_a_container_are_those_that_python_holds() -> None:
     assert items_of((1, 2)) == [1, 2]
     assert sorted(items_of(frozenset({1, 2}))) == [1, 2]
     assert items_of("ab") == []
+
+
+class Loose:
+    """Slots beside attributes and weak references."""
+
+    __slots__ = ("__dict__", "__weakref__", "a")
+
+
+class Dunder:
+    """A slot whose name no class makes its own."""
+
+    __slots__ = ("__a__",)
+
+
+class _Hidden:
+    """A private slot of a class whose name begins with an underscore."""
+
+    __slots__ = ("__a",)
+
+    def __init__(self) -> None:
+        self.__a = 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        with_attributes(Loose(), a=1, b=2), with_attributes(Dunder(), __a__=1), _Hidden(),
+        Table(b=[1]), Many([[1]]),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_slots_are_found_by_their_names(value: Any) -> None:
+    state = plain_state(value)
+    assert state is not None
+    assert list(state) == reduced(value)
+
+
+@pytest.mark.parametrize(
+    "name", ["__reduce__", "__reduce_ex__", "__getstate__", "__getnewargs__", "__getnewargs_ex__"]
+)
+def test_a_class_that_says_what_pickle_stores_is_not_plain(name: str) -> None:
+    kind = type("Says", (Plain,), {name: lambda self: ()})
+    assert plain_state(kind()) is None
+    assert plain_state(type("Inherits", (kind,), {})()) is None
+
+
+def test_what_a_module_holds_is_found_without_its_getattr() -> None:
+    module: Any = ModuleType("lazy")
+    module.__getattr__ = lambda name: pytest.fail(name)
+    module.here = 3
+    assert held(module, "here") == 3
+    assert held(module, "__wrapped__") is None
+    assert held(module, "__wrapped__", 7) == 7
