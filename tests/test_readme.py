@@ -9,25 +9,48 @@ import sys
 from contextlib import redirect_stdout
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 import pipeline
 
-if TYPE_CHECKING:
-    import pytest
-
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+GUIDES = sorted(ROOT.glob("pipeline/*/README.md"))
+
+
+def blocks_of(text: str) -> list[tuple[str, str]]:
+    """The language and the content of each block."""
+    return re.findall(r"```(\w+)\n(.*?)```", text, re.DOTALL)
+
+
+BLOCKS = blocks_of(README)
+
+
+@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.parent.name)
+def test_guides_are_true(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = path.read_text()
+    assert _run(blocks_of(text))
+    titles = [line.lstrip("# ").lower().replace(" ", "-") for line in text.splitlines()
+              if line.startswith("##")]  # fmt: skip
+    assert re.findall(r"\(#(.*?)\)", text) == titles
 
 
 def test_python_blocks_print_what_stands_below_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    assert _run(BLOCKS) >= 4
+    assert (tmp_path / "fib.svg").exists()
+
+
+def _run(blocks: list[tuple[str, str]]) -> int:
+    """Run the blocks of Python, and compare what they print with the block below."""
     scope: dict[str, Any] = {"__name__": "readme"}
     ran = 0
-    for (kind, code), (below, expected) in zip(BLOCKS, [*BLOCKS[1:], ("", "")], strict=True):
+    for (kind, code), (below, expected) in zip(blocks, [*blocks[1:], ("", "")], strict=True):
         if kind == "python":
             printed = io.StringIO()
             with redirect_stdout(printed):
@@ -35,8 +58,7 @@ def test_python_blocks_print_what_stands_below_them(
             assert below == "text"
             assert _untimed(printed.getvalue()) == _untimed(expected)
             ran += 1
-    assert ran >= 4
-    assert (tmp_path / "fib.svg").exists()
+    return ran
 
 
 def _untimed(text: str) -> list[str]:
