@@ -14,6 +14,7 @@ from typing import Any
 import cloudpickle
 import numpy as np
 from dask.base import is_dask_collection
+from dask.sizeof import sizeof
 from dask.task_spec import TaskRef
 from dask.typing import Key
 
@@ -32,6 +33,9 @@ _FLAT = (list, set, tuple, frozenset)
 
 _MAX_AGAIN = 32
 """Tasks that are evaluated again, at most, where a value cannot be copied."""
+
+_MAX_SENT = 100_000
+"""Bytes of tasks that go to another process, at most, to be evaluated again there."""
 
 
 class IsolationError(PipelineError, TypeError):
@@ -176,7 +180,10 @@ class Again:
         return needed
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Again, (self._needed(), self.key, ())
+        # Most values can be copied: a message does not carry data for the others.
+        needed = self._needed()
+        is_small = sum(sizeof(node) for node in needed.values()) < _MAX_SENT
+        return Again, (needed if is_small else {}, self.key, ())
 
     def __dask_tokenize__(self) -> tuple[str, Key]:
         return ("Again", self.key)

@@ -186,6 +186,11 @@ def test_it_takes_what_it_needs_along_to_another_process() -> None:
     assert list(again(ValueError())) == [0, 1, 2]
 
 
+def test_but_no_large_data() -> None:
+    tasks = {"d": DataNode("d", np.ones(10**6)), "x": Task("x", iter, TaskRef("d"))}
+    assert len(pickle.dumps(Again(tasks, "x", ()))) < 1000
+
+
 def test_a_long_way_back_is_not_gone_again() -> None:
     tasks: dict[Any, Any] = {0: Task(0, numbers, 3)}
     tasks |= {i: Task(i, iter, TaskRef(i - 1)) for i in range(1, 100)}
