@@ -141,6 +141,8 @@ DIFFER: list[tuple[Any, Any]] = [
     (np.array([1, 2], "g"), np.array([2, 1], "g")), (np.array([1j], "G"), np.array([2j], "G")),
     (np.longdouble(1), np.longdouble(2)), (np.longdouble(1), np.float64(1)),
     (np.array([1, 2]).view(Tagged), np.array([1, 2])), (tagged("a"), tagged("b")),
+    (np.array([1, 2]).view(Tagged), np.array([1, 3]).view(Tagged)),
+    (complex(nan(1), 0), complex(nan(2), 0)), (complex(nan(1), 0), nan(1)),
     (MATRIX.view(np.matrix), MATRIX), (np.dtype("f8"), np.dtype("f4")),
     (Whole(1), 1), (Words([1]), [1]), (Pair(1, 2), (1, 2)), (Pair(1, 2), Couple(1, 2)),
     (Colour.RED, Colour.BLUE), (Colour.RED, Shade.RED), (Colour.RED, 1), (Point(1), Vector(1)),

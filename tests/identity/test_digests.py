@@ -26,7 +26,7 @@ import pytest
 
 from pipeline import digest
 from pipeline import scheduler as on
-from pipeline.identity import short_repr
+from pipeline.identity import encode, short_repr
 from pipeline.identity.digests import Digester, library_version
 from tests.digest_values import DIFFER, agree
 from tests.projects import edited
@@ -287,6 +287,58 @@ def test_classes_of_other_bases_differ(one: str, other: str) -> None:
 )  # fmt: skip
 def test_classes_that_do_the_same_agree(one: str, other: str) -> None:
     assert class_digest(one) == class_digest(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("class A(list[int]):", "class A(list[str]):"), ("class A(list):", "class A(list[str]):"),
+        ("\n\nclass A:", "class A:"),
+    ],
+)  # fmt: skip
+def test_classes_of_the_same_bases_agree(one: str, other: str) -> None:
+    assert class_digest("pass", one) == class_digest("pass", other)
+
+
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="each Python makes classes in its own way"
+)
+@pytest.mark.parametrize(
+    ("head", "body", "expected"),
+    [
+        ("class A:", "a: int = 1", "A#90583d07f14ca02461dd41ac"),
+        ("class A(list[int]):", "__slots__ = ('a',)", "A#56e350835004795edcf3b199"),
+        (
+            "import abc\nclass A(abc.ABC):",
+            "@abc.abstractmethod\ndef f(self): pass",
+            "A#26879047323695ed8c568595",
+        ),
+        ("import enum\nclass A(enum.Enum):", "RED = 1\nBLUE = [2]", "A#ec3df41adf8610032990144b"),
+        (
+            "import typing\nT = typing.TypeVar('T')\nclass A(typing.Generic[T]):",
+            "a = 1",
+            "A#7ee84f62d5b4462c84cf6396",
+        ),
+        ("class A:", PROPERTY + SETTER + DELETER, "A#07387a59d15277d530de037b"),
+        (
+            "class A:",
+            f"@staticmethod\n{METHOD}@classmethod\n{METHOD.replace(' f(', ' g(')}",
+            "A#79a49a83325edb96f27c7498",
+        ),
+        ("class A:", f"@functools.cached_property\n{METHOD}", "A#681a799cd87e1323e474f9df"),
+        (
+            "class M(type): pass\nclass A(metaclass=M):",
+            "def f(self): return __class__",
+            "A#43c388e16d9f5b34ef02fbba",
+        ),
+    ],
+)
+def test_the_content_of_a_class_does_not_change_from_year_to_year(
+    head: str, body: str, expected: str
+) -> None:
+    names: dict[str, Any] = {"__name__": "__main__", "functools": functools}
+    exec(f"{head}\n{textwrap.indent(body, '    ')}", names)  # noqa: S102 - each is a class
+    assert encode(names["A"]) == expected
 
 
 SOURCE = "def f(x):\n    return g(x) + 1\n\n\ndef g(x):\n    return x * K\n\n\nK = 3\n"

@@ -390,6 +390,48 @@ def test_a_function_names_a_set_of_definitions_in_one_order() -> None:
     assert encode(one) == encode(other)
 
 
+def test_a_function_names_a_set_of_classes_in_one_order() -> None:
+    names = [f"Class{number}" for number in range(8)]
+    sets = []
+    for order in (names, names[::-1]):
+        classes = {name: type(name, (), {"x": name}) for name in order}
+        sets.append(frozenset(classes[name] for name in sorted(order)))
+    one, other = (function("def f(): return x", x=held) for held in sets)
+    assert encode(one) == encode(other)
+
+
+def module_of(**values: Any) -> Any:
+    module = ModuleType("a_module_of_the_project")
+    vars(module).update(values)
+    return module
+
+
+class OfThree:
+    """An object of which pickle stores three parts."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __reduce__(self) -> Any:
+        return OfThree, (0,), self.__dict__
+
+    @functools.cached_property
+    def twice(self) -> int:
+        return 2 * self.number
+
+
+def test_a_module_of_the_project_counts_by_what_it_holds() -> None:
+    assert encode(module_of(x=1)) == encode(module_of(x=1)) != encode(module_of(x=2))
+    assert encode([module_of(x=1)]) != encode([module_of(y=1)])
+    assert encode(module_of(__doc__="A.")) == encode(module_of())
+
+
+def test_what_a_cached_property_holds_does_not_count() -> None:
+    one, other, filled = OfThree(1), OfThree(2), OfThree(1)
+    assert filled.twice == 2
+    assert encode(one) == encode(filled) != encode(other)
+
+
 def test_a_value_may_be_nested_200_deep() -> None:
     value: list[Any] = []
     for _ in range(199):

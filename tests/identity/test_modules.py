@@ -5,18 +5,20 @@ from __future__ import annotations
 import importlib
 import importlib.machinery
 import importlib.util
+import json
 import py_compile
 import sys
 import zipfile
 from itertools import count
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pipeline import digest
 from pipeline.identity import Library, UnimportedModule
-from pipeline.identity.modules import UnknownModule, find_module
+from pipeline.identity.modules import UnknownModule, find_module, is_library_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -262,3 +264,36 @@ def test_a_module_that_only_an_import_can_read_is_unknown(
 
     with pytest.raises(TypeError, match=f"uses reaches the module odd: .*{reason}"):
         digest(uses)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "is_it"),
+    [
+        ("sys", None, True), ("collections.abc", None, True), ("made", None, False),
+        ("made", "/home/ann/made.py", False),
+        ("__main__", "/usr/lib/python3/dist-packages/x.py", False),
+        ("made", "/usr/lib/python3/dist-packages/made.py", True),
+        ("made", "/opt/lib/site-packages/made/__init__.py", True), ("made", json.__file__, True),
+        ("pipeline.graph", "/home/ann/pipeline/graph.py", True), ("pipeline", "/home/p.py", True),
+        ("pipeline.apps.mlp", "/home/ann/pipeline/apps/mlp.py", False),
+        ("pipelines", "/home/ann/pipelines.py", False),
+    ],
+)  # fmt: skip
+def test_where_the_project_ends(name: str, file: str | None, is_it: bool) -> None:
+    module = ModuleType(name)
+    module.__file__ = file
+    assert is_library_module(module) is is_it
+
+
+def test_a_module_that_is_found_has_the_path_of_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "box").mkdir()
+    (tmp_path / "box" / "inner.py").write_text("x = 1\n")
+    (tmp_path / "loose").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    inner, loose = found("box.inner"), found("loose")
+    assert (inner.name, inner.package) == ("box.inner", "box")
+    assert inner.path == str(tmp_path / "box" / "inner.py")
+    assert (loose.name, loose.package, loose.path) == ("loose", "loose", "")
+    assert repr(inner) == "the module box.inner"
