@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import collections
-import json
+import collections.abc
+import json.decoder
 import operator
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
 
 import pipeline
-from pipeline.identity import definition_parts, library_name
+import pipeline.apps.fibonacci
+from pipeline.identity import Library, closure_values, definition_parts, library_name
+from pipeline.identity.references import is_held, references_of
 from tests.functions import fib
 
 if TYPE_CHECKING:
@@ -74,3 +77,128 @@ def test_the_parts_of_a_class() -> None:
     assert named["size"] == 3
     assert callable(named["area"][0])
     assert "__doc__" not in named
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (np.linalg.norm, "numpy.linalg.norm"),
+        (json.decoder.JSONDecoder, "json.decoder.JSONDecoder"),
+        (json.decoder.JSONDecoder.decode, "json.decoder.JSONDecoder.decode"),
+        (collections.abc.Mapping, "collections.abc.Mapping"),
+        (type("NotThere", (), {"__module__": "json"}), None),
+        (type("JSONDecoder", (), {"__module__": "json"}), None),
+        (type("Own", (json.decoder.JSONDecoder,), {}), None),
+        (pipeline.digest, "pipeline.digest"),
+        (library_name, "pipeline.identity.library_name"),
+        (definition_parts, "pipeline.identity.definition_parts"),
+        (is_held, "pipeline.identity.references.is_held"),
+        (type(iter([])), "builtins.list_iterator"),
+        (pipeline.apps.fibonacci.fib, None),
+    ],
+    ids=str,
+)
+def test_a_name_is_that_under_which_a_library_offers_a_value(value: Any, name: str | None) -> None:
+    assert library_name(value) == name
+
+
+def test_what_a_module_holds_under_a_name() -> None:
+    assert is_held(json.decoder.JSONDecoder.decode, "json.decoder", "JSONDecoder.decode")
+    assert not is_held(json.loads, "json", "dumps")
+    assert not is_held(json.loads, "json", "not_there")
+    assert not is_held(json.loads, "no_such_module", "loads")
+
+
+def test_the_values_of_a_closure() -> None:
+    one, two = 1, [2]
+
+    def f() -> object:
+        return one, two
+
+    def g() -> object:
+        return later
+
+    assert closure_values(cast("FunctionType", f)) == {"one": 1, "two": [2]}
+    assert closure_values(cast("FunctionType", g)) == {}
+    assert "an empty cell" in list(definition_parts(cast("FunctionType", g)))
+    later = 3
+    assert closure_values(cast("FunctionType", g)) == {"later": 3}
+    assert closure_values(cast("FunctionType", closure_values)) == {}
+
+
+def named(source: str, **variables: Any) -> list[tuple[str, Any, bool, bool]]:
+    """What the function `f` of a program names."""
+    exec(source, variables)  # noqa: S102 - each is a program
+    entries = references_of(variables["f"])
+    return [(entry.name, entry.value, entry.is_seedless, entry.is_last) for entry in entries]
+
+
+MODULE: Any = ModuleType("of_the_project")
+MODULE.rate, MODULE.inner = 3, ModuleType("of_the_project.inner")
+MODULE.inner.deep = 4
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("return x", [("x", 1, False, True)]),
+        ("return len(x)", [("len", len, False, True), ("x", 1, False, True)]),
+        ("return not_there", []),
+        ("return m.rate", [("m", MODULE, False, False), ("m.rate", 3, False, True)]),
+        ("return m.rate.real", [("m", MODULE, False, False), ("m.rate", 3, False, False)]),
+        ("return m.not_there", [("m", MODULE, False, False)]),
+        ("return m.inner.deep",
+         [("m", MODULE, False, False), ("m.inner", MODULE.inner, False, False),
+          ("m.inner.deep", 4, False, True)]),
+        ("return m.rate()", [("m", MODULE, False, False), ("m.rate", 3, True, True)]),
+        ("return x()", [("x", 1, True, True)]),
+        ("import json\n return json.dumps",
+         [("json", Library("json"), False, False), ("json", json, False, False),
+          ("json.dumps", json.dumps, False, True)]),
+        ("from json import dumps as d\n return d",
+         [("d", Library("json", "dumps"), False, False), ("d", json.dumps, False, True)]),
+        ("import no_such_module_at_all as n\n return n",
+         [("n", None, False, False), ("n", None, False, True)]),
+        ("from .. import far\n return far",
+         [("far", None, False, False), ("far", None, False, True)]),
+    ],
+)  # fmt: skip
+def test_what_a_function_names(body: str, expected: list[Any]) -> None:
+    assert named(f"def f():\n {body}", x=1, m=MODULE) == expected
+
+
+def test_a_local_variable_hides_what_is_imported_elsewhere() -> None:
+    assert named("def f(json):\n return json.dumps") == []
+    assert named("def f():\n import json\n def g(): return json\n return g")[1][1] is json
+
+
+class Rates:
+    """A class of the project, with an attribute."""
+
+    fast = 3
+
+
+def helper() -> None: ...
+
+
+helper.rate = 3  # type: ignore[attr-defined] # as programs do
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        ("return Rates.fast", ["Rates"]),  # which counts with all its attributes
+        ("return helper.rate", ["helper", "helper.rate"]),
+        ("return m.inner.deep", ["m", "m.inner", "m.inner.deep"]),
+        ("return json.dumps", ["json"]), ("return np.linalg.norm", ["np"]),
+        ("return task.rate", ["task"]), ("from json import dumps\n return dumps", ["dumps"]),
+    ],
+)  # fmt: skip
+def test_what_counts_of_what_a_function_names(body: str, names: list[str]) -> None:
+    variables: dict[str, Any] = {
+        "Rates": Rates, "helper": helper, "m": MODULE, "json": json, "np": np,
+        "task": pipeline.task,
+    }  # fmt: skip
+    exec(f"def f():\n {body}", variables)  # noqa: S102 - each is a program
+    parts = list(definition_parts(variables["f"]))[3:]
+    assert [name for name, _ in cast("list[tuple[str, Any]]", parts)] == names

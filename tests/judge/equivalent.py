@@ -14,9 +14,10 @@ class Equivalent(NamedTuple):
     reason: str
 
 
-ARRAYS, BYTECODE, TEXT = (f"pipeline/identity/{name}.py" for name in ("arrays", "bytecode", "text"))
-ENCODER, DIGESTS = "pipeline/identity/encoder.py", "pipeline/identity/digests.py"
-FILES = "pipeline/identity/files.py"
+IDENTITY = ("arrays", "attributes", "bytecode", "encoder", "references", "text")
+ARRAYS, ATTRIBUTES, BYTECODE, ENCODER, REFERENCES, TEXT = (
+    f"pipeline/identity/{name}.py" for name in IDENTITY
+)
 THREADS = "in one thread or in several, the hash of a block is the same"
 
 EQUIVALENT: tuple[Equivalent, ...] = (
@@ -62,6 +63,24 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         'return f"function {value.__qualname__} {code_content(value.__code__)}"',
         "' ' → ' X'",
         "functions of one name are in the same order",
+    ),
+    Equivalent(
+        ATTRIBUTES,
+        "return member.__get__(owner, kind) if is_builtin else _unbound(member, kind)",
+        "member.__get__(owner, kind) → member.__get__(owner)",
+        "a descriptor of Python finds the class of an object that is not None",
+    ),
+    Equivalent(
+        BYTECODE,
+        'return _State("", ())  # nothing leads here',
+        "'' → 'X'",
+        "no state leads to that of an instruction that does nothing",
+    ),
+    Equivalent(
+        REFERENCES,
+        'package = variables.get("__name__") or ""',
+        "'' → 'X'",
+        "a name without a dot is in no package",
     ),
     Equivalent(
         TEXT,
