@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from fractions import Fraction
-from types import MethodType
+from types import MethodType, ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -220,3 +220,31 @@ def test_a_value_that_contains_itself_has_a_short_repr() -> None:
     items: list[object] = [1]
     items.append(items)
     assert short_repr(items) == "[1, [...]]"
+
+
+class Quiet:
+    """An object without a `__repr__` of the project's."""
+
+
+def lazy_module() -> ModuleType:
+    module = ModuleType("lazy")
+    vars(module)["__getattr__"] = lambda name: pytest.fail(name)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({1: Shy()}, "a dict"), ({Shy(): 1}, "a dict"), (Pair(Box(Shy()), 1), "a Pair"),
+        (functools.partial(max, key=Shy()), "a partial"), (lazy_module(), "a module"),
+        (SimpleNamespace(__getattr__=1), "namespace(__getattr__=1)"), ({1, 2}, "{1, 2}"),
+        (frozenset({(1,)}), "frozenset({(1,)})"), (Fraction(1, 2), "Fraction(1, 2)"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)  # fmt: skip
+def test_more_short_texts(value: object, text: str) -> None:
+    assert short_repr(value) == text
+
+
+def test_an_object_without_a_repr_is_shown_by_its_class() -> None:
+    assert short_repr(Quiet()).startswith(f"<{__name__}.Quiet object at 0x")

@@ -18,6 +18,7 @@ IDENTITY = ("arrays", "attributes", "bytecode", "encoder", "references", "text")
 ARRAYS, ATTRIBUTES, BYTECODE, ENCODER, REFERENCES, TEXT = (
     f"pipeline/identity/{name}.py" for name in IDENTITY
 )
+SHORTCUT = "a shortcut: what is not in the set is shown, too"
 THREADS = "in one thread or in several, the hash of a block is the same"
 
 EQUIVALENT: tuple[Equivalent, ...] = (
@@ -81,6 +82,18 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         'package = variables.get("__name__") or ""',
         "'' → 'X'",
         "a name without a dot is in no package",
+    ),
+    Equivalent(
+        TEXT,
+        "_PLAIN = {int, float, complex, bool, str, bytes, type(None)}",
+        "bool, str, bytes, type(None)} → bool, str, type(None)}",
+        SHORTCUT,
+    ),
+    Equivalent(
+        TEXT,
+        "_PLAIN = {int, float, complex, bool, str, bytes, type(None)}",
+        "complex, bool, str, bytes, type(None → complex, bool, bytes, type(None",
+        SHORTCUT,
     ),
     Equivalent(
         TEXT,
