@@ -202,3 +202,18 @@ def test_what_counts_of_what_a_function_names(body: str, names: list[str]) -> No
     exec(f"def f():\n {body}", variables)  # noqa: S102 - each is a program
     parts = list(definition_parts(variables["f"]))[3:]
     assert [name for name, _ in cast("list[tuple[str, Any]]", parts)] == names
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "__doc__", "__module__", "__firstlineno__", "_abc_impl", "__static_attributes__",
+        "__slotnames__", "__annotations__", "__annotations_cache__", "__annotate__",
+        "__annotate_func__", "__type_params__", "__parameters__", "__orig_bases__",
+        "_value2member_map_", "_unhashable_values_", "_hashable_values_", "_unhashable_values_map_",
+    ],
+)  # fmt: skip
+def test_a_member_that_does_nothing_does_not_count(name: str) -> None:
+    plain, other = type("A", (), {}), type("A", (), {name: "other"})
+    assert list(definition_parts(plain)) == list(definition_parts(other))
+    assert list(definition_parts(plain)) != list(definition_parts(type("A", (), {"x": 1})))

@@ -101,4 +101,10 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "years < 10 → years <= 10",
         "ten years are a round number of years",
     ),
+    Equivalent(
+        TEXT,
+        'return f"{float(number):.3g}" if number >= 10 else f"{float(number):.2g}"',
+        "number >= 10 → number > 10",
+        "ten is a round number, which the line before returns",
+    ),
 )

@@ -10,6 +10,7 @@ from collections import namedtuple
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from pipeline.share.inspection import attributes_of, changed_outside, may_change, names_paths
@@ -35,6 +36,10 @@ def function(body: str, head: str = "def f(x):", **names: Any) -> Any:
         ("if x:\n    A[0] += 1", "A"), ("while x:\n    x -= 1\n    A[0] += 1", "A"),
         ("try:\n    A[0] += 1\nexcept E:\n    pass", "A"), ("b = c = A\nc[0] += 1", "A"),
         ("try:\n    x()\nexcept E:\n    A[0] += 1", "A"), ("with x:\n    A[0] += 1", "A"),
+        ("try:\n    x()\nfinally:\n    A[0] += 1", "A"),
+        ("try:\n    x()\nfinally:\n    x()\nA[0] += 1", "A"),
+        ("while x:\n    break\nA[0] += 1", "A"), ("for _ in x: continue\nA[0] += 1", "A"),
+        ("return [A[0] for A in x]", ""),
         ("with A as b:\n    A[0] += 1", "A"), ("if x: return 1\nA[0] += 1", "A"),
         ("A[0 if x else 1] += 1", "A"), ("b = x or A\nA[0] += 1", "A"), ("A[x:x] += 1", "A"),
         ("A[f(x, y=1)] += [x for x in x]", "A"), ("a, A[0] = 1, 2\nA[0] += 1", "A"),
@@ -97,6 +102,16 @@ class ThroughDict(Plain):
 class ThroughVars(Plain):
     def rename(self) -> None:
         vars(self)["part"] = 2
+
+
+class ThroughObject(Plain):
+    def rename(self) -> None:
+        object.__setattr__(self, "part", 2)
+
+
+class DeletingByName(Plain):
+    def drop(self) -> None:
+        delattr(self, "part")
 
 
 class InAnInner(Plain):
@@ -172,6 +187,10 @@ def passes_on(owner: Any) -> None:
         (reads, Plain(Plain()), True), (sets, Plain(), True), (passes_on, Plain(), True),
         (reads, Setting(), True), (reads, Deleting(), True), (reads, ByName(), True),
         (reads, ThroughDict(), True), (reads, ThroughVars(), True), (reads, InAnInner(), True),
+        (reads, ThroughObject(), True), (reads, DeletingByName(), True),
+        (reads, Plain(int), False),
+        (reads, Plain(None), False), (reads, Plain(np.float64(1)), False), (reads, Plain(np), False),
+        (reads, Plain(np.arange(2)), True), (reads, Plain(1j), False), (reads, Plain(b"a"), False),
         (reads, Inherited(), True), (reads, ByProperty(), True), (reads, Frozen(), True),
         (reads, Colour.RED, False), (sets, Colour.RED, True), (reads, Counter.ONE, True),
         (reads, Stack([1]), True), (reads, Derived([1]), True), (reads, Derived(1), False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import operator
 import random
 import threading
@@ -360,3 +361,20 @@ def test_an_alias_has_an_origin() -> None:
     numbering = Numbering(tasks)
     numbering.add("t")
     assert numbering.origins == {"p": "a", "q": "a", "t": "a"}
+
+
+@pytest.mark.parametrize(
+    ("name", "is_merged"),
+    [
+        ("linear_model.ElasticNet", True), ("linear_model.Lasso", True), ("svm.SVC", True),
+        ("linear_model.LogisticRegression", True), ("linear_model.Ridge", True),
+        ("model_selection.KFold", True), ("model_selection.StratifiedKFold", True),
+        ("ensemble.RandomForestClassifier", False), ("model_selection.ShuffleSplit", False),
+    ],
+)  # fmt: skip
+def test_estimators_that_use_no_seed_by_default_are_merged(name: str, is_merged: bool) -> None:
+    pytest.importorskip("sklearn", reason="a peer, which the tests do not need")
+    module, _, kind = name.partition(".")
+    make = getattr(importlib.import_module(f"sklearn.{module}"), kind)
+    first, second = both(task(len, make()), task(len, make()))
+    assert (first == second) is is_merged
