@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline import digest
-from pipeline.identity import Library, UnimportedModule
+from pipeline.identity import Library, UnimportedModule, module_name
 from pipeline.identity.modules import UnknownModule, find_module, is_library_module
 
 if TYPE_CHECKING:
@@ -297,3 +297,13 @@ def test_a_module_that_is_found_has_the_path_of_its_file(
     assert inner.path == str(tmp_path / "box" / "inner.py")
     assert (loose.name, loose.package, loose.path) == ("loose", "loose", "")
     assert repr(inner) == "the module box.inner"
+
+
+def test_a_module_of_the_project_may_have_any_name_or_none() -> None:
+    module = ModuleType("made")
+    assert module_name(module) == "made"
+    vars(module)["__name__"] = 3
+    assert module_name(module) == "3"
+    del vars(module)["__name__"]
+    assert module_name(module) == "?"
+    assert not is_library_module(module)

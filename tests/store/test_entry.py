@@ -261,3 +261,12 @@ def test_an_entry_made_now_has_the_time_and_the_python() -> None:
         "behind": 0.0, "loading": 0.0, "bytes": 0, "created": entry.created,
         "python": platform.python_version(), "checksum": b"",
     }  # fmt: skip
+
+
+def test_a_header_longer_than_the_file_is_corrupt_whatever_its_checksum_says() -> None:
+    views = (crafted(call=count * "x") for count in range(64))
+    full = next(view for view in views if bytes(view[-1:]) != b"\0")
+    text = bytes(full[40:])
+    assert (40 + len(text)) % 64 == 0  # no zeros follow
+    with pytest.raises(CodecError, match="corrupt"):
+        header(crafted(text=text, length=len(text) + 1), DIGEST)
