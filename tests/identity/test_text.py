@@ -222,6 +222,30 @@ def test_a_value_that_contains_itself_has_a_short_repr() -> None:
     assert short_repr(items) == "[1, [...]]"
 
 
+class Talking:
+    """An object whose text is its own."""
+
+    def __repr__(self) -> str:
+        return "it ran"
+
+    def method(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Talking(), "a Talking"), ([Talking()], "a list"), ({1: Talking()}, "a dict"),
+        ({Talking(): 1}, "a dict"), (Pair(1, Talking()), "a Pair"), (Box(Talking()), "a Box"),
+        (functools.partial(max, Talking()), "a partial"), (Talking().method, "a method"),
+        (functools.partial(max, key=Talking()), "a partial"), ({Talking()}, "a set"),
+        (np.array([Talking()], object), "a ndarray"), (Pair(Box([Talking()]), 1), "a Pair"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)  # fmt: skip
+def test_the_text_of_an_object_of_the_project_is_not_shown(value: object, text: str) -> None:
+    assert short_repr(value) == text
+
+
 class Quiet:
     """An object without a `__repr__` of the project's."""
 
