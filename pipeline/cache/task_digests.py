@@ -90,8 +90,6 @@ class TaskDigests(Numbering):
             return None
         elif tag == "call":  # by what it does, not by its key
             tag, numbers = "task", numbers[1:]
-        elif tag == "body":
-            tag, *numbers = numbers
         elif tag == "one object":
             places, *numbers = numbers
             tag = f"{tag} {places}"
@@ -136,7 +134,7 @@ class TaskDigests(Numbering):
             form.append((names, places))
             numbers.append(learned.number)
         numbers += map(self.value_number, body.constants)
-        number = self.intern(("body", repr((len(body.constants), form)), *numbers))
+        number = self.intern((repr((len(body.constants), form)), *numbers))
         return FunctionNumber(number)
 
 
