@@ -60,7 +60,7 @@ def library_name(value: Any) -> str | None:
     elif issubclass(kind, ModuleType) or not is_library_class(kind):
         return None
     else:
-        module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+        module, name = _plain_part(value, "__module__"), _plain_part(value, "__qualname__")
     if not isinstance(module, str) or not isinstance(name, str) or not is_library(module):
         return None
     if issubclass(kind, type) and not type_part(value, "__flags__") & HEAP_TYPE:
@@ -74,6 +74,16 @@ def library_name(value: Any) -> str | None:
     for part in name.split("."):
         held = getattr(held, part, None)
     return f"{module}.{name}" if held is value else None
+
+
+def _plain_part(value: Any, name: str) -> Any:
+    """An attribute, without `__getattr__`: that of a table looks among its labels, and keeps more
+    in memory from then on.
+    """
+    try:
+        return object.__getattribute__(value, name)
+    except AttributeError:
+        return None
 
 
 def is_held(value: Any, module: str, name: str) -> bool:

@@ -268,6 +268,13 @@ def test_the_attributes_and_flags_of_a_table_count() -> None:
     assert len({digest(frame.a) for frame in (plain, named, unique)}) == 3
 
 
+def test_the_digest_of_a_table_leaves_its_memory_as_it_was() -> None:
+    table = pd.Series([1, 2], index=["a", "b"])
+    before = table.memory_usage()
+    digest(table)
+    assert table.memory_usage() == before
+
+
 def test_other_values_have_no_table_content() -> None:
     assert table_content(pd.Timestamp("2020")) is None
     assert table_content(3) is None
