@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
@@ -382,3 +383,12 @@ def test_code_that_no_file_holds_is_in_no_place() -> None:
     names: dict[str, Any] = {"__name__": "__main__"}
     exec(compile("def f(): return 1", "<cell>", "exec"), names)  # noqa: S102 - as a cell is
     assert describe_code(names["f"])["its own"]["in"] == ""
+
+
+def test_a_module_of_the_project_is_described_as_one() -> None:
+    module: Any = ModuleType("settings_of_the_project")
+    module.rate, module.__file__ = 3, "/home/ann/settings.py"
+    description = describe_code(lambda: module)
+    assert description["module `settings_of_the_project`"] == {
+        "`rate`": "3", "in": " in settings.py"
+    }  # fmt: skip
