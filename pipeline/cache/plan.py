@@ -12,6 +12,7 @@ from dask._task_spec import NestedContainer
 from dask.task_spec import DataNode, TaskRef
 from dask.typing import Key
 
+from pipeline.cache.isolating import with_copies
 from pipeline.cache.saving import (
     Load,
     Save,
@@ -174,9 +175,12 @@ def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
     )
     details: dict[str, TaskDetails] = {}
     tasks: dict[Key, Any] = dict(plan.tasks)
+    hits = {key for key, status in plan.status.items() if status == "hit"}
+    run = toposort({key: node for key, node in tasks.items() if key not in hits}, outputs)
+    tasks |= with_copies(run, outputs, plan.digests.reasons)
     limit = MAX_RECOMPUTED
     for key, status in plan.status.items():
-        node, digest = plan.tasks[key], plan.digests.digest(key)
+        node, digest = tasks[key], plan.digests.digest(key)
         if digest is None:
             continue
         if status == "hit":
@@ -189,8 +193,9 @@ def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
         elif status == "miss" and is_reachable:
             is_always = digest in targets or _is_one_of(store.keep, key, node)
             if digest not in details:
-                details[digest] = task_details(key, node, plan.digests)
-            save = Save(store, digest, function_of(node), details[digest], task_function(node),
+                details[digest] = task_details(key, plan.tasks[key], plan.digests)
+            source = task_function(plan.tasks[key])
+            save = Save(store, digest, function_of(node), details[digest], source,
                         is_always, misses[digest] > 1, begun, behind)  # fmt: skip
             tasks[key] = CallTask(key, save, tuple(inputs_of(node)), cheap=False)
     return toposort(tasks, outputs)

@@ -14,6 +14,7 @@ from dask.sizeof import sizeof
 from dask.task_spec import DataNode, GraphNode, Task, TaskRef
 from dask.typing import Key
 
+from pipeline.cache.isolating import is_uncopied
 from pipeline.cache.task_digests import TaskDigests, describe_code, unwrapped
 from pipeline.graph import (
     CallTask,
@@ -130,8 +131,10 @@ class Save:
                     store.count_load(opened[0])
                     return value
             start = time.perf_counter()
+            is_uncopied.set(False)
             value = self.function(*values)
-            is_saved = self._save(value, time.perf_counter() - start)
+            if not is_uncopied.get():
+                is_saved = self._save(value, time.perf_counter() - start)
             return value
         finally:
             if lease is not None:

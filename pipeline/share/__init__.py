@@ -12,7 +12,9 @@
 - `report` – `share`, `share_report`, and what they did
 """
 
+from pipeline.share.copying import Again, IsolationError, isolated
 from pipeline.share.impurities import USED_UP, Impurity
+from pipeline.share.isolation import is_reading, is_trusted
 from pipeline.share.numbering import (
     FunctionNumber,
     NotMerged,
@@ -27,9 +29,11 @@ from pipeline.share.report import ShareReport, share, share_report
 
 __all__ = [
     "USED_UP",
+    "Again",
     "Blocks",
     "FunctionNumber",
     "Impurity",
+    "IsolationError",
     "NotMerged",
     "Numbering",
     "ShareReport",
@@ -37,6 +41,9 @@ __all__ = [
     "callable_name",
     "fuse_lines",
     "impure",
+    "is_reading",
+    "is_trusted",
+    "isolated",
     "method_impurity",
     "project_objects",
     "pure",

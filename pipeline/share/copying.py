@@ -49,10 +49,8 @@ def isolated(value: Any, again: Again) -> Any:
 
     Raises `IsolationError`.
     """
-    if type(value) in IMMUTABLE:
-        return value
     try:
-        return _copied(value)
+        return copied(value)
     except Exception as error:  # iterators, locks, open files; a class may raise anything
         return again(error)
 
@@ -66,8 +64,14 @@ def viewed(value: Any, again: Again) -> Any:
     return isolated(value, again)
 
 
-def _copied(value: Any) -> Any:
+def copied(value: Any) -> Any:
+    """A copy of a value, or the value itself if nobody can change it.
+
+    Raises whatever says why it cannot be copied.
+    """
     kind = type(value)
+    if kind in IMMUTABLE:
+        return value
     if kind is np.ndarray and not value.dtype.hasobject:
         return _copied_array(value)
     if kind in _FLAT and IMMUTABLE.issuperset(map(type, value)):

@@ -271,6 +271,32 @@ def is_reading(node: Any) -> bool:
     return package == "numpy" and name in _READING
 
 
+def is_trusted(node: Any) -> bool:
+    """Whether a task is Dask's own work, which does not write into its inputs.
+
+    It may return a part of them. A task of a recurrence promises the same.
+    """
+    if type(node) is not Task or is_arithmetic(node) or is_reading(node):
+        return True
+    function, values = node.func, [*node.args, *node.kwargs.values()]
+    while isinstance(function, functools.partial):
+        values += [*function.args, *function.keywords.values()]
+        function = function.func
+    is_dasks = (library_name(function) or "").startswith("dask.") or function is operator.getitem
+    return is_dasks and all(map(_is_harmless, values))
+
+
+def _is_harmless(value: Any) -> bool:
+    """Whether an argument calls nothing that may write."""
+    if isinstance(value, NestedContainer):
+        return all(map(_is_harmless, value.args))
+    if isinstance(value, GraphNode):
+        return is_trusted(value)
+    package, _, name = (library_name(value) or "").rpartition(".")
+    is_known = isinstance(value, type | np.ufunc) or (package == "numpy" and name in _READING)
+    return is_known or not callable(value)
+
+
 # Tasks
 
 

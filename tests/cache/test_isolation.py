@@ -20,6 +20,7 @@ from dask.task_spec import Task, TaskRef
 
 import pipeline
 from pipeline import Store, StoreWarning, measure
+from pipeline.cache.isolating import with_copies
 from pipeline.cache.plan import make_plan, tasks_to_run
 from pipeline.graph import inputs_of
 from tests.store_workers import logged
@@ -358,3 +359,77 @@ def test_a_collection_inside_another_is_no_cycle(tmp_path: Path) -> None:
 
 def _scaled(block: Any, by: Any) -> Any:
     return block * by.sum()
+
+
+LITERAL = np.ones((3, 3))
+
+
+def of_one_task() -> list[Any]:
+    x = delayed(ones)(3)
+    return [delayed(total)(x), delayed(zero)(x)]
+
+
+def of_one_literal() -> list[Any]:
+    return [delayed(total)(LITERAL), delayed(zero)(LITERAL)]
+
+
+def of_a_part() -> list[Any]:
+    x = delayed(ones)(4)
+    return [delayed(total)(x), delayed(zero)(x[:3])]
+
+
+def of_an_output() -> list[Any]:
+    x = delayed(ones)(3)
+    return [delayed(total)(x), delayed(zero)(x), x]
+
+
+def into_the_first(one: Any, other: Any) -> float:
+    one[0, 0] = 9
+    return float(other.sum())
+
+
+def of_one_object_twice() -> list[Any]:
+    x = delayed(ones)(3)
+    return [delayed(total)(x), delayed(into_the_first)(x, x)]
+
+
+@pytest.mark.parametrize("scheduler", ["sync", "threads"])
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        (of_one_task, (9, 6)), (of_one_literal, (9, 6)), (of_a_part, (16, 9)),
+        (of_an_output, (9, 6, 9)), (of_one_object_twice, (9, 17)),
+    ],
+)  # fmt: skip
+def test_consumers_of_one_task_do_not_store_what_another_wrote(
+    program: Callable[[], list[Any]], expected: tuple[float, ...], order: int, scheduler: str,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """In Dask the order of the tasks decides; each alone has one value."""
+    for _ in ("cold", "warm"):
+        values = pipeline.compute(*program()[::order], store=tmp_path, scheduler=scheduler)
+        sums = tuple(float(np.sum(value)) for value in values)
+        assert sums == expected[::order]
+    assert LITERAL.sum() == 9
+    for collection, value in zip(program(), expected, strict=True):
+        [alone] = pipeline.compute(collection, store=tmp_path, scheduler=scheduler)
+        assert float(np.sum(alone)) == value
+
+
+def test_what_cannot_be_copied_is_made_again_for_each(tmp_path: Path) -> None:
+    def squares(n: int) -> Any:
+        return (i * i for i in range(n))
+
+    x = delayed(squares)(4)
+    given = [delayed(sum)(x), delayed(list)(x)]
+    for _ in ("cold", "warm"):
+        values = pipeline.compute(*given, store=tmp_path, scheduler="sync")
+        assert values == (14, [0, 1, 4, 9])
+
+
+def test_dasks_own_functions_get_no_copies() -> None:
+    x = da.ones((6, 6), chunks=3)
+    y = (x - x.mean(axis=0)) / x.std(axis=0)
+    tasks = dict(y.__dask_graph__())
+    assert with_copies(tasks, [key for row in y.__dask_keys__() for key in row], ()) == {}

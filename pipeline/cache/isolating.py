@@ -1,0 +1,93 @@
+"""Consumers of one value, apart: no stored result has what another consumer wrote into its input.
+
+In Dask such a result depends on the order of the tasks. It must not be loaded by a program in which
+nobody writes. Dask's own functions do not write into their inputs; all others get copies of what
+others use, too.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Container, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+from dask.task_spec import Task, TaskRef
+from dask.typing import Key
+
+from pipeline.cache.task_digests import alias_target
+from pipeline.graph import inputs_of
+from pipeline.identity import short_hash
+from pipeline.share import Again, IsolationError, is_reading, is_trusted, isolated
+
+is_uncopied: ContextVar[bool] = ContextVar("is_uncopied", default=False)
+"""Whether a task has an input that others use, and that cannot be copied."""
+
+_LITERALS = frozenset({np.ndarray, list, dict, set, bytearray})
+
+
+def apart(value: Any, again: Again) -> Any:
+    """A handle of a value; the value itself if there can be none, and nothing is stored then."""
+    try:
+        return isolated(value, again)
+    except IsolationError:
+        is_uncopied.set(True)
+        return value
+
+
+def with_copies(
+    tasks: Mapping[Key, Any], outputs: Collection[Key], unmerged: Container[Key]
+) -> dict[Key, Any]:
+    """The tasks of a run that get copies of inputs that others use, too.
+
+    tasks: that run, inputs before their consumers
+    unmerged: tasks that may give another value when they run again
+    """
+    origins: dict[Key, Key] = {}
+    uses: Counter[Key] = Counter()
+    literals: Counter[int] = Counter()
+    for key, node in tasks.items():
+        if (target := alias_target(node)) is not None:
+            origins[key] = origins.get(target, target)
+            continue
+        uses.update({origins.get(source, source) for source in inputs_of(node)})
+        literals.update(_literals(node))
+    uses.update({origins.get(key, key) for key in outputs})
+    shared = {key for key, times in uses.items() if times > 1}
+    changed: dict[Key, Any] = {}
+    for key, node in tasks.items():
+        sources = [source for source in inputs_of(node) if origins.get(source, source) in shared]
+        has_literals = any(literals[place] > 1 for place in _literals(node))
+        if key in origins or not (sources or has_literals):
+            continue
+        if is_trusted(node):
+            if not is_reading(node):
+                shared.add(key)  # it may return a part of them
+            continue
+        handles: dict[Key, Any] = {}
+        for source, times in Counter(sources).items():
+            again = Again(tasks, source, unmerged)
+            handles[source] = Task(None, apart, TaskRef(source), again)
+            if times > 1:  # one object, as without a store
+                handles[source] = name = f"apart-{short_hash((repr(key), repr(source)))}"
+                changed[name] = Task(name, apart, TaskRef(source), again)
+        changed[key] = _with_own_literals(node, literals).substitute(handles)
+    return changed
+
+
+def _literals(node: Any) -> list[int]:
+    """The constants of a task into which its function may write, by id."""
+    values = node.args if type(node) is Task else ()
+    return [id(value) for value in values if type(value) in _LITERALS]
+
+
+def _with_own_literals(node: Any, uses: Counter[int]) -> Any:
+    """A task with copies of the constants that other tasks have, too."""
+    if not any(uses[place] > 1 for place in _literals(node)):
+        return node
+    again = Again({}, node.key, ())
+    is_shared = [type(value) in _LITERALS and uses[id(value)] > 1 for value in node.args]
+    args = [
+        Task(None, apart, value, again) if is_copied else value
+        for value, is_copied in zip(node.args, is_shared, strict=True)
+    ]
+    return Task(node.key, node.func, *args, **node.kwargs)
