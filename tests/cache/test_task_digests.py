@@ -385,10 +385,15 @@ def test_code_that_no_file_holds_is_in_no_place() -> None:
     assert describe_code(names["f"])["its own"]["in"] == ""
 
 
+MODULE_OF_SETTINGS: Any = ModuleType("settings_of_the_project")
+vars(MODULE_OF_SETTINGS).update(rate=3, __file__="/home/ann/settings.py")
+
+
+def settings() -> Any:
+    return MODULE_OF_SETTINGS
+
+
 def test_a_module_of_the_project_is_described_as_one() -> None:
-    module: Any = ModuleType("settings_of_the_project")
-    module.rate, module.__file__ = 3, "/home/ann/settings.py"
-    description = describe_code(lambda: module)
-    assert description["module `settings_of_the_project`"] == {
+    assert describe_code(settings)["module `settings_of_the_project`"] == {
         "`rate`": "3", "in": " in settings.py"
     }  # fmt: skip
