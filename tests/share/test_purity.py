@@ -636,3 +636,16 @@ def test_a_library_that_is_not_loaded_is_judged_by_its_names(
     monkeypatch.delitem(sys.modules, "glob", raising=False)
     assert str(call_impurity(f)) == "f, by glob.glob: it reads more than its arguments"
     assert "glob" not in sys.modules
+
+
+@pytest.mark.parametrize("name", ["random_state", "seed", "rng", "random_seed"])
+def test_a_seed_has_one_of_four_names(name: str) -> None:
+    names: dict[str, Any] = {"np": np, "__name__": "__main__"}
+    source = f"def draws(n, {name}=None): return np.random.default_rng({name}).random(n)"
+    exec(f"{source}\ndef outer(n, **options): return draws(n, **options)", names)  # noqa: S102 - made here
+    draws = names["draws"]
+    assert str(call_impurity(draws, (3,))) == f"draws({name}=None): {UNSEEDED}"
+    assert call_impurity(draws, (3, 7)) is None
+    assert call_impurity(draws, (3, 7), (name,)) is None
+    assert call_impurity(draws, (3, None), (name,)) is not None
+    assert call_impurity(draws, (3, 7), ("other",)) is not None
