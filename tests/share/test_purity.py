@@ -19,6 +19,7 @@ import textwrap
 import time
 import urllib.request
 import uuid
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -649,3 +650,29 @@ def test_a_seed_has_one_of_four_names(name: str) -> None:
     assert call_impurity(draws, (3, 7), (name,)) is None
     assert call_impurity(draws, (3, None), (name,)) is not None
     assert call_impurity(draws, (3, 7), ("other",)) is not None
+
+
+METER = in_class("def read(self): return time.time()\ndef name(self): return 'm'")()
+
+
+def reads_a_meter() -> Any:
+    return METER.read()
+
+
+def names_a_meter() -> Any:
+    return METER.name()
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (reads_a_meter, CLOCK), (names_a_meter, None), (METER.read, CLOCK), (METER.name, None),
+        (functools.partial(np.random.default_rng), UNSEEDED), (MethodType(len, []), None),
+        (functools.partial(np.random.default_rng, 3), None), (MethodType(input, []), WORLD),
+        (functools.partial(np.random.default_rng, seed=3), None), (lambda: print, None),
+        (functools.partial(print), None), (print, EFFECT), (lambda: input, WORLD),
+    ],
+)  # fmt: skip
+def test_more_verdicts(function: Any, reason: str | None) -> None:
+    found = call_impurity(function)
+    assert (found and found.reason) == reason
