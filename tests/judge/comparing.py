@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 from dask.base import is_dask_collection
 
-_META = ("dtype", "shape", "chunks", "npartitions", "divisions", "columns", "name")
+_META = ("dtype", "shape", "chunks", "npartitions", "divisions", "columns")
 """What a lazy collection promises of its value."""
 
 
@@ -127,11 +127,9 @@ def _of_containers(ours: Any, plain: Any, place: str) -> str:
 
 def _of_collections(ours: Any, plain: Any, place: str) -> str:
     """Lazy collections, as `persist` returns them: what they promise, and their values."""
-    named = hasattr(ours, "columns") or hasattr(ours, "chunks")
-    names = _META if hasattr(ours, "divisions") else _META[:-1]
-    parts = [(f".{name}", getattr(ours, name, None), getattr(plain, name, None)) for name in names]
-    text = _first(parts, place) if named else ""
-    if text:
+    names = [name for name in _META if hasattr(type(ours), name)]  # a Delayed has any attribute
+    parts = [(f".{name}", getattr(ours, name), getattr(plain, name)) for name in names]
+    if text := _first(parts, place):
         return text
     return difference(
         ours.compute(scheduler="sync"), plain.compute(scheduler="sync"), f"{place}.compute()"

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from dask import delayed
 
 from tests.judge.comparing import difference
 
@@ -61,6 +62,7 @@ DIFFERENT = {
     "set": ({1}, {2}),
     "field of an object": (Point(1), Point(2)),
     "chunks": (da.ones(4, chunks=2), da.ones(4, chunks=4)),
+    "delayed value": (delayed(1), delayed(2)),
     "lazy value": (da.ones(4, chunks=2), da.zeros(4, chunks=2)),
 }
 
