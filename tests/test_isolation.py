@@ -92,7 +92,13 @@ def test_a_program_is_written_as_python() -> None:
 def test_most_programs_promise_a_value_and_have_equal_tasks() -> None:
     """Else the laws would say little."""
     drawn: list[Program] = []
-    settings(max_examples=60, database=None)(given(programs())(drawn.append))()
+
+    @settings(max_examples=40, database=None)
+    @given(programs())
+    def draw(program: Program) -> None:
+        drawn.append(program)
+
+    draw()
     fitting = [program for program in drawn if promised(program) is not None]
     assert len(fitting) > len(drawn) / 2
     assert sum(len(set(program.lines)) < len(program.lines) for program in fitting) > len(drawn) / 4

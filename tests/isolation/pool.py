@@ -766,9 +766,9 @@ _WRITERS = (
     (poke_all, (ANY, ANY), ANY), (poke_first_part, (ANY,), "number"), (same, (ANY,), ANY),
     (held, (ANY,), ANY), (wrapped, (ANY,), ANY), (twice, (ANY,), ANY),
     (thing_with, (ANY,), "thing"), (box_with, (ANY,), ANY), (frozen_with, (ANY,), ANY),
-    (array_with, (ANY,), ANY), (table_with, (ANY,), ANY), (iterator_with, (ANY,), ANY), (generator_with, (ANY,), ANY),
-    (both, (ANY, ANY), ANY), (as_pair, (ANY, ANY), ANY), (second, (ANY, ANY), ANY),
-    (copy.copy, (ANY,), ANY),
+    (array_with, (ANY,), ANY), (table_with, (ANY,), ANY), (iterator_with, (ANY,), ANY),
+    (generator_with, (ANY,), ANY), (both, (ANY, ANY), ANY), (as_pair, (ANY, ANY), ANY),
+    (second, (ANY, ANY), ANY), (copy.copy, (ANY,), ANY),
 )  # fmt: skip
 
 POOL = (
