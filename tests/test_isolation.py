@@ -33,6 +33,7 @@ from tests.isolation.ways import (
     one_by_one,
     shared,
     shared_dict,
+    shared_in_part,
     through_store,
 )
 
@@ -111,6 +112,7 @@ def holds_shared(program: Program, seed: int) -> None:
     if (expected := promised(program)) is not None:
         check(expected, shared, program, "sync")
         check(expected, in_order, program, seed)
+        check(expected, shared_in_part, program, seed)
         if program.style != "delayed":
             check(expected, shared_dict, program, seed)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from pipeline import contrast, count
-from tests.benchmarks import fusing
+from tests.benchmarks import fusing, isolating
 from tests.benchmarks.clock import medians
 from tests.functions import fib
 
@@ -46,3 +46,6 @@ if __name__ == "__main__":
     fusing.memory()
     per_task()
     drawing()
+    isolating.copying_table()
+    isolating.per_task()
+    isolating.beside_optimize()
