@@ -62,12 +62,14 @@ def folder() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def threads_of_a_cluster() -> Iterator[Any]:
     """A client whose workers are threads of this process: no value is copied."""
-    from distributed import Client
+    from distributed import Client, LocalCluster
 
-    with Client(
-        processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None,
-        set_as_default=False,
-    ) as client:  # fmt: skip
+    with (
+        LocalCluster(
+            processes=False, n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0"
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
         yield client
 
 
