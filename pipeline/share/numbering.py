@@ -31,7 +31,7 @@ from pipeline.identity import (
     namespace,
 )
 from pipeline.share import impurities
-from pipeline.share.copying import isolated, viewed
+from pipeline.share.copying import IMMUTABLE, isolated, viewed
 from pipeline.share.impurities import Impurity
 from pipeline.share.inspection import may_change
 from pipeline.share.isolation import is_arithmetic
@@ -49,8 +49,8 @@ from pipeline.share.purity import (
 _SIMPLE = frozenset({int, bool, str, bytes, type(None)})
 """Types whose equal values are the same, within the type."""
 
-
 _WRITABLE = frozenset({list, dict, set, bytearray, np.ndarray})
+"""The most frequent of the types that others may write into."""
 
 
 class NotMerged(Exception):  # noqa: N818 - no error: the task is computed as it is
@@ -165,20 +165,20 @@ class Numbering:
             number = self.node_number(node, self.numbers)
             if len(sources) < 2 or is_arithmetic(node):
                 return number
-            return self._with_places(number, sources, self.numbers, self.origins)
+            return self._with_places(number, node, self.numbers, self.origins)
         except NotMerged as error:
             self.reasons[key] = error.reason
             alone = self.intern(("not merged", key))
             return -alone if error.spreads else alone
 
     def _with_places(
-        self, number: int, sources: Sequence[Key], numbers: Mapping[Key, int],
-        origins: Mapping[Key, Key],
-    ) -> int:  # fmt: skip
+        self, number: int, node: Any, numbers: Mapping[Key, int], origins: Mapping[Key, Key]
+    ) -> int:
         """The number of a task whose inputs have numbers, and which of them are one object."""
+        sources = inputs_of(node)
         if len({numbers[source] for source in sources}) == len(sources):
             return number
-        return self._with_objects(number, [origins.get(source, source) for source in sources])
+        return self._with_objects(number, list(_objects_of(node, origins)))
 
     def _with_objects(self, number: int, objects: Sequence[Any]) -> int:
         """The number of a task, and which of its arguments are one object.
@@ -237,7 +237,7 @@ class Numbering:
         # In their order: a function that takes any keywords sees it.
         named = [("by name", name, number_of(value)) for name, value in task.kwargs.items()]
         number = self.intern((function.number, *args, *named))
-        if len(objects := [id(value) for value in values if type(value) in _WRITABLE]) > 1:
+        if len(objects := [id(value) for value in values if _is_writable(value)]) > 1:
             number = self._with_objects(number, objects)
         for owner in owners:
             self._note_state(number, task.func, owner)
@@ -271,7 +271,7 @@ class Numbering:
         }
         for key, node in toposort(tasks, [last]).items():
             number = self.node_number(node, inner)
-            inner[key] = self._with_places(number, inputs_of(node), inner, origins)
+            inner[key] = self._with_places(number, node, inner, origins)
         return inner[last]
 
     def function_number(self, function: Any) -> FunctionNumber:
@@ -332,6 +332,28 @@ def _target(node: Any) -> Key | None:
         if isinstance(node, TaskRef):
             return node.key
     return None
+
+
+def _objects_of(node: Any, origins: Mapping[Key, Key]) -> Iterator[Any]:
+    """Of each input of a task, which object it is: a handle is another one each time."""
+    if not isinstance(node, Task):
+        yield from (origins.get(source, source) for source in inputs_of(node))
+        return
+    for value in (*node.args, *node.kwargs.values()):
+        if isinstance(value, TaskRef):
+            yield origins.get(value.key, value.key)
+        elif type(value) is Task and value.func in (isolated, viewed):
+            yield "handle", id(value)
+        elif isinstance(value, GraphNode):
+            yield from _objects_of(value, origins)
+
+
+def _is_writable(value: Any) -> bool:
+    """Whether others may write into a constant, if they have it, too."""
+    kind = type(value)
+    return kind in _WRITABLE or not (
+        kind in IMMUTABLE or isinstance(value, (GraphNode, TaskRef, tuple, frozenset, *NAMED))
+    )
 
 
 def stable_number(number: int) -> int:

@@ -20,6 +20,7 @@ from pipeline.share.merging import Merged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 def ones(n: int) -> Any:
@@ -163,6 +164,27 @@ def test_that_counts_in_lists_and_for_constants_too() -> None:
     one, other, same = np.ones(2), np.ones(2), np.ones(2)
     constants = {"x": Task("x", two_names, same, same), "y": Task("y", two_names, one, other)}
     assert dask.get(share(constants, keys=["x", "y"]), ["x", "y"]) == (9, 1)
+
+
+def test_it_counts_for_tables_and_objects_that_are_constants() -> None:
+    class Row(collections.UserList[int]):
+        pass
+
+    for make in (lambda: pd.Series([1, 2]), lambda: Row([1, 2])):
+        one, other, same = make(), make(), make()
+        tasks = {"x": Task("x", two_names, same, same), "y": Task("y", two_names, one, other)}
+        assert dask.get(share(tasks, keys=["x", "y"]), ["x", "y"]) == (9, 1)
+
+
+def test_two_handles_of_one_value_are_two_objects_for_a_store(tmp_path: Path) -> None:
+    def two_tasks() -> Any:
+        return delayed(two_names)(delayed(items)(), delayed(items)())
+
+    x = delayed(items)()
+    given = [delayed(two_names)(x, x), two_tasks(), two_tasks()]
+    for _ in ("cold", "warm"):
+        values = compute(*given, scheduler="sync", share=True, store=tmp_path)
+        assert values == (9, 1, 1)
 
 
 def test_consumers_of_the_same_tasks_share_a_handle() -> None:
