@@ -233,7 +233,7 @@ _STYLES = st.sampled_from(["tasks", "delayed", "nested", "legacy"])
 @st.composite
 def programs(draw: Any, most: int = 9, pool: Sequence[Member] = POOL) -> Program:
     """Programs of up to so many steps; with the lines that are built again they are longer."""
-    members, often = st.sampled_from(pool), st.sampled_from([1, 1, 1, 2])
+    members, often = st.sampled_from(pool), st.sampled_from([1, 2, 2])
     steps = st.builds(Step, members, st.tuples(_choices, _choices), often)
     drawn = draw(st.lists(steps, min_size=1, max_size=most))
     return written(drawn, draw(st.lists(_choices, max_size=2)), draw(_STYLES))
