@@ -5,6 +5,7 @@
 - `plugin` – a plugin of pytest: makes each computation twice, and records what differs
 - `comparing` – the strict comparison of two results
 - `reasons` – the tests that look at Dask's internals, with a reason each
+- `mutants` – a mutation tester; `edits` makes the mutants, and `equivalent` explains survivors
 
 The suites come with the installed packages. A test fails because of us if it fails in a mode, and
 passes while Dask alone makes each computation twice.

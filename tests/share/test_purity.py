@@ -670,7 +670,7 @@ def names_a_meter() -> Any:
         (functools.partial(np.random.default_rng), UNSEEDED), (MethodType(len, []), None),
         (functools.partial(np.random.default_rng, 3), None), (MethodType(input, []), WORLD),
         (functools.partial(np.random.default_rng, seed=3), None), (lambda: print, None),
-        (functools.partial(print), None), (print, EFFECT), (lambda: input, WORLD),
+        (MethodType(STATION, 1), CLOCK), (functools.partial(print), None), (print, EFFECT), (lambda: input, WORLD),
     ],
 )  # fmt: skip
 def test_more_verdicts(function: Any, reason: str | None) -> None:
