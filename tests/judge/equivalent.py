@@ -113,4 +113,10 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "if number is None: → if True:",
         "a number saves memory: equal signatures have equal digests under any numbers",
     ),
+    Equivalent(
+        "pipeline/share/rebuilding.py",
+        'if isinstance(collection, Delayed | GraphCollection) or hasattr(collection, "expr"):',
+        "Delayed | GraphCollection → GraphCollection | GraphCollection",
+        "a delayed value has every attribute, `expr` too",
+    ),
 )

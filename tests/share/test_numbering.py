@@ -217,7 +217,7 @@ class Estimator:
 
 
 class Plain:
-    def __init__(self, size: int = 1) -> None:
+    def __init__(self, size: Any = 1) -> None:
         self.size = size
 
 
@@ -289,6 +289,8 @@ OTHER: list[tuple[Any, Any]] = [
     (task(len, [functools.partial(time.time)]), task(len, [functools.partial(time.time)])),
     (task(len, iter([1])), task(len, iter([1]))),
     (task(len, threading.Lock()), task(len, threading.Lock())),
+    (task(functools.partial(write, Plain([time.time]))),
+     task(functools.partial(write, Plain([time.time])))),
     (task(len, Plain(1)), task(len, Plain(2))), (task(len, Plain(1)), task(len, Grown(1))),
     (task(ProhibitReuse._identity, ref("a")), ref("c")), (Alias("x", "a"), Alias("x", "c")),
     (fused(Task("y", abs, 1), Task("z", max, ref("y"), 2)), task(max, task(abs, 2), 2)),
@@ -325,7 +327,7 @@ def test_a_task_that_may_change_its_object_is_not_merged_with_another_that_has_i
         owner.grow()
 
     def size(owner: Plain) -> int:
-        return owner.size
+        return int(owner.size)
 
     first, second = both(task(grow, grown), task(grow, grown))
     assert first != second

@@ -670,9 +670,23 @@ def names_a_meter() -> Any:
         (functools.partial(np.random.default_rng), UNSEEDED), (MethodType(len, []), None),
         (functools.partial(np.random.default_rng, 3), None), (MethodType(input, []), WORLD),
         (functools.partial(np.random.default_rng, seed=3), None), (lambda: print, None),
-        (MethodType(STATION, 1), CLOCK), (functools.partial(print), None), (print, EFFECT), (lambda: input, WORLD),
+        (MethodType(STATION, 1), CLOCK), (functools.partial(print), None), (print, EFFECT),
+        (lambda: input, WORLD),
     ],
 )  # fmt: skip
 def test_more_verdicts(function: Any, reason: str | None) -> None:
     found = call_impurity(function)
     assert (found and found.reason) == reason
+
+
+class Simulation:
+    def run(self, n: int, seed: int | None = None) -> float:
+        return float(np.random.default_rng(seed).random(n).sum())
+
+
+def test_a_method_that_is_given_no_seed_is_random() -> None:
+    run = Simulation().run
+    assert str(call_impurity(run, (3,))) == f"run(seed=None): {UNSEEDED}"
+    assert call_impurity(run, (3, None)) is not None
+    assert call_impurity(run, (3, 7)) is None
+    assert call_impurity(run, (3, 7), ("seed",)) is None
