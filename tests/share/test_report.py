@@ -652,3 +652,26 @@ def test_the_graph_of_a_tree_that_is_shared_is_its_dag() -> None:
     graph = share_report(fib(5).graph(memoize=False)).graph
     assert sorted(graph.check().tasks) == sorted(fib(5).graph().tasks)
     assert graph.compute(scheduler="sync") == [5]
+
+
+def repeated(function: Any, count: int) -> Any:
+    """A sum of calls of a function, each of which is there twice."""
+    return delayed(sum)([delayed(function)(-number) for number in [*range(count)] * 2])
+
+
+@pytest.mark.parametrize("count", [1, 3, 4])
+def test_up_to_three_subproblems_of_a_function_are_named_one_by_one(count: int) -> None:
+    subproblems = share_report(repeated(abs, count)).subproblems
+    assert len(subproblems) == (count if count <= 3 else 1)
+    assert sum(times for _, times, _ in subproblems) == 2 * count
+    if count > 3:
+        assert subproblems == [("abs(…)", 8, 4)]
+
+
+@pytest.mark.parametrize(("count", "end"), [(8, False), (9, True)])
+def test_a_line_of_a_report_lists_eight_reasons(count: int, end: bool) -> None:
+    functions = (abs, len, max, min, sum, str, repr, bool, int)[:count]
+    pairs = [delayed(function)("7") for function in functions for _ in range(2)]
+    text = str(share_report(delayed(list)(pairs)))
+    assert text.endswith("; and 1 more") is end
+    assert text.count("2 of ") == 8
