@@ -86,7 +86,8 @@ def handles(graph: Graph, repeated: Container[int]) -> dict[int, list[Handle]]:
     repeated: the numbers of several tasks
     """
     found: dict[int, list[Handle]] = {}
-    for number, by_use in _originals(graph, _of_several_uses(graph, repeated)).items():
+    uses = _several_uses(graph, repeated)
+    for number, by_use in (_originals(graph, uses) if uses else {}).items():
         groups: dict[frozenset[Key], Handle] = {}
         for use, keys in by_use.items():
             groups.setdefault(frozenset(keys), Handle([], keys)).uses.append(use)
@@ -95,8 +96,8 @@ def handles(graph: Graph, repeated: Container[int]) -> dict[int, list[Handle]]:
     return found
 
 
-def _of_several_uses(graph: Graph, repeated: Container[int]) -> set[int]:
-    """The merged tasks with several uses, and a value that somebody may change."""
+def _several_uses(graph: Graph, repeated: Container[int]) -> dict[int, set[Use]]:
+    """The uses of merged tasks that have several, and a value that somebody may change."""
     used: dict[int, set[Use]] = defaultdict(set)
     for number, key in graph.defining.items():
         for shared, use, _ in graph.uses(number, inputs_of(graph.tasks[key]), repeated):
@@ -104,49 +105,45 @@ def _of_several_uses(graph: Graph, repeated: Container[int]) -> set[int]:
     for shared, use, _ in graph.output_uses(repeated):
         used[shared].add(use)
     is_constant = Constants(graph)
-    several = [number for number, uses in used.items() if len(uses) > 1]
-    return {number for number in several if not is_constant(number)}
+    several = {number: uses for number, uses in used.items() if len(uses) > 1}
+    return {number: uses for number, uses in several.items() if not is_constant(number)}
 
 
 def _places(graph: Graph, number: int, several: Container[int]) -> list[tuple[int, int]] | None:
     """Which arguments of a task are shared: positions and numbers.
 
-    None if it has none; empty if they are not plain arguments, or not all different.
+    None if they are not plain arguments, or not all different.
     """
     node = graph.tasks[graph.defining[number]]
     used = [graph.numbers[source] for source in inputs_of(node)]
     used = [source for source in used if source in several]
-    if not used:
-        return None
     if type(node) is not Task or node.kwargs or len(set(used)) < len(used):
-        return []
+        return None
     sources = [
         (place, graph.numbers[argument.key])
         for place, argument in enumerate(node.args)
         if type(argument) is TaskRef and graph.numbers[argument.key] in several
     ]
-    return sources if len(sources) == len(used) else []
+    return sources if len(sources) == len(used) else None
 
 
-def _originals(graph: Graph, several: Container[int]) -> dict[int, dict[Use, list[Key]]]:
+def _originals(graph: Graph, several: Mapping[int, set[Use]]) -> dict[int, dict[Use, list[Key]]]:
     """For each use of some numbers, the original tasks that it used."""
     found: dict[int, dict[Use, list[Key]]] = defaultdict(lambda: defaultdict(list))
-    if not several:
-        return found
-    places = {number: _places(graph, number, several) for number in graph.defining}
+    origins = graph.origins
+    users = {user for uses in several.values() for user, _ in uses if user is not None}
+    places = {number: _places(graph, number, several) for number in users}
     for key, number in graph.numbers.items():
-        used = places.get(number)
-        if used is None:
+        # Each task of the graph comes by here, so this is quick for most of them.
+        if number not in places or key in origins:
             continue
         node: Any = graph.tasks.get(key)
-        if used and type(node) is Task and not node.kwargs and not graph.origins:
-            # Each task of the graph comes by here, so this is quick for most of them.
-            arguments = [node.args[place] for place, _ in used]
-            if all(type(argument) is TaskRef for argument in arguments):
-                for (_, shared), argument in zip(used, arguments, strict=True):
-                    found[shared][number, 0].append(argument.key)
-                continue
-        if key not in graph.origins:
+        used = places[number] if type(node) is Task and not node.kwargs else None
+        arguments = [node.args[place] for place, _ in used or ()]
+        if used and all(type(argument) is TaskRef for argument in arguments):
+            for (_, shared), argument in zip(used, arguments, strict=True):
+                found[shared][number, 0].append(origins.get(argument.key, argument.key))
+        else:
             for shared, use, original in graph.uses(number, inputs_of(node), several):
                 found[shared][use].append(original)
     for shared, use, original in graph.output_uses(several):
