@@ -7,6 +7,7 @@ import datetime
 import enum
 import functools
 import gc
+import inspect
 import itertools
 import re
 import sys
@@ -591,3 +592,16 @@ def test_the_garbage_collector_pauses_within_a_session(is_enabled: bool) -> None
         assert not is_tracing()
     finally:
         gc.enable()
+
+
+def test_a_value_too_deep_for_the_stack_that_is_left_is_refused() -> None:
+    value: list[Any] = []
+    for _ in range(150):
+        value = [value]
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 120)
+    try:
+        with pytest.raises(UnkeyableError, match="no key for a list: it is too deep"):
+            encode(value)
+    finally:
+        sys.setrecursionlimit(limit)

@@ -119,4 +119,16 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "Delayed | GraphCollection → GraphCollection | GraphCollection",
         "a delayed value has every attribute, `expr` too",
     ),
+    Equivalent(
+        ATTRIBUTES,
+        "size = base.__basicsize__ + _POINTER * (len(slots) + (offsets[0] > 0) + (offsets[1] > 0))",
+        "len(slots) + (offsets[0] → len(slots) - (offsets[0]",
+        "since Python 3.11 the attributes of a plain class have no positive offset",
+    ),
+    Equivalent(
+        BYTECODE,
+        'pairs = [("NOP", None)]',
+        "[('NOP', None)] → []",
+        "no jump leads to the instruction that sets a docstring",
+    ),
 )
