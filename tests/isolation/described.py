@@ -98,7 +98,6 @@ _PARTS: tuple[tuple[Any, Any], ...] = (
     (np.random.Generator, lambda value, _: (repr(value.bit_generator.state),)),
     (Random, lambda value, _: (repr(value.getstate()),)),
     (LOCK, lambda value, _: (value.locked(),)),
-    (type, lambda value, _: (value.__name__, repr(getattr(value, "count", None)))),
     (partial, _of_partial),
     ((BuiltinMethodType, MethodType), _of_method),
     (FunctionType, _of_closure),
@@ -124,6 +123,6 @@ def mutable_parts(value: Any) -> set[int]:
 
 def _memory(array: Any) -> Any:
     """The object that owns the memory of an array."""
-    while array.base is not None:
+    while isinstance(array, np.ndarray) and array.base is not None:
         array = array.base
     return array

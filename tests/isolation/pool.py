@@ -188,10 +188,6 @@ def adder(n: int) -> Any:
     return [n].append
 
 
-def made_class(n: int) -> Any:
-    return type("Made", (), {"count": n})
-
-
 # Readers, and what gives a new value
 
 
@@ -559,10 +555,6 @@ def _poke_object(value: Any) -> None:
         value.count += 1
 
 
-def _poke_class(value: Any) -> None:
-    value.count += 1
-
-
 _POKES: tuple[tuple[Any, Any], ...] = (
     (ATOMS, lambda value: None),
     (np.ma.MaskedArray, _poke_masked_array),
@@ -581,7 +573,6 @@ _POKES: tuple[tuple[Any, Any], ...] = (
     (functools.partial, lambda value: _poke_parts(value.args)),
     (BuiltinMethodType, lambda value: value(1)),
     (FunctionType, lambda value: value()),
-    (type, _poke_class),
     (Iterator, lambda value: next(value, None)),
     ((Thing, Slotted, Box, Frozen), _poke_object),
 )
@@ -712,7 +703,6 @@ SOURCES = {
     "call": (counter,),
     ANY: (
         masked, lists_in_array, queue, frame_of_lists, slotted, box, frozen, text_file, adder,
-        made_class,
     ),
 }  # fmt: skip
 
