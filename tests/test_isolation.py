@@ -140,21 +140,21 @@ def test_a_store_changes_no_value(program: Program, keeping: Keeping, is_shared:
 
 
 @pytest.mark.slow
-@law(800)
+@law(700)
 @given(programs(), seeds)
 def test_share_changes_no_value_of_many(program: Program, seed: int) -> None:
     holds_shared(program, seed)
 
 
 @pytest.mark.slow
-@law(500)
+@law(400)
 @given(programs(), keepings)
 def test_a_store_changes_no_value_of_many(program: Program, keeping: Keeping) -> None:
     holds_stored(program, keeping, is_shared=False)
 
 
 @pytest.mark.slow
-@law(300)
+@law(250)
 @given(programs(), keepings)
 def test_share_and_a_store_change_no_value_of_many(program: Program, keeping: Keeping) -> None:
     holds_stored(program, keeping, is_shared=True)
@@ -203,7 +203,7 @@ def holds_on(scheduler: str | None, program: Program, keeping: Keeping) -> None:
 
 
 @pytest.mark.slow
-@law(250)
+@law(200)
 @given(programs(), keepings)
 def test_threads_change_no_value(program: Program, keeping: Keeping) -> None:
     holds_on("threads", program, keeping)
@@ -238,7 +238,7 @@ def tied(values: tuple[Any, ...]) -> set[tuple[int, int]]:
 
 
 @pytest.mark.slow
-@law(200)
+@law(150)
 @given(programs())
 def test_outputs_that_dask_keeps_apart_stay_apart(program: Program) -> None:
     """Who writes into one result does not change another."""
@@ -285,7 +285,7 @@ def test_collections_keep_their_values(drawn: list[Chain], seed: int) -> None:
 
 
 @pytest.mark.slow
-@law(150)
+@law(80)
 @given(chains(), seeds)
 def test_many_collections_keep_their_values(drawn: list[Chain], seed: int) -> None:
     holds_for_collections(drawn, seed)
@@ -366,7 +366,7 @@ def test_a_shared_tree_of_writers_has_the_value_of_the_tree(shape: Any, seed: in
 
 
 @pytest.mark.slow
-@law(200)
+@law(100)
 @given(shapes, seeds)
 def test_many_shared_trees_have_the_values_of_the_trees(shape: Any, seed: int) -> None:
     holds_for_trees(shape, seed)

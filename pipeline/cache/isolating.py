@@ -50,7 +50,7 @@ def with_copies(
             origins[key] = origins.get(target, target)
             continue
         uses.update({origins.get(source, source) for source in inputs_of(node)})
-        literals.update(_literals(node))
+        literals.update(set(_literals(node)))
     uses.update({origins.get(key, key) for key in outputs})
     shared = {key for key, times in uses.items() if times > 1}
     changed: dict[Key, Any] = {}
@@ -70,7 +70,9 @@ def with_copies(
             if times > 1:  # one object, as without a store
                 handles[source] = name = f"apart-{short_hash((repr(key), repr(source)))}"
                 changed[name] = Task(name, apart, TaskRef(source), again)
-        changed[key] = _with_own_literals(node, literals).substitute(handles)
+        own = _own_literals(node, literals)
+        changed |= {copy.key: copy for copy in own.values() if copy.key is not None}
+        changed[key] = _with_literals(node, own).substitute(handles)
     return changed
 
 
@@ -80,14 +82,27 @@ def _literals(node: Any) -> list[int]:
     return [id(value) for value in values if type(value) in _LITERALS]
 
 
-def _with_own_literals(node: Any, uses: Counter[int]) -> Any:
-    """A task with copies of the constants that other tasks have, too."""
-    if not any(uses[place] > 1 for place in _literals(node)):
-        return node
+def _own_literals(node: Any, uses: Counter[int]) -> dict[int, Task]:
+    """Copies of the constants of a task that other tasks have, too, by id.
+
+    A constant that the task has twice stays one object: its copy has a key.
+    """
     again = Again({}, node.key, ())
-    is_shared = [type(value) in _LITERALS and uses[id(value)] > 1 for value in node.args]
-    args = [
-        Task(None, apart, value, again) if is_copied else value
-        for value, is_copied in zip(node.args, is_shared, strict=True)
-    ]
+    copies: dict[int, Task] = {}
+    for place, times in Counter(_literals(node)).items():
+        if uses[place] > 1:
+            [value, *_] = [value for value in node.args if id(value) == place]
+            name = f"apart-{short_hash((repr(node.key), len(copies)))}" if times > 1 else None
+            copies[place] = Task(name, apart, value, again)
+    return copies
+
+
+def _with_literals(node: Any, copies: Mapping[int, Task]) -> Any:
+    """A task with copies of some of its constants."""
+    if not copies:
+        return node
+    handles = {
+        place: copy if copy.key is None else TaskRef(copy.key) for place, copy in copies.items()
+    }
+    args = [handles.get(id(value), value) for value in node.args]
     return Task(node.key, node.func, *args, **node.kwargs)

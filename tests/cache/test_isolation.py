@@ -433,3 +433,18 @@ def test_dasks_own_functions_get_no_copies() -> None:
     y = (x - x.mean(axis=0)) / x.std(axis=0)
     tasks = dict(y.__dask_graph__())
     assert with_copies(tasks, [key for row in y.__dask_keys__() for key in row], ()) == {}
+
+
+def first_written(one: Any, other: Any) -> float:
+    one[0] = 9.0
+    return float(other[0])
+
+
+def test_a_constant_that_a_task_has_twice_stays_one_object(tmp_path: Path) -> None:
+    """Also where another task has it: then both get copies."""
+    constant, other = np.ones(2), np.ones(2)
+    twice = [delayed(first_written)(constant, constant), delayed(first_written)(other, other)]
+    reader = delayed(total)(constant)
+    for _ in ("cold", "warm"):
+        values = pipeline.compute(*twice, reader, scheduler="sync", store=Store(tmp_path))
+        assert values == (9.0, 9.0, 2.0)
