@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -56,15 +58,28 @@ def share_report(*collections: Any, keys: Any = None) -> ShareReport:
 
     As text, the report says all that is in it.
     """
-    unpacked = [_unpacked(argument) for argument in collections]
-    opened = open_all([part for parts, _ in unpacked for part in parts], keys)
-    outputs = [key for part in opened if part.keeps_keys for key in part.keys]
-    renamed = [key for part in opened if not part.keeps_keys for key in part.keys]
-    merged = Merged(joined(opened), outputs, renamed)
-    merged.unmerged.update(part.note for part in opened if part.note)
-    rebuilt = rebuild_all(opened, merged)
-    shared = tuple(repack([next(rebuilt) for _ in parts]) for parts, repack in unpacked)
+    with _without_collection():
+        unpacked = [_unpacked(argument) for argument in collections]
+        opened = open_all([part for parts, _ in unpacked for part in parts], keys)
+        outputs = [key for part in opened if part.keeps_keys for key in part.keys]
+        renamed = [key for part in opened if not part.keeps_keys for key in part.keys]
+        merged = Merged(joined(opened), outputs, renamed)
+        merged.unmerged.update(part.note for part in opened if part.note)
+        rebuilt = rebuild_all(opened, merged)
+        shared = tuple(repack([next(rebuilt) for _ in parts]) for parts, repack in unpacked)
     return ShareReport(shared, merged, list(dict.fromkeys([*outputs, *renamed])))
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """No garbage collection: it would go through all tasks again and again, and find nothing."""
+    is_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_collecting:
+            gc.enable()
 
 
 def _unpacked(argument: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
