@@ -113,6 +113,8 @@ def mutable_parts(value: Any) -> set[int]:
     if isinstance(value, np.ndarray):
         parts = {id(_memory(value))}
         return parts.union(*map(mutable_parts, value.ravel())) if value.dtype == object else parts
+    if isinstance(value, (pd.DataFrame, pd.Series)):  # whose copies share memory until a write
+        return {id(value)}.union(*map(mutable_parts, np.ravel(value.to_numpy(object))))
     if isinstance(value, tuple):
         return set().union(*map(mutable_parts, value))
     inner = value.values() if isinstance(value, dict) else value

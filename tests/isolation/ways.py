@@ -69,14 +69,6 @@ def through_store(
     return text_of(values)
 
 
-def one_by_one(
-    program: Program, folder: str, keeping: Keeping, scheduler: str | None = "sync"
-) -> tuple[str, ...]:
-    """Each output by itself, through one store."""
-    parts = (program._replace(outputs=(output,)) for output in program.outputs)
-    return tuple(through_store(part, folder, keeping, scheduler)[0] for part in parts)
-
-
 _REMEDIES = ("@impure", "copy", "skip=", "give ", "use ", "run it again")
 
 
