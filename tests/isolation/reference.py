@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from dask.core import flatten
 from dask.optimization import cull
 from dask.order import order
 
-from tests.isolation.described import described
+from tests.isolation.described import ATOMS, described
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,11 +37,14 @@ class Reference:
         # Schedulers run what the outputs need, whatever else is in the graph.
         tasks = cull(convert_legacy_graph(dict(graph)), list(flatten([keys])))[0]
         values: dict[Any, Any] = {}
+        uses = Counter(flatten([keys]))
+        uses.update(source for node in tasks.values() for source in node.dependencies)
         for key in self._ordered(tasks):
             node = tasks[key]
             inputs = {name: values[name] for name in node.dependencies}
             if self.copies:
-                values[key] = sent(*_received(node, inputs))
+                received, inputs = _received(node, inputs, uses)
+                values[key] = _copied(received(inputs))
             else:
                 values[key] = node(inputs)
         return dask.local.nested_get(keys, values)
@@ -68,18 +72,23 @@ class Reference:
         return ordered
 
 
-def _received(node: Any, inputs: dict[Any, Any]) -> tuple[Any, dict[Any, Any]]:
-    """A task and its inputs as one message; what cannot be sent stays as it is."""
+def _received(
+    node: Any, inputs: dict[Any, Any], uses: Counter[Any]
+) -> tuple[Any, dict[Any, Any]]:  # fmt: skip
+    """A task and its inputs as one message.
+
+    What cannot be sent stays as it is, if no other task uses it. Raises `TypeError` otherwise:
+    Dask fails between processes, and between threads the order counts.
+    """
     try:
         received: tuple[Any, dict[Any, Any]] = pickle.loads(cloudpickle.dumps((node, inputs)))  # noqa: S301
     except Exception:
-        return _copied(node), {key: _copied(value) for key, value in inputs.items()}
+        copies = {key: _copied(value) for key, value in inputs.items()}
+        for key, value in copies.items():
+            if value is inputs[key] and uses[key] > 1 and not isinstance(value, ATOMS):
+                raise TypeError(f"{key} cannot be sent to several tasks") from None
+        return _copied(node), copies
     return received
-
-
-def sent(node: Any, inputs: dict[Any, Any]) -> Any:
-    """The result of a task, as it comes back."""
-    return _copied(node(inputs))
 
 
 def _copied(value: Any) -> Any:
