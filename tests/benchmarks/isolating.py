@@ -157,7 +157,7 @@ def alone(n: int) -> tuple[dict[Any, Any], list[str]]:
 
 
 def per_task() -> None:
-    """The time per task stays flat, with handles and without."""
+    """The time per task as graphs grow, with handles and without."""
     print("\nshare, µs per task      10,000  100,000  1,000,000")
     for name, build in (("independent tasks", alone), ("half of them handles", pairs)):
         found = []
