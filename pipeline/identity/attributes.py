@@ -111,7 +111,7 @@ def library_attribute(owner: Any, name: str, default: Any = MISSING) -> Any:
     """An attribute of a module, a class or an object of a library, which may raise anything."""
     try:
         return getattr(owner, name, default)
-    except Exception:
+    except Exception:  # a library's `__getattr__` may raise what it likes
         return default
 
 

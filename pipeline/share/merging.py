@@ -129,7 +129,9 @@ class Merged:
                 if outputs:
                     handle.key = outputs[0]
                 elif is_call or not self._is_used_once(number, handle):
-                    users = sorted(repr(self.defining[user]) for user, _ in handle.uses if user)
+                    users = sorted(
+                        repr(self.defining[user]) for user, _ in handle.uses if user is not None
+                    )
                     tag = short_hash((repr(handle.originals[0]), *users))
                     handle.key = _derived(handle.originals[0], tag, is_call)
 

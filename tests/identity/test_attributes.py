@@ -128,7 +128,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """A dataclass with a state of its own."""
+    """A dataclass that says what its state is."""
 
     a: int = 1
 
