@@ -34,6 +34,23 @@ def apart(value: Any, again: Again) -> Any:
         return value
 
 
+def _apart_once(value: Any, again: Again) -> tuple[Any, bool]:
+    """The same for a task that has the value several times; and whether it is a handle."""
+    before = is_uncopied.get()
+    is_uncopied.set(False)
+    handle = apart(value, again)
+    is_handle = not is_uncopied.get()
+    is_uncopied.set(before)
+    return handle, is_handle
+
+
+def _opened(made: tuple[Any, bool]) -> Any:
+    handle, is_handle = made
+    if not is_handle:
+        is_uncopied.set(True)
+    return handle
+
+
 def with_copies(
     tasks: Mapping[Key, Any], outputs: Collection[Key], unmerged: Container[Key]
 ) -> dict[Key, Any]:
@@ -68,8 +85,9 @@ def with_copies(
             again = Again(tasks, source, unmerged)
             handles[source] = Task(None, apart, TaskRef(source), again)
             if times > 1:  # one object, as without a store
-                handles[source] = name = f"apart-{short_hash((repr(key), repr(source)))}"
-                changed[name] = Task(name, apart, TaskRef(source), again)
+                name = f"apart-{short_hash((repr(key), repr(source)))}"
+                handles[source] = Task(None, _opened, TaskRef(name))
+                changed[name] = Task(name, _apart_once, TaskRef(source), again)
         own = _own_literals(node, literals)
         changed |= {copy.key: copy for copy in own.values() if copy.key is not None}
         changed[key] = _with_literals(node, own).substitute(handles)
@@ -93,7 +111,7 @@ def _own_literals(node: Any, uses: Counter[int]) -> dict[int, Task]:
         if uses[place] > 1:
             [value, *_] = [value for value in node.args if id(value) == place]
             name = f"apart-{short_hash((repr(node.key), len(copies)))}" if times > 1 else None
-            copies[place] = Task(name, apart, value, again)
+            copies[place] = Task(name, apart if name is None else _apart_once, value, again)
     return copies
 
 
@@ -102,7 +120,8 @@ def _with_literals(node: Any, copies: Mapping[int, Task]) -> Any:
     if not copies:
         return node
     handles = {
-        place: copy if copy.key is None else TaskRef(copy.key) for place, copy in copies.items()
+        place: copy if copy.key is None else Task(None, _opened, TaskRef(copy.key))
+        for place, copy in copies.items()
     }
     args = [handles.get(id(value), value) for value in node.args]
     return Task(node.key, node.func, *args, **node.kwargs)

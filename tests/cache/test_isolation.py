@@ -448,3 +448,23 @@ def test_a_constant_that_a_task_has_twice_stays_one_object(tmp_path: Path) -> No
     for _ in ("cold", "warm"):
         values = pipeline.compute(*twice, reader, scheduler="sync", store=Store(tmp_path))
         assert values == (9.0, 9.0, 2.0)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_result_of_what_cannot_be_copied_is_not_stored(times: int, tmp_path: Path) -> None:
+    """It depends on which consumer comes first; too many tasks lead to it to make it again."""
+
+    def squares(n: int) -> Any:
+        return (i * i for i in range(n))
+
+    def taken(*generators: Any) -> int:
+        return sum(map(sum, generators))
+
+    n = delayed(int)(4)
+    for _ in range(40):
+        n = delayed(abs)(n)
+    x = delayed(squares)(n)
+    pipeline.compute(
+        delayed(taken)(*[x] * times), delayed(list)(x), store=tmp_path, scheduler="sync"
+    )
+    assert "taken" not in {entry.function for entry in Store(tmp_path).entries()}
