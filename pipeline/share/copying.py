@@ -5,22 +5,25 @@ from __future__ import annotations
 import datetime
 import decimal
 import fractions
+import functools
 import io
 import pickle
-from collections.abc import Container, Mapping, Sequence
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from collections.abc import Container, Iterable, Mapping, Sequence
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import cloudpickle
 import numpy as np
+from dask._task_spec import NestedContainer
 from dask.base import is_dask_collection
 from dask.sizeof import sizeof
-from dask.task_spec import TaskRef
+from dask.task_spec import Alias, DataNode, Task, TaskRef
 from dask.typing import Key
 
 from pipeline import PipelineError
-from pipeline.graph import inputs_of, label, toposort
+from pipeline.graph import CallTask, inputs_of, label, toposort
 from pipeline.identity import ATOMS, closure_values, names_in_code
+from pipeline.trace import Body
 
 IMMUTABLE = frozenset({
     *ATOMS, *(np.dtype(code).type for code in "?bBhHiIlLqQefdgFDGMmSU"), np.dtype, np.ufunc, type,
@@ -138,6 +141,35 @@ def _is_kept(value: Any) -> bool:
     raise TypeError(f"{value!r} has a state, which a copy would not have")
 
 
+_WITHOUT_STATE = (type, ModuleType, BuiltinFunctionType, slice, TaskRef, Alias)
+
+
+def _has_writable(value: Any) -> bool:
+    """Whether a task has a literal into which a function may write."""
+    parts: Iterable[Any]
+    if type(value) is Task:
+        parts = [value.func, *value.args, *value.kwargs.values()]
+    elif isinstance(value, CallTask):
+        parts = [value.function]
+    elif isinstance(value, DataNode):
+        parts = [value.value]
+    elif isinstance(value, NestedContainer):
+        parts = value.args  # another container each time
+    elif isinstance(value, functools.partial):
+        parts = [value.func, *value.args, *value.keywords.values()]
+    elif isinstance(value, FunctionType):
+        parts = [*closure_values(value).values(), *(value.__defaults__ or ())]
+    elif isinstance(value, MethodType):
+        parts = [value.__self__]
+    elif type(value) in (tuple, frozenset):
+        parts = value
+    elif type(value) is Body:
+        parts = value.constants
+    else:
+        return type(value) not in IMMUTABLE and not isinstance(value, _WITHOUT_STATE)
+    return any(map(_has_writable, parts))
+
+
 class Again:
     """Evaluates a task again, with all that it depends on.
 
@@ -168,13 +200,17 @@ class Again:
         return values[self.key]
 
     def _needed(self) -> dict[Key, Any]:
-        """The tasks to evaluate. None of them if they are many, or one of them must run once."""
+        """The tasks to evaluate. None if they are many, or one of them must run once.
+
+        That is so for one that has a literal into which it may have written before.
+        """
         needed: dict[Key, Any] = {}
         stack = [self.key]
         while stack:
             key = stack.pop()
             node = self.tasks.get(key)
-            if node is None or isinstance(node, TaskRef) or key in self.unmerged:
+            is_once = node is None or isinstance(node, TaskRef) or key in self.unmerged
+            if is_once or _has_writable(node):
                 return {}
             if key not in needed:
                 needed[key] = node

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import functools
 import io
 import pickle
 import threading
@@ -177,6 +178,22 @@ def test_or_the_error_names_the_remedy() -> None:
         ) as caught:
             isolated(numbers(3), again)
         assert isinstance(caught.value, PipelineError)
+
+
+def test_a_task_does_not_run_again_on_a_literal_that_it_may_have_changed() -> None:
+    def note(items: list[int]) -> Iterator[int]:
+        items.append(1)
+        return iter(items)
+
+    bound, constant = functools.partial(note, [0]), DataNode("d", [0])
+    for tasks in (
+        {"x": Task("x", note, [0])},
+        {"x": Task("x", bound)},
+        {"d": constant, "x": Task("x", note, TaskRef("d"))},
+        {"x": Task("x", lambda: iter(bound.args))},
+    ):
+        with pytest.raises(IsolationError):
+            isolated(numbers(3), Again(tasks, "x", ()))
 
 
 def test_it_takes_what_it_needs_along_to_another_process() -> None:
