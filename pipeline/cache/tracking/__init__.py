@@ -1,0 +1,28 @@
+"""What a task read that is not in its digest: files, folders, variables; and what it did.
+
+- `inputs` – `Input`: one thing that a task read; `changed`: whether all are still the same
+- `observer` – `observing`: the inputs and effects of what runs in a block
+- `callers` – who opened a file: the program, or Python for itself
+- `draws` – whether numbers were drawn from the global random state
+"""
+
+from pipeline.cache.tracking.inputs import (
+    Input,
+    changed,
+    context_input,
+    path_input,
+    variable_input,
+)
+from pipeline.cache.tracking.observer import Needs, Observer, add_inputs, observing
+
+__all__ = [
+    "Input",
+    "Needs",
+    "Observer",
+    "add_inputs",
+    "changed",
+    "context_input",
+    "observing",
+    "path_input",
+    "variable_input",
+]

@@ -1,0 +1,229 @@
+"""What a task read that is not in its digest, and whether it is still the same."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from xxhash import xxh3_128, xxh3_128_hexdigest
+
+from pipeline.identity import digest
+
+
+class Input(NamedTuple):
+    """What a task read that is not in its digest.
+
+    kind: "file", "folder", "variable" (of the environment), "context" (a ContextVar) or "cwd"
+    name: a path as the task opened it; the name of a variable; `module:name` of a ContextVar
+    content: its hash; "" for what is not there: a missing file, an unset variable
+    size, mtime: bytes and nanoseconds; with both as they were, the content is not read again.
+        An mtime of 0 means that the times of the file prove nothing
+    """
+
+    kind: str
+    name: str
+    content: str
+    size: int = 0
+    mtime: int = 0
+
+
+class Signature(NamedTuple):
+    """What the file system knows of a file or a folder. Times in nanoseconds."""
+
+    mode: int
+    device: int
+    inode: int
+    size: int
+    mtime: int
+    ctime: int
+
+    @property
+    def is_file(self) -> bool:
+        return stat.S_ISREG(self.mode)
+
+    @property
+    def is_folder(self) -> bool:
+        return stat.S_ISDIR(self.mode)
+
+    @property
+    def is_racy(self) -> bool:
+        """Whether a second change may come without a new time of change."""
+        return time.time_ns() - self.mtime < RACY
+
+
+RACY = 2_000_000_000
+"""Nanoseconds in which a file may change twice at one recorded time of change."""
+
+_CHUNK = 1 << 20
+
+
+def signature_of(path: str) -> Signature | None:
+    """The signature of a path. None if nothing is there, or nothing that may be looked at."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return Signature(
+        found.st_mode,
+        found.st_dev,
+        found.st_ino,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+    )
+
+
+_hashed: dict[str, tuple[Signature, str]] = {}
+"""Contents of files that this process has read, by absolute path."""
+
+
+def file_content(path: str, signature: Signature) -> str:
+    """The hash of a file. Read once per process, as long as its signature is the same."""
+    absolute = os.path.abspath(path)
+    before, content = _hashed.get(absolute, (None, ""))
+    if before == signature:
+        return content
+    hasher = xxh3_128()
+    with open(path, "rb", buffering=0) as file:
+        chunk = bytearray(min(_CHUNK, signature.size + 1))
+        view = memoryview(chunk)
+        while count := file.readinto(chunk):
+            hasher.update(view[:count])
+    content = hasher.hexdigest()
+    if time.time_ns() - max(signature.mtime, signature.ctime) > RACY:
+        _hashed[absolute] = signature, content
+    return content
+
+
+def folder_content(path: str) -> str:
+    """The hash of the names in a folder, and of which are folders."""
+    with os.scandir(path) as entries:
+        names = sorted(entry.name + "/" * entry.is_dir() for entry in entries)
+    return xxh3_128_hexdigest("\0".join(names).encode(errors="surrogateescape"))
+
+
+def content_of(kind: str, path: str, signature: Signature | None) -> str:
+    """The content of a file or a folder. "" if it is not there, or may not be read."""
+    if signature is None or not (signature.is_file or signature.is_folder):
+        return ""
+    if signature.is_folder != (kind == "folder"):
+        return ""
+    try:
+        return folder_content(path) if kind == "folder" else file_content(path, signature)
+    except OSError:
+        return ""
+
+
+def path_input(kind: str, name: str, path: str) -> Input | None:
+    """A file or a folder as it is now, in its current folder. None if it changes meanwhile.
+
+    name: as the task opened it, path: where that is now
+    """
+    signature = signature_of(path)
+    content = content_of(kind, path, signature)
+    if signature != signature_of(path):
+        return None
+    if not content or signature is None:
+        return Input(kind, name, content)
+    return Input(kind, name, content, signature.size, 0 if signature.is_racy else signature.mtime)
+
+
+def variable_input(name: str) -> Input:
+    """A variable of the environment, as it is now."""
+    value = os.environ.get(name)
+    if value is None:
+        return Input("variable", name, "")
+    return Input("variable", name, _text_content(f"{name}={value}"))
+
+
+def context_input(name: str) -> Input:
+    """A ContextVar by `module:name`, with its value in the context of this thread.
+
+    Raises `TypeError` for a value without content, `LookupError` for a name that is not found:
+    nothing is imported.
+    """
+    module, _, path = name.partition(":")
+    variable: Any = sys.modules.get(module)
+    for part in path.split("."):
+        variable = getattr(variable, part, None)
+    if variable is None:
+        raise LookupError(name)
+    value = variable.get(_UNSET)
+    return Input("context", name, "" if value is _UNSET else digest(value))
+
+
+_UNSET = object()
+
+
+def folder_of_process() -> Input:
+    """The current folder, by which a task made a path."""
+    return Input("cwd", "", os.getcwd())
+
+
+def _text_content(text: str) -> str:
+    return xxh3_128_hexdigest(text.encode(errors="surrogateescape"))
+
+
+def changed(inputs: Iterable[Input], memo: dict[Any, Any]) -> str:
+    """The first input that differs from what it was, as text. "" if all are the same.
+
+    memo: one dictionary for each plan; each file is looked at once in it.
+    """
+    for tracked in inputs:
+        difference = memo.get(tracked)
+        if difference is None:
+            difference = memo[tracked] = _difference(tracked, memo)
+        if difference:
+            return difference
+    return ""
+
+
+def _difference(tracked: Input, memo: dict[Any, Any]) -> str:
+    if tracked.kind in ("file", "folder"):
+        return _path_difference(tracked, memo)
+    now = _current(tracked.kind, tracked.name)
+    if now == tracked.content:
+        return ""
+    if tracked.kind == "cwd":
+        return f"the current folder is not {tracked.content}"
+    return f"{tracked.name.rpartition(':')[2]} changed"
+
+
+_CURRENT: dict[str, Callable[[str], Input]] = {
+    "variable": variable_input,
+    "context": context_input,
+    "cwd": lambda _: folder_of_process(),
+}
+
+
+def _current(kind: str, name: str) -> str | None:
+    try:
+        return _CURRENT[kind](name).content
+    except (TypeError, LookupError):
+        return None
+
+
+def _path_difference(tracked: Input, memo: dict[Any, Any]) -> str:
+    kind, name, content, size, mtime = tracked
+    if name in memo:
+        signature = memo[name]
+    else:
+        signature = memo[name] = signature_of(name)
+    if signature is None:
+        return f"{name} is gone" if content else ""
+    if mtime and signature.mtime == mtime and signature.size == size:
+        return ""
+    if kind == "file" and content and signature.size != size:
+        return f"{name} changed"
+    current = memo.get((kind, name))
+    if current is None:
+        current = memo[kind, name] = content_of(kind, name, signature)
+    if current == content:
+        return ""
+    if not content:
+        return f"{name} is there now"
+    return f"folder {name} has other files" if kind == "folder" else f"{name} changed"
