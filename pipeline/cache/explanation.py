@@ -220,7 +220,10 @@ def code_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
         if name == "libraries":
             for library, version in (new or {}).items():
                 if (was := (old or {}).get(library, "not used")) != version:
-                    changes.append(f"library {library} was {was}, is {version}")
+                    was, version = was.partition(" #")[0], version.partition(" #")[0]
+                    is_new = was != version
+                    text = f"was {was}, is {version}" if is_new else f"{version} has other code"
+                    changes.append(f"library {library} {text}")
         elif new is None:
             changes.append(f"{name} is no longer used")
         elif not isinstance(old, dict):

@@ -209,7 +209,7 @@ class _Describer(Digester):
         package, _, version = text.rpartition(" of ")[2].partition(" ")
         if version:
             self.libraries[package] = version
-        return text
+        return text.partition(" #")[0]
 
     def definition(self, value: Any) -> Key:
         if id(value) not in self.numbers:

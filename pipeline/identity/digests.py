@@ -7,12 +7,17 @@ Python and of every library that a function uses, and refuses every value withou
 from __future__ import annotations
 
 import functools
+import os
 import random
+import re
 import sys
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import blake2b
-from typing import Any
+from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, PathFinder
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 import numpy as np
@@ -20,7 +25,12 @@ from dask.typing import Key
 
 from pipeline.identity.attributes import MISSING, member_of, type_part
 from pipeline.identity.encoder import Encoder, UnkeyableError, name_of
+from pipeline.identity.files import File
+from pipeline.identity.modules import namespace
 from pipeline.identity.text import short_repr
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 _PYTHON = f"python {sys.version_info.major}.{sys.version_info.minor}"
 
@@ -92,20 +102,96 @@ class Digester(Encoder):
         return self.encode(value)
 
 
-@functools.cache
-def library_version(package: str) -> str:
-    """The name and version of the distribution that a package comes from.
+# Versions of libraries
 
-    Python's own modules count with Python, whose version is in every digest.
+
+def library_version(package: str) -> str:
+    """The name and version of the distribution that a package comes from, and a hash of its code.
+
+    Python's own modules count with Python, whose version is in every digest; this engine counts by
+    its version alone.
     """
     if package in sys.stdlib_module_names:
         return "python"
+    # What is imported stays as it is; anything else may be installed anew.
+    return _version(package, () if package in sys.modules else tuple(map(_changed, sys.path)))
+
+
+@functools.lru_cache(1024)
+def _version(package: str, _: tuple[int, ...]) -> str:
     # Imported here, for it takes tens of milliseconds and most runs digest nothing.
-    from importlib.metadata import PackageNotFoundError, packages_distributions, version
+    from importlib.metadata import PackageNotFoundError, distribution, distributions
 
     if package == __name__.partition(".")[0]:
-        return f"dask-memo {version('dask-memo')}"
-    for name in (package, *packages_distributions().get(package, ())):
-        with suppress(PackageNotFoundError):
-            return f"{name} {version(name)}"
-    return str(getattr(sys.modules.get(package), "__version__", "no version"))
+        return f"dask-memo {distribution('dask-memo').version}"
+    versions, code = set[str](), list[str]()
+    with suppress(PackageNotFoundError):
+        known = distribution(package)  # quicker than to search all
+        versions.add(f"{package} {known.version}")
+        code = _recorded_code(known, package)
+    if not code:
+        for other in distributions():
+            if recorded := _recorded_code(other, package):
+                versions.add(f"{other.metadata['Name']} {other.version}")
+                code += recorded
+    if not versions:
+        own = namespace(sys.modules.get(package)).get("__version__")
+        versions.add("no version" if own is None else str(own))
+    code = sorted(code or _code_files(package))
+    hashed = blake2b("\n".join(code).encode(), digest_size=6).hexdigest()
+    return ", ".join(sorted(versions)) + (f" #{hashed}" if code else "")
+
+
+def _recorded_code(known: Distribution, package: str) -> list[str]:
+    """What an installer recorded of the source files of a package: path, hash and size of each.
+
+    Equal wherever one wheel is installed. A file that changed later counts by its content. All
+    files of a package count that has no source files.
+    """
+    record, heads = known.read_text("RECORD") or "", (f"{package}/", f"{package}.")
+    if not any(record.startswith(head) or f"\n{head}" in record for head in heads):
+        return []
+    folder = str(known.locate_file(""))
+    lines = [line for line in record.splitlines() if line.startswith(heads) and line[-1] != ","]
+    code = [line for line in lines if line.partition(",")[0].endswith(".py")] or lines
+    own = re.search(r"^.*\.dist-info/RECORD(?=,)", record, re.MULTILINE)
+    installed = _changed(f"{folder}/{own[0]}") if own else 0
+    for place, line in enumerate(code):
+        name = line.partition(",")[0]
+        if _changed(f"{folder}/{name}") > installed:
+            code[place] = _file_line(folder, name)
+    return code
+
+
+def _changed(path: str) -> int:
+    """When a file changed; 0 if it is not there."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _file_line(folder: str, name: str) -> str:
+    """A file as installers record it."""
+    path = Path(folder, name)
+    content = bytes.fromhex(File(path).__dask_tokenize__()[-1])
+    text = urlsafe_b64encode(content).decode().rstrip("=")
+    return f"{name},sha256={text},{path.stat().st_size}"
+
+
+def _code_files(package: str) -> list[str]:
+    """The files of a package without a record: what is imported, or would be."""
+    module = sys.modules.get(package)
+    spec = PathFinder.find_spec(package) if module is None else None
+    members = namespace(module)
+    places = list((spec.submodule_search_locations if spec else members.get("__path__")) or ())
+    if not places:
+        file = spec.origin if spec else members.get("__file__")
+        return [_file_line(*os.path.split(file))] if file and Path(file).exists() else []
+    suffixes = (*SOURCE_SUFFIXES, *EXTENSION_SUFFIXES)
+    return [
+        _file_line(place, path.relative_to(place).as_posix())
+        for place in places
+        for path in sorted(Path(place).rglob("*"))
+        if path.name.endswith(suffixes)
+    ]

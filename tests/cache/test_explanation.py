@@ -193,6 +193,10 @@ def test_without_collections_there_are_no_tasks(tmp_path: Path) -> None:
          ["global `x` changed"]),
         ({"libraries": {"numpy": "1"}}, {"libraries": {"numpy": "2"}},
          ["library numpy was 1, is 2"]),
+        ({"libraries": {"numpy": "1 #ab"}}, {"libraries": {"numpy": "2 #cd"}},
+         ["library numpy was 1, is 2"]),
+        ({"libraries": {"numpy": "1 #ab"}}, {"libraries": {"numpy": "1 #cd"}},
+         ["library numpy 1 has other code"]),
     ],
 )  # fmt: skip
 def test_changes_of_code_are_named(

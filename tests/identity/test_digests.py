@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextvars
 import functools
 import itertools
@@ -13,8 +14,11 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import tracemalloc
 import weakref
+from hashlib import sha256
+from importlib.metadata import distribution
 from importlib.metadata import version as distribution_version
 from pathlib import Path
 from types import ModuleType
@@ -27,7 +31,7 @@ import pytest
 from pipeline import digest
 from pipeline import scheduler as on
 from pipeline.identity import encode, short_repr
-from pipeline.identity.digests import Digester, library_version
+from pipeline.identity.digests import Digester, _version, library_version
 from tests.digest_values import DIFFER, agree
 from tests.projects import edited
 
@@ -470,11 +474,13 @@ def test_functions_that_call_each_other_in_circles_have_digests() -> None:
 
 def test_libraries_count_by_name_and_version(monkeypatch: pytest.MonkeyPatch) -> None:
     before = digest(np.sin)
-    library_version.cache_clear()
-    monkeypatch.setattr("importlib.metadata.version", lambda name: "0.0.0")
-    assert digest(np.sin) != before
-    assert digest(len) == digest(len)
-    library_version.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(type(distribution("numpy")), "version", "0.0.0")
+        _version.cache_clear()
+        assert digest(np.sin) != before
+        assert digest(len) == digest(len)
+    _version.cache_clear()
+    assert digest(np.sin) == before
 
 
 def _total(x: float) -> float:
@@ -515,6 +521,10 @@ def test_the_version_of_python_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_digest_is_found_next_year(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.identity.digests._PYTHON", "python 3.11")
+    versions = {"numpy": "numpy 2.4.6"}  # whatever is installed
+    monkeypatch.setattr(
+        "pipeline.identity.digests.library_version", lambda name: versions.get(name, "python")
+    )
     assert digest([1, "a"]) == "e77de8de2e54fb648fb03292358d14d9"
     assert digest("\ud800") == "672f7e8694eaa335006a782ae364c8aa"
     assert Digester().encode(np.random.mtrand._rand.normal) == "method#0325f6718f49cd2d22c9ea6b"
@@ -539,20 +549,107 @@ def test_the_version_of_a_package(
     module = ModuleType("a_package_of_tests")
     module.__version__ = "7.5"  # type: ignore[attr-defined] # as many have
     monkeypatch.setitem(sys.modules, "a_package_of_tests", module)
-    library_version.cache_clear()
-    assert library_version(package) == version
-    library_version.cache_clear()
+    _version.cache_clear()
+    text, mark, code = library_version(package).partition(" #")
+    assert text == version
+    assert len(code) == (12 if package in ("numpy", "dateutil") else 0), mark
+    _version.cache_clear()
 
 
-def test_the_version_of_a_package_is_that_of_the_distribution_with_its_name(
-    monkeypatch: pytest.MonkeyPatch,
+class Site:
+    """A folder of installed packages."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "site-packages"
+        self.folder.mkdir(parents=True)
+
+    def install(self, name: str, files: dict[str, str], record: bool = True) -> None:
+        """Install version 1.0 of a distribution as pip does."""
+        for path, text in files.items():
+            (self.folder / path).parent.mkdir(exist_ok=True)
+            (self.folder / path).write_text(text)
+        info = self.folder / f"{name.replace('-', '_')}-1.0.dist-info"
+        info.mkdir(exist_ok=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        lines = [f"../../bin/{name}.py,sha256={self.folder},9", f"{info.name}/METADATA,sha256=0,1"]
+        for path, text in files.items():
+            hashed = base64.urlsafe_b64encode(sha256(text.encode()).digest()).decode().rstrip("=")
+            lines += [f"{path},sha256={hashed},{len(text)}", f"{path}c,,"]
+        lines.append(f"{info.name}/RECORD,,")
+        if record:
+            (info / "RECORD").write_text("\n".join(lines) + "\n")
+
+    def version(self, package: str = "some_library") -> str:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(str(self.folder))
+            return library_version(package)
+
+
+CODE = {"some_library/__init__.py": "def f(): return 1\n", "some_library/inner.py": "X = 2\n"}
+
+
+def test_one_wheel_has_one_version_wherever_it_is_installed(tmp_path: Path) -> None:
+    one, other = Site(tmp_path / "one"), Site(tmp_path / "other")
+    for site in (one, other):
+        site.install("some-library", CODE)
+    assert one.version() == other.version()
+    assert one.version().startswith("some_library 1.0 #")
+
+
+@pytest.mark.parametrize("name", ["some_library", "other_name"])
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_other_code_of_one_version_is_another_library(
+    name: str, is_recorded: bool, tmp_path: Path
 ) -> None:
-    known = {"numpy": ["dask", "numpy"], "other": ["dask"]}
-    monkeypatch.setattr("importlib.metadata.packages_distributions", lambda: known)
-    library_version.cache_clear()
-    assert library_version("numpy") == f"numpy {np.__version__}"
-    assert library_version("other") == f"dask {dask.__version__}"
-    library_version.cache_clear()
+    site = Site(tmp_path)
+    site.install(name, CODE, is_recorded)
+    before = site.version()
+    site.install(name, {**CODE, "some_library/inner.py": "X = 3\n"}, is_recorded)
+    _version.cache_clear()  # as another process
+    assert site.version() != before
+    site.install(name, CODE, is_recorded)
+    _version.cache_clear()
+    assert site.version() == before
+
+
+def test_a_file_that_was_edited_after_its_installation_counts_by_its_content(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path)
+    site.install("some_library", CODE)
+    before, path = site.version(), site.folder / "some_library" / "inner.py"
+    now = time.time()
+    for text, time_of_change, agrees in (("X = 3\n", now + 9, False), ("X = 2\n", now + 99, True)):
+        path.write_text(text)
+        os.utime(path, (time_of_change, time_of_change))
+        _version.cache_clear()
+        assert (site.version() == before) is agrees
+
+
+def test_a_library_without_a_distribution_counts_by_its_files(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    (site.folder / "lonely.py").write_text("X = 1\n")
+    before = site.version("lonely")
+    assert before.startswith("no version #")
+    (site.folder / "lonely.py").write_text("X = 2\n")
+    _version.cache_clear()
+    assert site.version("lonely") != before
+
+
+def test_a_library_that_is_not_imported_may_be_installed_meanwhile(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    assert site.version() == "no version"
+    site.install("some_library", CODE)
+    assert site.version().startswith("some_library 1.0 #")
+
+
+def test_the_version_of_a_package_is_that_of_the_distribution_that_holds_it(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path)
+    site.install("some_library", {"unrelated/__init__.py": ""})
+    site.install("real_one", CODE)
+    assert "real_one 1.0" in site.version()
 
 
 def test_large_arrays_are_hashed_without_a_copy() -> None:
