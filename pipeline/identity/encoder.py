@@ -11,7 +11,7 @@ import copyreg
 import functools
 import gc
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -178,6 +178,22 @@ def atom(value: Any) -> Key:
     return _shortened(repr(value))
 
 
+def _atoms(values: Collection[Any]) -> Collection[Key] | None:
+    """Values of the `ATOMS`, encoded as `atom` does; None if others are among them."""
+    kinds = set(map(type, values))
+    if kinds == {int} and min(values) >= MIN_INT and max(values) <= MAX_INT:
+        return values
+    if kinds == {float} and "nan" not in (texts := list(map(repr, values))):
+        return texts
+    return list(map(atom, values)) if kinds <= ATOMS else None
+
+
+def _cut(encoded: tuple[Key, ...]) -> Key:
+    """An encoded container, in short where it would make a long key."""
+    text = repr(encoded)
+    return encoded if len(text) <= 2 * KEY_WIDTH else _shortened(text)
+
+
 def _shortened(text: str) -> str:
     """A text, cut off and with its hash where it is too long for a key."""
     return text if len(text) <= KEY_WIDTH else f"{text[: KEY_WIDTH // 2]}…#{short_hash(text)}"
@@ -252,23 +268,39 @@ class Encoder:
         return f"{value.dtype}[{shape}]#{short_hash((repr(value.dtype), shape, elements))}"
 
     def container(self, value: Any) -> Key:
-        """A built-in container; in short, where it would make a long key."""
+        """A built-in container."""
         kind = type(value)
+        encoded: tuple[Key, ...]
         if kind is tuple:
-            encoded = tuple(map(self.encode, value))
+            encoded = tuple(self.elements(value))
         elif kind is list:
-            encoded = ("list", *map(self.encode, value))
-        elif kind is dict and self.dict_order_counts:
-            encoded = ("ordered dict", *map(self.encode, value.items()))
-        else:  # sorted twice: definitions are numbered as the walk meets them
-            name = kind.__name__ if kind in (set, frozenset) else "dict"
-            if name == "dict":
-                members = sorted(value.items(), key=lambda item: _rank(item[0]))
-            else:
-                members = sorted(value, key=_rank)
-            encoded = (name, *sorted(map(self.encode, members), key=repr))
-        text = repr(encoded)
-        return encoded if len(text) <= 2 * KEY_WIDTH else _shortened(text)
+            encoded = ("list", *self.elements(value))
+        elif kind is set or kind is frozenset:
+            encoded = (kind.__name__, *sorted(self.elements(value), key=repr))
+        elif self.dict_order_counts and kind is dict:
+            encoded = ("ordered dict", *self.pairs(value))
+        else:
+            encoded = ("dict", *sorted(self.pairs(value), key=repr))
+        return _cut(encoded)
+
+    def elements(self, values: Collection[Any]) -> Collection[Key]:
+        """The elements of a container, encoded: those of a set sorted, for definitions are numbered
+        as the walk meets them.
+        """
+        if (atoms := _atoms(values)) is not None:
+            return atoms
+        ordered = sorted(values, key=_rank) if isinstance(values, set | frozenset) else values
+        return list(map(self.encode, ordered))
+
+    def pairs(self, values: Mapping[Any, Any]) -> list[Key]:
+        """The items of a dict, encoded; sorted by their keys, unless their order counts."""
+        keys, members = _atoms(values), _atoms(values.values())
+        if keys is not None and members is not None:
+            return list(map(_cut, zip(keys, members, strict=True)))
+        items: Iterable[Any] = values.items()
+        if not (self.dict_order_counts and type(values) is dict):
+            items = sorted(items, key=lambda item: _rank(item[0]))
+        return list(map(self.encode, items))
 
     def library(self, name: str, module: str) -> str:  # noqa: ARG002 - for subclasses
         """A library's module, function or class, by its name."""

@@ -98,6 +98,7 @@ class Numbering:
         self._simple: dict[int, int] = {}  # functions that are judged without their arguments
         self._values: dict[int, tuple[Any, int | NotMerged]] = {}
         self._objects: dict[int, Any] = {}  # of the project's classes, by number
+        self._held: dict[int, list[Any]] = {}  # and in containers, by their ids
         self._methods: dict[tuple[int, int], Impurity | None] = {}  # by function and object
         self._owners: set[tuple[int, int]] = set()  # numbers of tasks, and their objects
         self._alone = _bound_tasks(tasks)
@@ -254,8 +255,14 @@ class Numbering:
     def _project_objects(self, values: Iterable[Any]) -> Iterator[Any]:
         """The arguments of a task that are objects of the project's classes."""
         for value in values:
-            if type(value) is not TaskRef:
-                yield from project_objects(value)
+            kind: Any = type(value)
+            if kind is not TaskRef:
+                if (is_object := _is_of_project(kind)) is None:
+                    if id(value) not in self._held:  # the graph keeps it alive
+                        self._held[id(value)] = project_objects(value)
+                    yield from self._held[id(value)]
+                elif is_object:
+                    yield value
             elif (owner := self._objects.get(self.numbers.get(value.key, 0))) is not None:
                 yield owner
 
@@ -448,7 +455,10 @@ def project_objects(value: Any, depth: int = 3) -> list[Any]:
         return project_objects(value.value, depth)
     if isinstance(value, NestedContainer):
         value = value.args
-    return [found for item in items_of(value) for found in project_objects(item, depth - 1)]
+    items = items_of(value)
+    if all(_is_of_project(kind) is False for kind in set(map(type, items))):
+        return []  # long lists of numbers
+    return [found for item in items for found in project_objects(item, depth - 1)]
 
 
 @functools.lru_cache(4096)

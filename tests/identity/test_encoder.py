@@ -605,3 +605,26 @@ def test_a_value_too_deep_for_the_stack_that_is_left_is_refused() -> None:
             encode(value)
     finally:
         sys.setrecursionlimit(limit)
+
+
+ATOMS_IN_CONTAINERS = [
+    [1, 2, 3], [2**63, 1], [-(2**63), 2**63 - 1], [0.5, -0.0], [0.5, float("nan")], [float("inf")],
+    [True, 1, 1.0, "1", b"1", None, ...], ["a'b", 'c"d', "\ud800", "x" * 60], [1j, 2], [], [1],
+    list(range(100)), ["x" * 10_001],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("values", ATOMS_IN_CONTAINERS, ids=repr)
+def test_a_container_of_plain_values_is_encoded_as_value_by_value(values: list[Any]) -> None:
+    each = [encode(value) for value in values]
+
+    def cut(encoded: Any) -> Any:
+        text = repr(encoded)
+        return encoded if len(text) <= 96 else f"{text[:24]}…#{short_hash(text)}"
+
+    assert encode(values) == cut(("list", *each))
+    assert encode(tuple(values)) == cut(tuple(each))
+    unique = set(values)
+    assert encode(unique) == cut(("set", *sorted(map(encode, unique), key=repr)))
+    pairs = [cut((encode(value), encode(value))) for value in unique]
+    assert encode({value: value for value in unique}) == cut(("dict", *sorted(pairs, key=repr)))
