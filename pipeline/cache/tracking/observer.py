@@ -7,10 +7,12 @@ runs in it, and of the tasks around it. A thread that a task starts counts as th
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import threading
 from collections.abc import Callable, Container, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol
@@ -497,6 +499,7 @@ def _install() -> None:
         if not _installed:
             if sys.version_info < (3, 12):
                 _report_threads()
+            _follow_pools()
             sys.addaudithook(_hook)
             _installed.append(True)
 
@@ -510,6 +513,32 @@ def _report_threads() -> None:
         return start(function, args, *more)
 
     threading._start_new_thread = audited  # type: ignore[attr-defined]
+
+
+def _follow_pools() -> None:
+    """Has what a task hands to a pool count as the task's: its threads may be older."""
+    submit: Callable[..., Any] = ThreadPoolExecutor.submit
+
+    @functools.wraps(submit)
+    def followed(pool: Any, function: Any, /, *args: Any, **named: Any) -> Any:
+        if _observing and (observers := _local.state.current()):
+            return submit(pool, _call_for, observers, function, *args, **named)
+        return submit(pool, function, *args, **named)
+
+    ThreadPoolExecutor.submit = followed  # type: ignore[method-assign]
+
+
+def _call_for(
+    observers: Sequence[Observer], function: Callable[..., Any], /, *args: Any, **named: Any
+) -> Any:
+    """Calls a function for the task of another thread."""
+    thread = _local.state
+    before, current = thread.observers, thread.current()
+    thread.observers = (*before, *(other for other in observers if other not in current))
+    try:
+        return function(*args, **named)
+    finally:
+        thread.observers = before
 
 
 # Paths

@@ -570,6 +570,16 @@ def test_a_pool_that_a_task_leaves_counts_for_the_next_task_of_its_thread() -> N
     pools[0].shutdown()
 
 
+def test_work_for_a_pool_counts_for_the_task_that_hands_it_over() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        in_thread(
+            lambda: pool.submit(int).result()
+        )  # another program starts the thread of the pool
+        assert names(observed(lambda: pool.submit(read, "data.csv").result())) == ["data.csv"]
+        observer = observed(lambda: in_thread(lambda: pool.submit(read, "data.csv").result()))
+        assert names(observer) == []
+
+
 def test_threads_that_were_there_before_do_not_count() -> None:
     observer = observed(lambda: in_thread(lambda: read("data.csv")))
     assert (observer.inputs, observer.effects) == ([], [])
