@@ -11,6 +11,7 @@ from pipeline.cache.tracking.inputs import (
     changed,
     context_input,
     path_input,
+    signature_of,
     variable_input,
 )
 from pipeline.cache.tracking.observer import Needs, Observer, add_inputs, observing
@@ -24,5 +25,6 @@ __all__ = [
     "context_input",
     "observing",
     "path_input",
+    "signature_of",
     "variable_input",
 ]
