@@ -94,7 +94,7 @@ def _futures(client: Any, expr: Any, keys: Any, *args: Any, **kwargs: Any) -> An
     store = _entered[-1]
     expr = expr.optimize() if hasattr(expr, "optimize") else expr
     if store.is_shared:
-        tasks, annotations = open_graph(expr)
+        tasks, _, annotations = open_graph(expr, list(keys))
         plan = make_plan(store, tasks, keys, is_local=False, is_final=True)
         count_plan(plan)
         tasks = remaining_tasks(plan, plan.outputs, annotations)

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 import dask
 import dask.local
@@ -22,7 +22,7 @@ from pipeline.cache.plan import Plan, final_key, make_plan, tasks_to_run
 from pipeline.cache.saving import save, task_details
 from pipeline.graph import fill_outputs, inputs_of, toposort
 from pipeline.program import LoadTask, fuse_tasks
-from pipeline.share import fuse_lines, task_dict, unfused
+from pipeline.share import fuse_lines, task_dict, unfused, with_iterators
 from pipeline.store import LostError, Store
 
 Annotations = dict[Key, dict[str, Any]]
@@ -56,8 +56,7 @@ class StoreScheduler:
     def __call__(self, dsk: Any, keys: Any, **options: Any) -> Any:
         if is_planned.get():
             return self.scheduler(dsk, keys, **options)
-        tasks, annotations = open_graph(dsk)
-        outputs = output_keys(tasks, flatten([keys]))
+        tasks, outputs, annotations = open_graph(dsk, keys)
         try:
             for is_loading in (True, True, False):
                 plan = make_plan(self.store, tasks, outputs, is_loading, self.is_local)
@@ -151,8 +150,8 @@ def open_collections(collections: Sequence[Any]) -> tuple[dict[Key, Any], list[K
     opened: list[tuple[dict[Key, Any], list[Key]]] = [({}, [])]
 
     def get(dsk: Any, keys: list[Key], **_: Any) -> list[None]:
-        tasks, _ = open_graph(dsk)
-        opened.append((tasks, output_keys(tasks, flatten([keys]))))
+        tasks, outputs, _ = open_graph(dsk, keys)
+        opened.append((tasks, outputs))
         return [None for _ in keys]
 
     if unpacked := list(map(unfused, unpack_collections(*collections)[0])):
@@ -161,8 +160,16 @@ def open_collections(collections: Sequence[Any]) -> tuple[dict[Key, Any], list[K
     return opened[-1]
 
 
-def open_graph(dsk: Any) -> tuple[dict[Key, Any], Annotations]:
-    """The tasks that a scheduler gets, as an expression or as a graph, and their annotations."""
+class Opened(NamedTuple):
+    """What a scheduler gets: tasks, the outputs, and annotations."""
+
+    tasks: dict[Key, Any]
+    outputs: list[Key]
+    annotations: Annotations
+
+
+def open_graph(dsk: Any, keys: Any) -> Opened:
+    """What a scheduler gets as an expression, or as a graph, and keys in nested lists."""
     graph = dsk.__dask_graph__() if hasattr(dsk, "__dask_graph__") else dsk
     # Those of other graphs are lost already.
     kinds = dsk.__dask_annotations__() if hasattr(dsk, "__dask_annotations__") else {}
@@ -170,7 +177,9 @@ def open_graph(dsk: Any) -> tuple[dict[Key, Any], Annotations]:
     for kind, by_key in kinds.items():
         for key, value in by_key.items():
             annotations[key][kind] = value
-    return task_dict(graph), annotations
+    tasks = task_dict(graph)
+    outputs = output_keys(tasks, flatten([keys]))
+    return Opened(with_iterators(tasks, outputs), outputs, annotations)
 
 
 def output_keys(tasks: Mapping[Key, Any], keys: Iterable[Key]) -> list[Key]:

@@ -41,7 +41,7 @@ from pipeline.identity.encoder import (
     session,
     short_hash,
 )
-from pipeline.identity.files import File
+from pipeline.identity.files import File, Handle, file_handle
 from pipeline.identity.modules import (
     Library,
     UnimportedModule,
@@ -78,6 +78,7 @@ __all__ = [
     "CodeNames",
     "Digester",
     "File",
+    "Handle",
     "Library",
     "UnimportedModule",
     "UnkeyableError",
@@ -92,6 +93,7 @@ __all__ = [
     "digest",
     "display_name",
     "encode",
+    "file_handle",
     "format_duration",
     "format_number",
     "format_value",

@@ -33,6 +33,7 @@ from pipeline.identity.attributes import (
     type_part,
 )
 from pipeline.identity.bytecode import code_content
+from pipeline.identity.files import file_handle
 from pipeline.identity.modules import (
     Library,
     UnimportedModule,
@@ -323,7 +324,7 @@ class Encoder:
         if isinstance(value, _Definition):
             return self.definition(value)
         try:
-            state = state_of(value)
+            state = state_of(value, bool(self.definitions))
         except UnkeyableError as error:
             if self.definitions:
                 return self.opaque(value, error)
@@ -366,8 +367,10 @@ def name_of(definition: Any) -> str:
     return definition.__qualname__ if isinstance(definition, FunctionType) else "module"
 
 
-def state_of(value: Any) -> Any:
+def state_of(value: Any, is_reached: bool = False) -> Any:
     """The content of an object: what pickle would store, or what the object itself reports.
+
+    is_reached: by a function, so that it is no argument, whose files are tracked when a task runs
 
     Raises `UnkeyableError`, and `UnknownError` for a call or another Dask collection.
     """
@@ -382,6 +385,10 @@ def state_of(value: Any) -> Any:
     try:
         if kind is object:
             raise TypeError("it has no state")
+        if (handle := file_handle(value)) is not None:
+            if handle.paths and is_reached:
+                raise TypeError(f"it reads {handle.paths[0]}; pass it to the function")
+            return handle.state
         if callable(tokenize := member_of(kind, "__dask_tokenize__")):
             return tokenize(value)
         is_table = f"{type_part(kind, '__module__')}.".startswith(TABLE_MODULES)

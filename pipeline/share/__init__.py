@@ -24,7 +24,7 @@ from pipeline.share.numbering import (
     task_dict,
 )
 from pipeline.share.purity import call_impurity, callable_name, impure, method_impurity, pure
-from pipeline.share.rebuilding import Blocks, fuse_lines, unfused
+from pipeline.share.rebuilding import Blocks, fuse_lines, unfused, with_iterators
 from pipeline.share.report import ShareReport, share, share_report
 
 __all__ = [
@@ -52,4 +52,5 @@ __all__ = [
     "stable_number",
     "task_dict",
     "unfused",
+    "with_iterators",
 ]

@@ -108,6 +108,9 @@ IMPURE_ALONE = {"print"}
 ITERATORS = frozenset({map, filter, zip, iter, enumerate, reversed})
 """They return an iterator, which only one consumer can read; so does all of `itertools`."""
 
+LAZY = frozenset({"toolz.itertoolz.concat", "cytoolz.itertoolz.concat"})
+"""They do so, too: what Dask's bags call, by name."""
+
 SEEDS = ("random_state", "seed", "rng", "random_seed")
 """Parameters of libraries' functions that, left at None, make them random."""
 

@@ -182,11 +182,17 @@ def _are_files(arguments: Sequence[Any]) -> bool:
 
 def is_used_up(function: Any) -> bool:
     """Whether the result of a function changes as it is read: an iterator, a random generator."""
-    if isinstance(function, FunctionType):
-        return inspect.isgeneratorfunction(function)
+    while isinstance(function, functools.partial):
+        function = function.func
+    if isinstance(function, FunctionType) and inspect.isgeneratorfunction(function):
+        return True
     return _is_unseeded(in_table(function)) or (
         isinstance(function, NAMED)
-        and (function in impurities.ITERATORS or function.__module__ == "itertools")
+        and (
+            function in impurities.ITERATORS
+            or function.__module__ == "itertools"
+            or f"{function.__module__}.{function.__name__}" in impurities.LAZY
+        )
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from dask.base import collections_to_expr, is_dask_collection
 from dask.core import flatten, istask
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
-from dask.task_spec import GraphNode, TaskRef
+from dask.task_spec import GraphNode, Task, TaskRef
 from dask.typing import Key
 
 from pipeline.graph import (
@@ -26,6 +27,7 @@ from pipeline.graph import (
 from pipeline.identity import short_hash, short_repr
 from pipeline.share.merging import Merged
 from pipeline.share.numbering import task_dict
+from pipeline.share.purity import is_used_up
 
 _MANY_DELAYED = 8
 """More delayed objects than these share one graph; else each would hold a copy."""
@@ -217,6 +219,31 @@ def unfused(collection: Any) -> Any:
     finish, arguments = collection.__dask_postcompute__()
     parts = [getattr(part, "__self__", part) for part in (finish, *arguments)]
     return Blocks(collection) if any(map(is_dask_collection, parts)) else collection
+
+
+def with_iterators(tasks: dict[Key, Any], outputs: Collection[Key]) -> dict[Key, Any]:
+    """The tasks, where one that returns an iterator runs within its only consumer.
+
+    An iterator changes as it is read, and cannot be stored or sent; the call that makes it can be
+    repeated. One with several consumers stays a task: the order in which they read it counts.
+    """
+    makers = {key for key, node in tasks.items() if type(node) is Task and is_used_up(node.func)}
+    if not makers:
+        return tasks
+    uses = Counter(key for node in tasks.values() for key in inputs_of(node))
+    inner = {key for key in makers.difference(outputs) if uses[key] == 1}
+    whole = dict(tasks)
+    for key in toposort(tasks, outputs):
+        node: Any = whole[key]
+        if type(node) is Task and (own := inner.intersection(inputs_of(node))):
+            calls = {source: whole.pop(source) for source in own}
+            whole[key] = node.substitute(
+                {
+                    source: Task(None, call.func, *call.args, **call.kwargs)
+                    for source, call in calls.items()
+                }
+            )
+    return whole
 
 
 class Blocks:

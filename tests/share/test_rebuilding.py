@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any
 
 import dask
 import dask.array as da
 import dask.dataframe as dd
 import pandas as pd
 import pytest
+import toolz  # type: ignore[import-untyped]
 from dask.highlevelgraph import HighLevelGraph
-from dask.task_spec import DataNode, GraphNode, Task, TaskRef
+from dask.task_spec import Alias, DataNode, GraphNode, List, Task, TaskRef
 
 from pipeline import GraphError, share
-from pipeline.share import fuse_lines, task_dict
+from pipeline.share import fuse_lines, task_dict, with_iterators
 from pipeline.share.rebuilding import is_annotated, is_graph, open_dict
 
 
@@ -81,3 +85,63 @@ def test_annotations_are_noticed() -> None:
         assert is_annotated(dask.delayed(abs)(1))
     assert not is_annotated(dask.delayed(abs)(1))
     assert not is_annotated(da.ones(3))
+
+
+# Iterators
+
+
+def numbers(count: int) -> Iterator[int]:
+    yield from range(count)
+
+
+def pairs(one: Iterable[int], other: Iterable[int]) -> list[tuple[int, int]]:
+    return list(zip(one, other, strict=False))
+
+
+def test_an_iterator_runs_within_its_only_consumer() -> None:
+    tasks: dict[Any, Any] = {
+        "n": Task("n", numbers, 3),
+        "e": Task("e", enumerate, TaskRef("n")),
+        "l": Task("l", list, TaskRef("e")),
+        "s": Task("s", sum, [1, 2]),
+    }
+    whole = with_iterators(tasks, ["l", "s"])
+    assert whole.keys() == {"l", "s"}
+    assert whole["l"]({}) == [(0, 0), (1, 1), (2, 2)]
+    assert len(tasks) == 4
+    assert tasks["l"].dependencies == {"e"}
+
+
+def test_iterators_in_containers_and_by_name_run_within_their_consumer() -> None:
+    tasks: dict[Any, Any] = {
+        "n": Task("n", partial(numbers, 3)),
+        "m": Task("m", map, abs, TaskRef("n")),
+        "c": Task("c", toolz.concat, List(TaskRef("m"), [7])),
+        "l": Task("l", sorted, TaskRef("c"), reverse=True),
+    }
+    whole = with_iterators(tasks, ["l"])
+    assert list(whole) == ["l"]
+    assert whole["l"]({}) == [7, 2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("consumers", "outputs"),
+    [
+        ({"a": Task("a", list, TaskRef("n")), "b": Task("b", list, TaskRef("n"))}, ["a", "b"]),
+        ({"a": Task("a", pairs, TaskRef("n"), TaskRef("n"))}, ["a"]),
+        ({"a": Task("a", list, TaskRef("n"))}, ["a", "n"]),
+        ({"a": Alias("a", "n"), "b": Task("b", list, TaskRef("a"))}, ["b"]),
+        ({"a": List(TaskRef("n"))}, ["a"]),
+    ],
+    ids=["two consumers", "one consumer, twice", "an output", "another name", "a list"],
+)
+def test_an_iterator_that_several_may_read_stays_a_task(
+    consumers: dict[Any, Any], outputs: list[str]
+) -> None:
+    tasks = {"n": Task("n", numbers, 3), **consumers}
+    assert with_iterators(tasks, outputs) == tasks
+
+
+def test_tasks_without_iterators_stay_as_they_are() -> None:
+    tasks = {"a": Task("a", sum, [1]), "b": Task("b", abs, TaskRef("a"))}
+    assert with_iterators(tasks, ["b"]) is tasks

@@ -3,6 +3,7 @@
 - `inputs` – `Input`: one thing that a task read; `changed`: whether all are still the same
 - `observer` – `observing`: the inputs and effects of what runs in a block
 - `callers` – who opened a file: the program, or Python for itself
+- `readers` – `reads_in_c`: the files that a task reads where Python sees no opening
 - `draws` – whether numbers were drawn from the global random state
 """
 
@@ -11,20 +12,22 @@ from pipeline.cache.tracking.inputs import (
     changed,
     context_input,
     path_input,
-    signature_of,
     variable_input,
 )
 from pipeline.cache.tracking.observer import Needs, Observer, add_inputs, observing
+from pipeline.cache.tracking.readers import Place, Reads, reads_in_c
 
 __all__ = [
     "Input",
     "Needs",
     "Observer",
+    "Place",
+    "Reads",
     "add_inputs",
     "changed",
     "context_input",
     "observing",
     "path_input",
-    "signature_of",
+    "reads_in_c",
     "variable_input",
 ]
