@@ -12,6 +12,7 @@ from pipeline.cache.tracking.inputs import (
     changed,
     context_input,
     path_input,
+    signature_of,
     variable_input,
 )
 from pipeline.cache.tracking.observer import Needs, Observer, add_inputs, observing
@@ -29,5 +30,6 @@ __all__ = [
     "observing",
     "path_input",
     "reads_in_c",
+    "signature_of",
     "variable_input",
 ]

@@ -26,7 +26,8 @@ _QUIET = (
     "platform",
     "ctypes.util",
     "multiprocessing.resource_tracker",
-    "joblib.externals.loky.backend.context",
+    "joblib.externals.loky",
+    "joblib._memmapping_reducer",
     "numba.core.caching",
     "_pytest",
     "coverage",
@@ -56,23 +57,47 @@ def is_own_affair(frame: FrameType | None, path: str = "") -> bool:
     frame: the one that opened `path`. The frames from there to the first of the program decide.
     """
     while frame is not None:
-        file = frame.f_code.co_filename
-        role = _roles.get(file) or _role(file)
+        role = _role_of(frame)
         if role is Role.QUIET:
             return True
         if role is Role.PROGRAM:
             return False
         if role is Role.SOURCES and path.endswith((".py", ".pyi", ".pyw")):
             return True
-        if role is Role.IMPORTER and not _reads_data(frame):
-            return True
+        if role is Role.IMPORTER:
+            frame = _first_of_importer(frame)
+            if frame.f_code.co_name not in _LOADERS:
+                return True
         frame = frame.f_back
     return False
 
 
-def opens_folder(frame: FrameType | None) -> bool:
+def opens_folder(frame: FrameType) -> bool:
     """Whether `os.fwalk` or `shutil.rmtree` opens a folder, by a name in another open folder."""
-    return frame is not None and frame.f_code.co_name in ("_fwalk", "_rmtree_safe_fd")
+    return frame.f_code.co_name in ("_fwalk", "_rmtree_safe_fd")
+
+
+def starts_process(event: str, frame: FrameType, path: str) -> bool:
+    """Whether processes are started, or used, for which Python raises no event.
+
+    `multiprocessing` opens a pipe to each. joblib keeps its processes and makes a folder for each
+    use; a library such as scikit-learn has them compute what it would compute itself.
+    """
+    if event == "open":
+        code = frame.f_code
+        return code.co_name == "_launch" and code.co_filename.endswith(_LAUNCHERS)
+    if event == "os.mkdir" and "joblib_memmapping_folder" in path:
+        caller: FrameType | None = frame
+        while caller is not None and _role_of(caller) is not Role.PROGRAM:
+            name = _module(caller.f_code.co_filename)
+            if name.partition(".")[0] not in ("os", "<frozen os>", "joblib"):
+                return False
+            caller = caller.f_back
+        return caller is not None
+    return False
+
+
+_LAUNCHERS = ("popen_spawn_posix.py", "popen_forkserver.py")
 
 
 def is_installed(path: str) -> bool:
@@ -80,19 +105,24 @@ def is_installed(path: str) -> bool:
     return path.startswith(_INSTALLED) or any(part in path for part in _PACKAGES)
 
 
-def _reads_data(frame: FrameType) -> bool:
-    """Whether a loader reads a file of data in a package, as for `pkgutil.get_data`."""
-    outer = frame.f_back
-    return (
-        frame.f_code.co_name == "get_data"
-        and outer is not None
-        and not outer.f_code.co_filename.startswith("<frozen ")
-    )
+_LOADERS = {"exec_module", "load_module", "get_code", "get_source", "get_data"}
+"""What a program calls in order to run a file as a module, or to read the data of a package."""
 
 
-def _role(file: str) -> Role:
-    role = _roles[file] = _find_role(file)
-    return role
+def _first_of_importer(frame: FrameType) -> FrameType:
+    """The function of the importer that was called from outside."""
+    while (outer := frame.f_back) is not None:
+        if not outer.f_code.co_filename.startswith("<frozen importlib"):
+            break
+        frame = outer
+    return frame
+
+
+def _role_of(frame: FrameType) -> Role:
+    file = frame.f_code.co_filename
+    if file not in _roles:
+        _roles[file] = _find_role(file)
+    return _roles[file]
 
 
 def _find_role(file: str) -> Role:
@@ -120,6 +150,6 @@ def _module(file: str) -> str:
             inner = file.rpartition(part)[2]
             break
     else:
-        folder = max((place for place in _INSTALLED if file.startswith(place)), key=len)
+        folder = max((place for place in _INSTALLED if file.startswith(place)), key=len, default="")
         inner = file.removeprefix(folder)
     return inner.removesuffix(".py").removesuffix(f"{os.sep}__init__").replace(os.sep, ".")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from xxhash import xxh3_128, xxh3_128_hexdigest
+from xxhash import xxh3_64_intdigest, xxh3_128, xxh3_128_hexdigest
 
 from pipeline.identity import digest
 
@@ -20,15 +20,16 @@ class Input(NamedTuple):
     kind: "file", "folder", "variable" (of the environment), "context" (a ContextVar) or "cwd"
     name: a path as the task opened it; the name of a variable; `module:name` of a ContextVar
     content: its hash; "" for what is not there: a missing file, an unset variable
-    size, mtime: bytes and nanoseconds; with both as they were, the content is not read again.
-        An mtime of 0 means that the times of the file prove nothing
+    size: of a file, in bytes
+    stamp: one number for the inode of a file and its times of change. With size and stamp as they
+        were, the content is not read again. 0 if it changed so recently that they prove nothing
     """
 
     kind: str
     name: str
     content: str
     size: int = 0
-    mtime: int = 0
+    stamp: int = 0
 
 
 class Signature(NamedTuple):
@@ -51,14 +52,24 @@ class Signature(NamedTuple):
 
     @property
     def is_racy(self) -> bool:
-        """Whether a second change may come without a new time of change."""
-        return time.time_ns() - self.mtime < RACY
+        """Whether another change may come without another time of change."""
+        return time.time_ns() - max(self.mtime, self.ctime) < RACY
+
+    @property
+    def stamp(self) -> int:
+        """Another number for another file, and after each change. Never 0.
+
+        A file that takes the place of another, or a link that points to another, may have the same
+        size and time: those of an archive, or of a copy. Its inode and its ctime differ.
+        """
+        return xxh3_64_intdigest(b"%d %d %d" % (self.inode, self.mtime, self.ctime)) >> 1 | 1
 
 
 RACY = 2_000_000_000
 """Nanoseconds in which a file may change twice at one recorded time of change."""
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
+"""Bytes that are hashed at a time: they fit into the cache of a processor."""
 
 
 def signature_of(path: str) -> Signature | None:
@@ -94,7 +105,7 @@ def file_content(path: str, signature: Signature) -> str:
         while count := file.readinto(chunk):
             hasher.update(view[:count])
     content = hasher.hexdigest()
-    if time.time_ns() - max(signature.mtime, signature.ctime) > RACY:
+    if not signature.is_racy:
         _hashed[absolute] = signature, content
     return content
 
@@ -118,18 +129,18 @@ def content_of(kind: str, path: str, signature: Signature | None) -> str:
         return ""
 
 
-def path_input(kind: str, name: str, path: str) -> Input | None:
-    """A file or a folder as it is now, in its current folder. None if it changes meanwhile.
+def path_input(kind: str, name: str, path: str, before: Signature | None) -> Input | None:
+    """A file or a folder by its content. None if it has changed since its signature was taken.
 
-    name: as the task opened it, path: where that is now
+    name: as the task opened it
+    path: where that is
     """
-    signature = signature_of(path)
-    content = content_of(kind, path, signature)
-    if signature != signature_of(path):
+    content = content_of(kind, path, before)
+    if signature_of(path) != before:
         return None
-    if not content or signature is None:
-        return Input(kind, name, content)
-    return Input(kind, name, content, signature.size, 0 if signature.is_racy else signature.mtime)
+    if not content or before is None:
+        return Input(kind, name, "")
+    return Input(kind, name, content, before.size, 0 if before.is_racy else before.stamp)
 
 
 def variable_input(name: str) -> Input:
@@ -208,14 +219,14 @@ def _current(kind: str, name: str) -> str | None:
 
 
 def _path_difference(tracked: Input, memo: dict[Any, Any]) -> str:
-    kind, name, content, size, mtime = tracked
+    kind, name, content, size, stamp = tracked
     if name in memo:
         signature = memo[name]
     else:
         signature = memo[name] = signature_of(name)
     if signature is None:
         return f"{name} is gone" if content else ""
-    if mtime and signature.mtime == mtime and signature.size == size:
+    if stamp and signature.size == size and signature.stamp == stamp:
         return ""
     if kind == "file" and content and signature.size != size:
         return f"{name} changed"

@@ -13,12 +13,19 @@ import sys
 import threading
 from collections.abc import Callable, Container, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import source_from_cache
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
-from pipeline.cache.tracking.callers import is_installed, is_own_affair, opens_folder
+from pipeline.cache.tracking.callers import (
+    is_installed,
+    is_own_affair,
+    opens_folder,
+    starts_process,
+)
 from pipeline.cache.tracking.draws import States, states
 from pipeline.cache.tracking.inputs import (
     Input,
@@ -132,10 +139,15 @@ class Observer:
 
     def read(self, name: str, kind: str = "file") -> None:
         """A file or a folder that is about to be opened."""
+        if name.endswith(".pyc"):
+            name = _source_of(name)
         if (kind, name) in self._reads:
             return
-        path = os.path.abspath(name)
-        if path in self._written or _is_system(path):
+        path = os.path.join(os.getcwd(), name)
+        if _is_system(path) or self._wrote(path):
+            return
+        if not _is_text(name):
+            self.effect(f"it read {_short(path)!a}, whose name is no text")
             return
         before = signature_of(path)
         if before is not None and before.is_folder != (kind == "folder"):
@@ -155,7 +167,7 @@ class Observer:
     def write(self, name: str, verb: str = "wrote") -> None:
         """A path that is about to be written, made, changed, or removed."""
         path = os.path.abspath(name)
-        if path in self._written or path == os.devnull or _is_system(path):
+        if path in self._written or _is_system(path) or f"{os.sep}__pycache__" in path:
             return
         before = signature_of(path)
         if before is not None and before.is_folder and verb == "wrote":
@@ -221,20 +233,21 @@ class Observer:
             self.effect("it changed the current folder")
 
     def _check_read(self, read: _Read) -> None:
-        now = path_input(read.kind, read.name, read.path)
-        after = signature_of(read.path)
-        is_same = now is not None and after == read.before
-        if is_same and read.content:
-            is_same = now is not None and now.content == read.content
-        if now is not None and is_same:
-            self._found[now] = None
-        elif read.kind == "folder" and self._wrote_into(read.path):
-            self._found[Input(read.kind, read.name, read.content)] = None
-        elif read.path not in self._written:
+        before = read.before
+        if read.kind == "folder" and self._wrote_into(read.path):
+            before = signature_of(read.path)  # its own files change a folder
+        found = path_input(read.kind, read.name, read.path, before)
+        if found is not None and read.content in ("", found.content):
+            self._found[found] = None
+        elif not self._wrote(read.path):
             what = "folder " if read.kind == "folder" else ""
             self.effect(f"{what}{_short(read.path)} changed while it ran")
 
+    def _wrote(self, path: str) -> bool:
+        return bool(self._written) and os.path.abspath(path) in self._written
+
     def _wrote_into(self, folder: str) -> bool:
+        folder = os.path.abspath(folder)
         return any(os.path.dirname(path) == folder for path in self._written)
 
     def _is_below_written(self, path: str) -> bool:
@@ -378,9 +391,14 @@ def _mkdir(observer: Observer, path: Any, *_: Any) -> None:
 
 
 def _sqlite(observer: Observer, database: Any, *_: Any) -> None:
-    name = _decoded(database)
-    if name not in (None, "", ":memory:") and not str(name).startswith("file::memory:"):
-        observer.effect(f"it opened the database {_short(str(name))}")
+    """A database is read, unless it changes: its transactions are in two more files."""
+    name = _decoded(database) or ""
+    if name.startswith("file:"):
+        name = unquote(name.removeprefix("file:").partition("?")[0])
+        name = name.removeprefix("//localhost").removeprefix("//")
+    if name not in ("", ":memory:"):
+        for end in ("", "-journal", "-wal"):
+            observer.read(name + end)
 
 
 def _socket(observer: Observer, *args: Any) -> None:
@@ -408,12 +426,21 @@ def _spawn(observer: Observer, _mode: Any, *args: Any) -> None:
     _program(observer, *args)
 
 
-def _fork(observer: Observer, *_: Any) -> None:
-    observer.effect("it started a process")
-
-
 def _variable(observer: Observer, name: Any, *_: Any) -> None:
     observer.set_variable(os.fsdecode(name))
+
+
+def _effect(text: str) -> Callable[..., None]:
+    def handle(observer: Observer, *_: Any) -> None:
+        observer.effect(text)
+
+    return handle
+
+
+def _dlopen(observer: Observer, name: Any = None, *_: Any) -> None:
+    """Compiled code that the program loads itself. Names without a folder are of the system."""
+    if isinstance(name, str) and os.sep in name:
+        observer.read(name)
 
 
 def _chdir(observer: Observer, *_: Any) -> None:
@@ -452,8 +479,13 @@ _EVENTS: dict[str, Callable[..., None]] = {
     "os.exec": _program,
     "os.posix_spawn": _program,
     "os.spawn": _spawn,
-    "os.fork": _fork,
-    "os.forkpty": _fork,
+    "os.fork": _effect("it started a process"),
+    "os.forkpty": _effect("it started a process"),
+    "os.kill": _effect("it sent a signal"),
+    "os.killpg": _effect("it sent a signal"),
+    "builtins.input": _effect("it read from the keyboard"),
+    "webbrowser.open": _effect("it opened a browser"),
+    "ctypes.dlopen": _dlopen,
 }
 
 _STARTS = {"_thread.start_new_thread", "_thread.start_joinable_thread"}
@@ -466,22 +498,29 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
     observers = _local.state.current()
     if not observers:
         return
+    try:
+        _observe(observers, event, args, sys._getframe(1))
+    except Exception as error:  # an error here would become one of the task
+        for observer in observers:
+            observer.effect(f"{event} could not be observed: {error}")
+
+
+def _observe(
+    observers: Sequence[Observer], event: str, args: tuple[Any, ...], frame: FrameType
+) -> None:
     if event in _STARTS:
         _start_thread(args[0])
         return
-    frame = sys._getframe().f_back
-    is_quiet = is_own_affair(frame, args[0] if args and isinstance(args[0], str) else "")
-    if event == "import":
-        for observer in observers:
-            observer.imports(is_quiet)
-        return
-    if is_quiet or (event == "open" and opens_folder(frame)):
-        return
+    path = args[0] if args and isinstance(args[0], str) else ""
+    is_quiet = is_own_affair(frame, path)
+    has_processes = starts_process(event, frame, path)
     for observer in observers:
-        try:
+        if event == "import":
+            observer.imports(is_quiet)
+        elif has_processes:
+            observer.effect("it started a process")
+        elif not is_quiet and not (event == "open" and opens_folder(frame)):
             _EVENTS[event](observer, *args)
-        except Exception as error:  # an error here would become one of the task
-            observer.effect(f"{event} could not be observed: {error}")
 
 
 _HANDLED = {*_EVENTS, *_STARTS, "import"}
@@ -500,6 +539,7 @@ def _install() -> None:
             if sys.version_info < (3, 12):
                 _report_threads()
             _follow_pools()
+            os.register_at_fork(after_in_child=_observing.clear)
             sys.addaudithook(_hook)
             _installed.append(True)
 
@@ -577,6 +617,19 @@ def _short(path: str) -> str:
         return os.path.relpath(path, folder)
     parts = Path(path).parts
     return os.path.join("…", *parts[-2:]) if len(parts) > 3 else path
+
+
+def _source_of(path: str) -> str:
+    """The source that the importer checks before it reads a compiled file."""
+    try:
+        return source_from_cache(path)
+    except ValueError:
+        return path
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written as text: a name on the disk is any bytes."""
+    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _is_empty(folder: str) -> bool:

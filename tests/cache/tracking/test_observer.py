@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
 import glob
 import gzip
+import importlib.util
 import json
 import linecache
 import logging
+import multiprocessing
 import os
 import pickle
 import random
+import runpy
 import shutil
 import socket
 import sqlite3
@@ -389,7 +393,6 @@ EFFECTS: dict[str, tuple[Callable[[], object], list[str]]] = {
     "copy": (lambda: shutil.copy("data.csv", "out.csv"), ["it wrote out.csv"]),
     "a folder": (rename_a_folder, ["it wrote out"]),
     "memmap": (lambda: np.memmap("data.csv", dtype=np.uint8), ["it wrote data.csv"]),
-    "sqlite3": (lambda: sqlite3.connect("a.db").close(), ["it opened the database a.db"]),
     "memory": (lambda: sqlite3.connect(":memory:").close(), []),
     "run": (lambda: subprocess.run([TRUE, "secret"]), ["it started a program: true"]),
     "system": (lambda: os.system(f"{TRUE} 1"), ["it started a program: true"]),  # noqa: S605
@@ -398,6 +401,7 @@ EFFECTS: dict[str, tuple[Callable[[], object], list[str]]] = {
         ["it looked up the address of 127.0.0.1"],
     ),
     "variable": (lambda: os.environ.update(SEEN="1"), ["it set the environment variable SEEN"]),
+    "signal": (lambda: os.kill(os.getpid(), 0), ["it sent a signal"]),
     "chdir": (lambda: os.chdir("/"), ["it changed the current folder"]),
 }  # fmt: skip
 
@@ -434,6 +438,113 @@ def test_a_fork_is_an_effect() -> None:
         os.waitpid(child, 0)
 
     assert effects(task) == ["it started a process"]
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_process_is_an_effect(method: str) -> None:
+    def task() -> None:
+        context: Any = multiprocessing.get_context(method)
+        process = context.Process(target=int)
+        process.start()
+        process.join()
+
+    assert "it started a process" in effects(task)
+
+
+def test_processes_of_joblib_are_an_effect() -> None:
+    """Also where they were started before: what they read is not observed."""
+
+    def task() -> None:
+        joblib.Parallel(2)(joblib.delayed(abs)(number) for number in range(2))
+
+    joblib = pytest.importorskip("joblib")
+    for _ in range(2):
+        assert effects(task) == ["it started a process"]
+
+
+@pytest.mark.slow
+def test_processes_that_scikit_learn_uses_are_no_effect() -> None:
+    """They compute what it would compute itself."""
+    trees = pytest.importorskip("sklearn.tree")
+    selection = pytest.importorskip("sklearn.model_selection")
+    x = np.random.default_rng(0).random((400_000, 4))  # arrays go through files
+
+    def task() -> None:
+        tree = trees.DecisionTreeClassifier(max_depth=1, random_state=0)
+        selection.cross_val_score(tree, x, x[:, 0] > 0.5, cv=2, n_jobs=2)
+
+    for _ in range(2):
+        observer = observed(task)
+        assert (observer.inputs, observer.effects) == ([], [])
+
+
+def query(path: str, *commands: str, is_uri: bool = False) -> list[Any]:
+    connection = sqlite3.connect(path, uri=is_uri)
+    with contextlib.closing(connection), connection:
+        return [row for command in commands for row in connection.execute(command)]
+
+
+def test_a_database_that_is_read_is_an_input(folder: Path) -> None:
+    query("a.db", "create table t (x)", "insert into t values (1)")
+    observer = observed(lambda: query("a.db", "select * from t"))
+    assert names(observer) == ["a.db", "a.db-journal", "a.db-wal"]
+    assert observer.effects == []
+    uri = observed(lambda: query(f"file:{folder}/a.db?mode=ro", "select * from t", is_uri=True))
+    assert names(uri)[0] == str(folder / "a.db")
+    query("a.db", "insert into t values (2)")
+    assert changed(observer.inputs, {}) == "a.db changed"
+
+
+def test_a_database_that_is_written_is_an_effect() -> None:
+    assert effects(lambda: query("a.db", "create table t (x)")) == ["a.db changed while it ran"]
+    assert effects(lambda: query("a.db", "insert into t values (1)")) == [
+        "a.db changed while it ran"
+    ]
+
+
+def test_a_file_that_is_run_as_a_module_is_an_input(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where its compiled file is read instead of it."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    Path("settings_of_test.py").write_text("x = 1\n")
+    os.utime("settings_of_test.py", (1e9, 1e9))
+
+    def task() -> None:
+        path = folder / "settings_of_test.py"
+        spec = importlib.util.spec_from_file_location("settings_of_test", path)
+        assert spec is not None
+        assert spec.loader is not None
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+    for _ in range(2):
+        observer = observed(task, given={str(folder)})
+        assert names(observer) == [str(folder / "settings_of_test.py")]
+        assert observer.effects == []
+    assert list(Path("__pycache__").iterdir())
+
+
+def test_a_program_that_is_run_by_its_path_is_an_input(folder: Path) -> None:
+    Path("program.py").write_text("x = 1\n")
+    observer = observed(lambda: runpy.run_path("program.py"))
+    assert names(observer) == [str(folder / "program.py")]
+    assert names(observer, "cwd") == [""]
+
+
+def test_a_name_that_is_no_text_is_an_effect() -> None:
+    Path(os.fsdecode(b"data\xff.csv")).write_text("")
+    found = effects(lambda: read(os.fsdecode(b"data\xff.csv")))
+    assert found == ["it read 'data\\udcff.csv', whose name is no text"]
+
+
+def test_a_path_through_a_link_is_the_file_behind_it(folder: Path) -> None:
+    """`link/..` is not the folder that the link is in."""
+    (folder / "far/inner").mkdir(parents=True)
+    (folder / "far/data.csv").write_text("far")
+    Path("link").symlink_to("far/inner")
+    observer = observed(lambda: read("link/../data.csv"))
+    [found], [there] = observer.inputs, observed(lambda: read("far/data.csv")).inputs
+    assert found == there._replace(name="link/../data.csv")
 
 
 def test_a_removed_folder_is_an_effect() -> None:
@@ -518,7 +629,7 @@ def test_a_folder_that_changes_while_the_task_runs_is_reported() -> None:
 def test_a_new_file_is_an_input_by_its_content() -> None:
     Path("new.csv").write_text("1")
     observer = observed(lambda: Path("new.csv").read_text())
-    assert [(found.name, found.mtime) for found in observer.inputs] == [("new.csv", 0)]
+    assert [(found.name, found.stamp) for found in observer.inputs] == [("new.csv", 0)]
 
 
 # Threads, nesting, errors
