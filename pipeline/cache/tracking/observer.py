@@ -75,10 +75,12 @@ class Observer:
 
     inputs: what it read, each once, sorted
     effects: what it did that a stored result would not do again, as text for people
+    changes: the files among the effects: what changed while it ran, whoever changed it
     """
 
     inputs: list[Input]
     effects: list[str]
+    changes: list[str]
 
     def __init__(
         self,
@@ -88,7 +90,7 @@ class Observer:
         seeds: Container[str] = (),
         draws: bool = True,
     ) -> None:
-        self.inputs, self.effects = [], []
+        self.inputs, self.effects, self.changes = [], [], []
         self._given, self._needs, self._seeds, self._draws = given, needs, seeds, draws
         self._reads: dict[tuple[str, str], _Read] = {}
         self._found: dict[Input, None] = {}
@@ -126,7 +128,8 @@ class Observer:
             self._check_process()
         for read in list(self._reads.values()):
             self._check_read(read)
-        self.inputs, self.effects = sorted(self._found), list(self._seen)
+        changes = [f"{name} changed while it ran" for name in self.changes]
+        self.inputs, self.effects = sorted(self._found), [*changes, *self._seen]
 
     # What the events report, and what others may add while the block runs
 
@@ -241,7 +244,7 @@ class Observer:
             self._found[found] = None
         elif not self._wrote(read.path):
             what = "folder " if read.kind == "folder" else ""
-            self.effect(f"{what}{_short(read.path)} changed while it ran")
+            self.changes.append(f"{what}{_short(read.path)}")
 
     def _wrote(self, path: str) -> bool:
         return bool(self._written) and os.path.abspath(path) in self._written

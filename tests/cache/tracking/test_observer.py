@@ -615,6 +615,7 @@ def test_a_file_that_changes_while_the_task_runs_is_reported(content: str, is_ol
 
     observer = observed(task)
     assert observer.effects == ["data.csv changed while it ran"]
+    assert observer.changes == ["data.csv"]
     assert names(observer) == []
 
 
