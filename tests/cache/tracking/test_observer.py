@@ -32,6 +32,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pipeline.cache.tracking import Input, Observer, add_inputs, changed, observing
 
@@ -176,7 +178,8 @@ def test_folders_that_are_listed_are_inputs(folder: Path) -> None:
         (lambda: list(os.walk(".")), [".", "./inner"]),
     ]
     for listing, expected in listings:
-        assert names(observed(listing), "folder") == expected
+        found = {os.path.normpath(name) for name in names(observed(listing), "folder")}
+        assert found == {os.path.normpath(name) for name in expected}
 
 
 def test_a_folder_that_is_listed_by_its_descriptor_is_an_input(folder: Path) -> None:
@@ -254,10 +257,17 @@ def test_a_file_that_a_module_of_the_project_reads_on_import_is_an_input(
 
 def test_what_a_library_does_on_import_does_not_count() -> None:
     program = """
+from contextlib import suppress
+from importlib import import_module
 from pipeline.cache.tracking import observing
 with observing() as observer:
-    import matplotlib.pyplot, sklearn.ensemble, xarray, rich.style, distributed
-    list(__import__("tqdm").tqdm(range(2)))
+    import matplotlib.pyplot, distributed
+    for name in "sklearn.ensemble", "xarray", "tqdm":
+        with suppress(ImportError):
+            import_module(name)
+    with suppress(ImportError):
+        from tqdm import tqdm
+        list(tqdm(range(2)))
 print(observer.inputs, observer.effects)
 """
     ran = subprocess.run(
@@ -631,6 +641,94 @@ def test_a_new_file_is_an_input_by_its_content() -> None:
     Path("new.csv").write_text("1")
     observer = observed(lambda: Path("new.csv").read_text())
     assert [(found.name, found.stamp) for found in observer.inputs] == [("new.csv", 0)]
+
+
+# Laws
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["read", "write", "append", "remove", "rename", "copy", "scratch"]),
+        st.sampled_from(["a", "b", "c", "inner/d"]),
+        st.sampled_from(["a", "b", "inner/e"]),
+    ),
+    max_size=8,
+)
+
+
+def perform(step: str, name: str, other: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        match step:
+            case "read":
+                read(name)
+            case "write":
+                Path(name).write_text("written")
+            case "append":
+                with open(name, "a") as file:
+                    file.write("more")
+            case "remove":
+                os.remove(name)
+            case "rename":
+                os.rename(name, other)
+            case "copy" if name != other:
+                shutil.copy(name, other)
+            case "scratch":
+                with tempfile.TemporaryDirectory(dir=".") as place:
+                    shutil.copy(name, f"{place}/x")
+                    os.replace(f"{place}/x", f"{place}/y")
+
+
+def contents(folder: Path) -> dict[str, str]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_text() for path in found}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(STEPS)
+def test_law_a_task_without_effects_leaves_all_files_as_they_were(
+    folder: Path, steps: list[tuple[str, str, str]]
+) -> None:
+    """And what it read before it wrote it is an input, with the content of before."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    (folder / "inner").mkdir(exist_ok=True)
+    Path("a").write_text("first")
+    Path("inner/d").write_text("second")
+    before = contents(folder)
+
+    def task() -> None:
+        for step in steps:
+            perform(*step)
+
+    observer = observed(task)
+    assert observer.effects or contents(folder) == before
+    is_read: dict[str, bool] = {}
+    for step, name, other in steps:
+        if not (step == "copy" and name == other):
+            is_read.setdefault(name, step in ("read", "copy", "scratch"))
+        if step in ("rename", "copy"):
+            is_read.setdefault(other, False)
+    expected = {name for name, was in is_read.items() if was}
+    found = {tracked.name: tracked.content for tracked in observer.inputs}
+    if not observer.effects:
+        assert set(found) == expected
+        assert changed(observer.inputs, {}) == ""
+        assert {name for name, content in found.items() if content} == expected & set(before)
+
+
+def test_many_threads_see_their_own_files(folder: Path) -> None:
+    for number in range(8):
+        Path(f"{number}.csv").write_text(str(number))
+
+    def task(number: int) -> list[str]:
+        with observing() as observer:
+            for _ in range(50):
+                read(f"{number}.csv")
+                threading.Thread(target=read, args=(f"{number}.csv",)).start()
+        return names(observer)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(task, range(8))) == [[f"{number}.csv"] for number in range(8)]
 
 
 # Threads, nesting, errors
