@@ -30,6 +30,7 @@ from pipeline.identity import (
     type_part,
 )
 from pipeline.share import (
+    UNTRACKED,
     USED_UP,
     FunctionNumber,
     Impurity,
@@ -51,7 +52,7 @@ class TaskDigests(Numbering):
     """
 
     def __init__(self, tasks: Mapping[Key, Any]) -> None:
-        super().__init__(tasks)
+        super().__init__(tasks, UNTRACKED)
         self._digests: list[str | None] = [None]  # by number
 
     def digest(self, key: Key) -> str | None:
@@ -101,10 +102,10 @@ class TaskDigests(Numbering):
             lines.append(f"{name!r}={digest}" if name else digest)
         return blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
 
-    def node_number(self, node: Any, numbers: Mapping[Key, int]) -> int:
+    def node_number(self, node: Any, numbers: Mapping[Key, int], is_declared: bool = False) -> int:
         if isinstance(node, CallTask) and (target := alias_target(node)) is not None:
             return stable_number(numbers[target])
-        return super().node_number(node, numbers)
+        return super().node_number(node, numbers, is_declared)
 
     def learn(self, function: Any) -> FunctionNumber:
         if type(function) is Body:
@@ -123,12 +124,12 @@ class TaskDigests(Numbering):
             if learned.is_used_up:
                 raise NotMerged(Impurity(callable_name(function), USED_UP), True)
             reason = (
-                call_impurity(function, _known_operands(places, body), names)
+                call_impurity(function, _known_operands(places, body), names, self.scope, self.walk)
                 if learned.is_checked
                 else None
             )
             for value in project_objects(list(body.constants)):
-                reason = reason or method_impurity(function, value)
+                reason = reason or method_impurity(function, value, self.scope, self.walk)
             if reason is not None:
                 raise NotMerged(reason)
             form.append((names, places))

@@ -23,7 +23,14 @@ from pipeline.identity.attributes import (
     plain_state,
     type_part,
 )
-from pipeline.identity.bytecode import SUPERINSTRUCTIONS, CodeNames, names_in_code
+from pipeline.identity.bytecode import (
+    CallSite,
+    CodeNames,
+    Term,
+    Uses,
+    names_in_code,
+    uses_in_code,
+)
 from pipeline.identity.digests import Digester, digest, hash_encoded, is_process_state
 from pipeline.identity.encoder import (
     ATOMS,
@@ -50,6 +57,7 @@ from pipeline.identity.modules import (
     namespace,
 )
 from pipeline.identity.references import (
+    Reference,
     closure_values,
     definition_parts,
     library_name,
@@ -74,16 +82,19 @@ __all__ = [
     "MIN_INT",
     "MISSING",
     "NO_SESSION",
-    "SUPERINSTRUCTIONS",
+    "CallSite",
     "CodeNames",
     "Digester",
     "File",
     "Handle",
     "Library",
+    "Reference",
+    "Term",
     "UnimportedModule",
     "UnkeyableError",
     "Unknown",
     "UnknownError",
+    "Uses",
     "all_digits",
     "attribute_of",
     "closure_values",
@@ -120,4 +131,5 @@ __all__ = [
     "short_repr",
     "shorten",
     "type_part",
+    "uses_in_code",
 ]

@@ -1,8 +1,8 @@
 """Merge equal tasks of any Dask collections, and decide which tasks may be merged or stored.
 
-- `impurities` – the table of functions that are random, read clocks, files or networks, or write
+- `impurities` – the table of functions that are random, read the time of day, or reach outside
+- `inspection` – one walk over the functions that a function reaches: what they do and need
 - `purity` – the verdict on a function and on a call; the marks `pure` and `impure`
-- `inspection` – what code says: which functions it calls, what it changes outside of it
 - `copying` – handles: copies of values, or read-only views
 - `numbering` – equal tasks get equal numbers; why a task is not merged
 - `isolation` – which consumer of a merged task gets which handle of its value
@@ -13,7 +13,8 @@
 """
 
 from pipeline.share.copying import Again, IsolationError, isolated
-from pipeline.share.impurities import USED_UP, Impurity
+from pipeline.share.impurities import USED_UP, Impurity, register_reader
+from pipeline.share.inspection import Context, Needs, Walk
 from pipeline.share.isolation import is_reading, is_trusted
 from pipeline.share.numbering import (
     FunctionNumber,
@@ -23,20 +24,41 @@ from pipeline.share.numbering import (
     stable_number,
     task_dict,
 )
-from pipeline.share.purity import call_impurity, callable_name, impure, method_impurity, pure
+from pipeline.share.purity import (
+    DECLARED,
+    MERGING,
+    STORING,
+    UNTRACKED,
+    Scope,
+    call_impurity,
+    callable_name,
+    impure,
+    method_impurity,
+    needs_of,
+    needs_of_task,
+    pure,
+)
 from pipeline.share.rebuilding import Blocks, fuse_lines, unfused, with_iterators
 from pipeline.share.report import ShareReport, share, share_report
 
 __all__ = [
+    "DECLARED",
+    "MERGING",
+    "STORING",
+    "UNTRACKED",
     "USED_UP",
     "Again",
     "Blocks",
+    "Context",
     "FunctionNumber",
     "Impurity",
     "IsolationError",
+    "Needs",
     "NotMerged",
     "Numbering",
+    "Scope",
     "ShareReport",
+    "Walk",
     "call_impurity",
     "callable_name",
     "fuse_lines",
@@ -45,8 +67,11 @@ __all__ = [
     "is_trusted",
     "isolated",
     "method_impurity",
+    "needs_of",
+    "needs_of_task",
     "project_objects",
     "pure",
+    "register_reader",
     "share",
     "share_report",
     "stable_number",

@@ -1,4 +1,9 @@
-"""What the code of a function says: what it may call, and what it counts up outside of it."""
+"""What a function reaches: one walk over its call graph, which serves all verdicts.
+
+`facts_of` reads one function, object or class: why it is impure itself, what it may call, what it
+needs. A `Walk` keeps that, and follows the calls from any function. It is valid as long as nobody
+changes the code or the variables that it read: for the plan of one run.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +12,135 @@ import enum
 import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 from pipeline.identity import (
-    SUPERINSTRUCTIONS,
+    ATOMS,
+    MISSING,
+    CallSite,
+    Library,
+    Reference,
+    Term,
     UnimportedModule,
+    Uses,
     attribute_of,
     closure_values,
+    display_name,
     held,
     items_of,
     library_name,
     member_of,
+    module_name,
     names_in_code,
     namespace,
     plain_state,
     references_of,
     type_part,
+    uses_in_code,
 )
+from pipeline.share import impurities
 from pipeline.share.copying import IMMUTABLE
+from pipeline.share.impurities import Finding, Impurity
+
+# Marks
+
+_MARK = "__pipeline_pure__"
+_marks: dict[Any, bool] = {}  # of builtins, which take no attributes
+
+
+def set_mark(function: Any, is_pure: bool) -> None:
+    """Declare a function pure or impure."""
+    try:
+        # With its id: `functools.wraps` copies attributes.
+        setattr(function, _MARK, (is_pure, id(function)))
+    except (AttributeError, TypeError):
+        _marks[function] = is_pure
+
+
+def mark_of(value: Any) -> bool | None:
+    """Whether a function is declared pure, or impure. None if it is neither."""
+    value = held(value, "__func__", value)
+    # Not inherited: the mark of a class is not one of its subclasses.
+    is_pure, owner = namespace(value).get(_MARK, (None, 0))
+    if owner == id(value):
+        return bool(is_pure)
+    return _marks.get(value) if _marks and isinstance(value, impurities.NAMED) else None
+
+
+# What is needed
+
+
+class Context(NamedTuple):
+    """A ContextVar that a function reads, and its name: "module:qualname"."""
+
+    name: str
+    variable: ContextVar[Any]
+
+
+class Needs(NamedTuple):
+    """What a function reads besides its arguments, and Python does not report.
+
+    variables: names of environment variables, which its code has as constants
+    contexts: variables of the context, sorted by name
+    readers: functions that read files without Python's `open`
+    seeded: sources of random numbers that it seeds before it draws: "numpy", "random"
+    """
+
+    variables: frozenset[str] = frozenset()
+    contexts: tuple[Context, ...] = ()
+    readers: frozenset[str] = frozenset()
+    seeded: frozenset[str] = frozenset()
+
+    def __or__(self, other: Needs) -> Needs:
+        contexts = {context.name: context for context in (*self.contexts, *other.contexts)}
+        return Needs(
+            self.variables | other.variables,
+            tuple(contexts[name] for name in sorted(contexts)),
+            self.readers | other.readers,
+            self.seeded | other.seeded,
+        )
+
+
+# What one value does
+
+
+class Callee(NamedTuple):
+    """A value that a function may call.
+
+    calls: where the code calls it; None if it is called just as its owner is
+    place: of the first of them; 0 if it is not known
+    """
+
+    value: Any
+    calls: tuple[CallSite, ...] | None = ()
+    place: int = 0
+
+
+class Reason(NamedTuple):
+    """Why a function is impure by itself, at a place of its code.
+
+    parameter: only if this parameter is None; empty if it always is
+    """
+
+    impurity: Impurity
+    place: int = 0
+    source: str = ""
+    parameter: str = ""
+
+
+class Facts(NamedTuple):
+    """What is known of one value, without what it calls.
+
+    seeded: sources of random numbers, from which place on they are seeded, and by which parameter
+    """
+
+    reasons: tuple[Reason, ...] = ()
+    callees: tuple[Callee, ...] = ()
+    needs: Needs = Needs()
+    seeded: tuple[tuple[str, int, str], ...] = ()
+
 
 # What is called
 
@@ -33,88 +148,283 @@ _RUN = ("__init__", "__new__", "__post_init__", "__call__", "__enter__", "__iter
 """Methods that run without being named."""
 
 
-class Callee(NamedTuple):
-    """A value that a function may call.
+def facts_of(value: Any) -> Facts:
+    """What is known of a value that is called, or is held by what is called."""
+    mark = mark_of(value)
+    if mark is not None:
+        reason = Reason(Impurity(display_name(value), impurities.MARKED))
+        return Facts() if mark else Facts((reason,))
+    reader = impurities.reader_name(value)
+    needs = Needs(readers=frozenset({reader} if reader else ()))
+    if isinstance(value, FunctionType | UnimportedModule) and library_name(value) is None:
+        facts = _CodeFacts(value).facts()
+        return facts._replace(needs=facts.needs | needs) if reader else facts
+    impurity = impurities.in_table(value)
+    reasons = [] if impurity is None else [Reason(impurity)]
+    inner = () if is_library(value) else tuple(callees(value))
+    for callee in inner if isinstance(value, functools.partial) else ():
+        for call in (callee.calls or ()) if is_library(callee.value) else ():
+            found = impurities.findings(callee.value, "", call)
+            reasons += (Reason(finding.impurity, parameter=_MORE) for finding in found)
+    return Facts(tuple(reasons), inner, needs)
 
-    name: under which the code names it
-    is_seedless: whether the code calls it without arguments, or with None
-    keywords: the names by which the code passes arguments, to any function
-    """
 
-    value: Any
-    name: str = ""
-    is_seedless: bool = False
-    keywords: tuple[str, ...] | None = None
+_MORE = "*"
+"""In place of a parameter: unless the call passes more than a `functools.partial` does."""
+
+
+def is_library(value: Any) -> bool:
+    """Whether a value is not followed: the table alone says what it does."""
+    if isinstance(value, (Library, BuiltinFunctionType, *impurities.SOURCES)):
+        return True
+    return library_name(held(value, "__func__", value)) is not None
 
 
 def callees(value: Any) -> Iterator[Callee]:
-    """What a function, an object or a class may call when it is called."""
+    """What an object or a class may call when it is called."""
+    inner: Iterable[Any] = ()
     if isinstance(value, functools.partial):
-        yield Callee(value.func, "", not value.args and not value.keywords)
+        terms = tuple(Term(constant=(argument,)) for argument in value.args)
+        named = tuple((name, Term(constant=(item,))) for name, item in value.keywords.items())
+        yield Callee(value.func, (CallSite((), terms, named, (), True),))
         inner = [*value.args, *value.keywords.values()]
-    elif isinstance(value, FunctionType):
-        yield from _named_callees(value)
-        inner = [*closure_values(value).values(), *(value.__defaults__ or ())]
-        inner += (value.__kwdefaults__ or {}).values()
-    elif isinstance(value, UnimportedModule):
-        yield from _named_callees(value)
-        inner = []
     elif isinstance(value, type):
-        members = type_part(value, "__dict__")
-        named = [(name, _function_in(member)) for name, member in members.items()]
-        inner = [member for name, member in named if member and (name[:2] != "__" or name in _RUN)]
-        inner += type_part(value, "__bases__")
+        yield from _class_callees(value)
     elif isinstance(value, list | tuple | set | frozenset | dict):
         inner = items_of(value)
     elif isinstance(value, MethodType):
-        inner = [value.__func__, *_own_methods(value)]
+        yield Callee(value.__func__, None)
+        inner = _own_methods(value)
     elif (wrapped := held(value, "__wrapped__")) is not None:
-        inner = [wrapped]
-    elif isinstance(value, BuiltinFunctionType | ModuleType):
-        inner = []
-    else:
+        yield Callee(wrapped, None)
+    elif not isinstance(value, BuiltinFunctionType | ModuleType):
         call = member_of(type(value), "__call__")
         inner = [MethodType(call, value)] if isinstance(call, FunctionType) else []
         inner += filter(callable, namespace(value).values())
     yield from map(Callee, inner)
 
 
-def _named_callees(function: FunctionType | UnimportedModule) -> Iterator[Callee]:
-    names = names_in_code(function.__code__)
-    heads: dict[str, Any] = {}
-    for reference in references_of(function):
+def _class_callees(kind: type) -> Iterator[Callee]:
+    for name, member in type_part(kind, "__dict__").items():
+        function = _function_in(member)
+        if function is not None and (name[:2] != "__" or name in _RUN):
+            yield Callee(function, None if name in ("__init__", "__new__") else ())
+    yield from (Callee(base, None) for base in type_part(kind, "__bases__"))
+
+
+class _CodeFacts:
+    """The facts of a function of the project, or of one of its modules that is not imported."""
+
+    def __init__(self, function: FunctionType | UnimportedModule) -> None:
+        self.function = function
+        self.code = function.__code__
+        self.uses: Uses = uses_in_code(self.code)
+        self.references = list(references_of(function))
+        self.values = {reference.name: reference.value for reference in self.references}
+        self.calls: dict[str, list[CallSite]] = {}
+        for call in self.uses.calls:
+            self.calls.setdefault(".".join(call.path), []).append(self._resolved(call))
+        self.reasons: list[Reason] = []
+        self.callees: list[Callee] = []
+        self.seeded: list[tuple[str, int, str]] = []
+        self.variables: set[str] = set()
+        self.readers: set[str] = set()
+        self.contexts: dict[str, Context] = {}
+
+    def facts(self) -> Facts:
+        names = names_in_code(self.code)
+        codes = inner_codes(self.code) if isinstance(self.function, UnimportedModule) else ()
+        changed = next(filter(None, [self.uses.changed, *(uses_in_code(code).changed
+                                                          for code in codes)]), None)  # fmt: skip
+        for name in [*names.changed[:1], *filter(None, [changed])]:
+            self.reasons.append(Reason(Impurity(name, impurities.OUTSIDE)))
+        heads = {}
+        for reference in self.references:
+            self.reference(reference)
+            if reference.owner is None:
+                heads[reference.name] = reference.value
+            if reference.is_last and isinstance(reference.value, ModuleType | type):
+                # Under another variable, the code may use any attribute that it names.
+                for attribute in names.others:
+                    inner = attribute_of(reference.value, attribute)
+                    self.value(inner, f"{reference.name}.{attribute}", is_certain=False)
+        for name, method in _methods(self.code, heads):
+            self.value(method, name, is_certain=False)
+        self.unknown_methods()
+        self.environment()
+        if isinstance(self.function, FunctionType):
+            held_values = [*closure_values(self.function).values()]
+            held_values += self.function.__defaults__ or ()
+            held_values += (self.function.__kwdefaults__ or {}).values()
+            self.callees += map(Callee, held_values)
+        seeded = frozenset(source for source, *_ in self.seeded)
+        contexts = tuple(self.contexts.values())
+        needs = Needs(frozenset(self.variables), contexts, frozenset(self.readers), seeded)
+        return Facts(tuple(self.reasons), tuple(self.callees), needs, tuple(self.seeded))
+
+    def _resolved(self, call: CallSite) -> CallSite:
+        """A call, with the values of the global variables that it passes."""
+        arguments = tuple(map(self._known, call.arguments))
+        named = [(name, self._known(term)) for name, term in call.named]
+        spread = []
+        for term in call.spread:
+            options = self.values.get(".".join(term.path))
+            if type(options) is dict:
+                named += [(name, Term(constant=(value,))) for name, value in options.items()]
+            else:
+                spread.append(term)
+        return call._replace(arguments=arguments, named=tuple(named), spread=tuple(spread))
+
+    def _known(self, term: Term) -> Term:
+        value = self.values.get(".".join(term.path), MISSING) if term.path else MISSING
+        return Term(constant=(value,)) if type(value) in ATOMS else term
+
+    def reference(self, reference: Reference) -> None:
         value, name = reference.value, reference.name
-        yield Callee(value, name, reference.is_seedless, names.keywords)
-        if reference.owner is None:
-            heads[name] = value
-        if reference.is_last and isinstance(value, ModuleType | type):
-            # Under another variable, the code may use any attribute that it names.
-            for attribute in names.others:
-                yield Callee(attribute_of(value, attribute), f"{name}.{attribute}")
-    yield from map(Callee, _methods(function.__code__, heads))
+        if isinstance(value, ContextVar):
+            self.context(value, reference)
+        elif value is not os.environ and value is not os.getenv:
+            self.value(value, name)
+
+    def value(self, value: Any, name: str, is_certain: bool = True) -> None:
+        """Note what a value that the code names does, and where it is called.
+
+        is_certain: whether the code names it, rather than one of its attributes
+        """
+        calls = self.calls.get(name, [])
+        is_passed = tuple(name.split(".")) in self.uses.passed
+        place = min((call.place for call in calls), default=0) if not is_passed else 0
+        if mark_of(value) is not None:
+            self.callees.append(Callee(value))
+            return
+        if not is_library(value):
+            if (impurity := impurities.in_table(value, name)) is not None:
+                self.note(Finding(impurity), place)
+            sites = [*calls, CallSite((), is_open=True)] if is_passed else calls
+            self.callees.append(Callee(value, tuple(sites), place))
+            return
+        if reader := impurities.reader_name(value):
+            self.readers.add(reader)
+        for call in calls:
+            self.seeds(value, call)
+            for finding in impurities.findings(value, name, call):
+                self.note(finding, call.place)
+        if not calls and (is_passed or not is_certain):
+            self.passed(value, name)
+        elif not calls and (impurity := impurities.in_table(value, name)) is not None:
+            self.note(Finding(impurity), place)
+
+    def passed(self, value: Any, name: str) -> None:
+        """A library's function that the code passes on: it may be called with anything."""
+        if (impurity := impurities.in_table(value, name)) is not None:
+            self.note(Finding(impurity, impurities.source_of(value, impurity)), 0)
+        elif impurities.seed_parameter(value) is not None and name in self.values:
+            for finding in impurities.findings(value, name, CallSite((), is_open=True)):
+                self.note(finding, 0)
+
+    def note(self, finding: Finding, place: int) -> None:
+        """Note a reason, which may depend on a parameter that is passed as a seed."""
+        if finding.impurity.name in impurities.IMPURE_ALONE:
+            return
+        parameter = ""
+        if finding.seed is not None and finding.seed.path:
+            [name, *rest] = finding.seed.path
+            is_parameter = name.partition("[")[0] in _parameters(self.code) and not rest
+            if not is_parameter and "[" not in finding.seed.path[-1]:
+                return  # a variable with a value that is not known, rarely None
+            parameter = name if is_parameter else ""
+        self.reasons.append(Reason(finding.impurity, place, finding.source, parameter))
+
+    def seeds(self, value: Any, call: CallSite) -> None:
+        seeded = impurities.seeded_source(value, call) if call.is_certain else None
+        if seeded is not None:
+            source, seed = seeded
+            is_parameter = len(seed.path) == 1 and seed.path[0] in _parameters(self.code)
+            self.seeded.append((source, call.place, seed.path[0] if is_parameter else ""))
+
+    def context(self, variable: ContextVar[Any], reference: Reference) -> None:
+        owner, _, attribute = reference.name.rpartition(".")
+        module = self.values.get(owner)
+        if isinstance(module, ModuleType):
+            name = f"{module_name(module)}:{attribute}"
+        else:
+            function = self.function
+            is_module = isinstance(function, UnimportedModule)
+            module = held(function, "name" if is_module else "__module__")
+            name = f"{module}:{reference.name}"
+        self.contexts[name] = Context(name, variable)
+
+    def unknown_methods(self) -> None:
+        """Methods of objects whose class is unknown."""
+        for name, calls in self.calls.items():
+            head, *attributes = calls[0].path
+            if not attributes:
+                continue
+            owner = self.values.get(name.rpartition(".")[0], MISSING)
+            if owner is MISSING and name not in self.values and head not in self.values:
+                for call in calls:
+                    if (finding := impurities.method_finding(attributes[-1], call)) is not None:
+                        self.note(finding, call.place)
+            elif owner is not MISSING and not isinstance(owner, type | ModuleType | FunctionType):
+                member = member_of(type(owner), attributes[-1])
+                if library_name(member) is not None:
+                    self.value(member, name, is_certain=False)
+
+    def environment(self) -> None:
+        """Which environment variables the code reads."""
+        names = {".".join(name.split(".")) for name, value in self.values.items()
+                 if value is os.environ}  # fmt: skip
+        keys = [item.key for item in self.uses.items if ".".join(item.path) in names]
+        getters = [f"{name}.{look}" for name in names for look in ("get", "__contains__")]
+        getters += [name for name, value in self.values.items() if value is os.getenv]
+        for getter in getters:
+            for call in self.calls.get(getter, ()):
+                keys += call.arguments[:1] or [term for name, term in call.named if name == "key"]
+        is_other = any(
+            ".".join(path) in (*names, *getters) or ".".join(path[:-1]) in names
+            for path in (*self.uses.passed, *(call.path for call in self.uses.calls))
+            if ".".join(path) not in getters or path in self.uses.passed
+        )
+        for key in map(self._known, keys):
+            if key.constant and type(key.constant[0]) is str:
+                self.variables.add(key.constant[0])
+                impurity = Impurity(key.constant[0], impurities.VARIABLE)
+                self.reasons.append(Reason(impurity))
+            else:
+                is_other = True
+        if is_other:
+            self.reasons.append(Reason(Impurity("os.environ", impurities.ENVIRONMENT)))
+
+
+def _parameters(code: CodeType) -> tuple[str, ...]:
+    flags = (code.co_flags & 0xC).bit_count()  # *args, **kwargs
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + flags]
 
 
 def _own_methods(method: MethodType) -> Iterator[Any]:
     """What a method may call of its object, and of what the object holds."""
     code = held(method.__func__, "__code__")
     if code is not None and code.co_argcount:
-        yield from _methods(code, {code.co_varnames[0]: method.__self__})
+        yield from (inner for _, inner in _methods(code, {code.co_varnames[0]: method.__self__}))
 
 
-def _methods(code: CodeType, heads: Mapping[str, Any]) -> Iterator[Any]:
+def _methods(code: CodeType, heads: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """The methods that code names in chains of attributes, and the functions that objects hold.
+
+    Each with its name in the code.
 
     heads: the values of variables, with which the chains begin
     """
     for (head, *attributes), *_ in names_in_code(code).chains:
-        owner = heads.get(head)
+        owner, name = heads.get(head), head
         for attribute in attributes:
+            name = f"{name}.{attribute}"
             if (method := method_of(owner, attribute)) is not None:
-                yield method
+                yield name, method
             is_object = not isinstance(owner, ModuleType | type | FunctionType)
             owner = namespace(owner).get(attribute)
             if is_object and callable(owner):
-                yield owner
+                yield name, owner
 
 
 def method_of(owner: Any, name: str) -> MethodType | None:
@@ -132,35 +442,186 @@ def _function_in(member: Any) -> FunctionType | None:
     return inner if isinstance(inner, FunctionType) else None
 
 
-def _reached(function: Any, is_read: Callable[[Any], bool] = lambda _: True) -> Iterator[CodeType]:
-    """The code of a function, and of the project's functions that it may call."""
-    seen: dict[int, Any] = {}  # with the values, which keep their ids
-    stack = [function]
-    while stack:
-        value = stack.pop()
-        value = held(value, "__func__", value)
-        if id(value) in seen or library_name(value) is not None or not is_read(value):
-            continue
-        seen[id(value)] = value
-        if isinstance(value, FunctionType | UnimportedModule):
-            yield value.__code__
-        stack += [callee.value for callee in callees(value)]
+# What is reached
 
 
-def attributes_of(function: Any) -> frozenset[str]:
+class Reached(NamedTuple):
+    """What a function reaches.
+
+    nones: of the values, which of their parameters are None
+    """
+
+    reasons: tuple[Impurity, ...]
+    needs: Needs
+    has_declared: bool  # it reaches a function that is declared pure
+
+
+class Walk:
+    """What values do, each read once, and what functions reach."""
+
+    def __init__(self) -> None:
+        self._facts: dict[tuple[int, int], tuple[Any, Facts]] = {}  # with values, which keep ids
+        self._reached: dict[tuple[int, int, frozenset[str]], Reached] = {}
+
+    def facts(self, value: Any) -> Facts:
+        identity = _identity(value)
+        if identity not in self._facts:
+            self._facts[identity] = value, facts_of(value)
+        return self._facts[identity][1]
+
+    def reached(self, function: Any, nones: frozenset[str] = frozenset()) -> Reached:
+        """What a function reaches.
+
+        nones: its parameters that are None, as far as that is known
+        """
+        key = (*_identity(function), nones)
+        if key not in self._reached:
+            self._reached[key] = self._reach(function, nones)
+        return self._reached[key]
+
+    def is_decided_by_arguments(self, function: Any) -> bool:
+        """Whether a parameter that is None makes a function impure."""
+        inner = held(function, "__func__", function)
+        if isinstance(inner, type):
+            inner = member_of(inner, "__init__")
+        code = held(inner, "__code__")
+        if not isinstance(code, CodeType):
+            return False
+        names = _parameters(code)
+        nones = {*names, *(f"{name}[{seed}]" for name in names for seed in impurities.SEEDS)}
+        return len(self.reached(function, frozenset(nones)).reasons) > 0
+
+    def _reach(self, function: Any, nones: frozenset[str]) -> Reached:
+        reasons: dict[Impurity, None] = {}
+        needs = Needs()
+        has_declared = False
+        start = (function, nones, frozenset[str]())
+        queue, seen = [start], {(*_identity(function), *start[1:])}
+        for value, nones, seeded in queue:  # which grows meanwhile
+            facts = self.facts(value)
+            has_declared |= mark_of(value) is True
+            if facts.needs != Needs():
+                needs |= facts.needs
+            begun = {source: place for source, place, parameter in facts.seeded[::-1]
+                     if parameter not in nones}  # fmt: skip
+            for impurity, place, source, parameter in facts.reasons:
+                is_seeded = source in seeded or place > begun.get(source, place)
+                is_alone = value is function or impurity.name not in impurities.IMPURE_ALONE
+                if is_alone and not is_seeded and (not parameter or parameter in nones):
+                    reasons[impurity] = None
+            for callee in facts.callees:
+                inner = seeded.union(
+                    source for source, place in begun.items() if callee.place > place
+                )
+                state = (callee.value, _passed_nones(callee, nones, value), inner)
+                key = (*_identity(callee.value), *state[1:])
+                if key not in seen:
+                    seen.add(key)
+                    queue.append(state)
+        return Reached(tuple(reasons), needs, has_declared)
+
+    def codes(
+        self, function: Any, is_read: Callable[[Any], bool] = lambda _: True
+    ) -> Iterator[CodeType]:
+        """The code of a function, and of the project's functions that it may call."""
+        seen: dict[int, Any] = {}  # with the values, which keep their ids
+        stack = [function]
+        while stack:
+            value = held(inner := stack.pop(), "__func__", inner)
+            if id(value) in seen or library_name(value) is not None or not is_read(value):
+                continue
+            seen[id(value)] = value
+            if isinstance(value, FunctionType | UnimportedModule):
+                yield value.__code__
+            stack += [callee.value for callee in self.facts(value).callees]
+
+
+def _identity(value: Any) -> tuple[int, int]:
+    return id(held(value, "__func__", value)), id(held(value, "__self__"))
+
+
+def _passed_nones(callee: Callee, nones: frozenset[str], owner: Any) -> frozenset[str]:
+    """Which parameters of a called function are None."""
+    if callee.calls is None:
+        return nones
+    if isinstance(callee.value, functools.partial):
+        return frozenset({_MORE})
+    found = frozenset[str]().union(*(none_parameters(callee.value, call) for call in callee.calls))
+    if not nones or not callee.calls:
+        return found
+    # A parameter that is None may be passed on.
+    code = held(owner, "__code__")
+    parameters = _parameters(code) if isinstance(code, CodeType) else ()
+    passed = [
+        _with_nones(call, nones.intersection(parameters) | {n for n in nones if "[" in n})
+        for call in callee.calls
+    ]
+    return found.union(*(none_parameters(callee.value, call) for call in passed))
+
+
+def _with_nones(call: CallSite, nones: Iterable[str]) -> CallSite:
+    none = Term(constant=(None,))
+
+    def known(term: Term) -> Term:
+        return none if len(term.path) == 1 and term.path[0] in nones else term
+
+    return call._replace(
+        arguments=tuple(map(known, call.arguments)),
+        named=tuple((name, known(term)) for name, term in call.named),
+    )
+
+
+def none_parameters(function: Any, call: CallSite) -> frozenset[str]:
+    """The parameters of a function of the project that a call leaves at None, or passes None for.
+
+    With `name[key]` for a dict as an argument `name` that has no `key` for a seed.
+    """
+    is_bound = isinstance(function, MethodType)
+    if isinstance(function, type):
+        member = member_of(function, "__init__")
+        function, is_bound = member, True
+    function = held(function, "__func__", function)
+    if not isinstance(function, FunctionType):
+        return frozenset()
+    code = function.__code__
+    places = code.co_varnames[is_bound : code.co_argcount]
+    keyword_only = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    values = dict(zip(places, call.arguments, strict=False)) | dict(call.named)
+    defaults = function.__defaults__ or ()
+    pairs = [*zip(places[::-1], defaults[::-1], strict=False)]
+    pairs += (function.__kwdefaults__ or {}).items()
+    has_more = call.is_open and bool(call.spread)
+    nones = {name for name, default in pairs
+             if default is None and name not in values and not has_more}  # fmt: skip
+    for name in (*places, *keyword_only):
+        term = values.get(name, Term())
+        nones |= {name} if term.constant == (None,) else set()
+        if term.constant and type(term.constant[0]) is dict:
+            options = term.constant[0]
+            nones |= {f"{name}[{seed}]" for seed in impurities.SEEDS if options.get(seed) is None}
+    if code.co_flags & 8:
+        options_name = code.co_varnames[
+            code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 4)
+        ]
+        nones |= {f"{options_name}[{seed}]" for seed in impurities.SEEDS
+                  if seed not in values and not call.spread}  # fmt: skip
+    return frozenset(nones)
+
+
+def attributes_of(function: Any, walk: Walk) -> frozenset[str]:
     """The attributes that a function names, or one of the project's functions that it calls."""
 
     def is_function(value: Any) -> bool:
         kinds = (FunctionType, UnimportedModule, functools.partial)
         return isinstance(value, kinds) or held(value, "__wrapped__") is not None
 
-    codes = _reached(function, is_function)
+    codes = walk.codes(function, is_function)
     return frozenset(name for code in codes for name in names_in_code(code).others)
 
 
-def names_paths(function: Any) -> bool:
+def names_paths(function: Any, walk: Walk) -> bool:
     """Whether the code of a function, or of one that it calls, names an existing file or a URL."""
-    texts = (text for code in _reached(function) for text in _texts(code))
+    texts = (text for code in walk.codes(function) for text in _texts(code))
     return any("://" in text or (text.strip("./") and os.path.exists(text)) for text in texts)
 
 
@@ -175,7 +636,7 @@ def _texts(code: CodeType) -> Iterator[str]:
 # What is changed
 
 
-def may_change(function: Any, owner: Any) -> bool:
+def may_change(function: Any, owner: Any, walk: Walk) -> bool:
     """Whether a call may change an object of the project's that it has.
 
     It may not if all parts of the object are immutable, and no code that may run sets an attribute.
@@ -184,8 +645,8 @@ def may_change(function: Any, owner: Any) -> bool:
         classes = (type_part(kind, "__dict__") for kind in type_part(type(owner), "__mro__"))
         members = (_function_in(member) for held_by_class in classes
                    for name, member in held_by_class.items() if name not in _BEGINNING)  # fmt: skip
-        codes = [code for member in (function, *filter(None, members)) for code in _reached(member)]
-        return any(map(_sets_attributes, codes))
+        reached = (walk.codes(member) for member in (function, *filter(None, members)))
+        return any(_sets_attributes(code) for codes in reached for code in codes)
     return True
 
 
@@ -221,85 +682,3 @@ def inner_codes(code: CodeType) -> Iterator[CodeType]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from inner_codes(constant)
-
-
-_FIRST_IN_PLACE = 13
-"""The first of the in-place operators among the arguments of `BINARY_OP`."""
-
-_JUMPS = {*dis.hasjrel, *dis.hasjabs}
-_ENDS = {
-    "JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "RAISE_VARARGS", "RERAISE",
-    "RETURN_CONST", "RETURN_VALUE",
-}  # fmt: skip
-"""Instructions after which the next does not run."""
-
-_CREATED = "()"
-_GLOBAL = "global "
-_PADDING = 32
-"""Unknown values below the stack: a handler of errors pops more than was pushed."""
-
-
-@functools.lru_cache(4096)
-def changed_outside(code: CodeType) -> str:
-    """A variable outside of code that it changes by `+=` and the like. Empty if none is known.
-
-    A cache does not count: `cache[x] = y` does not read the older value.
-    """
-    latest: dict[str, str] = {}  # for a variable, the one whose part it is
-    for name, value, number, stack in _steps(code):
-        if name == "BINARY_OP" and number >= _FIRST_IN_PLACE:
-            owner = latest.get(stack[-2]) or stack[-2]
-            if owner.startswith(_GLOBAL) or owner in code.co_freevars:
-                return owner.removeprefix(_GLOBAL)
-        elif name in ("STORE_FAST", "STORE_DEREF"):
-            latest[value] = latest.get(stack[-1], stack[-1]) if stack[-1] != _CREATED else ""
-    return ""
-
-
-def _steps(code: CodeType) -> Iterator[tuple[str, Any, int, list[str]]]:
-    """The name of each instruction, its argument as a value and as a number, the stack before it.
-
-    For each value on the stack there is the variable that it is, or is a part of; `_CREATED` for
-    the result of a call.
-    """
-    stack = [""] * _PADDING
-    stacks: dict[int, list[str]] = {}  # by offset, where a jump leads
-    is_end = False
-    for step in dis.get_instructions(code):
-        if is_end:  # only a jump leads here
-            stack = stacks.get(step.offset, stack)
-        if step.opcode in _JUMPS:
-            growth = dis.stack_effect(step.opcode, step.arg, jump=True)
-            stacks[step.argval] = [*stack[: len(stack) + min(growth, 0)], *[""] * growth]
-        is_end = step.opname in _ENDS
-        names = SUPERINSTRUCTIONS.get(step.opname)
-        parts = zip(names, step.argval, strict=True) if names else [(step.opname, step.argval)]
-        for name, value in parts:
-            yield name, value, step.arg or 0, stack
-            _move(stack, name, value, step.arg)
-
-
-def _move(stack: list[str], name: str, value: Any, number: int | None) -> None:
-    """Do to the stack what an instruction does."""
-    if name == "SWAP" and number:
-        stack[-1], stack[-number] = stack[-number], stack[-1]
-        return
-    is_created = name.startswith(("CALL", "BUILD_", "FORMAT_", "UNARY_", "COMPARE_"))
-    is_created |= name == "BINARY_OP" and (number or 0) < _FIRST_IN_PLACE
-    pushed = ""
-    if name.startswith(("LOAD_FAST", "LOAD_DEREF")):
-        pushed = value
-    elif name == "LOAD_GLOBAL":
-        pushed = f"{_GLOBAL}{value}"
-    elif name == "COPY" and number:
-        pushed = stack[-number]
-    elif name in ("LOAD_ATTR", "LOAD_METHOD", "FOR_ITER"):
-        pushed = stack[-1]
-    growth = dis.stack_effect(dis.opmap[name], number, jump=False)
-    del stack[len(stack) + min(growth, 0) :]
-    stack += [pushed] * growth
-    stack[:0] = [""] * (_PADDING - len(stack))
-    if is_created:
-        stack[-1] = _CREATED
-    elif name.startswith("UNPACK_"):
-        stack[-max(growth, 0) - 1] = ""

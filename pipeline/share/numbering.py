@@ -32,16 +32,16 @@ from pipeline.identity import (
 )
 from pipeline.share import impurities
 from pipeline.share.copying import IMMUTABLE, isolated, viewed
-from pipeline.share.impurities import Impurity
-from pipeline.share.inspection import may_change
+from pipeline.share.impurities import NAMED, Impurity
+from pipeline.share.inspection import Walk, mark_of, may_change
 from pipeline.share.isolation import is_arithmetic
 from pipeline.share.purity import (
-    NAMED,
+    MERGING,
+    Scope,
     call_impurity,
     callable_name,
     is_used_up,
     judge,
-    mark_of,
     method_impurity,
     method_name,
 )
@@ -85,10 +85,14 @@ class Numbering:
     reasons: why tasks are not merged
     origins: for each task that only has the value of another, that other task
     signatures: the number of each function, value and task, by what it is made of
+    scope: the reasons for which a task is impure
+    walk: what is known of functions
     """
 
-    def __init__(self, tasks: Mapping[Key, Any]) -> None:
+    def __init__(self, tasks: Mapping[Key, Any], scope: Scope = MERGING) -> None:
         self.tasks = tasks
+        self.scope = scope
+        self.walk = Walk()
         self.numbers: dict[Key, int] = {}
         self.reasons: dict[Key, Impurity | str] = {}
         self.origins: dict[Key, Key] = {}
@@ -96,7 +100,7 @@ class Numbering:
         # By id, with the object, which keeps its id.
         self._functions: dict[int, tuple[Any, FunctionNumber | NotMerged]] = {}
         self._simple: dict[int, int] = {}  # functions that are judged without their arguments
-        self._values: dict[int, tuple[Any, int | NotMerged]] = {}
+        self._values: dict[int, tuple[Any, Any]] = {}
         self._objects: dict[int, Any] = {}  # of the project's classes, by number
         self._held: dict[int, list[Any]] = {}  # and in containers, by their ids
         self._methods: dict[tuple[int, int], Impurity | None] = {}  # by function and object
@@ -195,24 +199,28 @@ class Numbering:
         """The number of a signature: a new one if no equal signature has one."""
         return self.signatures.setdefault(signature, len(self.signatures))
 
-    def node_number(self, node: Any, numbers: Mapping[Key, int]) -> int:
-        """The number of a task, or of an argument. Raises `NotMerged`."""
+    def node_number(self, node: Any, numbers: Mapping[Key, int], is_declared: bool = False) -> int:
+        """The number of a task, or of an argument. Raises `NotMerged`.
+
+        is_declared: whether the task that has the argument is declared pure
+        """
         if isinstance(node, TaskRef | Alias):
             return stable_number(numbers[node.key if isinstance(node, TaskRef) else node.target])
         if isinstance(node, DataNode):
-            return self.value_number(node.value)
+            return self.value_number(node.value, is_declared)
         if isinstance(node, CallTask):
             function = self.function_number(node.function)
             inputs = (stable_number(numbers[source]) for source in node.inputs)
             return self.intern(("call", subproblem(node.key), function.number, *inputs))
         if isinstance(node, NestedContainer):
             kind = type(node).__name__
-            return self.intern((kind, *(self.node_number(item, numbers) for item in node.args)))
+            items = (self.node_number(item, numbers, is_declared) for item in node.args)
+            return self.intern((kind, *items))
         if type(node) is Task:
             return self._task_number(node, numbers)
         if isinstance(node, GraphNode):
             raise NotMerged(f"a {type(node).__name__}, which belongs to one computation")
-        return self.value_number(node)
+        return self.value_number(node, is_declared)
 
     def _task_number(self, task: Task, numbers: Mapping[Key, int]) -> int:
         if task.func is ProhibitReuse._identity or task.func is isolated or task.func is viewed:
@@ -224,16 +232,19 @@ class Numbering:
         if function.is_checked:
             nodes = (self.tasks.get(arg.key) if isinstance(arg, TaskRef) else arg for arg in values)
             known = [node.value if isinstance(node, DataNode) else node for node in nodes]
-            if (reason := call_impurity(task.func, known, tuple(task.kwargs))) is not None:
+            names = tuple(task.kwargs)
+            reason = call_impurity(task.func, known, names, self.scope, self.walk)
+            if reason is not None:
                 raise NotMerged(reason)
         owners = list(self._project_objects((*values, held(task.func, "__self__"))))
         for owner in owners:
             pair = id(task.func), id(owner)  # the graph keeps both alive
             if pair not in self._methods:
-                self._methods[pair] = method_impurity(task.func, owner)
+                self._methods[pair] = method_impurity(task.func, owner, self.scope, self.walk)
             if (reason := self._methods[pair]) is not None:
                 raise NotMerged(reason)
-        number_of = functools.partial(self.node_number, numbers=numbers)
+        is_declared = mark_of(task.func) is True
+        number_of = functools.partial(self.node_number, numbers=numbers, is_declared=is_declared)
         args = map(number_of, task.args)
         # In their order: a function that takes any keywords sees it.
         named = [("by name", name, number_of(value)) for name, value in task.kwargs.items()]
@@ -247,7 +258,8 @@ class Numbering:
     def _note_state(self, number: int, function: Any, owner: Any) -> None:
         """Note that a task has an object. Raises `NotMerged` if an equal task may change it."""
         is_again = (number, id(owner)) in self._owners
-        if is_again and mark_of(function) is not True and may_change(function, owner):
+        is_judged = impurities.STATEFUL in self.scope and mark_of(function) is not True
+        if is_again and is_judged and may_change(function, owner, self.walk):
             name = f"{callable_name(function)} with one {type(owner).__name__}"
             raise NotMerged(Impurity(name, impurities.STATEFUL))
         self._owners.add((number, id(owner)))
@@ -290,27 +302,68 @@ class Numbering:
 
     def learn(self, function: Any) -> FunctionNumber:
         """The number of a function that is met for the first time."""
-        reason, is_checked = judge(function)
+        reason, is_checked = judge(function, self.scope, self.walk)
         if reason is not None and not is_checked:
             raise NotMerged(reason, reason.reason == impurities.STATE)
         is_checked = is_checked or method_name(function) is not None
-        number = self.intern(("value", _content(function, is_judged=True)))
+        content, objection = self._content(function, is_judged=True)
+        if objection is not None and mark_of(function) is not True:
+            raise objection
+        number = self.intern(("value", content))
         return FunctionNumber(number, is_checked, is_used_up(function))
 
-    def value_number(self, value: Any) -> int:
-        """The number of a constant. Raises `NotMerged`."""
+    def value_number(self, value: Any, is_declared: bool = False) -> int:
+        """The number of a constant. Raises `NotMerged`.
+
+        is_declared: whether the task that has it is declared pure
+        """
         kind: Any = type(value)
         if kind in _SIMPLE:
             return self.intern((kind, value))
         if kind in ATOMS:
             return self.intern(("value", encode(value)))
-        number: int = _once(self._values, value, self._learn_value)
+        content, objection = _once(self._values, value, self._content)
+        if objection is not None and not is_declared:
+            raise objection.with_traceback(None)
+        number = self.intern(("value", content))
         if _is_of_project(kind):
             self._objects[number] = value
         return number
 
-    def _learn_value(self, value: Any) -> int:
-        return self.intern(("value", _content(value)))
+    def _content(self, value: Any, is_judged: bool = False) -> tuple[Key, NotMerged | None]:
+        """The content of a value, and why a task that has it is not merged.
+
+        is_judged: whether it is a function that is judged already
+
+        Raises `NotMerged` if the content is unknown.
+        """
+        if isinstance(value, ModuleType):
+            name = module_name(value)
+            raise NotMerged(Impurity(name, "which of its values the task uses is unknown"))
+        encoder = _ArgumentEncoder()
+        try:
+            content = encoder.encode(value)
+        except TypeError as error:
+            raise NotMerged(str(error), isinstance(value, Iterator)) from None
+        functions = [item for item in encoder.functions if not (is_judged and item is value)]
+        return content, self._objection(value, functions, encoder.sources)
+
+    def _objection(
+        self, value: Any, functions: Iterable[Any], sources: Iterable[Any]
+    ) -> NotMerged | None:
+        # What is held by a function that is declared pure is no objection.
+        is_function = isinstance(value, (*NAMED, functools.partial))
+        is_excused = is_function and self.walk.reached(value).has_declared
+        for source in sources:
+            if impurities.RANDOM in self.scope and not is_excused:
+                name = f"{type(source).__name__} in {callable_name(value)}"
+                return NotMerged(Impurity(name, impurities.RANDOM), True)
+        for function in functions:
+            # A function with a class of random generators as argument may pass a seed to it.
+            reason = judge(function, self.scope, self.walk).impurity
+            if reason is not None:
+                return NotMerged(reason)
+        return None
 
 
 def _once(cache: dict[int, tuple[Any, Any]], value: Any, learn: Callable[[Any], Any]) -> Any:
@@ -416,33 +469,6 @@ def _is_random(value: Any) -> bool:
         return False
     is_unseeded = any(attributes.get(name, 0) is None for name in impurities.SEEDS)
     return is_unseeded and library_name(type(value)) not in impurities.SEED_UNUSED
-
-
-def _content(value: Any, is_judged: bool = False) -> Key:
-    """The content of an argument, or of a function that is judged already.
-
-    Raises `NotMerged` if it is unknown, and for a value that may change.
-    """
-    if isinstance(value, ModuleType):
-        raise NotMerged(
-            Impurity(module_name(value), "which of its values the task uses is unknown")
-        )
-    encoder = _ArgumentEncoder()
-    try:
-        content = encoder.encode(value)
-    except TypeError as error:
-        raise NotMerged(str(error), isinstance(value, Iterator)) from None
-    for source in encoder.sources:
-        name = f"{type(source).__name__} in {callable_name(value)}"
-        raise NotMerged(Impurity(name, impurities.RANDOM), True)
-    for function in encoder.functions:
-        if is_judged and function is value:
-            continue
-        # A function with a class of random generators as argument may pass a seed to it.
-        reason = judge(function).impurity
-        if reason is not None and reason.reason != impurities.UNSEEDED:
-            raise NotMerged(reason)
-    return content
 
 
 def project_objects(value: Any, depth: int = 3) -> list[Any]:

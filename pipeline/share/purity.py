@@ -1,7 +1,8 @@
 """Whether a call is a function of its arguments alone; only such tasks are merged or stored.
 
-Nobody can prove that of a Python function. The table in `impurities` lists known functions. One of
-the project is as impure as what it calls. The marks `pure` and `impure` overrule both.
+Nobody can prove that of a Python function. What the user declares is final: `pure`, `impure`. What
+remains of the verdict is the table in `impurities`, and what one walk over the code finds: see
+`inspection`. A function of the project is as impure as what it calls.
 """
 
 from __future__ import annotations
@@ -10,42 +11,67 @@ import functools
 import inspect
 import operator
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from collections.abc import Callable, Iterable, Sequence
+from types import FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple, TypeVar
 
-from dask.task_spec import GraphNode, TaskRef
+from dask._task_spec import NestedContainer
+from dask.task_spec import DataNode, GraphNode, Task, TaskRef
 from dask.utils import methodcaller
 
+from pipeline.graph import CallTask
 from pipeline.identity import (
     MISSING,
+    CallSite,
     File,
-    Library,
-    UnimportedModule,
+    Term,
     attribute_of,
     display_name,
     held,
-    is_library_class,
-    library_name,
-    member_of,
-    names_in_code,
+    items_of,
     namespace,
-    type_part,
 )
-from pipeline.share import impurities, inspection
-from pipeline.share.impurities import Impurity
-from pipeline.share.inspection import Callee
+from pipeline.share import impurities
+from pipeline.share.impurities import NAMED, Impurity
+from pipeline.share.inspection import (
+    Needs,
+    Walk,
+    attributes_of,
+    is_library,
+    mark_of,
+    method_of,
+    names_paths,
+    none_parameters,
+    set_mark,
+)
+from pipeline.trace import Body, Named
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-NAMED = (type, FunctionType, BuiltinFunctionType, MethodType)
-"""Types of values that a module holds under their names."""
+# Which reasons hold
+
+Scope = frozenset[str]
+"""The reasons that hold for a purpose."""
+
+DECLARED: Scope = frozenset({impurities.MARKED})
+"""Only what the user declares."""
+
+STORING: Scope = DECLARED | {
+    impurities.RANDOM, impurities.UNSEEDED, impurities.CLOCK, impurities.WORLD,
+    impurities.ENVIRONMENT, impurities.NETWORK, impurities.EFFECT, impurities.STATE,
+    impurities.STATEFUL, impurities.OUTSIDE,
+}  # fmt: skip
+"""What keeps a result from being stored. Files, folders, and variables that a task reads are
+tracked; what it writes with Python, and draws from the global random numbers, is observed."""
+
+MERGING: Scope = STORING | {impurities.WRITES, impurities.MAYBE_RANDOM}
+"""What keeps equal tasks from being merged. Nobody observes them; reading twice within a run is the
+same as reading once, writing twice is not."""
+
+UNTRACKED: Scope = MERGING | {impurities.FILE, impurities.VARIABLE}
+"""What keeps a result from being stored where nothing is tracked or observed."""
 
 # Marks
-
-_MARK = "__pipeline_pure__"
-_marks: dict[Any, bool] = {}  # of builtins, which take no attributes
 
 
 def impure(function: _Function) -> _Function:
@@ -75,22 +101,8 @@ def pure(function: _Function) -> _Function:
 def _marked(function: _Function, is_pure: bool) -> _Function:
     if not callable(function):
         raise TypeError(f"{function!r} cannot be marked: only functions are pure or impure")
-    try:
-        # With its id: `functools.wraps` copies attributes.
-        setattr(function, _MARK, (is_pure, id(function)))
-    except (AttributeError, TypeError):
-        _marks[function] = is_pure
+    set_mark(function, is_pure)
     return function
-
-
-def mark_of(value: Any) -> bool | None:
-    """Whether a function is declared pure, or impure. None if it is neither."""
-    value = held(value, "__func__", value)
-    # Not inherited: the mark of a class is not one of its subclasses.
-    is_pure, owner = namespace(value).get(_MARK, (None, 0))
-    if owner == id(value):
-        return bool(is_pure)
-    return _marks.get(value) if _marks and isinstance(value, NAMED) else None
 
 
 # Verdicts
@@ -104,60 +116,155 @@ class Verdict(NamedTuple):
 
 
 def call_impurity(
-    function: Any, arguments: Sequence[Any] = (), named: Sequence[str] = ()
+    function: Any,
+    arguments: Sequence[Any] = (),
+    named: Sequence[str] = (),
+    scope: Scope = STORING,
+    walk: Walk | None = None,
 ) -> Impurity | None:
     """Why a call is impure; None if no reason is known.
 
     arguments: values; those that other tasks compute are their nodes
     named: the names of the last of them, which are passed by name
+    scope: the reasons that hold
+    walk: what is known of functions already
 
     >>> import time, random
-    >>> str(call_impurity(time.time)), str(call_impurity(random.random))
-    ('time.time: it reads a clock', 'random.Random.random: it is random')
+    >>> print(call_impurity(time.time))
+    time.time: it reads the time of day; declare the function @pure to reuse its result
+    >>> print(call_impurity(random.random))
+    random.Random.random: it is random; declare the function @pure to reuse its result
     """
+    walk = walk or Walk()
+    if mark_of(function) is True:
+        return None
     if (name := method_name(function)) is not None:
-        owner, *arguments = arguments
-        kind = owner if isinstance(owner, ModuleType) else type(owner)
-        is_known = not isinstance(owner, GraphNode | TaskRef)
-        if not is_known or (function := attribute_of(kind, name)) is MISSING:
-            return methods_in_table([name], named)
-        if isinstance(function, FunctionType) and kind is not owner:
-            function = MethodType(function, owner)
-    reason, depends_on_arguments = judge(function)
-    if depends_on_arguments and reason is not None and reason.reason == impurities.FILE:
-        reason = None if _are_files(arguments) and not inspection.names_paths(function) else reason
-    elif depends_on_arguments:
-        is_method = isinstance(function, MethodType)
-        reason = methods_in_table([function.__name__], named) if is_method else None
-        if reason is None and not (is_method and _seed(function) is None):
-            reason = _missing_seed(function, arguments, named)
-    for argument in arguments:
-        if reason is None and isinstance(argument, impurities.SOURCES):
-            reason = Impurity(f"an argument, a {type(argument).__name__}", impurities.RANDOM)
+        return _method_call_impurity(function, name, arguments, named, scope, walk)
+    reason, is_checked = judge(function, scope, walk)
+    if reason is not None and reason.reason == impurities.FILE:
+        is_named = _are_files(arguments) and not names_paths(function, walk)
+        reason = None if is_named else reason
+    elif is_checked:
+        inner, call = _unwrapped(function, _call(arguments, named))
+        reason = _first(_call_reasons(inner, call, walk), scope)
+    if impurities.RANDOM in scope:
+        for argument in arguments:
+            if reason is None and isinstance(argument, impurities.SOURCES):
+                name = f"an argument, a {type(argument).__name__}"
+                reason = Impurity(name, impurities.RANDOM)
     return reason
 
 
-def judge(function: Any) -> Verdict:
+def _method_call_impurity(
+    function: Any, name: str, arguments: Sequence[Any], named: Sequence[str], scope: Scope,
+    walk: Walk,
+) -> Impurity | None:  # fmt: skip
+    """Why a call of a `methodcaller` is impure."""
+    owner, *rest = arguments or (TaskRef("unknown"),)
+    kind = owner if isinstance(owner, ModuleType) else type(owner)
+    options = _options(function)
+    rest, named = [*rest, *options.values()], (*named, *options)
+    if isinstance(owner, GraphNode | TaskRef) or (method := attribute_of(kind, name)) is MISSING:
+        finding = impurities.method_finding(name, _call(rest, named))
+        return _first([finding.impurity] if finding else [], scope)
+    if isinstance(method, FunctionType) and kind is not owner:
+        return call_impurity(MethodType(method, owner), rest, named, scope, walk)
+    arguments = rest if kind is owner else [owner, *rest]
+    return call_impurity(method, arguments, named, scope, walk)
+
+
+def _options(function: Any) -> dict[str, Any]:
+    """What a `methodcaller` passes by name."""
+    reduced: Any = function.__reduce__()
+    return dict(held(reduced[0], "keywords") or {})
+
+
+def _unwrapped(function: Any, call: CallSite) -> tuple[Any, CallSite]:
+    """The function in a `functools.partial`, and all that it is called with."""
+    while isinstance(function, functools.partial):
+        before = _call([*function.args, *function.keywords.values()], tuple(function.keywords))
+        named = dict(before.named) | dict(call.named)
+        call = call._replace(
+            arguments=before.arguments + call.arguments, named=tuple(named.items())
+        )
+        function = function.func
+    return function, call
+
+
+def _call(arguments: Sequence[Any], named: Sequence[str]) -> CallSite:
+    """A call with known arguments, the last of them by name."""
+
+    def term(value: Any) -> Term:
+        return Term() if isinstance(value, GraphNode | TaskRef) else Term(constant=(value,))
+
+    terms = tuple(map(term, arguments))
+    first = len(terms) - len(named)
+    return CallSite((), terms[:first], tuple(zip(named, terms[first:], strict=True)))
+
+
+def _first(reasons: Iterable[Impurity], scope: Scope) -> Impurity | None:
+    """The first reason that holds; that a file is read comes last, for arguments may excuse it."""
+    held_reasons = [reason for reason in reasons if reason.reason in scope]
+    held_reasons.sort(key=lambda reason: reason.reason == impurities.FILE)
+    return held_reasons[0] if held_reasons else None
+
+
+def _call_reasons(function: Any, call: CallSite, walk: Walk) -> Iterable[Impurity]:
+    """Why a call with known arguments is impure."""
+    if is_library(function):
+        for finding in impurities.findings(function, "", call):
+            yield finding.impurity
+        if isinstance(function, MethodType):
+            finding_by_name = impurities.method_finding(function.__name__, call)
+            yield from [finding_by_name.impurity] if finding_by_name else []
+        return
+    if (seed := impurities.seed_parameter(function)) is not None:
+        argument = impurities.argument_of(call, seed[0], (seed[1],))
+        if argument is None or argument.constant == (None,):
+            yield Impurity(f"{callable_name(function)}({seed[1]}=None)", impurities.UNSEEDED)
+    nones = none_parameters(function, call)
+    yield from _titled(function, walk.reached(function, nones).reasons)
+
+
+def judge(function: Any, scope: Scope = STORING, walk: Walk | None = None) -> Verdict:
     """The verdict on a function, before its arguments are known."""
-    direct = in_table(function)
-    is_library = library_name(function) is not None
-    if is_library and _is_unseeded(direct):
-        return Verdict(direct, True)
-    # A File as argument excuses that a file is read, and nothing else.
-    for reason in sorted(_reasons(function), key=lambda reason: reason.reason == impurities.FILE):
+    walk = walk or Walk()
+    if (mark := mark_of(function)) is not None:
+        marked = Impurity(callable_name(function), impurities.MARKED)
+        return Verdict(_first([] if mark else [marked], scope), False)
+    reason = _first(_titled(function, walk.reached(function).reasons), scope)
+    if reason is not None:
+        return Verdict(reason, reason.reason == impurities.FILE)
+    if is_library(function):
+        is_listed = isinstance(function, MethodType) and (
+            impurities.method_finding(function.__name__, None) is not None
+        )
+        return Verdict(None, is_listed or impurities.is_decided_by_arguments(function))
+    if isinstance(function, functools.partial):
+        return judge(function.func, scope, walk)
+    is_seeded = impurities.seed_parameter(function) is not None
+    return Verdict(None, is_seeded or walk.is_decided_by_arguments(function))
+
+
+def _titled(function: Any, reasons: Iterable[Impurity]) -> Iterable[Impurity]:
+    """Reasons with the name of the function, and of what it calls."""
+    direct = impurities.in_table(function)
+    for reason in reasons:
         name = callable_name(function)
         is_own = reason == direct or reason.name == name
-        title = reason.name if is_own else f"{name}, by {reason.name}"
-        return Verdict(Impurity(title, reason.reason), reason.reason == impurities.FILE)
-    is_listed = isinstance(function, MethodType) and methods_in_table([function.__name__])
-    return Verdict(None, bool(is_listed) or _seed(function) is not None)
+        yield reason if is_own else Impurity(f"{name}, by {reason.name}", reason.reason)
 
 
-def method_impurity(function: Any, owner: Any) -> Impurity | None:
+def method_impurity(
+    function: Any, owner: Any, scope: Scope = STORING, walk: Walk | None = None
+) -> Impurity | None:
     """Why a call is impure: a method that the function calls on an argument."""
-    for name in sorted({*inspection.attributes_of(function), *_UNNAMED}):
-        method = inspection.method_of(owner, name)
-        reason = judge(method).impurity if method is not None else None
+    walk = walk or Walk()
+    if mark_of(function) is True:
+        return None
+    for name in sorted({*attributes_of(function, walk), *_UNNAMED}):
+        method = method_of(owner, name)
+        reason = judge(method, scope, walk).impurity if method is not None else None
         if reason is not None and not (reason.reason == impurities.FILE and _has_file(owner)):
             name = f"{callable_name(function)}, by {type(owner).__name__}.{reason.name}"
             return Impurity(name, reason.reason)
@@ -180,24 +287,58 @@ def _are_files(arguments: Sequence[Any]) -> bool:
     return len(others) < len(paths) and not is_any_other
 
 
+# Needs
+
+
+def needs_of(function: Any, walk: Walk | None = None) -> Needs:
+    """What a function reads besides its arguments, and Python does not report.
+
+    >>> import os
+    >>> sorted(needs_of(lambda: os.environ["HOME"] + os.getenv("SHELL", "")).variables)
+    ['HOME', 'SHELL']
+    """
+    return (walk or Walk()).reached(function).needs
+
+
+def needs_of_task(node: Any, walk: Walk | None = None) -> Needs:
+    """What the functions of a task need: those that it calls, and those that it passes."""
+    walk, needs = walk or Walk(), Needs()
+    stack, seen = [node], set[int]()
+    while stack:
+        value = stack.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, Task):
+            stack += [value.func, *value.args, *value.kwargs.values()]
+        elif isinstance(value, NestedContainer):
+            stack += value.args
+        elif isinstance(value, DataNode):
+            stack.append(value.value)
+        elif isinstance(value, CallTask):
+            stack.append(value.function)
+        elif isinstance(value, Body):
+            stack += value.constants
+            stack += (step.function.function if isinstance(step.function, Named)
+                      else step.function for step in value.steps)  # fmt: skip
+        elif isinstance(value, (*NAMED, functools.partial)):
+            needs |= walk.reached(value).needs
+        else:
+            stack += items_of(value)
+    return needs
+
+
 def is_used_up(function: Any) -> bool:
     """Whether the result of a function changes as it is read: an iterator, a random generator."""
     while isinstance(function, functools.partial):
         function = function.func
-    if isinstance(function, FunctionType) and inspect.isgeneratorfunction(function):
+    if impurities.returns_state(function) or inspect.isgeneratorfunction(function):
         return True
-    return _is_unseeded(in_table(function)) or (
-        isinstance(function, NAMED)
-        and (
-            function in impurities.ITERATORS
-            or function.__module__ == "itertools"
-            or f"{function.__module__}.{function.__name__}" in impurities.LAZY
-        )
+    return isinstance(function, NAMED) and (
+        (not isinstance(function, FunctionType) and function in impurities.ITERATORS)
+        or function.__module__ == "itertools"
+        or f"{function.__module__}.{function.__name__}" in impurities.LAZY
     )
-
-
-def _is_unseeded(reason: Impurity | None) -> bool:
-    return reason is not None and reason.reason == impurities.UNSEEDED
 
 
 def method_name(function: Any) -> str | None:
@@ -219,165 +360,3 @@ def callable_name(function: Any) -> str:
     while isinstance(function, functools.partial):
         function = function.func
     return display_name(function)
-
-
-# What a function calls
-
-
-def _reasons(function: Any) -> Iterator[Impurity]:
-    """Why a function is impure by itself, or by what it calls."""
-    seen: dict[Any, Any] = {}  # with the values, which keep their ids
-    stack = [Callee(function)]
-    while stack:
-        value, name, is_seedless, keywords = stack.pop()
-        inner = held(value, "__func__", value)
-        identity = (id(inner), id(held(value, "__self__")))
-        if identity in seen and not is_seedless:
-            continue
-        seen[identity] = value
-        if (mark := mark_of(value)) is not None:
-            if not mark:
-                yield Impurity(name or callable_name(value), "it is marked impure")
-            continue
-        is_library = library_name(inner) is not None
-        reason = in_table(value, name) or (None if is_library else _change(value))
-        if reason is None and is_library and keywords is not None and value is not function:
-            reason = _missing_keyword(value, keywords)
-        elif is_library and not is_seedless and _is_unseeded(reason):
-            reason = None
-        if reason is not None and (value is function or reason.name not in impurities.IMPURE_ALONE):
-            yield reason
-        if not is_library:
-            stack.extend(inspection.callees(value))
-
-
-def _change(value: Any) -> Impurity | None:
-    """That a function counts up a variable outside of it."""
-    codes: Iterable[CodeType] = ()
-    if isinstance(value, FunctionType):
-        codes = [value.__code__]
-    elif isinstance(value, UnimportedModule):
-        codes = inspection.inner_codes(value.__code__)
-    outside = next(filter(None, map(inspection.changed_outside, codes)), "")
-    return Impurity(outside, impurities.OUTSIDE) if outside else None
-
-
-# Seeds
-
-
-def _missing_keyword(value: Any, keywords: Sequence[str]) -> Impurity | None:
-    """That a library's function is named where no seed is passed by its name."""
-    if set(impurities.SEEDS).intersection(keywords) or (seed := _seed(value)) is None:
-        return None
-    return Impurity(f"{callable_name(value)}({seed[1]}=None)", impurities.UNSEEDED)
-
-
-def _missing_seed(function: Any, arguments: Sequence[Any], named: Sequence[str]) -> Impurity | None:
-    """That a call of a library's function leaves out its seed."""
-    place, name = _seed(function) or (0, "seed")
-    positional = len(arguments) - len(named)
-    by_name = dict(zip(named, arguments[positional:], strict=True))
-    seed = by_name.get(name, arguments[place] if place < positional else None)
-    title = f"{callable_name(function)}({name}=None)"
-    return Impurity(title, impurities.UNSEEDED) if seed is None else None
-
-
-def _seed(function: Any) -> tuple[int, str] | None:
-    """The place and the name of a parameter that is a seed, and None by default."""
-    inner = held(function, "__func__", function)
-    if not isinstance(inner, NAMED) or library_name(inner) in impurities.SEED_UNUSED:
-        return None
-    return _seed_parameter(inner, inner is not function)
-
-
-@functools.lru_cache(4096)
-def _seed_parameter(function: Any, is_bound: bool) -> tuple[int, str] | None:
-    if isinstance(function, type) and not is_library_class(function):
-        # Its `__signature__`, or its metaclass, may run any code.
-        members = (member_of(function, name) for name in ("__init__", "__new__"))
-        function = next((inner for inner in members if isinstance(inner, FunctionType)), None)
-        is_bound = True
-    try:
-        parameters = list(inspect.signature(function).parameters.items())[is_bound:]
-    except (ValueError, TypeError):
-        return None
-    for place, (name, parameter) in enumerate(parameters):
-        if name in impurities.SEEDS and parameter.default is None:
-            return (10**9 if parameter.kind is parameter.KEYWORD_ONLY else place), name
-    return None
-
-
-# Look-ups in the table
-
-
-def in_table(value: Any, name: str = "") -> Impurity | None:
-    """What the table says of a value.
-
-    name: under which code calls it, or draws a number from it
-    """
-    if isinstance(value, Library):
-        path = f"{value.module}.{value.attribute or ''}."
-        return next((known for known in _table() if path.startswith(f"{known.name}.")), None)
-    owner = held(value, "__self__")
-    if isinstance(value, impurities.SOURCES):
-        return Impurity(name or type(value).__qualname__, impurities.RANDOM)
-    if isinstance(owner, impurities.SOURCES):
-        return Impurity(f"{type(owner).__module__}.{value.__qualname__}", impurities.RANDOM)
-    if held(value, "__objclass__") in impurities.SOURCES:
-        return Impurity(value.__qualname__, impurities.RANDOM)
-    objects, modules = _imported_table(len(sys.modules))
-    for candidate in (value, held(value, "__func__", value), type(value), owner):
-        if (reason := objects.get(_handle(candidate))) is not None:
-            return reason
-    if isinstance(value, FunctionType | UnimportedModule) and library_name(value) is None:
-        names = names_in_code(value.__code__)
-        if names.changed:
-            return Impurity(names.changed[0], impurities.OUTSIDE)
-        return methods_in_table(names.others, names.keywords)
-    module_of = type_part if issubclass(type(value), type) else held
-    module = f"{module_of(value, '__module__')}."
-    return next((reason for prefix, reason in modules if module.startswith(prefix)), None)
-
-
-@functools.lru_cache(1)
-def _imported_table(_: int) -> tuple[dict[Any, Impurity], list[tuple[str, Impurity]]]:
-    """The table, as far as its packages are imported: objects, and prefixes of modules."""
-    objects: dict[Any, Impurity] = {}
-    modules = []
-    for impurity in _table():
-        value = _imported(impurity.name)
-        if isinstance(value, ModuleType):
-            # Also the part of it that is written in C.
-            modules += [(f"{prefix}{impurity.name}.", impurity) for prefix in ("", "_")]
-        elif value is not None:
-            objects[_handle(value)] = impurity
-    return objects, modules
-
-
-def _table() -> Iterator[Impurity]:
-    for reason, names in impurities.TABLE.items():
-        yield from (Impurity(name, reason) for name in names.split())
-
-
-def _imported(name: str) -> Any:
-    """The value with a dotted name, if it is imported."""
-    head, *rest = name.split(".") if "." in name or name in sys.modules else ("builtins", name)
-    value = sys.modules.get(head)
-    for part in rest:
-        value = getattr(value, part, None)
-    return value
-
-
-def _handle(value: Any) -> Any:
-    # A method is another object on each access, but equal.
-    return value if isinstance(value, NAMED) else id(value)
-
-
-def methods_in_table(names: Iterable[str], keywords: Iterable[str] = ()) -> Impurity | None:
-    """What names of methods say of them, where their objects are unknown."""
-    is_seeded = not set(impurities.SEEDS).isdisjoint(keywords)
-    for reason, methods in impurities.METHODS.items():
-        if not (is_seeded and reason == impurities.UNSEEDED):
-            for name in sorted(set(methods.split()).intersection(names)):
-                return Impurity(name, reason)
-    return None

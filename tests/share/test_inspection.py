@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pipeline.share.inspection import attributes_of, changed_outside, may_change, names_paths
+from pipeline.identity import uses_in_code
+from pipeline.share.inspection import Walk, attributes_of, may_change, names_paths
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +52,7 @@ def function(body: str, head: str = "def f(x):", **names: Any) -> Any:
     ],
 )  # fmt: skip
 def test_the_variable_that_code_counts_up(body: str, variable: str) -> None:
-    assert changed_outside(function(body).__code__) == variable
+    assert uses_in_code(function(body).__code__).changed == variable
 
 
 def test_a_variable_of_an_enclosing_function_counts() -> None:
@@ -65,8 +66,8 @@ def test_a_variable_of_an_enclosing_function_counts() -> None:
         mine[0] = []
         mine[0] += [1]
 
-    assert changed_outside(outer.__code__) == "counts"
-    assert changed_outside(inner.__code__) == ""
+    assert uses_in_code(outer.__code__).changed == "counts"
+    assert uses_in_code(inner.__code__).changed == ""
 
 
 class Plain:
@@ -201,7 +202,7 @@ def passes_on(owner: Any) -> None:
     ],
 )  # fmt: skip
 def test_what_may_change_an_object(called: Any, owner: Any, may: bool) -> None:
-    assert may_change(called, owner) is may
+    assert may_change(called, owner, Walk()) is may
 
 
 @pytest.mark.parametrize(
@@ -221,7 +222,7 @@ def test_the_attributes_that_a_function_names(body: str, names: set[str]) -> Non
     around = {
         "helper": helper, "partial": functools.partial(helper), "cached": functools.cache(helper),
     }  # fmt: skip
-    assert attributes_of(function(body, **around)) == names
+    assert attributes_of(function(body, **around), Walk()) == names
 
 
 @pytest.mark.parametrize(
@@ -247,4 +248,4 @@ def test_code_that_names_a_file(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "here.txt").write_text("1")
     helper = function("return open('here.txt')")
-    assert names_paths(function(body, helper=helper)) is is_named
+    assert names_paths(function(body, helper=helper), Walk()) is is_named

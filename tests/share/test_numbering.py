@@ -155,7 +155,7 @@ def loaded(sensor: Any) -> Any:
         (through_another, {"a": Sensor()}, True),
         (through_another, List(Sensor(), 1), True),
         (named, Sensor(), False),
-        (loaded, Sensor("f.txt"), True),
+        (loaded, Sensor("f.txt"), False),
         (loaded, Sensor(File("f.txt")), False),
         (len, Sensor(), False),
     ],
@@ -348,14 +348,14 @@ def test_a_task_that_may_change_its_object_is_not_merged_with_another_that_has_i
         (task(len, np), "numpy: which of its values the task uses is unknown"),
         (task(len, np.random.default_rng(0)), "Generator in Generator: it is random"),
         (task(with_seed), "with_seed(seed=None): it is random without a seed"),
-        (task(sorted, key=time.time), "time.time: it reads a clock"),
+        (task(sorted, key=time.time), "time.time: it reads the time of day"),
     ],
     ids=str,
 )
 def test_the_reason_why_a_task_is_not_merged(node: Task, reason: str) -> None:
     numbering = Numbering({**INPUTS, "x": node})
     numbering.add("x")
-    assert str(numbering.reasons["x"]) == reason
+    assert str(numbering.reasons["x"]).partition(";")[0] == reason
 
 
 def test_an_alias_has_an_origin() -> None:
