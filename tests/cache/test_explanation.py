@@ -132,8 +132,9 @@ def test_each_status_has_its_reason(tmp_path: Path) -> None:
     reasons = explained(store, lock, *parts)
     assert reasons["slow(1)"] == ("miss", "never computed")
     assert reasons["skipped(1)"] == ("skipped", "it is one of skip=")
-    assert reasons["random"] == ("skipped", "impure: random.Random.random: it is random")
-    assert reasons["time"] == ("skipped", "impure: time.time: it reads a clock")
+    remedy = "declare the function @pure to reuse its result"
+    assert reasons["random"] == ("skipped", f"impure: random.Random.random: it is random; {remedy}")
+    assert reasons["time"] == ("skipped", f"impure: time.time: it reads the time of day; {remedy}")
     with pytest.warns(pipeline.StoreWarning, match="lock"):
         pipeline.compute(lock, store=store, scheduler="sync")
     assert explained(store, lock)["locked"] == ("miss", "not storable: a lock")

@@ -252,7 +252,8 @@ def test_skipped_tasks_have_reasons(tmp_path: Path) -> None:
     made = make_plan(Store(tmp_path, skip=["abs"]), tasks, ["o"])
     assert made.status == dict.fromkeys("rxso", "skipped")
     assert made.reasons == {
-        "r": "impure: random.Random.random: it is random",
+        "r": "impure: random.Random.random: it is random; "
+        "declare the function @pure to reuse its result",
         "x": "it depends on r, which is not stored",
         "s": "it is one of skip=",
         "o": "it depends on x, which is not stored",

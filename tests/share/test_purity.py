@@ -777,7 +777,7 @@ def test_only_declarations_hold_where_that_is_wanted() -> None:
 
 
 def test_a_helper_that_is_declared_pure_ends_the_search() -> None:
-    helper = pure(lambda: uuid.uuid4().int + time.time())
+    helper: Any = pure(lambda: uuid.uuid4().int + time.time())
     assert call_impurity(lambda: helper()) is None
     assert call_impurity(lambda: helper() + time.time()) is not None
 

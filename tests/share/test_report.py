@@ -432,10 +432,14 @@ def test_two_writes_of_a_file_stay_two(tmp_path: Path) -> None:
 
 
 def test_two_open_files_stay_two(tmp_path: Path) -> None:
+    def read(file: Any) -> Any:
+        with file:
+            return file.read()
+
     path = tmp_path / "f.txt"
     path.write_text("text")
-    lines = [delayed(operator.methodcaller("read"))(delayed(open)(path)) for _ in "ab"]
-    assert list(dask.compute(*share(*lines), scheduler="sync")) == ["text", "text"]
+    files = share(*[delayed(read)(delayed(open)(path)) for _ in "ab"])
+    assert list(dask.compute(*files, scheduler="sync")) == ["text", "text"]
 
 
 def test_tasks_with_generators_as_arguments_are_not_merged() -> None:
