@@ -203,6 +203,7 @@ class _Describer(Digester):
 
     def __init__(self) -> None:
         super().__init__()
+        self.definitions: list[Any] = []
         self.libraries: dict[str, str] = {}
 
     def library(self, name: str, module: str) -> str:
@@ -213,8 +214,8 @@ class _Describer(Digester):
         return text.partition(" #")[0]
 
     def definition(self, value: Any) -> Key:
-        if id(value) not in self.numbers:
-            self.numbers[id(value)] = len(self.numbers)
+        self.is_inside = True
+        if not any(value is known for known in self.definitions):
             self.definitions.append(value)
         return f"definition {_name(value)}"
 

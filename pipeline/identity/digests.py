@@ -24,7 +24,7 @@ import numpy as np
 from dask.typing import Key
 
 from pipeline.identity.attributes import MISSING, member_of, type_part
-from pipeline.identity.encoder import Encoder, UnkeyableError, name_of
+from pipeline.identity.encoder import Encoder, ReachedError, UnkeyableError
 from pipeline.identity.files import File
 from pipeline.identity.modules import namespace
 from pipeline.identity.text import short_repr
@@ -72,8 +72,7 @@ class Digester(Encoder):
         return f"{name} of {library_version(module.partition('.')[0])}"
 
     def opaque(self, value: Any, error: UnkeyableError) -> str:
-        name = name_of(self.definitions[0])
-        raise UnkeyableError(f"{name} reaches {short_repr(value)}: {error}") from error
+        raise ReachedError(f"{short_repr(value)}: {error}") from error
 
     def content(self, value: Any) -> Key:
         kind = type(value)
@@ -84,7 +83,7 @@ class Digester(Encoder):
                 "pass a list"
             )
         is_cache = isinstance(value, WeakKeyDictionary | WeakValueDictionary | WeakSet)
-        if self.definitions and (is_cache or module.partition(".")[0] in _HANDLES):
+        if self.is_inside and (is_cache or module.partition(".")[0] in _HANDLES):
             return f"opaque {kind.__qualname__}"
         if is_process_state(value):
             return f"the random numbers of {module}"

@@ -11,13 +11,13 @@ import copyreg
 import functools
 import gc
 import pickle
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from hashlib import blake2b
 from types import FunctionType, MappingProxyType, MethodType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from dask.base import is_dask_collection
@@ -98,7 +98,11 @@ def short_hash(encoded: Key) -> str:
     >>> short_hash(("fib-0123456789ab", 5))
     '9680defef6b1412819355b21'
     """
-    return blake2b(repr(encoded).encode(), digest_size=12).hexdigest()
+    return _hash(repr(encoded))
+
+
+def _hash(text: str) -> str:
+    return blake2b(text.encode(), digest_size=12).hexdigest()
 
 
 @dataclass(slots=True, eq=False)
@@ -219,6 +223,119 @@ def _rank(value: Any) -> str:
     return f"{type(value).__qualname__} {value.__qualname__ if isinstance(value, type) else ''}"
 
 
+class Reference(NamedTuple):
+    """In place of a definition that another one reaches: each walk gives it a number."""
+
+    id: int
+
+
+class Later(NamedTuple):
+    """An encoded value that holds references, and is put together when they have numbers.
+
+    finish: makes it of details and the encoded parts
+    """
+
+    finish: Callable[..., Key]
+    details: Any
+    parts: tuple[Any, ...]
+
+
+_REFERRING = {Reference, Later}
+
+
+def joined(finish: Callable[..., Key], details: Any, parts: Collection[Any]) -> Key:
+    """An encoded value of some parts: now, or later if one of them holds a reference."""
+    if _REFERRING.isdisjoint(map(type, parts)):
+        return finish(details, parts)
+    return cast("Key", Later(finish, details, tuple(parts)))
+
+
+def _container(head: tuple[Key, ...], parts: Collection[Key]) -> Key:
+    return _cut((*head, *parts))
+
+
+def _unordered(head: tuple[Key, ...], parts: Collection[Key]) -> Key:
+    return _cut((*head, *sorted(parts, key=repr)))
+
+
+def _object(name: str, parts: Collection[Key]) -> Key:
+    return f"{name}#{short_hash(tuple(parts))}"
+
+
+def _array(details: tuple[np.dtype[Any], str], parts: Collection[Key]) -> Key:
+    kind, shape = details
+    return f"{kind}[{shape}]#{short_hash((repr(kind), shape, *map(short_hash, parts)))}"
+
+
+def _noted(_: int, parts: Collection[Key]) -> Key:
+    [encoded] = parts
+    return encoded
+
+
+class ReachedError(UnkeyableError):
+    """A definition reaches a value without content; the name of who needs it comes before."""
+
+
+class Reading(NamedTuple):
+    """A definition, as the text of its encoded parts.
+
+    text: with `%s` in place of the numbers and texts of `later`
+    later: definitions, by their ids, and encoded values that hold references
+    error: why it has no content
+    """
+
+    text: str = ""
+    later: Sequence[int | Later] = ()
+    error: UnkeyableError | None = None
+
+
+_NUMBER = 9
+"""The digits that a number of a definition has at most, with a margin."""
+
+
+def _reading(part: Any) -> Reading:
+    """The text of an encoded value; inside of a container, as far as that is not cut off."""
+    if type(part) is Reference:
+        return Reading("'definition %s'", [part.id])
+    if type(part) is not Later:
+        return Reading(repr(part).replace("%", "%%"))
+    if part.finish is _container:
+        inner = _tuple_reading((*part.details, *part.parts))
+        width = len(inner.text) + _NUMBER * len(inner.later)
+        if width <= 2 * KEY_WIDTH and all(type(later) is int for later in inner.later):
+            return inner
+    return Reading("%s", [part])
+
+
+def _tuple_reading(parts: Sequence[Any]) -> Reading:
+    readings = list(map(_reading, parts))
+    text = ", ".join(reading.text for reading in readings)
+    return Reading(
+        f"({text}{',' * (len(parts) == 1)})",
+        [later for reading in readings for later in reading.later],
+    )
+
+
+class Known:
+    """What was read of definitions and of all that they reach, valid while none of that changes.
+
+    Each is read once, however many definitions reach it. All are known by their ids.
+
+    values: definitions, which keep their ids
+    readings: of definitions
+    walks: from definitions: what they are encoded as, and what was noted on the way
+    objects: that definitions reach, encoded
+    noted: values that an encoder takes note of
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[int, Any] = {}
+        self.readings: dict[int, Reading] = {}
+        self.walks: dict[int, tuple[Key, list[Any]]] = {}
+        self.objects: Memory = {}
+        self.noted: dict[int, Any] = {}
+
+
 class Encoder:
     """One walk over a value.
 
@@ -226,16 +343,18 @@ class Encoder:
     definitions as it meets them, encodes each once, and refers to it by its number afterwards.
 
     memory: encoded objects by their ids, from earlier walks
+    known: definitions that earlier walks have read
     """
 
     dict_order_counts = False
 
-    def __init__(self, memory: Memory | None = None) -> None:
+    def __init__(self, memory: Memory | None = None, known: Known | None = None) -> None:
         self.memory = memory
+        self.known = Known() if known is None else known
         self.depth = 0
-        self.numbers: dict[int, int] = {}  # of the definitions of this walk, by id
-        self.definitions: list[Any] = []
+        self.is_inside = False  # a definition, whose parts are encoded
         self.done: Memory = {}
+        self.noted: list[Any] = []  # in definitions
 
     def encode(self, value: Any) -> Key:
         kind = type(value)  # exactly: an instance of a subclass may have more state
@@ -262,27 +381,25 @@ class Encoder:
         finally:
             self.depth -= 1
 
-    def array(self, value: np.ndarray[Any, Any]) -> str:
-        has_objects = value.dtype.hasobject
-        elements = short_hash(self.encode(value.tolist())) if has_objects else array_content(value)
+    def array(self, value: np.ndarray[Any, Any]) -> Key:
         shape = "×".join(map(str, value.shape))
-        return f"{value.dtype}[{shape}]#{short_hash((repr(value.dtype), shape, elements))}"
+        if value.dtype.hasobject:
+            return joined(_array, (value.dtype, shape), [self.encode(value.tolist())])
+        hashed = short_hash((repr(value.dtype), shape, array_content(value)))
+        return f"{value.dtype}[{shape}]#{hashed}"
 
     def container(self, value: Any) -> Key:
         """A built-in container."""
         kind = type(value)
-        encoded: tuple[Key, ...]
         if kind is tuple:
-            encoded = tuple(self.elements(value))
-        elif kind is list:
-            encoded = ("list", *self.elements(value))
-        elif kind is set or kind is frozenset:
-            encoded = (kind.__name__, *sorted(self.elements(value), key=repr))
-        elif self.dict_order_counts and kind is dict:
-            encoded = ("ordered dict", *self.pairs(value))
-        else:
-            encoded = ("dict", *sorted(self.pairs(value), key=repr))
-        return _cut(encoded)
+            return joined(_container, (), self.elements(value))
+        if kind is list:
+            return joined(_container, ("list",), self.elements(value))
+        if kind is set or kind is frozenset:
+            return joined(_unordered, (kind.__name__,), self.elements(value))
+        if self.dict_order_counts and kind is dict:
+            return joined(_container, ("ordered dict",), self.pairs(value))
+        return joined(_unordered, ("dict",), self.pairs(value))
 
     def elements(self, values: Collection[Any]) -> Collection[Key]:
         """The elements of a container, encoded: those of a set sorted, for definitions are numbered
@@ -314,7 +431,9 @@ class Encoder:
     def once(self, value: Any) -> Key:
         """An object, function or class: by its content, unless that is known."""
         memory = self.memory
-        if memory is None or self.definitions or _is_plain(value):
+        if self.is_inside:
+            memory = self.known.objects
+        elif memory is None or _is_plain(value):
             memory = self.done
         if id(value) not in memory:
             memory[id(value)] = value, self.content(value)
@@ -326,27 +445,81 @@ class Encoder:
         try:
             state = state_of(value, bool(self.definitions))
         except UnkeyableError as error:
-            if self.definitions:
+            if self.is_inside:
                 return self.opaque(value, error)
             raise
         kind = type(value)
-        name = type_part(kind, "__name__")
-        return f"{name}#{short_hash((self.encode(kind), self.encode(state)))}"
+        return joined(_object, type_part(kind, "__name__"), [self.encode(kind), self.encode(state)])
+
+    def note(self, value: Any, encoded: Key) -> Key:
+        """Take note of a value inside of a definition, in each walk that reaches it."""
+        self.known.noted[id(value)] = value
+        return cast("Key", Later(_noted, id(value), (encoded,)))
+
+    # Definitions
 
     def definition(self, value: Any) -> Key:
-        is_first = not self.definitions
-        if id(value) not in self.numbers:
-            self.numbers[id(value)] = len(self.numbers)
-            self.definitions.append(value)
-        if not is_first:
-            return f"definition {self.numbers[id(value)]}"
-        before, self.done = self.done, {}  # numbers hold within this walk alone
-        encoded = tuple(
-            (name_of(definition), *map(self.part, definition_parts(definition)))
-            for definition in self.definitions  # which grow meanwhile
-        )
-        self.numbers, self.definitions, self.done = {}, [], before
-        return f"{name_of(value)}#{short_hash(encoded)}"
+        known = self.known
+        known.values[id(value)] = value
+        if self.is_inside:
+            return cast("Key", Reference(id(value)))
+        if id(value) not in known.walks:
+            before, self.noted = self.noted, []
+            encoded = f"{name_of(value)}#{_hash(self.walk(value))}"
+            known.walks[id(value)] = encoded, self.noted
+            self.noted = before
+        encoded, noted = known.walks[id(value)]
+        self.noted += noted
+        return encoded
+
+    def walk(self, root: Any) -> str:
+        """The text of a definition and of all that it reaches."""
+        readings, numbers, texts = self.known.readings, {id(root): 0}, []
+        for reached in (order := [id(root)]):  # which grows meanwhile
+            if reached not in readings:
+                readings[reached] = self.read(self.known.values[reached])
+            text, later, error = readings[reached]
+            if isinstance(error, ReachedError):
+                raise UnkeyableError(f"{name_of(root)} reaches {error}") from error
+            if error is not None:
+                raise error.with_traceback(None)  # which would grow on each raise
+            filling: list[Any] = []
+            for value in later:
+                if type(value) is not int:
+                    filling.append(repr(self.finished(value, numbers, order)))
+                    continue
+                if value not in numbers:
+                    numbers[value] = len(numbers)
+                    order.append(value)
+                filling.append(numbers[value])
+            texts.append(text % tuple(filling))
+        return f"({', '.join(texts)}{',' * (len(texts) == 1)})"
+
+    def finished(self, value: Any, numbers: dict[int, int], order: list[int]) -> Key:
+        """An encoded value with the numbers of the definitions in it, in the order of the walk."""
+        if type(value) is Reference:
+            if value.id not in numbers:
+                numbers[value.id] = len(numbers)
+                order.append(value.id)
+            return f"definition {numbers[value.id]}"
+        if type(value) is not Later:
+            encoded: Key = value
+            return encoded
+        if value.finish is _noted:
+            self.noted.append(self.known.noted[value.details])
+        parts = [self.finished(part, numbers, order) for part in value.parts]
+        return value.finish(value.details, parts)
+
+    def read(self, definition: Any) -> Reading:
+        """Encode the parts of a definition, as the text of a tuple."""
+        before, self.depth, self.is_inside = self.depth, 1, True
+        try:
+            parts = [name_of(definition), *map(self.part, definition_parts(definition))]
+        except UnkeyableError as error:
+            return Reading(error=error.with_traceback(None))
+        finally:
+            self.depth, self.is_inside = before, False
+        return _tuple_reading(parts)
 
     def part(self, value: object) -> Key:
         """A part of a definition."""

@@ -22,6 +22,7 @@ from pipeline.graph import CallTask, inputs_of, subproblem, toposort
 from pipeline.identity import (
     ATOMS,
     Digester,
+    Known,
     encode,
     held,
     is_process_state,
@@ -105,6 +106,7 @@ class Numbering:
         self._held: dict[int, list[Any]] = {}  # and in containers, by their ids
         self._methods: dict[tuple[int, int], Impurity | None] = {}  # by function and object
         self._owners: set[tuple[int, int]] = set()  # numbers of tasks, and their objects
+        self._known = Known()
         self._alone = _bound_tasks(tasks)
 
     def add(self, outputs: Iterable[Key]) -> None:
@@ -340,13 +342,13 @@ class Numbering:
         if isinstance(value, ModuleType):
             name = module_name(value)
             raise NotMerged(Impurity(name, "which of its values the task uses is unknown"))
-        encoder = _ArgumentEncoder()
+        encoder = _ArgumentEncoder(self._known)
         try:
             content = encoder.encode(value)
         except TypeError as error:
             raise NotMerged(str(error), isinstance(value, Iterator)) from None
         functions = [item for item in encoder.functions if not (is_judged and item is value)]
-        return content, self._objection(value, functions, encoder.sources)
+        return content, self._objection(value, functions, encoder.noted)
 
     def _objection(
         self, value: Any, functions: Iterable[Any], sources: Iterable[Any]
@@ -432,23 +434,24 @@ class _ArgumentEncoder(Digester):
     It keeps the order of dicts, which a function may see.
 
     functions: in the argument
-    sources: of random numbers in the argument
+    noted: sources of random numbers in the argument, and in what its functions reach
     """
 
     dict_order_counts = True
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, known: Known | None = None) -> None:
+        super().__init__(known=known)
         self.functions: list[Any] = []
-        self.sources: list[Any] = []
 
     def encode(self, value: Any) -> Key:
         if type(value) in ATOMS:
             return super().encode(value)
-        if isinstance(value, (*NAMED, functools.partial)) and not self.definitions:
+        if isinstance(value, (*NAMED, functools.partial)) and not self.is_inside:
             self.functions.append(value)
         elif _is_random(value):
-            self.sources.append(value)
+            if self.is_inside:
+                return self.note(value, super().encode(value))
+            self.noted.append(value)
         return super().encode(value)
 
     def content(self, value: Any) -> Key:
