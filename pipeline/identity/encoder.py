@@ -223,13 +223,13 @@ def _rank(value: Any) -> str:
     return f"{type(value).__qualname__} {value.__qualname__ if isinstance(value, type) else ''}"
 
 
-class Reference(NamedTuple):
+class _Reference(NamedTuple):
     """In place of a definition that another one reaches: each walk gives it a number."""
 
     id: int
 
 
-class Later(NamedTuple):
+class _Later(NamedTuple):
     """An encoded value that holds references, and is put together when they have numbers.
 
     finish: makes it of details and the encoded parts
@@ -240,14 +240,14 @@ class Later(NamedTuple):
     parts: tuple[Any, ...]
 
 
-_REFERRING = {Reference, Later}
+_REFERRING = {_Reference, _Later}
 
 
-def joined(finish: Callable[..., Key], details: Any, parts: Collection[Any]) -> Key:
+def _joined(finish: Callable[..., Key], details: Any, parts: Collection[Any]) -> Key:
     """An encoded value of some parts: now, or later if one of them holds a reference."""
     if _REFERRING.isdisjoint(map(type, parts)):
         return finish(details, parts)
-    return cast("Key", Later(finish, details, tuple(parts)))
+    return cast("Key", _Later(finish, details, tuple(parts)))
 
 
 def _container(head: tuple[Key, ...], parts: Collection[Key]) -> Key:
@@ -276,7 +276,7 @@ class ReachedError(UnkeyableError):
     """A definition reaches a value without content; the name of who needs it comes before."""
 
 
-class Reading(NamedTuple):
+class _Reading(NamedTuple):
     """A definition, as the text of its encoded parts.
 
     text: with `%s` in place of the numbers and texts of `later`
@@ -285,7 +285,7 @@ class Reading(NamedTuple):
     """
 
     text: str = ""
-    later: Sequence[int | Later] = ()
+    later: Sequence[int | _Later] = ()
     error: UnkeyableError | None = None
 
 
@@ -293,24 +293,24 @@ _NUMBER = 9
 """The digits that a number of a definition has at most, with a margin."""
 
 
-def _reading(part: Any) -> Reading:
+def _reading(part: Any) -> _Reading:
     """The text of an encoded value; inside of a container, as far as that is not cut off."""
-    if type(part) is Reference:
-        return Reading("'definition %s'", [part.id])
-    if type(part) is not Later:
-        return Reading(repr(part).replace("%", "%%"))
+    if type(part) is _Reference:
+        return _Reading("'definition %s'", [part.id])
+    if type(part) is not _Later:
+        return _Reading(repr(part).replace("%", "%%"))
     if part.finish is _container:
         inner = _tuple_reading((*part.details, *part.parts))
         width = len(inner.text) + _NUMBER * len(inner.later)
         if width <= 2 * KEY_WIDTH and all(type(later) is int for later in inner.later):
             return inner
-    return Reading("%s", [part])
+    return _Reading("%s", [part])
 
 
-def _tuple_reading(parts: Sequence[Any]) -> Reading:
+def _tuple_reading(parts: Sequence[Any]) -> _Reading:
     readings = list(map(_reading, parts))
     text = ", ".join(reading.text for reading in readings)
-    return Reading(
+    return _Reading(
         f"({text}{',' * (len(parts) == 1)})",
         [later for reading in readings for later in reading.later],
     )
@@ -330,7 +330,7 @@ class Known:
 
     def __init__(self) -> None:
         self.values: dict[int, Any] = {}
-        self.readings: dict[int, Reading] = {}
+        self.readings: dict[int, _Reading] = {}
         self.walks: dict[int, tuple[Key, list[Any]]] = {}
         self.objects: Memory = {}
         self.noted: dict[int, Any] = {}
@@ -384,7 +384,7 @@ class Encoder:
     def array(self, value: np.ndarray[Any, Any]) -> Key:
         shape = "×".join(map(str, value.shape))
         if value.dtype.hasobject:
-            return joined(_array, (value.dtype, shape), [self.encode(value.tolist())])
+            return _joined(_array, (value.dtype, shape), [self.encode(value.tolist())])
         hashed = short_hash((repr(value.dtype), shape, array_content(value)))
         return f"{value.dtype}[{shape}]#{hashed}"
 
@@ -392,14 +392,14 @@ class Encoder:
         """A built-in container."""
         kind = type(value)
         if kind is tuple:
-            return joined(_container, (), self.elements(value))
+            return _joined(_container, (), self.elements(value))
         if kind is list:
-            return joined(_container, ("list",), self.elements(value))
+            return _joined(_container, ("list",), self.elements(value))
         if kind is set or kind is frozenset:
-            return joined(_unordered, (kind.__name__,), self.elements(value))
+            return _joined(_unordered, (kind.__name__,), self.elements(value))
         if self.dict_order_counts and kind is dict:
-            return joined(_container, ("ordered dict",), self.pairs(value))
-        return joined(_unordered, ("dict",), self.pairs(value))
+            return _joined(_container, ("ordered dict",), self.pairs(value))
+        return _joined(_unordered, ("dict",), self.pairs(value))
 
     def elements(self, values: Collection[Any]) -> Collection[Key]:
         """The elements of a container, encoded: those of a set sorted, for definitions are numbered
@@ -443,18 +443,20 @@ class Encoder:
         if isinstance(value, _Definition):
             return self.definition(value)
         try:
-            state = state_of(value, bool(self.definitions))
+            state = state_of(value, self.is_inside)
         except UnkeyableError as error:
             if self.is_inside:
                 return self.opaque(value, error)
             raise
         kind = type(value)
-        return joined(_object, type_part(kind, "__name__"), [self.encode(kind), self.encode(state)])
+        return _joined(
+            _object, type_part(kind, "__name__"), [self.encode(kind), self.encode(state)]
+        )
 
     def note(self, value: Any, encoded: Key) -> Key:
         """Take note of a value inside of a definition, in each walk that reaches it."""
         self.known.noted[id(value)] = value
-        return cast("Key", Later(_noted, id(value), (encoded,)))
+        return cast("Key", _Later(_noted, id(value), (encoded,)))
 
     # Definitions
 
@@ -462,7 +464,7 @@ class Encoder:
         known = self.known
         known.values[id(value)] = value
         if self.is_inside:
-            return cast("Key", Reference(id(value)))
+            return cast("Key", _Reference(id(value)))
         if id(value) not in known.walks:
             before, self.noted = self.noted, []
             encoded = f"{name_of(value)}#{_hash(self.walk(value))}"
@@ -497,12 +499,12 @@ class Encoder:
 
     def finished(self, value: Any, numbers: dict[int, int], order: list[int]) -> Key:
         """An encoded value with the numbers of the definitions in it, in the order of the walk."""
-        if type(value) is Reference:
+        if type(value) is _Reference:
             if value.id not in numbers:
                 numbers[value.id] = len(numbers)
                 order.append(value.id)
             return f"definition {numbers[value.id]}"
-        if type(value) is not Later:
+        if type(value) is not _Later:
             encoded: Key = value
             return encoded
         if value.finish is _noted:
@@ -510,13 +512,13 @@ class Encoder:
         parts = [self.finished(part, numbers, order) for part in value.parts]
         return value.finish(value.details, parts)
 
-    def read(self, definition: Any) -> Reading:
+    def read(self, definition: Any) -> _Reading:
         """Encode the parts of a definition, as the text of a tuple."""
         before, self.depth, self.is_inside = self.depth, 1, True
         try:
             parts = [name_of(definition), *map(self.part, definition_parts(definition))]
         except UnkeyableError as error:
-            return Reading(error=error.with_traceback(None))
+            return _Reading(error=error.with_traceback(None))
         finally:
             self.depth, self.is_inside = before, False
         return _tuple_reading(parts)

@@ -399,3 +399,140 @@ def test_a_module_of_the_project_is_described_as_one() -> None:
     assert describe_code(settings)["module `settings_of_the_project`"] == {
         "`rate`": "3", "in": " in settings.py"
     }  # fmt: skip
+
+
+# Functions that reach each other: each is read once per plan
+
+PROJECT = """
+SCALES = [1.0, 2.0]
+SETTINGS = {"rate": 1}
+class Model:
+    slope = 3
+    def predict(self, x):
+        return shared(x) * self.slope
+MODEL = Model()
+def shared(x):
+    return x * SCALES[0] + SETTINGS["rate"]
+def made(offset):
+    def inner(x):
+        return shared(x) + offset
+    return inner
+inner = made(1)
+def even(n):
+    return shared(n) if n else odd(n - 1)
+def odd(n):
+    return MODEL.predict(n) if n else even(n - 1)
+def near(x, start=SCALES):
+    return inner(x)
+def alone(x):
+    return x
+"""
+
+
+def project() -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "project_of_tests"}
+    exec(PROJECT, names)  # noqa: S102 - a project
+    return names
+
+
+FUNCTIONS = ("even", "odd", "near", "inner", "shared", "alone")
+
+
+def of_project(names: dict[str, Any]) -> dict[str, str]:
+    task_digests = TaskDigests({})
+    return {name: task_digests.of_function(names[name]) for name in FUNCTIONS}
+
+
+def rebound(names: dict[str, Any]) -> None:
+    names["SCALES"] = [2.0, 2.0]
+
+
+def mutated(names: dict[str, Any]) -> None:
+    names["SCALES"].append(3.0)
+
+
+def deeply_mutated(names: dict[str, Any]) -> None:
+    names["SETTINGS"]["more"] = [1]
+
+
+def redefined(names: dict[str, Any]) -> None:
+    exec("def shared(x): return x", names)  # noqa: S102 - as in a notebook
+
+
+def recompiled(names: dict[str, Any]) -> None:
+    names["shared"].__code__ = names["alone"].__code__
+
+
+def patched(names: dict[str, Any]) -> None:
+    names["Model"].slope = 4
+
+
+def repatched(names: dict[str, Any]) -> None:
+    names["Model"].predict = lambda self, x: x
+
+
+def set_on_an_object(names: dict[str, Any]) -> None:
+    names["MODEL"].slope = 5
+
+
+def in_a_closure(names: dict[str, Any]) -> None:
+    names["inner"].__closure__[0].cell_contents = 2
+
+
+def new_default(names: dict[str, Any]) -> None:
+    names["near"].__defaults__ = (1,)
+
+
+ALL_BUT_ALONE = {"even", "odd", "near", "inner", "shared"}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (rebound, ALL_BUT_ALONE),
+        (mutated, ALL_BUT_ALONE),
+        (deeply_mutated, ALL_BUT_ALONE),
+        (redefined, ALL_BUT_ALONE),
+        (recompiled, ALL_BUT_ALONE),
+        (patched, {"even", "odd"}),
+        (repatched, {"even", "odd"}),
+        (set_on_an_object, {"even", "odd"}),
+        (in_a_closure, {"near", "inner"}),
+        (new_default, {"near"}),
+    ],
+)
+def test_what_changed_between_plans_changes_all_digests_that_cover_it(
+    change: Callable[[dict[str, Any]], None], expected: set[str]
+) -> None:
+    names = project()
+    before = of_project(names)
+    assert of_project(names) == before
+    change(names)
+    after = of_project(names)
+    assert {name for name in FUNCTIONS if after[name] != before[name]} == expected
+    assert after == {name: TaskDigests({}).of_function(names[name]) for name in FUNCTIONS}
+
+
+def test_a_definition_is_read_once_however_many_functions_reach_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = sys.modules["pipeline.identity.encoder"]
+    parts, read = module.definition_parts, []
+
+    def counted(definition: Any) -> Any:
+        read.append(definition)
+        return parts(definition)
+
+    monkeypatch.setattr(module, "definition_parts", counted)
+    of_project(project())
+    names = [definition.__name__ for definition in read]
+    assert sorted(names) == sorted({*FUNCTIONS, "Model", "predict"})
+
+
+def test_functions_that_share_what_has_no_content_have_each_its_reason() -> None:
+    names: dict[str, Any] = {"empty": object()}
+    exec("def inner(): return empty\ndef one(): inner()\ndef other(): inner()", names)  # noqa: S102
+    result = TaskDigests({name: Task(name, names[name]) for name in ("one", "other")})
+    result.add(result.tasks)
+    for name, reason in result.reasons.items():
+        assert str(reason).startswith(f"{name} reaches <object object at ")
