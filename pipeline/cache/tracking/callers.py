@@ -72,17 +72,19 @@ def is_own_affair(frame: FrameType | None, path: str = "") -> bool:
     return False
 
 
-def opens_folder(frame: FrameType) -> bool:
+def opens_folder(frame: FrameType | None) -> bool:
     """Whether `os.fwalk` or `shutil.rmtree` opens a folder, by a name in another open folder."""
-    return frame.f_code.co_name in ("_fwalk", "_rmtree_safe_fd")
+    return frame is not None and frame.f_code.co_name in ("_fwalk", "_rmtree_safe_fd")
 
 
-def starts_process(event: str, frame: FrameType, path: str) -> bool:
+def starts_process(event: str, frame: FrameType | None, path: str) -> bool:
     """Whether processes are started, or used, for which Python raises no event.
 
     `multiprocessing` opens a pipe to each. joblib keeps its processes and makes a folder for each
     use; a library such as scikit-learn has them compute what it would compute itself.
     """
+    if frame is None:
+        return False
     if event == "open":
         code = frame.f_code
         return code.co_name == "_launch" and code.co_filename.endswith(_LAUNCHERS)

@@ -13,6 +13,7 @@ import ctypes
 import functools
 import random
 import struct
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -26,7 +27,28 @@ class States(NamedTuple):
     random: object
 
 
+_BACKGROUND = ["dask.sizeof", "distributed.comm.core", "distributed.utils_comm", "tornado.ioloop"]
+"""Modules that draw in other threads while a task runs: a size is guessed, a connection retried."""
+
+_own_numbers = random.Random()  # noqa: S311 # no secrets
+
+
+def _separate_background() -> None:
+    """Gives modules that draw in the background numbers of their own, once each.
+
+    Otherwise each task on a cluster would seem to draw. A program that seeds `random` gets the
+    numbers that it expects.
+    """
+    for name in tuple(_BACKGROUND):
+        module = sys.modules.get(name)
+        if module is not None and getattr(module, "random", None) is random:
+            module.random = _own_numbers  # type: ignore[attr-defined]
+            _BACKGROUND.remove(name)
+
+
 def states() -> States:
+    if _BACKGROUND:
+        _separate_background()
     return States(_numpy_state(np.random.mtrand._rand), _python_state(random._inst))
 
 

@@ -54,6 +54,7 @@ class _Read(NamedTuple):
 
     path: where it is, also if the task moves to another folder
     content: of what had just changed: its times would not show another change. Else ""
+    may_write: whether the task itself may have written it
     """
 
     kind: str
@@ -61,6 +62,7 @@ class _Read(NamedTuple):
     path: str
     before: Signature | None
     content: str
+    may_write: bool
 
 
 class Observer:
@@ -140,8 +142,11 @@ class Observer:
     def effect(self, text: str) -> None:
         self._seen[text] = None
 
-    def read(self, name: str, kind: str = "file") -> None:
-        """A file or a folder that is about to be opened."""
+    def read(self, name: str, kind: str = "file", *, may_write: bool = False) -> None:
+        """A file or a folder that is about to be opened.
+
+        may_write: whether the task itself may write it by this
+        """
         if name.endswith(".pyc"):
             name = _source_of(name)
         if (kind, name) in self._reads:
@@ -165,7 +170,7 @@ class Observer:
             self.effect(f"it read from {_short(path)}, which is no file")
             return
         content = content_of(kind, path, before) if before and before.is_racy else ""
-        self._reads[kind, name] = _Read(kind, name, path, before, content)
+        self._reads[kind, name] = _Read(kind, name, path, before, content, may_write)
 
     def write(self, name: str, verb: str = "wrote") -> None:
         """A path that is about to be written, made, changed, or removed."""
@@ -173,6 +178,8 @@ class Observer:
         if path in self._written or _is_system(path) or f"{os.sep}__pycache__" in path:
             return
         before = signature_of(path)
+        if before is None and verb not in ("wrote", "made"):
+            return  # an error: there is nothing to remove or to change
         if before is not None and before.is_folder and verb == "wrote":
             return  # an error, or a file without a name
         self._written[path] = before is not None
@@ -242,6 +249,8 @@ class Observer:
         found = path_input(read.kind, read.name, read.path, before)
         if found is not None and read.content in ("", found.content):
             self._found[found] = None
+        elif read.may_write:
+            self.effect(f"it wrote {_short(read.path)}")
         elif not self._wrote(read.path):
             what = "folder " if read.kind == "folder" else ""
             self.changes.append(f"{what}{_short(read.path)}")
@@ -348,6 +357,7 @@ def _decoded(path: Any) -> str | None:
 
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_NEW = os.O_CREAT | os.O_EXCL
 _UNNAMED = getattr(os, "O_TMPFILE", 0)
 
 
@@ -357,6 +367,8 @@ def _open(observer: Observer, path: Any, _mode: Any, flags: Any) -> None:
         return
     if not isinstance(flags, int) or not flags & _WRITING:
         observer.read(name)
+    elif flags & _NEW == _NEW and os.path.lexists(name):
+        observer.read(name)  # an error that shows that the file is there
     elif not _UNNAMED or flags & _UNNAMED != _UNNAMED:
         observer.write(name)
 
@@ -371,19 +383,26 @@ def _writes(verb: str, which: int = 0, folder: int | None = None) -> Callable[..
     """An event that changes a path. which, folder: the places of the path and of its `dir_fd`."""
 
     def handle(observer: Observer, *args: Any) -> None:
-        name = _decoded(args[which])
-        if name is None:
-            return
-        if folder is not None and len(args) > folder and args[folder] not in (-1, None):
-            name = os.path.join(_decoded(args[folder]) or "", name)
-        observer.write(name, verb)
+        name = _joined(args, which, folder)
+        if name is not None:
+            observer.write(name, verb)
 
     return handle
 
 
+def _joined(args: Sequence[Any], which: int, folder: int | None) -> str | None:
+    """A path among the arguments of an event, which may be in an open folder."""
+    name = _decoded(args[which])
+    if name is None or folder is None or len(args) <= folder or args[folder] in (-1, None):
+        return name
+    return os.path.join(_decoded(args[folder]) or "", name)
+
+
 def _rename(observer: Observer, *args: Any) -> None:
-    _writes("renamed", 0, 2)(observer, *args)
-    _writes("wrote", 1, 3)(observer, *args)
+    name = _joined(args, 0, 2)
+    if name is not None and os.path.lexists(name):
+        observer.write(name, "renamed")
+        _writes("wrote", 1, 3)(observer, *args)
 
 
 def _mkdir(observer: Observer, path: Any, *_: Any) -> None:
@@ -401,7 +420,7 @@ def _sqlite(observer: Observer, database: Any, *_: Any) -> None:
         name = name.removeprefix("//localhost").removeprefix("//")
     if name not in ("", ":memory:"):
         for end in ("", "-journal", "-wal"):
-            observer.read(name + end)
+            observer.read(name + end, may_write=True)
 
 
 def _socket(observer: Observer, *args: Any) -> None:
@@ -502,14 +521,14 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
     if not observers:
         return
     try:
-        _observe(observers, event, args, sys._getframe(1))
+        _observe(observers, event, args, sys._getframe().f_back)
     except Exception as error:  # an error here would become one of the task
         for observer in observers:
             observer.effect(f"{event} could not be observed: {error}")
 
 
 def _observe(
-    observers: Sequence[Observer], event: str, args: tuple[Any, ...], frame: FrameType
+    observers: Sequence[Observer], event: str, args: tuple[Any, ...], frame: FrameType | None
 ) -> None:
     if event in _STARTS:
         _start_thread(args[0])
