@@ -3,7 +3,7 @@
 Numbers are little-endian; checksums are XXH3 of 128 bits:
 
     8 bytes    89 'M' 'E' 'M' 'O' 0D 0A 1A
-    u32        version of this layout, 1
+    u32        version of this layout: 2 with the fields `inputs` and `target`, 1 without
     u32        length H of the header
     u64        length P of the payload
     16 bytes   checksum of the 24 bytes before, and of the header
@@ -32,7 +32,7 @@ from pipeline import PipelineError
 
 DIGEST = re.compile(r"[0-9a-f]{32}")  # the only names that files of entries may have
 MAGIC = b"\x89MEMO\r\n\x1a"
-VERSION = 1
+VERSION = 2
 
 _ALIGNMENT = 64
 _HEAD = Struct("<8sIIQ")
@@ -100,6 +100,8 @@ class Entry:
     loading: expected seconds to load it
     bytes: length of the payload
     created: seconds since 1970
+    inputs: what else the result depends on, such as files: kind, name, hash, size, time
+    target: the digest of the entry with the result, if it is not this one
     """
 
     digest: str
@@ -114,11 +116,16 @@ class Entry:
     created: float = field(default_factory=time.time)
     python: str = field(default_factory=platform.python_version)
     checksum: Checksum = b""
+    inputs: list[list[Any]] = field(default_factory=list)
+    target: str = ""
 
 
 _KINDS = {"str": (str,), "float": (float, int), "int": (int,), "Checksum": (bytes,)}
 _TYPES = {item.name: _KINDS.get(str(item.type), (list,)) for item in fields(Entry)}
 _TIMES = [item.name for item in fields(Entry) if item.type == "float"]
+_LISTS = {"arguments": [str, str], "inputs": [str, str, str, int, int]}
+_NEW: dict[str, Any] = {"inputs": [], "target": ""}
+"""Fields that entries of version 1 do not have."""
 
 _packb = partial(msgpack.packb, unicode_errors="surrogatepass")
 
@@ -129,12 +136,14 @@ def packed(entry: Entry, payload: list[Any]) -> list[Any]:
     facts = {**vars(entry), "bytes": length, "checksum": checksum(payload)}
     # A clock that was set back must not make an entry that is refused.
     facts |= {name: 0 for name in _TIMES if not 0 <= facts[name] < _MAX_TIME}
+    version = VERSION if entry.inputs or entry.target else 1
+    facts = {name: fact for name, fact in facts.items() if version > 1 or name not in _NEW}
     text = _packb(facts)
     if len(text) > _FULL_HEADER:
         text = _packb({**facts, "arguments": []})
     if len(text) > _MAX_HEADER:
         raise ValueError(f"a header has {len(text):,} bytes; at most {_MAX_HEADER:,} fit")
-    head = _HEAD.pack(MAGIC, VERSION, len(text), length)
+    head = _HEAD.pack(MAGIC, version, len(text), length)
     gap = -(_PREFIX + len(text)) % _ALIGNMENT
     return [head + xxh3_128(head + text).digest() + text + bytes(gap), *payload]
 
@@ -159,8 +168,8 @@ def prefixed(view: memoryview) -> int:
     magic, version, length, _ = _HEAD.unpack_from(view)
     if magic != MAGIC:
         raise CodecError(f"not an entry: it begins with {magic!r}")
-    if version != VERSION:
-        raise CodecError(f"an entry of version {version}: this program reads {VERSION}")
+    if not 1 <= version <= VERSION:
+        raise CodecError(f"an entry of version {version}: this program reads 1 to {VERSION}")
     if length > _MAX_HEADER:
         raise CodecError(f"not an entry: its header has {length} bytes")
     return int(-(-(_PREFIX + length) // _ALIGNMENT) * _ALIGNMENT)
@@ -169,7 +178,7 @@ def prefixed(view: memoryview) -> int:
 def header(view: memoryview, digest: str) -> Entry:
     """The facts in an entry; its first bytes are enough. Raises `CodecError`."""
     start = prefixed(view)
-    _, _, length, payload = _HEAD.unpack_from(view)
+    _, version, length, payload = _HEAD.unpack_from(view)
     text = bytes(view[_PREFIX : _PREFIX + length])
     head, expected = bytes(view[: _HEAD.size]), bytes(view[_HEAD.size : _PREFIX])
     if len(text) < length or xxh3_128(head + text).digest() != expected:
@@ -178,6 +187,8 @@ def header(view: memoryview, digest: str) -> Entry:
         facts = msgpack.unpackb(text, unicode_errors="surrogatepass")
     except Exception as error:
         raise CodecError(f"not an entry: its header is not msgpack, {error}") from None
+    if version == 1 and isinstance(facts, dict):
+        facts = {**_NEW, **facts}
     if fault := _fault(facts):
         raise CodecError(f"not an entry: {fault}")
     if facts["bytes"] != payload or bytes(view[_PREFIX + length : start]).strip(b"\0"):
@@ -194,13 +205,14 @@ def _fault(facts: Any) -> str:
     for name, kinds in _TYPES.items():
         if type(facts[name]) not in kinds:
             return f"its {name} is a {type(facts[name]).__name__}"
-    if not DIGEST.fullmatch(facts["digest"]):  # not shown: it may hold anything
-        return "its digest is malformed"
+    target = facts["target"] or facts["digest"]
+    if not DIGEST.fullmatch(facts["digest"]) or not DIGEST.fullmatch(target):
+        return "its digest is malformed"  # not shown: it may hold anything
     if not all(0 <= facts[name] < _MAX_TIME for name in _TIMES) or facts["bytes"] < 0:
         return "a number in it is negative, too large, or none"
-    for pair in facts["arguments"]:
-        if type(pair) is not list or list(map(type, pair)) != [str, str]:
-            return "its arguments are not pairs of texts"
+    for name, kinds in _LISTS.items():
+        if any(type(item) is not list or list(map(type, item)) != kinds for item in facts[name]):
+            return f"its {name} are malformed"
     return ""
 
 

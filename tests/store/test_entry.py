@@ -39,6 +39,8 @@ def crafted(
 ) -> memoryview:  # fmt: skip
     """An entry with a right checksum, whatever it says."""
     facts = vars(Entry(DIGEST, bytes=len(payload), checksum=checksum([payload]))) | fields
+    if not {"inputs", "target"} & fields.keys() and version == VERSION:
+        version, facts = 1, {**facts, "inputs": ..., "target": ...}
     facts = {name: value for name, value in facts.items() if value is not ...}
     text = msgpack.packb(facts, unicode_errors="surrogatepass") if text is None else text
     head = struct.pack(
@@ -57,6 +59,13 @@ def test_what_is_written_is_read() -> None:
     assert back == Entry(**vars(entry) | {"bytes": len(view), "checksum": back.checksum})
 
 
+def test_what_a_result_depends_on_and_where_it_is_are_read() -> None:
+    inputs = [["file", "a\udc80.csv", "h", 12, 2**62], ["variable", "HOME", "", 0, 0]]
+    entry = Entry(DIGEST, inputs=inputs, target=32 * "b")
+    back, _ = unpacked(memoryview(written(entry, [])), DIGEST)
+    assert (back.inputs, back.target) == (inputs, 32 * "b")
+
+
 def test_the_payload_is_aligned_for_maps() -> None:
     for length in range(0, 200, 7):
         view = memoryview(written(Entry(DIGEST, call=length * "x"), [b"payload"]))
@@ -72,7 +81,7 @@ def test_a_crafted_entry_without_faults_is_read() -> None:
     ("wrong", "why"),
     [
         ({"magic": b"\x89PNG\r\n\x1a\n"}, "it begins with"),
-        ({"version": 2}, "version 2: this program reads 1"),
+        ({"version": 3}, "version 3: this program reads 1 to 2"),
         ({"version": 0}, "version 0"),
         ({"length": 2**32 - 1}, "its header has 4294967295 bytes"),
         ({"length": 2**20}, "corrupt"),
@@ -98,9 +107,12 @@ def test_a_crafted_entry_without_faults_is_read() -> None:
         ({"function": b"f"}, "its function is a bytes"),
         ({"function": ["f"]}, "its function is a list"),
         ({"arguments": {}}, "its arguments is a dict"),
-        ({"arguments": [["1"]]}, "not pairs of texts"),
-        ({"arguments": [[1, 2]]}, "not pairs of texts"),
-        ({"arguments": ["ab"]}, "not pairs of texts"),
+        ({"arguments": [["1"]]}, "its arguments are malformed"),
+        ({"arguments": [[1, 2]]}, "its arguments are malformed"),
+        ({"inputs": [["file", "a.csv", "h", 1]]}, "its inputs are malformed"),
+        ({"inputs": [["file", "a.csv", "h", 1, 0.5]]}, "its inputs are malformed"),
+        ({"target": "aa"}, "its digest is malformed"),
+        ({"arguments": ["ab"]}, "its arguments are malformed"),
         ({"checksum": "x"}, "its checksum is a str"),
         ({"checksum": b""}, "its checksum is wrong"),
         ({"checksum": ...}, "other fields"),
@@ -260,6 +272,7 @@ def test_an_entry_made_now_has_the_time_and_the_python() -> None:
         "digest": DIGEST, "function": "", "call": "", "code": "", "arguments": [], "seconds": 0.0,
         "behind": 0.0, "loading": 0.0, "bytes": 0, "created": entry.created,
         "python": platform.python_version(), "checksum": b"",
+        "inputs": [], "target": "",
     }  # fmt: skip
 
 
