@@ -170,8 +170,9 @@ def _line(plan: Plan, key: Key, past: _Past) -> Line:
     line = Line(status, task_call(key, node), "", key, task_name(key, node))
     match status:
         case "hit":
-            entry = plan.entries[key]
-            return line._replace(why="stored", seconds=entry.seconds, bytes=entry.bytes)
+            entry, _, is_by_content = plan.found[key]
+            why = "by the content of its inputs" if is_by_content else "stored"
+            return line._replace(why=why, seconds=entry.seconds, bytes=entry.bytes)
         case "miss":
             return line._replace(why=_miss_reason(plan, key, past))
         case "skipped":
@@ -182,6 +183,8 @@ def _line(plan: Plan, key: Key, past: _Past) -> Line:
 def _miss_reason(plan: Plan, key: Key, past: _Past) -> str:
     """How a task differs from the nearest result of its function."""
     node, digest = plan.tasks[key], plan.digests.digest(key)
+    if change := plan.changes.get(key):
+        return change
     details = task_details(key, node, plan.digests)
     results = past.results(details.function)[::-1]
     for result in results:

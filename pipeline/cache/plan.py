@@ -2,10 +2,11 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, Literal
+from uuid import uuid4
 
 import dask.local
 from dask._task_spec import NestedContainer
@@ -13,7 +14,17 @@ from dask.task_spec import DataNode, TaskRef
 from dask.typing import Key
 
 from pipeline.cache.isolating import with_copies
+from pipeline.cache.records import (
+    Found,
+    Outcome,
+    Run,
+    content_key,
+    find,
+    find_by_content,
+    merged,
+)
 from pipeline.cache.saving import (
+    Arguments,
     Load,
     Save,
     TaskDetails,
@@ -21,10 +32,12 @@ from pipeline.cache.saving import (
     task_function,
     task_name,
     task_names,
+    watched,
 )
 from pipeline.cache.task_digests import TaskDigests, alias_target
 from pipeline.graph import CallTask, function_of, inputs_of, toposort
 from pipeline.program import LoadTask
+from pipeline.share import is_arithmetic
 from pipeline.store import Entry, Store
 
 Status = Literal["hit", "miss", "skipped", "culled"]
@@ -38,25 +51,27 @@ class Plan:
     """What happens to the tasks of a graph.
 
     tasks, outputs: the graph, and the tasks whose values are requested
-    is_local: the tasks run in this process, which opens the entries before
+    run: whether the tasks run in this process, and when it began
     is_final: nobody plans again if an entry is lost: the worker that misses it computes the result
     status: `hit`, loaded; `miss`, computed and stored if that is worth it, or loaded if an equal
         task has just been stored; `skipped`, computed and neither looked up nor stored; `culled`,
         not needed by any task that runs
     reasons: why tasks are skipped
-    entries: of hits
-    opened: the entries that this process loads, verified, with their payloads
+    found: the results of hits
+    changes: why results of misses that are stored are not loaded: what changed
+    opened: the entries of outputs that this process loads, verified, with their payloads
     """
 
     store: Store
     tasks: Mapping[Key, Any]
     outputs: list[Key]
     digests: TaskDigests
-    is_local: bool
+    run: Run
     is_final: bool
     status: dict[Key, Status] = field(default_factory=dict)
     reasons: dict[Key, str] = field(default_factory=dict)
-    entries: dict[Key, Entry] = field(default_factory=dict)
+    found: dict[Key, Found] = field(default_factory=dict)
+    changes: dict[Key, str] = field(default_factory=dict)
     opened: dict[Key, tuple[Entry, memoryview]] = field(default_factory=dict)
 
 
@@ -75,46 +90,98 @@ def make_plan(
     digests: of these tasks, as far as they are known
     """
     digests = digests or TaskDigests(tasks)
-    plan = Plan(store, tasks, list(outputs), digests, is_local, is_final)
+    run = Run(uuid4().hex, is_local, time.time())
+    plan = Plan(store, tasks, list(outputs), digests, run, is_final)
     digests.add(plan.outputs)
     targets = {final_key(tasks, key) for key in plan.outputs}
     work = dict.fromkeys(key for key in digests.numbers if is_work(tasks.get(key)))
     reason = cache(lambda key: _skip_reason(plan, key, key in targets))
-    stored: set[str] = set()
-    for keys in (work.keys() & targets, work.keys() - targets):
-        if is_loading and len(stored) < len(targets):  # other results than the outputs are needed
-            stored |= store.known(str(digests.digest(key)) for key in keys if not reason(key))
+
+    @cache
+    def stored(is_output: bool) -> set[str]:
+        """The stored results of the outputs; those of others, if they are needed."""
+        keys = (key for key in work if (key in targets) is is_output and not reason(key))
+        return store.known(str(digests.digest(key)) for key in keys) if is_loading else set()
+
+    checked: dict[Any, Any] = {}
+    for key in _needed_work(plan, work):
+        if why := reason(key):
+            plan.status[key], plan.reasons[key] = "skipped", why
+        else:
+            is_known = digests.digest(key) in stored(key in targets)
+            is_hit = is_known and _find(plan, key, key in targets, checked)
+            plan.status[key] = "hit" if is_hit else "miss"
+    if is_loading and _find_by_content(plan, checked):
+        needed = set(_needed_work(plan, work))
+        plan.status = {key: status for key, status in plan.status.items() if key in needed}
+    for key in work:
+        plan.status.setdefault(key, "culled")
+    return plan
+
+
+def _needed_work(plan: Plan, work: Container[Key]) -> Iterator[Key]:
+    """The tasks that something needs; the caller gives each a status before it takes the next."""
     stack, seen = plan.outputs[::-1], set()
     while stack:
         key = stack.pop()
         if key in seen:
             continue
         seen.add(key)
-        if key in work and reason(key):
-            plan.status[key], plan.reasons[key] = "skipped", reason(key)
-        elif key in work:
-            is_open = not is_final and (is_local or not store.is_shared or key in targets)
-            is_hit = digests.digest(key) in stored and _find(plan, key, is_open)
-            plan.status[key] = "hit" if is_hit else "miss"
+        if key in work:
+            yield key
         if plan.status.get(key) != "hit":
-            stack.extend(reversed(inputs_of(tasks.get(key))))
-    for key in work:
-        plan.status.setdefault(key, "culled")
-    return plan
+            stack.extend(reversed(inputs_of(plan.tasks.get(key))))
 
 
-def _find(plan: Plan, key: Key, is_open: bool) -> bool:
-    """Whether the entry of a task is there and intact; it is kept in the plan."""
-    digest = str(plan.digests.digest(key))
-    if not is_open:
-        entry = plan.store.entry(digest)
-    elif opened := plan.store.open(digest):
-        plan.opened[key], entry = opened, opened[0]
-    else:
+def _find(plan: Plan, key: Key, is_output: bool, checked: dict[Any, Any]) -> bool:
+    """Whether there is a result of a task that is current; it is kept in the plan.
+
+    This process verifies the outputs that it loads; others are verified when their task runs.
+    """
+    store, digest = plan.store, str(plan.digests.digest(key))
+    with store.tolerating("read") as is_reachable:
+        found, why = find(store, digest, checked) if is_reachable else (None, "")
+        if found is not None and is_output and not plan.is_final:
+            if (opened := store.open(found.entry.digest)) is None:
+                return False
+            plan.opened[key] = opened
+        if found is not None:
+            plan.found[key] = found
+            return True
+        plan.changes[key] = why
+    return False
+
+
+def _find_by_content(plan: Plan, checked: dict[Any, Any]) -> bool:
+    """Find results of misses by the content of their inputs, as far as that is stored.
+
+    Whether one was found.
+    """
+    if not plan.found:
         return False
-    if entry is not None:
-        plan.entries[key] = entry
-    return entry is not None
+    before = len(plan.found)
+    for key in toposort(plan.tasks, plan.outputs):
+        if plan.status.get(key) != "miss":
+            continue
+        outcomes = [_known_outcome(plan, source) for source in inputs_of(plan.tasks[key])]
+        if not outcomes or not all(outcome and outcome.content for outcome in outcomes):
+            continue
+        known = [outcome for outcome in outcomes if outcome]
+        name = content_key(plan.digests.form(key), [outcome.content for outcome in known])
+        if (found := find_by_content(plan.store, name, checked)) is not None:
+            passed = merged([Outcome(found.inputs), *known])
+            plan.found[key] = found._replace(inputs=passed.inputs)
+            plan.status[key] = "hit"
+    return len(plan.found) > before
+
+
+def _known_outcome(plan: Plan, key: Key) -> Outcome | None:
+    """The outcome of a hit, or of a constant. None if the task runs."""
+    key = final_key(plan.tasks, key)
+    if key in plan.found:
+        return plan.found[key].outcome
+    is_constant = isinstance(plan.tasks.get(key), DataNode)
+    return Outcome(content=plan.digests.digest(key) or "") if is_constant else None
 
 
 def final_key(tasks: Mapping[Key, Any], key: Key) -> Key:
@@ -143,6 +210,36 @@ def _skip_reason(plan: Plan, key: Key, is_output: bool) -> str:
     return ""
 
 
+def refusals(plan: Plan) -> dict[str, str]:
+    """Why requested results are not stored after a run: reasons by function."""
+    reasons: dict[str, str] = {}
+    targets = {final_key(plan.tasks, key) for key in plan.outputs}
+    for key, status in plan.status.items():
+        node, digest = plan.tasks[key], plan.digests.digest(key)
+        if key not in targets and not _is_one_of(plan.store.keep, key, node):
+            continue
+        if status == "miss" and (why := plan.run.passed_on(plan.store, str(digest)).why):
+            name, _, reason = why.partition(": ")
+            reasons.setdefault(name, reason)
+        elif status == "skipped" and digest is None:
+            reasons |= _roots(plan, key)
+    return reasons
+
+
+def _roots(plan: Plan, output: Key) -> dict[str, str]:
+    """The functions for which a task has no digest, with the reasons."""
+    reasons: dict[str, str] = {}
+    stack, seen = [output], set()
+    while stack:
+        key = stack.pop()
+        if key not in seen and key in plan.tasks and plan.digests.digest(key) is None:
+            seen.add(key)
+            if (reason := plan.digests.reasons.get(key)) is not None:
+                reasons.setdefault(task_name(key, plan.tasks[key]), str(reason))
+            stack += inputs_of(plan.tasks[key])
+    return reasons
+
+
 def _is_one_of(names: frozenset[str], key: Key, node: Any) -> bool:
     return bool(names) and not names.isdisjoint(task_names(key, node))
 
@@ -166,18 +263,20 @@ def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
     Equal tasks stay apart, for a consumer may write into its input. Nothing orders them: with more
     dependencies Dask would hold results for longer. Their leases have one compute at a time.
     """
-    store, begun = plan.store, time.time()
-    behind = max((entry.behind for entry in plan.entries.values()), default=0.0)
+    store = plan.store
+    behind = max((found.entry.behind for found in plan.found.values()), default=0.0)
     targets = {plan.digests.digest(final_key(plan.tasks, key)) for key in plan.outputs}
-    is_reachable = plan.is_local or store.is_shared  # for those that run the tasks
+    is_reachable = plan.run.is_local or store.is_shared  # for those that run the tasks
     misses = Counter(
         plan.digests.digest(key) for key, status in plan.status.items() if status == "miss"
     )
     details: dict[str, TaskDetails] = {}
     tasks: dict[Key, Any] = dict(plan.tasks)
     hits = {key for key, status in plan.status.items() if status == "hit"}
-    run = toposort({key: node for key, node in tasks.items() if key not in hits}, outputs)
-    tasks |= with_copies(run, outputs, plan.digests.reasons)
+    order = toposort({key: node for key, node in tasks.items() if key not in hits}, outputs)
+    tasks |= with_copies(order, outputs, plan.digests.reasons)
+    upstream = _upstream(plan, order) if is_reachable else {}
+    run = plan.run._replace(begun=time.time(), behind=behind)
     limit = MAX_RECOMPUTED
     for key, status in plan.status.items():
         node, digest = tasks[key], plan.digests.digest(key)
@@ -187,18 +286,60 @@ def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
             needed = _needed(plan, key, limit) if plan.is_final else {}
             limit -= len(needed)
             recompute = partial(dask.local.get_sync, needed, key) if needed else None
-            load = Load(store, digest, plan.opened.get(key), recompute)
+            load = Load(store, plan.found[key].entry.digest, plan.opened.get(key), recompute)
             # Workers that cannot reach the store get the value.
             tasks[key] = LoadTask(key, load, (), False) if is_reachable else DataNode(key, load())
-        elif status == "miss" and is_reachable:
-            is_always = digest in targets or _is_one_of(store.keep, key, node)
+        elif key in upstream and _is_watched(plan, key):
             if digest not in details:
                 details[digest] = task_details(key, plan.tasks[key], plan.digests)
-            source = task_function(plan.tasks[key])
-            save = Save(store, digest, function_of(node), details[digest], source,
-                        is_always, misses[digest] > 1, begun, behind)  # fmt: skip
-            tasks[key] = CallTask(key, save, tuple(inputs_of(node)), cheap=False)
+            save = Save(
+                store, digest, function_of(node), details[digest], task_function(plan.tasks[key]),
+                run, watched(plan.tasks[key], store, plan.digests), upstream[key],
+                _arguments(plan, key),
+                is_always=digest in targets or _is_one_of(store.keep, key, plan.tasks[key]),
+                is_repeated=misses[digest] > 1, is_kept=status == "miss",
+            )  # fmt: skip
+            is_cheap = status != "miss" and isinstance(node, CallTask) and node.cheap
+            tasks[key] = CallTask(key, save, tuple(inputs_of(node)), cheap=is_cheap)
     return toposort(tasks, outputs)
+
+
+def _is_watched(plan: Plan, key: Key) -> bool:
+    """Whether a task that runs may read what no digest covers: not if it is only operators."""
+    node, status = plan.tasks.get(key), plan.status.get(key)
+    if plan.digests.digest(key) is None or status not in ("miss", "skipped"):
+        return False
+    return status == "miss" or not (isinstance(node, NestedContainer) or is_arithmetic(node))
+
+
+def _upstream(plan: Plan, order: Iterable[Key]) -> dict[Key, dict[str, Outcome | None]]:
+    """The nearest tasks before each task that are loaded or watched, by digest.
+
+    Those that are loaded have a known outcome, and so have constants.
+    """
+    nothing: dict[str, Outcome | None] = {}
+    seen: dict[Key, dict[str, Outcome | None]] = {}  # what a consumer of a task depends on
+    before: dict[Key, dict[str, Outcome | None]] = {}
+    for key in order:
+        node, own = plan.tasks.get(key), nothing
+        for source in inputs_of(node):
+            if source not in seen:
+                known = _known_outcome(plan, source)
+                digest = plan.digests.digest(source)
+                seen[source] = {digest: known} if known and digest else nothing
+            own = {**own, **seen[source]} if own and seen[source] else own or seen[source]
+        before[key] = own
+        if isinstance(node, DataNode):
+            seen[key] = {str(plan.digests.digest(key)): _known_outcome(plan, key)}
+        else:
+            seen[key] = {str(plan.digests.digest(key)): None} if _is_watched(plan, key) else own
+    return before
+
+
+def _arguments(plan: Plan, key: Key) -> Arguments:
+    """How a task is found by the content of its inputs; not at all if it has none."""
+    digests = [plan.digests.digest(source) or "" for source in inputs_of(plan.tasks[key])]
+    return Arguments(plan.digests.form(key), tuple(digests)) if digests else Arguments()
 
 
 def _needed(plan: Plan, key: Key, limit: int) -> dict[Key, Any]:

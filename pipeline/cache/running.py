@@ -18,8 +18,7 @@ from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.task_spec import Task
 from dask.typing import Key
 
-from pipeline.cache.plan import Plan, final_key, make_plan, tasks_to_run
-from pipeline.cache.saving import save, task_details
+from pipeline.cache.plan import Plan, final_key, make_plan, refusals, tasks_to_run
 from pipeline.graph import fill_outputs, inputs_of, toposort
 from pipeline.program import LoadTask, fuse_tasks
 from pipeline.share import fuse_lines, task_dict, unfused, with_iterators
@@ -61,13 +60,13 @@ class StoreScheduler:
             for is_loading in (True, True, False):
                 plan = make_plan(self.store, tasks, outputs, is_loading, self.is_local)
                 try:
-                    values = self._run(plan, annotations, options)
+                    with plan.run:
+                        values = self._run(plan, annotations, options)
+                        self.store.refuse(refusals(plan))
                     break
                 except LostError:  # an entry has gone since the plan was made
                     if not is_loading:
                         raise
-            if not self.is_local:
-                _save_outputs(plan, values, self.scheduler is dask.multiprocessing.get)
         finally:
             self.store.log()
         self.store.emit_warnings()
@@ -109,40 +108,9 @@ def count_plan(plan: Plan, seconds: float = 0.0) -> None:
     counts.hits += statuses["hit"]
     counts.misses += statuses["miss"]
     counts.skipped += statuses["skipped"]
-    entries = plan.entries.values()
+    entries = [found.entry for found in plan.found.values()]
     counts.loaded_bytes += sum(entry.bytes for entry in entries)
     counts.saved += max(max((entry.behind for entry in entries), default=0.0) - seconds, 0.0)
-
-
-_MAY_HAVE_CHANGED = "not stored: a task that had it may have changed it"
-
-
-def _save_outputs(plan: Plan, values: Mapping[Key, Any], is_isolated: bool) -> None:
-    """Save the computed outputs that workers could not save, and no other task has changed.
-
-    is_isolated: each task had copies of its inputs
-    """
-    ran = [plan.tasks[key] for key, status in plan.status.items() if status in ("miss", "skipped")]
-    used = {final_key(plan.tasks, source) for node in ran for source in inputs_of(node)}
-    safe: dict[str, tuple[Key, Any]] = {}
-    others: dict[str, tuple[Key, Any]] = {}
-    for key in plan.outputs:
-        final = final_key(plan.tasks, key)
-        if plan.status.get(final) == "miss":
-            group = safe if is_isolated or final not in used else others
-            group[str(plan.digests.digest(final))] = final, values[key]
-    missed = others | safe
-    stored = plan.store.known(missed)
-    for digest, (key, value) in missed.items():
-        if digest in stored:
-            continue
-        details = task_details(key, plan.tasks[key], plan.digests)
-        if digest in safe:
-            save(plan.store, digest, value, details)
-        else:
-            plan.store.note_call(
-                details.function, digest, details.code, details.arguments, _MAY_HAVE_CHANGED
-            )
 
 
 def open_collections(collections: Sequence[Any]) -> tuple[dict[Key, Any], list[Key]]:

@@ -1,13 +1,15 @@
 """Tasks that load or save a result, and the details of a task that are saved with it."""
 
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import PurePath
 from types import FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 from dask._task_spec import NestedContainer
 from dask.sizeof import sizeof
@@ -15,7 +17,20 @@ from dask.task_spec import DataNode, GraphNode, Task, TaskRef
 from dask.typing import Key
 
 from pipeline.cache.isolating import is_uncopied
+from pipeline.cache.records import (
+    Found,
+    Outcome,
+    Run,
+    content_key,
+    find,
+    find_by_content,
+    free_variant,
+    listed,
+    merged,
+    note_content,
+)
 from pipeline.cache.task_digests import TaskDigests, describe_code, unwrapped
+from pipeline.cache.tracking import Input, Observer, observing
 from pipeline.graph import (
     CallTask,
     display_key,
@@ -25,17 +40,27 @@ from pipeline.graph import (
     short_label,
     subproblem,
 )
-from pipeline.identity import cut, display_name, library_name, short_repr
+from pipeline.identity import File, cut, display_name, library_name, short_repr
+from pipeline.share import Needs, is_pure, needs_of
 from pipeline.store import (
+    CodecError,
     Entry,
     LostError,
     Store,
     StoreError,
     UnstorableError,
+    checksum,
+    encoded,
     is_storable,
     script_classes,
 )
-from pipeline.trace import Body
+from pipeline.trace import Body, Named
+
+_MAX_LOOKED_AT = 1000
+"""Items of a list among which paths are looked for."""
+
+_MAX_HASHED = 1 << 20
+"""Bytes of an input that is hashed to find a result by its content, if the store does not know it."""
 
 MIN_SECONDS = 1e-3
 """An inner task that takes less time is not stored: writing a file takes as long."""
@@ -91,6 +116,101 @@ class Load:
         return Load, (self.store, self.digest, None, self.recompute, script_classes())
 
 
+class Watched(NamedTuple):
+    """How a task is observed while it runs.
+
+    function: the name by which messages call the task
+    needs: what it reads that Python does not report
+    given: absolute paths among its arguments
+    files: its arguments that count by the content of a file, with their digests
+    is_pure: whether it is declared pure
+    """
+
+    needs: Needs
+    given: tuple[str, ...] = ()
+    files: tuple[tuple[File, str], ...] = ()
+    is_pure: bool = False
+
+    def outcome(self, observer: Observer) -> Outcome:
+        """What a task read, and why its result may not be stored."""
+        own = [os.path.abspath(file) for file, _ in self.files]
+        inputs = tuple(
+            item
+            for item in observer.inputs
+            if not any(_is_below(os.path.abspath(item.name), path) for path in own)
+        )
+        changes = [file.path for file, before in self.files if _digest(file) != before]
+        if changes := observer.changes + changes:
+            return Outcome(inputs, "", f"{changes[0]} changed while it ran")
+        if observer.effects and not self.is_pure:
+            return Outcome(inputs, "", f"{observer.effects[0]}; {_REMEDY}")
+        return Outcome(inputs)
+
+
+_REMEDY = "declare it @pure to store it anyway"
+
+
+def watched(node: Any, store: Store, digests: TaskDigests) -> Watched:
+    """How a task of a graph is observed."""
+    constants = list(_constants(node, digests.tasks))
+    functions = [function for function in constants if callable(function)]
+    files = [(value, digests.of_value(value)) for value in constants if isinstance(value, File)]
+    return Watched(
+        needs_of(functions), _absolute_paths(constants), tuple(files),
+        store.purity == "declared" or is_pure(node),
+    )  # fmt: skip
+
+
+def _constants(node: Any, tasks: Mapping[Key, Any], depth: int = 4) -> Iterator[Any]:
+    """The functions and constants of a task, also inside of containers."""
+    if isinstance(node, TaskRef):
+        node = tasks.get(node.key)
+        parts = [node.value] if isinstance(node, DataNode) else []
+    elif isinstance(node, DataNode):
+        parts = [node.value]
+    elif isinstance(node, CallTask):
+        parts = [node.function]
+    elif isinstance(node, Body):
+        parts = [*(step.function for step in node.steps), *node.constants]
+    elif isinstance(node, Named):
+        parts = [node.function]
+    elif isinstance(node, Task):
+        parts = [node.func, *node.args, *node.kwargs.values()]
+    elif isinstance(node, partial):
+        parts = [node.func, *node.args, *node.keywords.values()]
+    elif type(node) in (list, tuple, dict):
+        parts = [*node.values()] if type(node) is dict else [*node[:_MAX_LOOKED_AT]]
+    else:
+        yield unwrapped(node)
+        return
+    for part in parts if depth else ():
+        yield from _constants(part, tasks, depth - 1)
+
+
+def _absolute_paths(values: Iterable[Any]) -> tuple[str, ...]:
+    texts = (os.fspath(value) for value in values if isinstance(value, str | PurePath))
+    return tuple(text for text in texts if os.path.isabs(text))
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
+
+
+def _digest(file: File) -> str:
+    return TaskDigests({}).of_value(file)
+
+
+class Arguments(NamedTuple):
+    """The inputs of a task, for its content key.
+
+    form: the digest of the task without its inputs; empty if it has no content key
+    digests: of each input; empty where there is none
+    """
+
+    form: str = ""
+    digests: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Save:
     """Computes the result of a task, and saves it if that is worth it.
@@ -99,10 +219,10 @@ class Save:
     equal tasks that run later. What is saved is the result before any consumer has it.
 
     source: the function that a user wrote, of which `details.code` is the digest
+    upstream: the tasks that it depends on, by digest, with the outcomes of those that are loaded
     is_always: saves also results that are quicker to compute than to load
     is_repeated: whether the run has equal tasks
-    begun: when the run began, in seconds since 1970
-    behind: the most seconds that a loaded result of this run took from nothing
+    is_kept: False to observe the task and no more, for those that depend on it
     """
 
     store: Store
@@ -110,63 +230,155 @@ class Save:
     function: Callable[..., Any]
     details: TaskDetails
     source: Any
-    is_always: bool
-    is_repeated: bool
-    begun: float
-    behind: float
+    run: Run
+    watched: Watched
+    upstream: Mapping[str, Outcome | None] = field(default_factory=dict)
+    arguments: Arguments = Arguments()
+    is_always: bool = False
+    is_repeated: bool = False
+    is_kept: bool = True
 
     def __call__(self, *values: Any) -> Any:
         store, lease, is_saved = self.store, None, False
         is_quick = not self.is_always and self.details.function in store.quick
-        if not is_quick:
+        if self.is_kept and not is_quick:
             with store.tolerating("written") as is_reachable:
                 lease = store.lease(self.digest, _waiting) if is_reachable else None
         # Other calls of the function may be quick. To look for a file takes microseconds.
-        is_likely = self.is_repeated and (not is_quick or store.backend.is_local)
+        is_likely = self.is_kept and self.is_repeated and (not is_quick or store.backend.is_local)
+        key = self._content_key(values) if self.is_kept and not is_quick else ""
         try:
-            with suppress(LostError):
-                if (lease is not None or is_likely) and (opened := store.open(self.digest)):
-                    value = store.value(*opened)
-                    is_saved = True
-                    store.count_load(opened[0])
-                    return value
-            start = time.perf_counter()
-            is_uncopied.set(False)
-            value = self.function(*values)
-            if not is_uncopied.get():
-                is_saved = self._save(value, time.perf_counter() - start)
+            found = self._found(lease is not None or is_likely, key)
+            value, is_saved = found or self._computed(values, key, is_quick)
             return value
         finally:
             if lease is not None:
                 lease.end(is_saved)
 
-    def _save(self, value: Any, seconds: float) -> bool:
+    def _found(self, is_looking: bool, key: str) -> tuple[Any, bool] | None:
+        """The result that another task has saved."""
+        store = self.store
+        with suppress(LostError):
+            if is_looking and (found := find(store, self.digest, {})[0]):
+                value = self._loaded(found)
+                self.run.pass_on(store, self.digest, found.outcome)
+                return value, True
+            if key and (found := find_by_content(store, key, {})):
+                value = self._loaded(found)
+                outcome = merged([Outcome(found.inputs), *self._upstream()])
+                if not outcome.why:
+                    self._link(found.entry, outcome.inputs)
+                content = found.outcome.content
+                self.run.pass_on(store, self.digest, outcome._replace(content=content))
+                return value, True
+        return None
+
+    def _loaded(self, found: Found) -> Any:
+        """The value in an entry. Raises `LostError`."""
+        if (opened := self.store.open(found.entry.digest)) is None:
+            raise LostError(found.entry.digest)
+        value = self.store.value(*opened)
+        self.store.count_load(opened[0])
+        return value
+
+    def _link(self, entry: Entry, inputs: tuple[Input, ...]) -> None:
+        """Store that the result is in another entry."""
+        store = self.store
+        with store.tolerating("written") as is_reachable:
+            if is_reachable:
+                name = free_variant(store, self.digest, inputs)
+                store.link(
+                    name, entry.target or entry.digest, inputs=listed(store, inputs),
+                    seconds=entry.seconds, behind=entry.behind, loading=entry.loading,
+                    **vars(self.details),
+                )  # fmt: skip
+
+    def _computed(self, values: Sequence[Any], key: str, is_quick: bool) -> tuple[Any, bool]:
+        """The result of the task, and whether it is saved."""
+        store = self.store
+        start = time.perf_counter()
+        is_uncopied.set(False)
+        given = self.watched.given + _absolute_paths(values)
+        with observing(given, self.watched.needs, draws=not is_quick) as observer:
+            value = self.function(*values)
+        seconds = time.perf_counter() - start
+        own = self.watched.outcome(observer)
+        named = f"{self.details.function}: {own.why}" if own.why else ""
+        outcome = merged([own._replace(why=named), *self._upstream()])
+        try:
+            if self.is_kept and outcome.why:
+                self._refuse(own.why)
+            elif self.is_kept and not is_uncopied.get():
+                entry = self._save(value, outcome.inputs, seconds)
+                if entry is not None:
+                    outcome = outcome._replace(content=entry.checksum.hex())
+                if entry is not None and key:
+                    note_content(store, key, entry.digest, own.inputs)
+        finally:
+            self.run.pass_on(store, self.digest, outcome)
+        return value, bool(outcome.content)
+
+    def _upstream(self) -> list[Outcome]:
+        """What the tasks passed on that this one depends on."""
+        return [known or self.run.passed_on(self.store, digest)
+                for digest, known in self.upstream.items()]  # fmt: skip
+
+    def _refuse(self, why: str) -> None:
+        """Note why the result is not stored; without a reason it is that of an input."""
+        details = self.details
+        if why:
+            reason = f"not stored: {why}"
+            self.store.note_call(
+                details.function, self.digest, details.code, details.arguments, reason
+            )
+
+    def _content_key(self, values: Sequence[Any]) -> str:
+        """What the task is and what its inputs are, by content. Empty if that is not known."""
+        form, digests = self.arguments
+        if not form or len(digests) != len(values):
+            return ""
+        contents = []
+        for digest, value in zip(digests, values, strict=True):
+            known = self.upstream.get(digest) or self.run.passed_on(self.store, digest)
+            contents.append(known.content or _small_content(self.store, value))
+        return content_key(form, contents) if all(contents) else ""
+
+    def _save(self, value: Any, inputs: tuple[Input, ...], seconds: float) -> Entry | None:
         store, details = self.store, self.details
         if not self.is_always:
             is_quick = seconds < MIN_SECONDS or seconds < store.cost(_size(value))
             (store.quick.add if is_quick else store.quick.discard)(details.function)
             if is_quick:
-                return False
-        behind = self.behind + max(time.time() - self.begun, seconds)
-        is_saved = save(store, self.digest, value, details, seconds, behind)
-        if is_saved and details.code:
+                return None
+        behind = self.run.behind + max(time.time() - self.run.begun, seconds)
+        entry = save(store, self.digest, value, details, seconds, behind, inputs)
+        if entry is not None and details.code:
             store.note_once(f"code-{details.code}", partial(describe_code, self.source))
-        return is_saved
+        return entry
+
+
+def _small_content(store: Store, value: Any) -> str:
+    """The content of a value as a store would have it, if that is found quickly."""
+    if _size(value) <= _MAX_HASHED:
+        with suppress(UnstorableError, CodecError):
+            return checksum(encoded(value, store.pickle)).hex()
+    return ""
 
 
 def save(
     store: Store, digest: str, value: Any, details: TaskDetails,
-    seconds: float = 0.0, behind: float = 0.0,
-) -> bool:  # fmt: skip
-    """Save a result. False, and a warning later, if the store cannot take it."""
+    seconds: float = 0.0, behind: float = 0.0, inputs: tuple[Input, ...] = (),
+) -> Entry | None:  # fmt: skip
+    """Save a result. None, and a warning later, if the store cannot take it."""
     loading = store.cost(_size(value))
     with store.tolerating("written") as is_reachable:
         if not is_reachable:
-            return False
+            return None
         try:
-            store.put(
-                digest, value, loading=loading, seconds=seconds, behind=behind, **vars(details)
-            )
+            return store.put(
+                free_variant(store, digest, inputs), value, inputs=listed(store, inputs),
+                loading=loading, seconds=seconds, behind=behind, **vars(details),
+            )  # fmt: skip
         except (UnstorableError, StoreError) as error:
             what = getattr(error, "what", "a result that is too large")
             store.warn_later(
@@ -175,9 +387,7 @@ def save(
             store.note_call(
                 details.function, digest, details.code, details.arguments, f"not storable: {what}"
             )
-            return False
-        return True
-    return False
+    return None
 
 
 @contextmanager

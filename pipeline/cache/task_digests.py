@@ -16,7 +16,7 @@ from dask._expr import ProhibitReuse
 from dask.task_spec import Alias, TaskRef
 from dask.typing import Key
 
-from pipeline.graph import CallTask
+from pipeline.graph import CallTask, inputs_of
 from pipeline.identity import (
     Digester,
     UnimportedModule,
@@ -70,6 +70,18 @@ class TaskDigests(Numbering):
         """The digest of an argument. Empty if it has none."""
         with suppress(NotMerged):
             return self._digests[self.value_number(value)] or ""
+        return ""
+
+    def form(self, key: Key) -> str:
+        """The digest of a task whatever its inputs are. Empty if it has none."""
+        node, numbers, places = self.tasks[key], {}, {}
+        for place, source in enumerate(inputs_of(node)):
+            origin = self.origins.get(source, source)
+            place = places.setdefault(origin, place)
+            numbers[source] = self.intern(("value", f"input {place}"))
+        with suppress(NotMerged):
+            number = self.with_places(self.node_number(node, numbers), node, numbers, self.origins)
+            return self._digests[number] or ""
         return ""
 
     def intern(self, signature: Any) -> int:

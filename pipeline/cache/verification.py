@@ -16,6 +16,7 @@ from dask.task_spec import TaskRef
 from dask.typing import Key
 
 from pipeline.cache.plan import Plan, Status, make_plan, tasks_to_run
+from pipeline.cache.records import Found, find
 from pipeline.cache.running import open_collections, planned
 from pipeline.cache.saving import task_call, task_name
 from pipeline.graph import CallTask, TaskGraph, function_of, inputs_of, toposort
@@ -110,8 +111,13 @@ def verify(store: Store, *collections: Any, recompute: float = 0.05, seed: int =
     tasks = toposort(*open_collections(collections))
     plan = make_plan(store, tasks, tasks, is_loading=False)  # all of them, also inputs of hits
     keys = {plan.digests.digest(key): key for key in tasks if plan.status.get(key) == "miss"}
-    hits = [keys[digest] for digest in sorted(store.known(map(str, keys)))]
-    graph = _rerun_graph(plan, _sample(hits, tasks, recompute, seed))
+    checked: dict[Any, Any] = {}
+    hits = {
+        keys[digest]: found
+        for digest in sorted(store.known(map(str, keys)))
+        if (found := find(store, digest, checked)[0])
+    }
+    graph = _rerun_graph(plan, {key: hits[key] for key in _sample(hits, tasks, recompute, seed)})
     with planned():  # results are computed, not loaded
         reruns = list(dask.compute(graph, traverse=False, optimize_graph=False)[0] if hits else [])
     store.emit_warnings()
@@ -165,19 +171,19 @@ def _sample(hits: Iterable[Key], tasks: Mapping[Key, Any], share: float, seed: i
     return chosen
 
 
-def _rerun_graph(plan: Plan, chosen: Iterable[Key]) -> TaskGraph:
+def _rerun_graph(plan: Plan, chosen: Mapping[Key, Found]) -> TaskGraph:
     """The chosen tasks, each with a comparison, and their inputs: loaded, or else computed."""
     store, tasks = plan.store, plan.tasks
     reruns: dict[Key, CallTask] = {}
-    for key in chosen:
-        node, digest = tasks[key], str(plan.digests.digest(key))
+    for key, found in chosen.items():
+        node, digest = tasks[key], found.entry.digest
         rerun = Rerun("not compared", task_call(key, node), "", task_name(key, node), digest)
         function = partial(_run_again, store, function_of(node), rerun)
         output = f"again-{digest}"
         reruns[output] = CallTask(output, function, tuple(inputs_of(node)), cheap=False)
     inputs = [key for task in reruns.values() for key in task.inputs]
     plan = make_plan(store, tasks, inputs, is_local=False, is_final=True, digests=plan.digests)
-    hits: dict[Key, Status] = dict.fromkeys(plan.entries, "hit")
+    hits: dict[Key, Status] = dict.fromkeys(plan.found, "hit")
     loading = tasks_to_run(replace(plan, status=hits), inputs)  # which stores nothing
     return TaskGraph({**loading, **reruns}, list(map(TaskRef, reruns)), token=uuid4().hex)
 

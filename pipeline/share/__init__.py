@@ -14,8 +14,8 @@
 
 from pipeline.share.copying import Again, IsolationError, isolated
 from pipeline.share.impurities import USED_UP, Impurity, register_reader
-from pipeline.share.inspection import Context, Needs, Walk
-from pipeline.share.isolation import is_reading, is_trusted
+from pipeline.share.inspection import Context, Needs, Walk, mark_of
+from pipeline.share.isolation import is_arithmetic, is_reading, is_trusted
 from pipeline.share.numbering import (
     FunctionNumber,
     NotMerged,
@@ -63,9 +63,11 @@ __all__ = [
     "callable_name",
     "fuse_lines",
     "impure",
+    "is_arithmetic",
     "is_reading",
     "is_trusted",
     "isolated",
+    "mark_of",
     "method_impurity",
     "needs_of",
     "needs_of_task",

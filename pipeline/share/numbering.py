@@ -172,13 +172,13 @@ class Numbering:
             number = self.node_number(node, self.numbers)
             if len(sources) < 2 or is_arithmetic(node):
                 return number
-            return self._with_places(number, node, self.numbers, self.origins)
+            return self.with_places(number, node, self.numbers, self.origins)
         except NotMerged as error:
             self.reasons[key] = error.reason
             alone = self.intern(("not merged", key))
             return -alone if error.spreads else alone
 
-    def _with_places(
+    def with_places(
         self, number: int, node: Any, numbers: Mapping[Key, int], origins: Mapping[Key, Key]
     ) -> int:
         """The number of a task whose inputs have numbers, and which of them are one object."""
@@ -292,7 +292,7 @@ class Numbering:
         }
         for key, node in toposort(tasks, [last]).items():
             number = self.node_number(node, inner)
-            inner[key] = self._with_places(number, node, inner, origins)
+            inner[key] = self.with_places(number, node, inner, origins)
         return inner[last]
 
     def function_number(self, function: Any) -> FunctionNumber:

@@ -133,7 +133,7 @@ _packb = partial(msgpack.packb, unicode_errors="surrogatepass")
 def packed(entry: Entry, payload: list[Any]) -> list[Any]:
     """An entry as buffers, to be written one after the other; the payload is not copied."""
     length = size(payload)
-    facts = {**vars(entry), "bytes": length, "checksum": checksum(payload)}
+    facts = {**vars(entry), "bytes": length, "checksum": entry.checksum or checksum(payload)}
     # A clock that was set back must not make an entry that is refused.
     facts |= {name: 0 for name in _TIMES if not 0 <= facts[name] < _MAX_TIME}
     version = VERSION if entry.inputs or entry.target else 1

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from threading import RLock
 from typing import Any, Protocol, cast
@@ -27,6 +27,7 @@ from pipeline.store.entry import (
     Entry,
     UnreadableError,
     UnstorableError,
+    checksum,
     header,
     packed,
     prefixed,
@@ -120,6 +121,9 @@ class Store:
         failure of power the newest entries may be corrupt, which is noticed
     keep: functions, or their names, whose results are always stored
     skip: functions, or their names, whose results are neither stored nor loaded
+    purity: "observed" to store a result if nothing says that its function is impure: neither a
+        mark, nor a short table, nor what the function did. "declared" to trust all functions but
+        those that are marked `@impure`
     options: for fsspec
 
     Raises `StoreError` for wrong arguments, and `ImportError` where the library of a protocol is
@@ -140,11 +144,15 @@ class Store:
         durable: bool = True,
         keep: Iterable[Any] = (),
         skip: Iterable[Any] = (),
+        purity: str = "observed",
         options: dict[str, Any] | None = None,
     ) -> None:
         if max_bytes is not None and (type(max_bytes) is not int or max_bytes < 1):
             raise StoreError(f"max_bytes={max_bytes!r}: give a number of bytes, 1 or more, or None")
         self.max_bytes, self.pickle, self.durable = max_bytes, pickle, durable
+        if purity not in ("observed", "declared"):
+            raise StoreError(f'purity={purity!r}: give "observed" or "declared"')
+        self.purity = purity
         self.keep, self.skip = _names("keep", keep), _names("skip", skip)
         self.options = dict(options or {})
         self.url, self.backend = _place(url, durable, self.options)
@@ -173,7 +181,7 @@ class Store:
     def __reduce__(self) -> tuple[Any, ...]:
         settings = {"max_bytes": self.max_bytes, "pickle": self.pickle, "durable": self.durable,
                     "keep": sorted(self.keep), "skip": sorted(self.skip),
-                    "options": self.options}  # fmt: skip
+                    "purity": self.purity, "options": self.options}  # fmt: skip
         return _store_of_worker, (self.backend.address, settings)
 
     # What concerns graphs is in `pipeline.cache`, which is above: hence the late imports.
@@ -256,7 +264,10 @@ class Store:
         removed, with a warning.
         """
         try:
-            if opened := self.open(_checked(digest)):
+            opened = self.open(_checked(digest))
+            if opened and opened[0].target:
+                opened = self.open(opened[0].target)
+            if opened:
                 return self.value(*opened)
         except LostError:
             pass
@@ -335,8 +346,24 @@ class Store:
         than `max_bytes`, and `OSError` for what fails in the backend.
         """
         payload = encoded(value, self.pickle)
-        entry = Entry(_checked(digest), bytes=size(payload), **fields)
-        buffers = packed(entry, payload)
+        entry = Entry(
+            _checked(digest), bytes=size(payload), checksum=checksum(payload), **fields
+        )
+        length = self._write(entry, payload)
+        with self._lock:
+            self.counts.stored += 1
+            self.counts.stored_bytes += length
+        if self.in_worker and self.backend.is_local:
+            self.log()
+        return entry
+
+    def link(self, digest: str, target: str, **fields: Any) -> None:
+        """Store that a result is in another entry; `fields` and errors are those of `put`."""
+        self._write(Entry(_checked(digest), target=_checked(target), **fields), [])
+
+    def _write(self, entry: Entry, payload: list[Any]) -> int:
+        """Write an entry, and note its call. Returns its length."""
+        digest, buffers = entry.digest, packed(entry, payload)
         length = size(buffers)
         if self.max_bytes is not None and length > self.max_bytes:
             raise StoreError(f"{length:,} bytes exceed max_bytes={self.max_bytes:,}")
@@ -349,12 +376,7 @@ class Store:
         self._unreadable.discard(digest)
         self._seconds[digest] = entry.behind
         self.note_call(entry.function, digest, entry.code, entry.arguments)
-        with self._lock:
-            self.counts.stored += 1
-            self.counts.stored_bytes += length
-        if self.in_worker and self.backend.is_local:
-            self.log()
-        return entry
+        return length
 
     def count_load(self, entry: Entry) -> None:
         """Count a planned task as a hit: an equal one was stored before it ran."""
@@ -573,6 +595,17 @@ class Store:
             with suppress(StoreWarning):  # an error there: no task fails for it
                 self.emit_warnings()
 
+    def refuse(self, reasons: Mapping[str, str]) -> None:
+        """Warn later that results of some functions are not stored; once of each function.
+
+        reasons: by function
+        """
+        new = {(self.url, name): f"{name}: {why}" for name, why in reasons.items()}
+        texts = [text for place, text in new.items() if place not in _refused]
+        _refused.update(new)
+        if texts:
+            self.warn_later(texts[0], f"not stored: {'; '.join(texts)}")
+
     def emit_warnings(self) -> None:
         """Emit the pending warnings, at the innermost line of the user."""
         with self._lock:
@@ -618,6 +651,9 @@ def _place(url: Any, durable: bool, options: dict[str, Any]) -> tuple[str, Backe
         kind = StoreError if isinstance(error, ValueError) else ImportError
         raise kind(f"{name}: {error}") from error
 
+
+_refused: set[tuple[str, str]] = set()
+"""Stores and functions of which this process has warned."""
 
 _stores: dict[str, Store] = {}
 

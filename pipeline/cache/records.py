@@ -1,0 +1,230 @@
+"""What a store knows of a task besides its value, and what a task passes on to its consumers.
+
+A digest does not cover the files that a task reads. So a digest may have several variants, each an
+entry with all that its result depends on. One of them is the result if nothing of that has changed.
+
+A result can also be found by the *content* of its inputs: the digest of a task covers how its inputs
+were made, but only their values matter. Notes map the content key of a task to its entry.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from xxhash import xxh3_64_hexdigest
+
+from pipeline.cache.tracking import Input, changed
+from pipeline.identity import hash_encoded
+from pipeline.store import Entry, Store
+
+MAX_VARIANTS = 8
+"""Variants of one digest; another one replaces the oldest."""
+
+_MAX_LISTED = 64
+"""Inputs that an entry lists itself. Many entries may depend on more: they share a list."""
+
+_MAX_RUNS = 16
+
+
+class Found(NamedTuple):
+    """A result in a store.
+
+    entry: holds the value
+    inputs: what else it depends on
+    is_by_content: whether it was found by the content of the inputs of the task
+    """
+
+    entry: Entry
+    inputs: tuple[Input, ...] = ()
+    is_by_content: bool = False
+
+    @property
+    def outcome(self) -> "Outcome":
+        """What a task passes on whose result is loaded."""
+        return Outcome(self.inputs, self.entry.checksum.hex())
+
+
+class Outcome(NamedTuple):
+    """What a task passes on to its consumers, besides its value.
+
+    inputs: what it and all before it read that no digest covers
+    content: the checksum of its value; empty if it is not known
+    why: why neither its value nor a value that depends on it is stored; empty if they may be
+    """
+
+    inputs: tuple[Input, ...] = ()
+    content: str = ""
+    why: str = ""
+
+
+def merged(outcomes: Iterable[Outcome]) -> Outcome:
+    """What depends on several outcomes, without a content.
+
+    Two tasks that read one file with two contents say that it changed meanwhile.
+    """
+    inputs: dict[tuple[str, str], Input] = {}
+    why = ""
+    for outcome in outcomes:
+        why = why or outcome.why
+        for item in outcome.inputs:
+            if inputs.setdefault(item[:2], item).content != item.content:
+                why = why or f"{item.name} changed during the run"
+    return Outcome(tuple(sorted(inputs.values())), "", why)
+
+
+# Results in a store
+
+
+def variant(digest: str, place: int) -> str:
+    """The digest of a variant; the first has that of the task."""
+    return hash_encoded(("variant", digest, place)) if place else digest
+
+
+def find(store: Store, digest: str, checked: dict[Any, Any]) -> tuple[Found | None, str]:
+    """A result whose inputs are as they were; if there is none, what has changed.
+
+    checked: what `changed` knows already
+    """
+    why = ""
+    for place in range(MAX_VARIANTS):
+        entry = store.entry(variant(digest, place))
+        if entry is None:
+            break
+        inputs = _inputs_of(store, entry)
+        why = why or ("evicted" if inputs is None else changed(inputs, checked))
+        if inputs is None or changed(inputs, checked):
+            continue
+        holder = store.entry(entry.target) if entry.target else entry
+        if holder is not None:
+            return Found(holder, inputs, bool(entry.target)), ""
+    return None, why
+
+
+def free_variant(store: Store, digest: str, inputs: Iterable[Input]) -> str:
+    """The digest under which a result is stored that depends on some inputs."""
+    content = {item[:3] for item in inputs}
+    if not content:
+        return digest
+    ages: dict[str, float] = {}
+    for place in range(MAX_VARIANTS):
+        name = variant(digest, place)
+        entry = store.entry(name)
+        before = _inputs_of(store, entry) if entry else None
+        if entry is None or not before or {item[:3] for item in before} == content:
+            return name
+        ages[name] = entry.created
+    return min(ages, key=lambda name: ages[name])
+
+
+def listed(store: Store, inputs: tuple[Input, ...]) -> list[list[Any]]:
+    """Inputs as an entry has them. A long list is an entry that others may use, too."""
+    if len(inputs) <= _MAX_LISTED:
+        return list(map(list, inputs))
+    name = hash_encoded(("inputs", inputs))
+    if name not in store:
+        store.put(name, list(map(list, inputs)))
+    return [["list", name, "", 0, 0]]
+
+
+def _inputs_of(store: Store, entry: Entry) -> tuple[Input, ...] | None:
+    """The inputs of an entry. None if their list is lost."""
+    if not entry.inputs:
+        return ()
+    try:
+        [[kind, name, *_], *_] = entry.inputs
+        return _list(store, name) if kind == "list" else _as_inputs(entry.inputs)
+    except (KeyError, TypeError):
+        return None
+
+
+@lru_cache(256)
+def _list(store: Store, name: str) -> tuple[Input, ...]:
+    return _as_inputs(store.get(name))
+
+
+def _as_inputs(rows: Iterable[Any]) -> tuple[Input, ...]:
+    return tuple(Input(*row) for row in rows)
+
+
+# Results by the content of inputs
+
+
+def content_key(form: str, contents: Iterable[str]) -> str:
+    """The name of a task by what it does, and by the content of its inputs."""
+    return hash_encoded((form, *contents))
+
+
+def find_by_content(store: Store, key: str, checked: dict[Any, Any]) -> Found | None:
+    """The result of a task with a content key, and what the task itself read."""
+    for line in reversed(store.noted(f"content-{key}")):
+        with suppress(TypeError, ValueError):
+            [text, check] = line
+            if xxh3_64_hexdigest(text.encode()) != check:
+                continue
+            digest, rows = json.loads(text)
+            inputs = _as_inputs(rows)
+            if not changed(inputs, checked) and (entry := store.entry(digest)) is not None:
+                return Found(entry, inputs, True)
+    return None
+
+
+def note_content(store: Store, key: str, digest: str, inputs: Iterable[Input]) -> None:
+    """Note which entry has the result of a task with a content key.
+
+    inputs: what the task itself read
+    """
+    text = json.dumps([digest, list(map(list, inputs))])
+    store.note(f"content-{key}", [text, xxh3_64_hexdigest(text.encode())])
+
+
+# Outcomes of the tasks of a run
+
+_outcomes: OrderedDict[str, dict[str, Outcome]] = OrderedDict()
+"""By run and digest, as far as this process knows them."""
+
+
+class Run(NamedTuple):
+    """A run through a store.
+
+    name: no other run has it
+    is_local: whether all of its tasks run in this process
+    begun: seconds since 1970
+    behind: the most seconds that a loaded result took from nothing
+    """
+
+    name: str
+    is_local: bool
+    begun: float
+    behind: float = 0.0
+
+    def pass_on(self, store: Store, digest: str, outcome: Outcome) -> None:
+        """Note the outcome of a task. Equal tasks of a run pass on what any of them read."""
+        known = _outcomes.setdefault(self.name, {})
+        if (before := known.get(digest)) is not None and before != outcome:
+            outcome = merged([before, outcome])._replace(content=outcome.content)
+        known[digest] = outcome
+        if not self.is_local:
+            while len(_outcomes) > _MAX_RUNS:  # a worker does not know when a run ends
+                _outcomes.popitem(last=False)
+            if outcome.inputs or outcome.why:
+                store.note(f"outcome-{digest}", [self.name, *outcome])
+
+    def passed_on(self, store: Store, digest: str) -> Outcome:
+        """The outcome of a task, in whichever process it ran."""
+        known = _outcomes.get(self.name, {}).get(digest)
+        if known is None and not self.is_local:
+            notes = store.noted(f"outcome-{digest}")
+            rows = [note[1:] for note in notes if isinstance(note, list) and note[:1] == [self.name]]
+            if rows:
+                return merged(Outcome(_as_inputs(row[0]), row[1], row[2]) for row in rows)
+        return known or Outcome()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        """Forget the outcomes."""
+        _outcomes.pop(self.name, None)
