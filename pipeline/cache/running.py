@@ -20,6 +20,7 @@ from dask.typing import Key
 
 from pipeline.cache.plan import Plan, final_key, make_plan, refusals, tasks_to_run
 from pipeline.graph import fill_outputs, inputs_of, toposort
+from pipeline.cache.saving import save, task_details
 from pipeline.program import LoadTask, fuse_tasks
 from pipeline.share import fuse_lines, task_dict, unfused, with_iterators
 from pipeline.store import LostError, Store
@@ -67,6 +68,8 @@ class StoreScheduler:
                 except LostError:  # an entry has gone since the plan was made
                     if not is_loading:
                         raise
+            if not (self.is_local or self.store.is_shared):
+                _save_outputs(plan, values, self.scheduler is dask.multiprocessing.get)
         finally:
             self.store.log()
         self.store.emit_warnings()
@@ -111,6 +114,38 @@ def count_plan(plan: Plan, seconds: float = 0.0) -> None:
     entries = [found.entry for found in plan.found.values()]
     counts.loaded_bytes += sum(entry.bytes for entry in entries)
     counts.saved += max(max((entry.behind for entry in entries), default=0.0) - seconds, 0.0)
+
+
+_MAY_HAVE_CHANGED = "not stored: a task that had it may have changed it"
+
+
+def _save_outputs(plan: Plan, values: Mapping[Key, Any], is_isolated: bool) -> None:
+    """Save the computed outputs of workers that do not reach the store, if no other task has
+    changed them. Nobody observed them: see `UNTRACKED`.
+
+    is_isolated: each task had copies of its inputs
+    """
+    ran = [plan.tasks[key] for key, status in plan.status.items() if status in ("miss", "skipped")]
+    used = {final_key(plan.tasks, source) for node in ran for source in inputs_of(node)}
+    safe: dict[str, tuple[Key, Any]] = {}
+    others: dict[str, tuple[Key, Any]] = {}
+    for key in plan.outputs:
+        final = final_key(plan.tasks, key)
+        if plan.status.get(final) == "miss":
+            group = safe if is_isolated or final not in used else others
+            group[str(plan.digests.digest(final))] = final, values[key]
+    missed = others | safe
+    stored = plan.store.known(missed)
+    for digest, (key, value) in missed.items():
+        if digest in stored:
+            continue
+        details = task_details(key, plan.tasks[key], plan.digests)
+        if digest in safe:
+            save(plan.store, digest, value, details)
+        else:
+            plan.store.note_call(
+                details.function, digest, details.code, details.arguments, _MAY_HAVE_CHANGED
+            )
 
 
 def open_collections(collections: Sequence[Any]) -> tuple[dict[Key, Any], list[Key]]:

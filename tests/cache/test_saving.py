@@ -18,10 +18,12 @@ from dask.task_spec import DataNode, List, Task, TaskRef
 
 from pipeline import Store, StoreWarning
 from pipeline.cache.running import open_collections
+from pipeline.cache.records import Run
 from pipeline.cache.saving import (
     Load,
     Save,
     TaskDetails,
+    Watched,
     task_call,
     task_details,
     task_function,
@@ -37,11 +39,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DIGEST = 32 * "a"
+RUNS = itertools.count()
 DETAILS = TaskDetails("f", "f(1)", "c" * 32, [["1", "d"]])
 
 
 def save(store: Store, function: Callable[..., Any], is_always: bool = True) -> Save:
-    return Save(store, DIGEST, function, DETAILS, function, is_always, False, time.time(), 0.0)
+    run = Run(f"run-{next(RUNS)}", True, time.time())
+    return Save(store, DIGEST, function, DETAILS, function, run, Watched(), is_always=is_always)
 
 
 def test_a_result_is_returned_and_stored_with_its_times(tmp_path: Path) -> None:
