@@ -37,7 +37,7 @@ from pipeline.cache.saving import (
 from pipeline.cache.task_digests import TaskDigests, alias_target
 from pipeline.graph import CallTask, function_of, inputs_of, toposort
 from pipeline.program import LoadTask
-from pipeline.share import is_arithmetic
+from pipeline.share import DECLARED, STORING, UNTRACKED, is_arithmetic
 from pipeline.store import Entry, Store
 
 Status = Literal["hit", "miss", "skipped", "culled"]
@@ -89,7 +89,9 @@ def make_plan(
     is_loading: False to compute everything, and to store it
     digests: of these tasks, as far as they are known
     """
-    digests = digests or TaskDigests(tasks)
+    is_observed = is_local or store.is_shared
+    scope = STORING if is_observed else UNTRACKED
+    digests = digests or TaskDigests(tasks, DECLARED if store.purity == "declared" else scope)
     run = Run(uuid4().hex, is_local, time.time())
     plan = Plan(store, tasks, list(outputs), digests, run, is_final)
     digests.add(plan.outputs)

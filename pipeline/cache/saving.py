@@ -30,7 +30,7 @@ from pipeline.cache.records import (
     note_content,
 )
 from pipeline.cache.task_digests import TaskDigests, describe_code, unwrapped
-from pipeline.cache.tracking import Input, Observer, observing
+from pipeline.cache.tracking import Input, Observer, observing, reads_in_c
 from pipeline.graph import (
     CallTask,
     display_key,
@@ -41,7 +41,7 @@ from pipeline.graph import (
     subproblem,
 )
 from pipeline.identity import File, cut, display_name, library_name, short_repr
-from pipeline.share import Needs, is_pure, needs_of
+from pipeline.share import mark_of, needs_of_task
 from pipeline.store import (
     CodecError,
     Entry,
@@ -120,13 +120,16 @@ class Watched(NamedTuple):
     """How a task is observed while it runs.
 
     function: the name by which messages call the task
-    needs: what it reads that Python does not report
+    variables, contexts, readers, seeded: see `Needs`
     given: absolute paths among its arguments
     files: its arguments that count by the content of a file, with their digests
     is_pure: whether it is declared pure
     """
 
-    needs: Needs
+    variables: frozenset[str] = frozenset()
+    contexts: tuple[str, ...] = ()
+    readers: frozenset[str] = frozenset()
+    seeded: frozenset[str] = frozenset()
     given: tuple[str, ...] = ()
     files: tuple[tuple[File, str], ...] = ()
     is_pure: bool = False
@@ -143,7 +146,8 @@ class Watched(NamedTuple):
         if changes := observer.changes + changes:
             return Outcome(inputs, "", f"{changes[0]} changed while it ran")
         if observer.effects and not self.is_pure:
-            return Outcome(inputs, "", f"{observer.effects[0]}; {_REMEDY}")
+            effect = observer.effects[0]
+            return Outcome(inputs, "", effect if "@pure" in effect else f"{effect}; {_REMEDY}")
         return Outcome(inputs)
 
 
@@ -153,11 +157,12 @@ _REMEDY = "declare it @pure to store it anyway"
 def watched(node: Any, store: Store, digests: TaskDigests) -> Watched:
     """How a task of a graph is observed."""
     constants = list(_constants(node, digests.tasks))
-    functions = [function for function in constants if callable(function)]
     files = [(value, digests.of_value(value)) for value in constants if isinstance(value, File)]
+    needs = needs_of_task(node, digests.walk)
+    is_pure = store.purity == "declared" or mark_of(task_function(node)) is True
     return Watched(
-        needs_of(functions), _absolute_paths(constants), tuple(files),
-        store.purity == "declared" or is_pure(node),
+        needs.variables, tuple(context.name for context in needs.contexts), needs.readers,
+        needs.seeded, _absolute_paths(constants), tuple(files), is_pure,
     )  # fmt: skip
 
 
@@ -298,11 +303,17 @@ class Save:
         store = self.store
         start = time.perf_counter()
         is_uncopied.set(False)
-        given = self.watched.given + _absolute_paths(values)
-        with observing(given, self.watched.needs, draws=not is_quick) as observer:
+        watched = self.watched
+        given = watched.given + _absolute_paths(values)
+        with observing(given, watched, seeds=watched.seeded, draws=not is_quick) as observer:
+            reads = reads_in_c(self.function, values, watched.readers)
+            for place in reads.places:
+                observer.read(place.name, place.kind)
+            for effect in reads.effects:
+                observer.effect(effect)
             value = self.function(*values)
         seconds = time.perf_counter() - start
-        own = self.watched.outcome(observer)
+        own = watched.outcome(observer)
         named = f"{self.details.function}: {own.why}" if own.why else ""
         outcome = merged([own._replace(why=named), *self._upstream()])
         try:
