@@ -151,6 +151,8 @@ def _find(plan: Plan, key: Key, is_output: bool, checked: dict[Any, Any]) -> boo
             plan.found[key] = found
             return True
         plan.changes[key] = why
+        if not why:
+            store.open(digest)  # which removes a corrupt entry, with a warning
     return False
 
 

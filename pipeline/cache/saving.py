@@ -263,7 +263,9 @@ class Save:
     def _found(self, is_looking: bool, key: str) -> tuple[Any, bool] | None:
         """The result that another task has saved."""
         store = self.store
-        with suppress(LostError):
+        with suppress(LostError), store.tolerating("read") as is_reachable:
+            if not is_reachable:
+                return None
             if is_looking and (found := find(store, self.digest, {})[0]):
                 value = self._loaded(found)
                 self.run.pass_on(store, self.digest, found.outcome)
