@@ -217,7 +217,9 @@ class Run(NamedTuple):
         known = _outcomes.get(self.name, {}).get(digest)
         if known is None and not self.is_local:
             notes = store.noted(f"outcome-{digest}")
-            rows = [note[1:] for note in notes if isinstance(note, list) and note[:1] == [self.name]]
+            rows = [
+                note[1:] for note in notes if isinstance(note, list) and note[:1] == [self.name]
+            ]
             if rows:
                 return merged(Outcome(_as_inputs(row[0]), row[1], row[2]) for row in rows)
         return known or Outcome()

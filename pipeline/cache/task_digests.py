@@ -30,12 +30,13 @@ from pipeline.identity import (
     type_part,
 )
 from pipeline.share import (
-    UNTRACKED,
+    STORING,
     USED_UP,
     FunctionNumber,
     Impurity,
     NotMerged,
     Numbering,
+    Scope,
     call_impurity,
     callable_name,
     method_impurity,
@@ -51,8 +52,8 @@ class TaskDigests(Numbering):
     reasons: why tasks have no digest
     """
 
-    def __init__(self, tasks: Mapping[Key, Any]) -> None:
-        super().__init__(tasks, UNTRACKED)
+    def __init__(self, tasks: Mapping[Key, Any], scope: Scope = STORING) -> None:
+        super().__init__(tasks, scope)
         self._digests: list[str | None] = [None]  # by number
 
     def digest(self, key: Key) -> str | None:

@@ -330,6 +330,10 @@ class Term(NamedTuple):
     owner: str = ""
     made_from: frozenset[str] = frozenset()
 
+    @property
+    def is_none(self) -> bool:
+        return bool(self.constant) and self.constant[0] is None
+
 
 class CallSite(NamedTuple):
     """A call, as far as the code says what it passes.

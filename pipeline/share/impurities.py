@@ -409,7 +409,7 @@ def _by_rule(rule: _Rule, value: Any, call: CallSite) -> Finding | None:
                 is_unseeded) else None  # fmt: skip
         case "time":
             argument = argument_of(call, rule.place, ())
-            is_now = argument is None or argument.constant == (None,)
+            is_now = argument is None or argument.is_none
             return Finding(Impurity(f"time.{name}", CLOCK)) if is_now and not call.is_open else None
         case "now":
             terms = [*call.arguments, *(term for _, term in call.named)]
@@ -420,12 +420,12 @@ def _by_rule(rule: _Rule, value: Any, call: CallSite) -> Finding | None:
             place = 0 if isinstance(value, MethodType) else rule.place
             return Finding(Impurity(name, WRITES)) if _is_writing(call, place) else None
     argument = argument_of(call, rule.place, ("exist_ok",))
-    is_needed = argument is None or argument.constant == (False,)
+    is_needed = argument is None or (bool(argument.constant) and argument.constant[0] is False)
     return Finding(Impurity(f"{name}(exist_ok=False)", WRITES)) if is_needed else None
 
 
 def _may_be_none(seed: Term) -> bool:
-    return bool(seed.path) or seed.constant == (None,)
+    return bool(seed.path) or seed.is_none
 
 
 def _is_writing(call: CallSite, place: int) -> bool:
@@ -455,7 +455,7 @@ def seeded_source(value: Any, call: CallSite) -> tuple[str, Term] | None:
     names = _imported_seeders(len(sys.modules)).objects
     source = names.get(_handle(value))
     argument = argument_of(call, 0, ("seed", "a"))
-    if source is None or argument is None or argument.constant == (None,):
+    if source is None or argument is None or argument.is_none:
         return None
     return source, argument
 

@@ -595,7 +595,7 @@ def none_parameters(function: Any, call: CallSite) -> frozenset[str]:
              if default is None and name not in values and not has_more}  # fmt: skip
     for name in (*places, *keyword_only):
         term = values.get(name, Term())
-        nones |= {name} if term.constant == (None,) else set()
+        nones |= {name} if term.is_none else set()
         if term.constant and type(term.constant[0]) is dict:
             options = term.constant[0]
             nones |= {f"{name}[{seed}]" for seed in impurities.SEEDS if options.get(seed) is None}

@@ -220,7 +220,7 @@ def _call_reasons(function: Any, call: CallSite, walk: Walk) -> Iterable[Impurit
         return
     if (seed := impurities.seed_parameter(function)) is not None:
         argument = impurities.argument_of(call, seed[0], (seed[1],))
-        if argument is None or argument.constant == (None,):
+        if argument is None or argument.is_none:
             yield Impurity(f"{callable_name(function)}({seed[1]}=None)", impurities.UNSEEDED)
     nones = none_parameters(function, call)
     yield from _titled(function, walk.reached(function, nones).reasons)
@@ -332,10 +332,13 @@ def is_used_up(function: Any) -> bool:
     """Whether the result of a function changes as it is read: an iterator, a random generator."""
     while isinstance(function, functools.partial):
         function = function.func
-    if impurities.returns_state(function) or inspect.isgeneratorfunction(function):
+    is_function = isinstance(function, FunctionType)
+    if impurities.returns_state(function) or (
+        is_function and inspect.isgeneratorfunction(function)
+    ):
         return True
     return isinstance(function, NAMED) and (
-        (not isinstance(function, FunctionType) and function in impurities.ITERATORS)
+        (not is_function and function in impurities.ITERATORS)
         or function.__module__ == "itertools"
         or f"{function.__module__}.{function.__name__}" in impurities.LAZY
     )

@@ -346,9 +346,7 @@ class Store:
         than `max_bytes`, and `OSError` for what fails in the backend.
         """
         payload = encoded(value, self.pickle)
-        entry = Entry(
-            _checked(digest), bytes=size(payload), checksum=checksum(payload), **fields
-        )
+        entry = Entry(_checked(digest), bytes=size(payload), checksum=checksum(payload), **fields)
         length = self._write(entry, payload)
         with self._lock:
             self.counts.stored += 1
