@@ -37,7 +37,7 @@ from pipeline.cache.saving import (
 from pipeline.cache.task_digests import TaskDigests, alias_target
 from pipeline.graph import CallTask, function_of, inputs_of, toposort
 from pipeline.program import LoadTask
-from pipeline.share import DECLARED, STORING, UNTRACKED, is_arithmetic
+from pipeline.share import DECLARED, STORING, UNTRACKED, Impurity, is_arithmetic
 from pipeline.store import Entry, Store
 
 Status = Literal["hit", "miss", "skipped", "culled"]
@@ -231,14 +231,15 @@ def refusals(plan: Plan) -> dict[str, str]:
 
 
 def _roots(plan: Plan, output: Key) -> dict[str, str]:
-    """The functions for which a task has no digest, with the reasons."""
+    """The functions for which a task has no digest, with the reasons; not those marked impure."""
     reasons: dict[str, str] = {}
     stack, seen = [output], set()
     while stack:
         key = stack.pop()
         if key not in seen and key in plan.tasks and plan.digests.digest(key) is None:
             seen.add(key)
-            if (reason := plan.digests.reasons.get(key)) is not None:
+            reason = plan.digests.reasons.get(key)
+            if reason and not (isinstance(reason, Impurity) and reason.reason in DECLARED):
                 reasons.setdefault(task_name(key, plan.tasks[key]), str(reason))
             stack += inputs_of(plan.tasks[key])
     return reasons

@@ -19,8 +19,8 @@ from dask.task_spec import Task
 from dask.typing import Key
 
 from pipeline.cache.plan import Plan, final_key, make_plan, refusals, tasks_to_run
-from pipeline.graph import fill_outputs, inputs_of, toposort
 from pipeline.cache.saving import save, task_details
+from pipeline.graph import fill_outputs, inputs_of, toposort
 from pipeline.program import LoadTask, fuse_tasks
 from pipeline.share import fuse_lines, task_dict, unfused, with_iterators
 from pipeline.store import LostError, Store

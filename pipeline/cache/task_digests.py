@@ -75,11 +75,12 @@ class TaskDigests(Numbering):
 
     def form(self, key: Key) -> str:
         """The digest of a task whatever its inputs are. Empty if it has none."""
-        node, numbers, places = self.tasks[key], {}, {}
+        node = self.tasks[key]
+        numbers: dict[Key, int] = {}
+        places: dict[Key, int] = {}
         for place, source in enumerate(inputs_of(node)):
-            origin = self.origins.get(source, source)
-            place = places.setdefault(origin, place)
-            numbers[source] = self.intern(("value", f"input {place}"))
+            first = places.setdefault(self.origins.get(source, source), place)
+            numbers[source] = self.intern(("value", f"input {first}"))
         with suppress(NotMerged):
             number = self.with_places(self.node_number(node, numbers), node, numbers, self.origins)
             return self._digests[number] or ""

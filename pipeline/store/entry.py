@@ -210,8 +210,8 @@ def _fault(facts: Any) -> str:
         return "its digest is malformed"  # not shown: it may hold anything
     if not all(0 <= facts[name] < _MAX_TIME for name in _TIMES) or facts["bytes"] < 0:
         return "a number in it is negative, too large, or none"
-    for name, kinds in _LISTS.items():
-        if any(type(item) is not list or list(map(type, item)) != kinds for item in facts[name]):
+    for name, types in _LISTS.items():
+        if any(type(item) is not list or list(map(type, item)) != types for item in facts[name]):
             return f"its {name} are malformed"
     return ""
 

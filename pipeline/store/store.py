@@ -598,7 +598,10 @@ class Store:
 
         reasons: by function
         """
-        new = {(self.url, name): f"{name}: {why}" for name, why in reasons.items()}
+        new = {
+            (self.url, name): why if why.startswith(f"{name}: ") else f"{name}: {why}"
+            for name, why in reasons.items()
+        }
         texts = [text for place, text in new.items() if place not in _refused]
         _refused.update(new)
         if texts:

@@ -197,8 +197,10 @@ def test_shuffles_of_a_cluster_run_each_time(tmp_path: Path, client: Client) -> 
     import pandas as pd
 
     table = pd.DataFrame({"k": list("abab") * 10, "v": range(40)})
-    for _ in range(2):
-        frame = dd.from_pandas(table, npartitions=4).shuffle("k")
+    frame = dd.from_pandas(table, npartitions=4).shuffle("k")
+    with pytest.warns(pipeline.StoreWarning, match="not stored: .*shuffle"):
+        assert pipeline.compute(frame.v.sum(), store=tmp_path) == (780,)
+    for _ in range(2):  # without another warning
         assert pipeline.compute(frame.v.sum(), store=tmp_path) == (780,)
         with Store(tmp_path):
             assert frame.v.max().compute() == 39

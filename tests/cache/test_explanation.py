@@ -138,7 +138,10 @@ def test_each_status_has_its_reason(tmp_path: Path) -> None:
     with pytest.warns(pipeline.StoreWarning, match="lock"):
         pipeline.compute(lock, store=store, scheduler="sync")
     assert explained(store, lock)["locked"] == ("miss", "not storable: a lock")
-    pipeline.compute(*parts, store=store, scheduler="sync")
+    with pytest.warns(
+        pipeline.StoreWarning, match=r"not stored: random: .*; time: .*the time of day"
+    ):
+        pipeline.compute(*parts, store=store, scheduler="sync")
     assert explained(store, *parts)["slow(1)"][0] == "hit"
     [digest] = [entry.digest for entry in store.entries() if entry.function == "slow"]
     store.remove(digest)

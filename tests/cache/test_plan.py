@@ -216,7 +216,7 @@ def test_a_plan_says_what_happens_to_each_task(tmp_path: Path) -> None:
     store.put(made.digests.digest("b") or "", (0, 1))
     assert plan(store, CHAIN, "c") == {"a": "culled", "b": "hit", "c": "miss"}
     assert plan(store, CHAIN, "c", is_loading=False) == dict.fromkeys("abc", "miss")
-    assert list(make_plan(store, CHAIN, ["c"]).entries) == ["b"]
+    assert list(make_plan(store, CHAIN, ["c"]).found) == ["b"]
 
 
 def test_a_corrupt_entry_is_a_miss(tmp_path: Path) -> None:

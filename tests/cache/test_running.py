@@ -220,7 +220,8 @@ def test_equal_tasks_of_one_run_are_computed_once(tmp_path: Path) -> None:
 
 def test_it_counts_what_it_did(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    pipeline.compute(delayed(slow)(1), delayed(time.time)(), store=store, scheduler="sync")
+    skipped = delayed(pipeline.impure(lambda: 1))()
+    pipeline.compute(delayed(slow)(1), skipped, store=store, scheduler="sync")
     counts = store.stats()
     assert (counts.hits, counts.misses, counts.skipped, counts.stored) == (0, 1, 1, 1)
     pipeline.compute(delayed(slow)(1), store=Store(tmp_path), scheduler="sync")

@@ -17,8 +17,8 @@ from dask import delayed
 from dask.task_spec import DataNode, List, Task, TaskRef
 
 from pipeline import Store, StoreWarning
-from pipeline.cache.running import open_collections
 from pipeline.cache.records import Run
+from pipeline.cache.running import open_collections
 from pipeline.cache.saving import (
     Load,
     Save,
