@@ -1,0 +1,1 @@
+"""Programs as people write them, run through a store by the tests of `pipeline.cache`."""
