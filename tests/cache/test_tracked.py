@@ -826,13 +826,21 @@ def by_joblib(names: list[str]) -> list[str]:
     return list(joblib.Parallel(n_jobs=2, prefer="threads")(calls))
 
 
-INNER = [by_pool, by_thread, by_dask, by_dask_in_line, by_joblib]
+def by_older_pool(names: list[str]) -> list[str]:
+    return list(older.map(by_pathlib, names))
+
+
+older = ThreadPoolExecutor(2)
+
+INNER = [by_older_pool, by_pool, by_thread, by_dask, by_dask_in_line, by_joblib]
 
 
 @pytest.mark.parametrize("reader", INNER, ids=lambda reader: str(reader.__name__))
 def test_what_threads_of_a_task_read_is_never_stale(
     folder: Path, reader: Callable[[list[str]], list[str]]
 ) -> None:
+    """Also those of a pool whose threads have been there before."""
+    list(older.map(str, range(8)))
     for text in ("1", "2", "1", "1"):
         write("a.txt", text)
         write("b.txt", "b")

@@ -381,7 +381,8 @@ STORED: list[Callable[[], Any]] = [
     dask_parquet_of_file, behind_dask_parquet, dask_text, dask_delayed_csv, dask_map,
     helper_named_sample, method_named_sample, column_named_as_a_folder, module_cache,
     library_cache, globally_seeded, generator, sample_with_a_seed, talk, progress_bar,
-    csv_in_memory, seeded_split, seeded_forest, parallel_forest, dates, context_variable, dask_array,
+    csv_in_memory, seeded_split, seeded_forest, parallel_forest, dates, context_variable,
+    dask_array,
 ]  # fmt: skip
 """What a store takes."""
 
