@@ -275,6 +275,32 @@ def test_effects_are_observed_on_each_scheduler(folder: Path, scheduler: str) ->
     assert "it wrote" in line.why
 
 
+@pytest.mark.slow
+def test_what_people_write_is_stored_on_each_scheduler(
+    folder: Path, scheduler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers run in other folders; the current one is set for them, too."""
+    from distributed import default_client
+
+    if scheduler == "distributed":
+        before = default_client().run(os.getcwd)
+        default_client().run(os.chdir, str(folder / "work"))
+    elif scheduler == "processes":
+        monkeypatch.setitem(dask.config.config, "pool", None)
+    try:
+        for build in STORED:
+            value = value_of(build)
+            first = through(folder / "cache", build(), scheduler=None)
+            assert (build, first.value, first.warnings) == (build, value, [])
+            second = through(folder / "cache", build(), scheduler=None)
+            assert (build, second.value, second.tasks) == (build, value, 0)
+    finally:
+        if scheduler == "distributed":
+            for worker, path in before.items():
+                default_client().run(os.chdir, path, workers=[worker])
+
+
+@pytest.mark.slow
 def test_a_program_starts_again_and_runs_nothing(tmp_path: Path) -> None:
     """All steps, in two processes one after the other."""
     steps.fill(tmp_path / "work")
