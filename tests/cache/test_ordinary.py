@@ -11,6 +11,7 @@ import random
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from dask import delayed
+from dask.multiprocessing import get_context
 
 from pipeline import impure, pure
 from tests.programs import steps
@@ -276,28 +278,25 @@ def test_effects_are_observed_on_each_scheduler(folder: Path, scheduler: str) ->
 
 
 @pytest.mark.slow
-def test_what_people_write_is_stored_on_each_scheduler(
-    folder: Path, scheduler: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_people_write_is_stored_on_each_scheduler(folder: Path, scheduler: str) -> None:
     """Workers run in other folders; the current one is set for them, too."""
     from distributed import default_client
 
+    work, before = str(folder / "work"), {}
     if scheduler == "distributed":
         before = default_client().run(os.getcwd)
-        default_client().run(os.chdir, str(folder / "work"))
-    elif scheduler == "processes":
-        monkeypatch.setitem(dask.config.config, "pool", None)
-    try:
+        default_client().run(os.chdir, work)
+    with ProcessPoolExecutor(
+        2, mp_context=get_context(), initializer=os.chdir, initargs=(work,)
+    ) as pool, dask.config.set(pool=pool if scheduler == "processes" else None):  # fmt: skip
         for build in STORED:
             value = value_of(build)
             first = through(folder / "cache", build(), scheduler=None)
             assert (build, first.value, first.warnings) == (build, value, [])
             second = through(folder / "cache", build(), scheduler=None)
             assert (build, second.value, second.tasks) == (build, value, 0)
-    finally:
-        if scheduler == "distributed":
-            for worker, path in before.items():
-                default_client().run(os.chdir, path, workers=[worker])
+    for worker, path in before.items():
+        default_client().run(os.chdir, path, workers=[worker])
 
 
 @pytest.mark.slow
