@@ -469,6 +469,7 @@ def unseeded_forest() -> Any:
 def socket_opened() -> Any:
     def connects() -> int:
         with socket.socket() as made:
+            made.bind(("127.0.0.1", 0))
             return made.fileno() * 0
 
     return delayed(connects)()
