@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import itertools
+import json
 import os
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -31,7 +32,7 @@ from pipeline import File, Store
 from tests.programs.through import Outcome, explained, plain, through
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 ALL = ["read", "between", "behind", "both", "total", "column"]
 """Functions of which every result is stored."""
@@ -487,83 +488,80 @@ def test_context_variables_count_by_value(folder: Path) -> None:
 
 
 class Library(NamedTuple):
-    """How a library is installed.
-
-    is_by_files: whether its code counts by its files, and not by its version
-    """
+    """How a library is installed: without a version, or from a folder that may change."""
 
     name: str
     version: str
     direct_url: str
-    is_by_files: bool
 
 
 LIBRARIES = [
-    Library("without_a_version", "", "", True),
-    Library("from_a_checkout", "1.0", '{"dir_info": {"editable": true}, "url": "file:///x"}', True),
-    Library("from_a_folder", "1.0", '{"dir_info": {}, "url": "file:///x"}', True),
-    Library("from_an_index", "1.0", "", False),
+    Library("without_a_version", "", ""),
+    Library("from_a_checkout", "1.0", '{"dir_info": {"editable": true}, "url": "file:///x"}'),
+    Library("from_a_folder", "1.0", '{"dir_info": {}, "url": "file:///x"}'),
 ]
 
 
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    """Write a library into a folder `site-packages`, and import it anew."""
+def install(site: Path, library: Library, code: str) -> None:
+    """Write a library into a folder `site-packages`, with one version for all codes."""
+    package, info = site / library.name, site / f"{library.name}-{library.version}.dist-info"
+    package.mkdir(parents=True, exist_ok=True)
+    write(package / "__init__.py", f"from {library.name}.inner import scale\n")
+    write(package / "inner.py", code)
+    if not library.version:
+        return
+    info.mkdir(exist_ok=True)
+    text = f"Metadata-Version: 2.1\nName: {library.name}\nVersion: {library.version}\n"
+    write(info / "METADATA", text)
+    write(info / "RECORD", f"{library.name}/__init__.py,,\n{library.name}/inner.py,,\n")
+    if library.direct_url:
+        write(info / "direct_url.json", library.direct_url)
+
+
+USES = """
+import json, sys
+from pathlib import Path
+from dask import delayed
+from tests.programs.through import through
+
+def without_a_version(x):
+    import without_a_version
+    return without_a_version.scale(x)
+
+def from_a_checkout(x):
+    import from_a_checkout
+    return from_a_checkout.scale(x)
+
+import from_a_folder as module
+
+def from_a_folder(x):
+    return module.scale(x)
+
+for function in (without_a_version, from_a_checkout, from_a_folder):
+    outcome = through(Path(sys.argv[1]), delayed(function)(3))
+    print(json.dumps([function.__name__, outcome.value, outcome.tasks]))
+"""
+
+
+@pytest.mark.slow
+def test_code_of_libraries_counts_by_files_where_no_version_names_it(tmp_path: Path) -> None:
+    """Each time a new process: a program imports a library once."""
+    write(tmp_path / "main.py", USES)
     site = tmp_path / "site-packages"
-    names = set()
-
-    def installed(library: Library, code: str) -> Any:
-        package = site / library.name
-        package.mkdir(parents=True, exist_ok=True)
-        (package / "__init__.py").write_text(f"from {library.name}.inner import scale\n")
-        (package / "inner.py").write_text(code)
-        touch(package / "inner.py")
-        if library.version:
-            info = site / f"{library.name}-{library.version}.dist-info"
-            info.mkdir(exist_ok=True)
-            text = f"Metadata-Version: 2.1\nName: {library.name}\nVersion: {library.version}\n"
-            (info / "METADATA").write_text(text)
-            (info / "RECORD").write_text(
-                f"{library.name}/__init__.py,,\n{library.name}/inner.py,,\n"
-            )
-            (info / "top_level.txt").write_text(f"{library.name}\n")
-            if library.direct_url:
-                (info / "direct_url.json").write_text(library.direct_url)
-        for name in [name for name in sys.modules if name.partition(".")[0] == library.name]:
-            del sys.modules[name]
-        names.add(library.name)
-        importlib.invalidate_caches()
-        return importlib.import_module(library.name)
-
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.syspath_prepend(str(site))
-    yield installed
-    for name in list(sys.modules):
-        if name.partition(".")[0] in names:
-            del sys.modules[name]
-
-
-USES = "def use(x):\n    import {name}\n    return {name}.scale(x)\n"
-
-
-@pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: str(library.name))
-def test_code_of_libraries_counts_by_files_where_no_version_names_it(
-    folder: Path, install: Callable[..., Any], library: Library
-) -> None:
-    names: dict[str, Any] = {"__name__": "__main__"}
-    exec(compile(USES.format(name=library.name), "main.py", "exec"), names)  # noqa: S102
-
-    def run() -> tuple[int, int]:
-        outcome = through(folder / "cache", delayed(names["use"])(3))
-        return outcome.value, outcome.tasks
-
-    install(library, "def scale(x):\n    return 2 * x\n")
-    assert [run(), run()] == [(6, 1), (6, 0)]
-    install(library, "def scale(x):\n    return 7 * x\n")
-    if library.is_by_files:
-        assert [run(), run()] == [(21, 1), (21, 0)]
-        install(library, "def scale(x):\n    return 2 * x\n")
-        assert run() == (6, 0)
+    seen = []
+    for factor in (2, 2, 7, 7, 2):
+        for library in LIBRARIES:
+            install(site, library, f"def scale(x):\n    return {factor} * x\n")
+        path = os.pathsep.join([*sys.path, str(site)])
+        done = subprocess.run(
+            [sys.executable, "-B", "main.py", str(tmp_path / "cache")], cwd=tmp_path, check=False,
+            capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+        seen.append([json.loads(line) for line in done.stdout.splitlines()])
+    expected = [(6, 1), (6, 0), (21, 1), (21, 0), (6, 0)]
+    for place, (value, tasks) in enumerate(expected):
+        assert seen[place] == [[library.name, value, tasks] for library in LIBRARIES]
 
 
 # On each scheduler
