@@ -136,7 +136,7 @@ def parquet_by_path() -> Any:
 def read_opened(path: str) -> list[str]:
     with open(path) as lines:
         first = next(lines)
-    return [first, Path(path).read_text()[:9], str(os.path.exists("missing.csv"))]
+    return [first, Path(path).read_text()[:9]]
 
 
 def opened() -> Any:
@@ -508,18 +508,18 @@ def file_removed() -> Any:
 
 
 REFUSED: dict[Callable[[], Any], str] = {
-    column_named_seed: "sample",
-    unseeded_after_seeded: "sample",
+    column_named_seed: "random",
+    unseeded_after_seeded: "random",
     timestamp_now: "now",
     timestamp_of_argument: "now",
     datetime64_now: "now",
     time_of_day: "time",
     unseeded_numpy: "random",
     unseeded_global: "random",
-    identifiers: "uuid",
+    identifiers: "random",
     unseeded_forest: "random",
     socket_opened: "socket",
-    program_started: "true",
+    program_started: "program",
     file_written: "out.csv",
     file_opened_for_writing: "it wrote out.csv",
     file_removed: "data.csv",
