@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from dask._expr import Expr
 from dask._task_spec import fuse_linear_task_spec
-from dask.base import collections_to_expr, is_dask_collection
+from dask.base import collections_to_expr, get_scheduler, is_dask_collection
 from dask.core import flatten, istask
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
@@ -110,6 +110,8 @@ def _open_frames(collections: Sequence[Any]) -> list[Opened]:
     """Dataframes, optimized together: else two that use different columns read their data twice."""
     if not collections:
         return []
+    # It imports distributed. Where Dask reads statistics of Parquet, that would lose its settings.
+    get_scheduler()
     optimized = collections_to_expr(list(collections)).optimize(fuse=False)
     return [_open_frame(*pair) for pair in zip(collections, optimized.operands, strict=True)]
 

@@ -31,6 +31,7 @@ from pipeline.identity import (
     references_of,
     type_part,
 )
+from pipeline.share import Again
 
 MAX_FILES = 10_000
 """Files of one folder, or of one pattern, that are tracked."""
@@ -133,7 +134,8 @@ class _Search:
 
     def _parts(self, value: Any) -> Iterable[Any]:
         """What to look at in a value. Its own files are added."""
-        if isinstance(value, type | ModuleType | BuiltinFunctionType | TaskRef):
+        # `Again` holds all tasks: those that it evaluates are inputs, and were looked at.
+        if isinstance(value, type | ModuleType | BuiltinFunctionType | TaskRef | Again):
             return ()
         if isinstance(value, File):
             self.has_file = True

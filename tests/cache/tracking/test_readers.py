@@ -25,8 +25,9 @@ from dask.task_spec import Task
 from pipeline import File
 from pipeline.cache.running import open_collections
 from pipeline.cache.tracking import readers
-from pipeline.cache.tracking.readers import Place, path_places, reads_in_c
+from pipeline.cache.tracking.readers import Place, Reads, path_places, reads_in_c
 from pipeline.graph import function_of, inputs_of
+from pipeline.share import Again
 
 # Dask loses its settings if it imports this while it reads statistics of Parquet.
 assert distributed.__version__
@@ -67,6 +68,14 @@ def write_frames(folder: Path, count: int = 3) -> list[Path]:
 def dataset(tmp_path: Path) -> xr.Dataset:
     values = np.arange(24.0).reshape(4, 6)
     return xr.Dataset({"v": (("t", "u"), values)}, {"t": np.arange(4), "u": np.arange(6)})
+
+
+def test_tasks_that_may_run_again_are_no_values_of_a_task(tmp_path: Path) -> None:
+    [path, *_] = write_frames(tmp_path / "parts")
+    with path.open() as file:
+        tasks = {"x": Task("x", pd.read_parquet, str(path)), "y": Task("y", file.read)}
+        again = Again(tasks, "x", frozenset())
+        assert reads_in_c(partial(len, again), [], PARQUET[:0]) == Reads([], [])
 
 
 # Paths
