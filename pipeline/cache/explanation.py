@@ -69,7 +69,7 @@ class Explanation:
         """Status, task and reason of each row of the table."""
         groups: dict[tuple[Status, str], dict[str, list[Line]]] = {}
         for line in self.lines:
-            why = "" if line.status == "hit" else line.why
+            why = "" if line.why == "stored" else line.why
             by_reason = groups.setdefault((line.status, line.function), {})
             by_reason.setdefault(why, []).append(line)
         rows: list[tuple[str, str, str]] = []
@@ -79,7 +79,8 @@ class Explanation:
                 task = lines[0].call if len(lines) == 1 else f"{len(lines):,} of {function}"
                 if status == "hit":
                     size, seconds = sum(x.bytes for x in lines), sum(x.seconds for x in lines)
-                    why = f"{format_number(size)} bytes, took {format_duration(seconds)}"
+                    entries = f"{format_number(size)} bytes, took {format_duration(seconds)}"
+                    why = f"{why}; {entries}" if why else entries
                 rows.append((status, task, why))
             if number := sum(len(lines) for _, lines in reasons[MAX_ROWS:]):
                 rows.append((status, f"{number:,} more of {function}", "…"))

@@ -261,6 +261,7 @@ def test_an_effect_of_another_thread_is_not_one_of_this_task(folder: Path) -> No
         thread.join()
 
 
+@pytest.mark.slow
 def test_effects_are_observed_on_each_scheduler(folder: Path, scheduler: str) -> None:
     path = str(folder / "out.csv")
 
