@@ -1,12 +1,15 @@
 """What a task read that is not in its digest: files, folders, variables; and what it did.
 
 - `inputs` – `Input`: one thing that a task read; `changed`: whether all are still the same
-- `observer` – `observing`: the inputs and effects of what runs in a block
+- `observer` – `Observer`: the inputs and effects of what runs in a block
+- `hook` – `observing`: the events of Python, handed to observers
+- `attribution` – whose event it is, across threads and event loops
 - `callers` – who opened a file: the program, or Python for itself
 - `readers` – `reads_in_c`: the files that a task reads where Python sees no opening
 - `draws` – whether numbers were drawn from the global random state
 """
 
+from pipeline.cache.tracking.hook import add_inputs, observing
 from pipeline.cache.tracking.inputs import (
     Input,
     changed,
@@ -15,7 +18,7 @@ from pipeline.cache.tracking.inputs import (
     signature_of,
     variable_input,
 )
-from pipeline.cache.tracking.observer import Needs, Observer, add_inputs, observing
+from pipeline.cache.tracking.observer import Needs, Observer
 from pipeline.cache.tracking.readers import Place, Reads, reads_in_c
 
 __all__ = [

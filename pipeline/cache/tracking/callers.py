@@ -26,16 +26,23 @@ _QUIET = (
     "platform",
     "ctypes.util",
     "multiprocessing.resource_tracker",
+    "mimetypes",
+    "distributed",
     "joblib.externals.loky",
     "joblib._memmapping_reducer",
     "numba.core.caching",
     "_pytest",
     "coverage",
 )
-"""Modules whose files and programs change no result: logs, versions, counts of processors."""
+"""Modules whose files, sockets and programs change no result: logs, versions, schedulers."""
 
 _PACKAGE = Path(__file__).parent.parent.parent
-_QUIET_FOLDERS = (str(_PACKAGE / "store") + os.sep, str(Path(__file__).parent) + os.sep)
+_OWN = (
+    str(_PACKAGE / "store") + os.sep,
+    *(str(Path(__file__).with_name(f"{name}.py")) for name in ("inputs", "observer", "readers")),
+)
+"""Files of this engine that open files of the store, or look at those of the task."""
+
 _ENGINE = str(_PACKAGE) + os.sep
 _APPS = str(_PACKAGE / "apps") + os.sep
 
@@ -132,7 +139,7 @@ def _find_role(file: str) -> Role:
         return Role.IMPORTER
     if file.startswith("<frozen "):
         return Role.LIBRARY
-    if file.startswith(_QUIET_FOLDERS):
+    if file.startswith(_OWN):
         return Role.QUIET
     if file.startswith(_ENGINE) and not file.startswith(_APPS):
         return Role.LIBRARY

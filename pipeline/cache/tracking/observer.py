@@ -1,31 +1,16 @@
-"""What a task does while it runs: the files that it reads, and its effects on the world.
-
-CPython raises an audit event for each file that is opened, each socket, each program. One hook
-per process hands the events of a thread to the observers of that thread: those of the task that
-runs in it, and of the tasks around it. A thread that a task starts counts as the task's.
-"""
+"""What a task does while it runs: the files that it reads, and its effects on the world."""
 
 from __future__ import annotations
 
-import functools
 import os
-import sys
-import threading
-from collections.abc import Callable, Container, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Container, Iterable
 from importlib.util import source_from_cache
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, NamedTuple, Protocol
-from urllib.parse import unquote
-from weakref import WeakKeyDictionary
+from types import TracebackType
+from typing import NamedTuple, Protocol
 
-from pipeline.cache.tracking.callers import (
-    is_installed,
-    is_own_affair,
-    opens_folder,
-    starts_process,
-)
+from pipeline.cache.tracking.attribution import enter, leave
+from pipeline.cache.tracking.callers import is_installed
 from pipeline.cache.tracking.draws import States, states
 from pipeline.cache.tracking.inputs import (
     Input,
@@ -103,14 +88,11 @@ class Observer:
         self._states: States | None = None
 
     def __enter__(self) -> Observer:
-        _install()
         if self._needs is not None:
             self._read_needs(self._needs)
         if self._draws:
             self._states = states()
-        thread = _local.state
-        thread.observers = (*thread.observers, self)
-        _observing.add(self)
+        enter(self)
         return self
 
     def __exit__(
@@ -119,9 +101,7 @@ class Observer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        _observing.discard(self)
-        thread = _local.state
-        thread.observers = tuple(other for other in thread.observers if other is not self)
+        leave(self)
         if self._states is not None:
             self._compare_draws(self._states)
         if self._written:
@@ -284,325 +264,6 @@ class Observer:
         return False
 
 
-def observing(
-    given: Container[str] = (),
-    needs: Needs | None = None,
-    *,
-    seeds: Container[str] = (),
-    draws: bool = True,
-) -> Observer:
-    """An observer of this thread, for a `with` statement. Its lists are complete after that."""
-    return Observer(given, needs, seeds=seeds, draws=draws)
-
-
-def add_inputs(inputs: Iterable[Input]) -> None:
-    """Adds inputs to what runs in this thread: those of a result that it takes from a store."""
-    if _observing:
-        kept = list(inputs)
-        for observer in _local.state.current():
-            observer.add(kept)
-
-
-# Threads
-
-
-class _Thread:
-    """The observers of a thread, and the thread that started it while it was observed."""
-
-    def __init__(self, parent: _Thread | None) -> None:
-        self.observers: tuple[Observer, ...] = ()
-        self.parent = parent
-
-    def current(self) -> Sequence[Observer]:
-        """The observers of this thread, and those that its parents have now."""
-        if self.parent is None:
-            return self.observers
-        return (*self.observers, *self.parent.current())
-
-
-class _Local(threading.local):
-    def __init__(self) -> None:
-        # `threading.current_thread()` would register this thread, if it is still starting.
-        thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]
-        self.state = _Thread(_parents.get(thread) if thread is not None else None)
-
-
-_parents: WeakKeyDictionary[threading.Thread, _Thread] = WeakKeyDictionary()
-_observing: set[Observer] = set()
-
-
-def _start_thread(function: Any) -> None:
-    """A thread is started: its events count for the thread that starts it."""
-    thread = getattr(function, "__self__", None)
-    if isinstance(thread, threading.Thread):
-        _parents[thread] = _local.state
-
-
-# Events
-
-
-def _decoded(path: Any) -> str | None:
-    """A path as text. None for what is none: of an open file, on Linux, its path is known."""
-    if path is None:
-        return "."
-    if isinstance(path, int):
-        try:
-            return os.readlink(f"/proc/self/fd/{path}")
-        except OSError:
-            return None
-    try:
-        return os.fsdecode(path)
-    except (TypeError, ValueError):
-        return None
-
-
-_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_NEW = os.O_CREAT | os.O_EXCL
-_UNNAMED = getattr(os, "O_TMPFILE", 0)
-
-
-def _open(observer: Observer, path: Any, _mode: Any, flags: Any) -> None:
-    name = None if isinstance(path, int) else _decoded(path)
-    if name is None:
-        return
-    if not isinstance(flags, int) or not flags & _WRITING:
-        observer.read(name)
-    elif flags & _NEW == _NEW and os.path.lexists(name):
-        observer.read(name)  # an error that shows that the file is there
-    elif not _UNNAMED or flags & _UNNAMED != _UNNAMED:
-        observer.write(name)
-
-
-def _list(observer: Observer, path: Any = None) -> None:
-    name = _decoded(path)
-    if name is not None:
-        observer.read(name, "folder")
-
-
-def _writes(verb: str, which: int = 0, folder: int | None = None) -> Callable[..., None]:
-    """An event that changes a path. which, folder: the places of the path and of its `dir_fd`."""
-
-    def handle(observer: Observer, *args: Any) -> None:
-        name = _joined(args, which, folder)
-        if name is not None:
-            observer.write(name, verb)
-
-    return handle
-
-
-def _joined(args: Sequence[Any], which: int, folder: int | None) -> str | None:
-    """A path among the arguments of an event, which may be in an open folder."""
-    name = _decoded(args[which])
-    if name is None or folder is None or len(args) <= folder or args[folder] in (-1, None):
-        return name
-    return os.path.join(_decoded(args[folder]) or "", name)
-
-
-def _rename(observer: Observer, *args: Any) -> None:
-    name = _joined(args, 0, 2)
-    if name is not None and os.path.lexists(name):
-        observer.write(name, "renamed")
-        _writes("wrote", 1, 3)(observer, *args)
-
-
-def _mkdir(observer: Observer, path: Any, *_: Any) -> None:
-    """A folder is no effect. What is removed from it later was the task's own."""
-    name = _decoded(path)
-    if name is not None and signature_of(name) is None:
-        observer.write(name, "made")
-
-
-def _sqlite(observer: Observer, database: Any, *_: Any) -> None:
-    """A database is read, unless it changes: its transactions are in two more files."""
-    name = _decoded(database) or ""
-    if name.startswith("file:"):
-        name = unquote(name.removeprefix("file:").partition("?")[0])
-        name = name.removeprefix("//localhost").removeprefix("//")
-    if name not in ("", ":memory:"):
-        for end in ("", "-journal", "-wal"):
-            observer.read(name + end, may_write=True)
-
-
-def _socket(observer: Observer, *args: Any) -> None:
-    address = args[-1] if args else None
-    if isinstance(address, tuple) and len(address) > 1:
-        observer.effect(f"it opened a socket to {address[0]}:{address[1]}")
-    else:
-        observer.effect("it opened a socket")
-
-
-def _lookup(observer: Observer, host: Any = None, *_: Any) -> None:
-    name = host.decode(errors="replace") if isinstance(host, bytes) else host
-    observer.effect(f"it looked up the address of {name}")
-
-
-def _program(observer: Observer, command: Any = None, arguments: Any = None, *_: Any) -> None:
-    if isinstance(arguments, list | tuple) and arguments:
-        command = arguments[0]
-    name = _decoded(command) if isinstance(command, str | bytes | os.PathLike) else None
-    words = name.split() if name else []
-    observer.effect(f"it started a program: {_last(words[0])}" if words else "it started a program")
-
-
-def _spawn(observer: Observer, _mode: Any, *args: Any) -> None:
-    _program(observer, *args)
-
-
-def _variable(observer: Observer, name: Any, *_: Any) -> None:
-    observer.set_variable(os.fsdecode(name))
-
-
-def _effect(text: str) -> Callable[..., None]:
-    def handle(observer: Observer, *_: Any) -> None:
-        observer.effect(text)
-
-    return handle
-
-
-def _dlopen(observer: Observer, name: Any = None, *_: Any) -> None:
-    """Compiled code that the program loads itself. Names without a folder are of the system."""
-    if isinstance(name, str) and os.sep in name:
-        observer.read(name)
-
-
-def _chdir(observer: Observer, *_: Any) -> None:
-    observer.move()
-
-
-_EVENTS: dict[str, Callable[..., None]] = {
-    "open": _open,
-    "os.listdir": _list,
-    "os.scandir": _list,
-    "os.remove": _writes("removed", 0, 1),
-    "os.rmdir": _writes("removed", 0, 1),
-    "shutil.rmtree": _writes("removed"),
-    "os.truncate": _writes("changed"),
-    "os.utime": _writes("changed"),
-    "os.chmod": _writes("changed"),
-    "os.chown": _writes("changed"),
-    "os.rename": _rename,
-    "os.link": _writes("wrote", 1, 3),
-    "os.symlink": _writes("wrote", 1, 2),
-    "os.mkdir": _mkdir,
-    "os.putenv": _variable,
-    "os.unsetenv": _variable,
-    "os.chdir": _chdir,
-    "os.fchdir": _chdir,
-    "sqlite3.connect": _sqlite,
-    "socket.connect": _socket,
-    "socket.bind": _socket,
-    "socket.sendto": _socket,
-    "socket.sendmsg": _socket,
-    "socket.getaddrinfo": _lookup,
-    "socket.gethostbyname": _lookup,
-    "socket.gethostbyaddr": _lookup,
-    "subprocess.Popen": _program,
-    "os.system": _program,
-    "os.exec": _program,
-    "os.posix_spawn": _program,
-    "os.spawn": _spawn,
-    "os.fork": _effect("it started a process"),
-    "os.forkpty": _effect("it started a process"),
-    "os.kill": _effect("it sent a signal"),
-    "os.killpg": _effect("it sent a signal"),
-    "builtins.input": _effect("it read from the keyboard"),
-    "webbrowser.open": _effect("it opened a browser"),
-    "ctypes.dlopen": _dlopen,
-}
-
-_STARTS = {"_thread.start_new_thread", "_thread.start_joinable_thread"}
-
-
-def _hook(event: str, args: tuple[Any, ...]) -> None:
-    """Hands an event to the observers of its thread. Called for every event of the process."""
-    if not _observing or event not in _HANDLED:
-        return
-    observers = _local.state.current()
-    if not observers:
-        return
-    try:
-        _observe(observers, event, args, sys._getframe().f_back)
-    except Exception as error:  # an error here would become one of the task
-        for observer in observers:
-            observer.effect(f"{event} could not be observed: {error}")
-
-
-def _observe(
-    observers: Sequence[Observer], event: str, args: tuple[Any, ...], frame: FrameType | None
-) -> None:
-    if event in _STARTS:
-        _start_thread(args[0])
-        return
-    path = args[0] if args and isinstance(args[0], str) else ""
-    is_quiet = is_own_affair(frame, path)
-    has_processes = starts_process(event, frame, path)
-    for observer in observers:
-        if event == "import":
-            observer.imports(is_quiet)
-        elif has_processes:
-            observer.effect("it started a process")
-        elif not is_quiet and not (event == "open" and opens_folder(frame)):
-            _EVENTS[event](observer, *args)
-
-
-_HANDLED = {*_EVENTS, *_STARTS, "import"}
-
-_local = _Local()
-_installing = threading.Lock()
-_installed: list[bool] = []
-
-
-def _install() -> None:
-    """Adds the hook, once per process: no hook can be removed."""
-    if _installed:
-        return
-    with _installing:
-        if not _installed:
-            if sys.version_info < (3, 12):
-                _report_threads()
-            _follow_pools()
-            os.register_at_fork(after_in_child=_observing.clear)
-            sys.addaudithook(_hook)
-            _installed.append(True)
-
-
-def _report_threads() -> None:
-    """Has `threading` raise the event that Python 3.12 raises when a thread is started."""
-    start = threading._start_new_thread  # type: ignore[attr-defined]
-
-    def audited(function: Any, args: Any, *more: Any) -> Any:
-        sys.audit("_thread.start_new_thread", function, args, *more)
-        return start(function, args, *more)
-
-    threading._start_new_thread = audited  # type: ignore[attr-defined]
-
-
-def _follow_pools() -> None:
-    """Has what a task hands to a pool count as the task's: its threads may be older."""
-    submit: Callable[..., Any] = ThreadPoolExecutor.submit
-
-    @functools.wraps(submit)
-    def followed(pool: Any, function: Any, /, *args: Any, **named: Any) -> Any:
-        if _observing and (observers := _local.state.current()):
-            return submit(pool, _call_for, observers, function, *args, **named)
-        return submit(pool, function, *args, **named)
-
-    ThreadPoolExecutor.submit = followed  # type: ignore[method-assign]
-
-
-def _call_for(
-    observers: Sequence[Observer], function: Callable[..., Any], /, *args: Any, **named: Any
-) -> Any:
-    """Calls a function for the task of another thread."""
-    thread = _local.state
-    before, current = thread.observers, thread.current()
-    thread.observers = (*before, *(other for other in observers if other not in current))
-    try:
-        return function(*args, **named)
-    finally:
-        thread.observers = before
-
-
 # Paths
 
 
@@ -657,7 +318,3 @@ def _is_text(name: str) -> bool:
 def _is_empty(folder: str) -> bool:
     """Whether a folder holds no files, but for folders."""
     return not any(files for _, _, files in os.walk(folder))
-
-
-def _last(path: str) -> str:
-    return os.path.basename(path) or path

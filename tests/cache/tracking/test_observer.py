@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import configparser
 import contextlib
 import glob
@@ -772,8 +773,10 @@ def test_pools_that_the_task_starts_count() -> None:
     def task() -> None:
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(read, ["data.csv", "data.csv"]))
+            pool.submit(np.loadtxt, "other.csv").result()
 
-    assert names(observed(task)) == ["data.csv"]
+    Path("other.csv").write_text("1")
+    assert names(observed(task)) == ["data.csv", "other.csv"]
 
 
 def test_threads_of_threads_count() -> None:
@@ -809,6 +812,38 @@ def test_work_for_a_pool_counts_for_the_task_that_hands_it_over() -> None:
         assert names(observed(lambda: pool.submit(read, "data.csv").result())) == ["data.csv"]
         observer = observed(lambda: in_thread(lambda: pool.submit(read, "data.csv").result()))
         assert names(observer) == []
+
+
+def test_work_in_an_event_loop_counts_for_the_task_that_handed_it_over() -> None:
+    """As fsspec and Zarr do, which have one loop in a thread for the whole process."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def work() -> None:
+        read("data.csv")
+        await asyncio.to_thread(read, "data.csv.gz")
+
+    Path("data.csv.gz").write_text("")
+
+    def task() -> None:
+        asyncio.run_coroutine_threadsafe(work(), loop).result()
+
+    observer = observed(task)
+    task()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+    assert names(observer) == ["data.csv", "data.csv.gz"]
+
+
+def test_arrays_of_zarr_are_read_by_python() -> None:
+    zarr = pytest.importorskip("zarr")
+    zarr.save("a.zarr", np.arange(3))
+    for _ in range(2):
+        observer = observed(lambda: zarr.load("a.zarr"))
+        assert [name for name in names(observer) if name.endswith("a.zarr/c/0")]
+        assert observer.effects == []
 
 
 def test_threads_that_were_there_before_do_not_count() -> None:
