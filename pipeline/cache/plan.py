@@ -28,11 +28,11 @@ from pipeline.cache.saving import (
     Load,
     Save,
     TaskDetails,
+    Watcher,
     task_details,
     task_function,
     task_name,
     task_names,
-    watched,
 )
 from pipeline.cache.task_digests import TaskDigests, alias_target
 from pipeline.graph import CallTask, function_of, inputs_of, toposort
@@ -282,6 +282,7 @@ def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
     tasks |= with_copies(order, outputs, plan.digests.reasons)
     upstream = _upstream(plan, order) if is_reachable else {}
     run = plan.run._replace(begun=time.time(), behind=behind)
+    watcher = Watcher(store, plan.digests)
     limit = MAX_RECOMPUTED
     for key, status in plan.status.items():
         node, digest = tasks[key], plan.digests.digest(key)
@@ -299,7 +300,7 @@ def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
                 details[digest] = task_details(key, plan.tasks[key], plan.digests)
             save = Save(
                 store, digest, function_of(node), details[digest], task_function(plan.tasks[key]),
-                run, watched(plan.tasks[key], store, plan.digests), upstream[key],
+                run, watcher(plan.tasks[key]), upstream[key],
                 _arguments(plan, key),
                 is_always=digest in targets or _is_one_of(store.keep, key, plan.tasks[key]),
                 is_repeated=misses[digest] > 1, is_kept=status == "miss",

@@ -1,9 +1,9 @@
 """What a store knows of a task besides its value, and what a task passes on to its consumers.
 
 A digest does not cover the files that a task reads. So a digest may have several variants, each an
-entry with all that its result depends on. One of them is the result if nothing of that has changed.
+entry with all that its result depends on. It is the result if nothing of that has changed.
 
-A result can also be found by the *content* of its inputs: the digest of a task covers how its inputs
+A result can also be found by the content of its inputs: the digest of a task covers how its inputs
 were made, but only their values matter. Notes map the content key of a task to its entry.
 """
 

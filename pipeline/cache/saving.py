@@ -30,7 +30,7 @@ from pipeline.cache.records import (
     note_content,
 )
 from pipeline.cache.task_digests import TaskDigests, describe_code, unwrapped
-from pipeline.cache.tracking import Input, Observer, observing, reads_in_c
+from pipeline.cache.tracking import Input, Observer, holds_files, observing, reads_in_c
 from pipeline.graph import (
     CallTask,
     display_key,
@@ -40,7 +40,7 @@ from pipeline.graph import (
     short_label,
     subproblem,
 )
-from pipeline.identity import File, cut, display_name, library_name, short_repr
+from pipeline.identity import ATOMS, File, cut, display_name, library_name, short_repr
 from pipeline.share import mark_of, needs_of_task
 from pipeline.store import (
     CodecError,
@@ -60,7 +60,7 @@ _MAX_LOOKED_AT = 1000
 """Items of a list among which paths are looked for."""
 
 _MAX_HASHED = 1 << 20
-"""Bytes of an input that is hashed to find a result by its content, if the store does not know it."""
+"""Bytes of an input that is hashed, at most, if the store does not know its content."""
 
 MIN_SECONDS = 1e-3
 """An inner task that takes less time is not stored: writing a file takes as long."""
@@ -124,6 +124,7 @@ class Watched(NamedTuple):
     given: absolute paths among its arguments
     files: its arguments that count by the content of a file, with their digests
     is_pure: whether it is declared pure
+    holds_files: whether the function or a constant may hold objects that read files in C
     """
 
     variables: frozenset[str] = frozenset()
@@ -133,6 +134,7 @@ class Watched(NamedTuple):
     given: tuple[str, ...] = ()
     files: tuple[tuple[File, str], ...] = ()
     is_pure: bool = False
+    holds_files: bool = True
 
     def outcome(self, observer: Observer) -> Outcome:
         """What a task read, and why its result may not be stored."""
@@ -154,16 +156,40 @@ class Watched(NamedTuple):
 _REMEDY = "declare it @pure to store it anyway"
 
 
-def watched(node: Any, store: Store, digests: TaskDigests) -> Watched:
-    """How a task of a graph is observed."""
-    constants = list(_constants(node, digests.tasks))
-    files = [(value, digests.of_value(value)) for value in constants if isinstance(value, File)]
-    needs = needs_of_task(node, digests.walk)
-    is_pure = store.purity == "declared" or mark_of(task_function(node)) is True
-    return Watched(
-        needs.variables, tuple(context.name for context in needs.contexts), needs.readers,
-        needs.seeded, _absolute_paths(constants), tuple(files), is_pure,
-    )  # fmt: skip
+class Watcher:
+    """Decides how the tasks of a graph are observed."""
+
+    def __init__(self, store: Store, digests: TaskDigests) -> None:
+        self._store = store
+        self._digests = digests
+        self._known: dict[int, tuple[Any, Watched]] = {}  # by function, which keeps its id
+
+    def __call__(self, node: Any) -> Watched:
+        """How a task is observed: as any other of its function, if its arguments are plain."""
+        is_plain = type(node) is Task and not node.kwargs and all(map(self._is_plain, node.args))
+        if not is_plain:
+            return self._watched(node)
+        if id(node.func) not in self._known:
+            self._known[id(node.func)] = node.func, self._watched(node)
+        return self._known[id(node.func)][1]
+
+    def _is_plain(self, value: Any) -> bool:
+        if type(value) is TaskRef:
+            node = self._digests.tasks.get(value.key)
+            value = node.value if isinstance(node, DataNode) else None
+        return type(value) in ATOMS and not (type(value) is str and os.path.isabs(value))
+
+    def _watched(self, node: Any) -> Watched:
+        digests = self._digests
+        constants = list(_constants(node, digests.tasks))
+        files = [(value, digests.of_value(value)) for value in constants if isinstance(value, File)]
+        needs = needs_of_task(node, digests.walk)
+        is_pure = self._store.purity == "declared" or mark_of(task_function(node)) is True
+        return Watched(
+            needs.variables, tuple(context.name for context in needs.contexts), needs.readers,
+            needs.seeded, _absolute_paths(constants), tuple(files), is_pure,
+            holds_files([node, *constants]),
+        )  # fmt: skip
 
 
 def _constants(node: Any, tasks: Mapping[Key, Any], depth: int = 4) -> Iterator[Any]:
@@ -238,7 +264,7 @@ class Save:
     run: Run
     watched: Watched
     upstream: Mapping[str, Outcome | None] = field(default_factory=dict)
-    arguments: Arguments = Arguments()
+    arguments: Arguments = field(default_factory=Arguments)
     is_always: bool = False
     is_repeated: bool = False
     is_kept: bool = True
@@ -254,7 +280,7 @@ class Save:
         key = self._content_key(values) if self.is_kept and not is_quick else ""
         try:
             found = self._found(lease is not None or is_likely, key)
-            value, is_saved = found or self._computed(values, key, is_quick)
+            value, is_saved = found or self._computed(values, key)
             return value
         finally:
             if lease is not None:
@@ -300,15 +326,17 @@ class Save:
                     **vars(self.details),
                 )  # fmt: skip
 
-    def _computed(self, values: Sequence[Any], key: str, is_quick: bool) -> tuple[Any, bool]:
+    def _computed(self, values: Sequence[Any], key: str) -> tuple[Any, bool]:
         """The result of the task, and whether it is saved."""
         store = self.store
         start = time.perf_counter()
         is_uncopied.set(False)
         watched = self.watched
         given = watched.given + _absolute_paths(values)
-        with observing(given, watched, seeds=watched.seeded, draws=not is_quick) as observer:
-            reads = reads_in_c(self.function, values, watched.readers)
+        with observing(given, watched, seeds=watched.seeded) as observer:
+            reads = reads_in_c(
+                self.function, values, watched.readers, may_hold_files=watched.holds_files
+            )
             for place in reads.places:
                 observer.read(place.name, place.kind)
             for effect in reads.effects:

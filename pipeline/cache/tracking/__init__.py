@@ -19,7 +19,7 @@ from pipeline.cache.tracking.inputs import (
     variable_input,
 )
 from pipeline.cache.tracking.observer import Needs, Observer
-from pipeline.cache.tracking.readers import Place, Reads, reads_in_c
+from pipeline.cache.tracking.readers import Place, Reads, holds_files, reads_in_c
 
 __all__ = [
     "Input",
@@ -30,6 +30,7 @@ __all__ = [
     "add_inputs",
     "changed",
     "context_input",
+    "holds_files",
     "observing",
     "path_input",
     "reads_in_c",

@@ -58,23 +58,34 @@ class Reads(NamedTuple):
     effects: list[str]
 
 
-def reads_in_c(function: Any, values: Sequence[Any] = (), readers: Collection[str] = ()) -> Reads:
+def reads_in_c(
+    function: Any, values: Sequence[Any] = (), readers: Collection[str] = (), *,
+    may_hold_files: bool = True,
+) -> Reads:  # fmt: skip
     """The files that a call reads in C, as far as its values name them. Opens none of them.
 
     values: its arguments
     readers: names of functions that it calls and that read files in C. With any of them, each
         string that names something on the disk counts as a path
+    may_hold_files: False for a function of which `holds_files` is false
     """
     search = _Search(bool(readers))
     if (chunks := _chunks(function, values)) is not None:
         return Reads([Place("file", path) for path in chunks], [])
-    search.look([function, *values])
+    search.look([function, *values] if may_hold_files or readers else values)
     if readers and not (search.places or search.effects or search.has_file):
         search.effects[
             f"{min(readers)} reads a file that cannot be observed: pass its path as File(path), or "
             "declare the function of the task @pure"
         ] = None
     return Reads(list(search.places), list(search.effects))
+
+
+def holds_files(values: Sequence[Any]) -> bool:
+    """Whether functions, or what they hold, have objects among them that read files in C."""
+    search = _Search(False, is_listing=False)
+    search.look(values)
+    return bool(search.has_file or search.has_handle or search.are_paths or search.effects)
 
 
 def path_places(path: str) -> Iterator[Place]:
@@ -103,15 +114,18 @@ class _Search:
     """A walk over the values of a task.
 
     are_paths: whether strings count as paths
+    is_listing: False to look for no files on the disk
+    has_handle: whether there is an object that reads files
     has_file: whether there is a `File`, whose content the digest covers
     """
 
-    def __init__(self, are_paths: bool) -> None:
+    def __init__(self, are_paths: bool, is_listing: bool = True) -> None:
         self.are_paths = are_paths
-        self.has_file = False
+        self.is_listing = is_listing
+        self.has_file = self.has_handle = False
         self.places: dict[Place, None] = {}
         self.effects: dict[str, None] = {}
-        self._follows = are_paths
+        self._has_readers = are_paths
         self._texts: list[str] = []
         self._seen: dict[int, Any] = {}  # with the values, which keep their ids
 
@@ -143,7 +157,7 @@ class _Search:
         if isinstance(value, os.PathLike):
             return [os.fspath(value)]
         if isinstance(value, FunctionType):
-            return _parts_of_function(value) if self._follows else ()
+            return _parts_of_function(value, self._has_readers)
         if self._add_handle(value):
             return ()
         self.are_paths |= _name(type(value)) in _CALLED_WITH_PATHS
@@ -159,7 +173,8 @@ class _Search:
         except Exception as error:  # one that is closed may raise anything
             self.effects[f"it reads a {display_name(type(value))}: {error}"] = None
             return True
-        for path in paths:
+        self.has_handle |= opened is not None or handle is not None
+        for path in paths if self.is_listing else ():
             self._add(path)
         return opened is not None or handle is not None
 
@@ -202,14 +217,17 @@ def _name(kind: type) -> str:
     return f"{type_part(kind, '__module__')}.{type_part(kind, '__qualname__')}"
 
 
-def _parts_of_function(function: FunctionType) -> Iterable[Any]:
-    """The strings in the code of a project's function, and the paths and functions it names."""
+def _parts_of_function(function: FunctionType, has_readers: bool) -> Iterable[Any]:
+    """What a function of the project names and holds, with the strings in its code if it may read
+    files in C.
+    """
     if library_name(function) is not None:
         return ()
-    kinds = (str, os.PathLike, FunctionType, list, tuple, dict)
-    named = [item.value for item in references_of(function) if isinstance(item.value, kinds)]
+    kinds = (type, ModuleType, BuiltinFunctionType)
+    named = [item.value for item in references_of(function) if not isinstance(item.value, kinds)]
     defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-    return [*_strings(function.__code__), *named, *closure_values(function).values(), *defaults]
+    strings = _strings(function.__code__) if has_readers else ()
+    return [*strings, *named, *closure_values(function).values(), *defaults]
 
 
 def _strings(code: Any) -> Iterator[str]:
