@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import Any, NamedTuple, get_args
 
 from dask.typing import Key
@@ -27,6 +28,9 @@ MAX_ROWS = 8
 
 MAX_CHANGES = 3
 """Changes of code that are named one by one."""
+
+MAX_CODES = 16
+"""Versions of a function's code, the latest, that a task is compared with."""
 
 WIDTH = 30
 """Characters of an argument that are shown."""
@@ -94,7 +98,7 @@ class Explanation:
         table = [
             textwrap.fill(
                 f"{status:{first}}  {task:{second}}  {why}", 80, replace_whitespace=False,
-                subsequent_indent=" " * (first + second + 4), break_long_words=False,
+                subsequent_indent=" " * (first + second + 4), break_on_hyphens=False,
             )
             for status, task, why in rows
         ]  # fmt: skip
@@ -122,22 +126,100 @@ class PastResult(NamedTuple):
     why: str
 
 
+class _Results:
+    """Past results of one function with one code, found by what they have in common with a task.
+
+    A result that differs in one argument is found for certain, and without comparing all of them.
+    """
+
+    def __init__(self) -> None:
+        self._latest: dict[Any, PastResult] = {}  # by some of its arguments
+
+    def add(self, result: PastResult) -> None:
+        """Add a result that is later than all others."""
+        self._latest.update(dict.fromkeys(_traits(result.arguments), result))
+
+    def nearest(self, arguments: list[list[str]]) -> tuple[int, PastResult]:
+        """The result with the fewest other arguments, and how many they are."""
+        traits = (trait for trait in _traits(arguments) if trait in self._latest)
+        found = {self._latest[trait].digest: self._latest[trait] for trait in traits}
+        numbers = [_differences(result.arguments, arguments) for result in found.values()]
+        number = min(numbers)
+        return number, list(found.values())[numbers.index(number)]
+
+
+_MOST_ARGUMENTS = 12
+"""A call with more of them is found by single arguments alone."""
+
+
+def _traits(arguments: list[list[str]]) -> Iterator[tuple[Any, ...]]:
+    """What arguments may have in common: all but one of them, one of them, their number."""
+    digests = [digest for _, digest in arguments]
+    if len(digests) <= _MOST_ARGUMENTS:
+        for place in range(len(digests)):
+            yield ("but", place, *digests[:place], *digests[place + 1 :])
+    yield from (("one", len(digests), place, digest) for place, digest in enumerate(digests))
+    yield "number", len(digests)
+    yield ("any",)
+
+
+def _differences(before: list[list[str]], now: list[list[str]]) -> int:
+    """How many arguments differ."""
+    pairs = zip(before, now, strict=False)
+    equal = sum(old[1] == new[1] != "" for old, new in pairs)
+    return max(len(before), len(now)) - equal
+
+
 class _Past:
     """What a store remembers of earlier runs, read once."""
 
     def __init__(self, store: Store) -> None:
         self.notes = cache(store.noted)
-        self.results = cache(lambda name: [PastResult(*line) for line in store.history(name)])
+        self.results = cache(
+            lambda name: {line[0]: PastResult(*line) for line in store.history(name)}
+        )
+        self._by_code = cache(self._sorted)
         self._descriptions: dict[str, CodeDescription] = {}
+        self._changes: dict[tuple[str, str], list[str]] = {}
+
+    def _sorted(self, name: str) -> dict[str, _Results]:
+        """The results of a function by its code, the latest code first."""
+        by_code: dict[str, _Results] = {}
+        for result in self.results(name).values():
+            results = by_code.pop(result.code) if result.code in by_code else _Results()
+            results.add(result)
+            by_code[result.code] = results
+        return dict(reversed(by_code.items()))
+
+    def changes(self, details: TaskDetails, function: Any) -> list[str]:
+        """How a task differs from the nearest result of its function."""
+        by_code = self._by_code(details.function)
+        latest = list(islice(by_code, MAX_CODES))
+        nearest: tuple[int, list[str], PastResult] | None = None
+        for code in dict.fromkeys([*latest, *{details.code}.intersection(by_code)]):
+            number, result = by_code[code].nearest(details.arguments)
+            changes = self.code_changes(code, details.code, function)
+            if nearest is None or number + len(changes) < nearest[0]:
+                nearest = number + len(changes), changes, result
+        if nearest is None:
+            return []
+        _, changes, result = nearest
+        return [*first_changes(changes), *argument_changes(result.arguments, details.arguments)]
 
     def code_changes(self, before: str, now: str, function: Any) -> list[str]:
-        """What changed in a function, by the digests of its code."""
-        old = next((note for note in self.notes(f"code-{before}") if isinstance(note, dict)), {})
-        if not old or function is None:
-            return [_UNKNOWN_CHANGE]
-        if now not in self._descriptions:
-            self._descriptions[now] = describe_code(function)
-        return code_changes(old, self._descriptions[now]) or [_UNKNOWN_CHANGE]
+        """All that changed in a function, by the digests of its code."""
+        if before == now:
+            return []
+        if (before, now) not in self._changes:
+            old = next(
+                (note for note in self.notes(f"code-{before}") if isinstance(note, dict)), {}
+            )
+            if now not in self._descriptions:
+                self._descriptions[now] = describe_code(function) if function is not None else {}
+            new = self._descriptions[now]
+            changes = code_changes(old, new) if old and new else []
+            self._changes[before, now] = changes or [_UNKNOWN_CHANGE]
+        return self._changes[before, now]
 
 
 def explain(store: Store, *collections: Any) -> Explanation:
@@ -187,29 +269,16 @@ def _miss_reason(plan: Plan, key: Key, past: _Past) -> str:
     if change := plan.changes.get(key):
         return change
     details = task_details(key, node, plan.digests)
-    results = past.results(details.function)[::-1]
-    for result in results:
-        if result.digest == digest:
-            return result.why or "evicted"
+    results = past.results(details.function)
+    if digest in results:
+        return results[digest].why or "evicted"
     if not results:
         is_new = key in plan.outputs or not past.notes("runs")
         return "never computed" if is_new else "never stored: new, or quick to compute"
-    nearest = max(results, key=lambda result: _likeness(result, details))
-    changes = argument_changes(nearest.arguments, details.arguments)
-    if nearest.code != details.code:
-        changes = past.code_changes(nearest.code, details.code, task_function(node)) + changes
-    return "; ".join(changes) or _UNKNOWN_CHANGE
+    return "; ".join(past.changes(details, task_function(node))) or _UNKNOWN_CHANGE
 
 
 _UNKNOWN_CHANGE = "its code, or what it reaches, changed"
-
-
-def _likeness(result: PastResult, details: TaskDetails) -> float:
-    """How alike two tasks are: by the number of their arguments, the arguments, and the code."""
-    pairs = zip(result.arguments, details.arguments, strict=False)
-    equal = sum(old[1] == new[1] for old, new in pairs) / max(len(details.arguments), 1)
-    has_same_number = len(result.arguments) == len(details.arguments)
-    return equal + 0.5 * (result.code == details.code) + has_same_number
 
 
 def code_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -235,7 +304,11 @@ def code_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
         else:
             changes += _part_changes(name, old, new)
     # Another definition in the same place is a change of its own.
-    changes = [change for change in changes if "definition" not in change] or changes
+    return [change for change in changes if "definition" not in change] or changes
+
+
+def first_changes(changes: list[str]) -> list[str]:
+    """The first of some changes, and how many more there are."""
     more = len(changes) - MAX_CHANGES
     return [*changes[:MAX_CHANGES], f"{more} more changes"] if more > 0 else changes
 

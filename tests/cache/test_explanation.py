@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import random
+import sys
 import threading
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +17,7 @@ import pipeline
 from pipeline import Store, measure
 from pipeline.apps.fibonacci import fib
 from pipeline.cache import Explanation
-from pipeline.cache.explanation import argument_changes, code_changes
+from pipeline.cache.explanation import argument_changes, code_changes, first_changes
 from tests.projects import edited
 
 if TYPE_CHECKING:
@@ -238,4 +240,101 @@ def test_changed_arguments_are_named_or_numbered(
 def test_many_changes_are_counted() -> None:
     before = {f"helper `{name}`": {"code": "1"} for name in "abcdef"}
     now = {f"helper `{name}`": {"code": "2"} for name in "abcdef"}
-    assert code_changes(before, now)[2:] == ["helper `c` changed", "3 more changes"]
+    changes = first_changes(code_changes(before, now))
+    assert changes[2:] == ["helper `c` changed", "3 more changes"]
+
+
+# The nearest of several results
+
+VERSIONS = """
+from dask import delayed
+
+RATE = 1
+
+
+def load(n):
+    return [n] * 3
+
+
+def scale(rows, factor):
+    return [row * factor * RATE for row in rows]
+
+
+def build(factor=1):
+    return delayed(scale)(delayed(load)(3), factor)
+"""
+
+
+@pytest.mark.parametrize(
+    ("later", "edit", "expected"),
+    [
+        (("row * factor", "row / factor"), ("RATE = 1", "RATE = 2"), "global `RATE` was 1, is 2"),
+        (("row * factor", "row / factor"), {"factor": 2}, "argument 2 was 1, is 2"),
+        (("RATE = 1", "RATE = 5"), ("row * factor", "row / factor"), "its code changed"),
+        (("[n] * 3", "[n] * 4"), {"factor": 2}, "argument 2 was 1, is 2"),
+    ],
+)
+def test_a_miss_is_compared_with_the_nearest_of_several_results(
+    later: tuple[str, str], edit: Any, expected: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    store = Store(tmp_path / "cache", keep=["load", "scale"], durable=False)
+    places = itertools.count()
+
+    def explained_after(old: str = "", new: str = "", runs: bool = True, **options: Any) -> Any:
+        folder = tmp_path / str(next(places))
+        with edited(folder, monkeypatch, {"main": VERSIONS}, old, new) as main:
+            lines = store.explain(main.build(**options)).lines
+            if runs:
+                pipeline.compute(main.build(**options), store=store, scheduler="sync")
+        return {line.function: line.why for line in lines if line.status == "miss"}
+
+    explained_after()
+    explained_after(*later)
+    if isinstance(edit, dict):
+        assert explained_after(runs=False, **edit) == {"scale": expected}
+    else:
+        assert explained_after(*edit, runs=False) == {"scale": expected}
+
+
+def test_a_result_that_differs_in_one_argument_is_found_among_many(tmp_path: Path) -> None:
+    store = Store(tmp_path, keep=[power], durable=False)
+    calls = [(base, exponent, 0) for base in range(6) for exponent in range(6)]
+    pipeline.compute([delayed(power)(*call) for call in calls], store=store, scheduler="sync")
+    for base, exponent in ((0, 0), (3, 2), (5, 5)):
+        [line] = store.explain(delayed(power)(base, exponent, 1)).lines
+        assert line.why == "argument 3 was 0, is 1"
+    [line] = store.explain(delayed(power)(2, 7, 1)).lines
+    assert line.why.count("argument") == 2
+
+
+def power(base: int, exponent: int, offset: int) -> int:
+    return base**exponent + offset
+
+
+def test_explaining_compares_a_miss_with_few_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The comparisons of one miss are as many in a long history as in a short one."""
+    module, compared = sys.modules["pipeline.cache.explanation"], Counter[int]()
+    differences: Any = vars(module)["_differences"]
+
+    def counted(*arguments: Any) -> Any:
+        compared[number] += 1
+        return differences(*arguments)
+
+    monkeypatch.setattr(module, "_differences", counted)
+    for number in (10, 100):
+        store = Store(tmp_path / str(number), keep=[power], durable=False)
+        calls = [delayed(power)(base, 1, 0) for base in range(number)]
+        pipeline.compute(calls, store=store, scheduler="sync")
+        assert store.explain(delayed(power)(3, 1, 1)).count("miss") == 1
+    assert 0 < compared[100] <= compared[10] + 2
+
+
+def test_an_explanation_fits_80_columns(tmp_path: Path) -> None:
+    store, path = Store(tmp_path), "/data/" + "folder" * 20 + "/file.csv"
+    names: dict[str, Any] = {}
+    exec(f"def reads(x):\n    return open({path!r}, 'w').write(x)", names)  # noqa: S102
+    text = str(store.explain(delayed(names["reads"])(path)))
+    assert max(map(len, text.splitlines())) <= 80
