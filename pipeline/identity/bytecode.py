@@ -202,7 +202,6 @@ class Chain(NamedTuple):
 
     path: tuple[str, ...]
     is_global: bool
-    is_seedless: bool  # the code calls it there, with nothing or None
 
 
 class Import(NamedTuple):
@@ -220,7 +219,6 @@ class CodeNames(NamedTuple):
     chains: tuple[Chain, ...]
     imports: tuple[Import, ...]
     others: tuple[str, ...]  # all attributes
-    keywords: tuple[str, ...]  # names of arguments that it passes
     changed: tuple[str, ...]  # globals and variables of enclosing functions that it sets
 
 
@@ -233,7 +231,6 @@ _ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD"}
 _SILENT = {"PUSH_NULL", "PRECALL", "NOP", "KW_NAMES", "EXTENDED_ARG"}
 _MAX_CHAIN = 16
 """Instructions that are searched for a chain."""
-_SEEDLESS = ([("CALL", 0)], [("LOAD_CONST", None), ("CALL", 1)])
 
 
 @lru_cache(4096)
@@ -241,12 +238,12 @@ def names_in_code(code: CodeType) -> CodeNames:
     """What a function's code names, sorted.
 
     >>> def f(x): return np.sin(x), random.Random()
-    >>> [(".".join(chain.path), chain.is_seedless) for chain in names_in_code(f.__code__).chains]
-    [('np.sin', False), ('random.Random', True), ('x', False)]
+    >>> [".".join(chain.path) for chain in names_in_code(f.__code__).chains]
+    ['np.sin', 'random.Random', 'x']
     """
     chains: set[Chain] = set()
     imports: set[Import] = set()
-    others, changed, keywords = set(code.co_names), set[str](), set[str]()
+    others, changed = set(code.co_names), set[str]()
     steps = [step for step in _steps(code) if step.name not in _SILENT]
     for place, step in enumerate(steps):
         if step.name in _NAMES:
@@ -264,13 +261,8 @@ def names_in_code(code: CodeType) -> CodeNames:
             chains.update(inner.chains)
             imports.update(inner.imports)
             others.update(inner.others)
-            keywords.update(inner.keywords)
             changed.update(set(inner.changed) - set(code.co_cellvars))
-        elif type(constant) is tuple and all(type(name) is str for name in constant):
-            keywords.update(constant)  # the names in a call
-        elif type(constant) is str and constant.isidentifier():
-            keywords.add(constant)  # beside `*args` each name stands alone
-    lists = (tuple(sorted(names)) for names in (others, keywords, changed))
+    lists = (tuple(sorted(names)) for names in (others, changed))
     return CodeNames(tuple(sorted(chains)), tuple(sorted(imports, key=repr)), *lists)
 
 
@@ -278,9 +270,7 @@ def _chain(steps: Sequence[Step]) -> Chain:
     """The chain that begins with the first of some instructions."""
     attributes = tuple(takewhile(lambda step: step.name in _ATTRIBUTES, steps[1:]))
     path = tuple(step.argument for step in (steps[0], *attributes))
-    following = [step[1:] for step in steps[len(path) : len(path) + 2]]
-    is_seedless = following[:1] == _SEEDLESS[0] or following == _SEEDLESS[1]
-    return Chain(path, steps[0].name in _GLOBALS, is_seedless)
+    return Chain(path, steps[0].name in _GLOBALS)
 
 
 def _bound(
@@ -468,12 +458,14 @@ class _Machine:
         stacks: dict[int, list[Term]] = {}  # by offset, where a jump leads
         is_end = False
         for step in self.steps:
-            if is_end:  # only a jump leads here
-                self.stack = stacks.get(step.offset, self.stack)
+            if step.offset in stacks:
+                other = stacks[step.offset]
+                self.stack = other if is_end else _merged(self.stack, other)
             if step.opcode in _JUMP_CODES:
                 growth = dis.stack_effect(step.opcode, step.arg, jump=True)
                 kept = self.stack[: len(self.stack) + min(growth, 0)]
-                stacks[step.argval] = [*kept, *[Term()] * growth]
+                kept += [Term()] * growth
+                stacks[step.argval] = _merged(kept, stacks.get(step.argval, kept))
                 self.target = max(self.target, step.argval)
             is_end = step.opname in _STOPS
             names = SUPERINSTRUCTIONS.get(step.opname)
@@ -704,6 +696,15 @@ _DO: dict[Container[str], Callable[[_Machine, _Instruction], None]] = {
     ("DICT_MERGE", "DICT_UPDATE"): _Machine.merge_dict,
 }
 """What a machine does for which instructions."""
+
+
+def _merged(stack: list[Term], other: list[Term]) -> list[Term]:
+    """The stack where two ways meet: what differs is not known."""
+    pairs = zip(stack[::-1], other[::-1], strict=False)
+    return [
+        term if term == same else term._replace(path=(), constant=(), items=())
+        for term, same in pairs
+    ][::-1]
 
 
 def _made(terms: Sequence[Term]) -> Term:

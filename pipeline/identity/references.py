@@ -27,7 +27,7 @@ from pipeline.identity.attributes import (
     library_attribute,
     type_part,
 )
-from pipeline.identity.bytecode import Import, code_content, names_in_code
+from pipeline.identity.bytecode import Import, code_content, names_in_code, uses_in_code
 from pipeline.identity.modules import (
     Library,
     UnimportedModule,
@@ -100,7 +100,6 @@ class Reference(NamedTuple):
     name: str
     value: Any
     owner: Any  # the module, class or function whose attribute it is; None for a variable
-    is_seedless: bool = False  # the code calls it there, with nothing or None
     is_last: bool = True  # the code does not only take an attribute of it
 
 
@@ -117,10 +116,10 @@ def references_of(definition: FunctionType | UnimportedModule) -> Iterator[Refer
         values_of = _of_function(definition, imported)
     else:
         values_of = _of_module(imported)
-    for (head, *attributes), is_global, is_seedless in names.chains:
+    for (head, *attributes), is_global in names.chains:
         for value in values_of(head, is_global):
             owner = value if type(value) is Library else None
-            yield from _followed(head, attributes, _loaded(value), owner, is_seedless)
+            yield from _followed(head, attributes, _loaded(value), owner)
 
 
 _Variables = Callable[[str, bool], Iterable[Any]]
@@ -153,16 +152,14 @@ def _present(*values: Any) -> list[Any]:
     return [value for value in values if value is not MISSING]
 
 
-def _followed(
-    name: str, attributes: list[str], value: Any, owner: Any, is_seedless: bool
-) -> Iterator[Reference]:
+def _followed(name: str, attributes: list[str], value: Any, owner: Any) -> Iterator[Reference]:
     """A variable, and the attributes that the code takes of it, one after another."""
     for place in range(len(attributes) + 1):
         if value is MISSING:
             return
         value = settled(value)
         is_last = place == len(attributes)
-        yield Reference(name, value, owner, is_seedless and is_last, is_last)
+        yield Reference(name, value, owner, is_last)
         if not is_last:
             owner, value = value, attribute_of(value, attributes[place])
             name = f"{name}.{attributes[place]}"
@@ -250,8 +247,11 @@ def definition_parts(
     """The parts of a function, a class or a module, always in the same order."""
     if isinstance(value, FunctionType):
         yield from (code_content(value.__code__), value.__defaults__, value.__kwdefaults__)
-        for content in _cell_values(value):
-            yield "an empty cell" if content is MISSING else _module_by_name(content)
+        caches = uses_in_code(value.__code__).caches
+        cells = zip(value.__code__.co_freevars, _cell_values(value), strict=True)
+        for name, content in cells:
+            held = _without_fillings(content) if name in caches else content
+            yield "an empty cell" if content is MISSING else _module_by_name(held)
         yield from _named_parts(value)
     elif isinstance(value, UnimportedModule):
         yield code_content(value.__code__)
@@ -267,10 +267,24 @@ def definition_parts(
 
 
 def _named_parts(definition: FunctionType | UnimportedModule) -> Iterator[tuple[str, Any]]:
+    caches = uses_in_code(definition.__code__).caches
     for reference in references_of(definition):
         if reference.owner is None or _is_of_the_project(reference.owner):
-            named = reference.value
+            is_cache = reference.name in caches
+            named = _without_fillings(reference.value) if is_cache else reference.value
             yield reference.name, named if reference.is_last else _module_by_name(named)
+
+
+_first_keys: dict[int, tuple[Any, list[Any]]] = {}
+"""Of caches, by their ids, the keys that they had when they were read first in this process."""
+
+
+def _without_fillings(cache: Any) -> Any:
+    """The items of a dict that a function fills, without those that it may have filled in."""
+    if type(cache) is not dict:
+        return cache
+    _, keys = _first_keys.setdefault(id(cache), (cache, list(cache)))
+    return {key: cache[key] for key in keys if key in cache}
 
 
 def _members(members: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.identity import names_in_code
+from pipeline.identity import Term, names_in_code, uses_in_code
 from pipeline.identity.bytecode import Chain, Import, code_content
 
 if TYPE_CHECKING:
@@ -160,34 +160,34 @@ def code(body: str) -> CodeType:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ("return np.random.rand(a)", ("np.random.rand", False)),
-        ("return np.random.rand()", ("np.random.rand", True)),
-        ("return random.Random(None)", ("random.Random", True)),
-        ("return random.Random(a)", ("random.Random", False)),
-        ("return random.Random(3)", ("random.Random", False)),
-        ("return [time.time() for _ in a]", ("time.time", True)),
-        ("return lambda: os.environ['A']", ("os.environ", False)),
-        ("return f(a, b)", ("b", False)),
-        ("return f(a, b)", ("f", False)),
-        ("return random.Random(None, 1)", ("random.Random", False)),
-        ("return random.Random(*())", ("random.Random", False)),
-        ("return random.Random(x=None)", ("random.Random", True)),
-        ("return random.Random().a", ("random.Random", True)),
-        ("return np.random", ("np.random", False)),
-        ("np.random.seed = 1", ("np.random", False)),
-        ("return a.b", ("a.b", False)),
-        ("def g(b): return [c.d(b.e) for i in a]", ("c.d", False)),
-        ("def g(b): return [c.d(b.e) for i in a]", ("b.e", False)),
-        ("class A:\n    x = time.time()", ("time.time", True)),
-        ("x = 1\nclass A:\n    y = x.real", ("x.real", False)),
-        ("x = 1\nreturn lambda: x.real", ("x.real", False)),
-        (f"return b{'.c' * 15}", (f"b{'.c' * 15}", False)),
-        (f"return b{'.c' * 16}", (f"b{'.c' * 15}", False)),
+        ("return np.random.rand(a)", "np.random.rand"),
+        ("return np.random.rand()", "np.random.rand"),
+        ("return random.Random(None)", "random.Random"),
+        ("return random.Random(a)", "random.Random"),
+        ("return random.Random(3)", "random.Random"),
+        ("return [time.time() for _ in a]", "time.time"),
+        ("return lambda: os.environ['A']", "os.environ"),
+        ("return f(a, b)", "b"),
+        ("return f(a, b)", "f"),
+        ("return random.Random(None, 1)", "random.Random"),
+        ("return random.Random(*())", "random.Random"),
+        ("return random.Random(x=None)", "random.Random"),
+        ("return random.Random().a", "random.Random"),
+        ("return np.random", "np.random"),
+        ("np.random.seed = 1", "np.random"),
+        ("return a.b", "a.b"),
+        ("def g(b): return [c.d(b.e) for i in a]", "c.d"),
+        ("def g(b): return [c.d(b.e) for i in a]", "b.e"),
+        ("class A:\n    x = time.time()", "time.time"),
+        ("x = 1\nclass A:\n    y = x.real", "x.real"),
+        ("x = 1\nreturn lambda: x.real", "x.real"),
+        (f"return b{'.c' * 15}", f"b{'.c' * 15}"),
+        (f"return b{'.c' * 16}", f"b{'.c' * 15}"),
     ],
 )
-def test_chains(body: str, expected: tuple[str, bool]) -> None:
+def test_chains(body: str, expected: str) -> None:
     chains = names_in_code(code(body)).chains
-    assert expected in {(".".join(chain.path), chain.is_seedless) for chain in chains}
+    assert expected in {".".join(chain.path) for chain in chains}
 
 
 @pytest.mark.parametrize(
@@ -197,13 +197,13 @@ def test_chains(body: str, expected: tuple[str, bool]) -> None:
 )  # fmt: skip
 def test_a_name_that_is_bound_nowhere_is_global(body: str) -> None:
     assert [chain for chain in names_in_code(code(body)).chains if chain.path == ("b",)] == [
-        Chain(("b",), is_global=True, is_seedless=False)
+        Chain(("b",), is_global=True)
     ]
 
 
 def test_a_variable_of_an_enclosing_function_is_no_global() -> None:
     [chain] = names_in_code(code("return lambda: a.b")).chains
-    assert chain == Chain(("a", "b"), is_global=False, is_seedless=False)
+    assert chain == Chain(("a", "b"), is_global=False)
 
 
 def test_attributes_of_arguments_are_no_globals() -> None:
@@ -296,7 +296,8 @@ def test_a_function_sets_a_variable_of_the_one_around_it() -> None:
     ],
 )
 def test_the_names_of_arguments_that_code_passes(body: str, keywords: tuple[str, ...]) -> None:
-    assert names_in_code(code(body)).keywords == keywords
+    calls = uses_in_code(code(body)).calls
+    assert tuple(name for call in calls for name, _ in call.named) == keywords
 
 
 def test_all_attributes_and_globals_that_code_names() -> None:
@@ -355,7 +356,7 @@ def test_a_variable_is_named_in_each_way_of_loading_it(
 
     monkeypatch.setattr(dis, "get_instructions", renamed)
     chains = names_in_code(code(f"\n\nreturn a.{name}")).chains
-    assert chains == (Chain(("a", name), is_global=False, is_seedless=False),)
+    assert chains == (Chain(("a", name), is_global=False),)
 
 
 @pytest.mark.parametrize("name", ["PUSH_NULL", "PRECALL", "NOP", "EXTENDED_ARG"])
@@ -370,7 +371,7 @@ def test_instructions_between_a_name_and_its_call_do_not_count(
 
     monkeypatch.setattr(dis, "get_instructions", padded)
     chains = names_in_code(code(f"\n\nreturn np.{name}()")).chains
-    assert chains == (Chain(("np", name), is_global=True, is_seedless=True),)
+    assert chains == (Chain(("np", name), is_global=True),)
 
 
 def test_two_borrowed_variables_count_as_two(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -467,3 +468,100 @@ def test_conditions_of_one_content_have_one_value(one: str, other: str) -> None:
     head = "def f(x, y, z):"
     if content(f"return {one}", head) == content(f"return {other}", head):
         assert values(one) == values(other)
+
+
+# What code does with what it names
+
+
+def shown(term: Term) -> Any:
+    """A term, as tests write it: a constant by its value, others by their paths."""
+    return term.constant[0] if term.constant else ".".join(term.path)
+
+
+@pytest.mark.parametrize(
+    ("body", "calls"),
+    [
+        ("b(1, None, c=a)", ["b(1, None, c='a')"]),
+        ("b.c.d(a.e)", ["b.c.d('a.e')"]),
+        ("a.b(1)[0].c(2)", [".c(2)", "a.b(1)"]),
+        ("c = b.d\nc(1)", ["b.d(1)"]),
+        ("c = b\nc = d\nc(1)", ["c(1)"]),
+        ("c = 3\nb(c)", ["b(3)"]),
+        ("a = 3\nb(a)", ["b('a')"]),
+        ("b(*a, c=1)", ["b(c=1, *)"]),
+        ("b(1, **a)", ["b(*, **a)"]),
+        ("b(**{'c': 1, 'd': a})", ["b(c=1, d='a', *)"]),
+        ("c = {'d': 1}\nb(**c, e=2)", ["b(d=1, e=2, *)"]),
+        ("[b(c) for c in a]", ["b('c')"]),
+        ("b(1 if a else 2)", ["b('')"]),
+        ("b(c(1))", ["b('')", "c(1)"]),
+        ("with b(1) as c: c.d(2)", ["b(1)", "c.d(2)"]),
+        ("try:\n    b(1)\nfinally:\n    c(2)", ["b(1)", "c(2)", "c(2)"]),
+        ("partial(b, c=1)", ["b(c=1, *)", "partial('b', c=1)"]),
+        ("a[b](1)", []),
+    ],
+)
+def test_calls_and_what_they_pass(body: str, calls: list[str]) -> None:
+    found = []
+    for call in uses_in_code(code(body)).calls:
+        arguments = [repr(shown(term)) for term in call.arguments]
+        arguments += (f"{name}={shown(term)!r}" for name, term in call.named)
+        arguments += ["*"] * call.is_open + [f"**{shown(term)}" for term in call.spread]
+        found.append(f"{'.'.join(call.path)}({', '.join(arguments)})")
+    assert sorted(found) == calls
+
+
+@pytest.mark.parametrize(
+    ("body", "is_certain"),
+    [
+        ("b()", True), ("a.c = 1\nb()", True), ("if a: b()", False), ("if a: c = 1\nb()", True),
+        ("a or b()", False), ("for c in a: b()", False), ("while a: a = 0\nb()", True),
+        ("[b() for c in a]", False), ("if a: return\nb()", True),
+    ],
+)  # fmt: skip
+def test_calls_to_which_the_code_always_comes(body: str, is_certain: bool) -> None:
+    [call] = [call for call in uses_in_code(code(body)).calls if call.path == ("b",)]
+    assert call.is_certain is is_certain
+
+
+@pytest.mark.parametrize(
+    ("body", "passed"),
+    [
+        ("b()", False), ("b.c()", False), ("return b", True), ("c(b)", True), ("b['c']", False),
+        ("'c' in b", False), ("c = b\nc()", False), ("c = b\nreturn c", True), ("list(b)", True),
+        ("isinstance(a, b)", False), ("partial(b)", False), ("b()\nc(b)", True),
+        ("c = d = b\nd()\nreturn c", True), ("for c in b: pass", True), ("b == a", True),
+        ("return lambda: b()", False), ("return lambda: b", True),
+    ],
+)  # fmt: skip
+def test_what_code_passes_on(body: str, passed: bool) -> None:
+    assert (("b",) in uses_in_code(code(body)).passed) is passed
+
+
+@pytest.mark.parametrize(
+    ("body", "is_cache"),
+    [
+        ("if a not in B: B[a] = c(a)\nreturn B[a]", True),
+        ("if a in B: return B[a]\nb = B[a] = c(a)\nreturn b", True),
+        ("b = B.get(a)\nif b is None: b = B[a] = c(a)\nreturn b", True),
+        ("try: return B[a]\nexcept KeyError:\n    B[a] = c(a)\n    return B[a]", True),
+        ("return B.setdefault(a, c(a))", True),
+        ("if a not in B: B[a] = [c(b) for b in a]\nreturn B[a]", True),
+        ("B[a] = c(a)\nreturn B[a]", False),
+        ("return B[a]", False),
+        ("B[a] += 1", False),
+        ("B[a] = B.get(a, 0) + 1\nreturn B[a]", False),
+        ("if a not in B: B[a] = 0\nB[a] = B[a] + 1\nreturn B[a]", False),
+        ("b = B.get(a, 0)\nb += 1\nB[a] = b\nreturn b", False),
+        ("if a not in B: B[a] = c(a)\nreturn len(B)", False),
+        ("if a not in B: B[a] = c(a)\nreturn B", False),
+        ("if a not in B: B[a] = c(a)\nreturn sum(B.values())", False),
+        ("if a not in B: B[a] = c(a)\nB.clear()", False),
+        ("if a not in B.c: B.c[a] = c(a)\nreturn B.c[a]", False),
+        ("B = {}\nif a not in B: B[a] = c(a)\nreturn B[a]", False),
+    ],
+)
+def test_a_variable_that_code_fills_where_it_has_looked_is_a_cache(
+    body: str, is_cache: bool
+) -> None:
+    assert ("B" in uses_in_code(code(body)).caches) is is_cache

@@ -764,3 +764,45 @@ def test_workers_find_the_same_digests() -> None:
     with on("processes"):
         [elsewhere] = dask.compute(dask.delayed(digest)(dask.delayed(local)))
     assert elsewhere == digest(local)
+
+
+CACHE: dict[int, int] = {}
+RATES = {1: 2}
+
+
+def remembering(x: int) -> int:
+    if x not in CACHE:
+        CACHE[x] = 2 * x
+    return CACHE[x]
+
+
+def rated(x: int) -> int:
+    if x not in RATES:
+        RATES[x] = 2 * x
+    return RATES[x]
+
+
+def memoized(function: Any) -> Any:
+    known: dict[Any, Any] = {}
+
+    def wrapper(x: Any) -> Any:
+        if x not in known:
+            known[x] = function(x)
+        return known[x]
+
+    return wrapper
+
+
+@pytest.mark.parametrize(
+    "function", [remembering, rated, memoized(abs), functools.cache(remembering)]
+)
+def test_a_digest_stays_as_a_cache_fills(function: Any) -> None:
+    before = digest(function)
+    assert function(5) in (5, 10)
+    assert digest(function) == before
+
+
+def test_items_that_a_cache_has_from_the_beginning_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digest(rated)
+    monkeypatch.setitem(RATES, 1, 3)
+    assert digest(rated) != before

@@ -126,11 +126,11 @@ def test_the_values_of_a_closure() -> None:
     assert closure_values(cast("FunctionType", closure_values)) == {}
 
 
-def named(source: str, **variables: Any) -> list[tuple[str, Any, bool, bool]]:
+def named(source: str, **variables: Any) -> list[tuple[str, Any, bool]]:
     """What the function `f` of a program names."""
     exec(source, variables)  # noqa: S102 - each is a program
     entries = references_of(variables["f"])
-    return [(entry.name, entry.value, entry.is_seedless, entry.is_last) for entry in entries]
+    return [(entry.name, entry.value, entry.is_last) for entry in entries]
 
 
 MODULE: Any = ModuleType("of_the_project")
@@ -141,26 +141,26 @@ MODULE.inner.deep = 4
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ("return x", [("x", 1, False, True)]),
-        ("return len(x)", [("len", len, False, True), ("x", 1, False, True)]),
+        ("return x", [("x", 1, True)]),
+        ("return len(x)", [("len", len, True), ("x", 1, True)]),
         ("return not_there", []),
-        ("return m.rate", [("m", MODULE, False, False), ("m.rate", 3, False, True)]),
-        ("return m.rate.real", [("m", MODULE, False, False), ("m.rate", 3, False, False)]),
-        ("return m.not_there", [("m", MODULE, False, False)]),
+        ("return m.rate", [("m", MODULE, False), ("m.rate", 3, True)]),
+        ("return m.rate.real", [("m", MODULE, False), ("m.rate", 3, False)]),
+        ("return m.not_there", [("m", MODULE, False)]),
         ("return m.inner.deep",
-         [("m", MODULE, False, False), ("m.inner", MODULE.inner, False, False),
-          ("m.inner.deep", 4, False, True)]),
-        ("return m.rate()", [("m", MODULE, False, False), ("m.rate", 3, True, True)]),
-        ("return x()", [("x", 1, True, True)]),
+         [("m", MODULE, False), ("m.inner", MODULE.inner, False),
+          ("m.inner.deep", 4, True)]),
+        ("return m.rate()", [("m", MODULE, False), ("m.rate", 3, True)]),
+        ("return x()", [("x", 1, True)]),
         ("import json\n return json.dumps",
-         [("json", Library("json"), False, False), ("json", json, False, False),
-          ("json.dumps", json.dumps, False, True)]),
+         [("json", Library("json"), False), ("json", json, False),
+          ("json.dumps", json.dumps, True)]),
         ("from json import dumps as d\n return d",
-         [("d", Library("json", "dumps"), False, False), ("d", json.dumps, False, True)]),
+         [("d", Library("json", "dumps"), False), ("d", json.dumps, True)]),
         ("import no_such_module_at_all as n\n return n",
-         [("n", None, False, False), ("n", None, False, True)]),
+         [("n", None, False), ("n", None, True)]),
         ("from .. import far\n return far",
-         [("far", None, False, False), ("far", None, False, True)]),
+         [("far", None, False), ("far", None, True)]),
     ],
 )  # fmt: skip
 def test_what_a_function_names(body: str, expected: list[Any]) -> None:
