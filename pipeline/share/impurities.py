@@ -216,11 +216,20 @@ def in_table(value: Any, name: str = "") -> Impurity | None:
     return impurity
 
 
-class _Imported(NamedTuple):
+class _Imported:
     """A table, as far as its packages are imported: objects by handle, prefixes of modules."""
 
-    objects: dict[Any, Any]
-    modules: list[tuple[str, Any]]
+    def __init__(self, entries: Iterable[tuple[str, Any]]) -> None:
+        self.objects: dict[Any, Any] = {}
+        self.modules: list[tuple[str, Any]] = []
+        self._by_module: dict[Any, Any] = {}  # what the prefixes say
+        for name, entry in entries:
+            value = _imported_value(name)
+            if isinstance(value, ModuleType):
+                # Also the part of it that is written in C.
+                self.modules += [(f"{prefix}{name}.", entry) for prefix in ("", "_")]
+            elif value is not None:
+                self.objects[_handle(value)] = entry
 
     def find(self, value: Any) -> Any:
         """What the table says of a value. None if it says nothing."""
@@ -229,25 +238,18 @@ class _Imported(NamedTuple):
             if (entry := self.objects.get(_handle(candidate))) is not None:
                 return entry
         module_of = type_part if issubclass(type(value), type) else held
-        module = f"{module_of(value, '__module__')}."
-        return next((entry for prefix, entry in self.modules if module.startswith(prefix)), None)
+        module = module_of(value, "__module__")
+        if type(module) is not str:
+            return None
+        if module not in self._by_module:
+            prefixes = (entry for name, entry in self.modules if f"{module}.".startswith(name))
+            self._by_module[module] = next(prefixes, None)
+        return self._by_module[module]
 
 
 @functools.lru_cache(1)
 def _imported_table(_: int) -> _Imported:
-    return _imported((impurity.name, impurity) for impurity in _table())
-
-
-def _imported(entries: Iterable[tuple[str, Any]]) -> _Imported:
-    objects, modules = {}, []
-    for name, entry in entries:
-        value = _imported_value(name)
-        if isinstance(value, ModuleType):
-            # Also the part of it that is written in C.
-            modules += [(f"{prefix}{name}.", entry) for prefix in ("", "_")]
-        elif value is not None:
-            objects[_handle(value)] = entry
-    return _Imported(objects, modules)
+    return _Imported((impurity.name, impurity) for impurity in _table())
 
 
 def _table() -> Iterator[Impurity]:
@@ -303,7 +305,7 @@ def _readers() -> list[str]:
 
 @functools.lru_cache(1)
 def _imported_readers(_: int) -> _Imported:
-    return _imported((name, name) for name in _readers())
+    return _Imported((name, name) for name in _readers())
 
 
 # What the arguments of a call decide
@@ -357,7 +359,7 @@ def _imported_rules(_: int) -> _Imported:
     rules |= dict.fromkeys(_SEEDED.split(), _Rule("seed"))
     rules |= dict.fromkeys(_OPENERS.split(), _Rule("mode", 1))
     rules |= dict.fromkeys(_MAKERS.split(), _Rule("exist_ok", 2))
-    return _imported(rules.items())
+    return _Imported(rules.items())
 
 
 def is_decided_by_arguments(value: Any) -> bool:
@@ -462,7 +464,7 @@ def seeded_source(value: Any, call: CallSite) -> tuple[str, Term] | None:
 
 @functools.lru_cache(1)
 def _imported_seeders(_: int) -> _Imported:
-    return _imported(_SEEDERS.items())
+    return _Imported(_SEEDERS.items())
 
 
 def source_of(value: Any, impurity: Impurity) -> str:

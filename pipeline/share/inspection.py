@@ -13,6 +13,7 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
@@ -103,6 +104,8 @@ class Needs(NamedTuple):
         )
 
 
+NOTHING = Needs()
+
 # What one value does
 
 
@@ -138,8 +141,16 @@ class Facts(NamedTuple):
 
     reasons: tuple[Reason, ...] = ()
     callees: tuple[Callee, ...] = ()
-    needs: Needs = Needs()
+    needs: Needs = NOTHING
     seeded: tuple[tuple[str, int, str], ...] = ()
+
+    def begun(self, nones: frozenset[str]) -> dict[str, int]:
+        """The first place at which each source is seeded."""
+        return {
+            source: place
+            for source, place, parameter in reversed(self.seeded)
+            if parameter not in nones
+        }
 
 
 # What is called
@@ -155,7 +166,7 @@ def facts_of(value: Any) -> Facts:
         reason = Reason(Impurity(display_name(value), impurities.MARKED))
         return Facts() if mark else Facts((reason,))
     reader = impurities.reader_name(value)
-    needs = Needs(readers=frozenset({reader} if reader else ()))
+    needs = Needs(readers=frozenset({reader})) if reader else NOTHING
     if isinstance(value, FunctionType | UnimportedModule) and library_name(value) is None:
         facts = _CodeFacts(value).facts()
         return facts._replace(needs=facts.needs | needs) if reader else facts
@@ -243,11 +254,13 @@ class _CodeFacts:
             self.reference(reference)
             if reference.owner is None:
                 heads[reference.name] = reference.value
-            if reference.is_last and isinstance(reference.value, ModuleType | type):
+            is_passed = tuple(reference.name.split(".")) in self.uses.passed
+            if is_passed and isinstance(reference.value, ModuleType | type):
                 # Under another variable, the code may use any attribute that it names.
                 for attribute in names.others:
                     inner = attribute_of(reference.value, attribute)
                     self.value(inner, f"{reference.name}.{attribute}", is_certain=False)
+        self.renamed()
         for name, method in _methods(self.code, heads):
             self.value(method, name, is_certain=False)
         self.unknown_methods()
@@ -260,6 +273,7 @@ class _CodeFacts:
         seeded = frozenset(source for source, *_ in self.seeded)
         contexts = tuple(self.contexts.values())
         needs = Needs(frozenset(self.variables), contexts, frozenset(self.readers), seeded)
+        needs = NOTHING if needs == NOTHING else needs
         return Facts(tuple(self.reasons), tuple(self.callees), needs, tuple(self.seeded))
 
     def _resolved(self, call: CallSite) -> CallSite:
@@ -285,6 +299,23 @@ class _CodeFacts:
             self.context(value, reference)
         elif value is not os.environ and value is not os.getenv:
             self.value(value, name)
+
+    def renamed(self) -> None:
+        """Attributes of modules and classes that the code names by another variable."""
+        for path in (*(call.path for call in self.uses.calls),
+                     *(item.path for item in self.uses.items)):  # fmt: skip
+            value = self.values.get(path[0], MISSING)
+            for place in range(1, len(path)):
+                name = ".".join(path[: place + 1])
+                value = self.values.get(name, MISSING) if name in self.values else (
+                    attribute_of(value, path[place])
+                    if isinstance(value, ModuleType | type | Library) else MISSING
+                )  # fmt: skip
+                if value is MISSING:
+                    break
+                if name not in self.values:
+                    self.values[name] = value
+                    self.reference(Reference(name, value, None))
 
     def value(self, value: Any, name: str, is_certain: bool = True) -> None:
         """Note what a value that the code names does, and where it is called.
@@ -448,36 +479,138 @@ def _function_in(member: Any) -> FunctionType | None:
 class Reached(NamedTuple):
     """What a function reaches.
 
-    nones: of the values, which of their parameters are None
+    has_declared: whether it reaches a function that is declared pure
     """
 
     reasons: tuple[Impurity, ...]
     needs: Needs
-    has_declared: bool  # it reaches a function that is declared pure
+    has_declared: bool
+
+
+class _Node(NamedTuple):
+    """A value with what is known of it: its facts, and its callees with their identities.
+
+    Of each callee, which parameters are None wherever it is called.
+    """
+
+    value: Any  # which keeps its id
+    facts: Facts
+    callees: tuple[tuple[Callee, _Identity, frozenset[str]], ...]
+
+
+@dataclass(slots=True, eq=False)
+class _State:
+    """A value, called with some parameters that are None, after some sources were seeded.
+
+    own: why it is impure itself
+    reasons, needs, has_declared: of itself, and of all that it reaches
+    """
+
+    node: _Node
+    nones: frozenset[str]
+    seeded: frozenset[str]
+    own: tuple[Impurity, ...]
+    reasons: set[Impurity]
+    needs: Needs
+    has_declared: bool
+    callees: list[_State] = field(default_factory=list)
+    callers: list[_State] = field(default_factory=list)
+
+    def add(self, other: _State) -> bool:
+        """Add what a callee reaches. Whether that is more than before."""
+        before = len(self.reasons), self.needs, self.has_declared
+        self.reasons |= other.reasons
+        if other.needs is not NOTHING and other.needs != self.needs:
+            self.needs |= other.needs
+        self.has_declared |= other.has_declared
+        return before != (len(self.reasons), self.needs, self.has_declared)
 
 
 class Walk:
-    """What values do, each read once, and what functions reach."""
+    """What values do, each read once, and what functions reach.
+
+    Each state is entered once. What it reaches goes to its callers as soon as it is known.
+    """
 
     def __init__(self) -> None:
-        self._facts: dict[tuple[int, int], tuple[Any, Facts]] = {}  # with values, which keep ids
-        self._reached: dict[tuple[int, int, frozenset[str]], Reached] = {}
+        self._nodes: dict[_Identity, _Node] = {}
+        self._states: dict[tuple[_Identity, frozenset[str], frozenset[str]], _State] = {}
+        self._attributes: dict[_Identity, frozenset[str]] = {}
 
     def facts(self, value: Any) -> Facts:
-        identity = _identity(value)
-        if identity not in self._facts:
-            self._facts[identity] = value, facts_of(value)
-        return self._facts[identity][1]
+        return self._node(value, _identity(value)).facts
+
+    def _node(self, value: Any, identity: _Identity) -> _Node:
+        if (node := self._nodes.get(identity)) is None:
+            facts = facts_of(value)
+            callees = tuple(
+                (callee, _identity(callee.value), _always_none(callee)) for callee in facts.callees
+            )
+            node = self._nodes[identity] = _Node(value, facts, callees)
+        return node
 
     def reached(self, function: Any, nones: frozenset[str] = frozenset()) -> Reached:
         """What a function reaches.
 
         nones: its parameters that are None, as far as that is known
         """
-        key = (*_identity(function), nones)
-        if key not in self._reached:
-            self._reached[key] = self._reach(function, nones)
-        return self._reached[key]
+        start = self._state(function, _identity(function), nones, frozenset())
+        alone = [reason.impurity for reason in start.node.facts.reasons
+                 if reason.impurity.name in impurities.IMPURE_ALONE]  # fmt: skip
+        reasons = dict.fromkeys(alone)
+        queue, seen = [start], {id(start)}
+        for state in queue if start.reasons else ():  # which grows meanwhile: the nearest first
+            reasons |= dict.fromkeys(state.own)
+            if start.reasons.issubset(reasons):
+                break
+            new = [callee for callee in state.callees if callee.reasons and id(callee) not in seen]
+            seen.update(map(id, new))
+            queue += new
+        return Reached(tuple(reasons), start.needs, start.has_declared)
+
+    def _state(
+        self, value: Any, identity: _Identity, nones: frozenset[str], seeded: frozenset[str]
+    ) -> _State:
+        """A state, with all that it reaches."""
+        if (known := self._states.get((identity, nones, seeded))) is not None:
+            return known
+        first = self._enter(value, identity, nones, seeded)
+        stack, grown = [first], list[_State]()
+        while stack:
+            state = stack.pop()
+            begun = state.node.facts.begun(state.nones)
+            for callee, identity, always in state.node.callees:
+                inner = seeded_before(callee.place, begun, state.seeded)
+                nones = _passed_nones(callee, always, state)
+                reached = self._states.get((identity, nones, inner))
+                if reached is None:
+                    reached = self._enter(callee.value, identity, nones, inner)
+                    stack.append(reached)
+                state.callees.append(reached)
+                reached.callers.append(state)
+                if reached.reasons or reached.needs is not NOTHING or reached.has_declared:
+                    grown.append(reached)
+        while grown:
+            state = grown.pop()
+            grown += [caller for caller in state.callers if caller.add(state)]
+        return first
+
+    def _enter(
+        self, value: Any, identity: _Identity, nones: frozenset[str], seeded: frozenset[str]
+    ) -> _State:
+        node = self._node(value, identity)
+        begun = node.facts.begun(nones)
+        own = tuple(
+            reason.impurity
+            for reason in node.facts.reasons
+            if reason.impurity.name not in impurities.IMPURE_ALONE
+            and (not reason.parameter or reason.parameter in nones)
+            and reason.source not in seeded_before(reason.place, begun, seeded)
+        )
+        is_declared = mark_of(value) is True
+        state = _State(node, nones, seeded, own, {*own}, node.facts.needs, is_declared)
+        self._states[identity, nones, seeded] = state
+        return state
 
     def is_decided_by_arguments(self, function: Any) -> bool:
         """Whether a parameter that is None makes a function impure."""
@@ -489,36 +622,16 @@ class Walk:
             return False
         names = _parameters(code)
         nones = {*names, *(f"{name}[{seed}]" for name in names for seed in impurities.SEEDS)}
-        return len(self.reached(function, frozenset(nones)).reasons) > 0
+        return bool(self.reached(function, frozenset(nones)).reasons)
 
-    def _reach(self, function: Any, nones: frozenset[str]) -> Reached:
-        reasons: dict[Impurity, None] = {}
-        needs = Needs()
-        has_declared = False
-        start = (function, nones, frozenset[str]())
-        queue, seen = [start], {(*_identity(function), *start[1:])}
-        for value, nones, seeded in queue:  # which grows meanwhile
-            facts = self.facts(value)
-            has_declared |= mark_of(value) is True
-            if facts.needs != Needs():
-                needs |= facts.needs
-            begun = {source: place for source, place, parameter in facts.seeded[::-1]
-                     if parameter not in nones}  # fmt: skip
-            for impurity, place, source, parameter in facts.reasons:
-                is_seeded = source in seeded or place > begun.get(source, place)
-                is_alone = value is function or impurity.name not in impurities.IMPURE_ALONE
-                if is_alone and not is_seeded and (not parameter or parameter in nones):
-                    reasons[impurity] = None
-            for callee in facts.callees:
-                inner = seeded.union(
-                    source for source, place in begun.items() if callee.place > place
-                )
-                state = (callee.value, _passed_nones(callee, nones, value), inner)
-                key = (*_identity(callee.value), *state[1:])
-                if key not in seen:
-                    seen.add(key)
-                    queue.append(state)
-        return Reached(tuple(reasons), needs, has_declared)
+    def attributes(self, function: Any) -> frozenset[str]:
+        """The attributes that a function names, or one of the project's that it calls."""
+        identity = _identity(function)
+        if identity not in self._attributes:
+            codes = self.codes(function, _is_function)
+            names = (name for code in codes for name in names_in_code(code).others)
+            self._attributes[identity] = frozenset(names)
+        return self._attributes[identity]
 
     def codes(
         self, function: Any, is_read: Callable[[Any], bool] = lambda _: True
@@ -536,30 +649,46 @@ class Walk:
             stack += [callee.value for callee in self.facts(value).callees]
 
 
-def _identity(value: Any) -> tuple[int, int]:
+_Identity = tuple[int, int]
+
+
+def _identity(value: Any) -> _Identity:
+    if type(value) is FunctionType:
+        return id(value), 0
     return id(held(value, "__func__", value)), id(held(value, "__self__"))
 
 
-def _passed_nones(callee: Callee, nones: frozenset[str], owner: Any) -> frozenset[str]:
-    """Which parameters of a called function are None."""
-    if callee.calls is None:
-        return nones
+def _is_function(value: Any) -> bool:
+    kinds = (FunctionType, UnimportedModule, functools.partial)
+    return isinstance(value, kinds) or held(value, "__wrapped__") is not None
+
+
+def seeded_before(place: int, begun: Mapping[str, int], seeded: frozenset[str]) -> frozenset[str]:
+    """The sources of random numbers that are seeded when code comes to a place."""
+    if not begun:
+        return seeded
+    return seeded.union(source for source, start in begun.items() if place > start)
+
+
+def _always_none(callee: Callee) -> frozenset[str]:
     if isinstance(callee.value, functools.partial):
         return frozenset({_MORE})
-    found = frozenset[str]().union(*(none_parameters(callee.value, call) for call in callee.calls))
-    if not nones or not callee.calls:
-        return found
+    nones = (none_parameters(callee.value, call) for call in callee.calls or ())
+    return frozenset[str]().union(*nones)
+
+
+def _passed_nones(callee: Callee, always: frozenset[str], state: _State) -> frozenset[str]:
+    """Which parameters of a called function are None."""
+    if callee.calls is None:
+        return state.nones
+    if not state.nones or not callee.calls:
+        return always
     # A parameter that is None may be passed on.
-    code = held(owner, "__code__")
-    parameters = _parameters(code) if isinstance(code, CodeType) else ()
-    passed = [
-        _with_nones(call, nones.intersection(parameters) | {n for n in nones if "[" in n})
-        for call in callee.calls
-    ]
-    return found.union(*(none_parameters(callee.value, call) for call in passed))
+    passed = (_with_nones(call, state.nones) for call in callee.calls)
+    return always.union(*(none_parameters(callee.value, call) for call in passed))
 
 
-def _with_nones(call: CallSite, nones: Iterable[str]) -> CallSite:
+def _with_nones(call: CallSite, nones: frozenset[str]) -> CallSite:
     none = Term(constant=(None,))
 
     def known(term: Term) -> Term:
@@ -606,17 +735,6 @@ def none_parameters(function: Any, call: CallSite) -> frozenset[str]:
         nones |= {f"{options_name}[{seed}]" for seed in impurities.SEEDS
                   if seed not in values and not call.spread}  # fmt: skip
     return frozenset(nones)
-
-
-def attributes_of(function: Any, walk: Walk) -> frozenset[str]:
-    """The attributes that a function names, or one of the project's functions that it calls."""
-
-    def is_function(value: Any) -> bool:
-        kinds = (FunctionType, UnimportedModule, functools.partial)
-        return isinstance(value, kinds) or held(value, "__wrapped__") is not None
-
-    codes = walk.codes(function, is_function)
-    return frozenset(name for code in codes for name in names_in_code(code).others)
 
 
 def names_paths(function: Any, walk: Walk) -> bool:

@@ -36,7 +36,6 @@ from pipeline.share.impurities import NAMED, Impurity
 from pipeline.share.inspection import (
     Needs,
     Walk,
-    attributes_of,
     is_library,
     mark_of,
     method_of,
@@ -262,7 +261,7 @@ def method_impurity(
     walk = walk or Walk()
     if mark_of(function) is True:
         return None
-    for name in sorted({*attributes_of(function, walk), *_UNNAMED}):
+    for name in sorted({*walk.attributes(function), *_UNNAMED}):
         method = method_of(owner, name)
         reason = judge(method, scope, walk).impurity if method is not None else None
         if reason is not None and not (reason.reason == impurities.FILE and _has_file(owner)):

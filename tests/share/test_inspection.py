@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pipeline.identity import uses_in_code
-from pipeline.share.inspection import Walk, attributes_of, may_change, names_paths
+from pipeline.share.inspection import Walk, may_change, names_paths
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -222,7 +222,7 @@ def test_the_attributes_that_a_function_names(body: str, names: set[str]) -> Non
     around = {
         "helper": helper, "partial": functools.partial(helper), "cached": functools.cache(helper),
     }  # fmt: skip
-    assert attributes_of(function(body, **around), Walk()) == names
+    assert Walk().attributes(function(body, **around)) == names
 
 
 @pytest.mark.parametrize(
