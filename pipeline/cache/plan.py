@@ -292,7 +292,8 @@ def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
             needed = _needed(plan, key, limit) if plan.is_final else {}
             limit -= len(needed)
             recompute = partial(dask.local.get_sync, needed, key) if needed else None
-            load = Load(store, plan.found[key].entry.digest, plan.opened.get(key), recompute)
+            entry, inputs, _ = plan.found[key]
+            load = Load(store, entry.digest, plan.opened.get(key), recompute, inputs)
             # Workers that cannot reach the store get the value.
             tasks[key] = LoadTask(key, load, (), False) if is_reachable else DataNode(key, load())
         elif key in upstream and _is_watched(plan, key):

@@ -20,6 +20,7 @@ from dask.typing import Key
 
 from pipeline.cache.plan import Plan, final_key, make_plan, refusals, tasks_to_run
 from pipeline.cache.saving import save, task_details
+from pipeline.cache.tracking import add_inputs
 from pipeline.graph import fill_outputs, inputs_of, toposort
 from pipeline.program import LoadTask, fuse_tasks
 from pipeline.share import fuse_lines, task_dict, unfused, with_iterators
@@ -98,6 +99,8 @@ def _load_outputs(plan: Plan) -> dict[Key, Any]:
     finals = {key: final_key(plan.tasks, key) for key in plan.outputs}
     entries = {final: plan.opened[final] for final in finals.values() if final in plan.opened}
     values = {final: plan.store.value(*entry) for final, entry in entries.items()}
+    for final in values:
+        add_inputs(plan.found[final].inputs)  # this run may be a part of a task
     count_plan(plan, time.perf_counter() - start)
     return {key: values[final] for key, final in finals.items() if final in values}
 

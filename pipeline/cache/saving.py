@@ -30,7 +30,14 @@ from pipeline.cache.records import (
     note_content,
 )
 from pipeline.cache.task_digests import TaskDigests, describe_code, unwrapped
-from pipeline.cache.tracking import Input, Observer, holds_files, observing, reads_in_c
+from pipeline.cache.tracking import (
+    Input,
+    Observer,
+    add_inputs,
+    holds_files,
+    observing,
+    reads_in_c,
+)
 from pipeline.graph import (
     CallTask,
     display_key,
@@ -95,9 +102,11 @@ class Load:
     digest: str
     opened: tuple[Entry, memoryview] | None = None
     recompute: Callable[[], Any] | None = None
+    inputs: tuple[Input, ...] = ()
     classes: tuple[type, ...] = ()
 
     def __call__(self) -> Any:
+        add_inputs(self.inputs)
         with suppress(LostError):
             if opened := self.opened or self.store.open(self.digest):
                 return self.store.value(*opened)
@@ -113,7 +122,7 @@ class Load:
             is_storable(kind)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Load, (self.store, self.digest, None, self.recompute, script_classes())
+        return Load, (self.store, self.digest, None, self.recompute, self.inputs, script_classes())
 
 
 class Watched(NamedTuple):
@@ -312,6 +321,7 @@ class Save:
             raise LostError(found.entry.digest)
         value = self.store.value(*opened)
         self.store.count_load(opened[0])
+        add_inputs(found.inputs)
         return value
 
     def _link(self, entry: Entry, inputs: tuple[Input, ...]) -> None:

@@ -250,7 +250,7 @@ def _parts_of_object(value: Any) -> Iterable[Any]:
     if isinstance(value, np.ndarray):
         return value.ravel().tolist() if value.dtype.hasobject else ()
     keys = dict.keys(value) if isinstance(value, dict) else ()
-    if type_part(type(value), "__module__").partition(".")[0] in _WITHOUT_FILES:
+    if str(type_part(type(value), "__module__")).partition(".")[0] in _WITHOUT_FILES:
         return [*items_of(value), *keys]
     return [*items_of(value), *keys, *namespace(value).values(), *_slots(value)]
 
