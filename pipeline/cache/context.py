@@ -21,6 +21,7 @@ from pipeline.cache.running import (
     open_graph,
     planned,
     remaining_tasks,
+    where_tasks_run,
 )
 from pipeline.store import Store
 
@@ -95,7 +96,8 @@ def _futures(client: Any, expr: Any, keys: Any, *args: Any, **kwargs: Any) -> An
     expr = expr.optimize() if hasattr(expr, "optimize") else expr
     if store.is_shared:
         tasks, _, annotations = open_graph(expr, list(keys))
-        plan = make_plan(store, tasks, keys, is_local=False, is_final=True)
+        process = where_tasks_run(client.get)
+        plan = make_plan(store, tasks, keys, is_local=False, is_final=True, process=process)
         count_plan(plan)
         tasks = remaining_tasks(plan, plan.outputs, annotations)
         expr = as_expression(tasks, plan.outputs, annotations)

@@ -1,5 +1,6 @@
 """What a run with a store would do with each task, and why, before it runs."""
 
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,10 +8,11 @@ from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple, get_args
 
+from dask.base import get_scheduler
 from dask.typing import Key
 
 from pipeline.cache.plan import Plan, Status, make_plan
-from pipeline.cache.running import open_collections
+from pipeline.cache.running import open_collections, where_tasks_run
 from pipeline.cache.saving import (
     INPUT,
     TaskDetails,
@@ -230,7 +232,9 @@ def explain(store: Store, *collections: Any) -> Explanation:
     a miss is how it differs from the nearest result of the same function; or that it is equal to
     another task, whose result it loads if that is stored in time.
     """
-    plan, past = make_plan(store, *open_collections(collections)), _Past(store)
+    # Without this import there is no client.
+    process = where_tasks_run(get_scheduler()) if "distributed" in sys.modules else None
+    plan, past = make_plan(store, *open_collections(collections), process=process), _Past(store)
     lines, missed = [], set()
     for key in plan.digests.numbers:
         if (status := plan.status.get(key)) is None:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, Literal
@@ -35,6 +35,7 @@ from pipeline.cache.saving import (
     task_names,
 )
 from pipeline.cache.task_digests import TaskDigests, alias_target
+from pipeline.cache.tracking import Process
 from pipeline.graph import CallTask, function_of, inputs_of, toposort
 from pipeline.program import LoadTask
 from pipeline.share import DECLARED, STORING, UNTRACKED, Impurity, is_arithmetic
@@ -83,11 +84,13 @@ def make_plan(
     is_local: bool = True,
     is_final: bool = False,
     digests: TaskDigests | None = None,
+    process: Callable[[], Process] | None = None,
 ) -> Plan:
     """Plan a run: see `Plan`. Raises `GraphError` for a cycle.
 
     is_loading: False to compute everything, and to store it
     digests: of these tasks, as far as they are known
+    process: finds the process where the tasks run, if that is not this one
     """
     is_observed = is_local or store.is_shared
     scope = STORING if is_observed else UNTRACKED
@@ -105,7 +108,7 @@ def make_plan(
         keys = (key for key in work if (key in targets) is is_output and not reason(key))
         return store.known(str(digests.digest(key)) for key in keys) if is_loading else set()
 
-    checked: dict[Any, Any] = {}
+    checked: dict[Any, Any] = {Process: process} if process else {}
     for key in _needed_work(plan, work):
         if why := reason(key):
             plan.status[key], plan.reasons[key] = "skipped", why

@@ -3,8 +3,9 @@
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, NamedTuple
 
 import dask
@@ -20,7 +21,7 @@ from dask.typing import Key
 
 from pipeline.cache.plan import Plan, final_key, make_plan, refusals, tasks_to_run
 from pipeline.cache.saving import save, task_details
-from pipeline.cache.tracking import add_inputs
+from pipeline.cache.tracking import Process, add_inputs, this_process
 from pipeline.graph import fill_outputs, inputs_of, toposort
 from pipeline.program import LoadTask, fuse_tasks
 from pipeline.share import fuse_lines, task_dict, unfused, with_iterators
@@ -52,7 +53,7 @@ class StoreScheduler:
             scheduler = scheduler.scheduler
         self.scheduler: Any = scheduler
         self.is_local = self.scheduler in (dask.local.get_sync, dask.threaded.get)
-        self.is_client = hasattr(getattr(self.scheduler, "__self__", None), "scheduler_info")
+        self.is_client = where_tasks_run(self.scheduler) is not None
 
     def __call__(self, dsk: Any, keys: Any, **options: Any) -> Any:
         if is_planned.get():
@@ -60,7 +61,10 @@ class StoreScheduler:
         tasks, outputs, annotations = open_graph(dsk, keys)
         try:
             for is_loading in (True, True, False):
-                plan = make_plan(self.store, tasks, outputs, is_loading, self.is_local)
+                plan = make_plan(
+                    self.store, tasks, outputs, is_loading, self.is_local,
+                    process=where_tasks_run(self.scheduler),
+                )  # fmt: skip
                 try:
                     with plan.run:
                         values = self._run(plan, annotations, options)
@@ -91,6 +95,30 @@ class StoreScheduler:
         with planned():
             computed = self.scheduler(tasks, missing, **options)
         return values | dict(zip(missing, computed, strict=True))
+
+
+def where_tasks_run(scheduler: Any) -> Callable[[], Process] | None:
+    """Finds the process of the workers of a cluster; None for other schedulers.
+
+    scheduler: of Dask, or the method of a client
+    """
+    client = getattr(scheduler, "__self__", None)
+    return partial(_process_of_workers, client) if hasattr(client, "scheduler_info") else None
+
+
+def _process_of_workers(client: Any) -> Process:
+    """What all workers have in common. Where they differ, nothing is taken for unchanged."""
+    found: list[Process] = []
+    with suppress(Exception):  # no worker, or one that has gone
+        found = [] if client.asynchronous else list(client.run(this_process).values())
+    if not found or len({process.folder for process in found}) > 1:
+        return Process("", {})
+    names = {name for process in found for name in process.variables}
+    contents = {name: {process.variables.get(name, "") for process in found} for name in names}
+    return Process(
+        found[0].folder,
+        {name: next(iter(own)) if len(own) == 1 else "?" for name, own in contents.items()},
+    )
 
 
 def _load_outputs(plan: Plan) -> dict[Key, Any]:

@@ -602,6 +602,34 @@ def test_tracked_on_each_scheduler(folder: Path, scheduler: str) -> None:
     assert run() == (6, 0)
 
 
+def test_paths_on_a_cluster_are_those_of_its_workers(folder: Path, client: Any) -> None:
+    """A file of one name in the folder of the client is another file."""
+    there = folder / "there"
+    there.mkdir()
+    before = client.run(os.getcwd)
+    write("data.csv", "1")
+    write(there / "data.csv", "1")
+    client.run(os.chdir, str(there))
+
+    def run() -> tuple[Any, int]:
+        task = delayed(behind)(delayed(read)("data.csv"))
+        outcome = through(folder / "cache", task, scheduler=None, keep=ALL)
+        return outcome.value, outcome.tasks
+
+    try:
+        assert [run(), run()] == [(1, 2), (1, 0)]
+        write(there / "data.csv", "2")
+        assert run()[0] == 2
+        write("data.csv", "3")
+        assert run()[0] == 2
+        write(there / "data.csv", "1")
+        assert run()[0] == 1
+        assert through(folder / "cache", delayed(read)("data.csv"), keep=ALL).value == [3]
+    finally:
+        for worker, path in before.items():
+            client.run(os.chdir, path, workers=[worker])
+
+
 def test_variables_on_a_cluster_are_those_of_its_workers(folder: Path, client: Any) -> None:
     def run() -> Any:
         return through(folder / "cache", delayed(by_get)(), scheduler=None).value

@@ -12,10 +12,12 @@
 from pipeline.cache.tracking.hook import add_inputs, observing
 from pipeline.cache.tracking.inputs import (
     Input,
+    Process,
     changed,
     context_input,
     path_input,
     signature_of,
+    this_process,
     variable_input,
 )
 from pipeline.cache.tracking.observer import Needs, Observer
@@ -26,6 +28,7 @@ __all__ = [
     "Needs",
     "Observer",
     "Place",
+    "Process",
     "Reads",
     "add_inputs",
     "changed",
@@ -35,5 +38,6 @@ __all__ = [
     "path_input",
     "reads_in_c",
     "signature_of",
+    "this_process",
     "variable_input",
 ]

@@ -179,10 +179,28 @@ def _text_content(text: str) -> str:
     return xxh3_128_hexdigest(text.encode(errors="surrogateescape"))
 
 
+class Process(NamedTuple):
+    """Where tasks run, if that is another process: by this, names denote what they do there.
+
+    folder: its current folder; empty if it is not known
+    variables: the contents of the variables of its environment, as far as they are known
+    """
+
+    folder: str
+    variables: dict[str, str]
+
+
+def this_process() -> Process:
+    """This process, for another one."""
+    contents = {name: variable_input(name).content for name in list(os.environ)}
+    return Process(os.getcwd(), contents)
+
+
 def changed(inputs: Iterable[Input], memo: dict[Any, Any]) -> str:
     """The first input that differs from what it was, as text. "" if all are the same.
 
-    memo: one dictionary for each plan; each file is looked at once in it.
+    memo: one dictionary for each plan; each file is looked at once in it. Under `Process` it may
+        have a function that finds the process where tasks run
     """
     for tracked in inputs:
         difference = memo.get(tracked)
@@ -196,7 +214,7 @@ def changed(inputs: Iterable[Input], memo: dict[Any, Any]) -> str:
 def _difference(tracked: Input, memo: dict[Any, Any]) -> str:
     if tracked.kind in ("file", "folder"):
         return _path_difference(tracked, memo)
-    now = _current(tracked.kind, tracked.name)
+    now = _current(tracked.kind, tracked.name, memo)
     if now == tracked.content:
         return ""
     if tracked.kind == "cwd":
@@ -211,7 +229,19 @@ _CURRENT: dict[str, Callable[[str], Input]] = {
 }
 
 
-def _current(kind: str, name: str) -> str | None:
+def _process(memo: dict[Any, Any]) -> Process | None:
+    """The process where tasks run; None if it is this one."""
+    if callable(find := memo.get(Process)):
+        memo[Process] = find()
+    process: Process | None = memo.get(Process)
+    return process
+
+
+def _current(kind: str, name: str, memo: dict[Any, Any]) -> str | None:
+    if kind != "context" and (process := _process(memo)) is not None:
+        if kind == "cwd":
+            return process.folder
+        return process.variables.get(name, "" if process.folder else None)
     try:
         return _CURRENT[kind](name).content
     except (TypeError, LookupError):
@@ -220,10 +250,15 @@ def _current(kind: str, name: str) -> str | None:
 
 def _path_difference(tracked: Input, memo: dict[Any, Any]) -> str:
     kind, name, content, size, stamp = tracked
+    path = name
+    if not os.path.isabs(name) and (process := _process(memo)) is not None:
+        if not process.folder:
+            return f"{name} is a path of workers whose current folders are not known"
+        path = os.path.join(process.folder, name)
     if name in memo:
         signature = memo[name]
     else:
-        signature = memo[name] = signature_of(name)
+        signature = memo[name] = signature_of(path)
     if signature is None:
         return f"{name} is gone" if content else ""
     if stamp and signature.size == size and signature.stamp == stamp:
@@ -232,7 +267,7 @@ def _path_difference(tracked: Input, memo: dict[Any, Any]) -> str:
         return f"{name} changed"
     current = memo.get((kind, name))
     if current is None:
-        current = memo[kind, name] = content_of(kind, name, signature)
+        current = memo[kind, name] = content_of(kind, path, signature)
     if current == content:
         return ""
     if not content:
