@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -13,7 +14,7 @@ from dask.base import collections_to_expr, get_scheduler, is_dask_collection
 from dask.core import flatten, istask
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
-from dask.task_spec import GraphNode, Task, TaskRef
+from dask.task_spec import GraphNode, List, Task, TaskRef
 from dask.typing import Key
 
 from pipeline.graph import (
@@ -215,12 +216,53 @@ def unfused(collection: Any) -> Any:
     if _is_frame(collection):
         [frame] = _open_frames([collection])
         rebuild: Any = frame.rebuild
-        return rebuild(frame.tasks, None)
+        return rebuild(_file_by_file(frame.tasks), None)
     if isinstance(collection, Delayed | GraphCollection) or hasattr(collection, "expr"):
         return collection
     finish, arguments = collection.__dask_postcompute__()
     parts = [getattr(part, "__self__", part) for part in (finish, *arguments)]
     return Blocks(collection) if any(map(is_dask_collection, parts)) else collection
+
+
+def _file_by_file(tasks: Mapping[Key, Any]) -> dict[Key, Any]:
+    """The tasks of a frame, where no task depends on files that it does not need.
+
+    Dask reads several files in one task, where few of their columns are used. With one more file,
+    other files are together. So each file has a task, and another one puts them together.
+    """
+    from dask.dataframe.dispatch import concat
+
+    apart: dict[Key, Any] = {}
+    readers: dict[int, Any] = {}
+    for key, node in tasks.items():
+        function: Any = getattr(node, "func", None)
+        parts = node.args[0] if function is concat else None
+        if isinstance(parts, List) and {*map(type, parts)} == {Task} and not inputs_of(node):
+            name, *place = key
+            files = [(f"file-{name}", *place, number) for number, _ in enumerate(parts)]
+            apart |= {file: _named(file, part) for file, part in zip(files, parts, strict=True)}
+            node = Task(key, concat, List(*map(TaskRef, files)), *node.args[1:], **node.kwargs)
+        elif type(node) is Task and getattr(function, "func", None) is _csv_reader():
+            reader = readers.setdefault(id(function), _without_rows(function))
+            node = Task(key, reader, *node.args, **node.kwargs)
+        apart[key] = node
+    return apart
+
+
+def _named(key: Key | None, task: Task) -> Task:
+    """A task under another key; without a key, as a part of another task."""
+    return Task(key, task.func, *task.args, **task.kwargs)
+
+
+def _csv_reader() -> Any:
+    module = sys.modules.get("dask.dataframe.io.csv")
+    return getattr(module, "_read_csv", module)
+
+
+def _without_rows(reader: partial[Any]) -> partial[Any]:
+    """Dask's reader of CSV. It has the first rows of the first file, and uses their types alone."""
+    head = reader.keywords["head"].iloc[:0]
+    return partial(reader.func, *reader.args, **{**reader.keywords, "head": head})
 
 
 def with_iterators(tasks: dict[Key, Any], outputs: Collection[Key]) -> dict[Key, Any]:
@@ -238,12 +280,8 @@ def with_iterators(tasks: dict[Key, Any], outputs: Collection[Key]) -> dict[Key,
     for key in toposort(tasks, outputs):
         node: Any = whole[key]
         if type(node) is Task and (own := inner.intersection(inputs_of(node))):
-            calls = {source: whole.pop(source) for source in own}
             whole[key] = node.substitute(
-                {
-                    source: Task(None, call.func, *call.args, **call.kwargs)
-                    for source, call in calls.items()
-                }
+                {source: _named(None, whole.pop(source)) for source in own}
             )
     return whole
 

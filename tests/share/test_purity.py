@@ -991,3 +991,16 @@ def test_a_user_registers_a_reader(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_readers_are_named_once() -> None:
     assert len(READERS.split()) == len(set(READERS.split()))
+
+
+def test_a_table_as_argument_is_not_compared_with_none() -> None:
+    def summed(table: Any, other: Any = None) -> Any:
+        return table.sum() + (other or 0)
+
+    def reads(table: Any = pd.DataFrame({"x": [1, 2]})) -> Any:  # noqa: B008 - a constant
+        return summed(table)
+
+    table = pd.DataFrame({"x": [1, 2]})
+    assert call_impurity(functools.partial(summed, table), []) is None
+    assert call_impurity(functools.partial(summed, other=table), [1]) is None
+    assert call_impurity(reads) is None
