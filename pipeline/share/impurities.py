@@ -51,9 +51,9 @@ _DECLARE = "declare the function @pure to reuse its result"
 REMEDIES = {
     UNSEEDED: "pass a seed",
     MAYBE_RANDOM: "pass a seed",
-    WORLD: f"pass it as an argument, or {_DECLARE}",
-    ENVIRONMENT: f"write their names into the code, or {_DECLARE}",
-    OUTSIDE: f"pass and return it, or {_DECLARE}",
+    WORLD: "pass it as an argument, or declare the function @pure",
+    ENVIRONMENT: "write the names into the code, or declare the function @pure",
+    OUTSIDE: "pass it and return it, or declare the function @pure",
     **dict.fromkeys((RANDOM, CLOCK, NETWORK, EFFECT, WRITES, STATEFUL), _DECLARE),
 }
 """Reason → what to do about it, in a few words."""
@@ -175,6 +175,9 @@ SEED_UNUSED = frozenset({
     "sklearn.svm._classes.SVC",
 })  # fmt: skip
 """Classes with a seed that they use only in modes that are not the default."""
+
+SEEDING = "sklearn.ensemble."
+"""The module of classes that seed what they hold, if they have a seed."""
 
 SOURCES = (random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator)
 """Types whose objects return another number on each call."""

@@ -578,7 +578,7 @@ class Walk:
         stack, grown = [first], list[_State]()
         while stack:
             state = stack.pop()
-            begun = state.node.facts.begun(state.nones)
+            begun = self._begun(state.node, state.nones)
             for callee, identity, always in state.node.callees:
                 inner = seeded_before(callee.place, begun, state.seeded)
                 nones = _passed_nones(callee, always, state)
@@ -599,10 +599,10 @@ class Walk:
         self, value: Any, identity: _Identity, nones: frozenset[str], seeded: frozenset[str]
     ) -> _State:
         node = self._node(value, identity)
-        begun = node.facts.begun(nones)
+        begun = self._begun(node, nones)
         own = tuple(
             reason.impurity
-            for reason in node.facts.reasons
+            for reason in (*node.facts.reasons, *_unseeded(value, nones))
             if reason.impurity.name not in impurities.IMPURE_ALONE
             and (not reason.parameter or reason.parameter in nones)
             and reason.source not in seeded_before(reason.place, begun, seeded)
@@ -611,6 +611,16 @@ class Walk:
         state = _State(node, nones, seeded, own, {*own}, node.facts.needs, is_declared)
         self._states[identity, nones, seeded] = state
         return state
+
+    def _begun(self, node: _Node, nones: frozenset[str]) -> dict[str, int]:
+        """The first place at which each source is seeded, by the code or by what it calls there."""
+        begun = node.facts.begun(nones)
+        for callee, identity, always in node.callees:
+            places = [call.place for call in callee.calls or () if call.is_certain]
+            facts = self._node(callee.value, identity).facts if places else Facts()
+            for source in facts.begun(always) if facts.seeded else ():
+                begun[source] = min(begun.get(source, places[0]), *places)
+        return begun
 
     def is_decided_by_arguments(self, function: Any) -> bool:
         """Whether a parameter that is None makes a function impure."""
@@ -656,6 +666,13 @@ def _identity(value: Any) -> _Identity:
     if type(value) is FunctionType:
         return id(value), 0
     return id(held(value, "__func__", value)), id(held(value, "__self__"))
+
+
+def _unseeded(value: Any, nones: frozenset[str]) -> Iterator[Reason]:
+    """That a class of the project is called without its seed, which its objects may draw from."""
+    if isinstance(value, type):
+        for seed in nones.intersection(impurities.SEEDS):
+            yield Reason(Impurity(f"{display_name(value)}({seed}=None)", impurities.UNSEEDED))
 
 
 def _is_function(value: Any) -> bool:

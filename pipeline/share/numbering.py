@@ -30,6 +30,7 @@ from pipeline.identity import (
     library_name,
     module_name,
     namespace,
+    type_part,
 )
 from pipeline.share import impurities
 from pipeline.share.copying import IMMUTABLE, isolated, viewed
@@ -357,14 +358,15 @@ class Numbering:
         is_function = isinstance(value, (*NAMED, functools.partial))
         is_excused = is_function and self.walk.reached(value).has_declared
         for source in sources:
-            if impurities.RANDOM in self.scope and not is_excused:
+            is_source = isinstance(source, impurities.SOURCES)
+            reason = impurities.RANDOM if is_source else impurities.UNSEEDED
+            if reason in self.scope and not is_excused:
                 name = f"{type(source).__name__} in {callable_name(value)}"
-                return NotMerged(Impurity(name, impurities.RANDOM), True)
+                return NotMerged(Impurity(name, reason), True)
         for function in functions:
             # A function with a class of random generators as argument may pass a seed to it.
-            reason = judge(function, self.scope, self.walk).impurity
-            if reason is not None:
-                return NotMerged(reason)
+            if (impurity := judge(function, self.scope, self.walk).impurity) is not None:
+                return NotMerged(impurity)
         return None
 
 
@@ -442,13 +444,14 @@ class _ArgumentEncoder(Digester):
     def __init__(self, known: Known | None = None) -> None:
         super().__init__(known=known)
         self.functions: list[Any] = []
+        self.is_seeded = False  # within an object that seeds what it holds
 
     def encode(self, value: Any) -> Key:
         if type(value) in ATOMS:
             return super().encode(value)
         if isinstance(value, (*NAMED, functools.partial)) and not self.is_inside:
             self.functions.append(value)
-        elif _is_random(value):
+        elif not self.is_seeded and _is_random(value):
             if self.is_inside:
                 return self.note(value, super().encode(value))
             self.noted.append(value)
@@ -456,11 +459,20 @@ class _ArgumentEncoder(Digester):
 
     def content(self, value: Any) -> Key:
         start = len(self.functions)
+        is_seeded, self.is_seeded = self.is_seeded, self.is_seeded or _is_seeding(value)
         content = super().content(value)
+        self.is_seeded = is_seeded
         # An object refers to its class; that does not mean that anybody calls the class.
         inner = [function for function in self.functions[start:] if not isinstance(function, type)]
         self.functions[start:] = inner
         return content
+
+
+def _is_seeding(value: Any) -> bool:
+    """Whether an object seeds those that it holds: a forest with a seed, whose trees have none."""
+    module = type_part(type(value), "__module__")
+    is_ensemble = type(module) is str and module.startswith(impurities.SEEDING)
+    return is_ensemble and any(namespace(value).get(name) is not None for name in impurities.SEEDS)
 
 
 def _is_random(value: Any) -> bool:

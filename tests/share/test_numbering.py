@@ -380,3 +380,28 @@ def test_estimators_that_use_no_seed_by_default_are_merged(name: str, is_merged:
     make = getattr(importlib.import_module(f"sklearn.{module}"), kind)
     first, second = both(task(len, make()), task(len, make()))
     assert (first == second) is is_merged
+
+
+def test_trees_of_a_forest_with_a_seed_need_none() -> None:
+    ensemble = pytest.importorskip("sklearn.ensemble", reason="a peer, which the tests do not need")
+    for seed, is_merged in ((0, True), (None, False)):
+        forests = [ensemble.RandomForestClassifier(random_state=seed) for _ in "ab"]
+        first, second = both(*(task(len, [forest]) for forest in forests))
+        assert (first == second) is is_merged
+
+
+def test_tasks_of_a_function_that_is_declared_pure_are_merged_whatever_they_take() -> None:
+    declared = pure(lambda *values: len(values))
+    generator, plain = np.random.default_rng(0), Grown()
+    for value in (generator, [generator], time.time, Estimator(None), plain, random.random):
+        first, second = both(task(declared, value), task(declared, value))
+        assert first == second
+    first, second = both(task(declared, threading.Lock()), task(declared, threading.Lock()))
+    assert first != second  # they have no content
+
+
+def test_a_helper_that_is_declared_pure_may_hold_a_generator() -> None:
+    generator = np.random.default_rng(0)
+    helper: Any = pure(lambda: generator.normal())
+    first, second = both(task(lambda: helper()), task(lambda: helper()))
+    assert first == second

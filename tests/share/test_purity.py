@@ -819,6 +819,19 @@ def split(*arrays: Any, random_state: Any = None) -> Any:
     return np.random.RandomState(random_state).permutation(arrays[0])
 
 
+def set_seed(seed: Any = None) -> None:
+    random.seed(seed)
+    np.random.seed(seed)
+
+
+class Noise:
+    def __init__(self, seed: int | None = 0) -> None:
+        self.seed = seed
+
+    def draw(self) -> float:
+        return float(np.random.default_rng(self.seed).normal())
+
+
 def splits(x: Any, state: Any = None) -> Any:
     return split(x, random_state=state)
 
@@ -856,6 +869,10 @@ SEED = None
         ("np.random.seed(0)\nreturn random.random()", True),
         ("random.seed(0)\nreturn random.random()", False),
         ("random.seed(0)\nrandom.shuffle(x)\nreturn x", False),
+        ("set_seed(0)\nreturn np.random.rand()", False), ("set_seed()\nreturn draws()", True),
+        ("a = draws()\nset_seed(0)\nreturn a", True), ("if x: set_seed(0)\nreturn draws()", True),
+        ("mine = np\nreturn mine.random.rand()", True), ("return Noise(0).draw()", False),
+        ("return Noise(None).draw()", True), ("return Noise().draw()", False),
         ("return split(x)", True), ("return split(x, random_state=0)", False),
         ("return split(x, random_state=None)", True), ("return split(x, **OPTIONS)", False),
         ("options = {'random_state': 1}\nreturn split(x, **options)", False),
@@ -868,7 +885,8 @@ SEED = None
 def test_a_seed_counts_where_it_is_passed(body: str, is_random: bool) -> None:
     names = {
         "np": np, "random": random, "split": split, "OPTIONS": OPTIONS, "DATA": DATA, "SEED": None,
-        "partial": functools.partial, "draws": lambda: np.random.rand(), "__name__": "__main__",
+        "set_seed": set_seed, "Noise": Noise, "partial": functools.partial,
+        "draws": lambda: np.random.rand(), "__name__": "__main__",
     }  # fmt: skip
     lines = textwrap.indent(body, "    ")
     exec(f"def f(x, y=None):\n{lines}", names)  # noqa: S102 - each is a program
