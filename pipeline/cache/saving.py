@@ -342,11 +342,12 @@ class Save:
         start = time.perf_counter()
         is_uncopied.set(False)
         watched = self.watched
-        given = watched.given + _absolute_paths(values)
+        reads = reads_in_c(
+            self.function, values, watched.readers, may_hold_files=watched.holds_files
+        )
+        held = tuple(place.name for place in reads.places)  # by its values, wherever it runs
+        given = watched.given + _absolute_paths(values) + held
         with observing(given, watched, seeds=watched.seeded) as observer:
-            reads = reads_in_c(
-                self.function, values, watched.readers, may_hold_files=watched.holds_files
-            )
             for place in reads.places:
                 observer.read(place.name, place.kind)
             for effect in reads.effects:

@@ -164,6 +164,19 @@ def test_a_change_of_the_same_length_and_time_is_seen(tmp_path: Path, name: str)
     assert explained(store, case.opened(folder)).count("miss") == case.changed
 
 
+@pytest.mark.parametrize("name", ["csv", "text", "many scipy", "many zarr"])
+def test_another_current_folder_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The paths in Dask's tasks are absolute, and covered by their digests."""
+    case, folder, store = CASES[name], tmp_path / "files" / name, tmp_path / "store"
+    write_all(tmp_path / "files", [name])
+    monkeypatch.chdir(tmp_path)
+    computed(store, case.opened(folder), scheduler="sync")
+    monkeypatch.chdir(folder)
+    assert is_stored(store, case.opened(folder))
+
+
 def test_what_is_pushed_down_to_the_files_counts(tmp_path: Path) -> None:
     write_all(tmp_path, ["parquet"])
     folder, store = str(tmp_path / "parquet"), tmp_path / "store"
