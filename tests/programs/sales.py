@@ -65,7 +65,7 @@ def read_sales():
 
 @timed
 def read_stores():
-    return pd.read_parquet(f"{DATA}/stores.parquet")
+    return pd.read_parquet("data/stores.parquet")
 
 
 @timed

@@ -201,8 +201,10 @@ _MAX_PATH = 4096
 _CALLED_WITH_PATHS = {"dask.dataframe.io.parquet.core.ParquetFunctionWrapper"}
 """Classes of functions that read the files in C that their arguments name."""
 
-_WITHOUT_FILES = {"builtins", "collections", "datetime", "decimal", "numpy", "pandas", "threading"}
-"""Packages whose objects have no files as attributes."""
+_WITHOUT_FILES = {
+    "builtins", "collections", "datetime", "decimal", "logging", "numpy", "pandas", "threading",
+}  # fmt: skip
+"""Packages whose objects have no files as attributes that they read."""
 
 _OPENED: dict[str, Callable[[Any], Iterable[str]]] = {
     "netCDF4._netCDF4.Dataset": lambda value: [value.filepath()],

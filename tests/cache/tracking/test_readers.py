@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from functools import partial
 from pathlib import Path
@@ -68,6 +69,17 @@ def write_frames(folder: Path, count: int = 3) -> list[Path]:
 def dataset(tmp_path: Path) -> xr.Dataset:
     values = np.arange(24.0).reshape(4, 6)
     return xr.Dataset({"v": (("t", "u"), values)}, {"t": np.arange(4), "u": np.arange(6)})
+
+
+def test_the_files_of_a_log_are_no_inputs(tmp_path: Path) -> None:
+    logger = logging.getLogger("test_readers")
+    handler = logging.FileHandler(tmp_path / "ran.log")
+    logger.addHandler(handler)
+    try:
+        assert reads_in_c(partial(len, logger), [File("x")], PARQUET) == Reads([], [])
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
 
 
 def test_tasks_that_may_run_again_are_no_values_of_a_task(tmp_path: Path) -> None:
