@@ -47,7 +47,7 @@ from pipeline.graph import (
     short_label,
     subproblem,
 )
-from pipeline.identity import ATOMS, File, cut, display_name, library_name, short_repr
+from pipeline.identity import ATOMS, File, display_name, library_name, short_repr
 from pipeline.share import mark_of, needs_of_task
 from pipeline.store import (
     CodecError,
@@ -565,9 +565,9 @@ def _argument(value: Any, digests: TaskDigests) -> tuple[str, str]:
 
 
 def _text(value: Any) -> str:
-    text = short_repr(value, sys.maxsize)
+    text = short_repr(value, WIDTH)
     # An address says nothing about the object.
-    return f"a {display_name(type(value))}" if " at 0x" in text else cut(text, WIDTH)
+    return f"a {display_name(type(value))}" if " at 0x" in text else text
 
 
 def _input_digest(key: Key, digests: TaskDigests) -> str:

@@ -7,7 +7,7 @@ import math
 import re
 from decimal import Decimal
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -60,6 +60,7 @@ def short_repr(value: object, width: int = 60) -> str:
     `__repr__` of the project does not run: of its objects only the type is shown, unless a library
     made the method, as for dataclasses.
     """
+    value = _beginning(value, width)
     try:
         text = repr(value) if _is_shown(value) else f"a {display_name(type(value))}"
     except ValueError:  # an integer in it has more digits than Python prints
@@ -67,6 +68,14 @@ def short_repr(value: object, width: int = 60) -> str:
     except Exception:  # `__repr__` of any object may fail
         text = f"a {type(value).__name__}"
     return cut(text.replace("\n", " "), width)
+
+
+def _beginning(value: Any, width: int) -> Any:
+    """The first items of a long container: as many as a text has characters."""
+    kind = type(value)
+    if kind in (list, tuple) and len(value) > width:
+        return value[:width]
+    return dict(islice(value.items(), width)) if kind is dict and len(value) > width else value
 
 
 def _is_shown(value: Any, depth: int = 20) -> bool:

@@ -21,6 +21,7 @@ from dask.utils import methodcaller
 
 from pipeline.graph import CallTask
 from pipeline.identity import (
+    ATOMS,
     MISSING,
     CallSite,
     File,
@@ -322,8 +323,8 @@ def needs_of_task(node: Any, walk: Walk | None = None) -> Needs:
                       else step.function for step in value.steps)  # fmt: skip
         elif isinstance(value, (*NAMED, functools.partial)):
             needs |= walk.reached(value).needs
-        else:
-            stack += items_of(value)
+        elif not ATOMS.issuperset(map(type, items := items_of(value))):  # long lists of numbers
+            stack += items
     return needs
 
 

@@ -35,8 +35,8 @@ def seconds(function: Callable[[], object]) -> float:
     return taken
 
 
-def project(functions: int = FUNCTIONS) -> list[Any]:
-    """Functions that call two of the others and two helpers each, with values of their module."""
+def project(functions: int = FUNCTIONS, group: int = FUNCTIONS) -> list[Any]:
+    """Functions that call two of the others of their group, and two helpers each."""
     module = ModuleType("project")
     lines = ["import numpy as np", "TABLE = {'a': [1, 2, 3]}", "class Model:", "    rate = 2.0",
              "    def predict(self, x):", "        return x * self.rate"]  # fmt: skip
@@ -44,7 +44,8 @@ def project(functions: int = FUNCTIONS) -> list[Any]:
         lines += [f"SCALE{number} = {number} / 7", f"def helper{number}(x):",
                   f"    return np.sqrt(x) * SCALE{number}"]  # fmt: skip
     for number in range(functions):
-        others = [(number * 7 + 3) % functions, (number + 1) % functions]
+        start = number // group * group
+        others = [start + (number * 7 + 3) % group, start + (number + 1) % group]
         helpers = [number % (functions // 4), (number * 5) % (functions // 4)]
         lines += [f"def step{number}(x, depth=0):", "    if depth:"]
         lines += [f"        x = x + step{other}(x, depth - 1)" for other in others]
@@ -60,11 +61,13 @@ def plan(store: Store, *collections: Any) -> object:
 
 def functions(folder: Path) -> None:
     """Functions that reach each other, each the function of a task."""
-    store, collections = Store(folder), [delayed(step)(1.0) for step in project()]
-    first, *later = [seconds(partial(plan, store, *collections)) for _ in range(4)]
-    shared = [seconds(partial(share, *collections)) for _ in range(2)]
-    print(f"{FUNCTIONS} functions that call each other: plan {first:.2f} s, again {min(later):.2f}")
-    print(f"{'':>31}share {shared[0]:.2f} s, again {shared[1]:.2f}")
+    store = Store(folder)
+    for group in (20, FUNCTIONS):
+        collections = [delayed(step)(1.0) for step in project(group=group)]
+        first, *later = [seconds(partial(plan, store, *collections)) for _ in range(4)]
+        shared = min(seconds(partial(share, *collections)) for _ in range(3))
+        print(f"{FUNCTIONS} functions, each reaches {group}: plan {first:.2f} s, "
+              f"again {min(later):.2f}; share, again {shared:.2f}")  # fmt: skip
 
 
 def literals(folder: Path) -> None:
@@ -83,7 +86,7 @@ def literals(folder: Path) -> None:
 def twice(folder: Path) -> None:
     """`compute(share=True, store=…)` beside either alone."""
     numbers = list(range(NUMBERS))
-    steps = project()
+    steps = project(group=20)
     for title, collections in (
         ("functions", [delayed(step)(1.0) for step in steps]),
         ("a list", [delayed(add)(numbers, [number]) for number in range(SHARED)]),

@@ -281,7 +281,9 @@ def test_a_miss_is_compared_with_the_nearest_of_several_results(
     store = Store(tmp_path / "cache", keep=["load", "scale"], durable=False)
     places = itertools.count()
 
-    def explained_after(old: str = "", new: str = "", runs: bool = True, **options: Any) -> Any:
+    def explained_after(
+        old: str = "", new: str = "", *, runs: bool = True, **options: Any
+    ) -> dict[str, str]:
         folder = tmp_path / str(next(places))
         with edited(folder, monkeypatch, {"main": VERSIONS}, old, new) as main:
             lines = store.explain(main.build(**options)).lines
@@ -308,7 +310,7 @@ def test_a_result_that_differs_in_one_argument_is_found_among_many(tmp_path: Pat
     assert line.why.count("argument") == 2
 
 
-def power(base: int, exponent: int, offset: int) -> int:
+def power(base: int, exponent: int, offset: int) -> Any:
     return base**exponent + offset
 
 

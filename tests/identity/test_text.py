@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.identity import (
     all_digits,
+    cut,
     format_duration,
     format_number,
     format_value,
@@ -272,3 +273,19 @@ def test_more_short_texts(value: object, text: str) -> None:
 
 def test_an_object_without_a_repr_is_shown_by_its_class() -> None:
     assert short_repr(Quiet()).startswith(f"<{__name__}.Quiet object at 0x")
+
+
+@pytest.mark.parametrize("kind", [list, tuple, dict.fromkeys, set])
+def test_the_text_of_a_long_container_is_its_beginning(kind: Any) -> None:
+    value = kind(range(1000))
+    for width in (1, 14, 60):
+        assert short_repr(value, width) == cut(repr(value), width)
+
+
+def test_only_the_items_that_are_shown_are_printed() -> None:
+    class Silent:
+        def __repr__(self) -> str:
+            raise AssertionError
+
+    assert short_repr([1] * 100 + [Silent()], 20) == cut(repr([1] * 100), 20)
+    assert short_repr([1, Silent()] * 100, 20) == "a list"
