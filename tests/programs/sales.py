@@ -334,7 +334,7 @@ EDITS = [
     Edit("a helper with effect", "features.py", "np.log1p(values)", "np.log(values + 7)",
          {"add_features", *_FITTED}, False),
     Edit("a constant", "features.py", "WEEKEND = 5", "WEEKEND = 4",
-         {"add_features", *_FITTED}, False, "WEEKEND` was 5, is 4"),
+         {"add_features", *_FITTED}, False, "was 5, is 4"),
     Edit("a parameter of the model", "run.py", "ALPHA = 0.5", "ALPHA = 50.0", {"fit", "judge"},
          False),
     Edit("an environment variable", "rate", "1.0", "1.5", _RATE, False, "SALES_RATE changed"),
