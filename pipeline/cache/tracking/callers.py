@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import sysconfig
 from enum import Enum
@@ -82,6 +83,15 @@ def is_own_affair(frame: FrameType | None, path: str = "") -> bool:
 def opens_folder(frame: FrameType | None) -> bool:
     """Whether `os.fwalk` or `shutil.rmtree` opens a folder, by a name in another open folder."""
     return frame is not None and frame.f_code.co_name in ("_fwalk", "_rmtree_safe_fd")
+
+
+def looks_for_pattern(frame: FrameType | None) -> bool:
+    """Whether a folder is listed by `glob`, or by `Path.glob`, which has a method for that."""
+    if frame is None:
+        return False
+    if frame.f_code.co_name == "_scandir" and frame.f_back is not None:
+        return frame.f_back.f_code.co_name in ("_select_from", "_iterate_directories")
+    return frame.f_code.co_filename == glob.__file__
 
 
 def starts_process(event: str, frame: FrameType | None, path: str) -> bool:

@@ -6,6 +6,7 @@ removed, so there is one per process, which does nothing while nothing is observ
 
 from __future__ import annotations
 
+import glob
 import os
 import sys
 import threading
@@ -21,7 +22,12 @@ from pipeline.cache.tracking.attribution import (
     start_thread,
     watching,
 )
-from pipeline.cache.tracking.callers import is_own_affair, opens_folder, starts_process
+from pipeline.cache.tracking.callers import (
+    is_own_affair,
+    looks_for_pattern,
+    opens_folder,
+    starts_process,
+)
 from pipeline.cache.tracking.inputs import Input, signature_of
 from pipeline.cache.tracking.observer import Needs, Observer
 
@@ -84,6 +90,17 @@ def _list(observer: Observer, path: Any = None) -> None:
     name = _decoded(path)
     if name is not None:
         observer.read(name, "folder")
+
+
+def _glob(observer: Observer, pattern: Any, _recursive: Any, root: Any, folder: Any) -> None:
+    name, place = _decoded(pattern), _decoded(root or "")
+    if name is not None and place is not None:
+        observer.match("**" if folder is not None else os.path.join(glob.escape(place), name))
+
+
+def _glob_in(observer: Observer, folder: Any, pattern: Any) -> None:
+    place = "" if str(folder) == "." else glob.escape(str(folder))
+    observer.match(os.path.join(place, str(pattern)))
 
 
 def _writes(verb: str, which: int = 0, folder: int | None = None) -> Callable[..., None]:
@@ -184,6 +201,9 @@ _EVENTS: dict[str, Callable[..., None]] = {
     "open": _open,
     "os.listdir": _list,
     "os.scandir": _list,
+    "glob.glob/2": _glob,
+    "pathlib.Path.glob": _glob_in,
+    "pathlib.Path.rglob": lambda observer, *_: observer.match("**"),
     "os.remove": _writes("removed", 0, 1),
     "os.rmdir": _writes("removed", 0, 1),
     "shutil.rmtree": _writes("removed"),
@@ -250,6 +270,8 @@ def _observe(
             observer.imports(is_quiet)
         elif has_processes:
             observer.effect("it started a process")
+        elif event == "os.scandir" and not is_quiet and looks_for_pattern(frame):
+            observer.read(_decoded(args[0]) or ".", "listing")
         elif not is_quiet and not (event == "open" and opens_folder(frame)):
             _EVENTS[event](observer, *args)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import stat
 import sys
@@ -17,7 +18,8 @@ from pipeline.identity import digest
 class Input(NamedTuple):
     """What a task read that is not in its digest.
 
-    kind: "file", "folder", "variable" (of the environment), "context" (a ContextVar) or "cwd"
+    kind: "file", "folder", "pattern" (of paths), "variable" (of the environment), "context"
+        (a ContextVar) or "cwd"
     name: a path as the task opened it; the name of a variable; `module:name` of a ContextVar
     content: its hash; "" for what is not there: a missing file, an unset variable
     size: of a file, in bytes
@@ -117,6 +119,25 @@ def folder_content(path: str) -> str:
     return xxh3_128_hexdigest("\0".join(names).encode(errors="surrogateescape"))
 
 
+def pattern_input(pattern: str, root: str = "") -> Input:
+    """The paths that match a pattern without `**`, hidden ones as well.
+
+    root: where a relative pattern is looked up; empty for the current folder
+    """
+    place = _folder_of(pattern, root)
+    folder = signature_of(place)
+    found = sorted(glob.glob(pattern, root_dir=root or None, include_hidden=True))
+    names = [name + "/" * os.path.isdir(os.path.join(root, name)) for name in found]
+    content = _text_content("\0".join(names))
+    if folder is None or folder.is_racy or glob.has_magic(_folder_of(pattern)):
+        return Input("pattern", pattern, content)
+    return Input("pattern", pattern, content, folder.size, folder.stamp)
+
+
+def _folder_of(pattern: str, root: str = "") -> str:
+    return os.path.join(root, os.path.dirname(pattern)) or "."
+
+
 def content_of(kind: str, path: str, signature: Signature | None) -> str:
     """The content of a file or a folder. "" if it is not there, or may not be read."""
     if signature is None or not (signature.is_file or signature.is_folder):
@@ -214,6 +235,8 @@ def changed(inputs: Iterable[Input], memo: dict[Any, Any]) -> str:
 def _difference(tracked: Input, memo: dict[Any, Any]) -> str:
     if tracked.kind in ("file", "folder"):
         return _path_difference(tracked, memo)
+    if tracked.kind == "pattern":
+        return _pattern_difference(tracked, memo)
     now = _current(tracked.kind, tracked.name, memo)
     if now == tracked.content:
         return ""
@@ -248,20 +271,48 @@ def _current(kind: str, name: str, memo: dict[Any, Any]) -> str | None:
         return None
 
 
+def _is_unchanged(tracked: Input, now: Signature | None) -> bool:
+    return (
+        now is not None
+        and tracked.stamp != 0
+        and now.size == tracked.size
+        and now.stamp == tracked.stamp
+    )
+
+
+def _root(name: str, memo: dict[Any, Any]) -> str | None:
+    """The folder in which tasks look up a relative path. Empty: that of this process."""
+    if os.path.isabs(name) or (process := _process(memo)) is None:
+        return ""
+    return process.folder or None
+
+
+_UNKNOWN = "is a path of workers whose current folders are not known"
+
+
+def _pattern_difference(tracked: Input, memo: dict[Any, Any]) -> str:
+    root = _root(tracked.name, memo)
+    if root is None:
+        return f"{tracked.name} {_UNKNOWN}"
+    if _is_unchanged(tracked, signature_of(_folder_of(tracked.name, root))):
+        return ""
+    is_same = pattern_input(tracked.name, root).content == tracked.content
+    return "" if is_same else f"{tracked.name} matches other files"
+
+
 def _path_difference(tracked: Input, memo: dict[Any, Any]) -> str:
-    kind, name, content, size, stamp = tracked
-    path = name
-    if not os.path.isabs(name) and (process := _process(memo)) is not None:
-        if not process.folder:
-            return f"{name} is a path of workers whose current folders are not known"
-        path = os.path.join(process.folder, name)
+    kind, name, content, size, _ = tracked
+    root = _root(name, memo)
+    if root is None:
+        return f"{name} {_UNKNOWN}"
+    path = os.path.join(root, name)
     if name in memo:
         signature = memo[name]
     else:
         signature = memo[name] = signature_of(path)
     if signature is None:
         return f"{name} is gone" if content else ""
-    if stamp and signature.size == size and signature.stamp == stamp:
+    if _is_unchanged(tracked, signature):
         return ""
     if kind == "file" and content and signature.size != size:
         return f"{name} changed"

@@ -19,6 +19,7 @@ from pipeline.cache.tracking.inputs import (
     context_input,
     folder_of_process,
     path_input,
+    pattern_input,
     signature_of,
     variable_input,
 )
@@ -37,6 +38,7 @@ class Needs(Protocol):
 class _Read(NamedTuple):
     """A file or a folder at its first opening.
 
+    kind: "file", "folder", or "listing" of a folder for names that match a pattern
     path: where it is, also if the task moves to another folder
     content: of what had just changed: its times would not show another change. Else ""
     may_write: whether the task itself may have written it
@@ -79,9 +81,11 @@ class Observer:
     ) -> None:
         self.inputs, self.effects, self.changes = [], [], []
         self._given, self._needs, self._seeds, self._draws = given, needs, seeds, draws
-        self._reads: dict[tuple[str, str], _Read] = {}
+        self._reads: dict[tuple[str, str, str], _Read] = {}
         self._found: dict[Input, None] = {}
         self._seen: dict[str, None] = {}
+        self._has_deep_patterns = False
+        self._patterns: dict[str, None] = {}
         self._written: dict[str, bool] = {}
         self._variables: dict[str, str | None] = {}
         self._folder = ""
@@ -110,6 +114,7 @@ class Observer:
             self._check_process()
         for read in list(self._reads.values()):
             self._check_read(read)
+        self._found.update(dict.fromkeys(map(pattern_input, self._patterns)))
         changes = [f"{name} changed while it ran" for name in self.changes]
         self.inputs, self.effects = sorted(self._found), [*changes, *self._seen]
 
@@ -129,28 +134,43 @@ class Observer:
         """
         if name.endswith(".pyc"):
             name = _source_of(name)
-        if (kind, name) in self._reads:
-            return
         path = os.path.join(os.getcwd(), name)
-        if _is_system(path) or self._wrote(path):
+        if (kind, name, path) in self._reads or _is_system(path) or self._wrote(path):
             return
         if not _is_text(name):
             self.effect(f"it read {_short(path)!a}, whose name is no text")
             return
         before = signature_of(path)
-        if before is not None and before.is_folder != (kind == "folder"):
+        if before is not None and before.is_folder == (kind == "file"):
             return  # an error, or a folder that is opened in order to list it
+        if before is not None and not (before.is_file or before.is_folder):
+            self.effect(f"it read from {_short(path)}, which is no file")
+            return
+        content = ""
+        if before is not None and before.is_racy:
+            content = content_of("file" if kind == "file" else "folder", path, before)
+        stable = self._stable_name(name, path)
+        self._reads[kind, name, path] = _Read(kind, stable, path, before, content, may_write)
+
+    def _stable_name(self, name: str, path: str) -> str:
+        """The name by which a file is looked up later. The current folder may count, too."""
         if os.path.isabs(name):
             if self._depends_on_folder(path):
                 self._found[folder_of_process()] = None
         elif self._folder:
             self._found[Input("cwd", "", self._folder)] = None
-            name = path
-        if before is not None and not (before.is_file or before.is_folder):
-            self.effect(f"it read from {_short(path)}, which is no file")
-            return
-        content = content_of(kind, path, before) if before and before.is_racy else ""
-        self._reads[kind, name] = _Read(kind, name, path, before, content, may_write)
+            return path
+        return name
+
+    def match(self, pattern: str) -> None:
+        """A pattern of paths that is about to be looked up in folders.
+
+        It counts by what matches it, not by all names in these folders. With `**` these count.
+        """
+        if "**" in pattern or self._folder or not _is_text(pattern):
+            self._has_deep_patterns = True
+        else:
+            self._patterns[pattern] = None
 
     def write(self, name: str, verb: str = "wrote") -> None:
         """A path that is about to be written, made, changed, or removed."""
@@ -223,16 +243,17 @@ class Observer:
             self.effect("it changed the current folder")
 
     def _check_read(self, read: _Read) -> None:
-        before = read.before
-        if read.kind == "folder" and self._wrote_into(read.path):
+        before, kind = read.before, "file" if read.kind == "file" else "folder"
+        if kind == "folder" and self._wrote_into(read.path):
             before = signature_of(read.path)  # its own files change a folder
-        found = path_input(read.kind, read.name, read.path, before)
+        found = path_input(kind, read.name, read.path, before)
         if found is not None and read.content in ("", found.content):
-            self._found[found] = None
+            if read.kind != "listing" or self._has_deep_patterns:
+                self._found[found] = None
         elif read.may_write:
             self.effect(f"it wrote {_short(read.path)}")
         elif not self._wrote(read.path):
-            what = "folder " if read.kind == "folder" else ""
+            what = "folder " if kind == "folder" else ""
             self.changes.append(f"{what}{_short(read.path)}")
 
     def _wrote(self, path: str) -> bool:

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import tomllib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -176,13 +177,53 @@ def test_folders_that_are_listed_are_inputs(folder: Path) -> None:
         (os.listdir, ["."]),
         (lambda: list(os.scandir("inner")), ["inner"]),
         (lambda: list(Path("inner").iterdir()), ["inner"]),
-        (lambda: glob.glob("*.csv"), ["."]),
+        (lambda: glob.glob("**/*.csv", recursive=True), [".", "inner"]),
         (lambda: list(Path().rglob("*.txt")), [".", "inner"]),
         (lambda: list(os.walk(".")), [".", "./inner"]),
     ]
     for listing, expected in listings:
         found = {os.path.normpath(name) for name in names(observed(listing), "folder")}
         assert found == {os.path.normpath(name) for name in expected}
+
+
+@pytest.mark.parametrize(
+    "look",
+    [lambda: glob.glob("in*/*.txt"), lambda: list(Path().glob("in*/*.txt"))],
+    ids=["glob", "Path.glob"],
+)
+def test_a_pattern_counts_by_the_paths_that_match_it(look: Callable[[], object]) -> None:
+    Path("inner").mkdir()
+    Path("inner/a.txt").write_text("")
+    observer = observed(look)
+    assert names(observer, "pattern") == ["in*/*.txt"]
+    Path("inner/a.txt").write_text("1")
+    if sys.version_info < (3, 12):  # later versions list folders in another way
+        assert names(observer, "folder") == []
+        Path("inner/out.csv").write_text("")
+        assert changed(observer.inputs, {}) == ""
+    Path("inner/b.txt").write_text("")
+    assert changed(observer.inputs[-1:], {}) == "in*/*.txt matches other files"
+
+
+def test_a_pattern_in_one_old_folder_counts_by_its_stamp(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time_ns
+    monkeypatch.setattr("pipeline.cache.tracking.inputs.time.time_ns", lambda: now() + 10**10)
+    [tracked] = observed(lambda: glob.glob("*.csv")).inputs
+    assert tracked.stamp
+    assert changed([tracked._replace(content="of another")], {}) == ""
+    Path("new.csv").write_text("")
+    assert changed([tracked], {}) == "*.csv matches other files"
+    Path("new.csv").unlink()
+    assert changed([tracked], {}) == ""
+
+
+def test_a_file_that_is_looked_up_by_glob_may_be_missing() -> None:
+    [tracked] = observed(lambda: glob.glob("missing.csv")).inputs
+    assert changed([tracked], {}) == ""
+    Path("missing.csv").write_text("")
+    assert changed([tracked], {}) == "missing.csv matches other files"
 
 
 def test_a_folder_that_is_listed_by_its_descriptor_is_an_input(folder: Path) -> None:
@@ -214,16 +255,18 @@ def test_an_absolute_path_elsewhere_does_not_depend_on_the_folder(
 def test_after_a_change_of_folder_paths_are_absolute(folder: Path) -> None:
     (folder / "inner").mkdir()
     (folder / "inner/x").write_text("")
+    (folder / "x").write_text("")
 
     def task() -> None:
         Path("data.csv").read_text()
+        Path("x").read_text()
         os.chdir("inner")
         Path("x").read_text()
         os.chdir("..")
 
     observer = observed(task)
     assert observer.effects == []
-    assert names(observer) == [str(folder / "inner/x"), "data.csv"]
+    assert names(observer) == [str(folder / "inner/x"), "data.csv", "x"]
     assert Input("cwd", "", str(folder)) in observer.inputs
 
 
@@ -325,7 +368,6 @@ def test_logs_are_no_effects(folder: Path) -> None:
 
 
 def test_timing_printing_and_folders_are_no_effects(folder: Path) -> None:
-    import time
     import warnings
 
     def task() -> None:
@@ -621,12 +663,12 @@ def stranger() -> None:
 def test_a_file_that_changes_while_the_task_runs_is_reported(content: str, is_old: bool) -> None:
     if not is_old:
         os.utime("data.csv")
-    time = Path("data.csv").stat().st_mtime_ns
+    before = Path("data.csv").stat().st_mtime_ns
 
     def change() -> None:
         Path("data.csv").write_text(content)
         if not is_old:  # as if both edits came within one tick of the clock
-            os.utime("data.csv", ns=(time, time))
+            os.utime("data.csv", ns=(before, before))
 
     def task() -> None:
         Path("data.csv").read_text()
