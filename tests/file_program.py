@@ -70,7 +70,7 @@ def write_json(folder: Path, place: int, seed: int) -> None:
 
 
 def write_text(folder: Path, place: int, seed: int) -> None:
-    lines = [f"line {number} of {place} with {seed}\n" for number in range(9)]
+    lines = [f"line {number} of {place} {seed * 'x'}\n" for number in range(9)]
     (folder / f"{place:03}.txt").write_text("".join(lines))
 
 
@@ -178,13 +178,13 @@ SELECTED = {"columns": ["x"], "filters": [("n", ">", 5)], "index": "n"}
 
 CASES = {
     "csv": Case(write_csv, of_csv(lambda frame: frame), 3, 3),
-    "csv blocks": Case(write_csv, of_csv(filtered, blocksize=300), 11, 7),
+    "csv blocks": Case(write_csv, of_csv(filtered, blocksize=300), 7, 7),
     "csv grouped": Case(write_csv, of_csv(grouped), 5, 5),
     "csv merged": Case(write_csv, of_csv(merged), 4, 4),
     "parquet": Case(write_parquet, parquet(), 2, 2),
     "parquet selected": Case(write_parquet, parquet(**SELECTED), 3, 4),
     "parquet nullable": Case(write_parquet, parquet(dtype_backend="numpy_nullable"), 2, 2),
-    "parquet filtered": Case(write_parquet, of_parquet(filtered), 8, 12),
+    "parquet filtered": Case(write_parquet, of_parquet(filtered), 7, 12),
     "parquet by rows": Case(write_parquet, parquet(split_row_groups=True), 3, 3),
     "parquet in folders": Case(write_hive, of_parquet(lambda frame: frame.x.sum()), 5, 11),
     "arrow": Case(write_parquet, parquet(filesystem="arrow"), 2, 2),
