@@ -339,7 +339,6 @@ class Save:
     def _computed(self, values: Sequence[Any], key: str) -> tuple[Any, bool]:
         """The result of the task, and whether it is saved."""
         store = self.store
-        start = time.perf_counter()
         is_uncopied.set(False)
         watched = self.watched
         reads = reads_in_c(
@@ -352,8 +351,9 @@ class Save:
                 observer.read(place.name, place.kind)
             for effect in reads.effects:
                 observer.effect(effect)
+            start = time.perf_counter()
             value = self.function(*values)
-        seconds = time.perf_counter() - start
+            seconds = time.perf_counter() - start  # without what observing takes
         own = watched.outcome(observer)
         named = f"{self.details.function}: {own.why}" if own.why else ""
         outcome = merged([own._replace(why=named), *self._upstream()])
