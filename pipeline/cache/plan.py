@@ -34,7 +34,7 @@ from pipeline.cache.saving import (
     task_name,
     task_names,
 )
-from pipeline.cache.task_digests import TaskDigests, alias_target
+from pipeline.cache.task_digests import CodeDescriber, TaskDigests, alias_target
 from pipeline.cache.tracking import Process
 from pipeline.graph import CallTask, function_of, inputs_of, toposort
 from pipeline.program import LoadTask
@@ -285,7 +285,7 @@ def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
     tasks |= with_copies(order, outputs, plan.digests.reasons)
     upstream = _upstream(plan, order) if is_reachable else {}
     run = plan.run._replace(begun=time.time(), behind=behind)
-    watcher = Watcher(store, plan.digests)
+    watcher, describe = Watcher(store, plan.digests), CodeDescriber()
     limit = MAX_RECOMPUTED
     for key, status in plan.status.items():
         node, digest = tasks[key], plan.digests.digest(key)
@@ -301,10 +301,14 @@ def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
             tasks[key] = LoadTask(key, load, (), False) if is_reachable else DataNode(key, load())
         elif key in upstream and _is_watched(plan, key):
             if digest not in details:
-                details[digest] = task_details(key, plan.tasks[key], plan.digests)
+                detail = details[digest] = task_details(key, plan.tasks[key], plan.digests)
+                if status == "miss" and detail.code:
+                    # Now: a run that is killed is explained, too.
+                    source = task_function(plan.tasks[key])
+                    store.note_once(f"code-{detail.code}", partial(describe, source))
             save = Save(
-                store, digest, function_of(node), details[digest], task_function(plan.tasks[key]),
-                run, watcher(plan.tasks[key]), upstream[key],
+                store, digest, function_of(node), details[digest], run,
+                watcher(plan.tasks[key]), upstream[key],
                 _arguments(plan, key),
                 is_always=digest in targets or _is_one_of(store.keep, key, plan.tasks[key]),
                 is_repeated=misses[digest] > 1, is_kept=status == "miss",

@@ -29,12 +29,12 @@ from pipeline.cache.records import (
     merged,
     note_content,
 )
-from pipeline.cache.task_digests import TaskDigests, describe_code, unwrapped
+from pipeline.cache.task_digests import TaskDigests, unwrapped
 from pipeline.cache.tracking import (
+    Holding,
     Input,
     Observer,
     add_inputs,
-    holds_files,
     observing,
     reads_in_c,
 )
@@ -171,6 +171,7 @@ class Watcher:
     def __init__(self, store: Store, digests: TaskDigests) -> None:
         self._store = store
         self._digests = digests
+        self._holds_files = Holding()
         self._known: dict[int, tuple[Any, Watched]] = {}  # by function, which keeps its id
 
     def __call__(self, node: Any) -> Watched:
@@ -197,7 +198,7 @@ class Watcher:
         return Watched(
             needs.variables, tuple(context.name for context in needs.contexts), needs.readers,
             needs.seeded, _absolute_paths(constants), tuple(files), is_pure,
-            holds_files([node, *constants]),
+            self._holds_files([node, *constants]),
         )  # fmt: skip
 
 
@@ -258,7 +259,6 @@ class Save:
     One process or thread computes at a time; those that waited for it load what it saved, as do
     equal tasks that run later. What is saved is the result before any consumer has it.
 
-    source: the function that a user wrote, of which `details.code` is the digest
     upstream: the tasks that it depends on, by digest, with the outcomes of those that are loaded
     is_always: saves also results that are quicker to compute than to load
     is_repeated: whether the run has equal tasks
@@ -269,7 +269,6 @@ class Save:
     digest: str
     function: Callable[..., Any]
     details: TaskDetails
-    source: Any
     run: Run
     watched: Watched
     upstream: Mapping[str, Outcome | None] = field(default_factory=dict)
@@ -403,10 +402,7 @@ class Save:
             if is_quick:
                 return None
         behind = self.run.behind + max(time.time() - self.run.begun, seconds)
-        entry = save(store, self.digest, value, details, seconds, behind, inputs)
-        if entry is not None and details.code:
-            store.note_once(f"code-{details.code}", partial(describe_code, self.source))
-        return entry
+        return save(store, self.digest, value, details, seconds, behind, inputs)
 
 
 def _small_content(store: Store, value: Any) -> str:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from types import FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from dask._expr import ProhibitReuse
 from dask.task_spec import Alias, TaskRef
@@ -198,18 +198,52 @@ ITSELF = "its own"
 
 def describe_code(function: Any) -> CodeDescription:
     """What the digest of a function covers, part by part, as far as it has a digest."""
-    describer = _Describer()
-    description: CodeDescription = {}
-    with suppress(TypeError, RecursionError):
-        describer.encode(held(function, "__func__", function))
-        for definition in describer.definitions:  # encoding the parts of one adds others
-            name = _title(definition) if description else ITSELF
-            while name in description:
-                name += "′"
+    return CodeDescriber()(function)
+
+
+class _Described(NamedTuple):
+    """A definition, its parts as texts, the definitions and the libraries that they name."""
+
+    definition: Any
+    parts: dict[str, str]
+    named: list[Any]
+    libraries: dict[str, str]
+
+
+class CodeDescriber:
+    """Describes functions; what several of them reach is read once, while nothing changes it."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, _Described] = {}  # by id
+
+    def __call__(self, function: Any) -> CodeDescription:
+        """What the digest of a function covers: see `describe_code`."""
+        first = _Describer()
+        description: CodeDescription = {}
+        with suppress(TypeError, RecursionError):
+            first.encode(held(function, "__func__", function))
+            libraries = dict(first.libraries)
+            queue, seen = list(first.definitions), set(map(id, first.definitions))
+            for definition in queue:  # which grows meanwhile
+                name = _title(definition) if description else ITSELF
+                while name in description:
+                    name += "′"
+                read = self._read(definition)
+                description[name] = {**read.parts, "in": _place(definition)}
+                libraries |= read.libraries
+                queue += [other for other in read.named if id(other) not in seen]
+                seen.update(map(id, read.named))
+            description["libraries"] = libraries
+        return description
+
+    def _read(self, definition: Any) -> _Described:
+        if id(definition) not in self._known:
+            describer = _Describer()
+            describer.definition(definition)
             parts = {part: str(describer.encode(value)) for part, value in _parts(definition)}
-            description[name] = {**parts, "in": _place(definition)}
-        description["libraries"] = describer.libraries
-    return description
+            named = describer.definitions[1:]
+            self._known[id(definition)] = _Described(definition, parts, named, describer.libraries)
+        return self._known[id(definition)]
 
 
 class _Describer(Digester):

@@ -21,9 +21,10 @@ from pipeline.cache.tracking.inputs import (
     variable_input,
 )
 from pipeline.cache.tracking.observer import Needs, Observer
-from pipeline.cache.tracking.readers import Place, Reads, holds_files, reads_in_c
+from pipeline.cache.tracking.readers import Holding, Place, Reads, reads_in_c
 
 __all__ = [
+    "Holding",
     "Input",
     "Needs",
     "Observer",
@@ -33,7 +34,6 @@ __all__ = [
     "add_inputs",
     "changed",
     "context_input",
-    "holds_files",
     "observing",
     "path_input",
     "reads_in_c",

@@ -67,7 +67,7 @@ def reads_in_c(
     values: its arguments
     readers: names of functions that it calls and that read files in C. With any of them, each
         string that names something on the disk counts as a path
-    may_hold_files: False for a function of which `holds_files` is false
+    may_hold_files: False for a function that holds none: see `Holding`
     """
     search = _Search(bool(readers))
     if (chunks := _chunks(function, values)) is not None:
@@ -81,11 +81,22 @@ def reads_in_c(
     return Reads(list(search.places), list(search.effects))
 
 
-def holds_files(values: Sequence[Any]) -> bool:
-    """Whether functions, or what they hold, have objects among them that read files in C."""
-    search = _Search(False, is_listing=False)
-    search.look(values)
-    return bool(search.has_file or search.has_handle or search.are_paths or search.effects)
+class Holding:
+    """Whether functions, or what they hold, have objects among them that read files in C.
+
+    What several of them hold is looked at once, while it holds no such object.
+    """
+
+    def __init__(self) -> None:
+        self._harmless = _Search(False, is_listing=False)
+
+    def __call__(self, values: Sequence[Any]) -> bool:
+        self._harmless.look(values)
+        if not self._harmless.has_found:
+            return False
+        self._harmless = alone = _Search(False, is_listing=False)
+        alone.look(values)
+        return alone.has_found
 
 
 def path_places(path: str) -> Iterator[Place]:
@@ -128,6 +139,10 @@ class _Search:
         self._has_readers = are_paths
         self._texts: list[str] = []
         self._seen: dict[int, Any] = {}  # with the values, which keep their ids
+
+    @property
+    def has_found(self) -> bool:
+        return self.has_file or self.has_handle or self.are_paths or bool(self.effects)
 
     def look(self, values: Iterable[Any]) -> None:
         stack = list(values)
