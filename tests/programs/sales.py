@@ -342,7 +342,7 @@ EDITS = [
          {"read_stores", "join", "add_features", *_FITTED}, False, "data/stores.parquet changed"),
     Edit("a value of the configuration", "config.toml", "least = 5.0", "least = 20.0",
          FUNCTIONS - {"read_sales", "read_stores", "read_rate"}, False),
-    Edit("a row of a table", "data/sales.csv", "2024-01-03,2,5,", "2024-01-03,2,8,",
+    Edit("a row of a table", "data/sales.csv", "2024-01-03,2,5,", "2024-01-03,2,55,",
          {"read_sales", "clean", "join", "add_features", *_FITTED, "summary"}, False),
 ]  # fmt: skip
 """What people edit between two runs, one after the other."""
