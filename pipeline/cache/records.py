@@ -160,7 +160,7 @@ def content_key(form: str, contents: Iterable[str]) -> str:
 def find_by_content(store: Store, key: str, checked: dict[Any, Any]) -> Found | None:
     """The result of a task with a content key, and what the task itself read."""
     for line in reversed(store.noted(f"content-{key}")):
-        with suppress(TypeError, ValueError):
+        with suppress(TypeError, ValueError, AttributeError):  # anybody may have noted it
             [text, check] = line
             if xxh3_64_hexdigest(text.encode()) != check:
                 continue
