@@ -68,11 +68,17 @@ def code_content(code: CodeType) -> str:
     return blake2b(text.encode(), digest_size=12).hexdigest()
 
 
-@lru_cache(256)  # for both that read code
+@lru_cache(512)
+def _instructions(code: CodeType) -> tuple[dis.Instruction, ...]:
+    """The instructions of code, listed once: that takes longer than to read them."""
+    return tuple(dis.get_instructions(code))
+
+
+@lru_cache(512)  # for both that read steps
 def _steps(code: CodeType) -> list[Step]:
     """The instructions, one by one, without those that only document."""
     steps: list[Step] = []
-    for instruction in dis.get_instructions(code):
+    for instruction in _instructions(code):
         name, argument = instruction.opname, instruction.argval
         if name in SUPERINSTRUCTIONS:
             pairs = list(zip(SUPERINSTRUCTIONS[name], argument, strict=True))
@@ -163,27 +169,7 @@ def _minimal(states: list[_State]) -> list[tuple[Any, ...]]:
 
     States of separate loops are never one.
     """
-    reached, before = [0] * len(states), list[int]()  # the states that may follow, as bits
-    while reached != before:
-        before = list(reached)
-        for place in reversed(range(len(states))):
-            for to in states[place].after:
-                reached[place] |= reached[to] | 1 << to
-    # States of one loop lead to the same states, themselves among them.
-    classes = [bits if bits >> place & 1 else 0 for place, bits in enumerate(reached)]
-    size, split = 0, len({*classes})
-    while size != split:  # split classes, until equivalent states lead to equivalent states
-        table: dict[Any, int] = {}
-        size, classes = (
-            split,
-            [
-                table.setdefault(
-                    (own, state.does, *(classes[to] for to in state.after)), len(table)
-                )
-                for own, state in zip(classes, states, strict=True)
-            ],
-        )
-        split = len(table)
+    classes = _classes(states)
     members = dict(zip(classes, states, strict=True))
     order = {classes[-1]: 0}
     minimal = []
@@ -195,6 +181,35 @@ def _minimal(states: list[_State]) -> list[tuple[Any, ...]]:
                 queue.append(to)
         minimal.append((members[number].does, *(order[to] for to in after)))
     return minimal
+
+
+def _classes(states: list[_State]) -> list[int]:
+    """A number for each state, equal for equivalent ones: they lead to equivalent states."""
+    reached, before = [0] * len(states), list[int]()  # the states that may follow, as bits
+    while reached != before:
+        before = list(reached)
+        for place in reversed(range(len(states))):
+            bits = reached[place]
+            for to in states[place].after:
+                bits |= reached[to] | 1 << to
+            reached[place] = bits
+    # States of one loop lead to the same states, themselves among them.
+    groups: dict[tuple[int, bool, int], list[int]] = {}
+    for place, bits in enumerate(reached):
+        is_alone = not bits >> place & 1
+        groups.setdefault((bits.bit_count(), is_alone, bits), []).append(place)
+    classes, table = [-1] * len(states), dict[Any, int]()
+    for (_, is_alone, loop), places in sorted(groups.items()):  # what they lead to comes before
+        own, size, split = 0 if is_alone else loop, 0, 1
+        while size != split:  # split classes, until no further one splits
+            numbers = [
+                table.setdefault((own, does, *[classes[to] for to in after]), len(table))
+                for does, after in map(states.__getitem__, places)
+            ]
+            for place, number in zip(places, numbers, strict=True):
+                classes[place] = number
+            size, split = split, len({*numbers})
+    return classes
 
 
 class Chain(NamedTuple):
@@ -443,7 +458,7 @@ class _Machine:
         self.values: dict[str, Term] = {}  # of variables that are set once
         self.names: tuple[str, ...] = ()  # by which the next call passes arguments
         self.target = 0  # the furthest of the jumps before
-        self.steps = list(dis.get_instructions(code))
+        self.steps = _instructions(code)
         stores = Counter(
             name
             for step in self.steps
