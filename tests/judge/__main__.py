@@ -31,7 +31,10 @@ SUITES = {
     "xarray": ["xarray.tests.test_dask"],
 }  # fmt: skip
 
-MODES = ("share", "cold", "warm")
+WARM = ("warm", "alone")
+"""The modes in which a store is full."""
+
+MODES = ("share", "cold", *WARM)
 
 MOST_CRASHES = 5
 
@@ -80,7 +83,8 @@ class Verdict:
     def row(self) -> list[str]:
         counts = (
             len(self.ran), len(self.failures) - len(self.new_failures), len(self.new_failures),
-            sum(record.compared for record in self.ran), len(self.differences),
+            sum(record.compared for record in self.ran),
+            sum(record.loaded for record in self.ran), len(self.differences),
         )  # fmt: skip
         return [self.suite, self.mode, *(f"{count:,}" for count in counts)]
 
@@ -103,7 +107,7 @@ def run(suite: str, mode: str, folder: Path, **which: str) -> dict[str, Record]:
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
-        "PYTHONHASHSEED": "2" if mode == "warm" else "1",
+        "PYTHONHASHSEED": "2" if mode in WARM else "1",
         "OMP_NUM_THREADS": "1",
         "DASK_MULTIPROCESSING__CONTEXT": "forkserver",
         "JUDGE_MODE": mode,
@@ -132,7 +136,7 @@ def judge(suite: str, modes: list[str], sample: str, folder: Path) -> list[Verdi
 
     What fails or differs with us is run with Dask alone.
     """
-    if modes == ["warm"]:
+    if "cold" not in modes and {*WARM} & {*modes}:
         run(suite, "cold", folder, JUDGE_SAMPLE=sample)
     verdicts = [
         Verdict(suite, mode, run(suite, mode, folder, JUDGE_SAMPLE=sample), {}) for mode in modes
@@ -151,7 +155,8 @@ def show(verdicts: list[Verdict]) -> None:
     """The table, and each failure and difference."""
     console = Console(width=80, highlight=False)
     table = Table("suite", "mode", box=None, pad_edge=False)
-    for name in ("tests", "failures without us", "new failures", "compared", "differences"):
+    counts = "tests", "failures without us", "new failures", "compared", "loaded", "differences"
+    for name in counts:
         table.add_column(name, justify="right")
     for verdict in verdicts:
         table.add_row(*verdict.row())
@@ -172,7 +177,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.judge", description=__doc__)
     parser.add_argument("suites", nargs="*", metavar="suite", help=", ".join(SUITES))
     parser.add_argument("--sample", default="1", help="a fraction of the tests, such as 1/8")
-    parser.add_argument("--mode", action="append", choices=MODES, help="without it, all three")
+    parser.add_argument("--mode", action="append", choices=MODES, help="without it, all")
     parser.add_argument("--folder", type=Path, help="keeps the records and logs")
     options = parser.parse_args()
     if unknown := set(options.suites) - set(SUITES):

@@ -38,6 +38,15 @@ def test_an_error_of_ours_alone_is_a_difference() -> None:
     assert judge.record.differences["1"].startswith("raised TypeError")
 
 
+def test_alone_a_computation_is_made_once(tmp_path: Path) -> None:
+    judge, made = Judge("plain", tmp_path), list[str]()
+    for name in ("plain", "alone"):
+        judge.mode = name
+        setattr(judge, name, judge.plain)
+        judged(judge, delayed(made.append)(name))
+    assert made == ["plain", "plain", "alone"]
+
+
 def test_equal_values_and_equal_errors_are_no_difference() -> None:
     judge = Judge("share", Path("records"))
     assert judged(judge, delayed(abs)(-1)) == (1,)
