@@ -89,7 +89,13 @@ TABLE = {
     EFFECT: """
         print os.kill pandas.DataFrame.to_parquet pandas.DataFrame.to_feather
         pandas.DataFrame.to_orc pandas.DataFrame.to_hdf pandas.DataFrame.to_sql
-        pyarrow.parquet.write_table pyarrow.feather.write_feather pyarrow.dataset.write_dataset
+        pandas.Series.to_hdf pyarrow.parquet.write_table pyarrow.parquet.write_to_dataset
+        pyarrow.parquet.write_metadata pyarrow.parquet.ParquetWriter pyarrow.feather.write_feather
+        pyarrow.dataset.write_dataset pyarrow.orc.write_table pyarrow.orc.ORCWriter
+        pyarrow.csv.write_csv pyarrow.csv.CSVWriter pyarrow.ipc.new_file pyarrow.ipc.new_stream
+        pyarrow.output_stream pyarrow.fs.copy_files xarray.Dataset.to_netcdf
+        xarray.DataArray.to_netcdf xarray.DataTree.to_netcdf xarray.save_mfdataset torch.save
+        cv2.imwrite cv2.VideoWriter soundfile.write torchaudio.save
         dask.array.core.load_store_chunk dask.array.core.load_chunk
         dask.bag.core._to_textfiles_chunk dask.bag.avro dask.graph_manipulation distributed.shuffle
         xarray.backends.common
@@ -150,10 +156,15 @@ READERS = """
 METHODS = {
     WORLD: "exists is_file is_dir",
     MAYBE_RANDOM: "sample rvs",
-    WRITES: "write_text write_bytes to_csv to_parquet to_pickle to_hdf to_sql savefig",
+    EFFECT: """
+        to_parquet to_feather to_orc to_hdf to_netcdf to_raster to_file open_output_stream
+        open_append_stream write_parquet write_csv write_ipc write_ipc_stream write_ndjson
+        write_avro write_excel write_delta sink_parquet sink_csv sink_ipc sink_ndjson save_model
+    """,
+    WRITES: "write_text write_bytes to_csv to_pickle to_sql savefig",
     FILE: "read_text read_bytes open iterdir rglob",
 }
-"""Reason → names of methods of unknown objects."""
+"""Reason → names of methods of unknown objects. Those with an effect write files without Python."""
 
 IMPURE_ALONE = {"print", "tempfile"}
 """Impure as a task; a function that calls it is pure."""
@@ -455,6 +466,10 @@ def argument_of(call: CallSite, place: int, names: Iterable[str]) -> Term | None
     return next(named, by_place)
 
 
+def _has_arguments(call: CallSite) -> bool:
+    return bool(call.arguments or call.named or call.spread or call.is_open)
+
+
 def seeded_source(value: Any, call: CallSite) -> tuple[str, Term] | None:
     """The source of random numbers that a call seeds, and the seed."""
     names = _imported_seeders(len(sys.modules)).objects
@@ -511,6 +526,8 @@ def method_finding(name: str, call: CallSite | None) -> Finding | None:
     reason = next((reason for reason, names in METHODS.items() if name in names.split()), None)
     if reason is None:
         return None
+    if reason == EFFECT and call is not None and not _has_arguments(call):
+        return None  # it returns what it would write
     if call is not None and name == "open" and _is_writing(call, 0):
         return Finding(Impurity(name, WRITES))
     if reason != MAYBE_RANDOM or call is None:

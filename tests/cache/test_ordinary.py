@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dask
+import h5py  # type: ignore[import-untyped]
 import numpy as np
 import pandas as pd
+import pyarrow.csv
 import pytest
+import xarray
 from dask import delayed
 from dask.multiprocessing import get_context
 
@@ -232,6 +235,39 @@ def test_a_library_that_draws_global_numbers_is_observed(
         return float(sum(function() for function in hidden["key"])) * n
 
     assert not kept(folder, draws, 3)
+
+
+def makes_frame(n: int) -> Any:
+    return pd.DataFrame({"a": range(n)})
+
+
+def writes_parquet(frame: Any) -> None:
+    frame.to_parquet(f"{len(frame)}.out")
+
+
+def writes_hdf5(frame: Any) -> None:
+    with h5py.File(f"{len(frame)}.out", "w") as file:
+        file["a"] = frame.a.to_numpy()
+
+
+def writes_netcdf(frame: Any) -> None:
+    xarray.Dataset(frame).to_netcdf(f"{len(frame)}.out", engine="h5netcdf")
+
+
+def writes_table(frame: Any) -> None:
+    pyarrow.csv.write_csv(pyarrow.Table.from_pandas(frame), f"{len(frame)}.out")
+
+
+@pytest.mark.parametrize("write", [writes_parquet, writes_hdf5, writes_netcdf, writes_table])
+def test_what_a_library_writes_in_c_is_written_in_each_run(
+    folder: Path, write: Callable[..., None]
+) -> None:
+    """Neither the arguments nor the code have the path."""
+    written = folder / "work" / "3.out"
+    for _ in range(2):
+        written.unlink(missing_ok=True)
+        through(folder / "cache", delayed(write)(delayed(makes_frame)(3)))
+        assert written.exists()
 
 
 def test_an_effect_of_another_thread_is_not_one_of_this_task(folder: Path) -> None:

@@ -77,7 +77,8 @@ class Verdict:
             (test, text)
             for test, record in self.ours.items()
             for number, text in record.differences.items()
-            if test not in self.plain or number not in self.plain[test].differences
+            if not reason(test)
+            and (test not in self.plain or number not in self.plain[test].differences)
         ]
 
     def row(self) -> list[str]:
@@ -90,7 +91,7 @@ class Verdict:
 
 
 def reason(test: str) -> str:
-    """Why the test may fail; empty if it may not."""
+    """Why the test may fail, or differ; empty if it may not."""
     return next((why for name, why in REASONS.items() if fnmatchcase(test, _literal(name))), "")
 
 

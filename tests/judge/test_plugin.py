@@ -82,6 +82,12 @@ def test_only_what_dask_alone_passes_is_a_new_failure(tmp_path: Path) -> None:
     assert verdict.suspects == {"ours", "both"}
 
 
+def test_a_test_with_a_reason_may_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.judge.__main__.REASONS", {"counts[*": "it counts runs"})
+    ours = {name: Record(name, "passed", 1, {"1": "text"}) for name in ("counts[a]", "other")}
+    assert Verdict("bag", "cold", ours, {}).differences == [("other", "text")]
+
+
 def test_the_last_record_of_a_test_counts(tmp_path: Path) -> None:
     judge = Judge("plain", tmp_path / "records")
     judge.record = Record("test")

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.csv
 import pytest
 from dask.task_spec import TaskRef
 from dask.utils import methodcaller
@@ -940,6 +941,26 @@ def test_equal_writes_are_not_merged(body: str, is_merged: bool) -> None:
     exec(f"def f(x): {body}", names)  # noqa: S102 - each is a program
     assert (call_impurity(names["f"], (1,), scope=MERGING) is None) is is_merged
     assert call_impurity(names["f"], (1,), scope=STORING) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "is_stored"),
+    [
+        ("x.to_parquet(f'{x}.parquet')", False),
+        ("x.to_parquet(**x)", False),
+        ("x.a.to_netcdf(path='a.nc')", False),
+        ("x.to_hdf(*x)", False),
+        ("x.write_csv('a.csv')", False),
+        ("pyarrow.csv.write_csv(x, 'a.csv')", False),
+        ("return x.to_parquet()", True),
+    ],
+)
+def test_a_write_that_python_does_not_see_is_impure(body: str, is_stored: bool) -> None:
+    names: dict[str, Any] = {"__name__": "__main__", "pyarrow": pyarrow}
+    exec(f"def f(x): {body}", names)  # noqa: S102 - each is a program
+    found = call_impurity(names["f"], (TaskRef("x"),), scope=STORING)
+    assert (found is None) is is_stored
+    assert found is None or found.reason == EFFECT
 
 
 # Needs
