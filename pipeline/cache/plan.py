@@ -147,7 +147,8 @@ def _find(plan: Plan, key: Key, is_output: bool, checked: dict[Any, Any]) -> boo
     with store.tolerating("read") as is_reachable:
         found, why = find(store, digest, checked) if is_reachable else (None, "")
         if found is not None and is_output and not plan.is_final:
-            if (opened := store.open(found.entry.digest)) is None:
+            opened = store.open(found.entry.digest)
+            if opened is None or opened[0].checksum != found.entry.checksum:
                 return False
             plan.opened[key] = opened
         if found is not None:
@@ -296,7 +297,9 @@ def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
             limit -= len(needed)
             recompute = partial(dask.local.get_sync, needed, key) if needed else None
             entry, inputs, _ = plan.found[key]
-            load = Load(store, entry.digest, plan.opened.get(key), recompute, inputs)
+            load = Load(
+                store, entry.digest, entry.checksum, plan.opened.get(key), recompute, inputs
+            )
             # Workers that cannot reach the store get the value.
             tasks[key] = LoadTask(key, load, (), False) if is_reachable else DataNode(key, load())
         elif key in upstream and _is_watched(plan, key):

@@ -7,17 +7,27 @@ A result can also be found by the content of its inputs: the digest of a task co
 were made, but only their values matter. Notes map the content key of a task to its entry.
 """
 
+import io
 import json
+import pickle
 from collections import OrderedDict
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
+from types import FunctionType
 from typing import Any, NamedTuple
 
+import numpy as np
 from xxhash import xxh3_64_hexdigest
 
 from pipeline.cache.tracking import Input, changed
-from pipeline.identity import hash_encoded
+from pipeline.identity import (
+    ATOMS,
+    hash_encoded,
+    is_library_class,
+    library_name,
+    library_version,
+)
 from pipeline.store import Entry, Store
 
 MAX_VARIANTS = 8
@@ -98,7 +108,7 @@ def find(store: Store, digest: str, checked: dict[Any, Any]) -> tuple[Found | No
         if inputs is None or changed(inputs, checked):
             continue
         holder = store.entry(entry.target) if entry.target else entry
-        if holder is not None:
+        if holder is not None and (not entry.target or holder.checksum == entry.meant):
             return Found(holder, inputs, bool(entry.target)), ""
     return None, why
 
@@ -154,7 +164,38 @@ def _as_inputs(rows: Iterable[Any]) -> tuple[Input, ...]:
 
 def content_key(form: str, contents: Iterable[str]) -> str:
     """The name of a task by what it does, and by the content of its inputs."""
-    return hash_encoded((form, *contents))
+    return hash_encoded((form, _versions(), *contents))
+
+
+@lru_cache(1)
+def _versions() -> tuple[str, ...]:
+    """The versions of the libraries whose objects a store has: their methods are not content."""
+    return tuple(map(library_version, ("numpy", "pandas")))
+
+
+def brings_code(value: Any) -> bool:
+    """Whether a value has functions of the project, or objects of its classes.
+
+    A task may call their methods, which the content of the value does not cover.
+    """
+    if type(value) in ATOMS or (type(value) is np.ndarray and not value.dtype.hasobject):
+        return False
+    try:
+        _Walk(io.BytesIO(), 5, buffer_callback=lambda _: None).dump(value)
+    except Exception:  # it is found, or cannot be looked at
+        return True
+    return False
+
+
+class _Walk(pickle.Pickler):
+    """Looks at all objects that a value holds. Raises `LookupError` for one of the project."""
+
+    def reducer_override(self, value: Any) -> Any:
+        kind = value if isinstance(value, type) else type(value)
+        is_own = type(value) is FunctionType and library_name(value) is None
+        if is_own or not is_library_class(kind):
+            raise LookupError(kind)
+        return NotImplemented
 
 
 def find_by_content(store: Store, key: str, checked: dict[Any, Any]) -> Found | None:
@@ -164,19 +205,21 @@ def find_by_content(store: Store, key: str, checked: dict[Any, Any]) -> Found | 
             [text, check] = line
             if xxh3_64_hexdigest(text.encode()) != check:
                 continue
-            digest, rows = json.loads(text)
+            digest, meant, rows = json.loads(text)
             inputs = _as_inputs(rows)
-            if not changed(inputs, checked) and (entry := store.entry(digest)) is not None:
+            if changed(inputs, checked) or (entry := store.entry(digest)) is None:
+                continue
+            if entry.checksum.hex() == meant:  # not another variant in its place
                 return Found(entry, inputs, True)
     return None
 
 
-def note_content(store: Store, key: str, digest: str, inputs: Iterable[Input]) -> None:
+def note_content(store: Store, key: str, entry: Entry, inputs: Iterable[Input]) -> None:
     """Note which entry has the result of a task with a content key.
 
     inputs: what the task itself read
     """
-    text = json.dumps([digest, list(map(list, inputs))])
+    text = json.dumps([entry.digest, entry.checksum.hex(), list(map(list, inputs))])
     store.note(f"content-{key}", [text, xxh3_64_hexdigest(text.encode())])
 
 

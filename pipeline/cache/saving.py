@@ -21,6 +21,7 @@ from pipeline.cache.records import (
     Found,
     Outcome,
     Run,
+    brings_code,
     content_key,
     find,
     find_by_content,
@@ -100,6 +101,7 @@ class Load:
 
     store: Store
     digest: str
+    checksum: bytes
     opened: tuple[Entry, memoryview] | None = None
     recompute: Callable[[], Any] | None = None
     inputs: tuple[Input, ...] = ()
@@ -108,7 +110,8 @@ class Load:
     def __call__(self) -> Any:
         add_inputs(self.inputs)
         with suppress(LostError):
-            if opened := self.opened or self.store.open(self.digest):
+            opened = self.opened or self.store.open(self.digest)
+            if opened and opened[0].checksum == self.checksum:  # not another variant in its place
                 return self.store.value(*opened)
         if self.recompute is not None:
             return self.recompute()
@@ -122,7 +125,8 @@ class Load:
             is_storable(kind)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Load, (self.store, self.digest, None, self.recompute, self.inputs, script_classes())
+        own = self.store, self.digest, self.checksum, None, self.recompute, self.inputs
+        return Load, (*own, script_classes())
 
 
 class Watched(NamedTuple):
@@ -316,7 +320,8 @@ class Save:
 
     def _loaded(self, found: Found) -> Any:
         """The value in an entry. Raises `LostError`."""
-        if (opened := self.store.open(found.entry.digest)) is None:
+        opened = self.store.open(found.entry.digest)
+        if opened is None or opened[0].checksum != found.entry.checksum:
             raise LostError(found.entry.digest)
         value = self.store.value(*opened)
         self.store.count_load(opened[0])
@@ -330,7 +335,7 @@ class Save:
             if is_reachable:
                 name = free_variant(store, self.digest, inputs)
                 store.link(
-                    name, entry.target or entry.digest, inputs=listed(store, inputs),
+                    name, entry, inputs=listed(store, inputs),
                     seconds=entry.seconds, behind=entry.behind, loading=entry.loading,
                     **vars(self.details),
                 )  # fmt: skip
@@ -364,7 +369,7 @@ class Save:
                 if entry is not None:
                     outcome = outcome._replace(content=entry.checksum.hex())
                 if entry is not None and key:
-                    note_content(store, key, entry.digest, own.inputs)
+                    note_content(store, key, entry, own.inputs)
         finally:
             self.run.pass_on(store, self.digest, outcome)
         return value, bool(outcome.content)
@@ -391,6 +396,8 @@ class Save:
         contents = []
         for digest, value in zip(digests, values, strict=True):
             known = self.upstream.get(digest) or self.run.passed_on(self.store, digest)
+            if known.content != digest and brings_code(value):  # the digest of a constant covers it
+                return ""
             contents.append(known.content or _small_content(self.store, value))
         return content_key(form, contents) if all(contents) else ""
 

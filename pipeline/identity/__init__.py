@@ -31,7 +31,13 @@ from pipeline.identity.bytecode import (
     names_in_code,
     uses_in_code,
 )
-from pipeline.identity.digests import Digester, digest, hash_encoded, is_process_state
+from pipeline.identity.digests import (
+    Digester,
+    digest,
+    hash_encoded,
+    is_process_state,
+    library_version,
+)
 from pipeline.identity.encoder import (
     ATOMS,
     KEY_WIDTH,
@@ -119,6 +125,7 @@ __all__ = [
     "is_tracing",
     "items_of",
     "library_name",
+    "library_version",
     "mask_passwords",
     "member_of",
     "module_name",

@@ -3,7 +3,7 @@
 Numbers are little-endian; checksums are XXH3 of 128 bits:
 
     8 bytes    89 'M' 'E' 'M' 'O' 0D 0A 1A
-    u32        version of this layout: 2 with the fields `inputs` and `target`, 1 without
+    u32        version of this layout: 2 with `inputs`, `target` and `meant`, 1 without
     u32        length H of the header
     u64        length P of the payload
     16 bytes   checksum of the 24 bytes before, and of the header
@@ -102,6 +102,7 @@ class Entry:
     created: seconds since 1970
     inputs: what else the result depends on, such as files: kind, name, hash, size, time
     target: the digest of the entry with the result, if it is not this one
+    meant: the checksum of that result; another one may have taken its place
     """
 
     digest: str
@@ -118,13 +119,14 @@ class Entry:
     checksum: Checksum = b""
     inputs: list[list[Any]] = field(default_factory=list)
     target: str = ""
+    meant: Checksum = b""
 
 
 _KINDS = {"str": (str,), "float": (float, int), "int": (int,), "Checksum": (bytes,)}
 _TYPES = {item.name: _KINDS.get(str(item.type), (list,)) for item in fields(Entry)}
 _TIMES = [item.name for item in fields(Entry) if item.type == "float"]
 _LISTS = {"arguments": [str, str], "inputs": [str, str, str, int, int]}
-_NEW: dict[str, Any] = {"inputs": [], "target": ""}
+_NEW: dict[str, Any] = {"inputs": [], "target": "", "meant": b""}
 """Fields that entries of version 1 do not have."""
 
 _packb = partial(msgpack.packb, unicode_errors="surrogatepass")

@@ -266,7 +266,9 @@ class Store:
         try:
             opened = self.open(_checked(digest))
             if opened and opened[0].target:
+                meant = opened[0].meant
                 opened = self.open(opened[0].target)
+                opened = opened if opened and opened[0].checksum == meant else None
             if opened:
                 return self.value(*opened)
         except LostError:
@@ -355,9 +357,10 @@ class Store:
             self.log()
         return entry
 
-    def link(self, digest: str, target: str, **fields: Any) -> None:
+    def link(self, digest: str, holder: Entry, **fields: Any) -> None:
         """Store that a result is in another entry; `fields` and errors are those of `put`."""
-        self._write(Entry(_checked(digest), target=_checked(target), **fields), [])
+        target, meant = _checked(holder.digest), holder.checksum
+        self._write(Entry(_checked(digest), target=target, meant=meant, **fields), [])
 
     def _write(self, entry: Entry, payload: list[Any]) -> int:
         """Write an entry, and note its call. Returns its length."""

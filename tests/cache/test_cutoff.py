@@ -5,6 +5,7 @@ And a program as people write it: twelve edits, and after each exactly what depe
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 import os
@@ -18,6 +19,8 @@ import pandas as pd
 import pytest
 from dask import delayed
 
+from pipeline import Store, compute
+from pipeline.cache.records import find
 from tests.programs import sales
 from tests.programs.through import explained, through
 from tests.programs.tracing import ran, traced
@@ -272,6 +275,93 @@ def test_a_mutated_input_counts_by_its_content_before(tmp_path: Path) -> None:
     for function, names in ((made, {"made", "grown"}), (also_made, {"also_made"}), (made, set())):
         assert through(tmp_path / "cache", build(function), keep=keep).value == 103
         assert ran(log) == names
+
+
+@pytest.mark.parametrize("is_evicted", [False, True])
+def test_a_result_of_another_variant_is_not_the_result(tmp_path: Path, is_evicted: bool) -> None:
+    """A file with more contents than there are variants, or variants that were evicted."""
+    store = Store(tmp_path / "cache", keep=["load", "double"], durable=False)
+
+    def load(path: str) -> str:
+        return Path(path).read_text()
+
+    def double(text: str) -> str:
+        return 2 * text
+
+    def run(text: str) -> str:
+        write(tmp_path / "data", text)
+        value: str = compute(delayed(double)(delayed(load)(str(tmp_path / "data"))), store=store)[0]
+        return value
+
+    first = run("a")
+    for entry in list(store.entries()) if is_evicted else ():
+        if entry.function == "double":
+            store.remove(entry.digest)
+    for text in "b" if is_evicted else "bcdefghij":
+        assert run(text) == 2 * text
+    assert run("a") == first == "aa"
+
+
+def test_a_link_is_to_one_result(tmp_path: Path) -> None:
+    """The entry that a link is to may be replaced by another variant."""
+    store = Store(tmp_path)
+    holder = store.put(32 * "a", 1)
+    store.link(32 * "b", holder)
+    assert store.get(32 * "b") == 1
+    store.put(32 * "a", 2)
+    assert find(store, 32 * "b", {}) == (None, "")
+    with pytest.raises(KeyError):
+        store.get(32 * "b")
+
+
+MODEL = """
+from dataclasses import dataclass
+
+from pipeline import storable
+
+
+@storable
+@dataclass
+class Model:
+    weight: float
+
+    def predict(self):
+        return self.weight * 2
+
+
+def fit():
+    return {FIT}
+
+
+def use(model):
+    return {USE}
+"""
+
+
+@pytest.mark.parametrize(
+    ("fit", "use"),
+    [
+        ("Model(3.0)", "model.predict()"),
+        ("[{'best': Model(3.0)}]", "model[0]['best'].predict()"),
+        ("Model(3.0).predict", "model()"),
+        ("Model.predict", "model(Model(3.0))"),
+    ],
+)
+def test_the_code_of_a_value_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fit: str, use: str
+) -> None:
+    """An object of equal content may have another method: what is behind runs."""
+    monkeypatch.syspath_prepend(tmp_path)
+    source = MODEL.replace("{FIT}", fit).replace("{USE}", use)
+    for factor in (2, 5):
+        write(tmp_path / "models_of_test.py", source.replace("* 2", f"* {factor}"))
+        monkeypatch.delitem(sys.modules, "models_of_test", raising=False)
+        importlib.invalidate_caches()
+        module = importlib.import_module("models_of_test")
+        graph = delayed(module.use)(delayed(module.fit)())
+        keep = ["fit", "use"]
+        assert through(tmp_path / "cache", graph, keep=keep, pickle=True).value == 3 * factor
+    monkeypatch.delitem(sys.modules, "models_of_test")
 
 
 # A program as people write it

@@ -111,14 +111,17 @@ def test_an_error_is_raised_and_frees_the_lease(tmp_path: Path) -> None:
 
 def test_a_load_returns_the_value_in_any_process(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.put(DIGEST, np.arange(3))
-    load = Load(store, DIGEST, store.open(DIGEST))
+    checksum = store.put(DIGEST, np.arange(3)).checksum
+    load = Load(store, DIGEST, checksum, store.open(DIGEST))
     assert np.array_equal(load(), np.arange(3))
     assert np.array_equal(pickle.loads(pickle.dumps(load))(), np.arange(3))  # noqa: S301
     store.remove(DIGEST)
     assert np.array_equal(load(), np.arange(3))  # which was open
     with pytest.raises(LostError, match="run it again"):
-        Load(store, DIGEST)()
+        Load(store, DIGEST, checksum)()
+    store.put(DIGEST, "another variant")
+    with pytest.raises(LostError, match="run it again"):
+        Load(store, DIGEST, checksum)()
 
 
 def test_in_another_process_there_is_one_store_for_all(tmp_path: Path) -> None:

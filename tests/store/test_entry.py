@@ -40,7 +40,7 @@ def crafted(
     """An entry with a right checksum, whatever it says."""
     facts = vars(Entry(DIGEST, bytes=len(payload), checksum=checksum([payload]))) | fields
     if not {"inputs", "target"} & fields.keys() and version == VERSION:
-        version, facts = 1, {**facts, "inputs": ..., "target": ...}
+        version, facts = 1, {**facts, "inputs": ..., "target": ..., "meant": ...}
     facts = {name: value for name, value in facts.items() if value is not ...}
     text = msgpack.packb(facts, unicode_errors="surrogatepass") if text is None else text
     head = struct.pack(
@@ -61,9 +61,9 @@ def test_what_is_written_is_read() -> None:
 
 def test_what_a_result_depends_on_and_where_it_is_are_read() -> None:
     inputs = [["file", "a\udc80.csv", "h", 12, 2**62], ["variable", "HOME", "", 0, 0]]
-    entry = Entry(DIGEST, inputs=inputs, target=32 * "b")
+    entry = Entry(DIGEST, inputs=inputs, target=32 * "b", meant=b"sum")
     back, _ = unpacked(memoryview(written(entry, [])), DIGEST)
-    assert (back.inputs, back.target) == (inputs, 32 * "b")
+    assert (back.inputs, back.target, back.meant) == (inputs, 32 * "b", b"sum")
 
 
 def test_the_payload_is_aligned_for_maps() -> None:
@@ -272,7 +272,7 @@ def test_an_entry_made_now_has_the_time_and_the_python() -> None:
         "digest": DIGEST, "function": "", "call": "", "code": "", "arguments": [], "seconds": 0.0,
         "behind": 0.0, "loading": 0.0, "bytes": 0, "created": entry.created,
         "python": platform.python_version(), "checksum": b"",
-        "inputs": [], "target": "",
+        "inputs": [], "target": "", "meant": b"",
     }  # fmt: skip
 
 
