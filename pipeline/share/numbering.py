@@ -546,8 +546,11 @@ def task_dict(
     tasks: dict[Key, Any] = {}
     for layer in layers:
         tasks.update(layer.mapping if type(layer) is MaterializedLayer else layer)
-    kinds = GraphNode | TaskRef
-    if all(issubclass(kind, kinds) for kind in set(map(type, tasks.values()))):
+    found, kinds = set(map(type, tasks.values())), GraphNode | TaskRef
+    if TaskRef in found:  # it is an alias, or data on a cluster
+        refs = {key: node.key for key, node in tasks.items() if type(node) is TaskRef}
+        tasks |= {key: Alias(key, ref) for key, ref in refs.items() if ref in tasks and ref != key}
+    if all(issubclass(kind, kinds) for kind in found):
         return tasks
     legacy = {key: node for key, node in tasks.items() if not isinstance(node, kinds)}
     converted = convert_legacy_graph(legacy, tasks)

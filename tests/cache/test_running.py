@@ -13,6 +13,7 @@ from typing import Any
 
 import dask
 import dask.array as da
+import dask.bag as db
 import numpy as np
 import pandas as pd
 import pytest
@@ -72,6 +73,14 @@ def test_the_same_collection_can_be_computed_twice_and_nested(tmp_path: Path) ->
     x = delayed(slow)(3)
     for _ in range(2):
         assert pipeline.compute(x, [x, {"x": x}], 7, store=tmp_path) == (3, [3, {"x": 3}], 7)
+
+
+def test_a_delayed_of_a_number_of_a_bag(tmp_path: Path) -> None:
+    """Dask names the task again, by a bare reference."""
+    mean = delayed(db.from_sequence(range(9), npartitions=3).mean())
+    for _ in range(2):
+        assert pipeline.compute(mean + 1, mean, store=tmp_path, scheduler="sync") == (5, 4)
+    assert Store(tmp_path).stats().hits == 2
 
 
 def test_without_collections_nothing_happens(tmp_path: Path) -> None:
