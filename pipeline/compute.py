@@ -15,6 +15,7 @@ from dask.base import unpack_collections
 from dask.utils import shorten_traceback
 
 from pipeline.graph import GraphCollection
+from pipeline.identity import library_name
 from pipeline.program import runnable_tasks
 from pipeline.schedule import scheduler as using_scheduler
 
@@ -49,22 +50,45 @@ def compute(
     leaves, repack = unpack_collections(*collections)
     if not leaves:
         return collections
-    if share:
-        from pipeline.share import share_report
-
-        others = [place for place, x in enumerate(leaves) if not isinstance(x, GraphCollection)]
-        shared = share_report(*(leaves[place] for place in others)).collections
-        for place, collection in zip(others, shared, strict=True):
-            leaves[place] = collection
-    named = using_scheduler(scheduler) if scheduler is not None else nullcontext()
-    with named, _fusing(fuse):
-        # Group by group: Dask 2026.8 mixes up the results otherwise (see `optimizer_of`).
-        groups = [_optimizer(collection) for collection in leaves]
-        order = sorted(range(len(leaves)), key=lambda place: groups.index(groups[place]))
-        values = _values([leaves[place] for place in order], store)
+    with _reading(leaves, share and store is not None):
+        if share:
+            leaves = _shared(leaves)
+        named = using_scheduler(scheduler) if scheduler is not None else nullcontext()
+        with named, _fusing(fuse):
+            # Group by group: Dask 2026.8 mixes up the results otherwise (see `optimizer_of`).
+            groups = [_optimizer(collection) for collection in leaves]
+            order = sorted(range(len(leaves)), key=lambda place: groups.index(groups[place]))
+            values = _values([leaves[place] for place in order], store)
     by_place = dict(zip(order, values, strict=True))
     packed: tuple[Any, ...] = repack([by_place[place] for place in range(len(leaves))])
     return packed
+
+
+def _shared(collections: list[Any]) -> list[Any]:
+    from pipeline.share import share_report
+
+    others = [part for part in collections if not isinstance(part, GraphCollection)]
+    shared = iter(share_report(*others).collections)
+    return [part if isinstance(part, GraphCollection) else next(shared) for part in collections]
+
+
+def _reading(collections: list[Any], is_planned: bool) -> AbstractContextManager[None]:
+    """For `share` and the plan of a run: what they read is read once, if nothing may change it.
+
+    Between the two, calls may run their bodies, and dataframes the functions that they map.
+    """
+    if not is_planned or not all(map(_is_quiet, collections)):
+        return nullcontext()
+    from pipeline.share import reading_once
+
+    return reading_once()
+
+
+def _is_quiet(collection: Any) -> bool:
+    """Whether a collection runs no code of the project until its tasks run."""
+    kind = type(collection)
+    is_expression = isinstance(collection, GraphCollection) or hasattr(kind, "expr")
+    return library_name(kind) is not None and not is_expression
 
 
 def _values(collections: list[Any], store: Any) -> tuple[Any, ...]:

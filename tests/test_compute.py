@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import dask
 import dask.array as da
 import dask.bag as db
 import pytest
 
-from pipeline import compute, trace
+from pipeline import Store, compute, share_report, trace
 from tests.functions import fail, failing, fib
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_an_error_names_the_call_and_keeps_its_type(scheduler: str) -> None:
@@ -51,3 +56,43 @@ def test_collections_with_other_default_schedulers() -> None:
 
 def test_without_collections_nothing_runs() -> None:
     assert compute(1, [2], scheduler="never looked at") == (1, [2])
+
+
+class Counted:
+    """A value that counts how often its content is read."""
+
+    reads = 0
+
+    def __dask_tokenize__(self) -> str:
+        Counted.reads += 1
+        return "counted"
+
+
+def test_share_and_the_store_read_a_constant_once(tmp_path: Path) -> None:
+    counts = []
+    for options in ({"share": True}, {"share": True, "store": Store(tmp_path)}):
+        Counted.reads = 0
+        compute(dask.delayed(repr)(Counted()), scheduler="sync", **options)
+        counts.append(Counted.reads)
+    assert counts[0] == counts[1] > 0
+
+
+def total(numbers: list[int]) -> int:
+    return sum(numbers)
+
+
+@pytest.mark.parametrize("options", [{}, {"share": True}])
+def test_what_a_task_changes_is_read_again(tmp_path: Path, options: dict[str, bool]) -> None:
+    """Also by a task of a run that a task starts."""
+    numbers, store = [1], Store(tmp_path)
+
+    def grow() -> int:
+        numbers.append(2)
+        return share_report(dask.delayed(total)(numbers), dask.delayed(total)([1, 2])).after
+
+    def run() -> int:
+        tasks = dask.delayed(total)(numbers), dask.delayed(grow)()
+        return int(compute(*tasks, scheduler="sync", store=store, **options)[1])
+
+    outer = dask.delayed(total)(numbers), dask.delayed(run)()
+    assert compute(*outer, scheduler="sync", store=store, share=True)[1] == 1

@@ -38,7 +38,7 @@ from pipeline.cache.task_digests import CodeDescriber, TaskDigests, alias_target
 from pipeline.cache.tracking import Process
 from pipeline.graph import CallTask, function_of, inputs_of, toposort
 from pipeline.program import LoadTask
-from pipeline.share import DECLARED, STORING, UNTRACKED, Impurity, is_arithmetic
+from pipeline.share import DECLARED, STORING, UNTRACKED, Impurity, Readings, is_arithmetic
 from pipeline.store import Entry, Store
 
 Status = Literal["hit", "miss", "skipped", "culled"]
@@ -85,16 +85,19 @@ def make_plan(
     is_final: bool = False,
     digests: TaskDigests | None = None,
     process: Callable[[], Process] | None = None,
+    readings: Readings | None = None,
 ) -> Plan:
     """Plan a run: see `Plan`. Raises `GraphError` for a cycle.
 
     is_loading: False to compute everything, and to store it
     digests: of these tasks, as far as they are known
     process: finds the process where the tasks run, if that is not this one
+    readings: what `share` has just read of these tasks
     """
     is_observed = is_local or store.is_shared
     scope = STORING if is_observed else UNTRACKED
-    digests = digests or TaskDigests(tasks, DECLARED if store.purity == "declared" else scope)
+    scope = DECLARED if store.purity == "declared" else scope
+    digests = digests or TaskDigests(tasks, scope, readings)
     run = Run(uuid4().hex, is_local, time.time())
     plan = Plan(store, tasks, list(outputs), digests, run, is_final)
     digests.add(plan.outputs)

@@ -24,7 +24,14 @@ from pipeline.cache.saving import save, task_details
 from pipeline.cache.tracking import Process, add_inputs, this_process
 from pipeline.graph import fill_outputs, inputs_of, toposort
 from pipeline.program import LoadTask, fuse_tasks
-from pipeline.share import fuse_lines, task_dict, unfused, with_iterators
+from pipeline.share import (
+    Readings,
+    fuse_lines,
+    last_readings,
+    task_dict,
+    unfused,
+    with_iterators,
+)
 from pipeline.store import LostError, Store
 
 Annotations = dict[Key, dict[str, Any]]
@@ -56,6 +63,7 @@ class StoreScheduler:
         self.is_client = where_tasks_run(self.scheduler) is not None
 
     def __call__(self, dsk: Any, keys: Any, **options: Any) -> Any:
+        readings: Readings | None = last_readings()  # before any task runs
         if is_planned.get():
             return self.scheduler(dsk, keys, **options)
         tasks, outputs, annotations = open_graph(dsk, keys)
@@ -63,8 +71,9 @@ class StoreScheduler:
             for is_loading in (True, True, False):
                 plan = make_plan(
                     self.store, tasks, outputs, is_loading, self.is_local,
-                    process=where_tasks_run(self.scheduler),
+                    process=where_tasks_run(self.scheduler), readings=readings,
                 )  # fmt: skip
+                readings = None  # tasks may change what was read
                 try:
                     with plan.run:
                         values = self._run(plan, annotations, options)

@@ -36,6 +36,7 @@ from pipeline.share import (
     Impurity,
     NotMerged,
     Numbering,
+    Readings,
     Scope,
     call_impurity,
     callable_name,
@@ -52,8 +53,13 @@ class TaskDigests(Numbering):
     reasons: why tasks have no digest
     """
 
-    def __init__(self, tasks: Mapping[Key, Any], scope: Scope = STORING) -> None:
-        super().__init__(tasks, scope)
+    def __init__(
+        self,
+        tasks: Mapping[Key, Any],
+        scope: Scope = STORING,
+        readings: Readings | None = None,
+    ) -> None:
+        super().__init__(tasks, scope, readings)
         self._digests: list[str | None] = [None]  # by number
 
     def digest(self, key: Key) -> str | None:

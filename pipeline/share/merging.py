@@ -21,7 +21,7 @@ from pipeline.share.isolation import (
     handles,
     inline_handle,
 )
-from pipeline.share.numbering import Numbering
+from pipeline.share.numbering import Numbering, kept_readings
 
 
 class Merged:
@@ -46,7 +46,7 @@ class Merged:
     ) -> None:
         """renamed: more outputs, whose keys may change."""
         outputs, renamed = list(outputs), list(renamed)
-        numbering = Numbering(tasks)
+        numbering = Numbering(tasks, readings=kept_readings())
         numbering.add([*outputs, *renamed])
         self.numbers = numbering.numbers
         self.unmerged = Counter(numbering.reasons.values())

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -79,6 +81,68 @@ class FunctionNumber(NamedTuple):
     is_used_up: bool = False
 
 
+class Content(NamedTuple):
+    """What an encoder found in a value.
+
+    functions: in the value
+    sources: of random numbers, in the value and in what its functions reach
+    """
+
+    encoded: Key
+    functions: tuple[Any, ...]
+    sources: tuple[Any, ...]
+
+
+class Readings:
+    """What was read of functions and constants, valid while none of them changes.
+
+    Objects are known by their ids, which they keep, for all are held.
+
+    walk: what functions reach
+    known: definitions that encoders have read
+    contents: of values, each with the value
+    """
+
+    def __init__(self) -> None:
+        self.walk = Walk()
+        self.known = Known()
+        self.contents: dict[int, tuple[Any, Content]] = {}
+
+    def content(self, value: Any) -> Content:
+        """The content of a value. Raises `TypeError` if it is unknown."""
+        if id(value) not in self.contents:
+            encoder = _ArgumentEncoder(self.known)
+            encoded = encoder.encode(value)
+            content = Content(encoded, tuple(encoder.functions), tuple(encoder.noted))
+            self.contents[id(value)] = value, content
+        return self.contents[id(value)][1]
+
+
+_readings: ContextVar[Readings | None] = ContextVar("_readings", default=None)
+
+
+@contextmanager
+def reading_once() -> Iterator[None]:
+    """Within this context, what `share` reads is kept for the plan that follows."""
+    before = _readings.set(Readings())
+    try:
+        yield
+    finally:
+        _readings.reset(before)
+
+
+def kept_readings() -> Readings:
+    """The readings of the context; new ones outside of `reading_once`."""
+    return _readings.get() or Readings()
+
+
+def last_readings() -> Readings:
+    """The readings of the context, which drops them: a task may change what was read."""
+    readings = kept_readings()
+    _readings.set(None)
+    return readings
+
+
 class Numbering:
     """Numbers for the tasks of a graph; equal tasks have equal numbers.
 
@@ -91,10 +155,16 @@ class Numbering:
     walk: what is known of functions
     """
 
-    def __init__(self, tasks: Mapping[Key, Any], scope: Scope = MERGING) -> None:
+    def __init__(
+        self,
+        tasks: Mapping[Key, Any],
+        scope: Scope = MERGING,
+        readings: Readings | None = None,
+    ) -> None:
         self.tasks = tasks
         self.scope = scope
-        self.walk = Walk()
+        self._readings = readings or Readings()
+        self.walk = self._readings.walk
         self.numbers: dict[Key, int] = {}
         self.reasons: dict[Key, Impurity | str] = {}
         self.origins: dict[Key, Key] = {}
@@ -107,7 +177,6 @@ class Numbering:
         self._held: dict[int, list[Any]] = {}  # and in containers, by their ids
         self._methods: dict[tuple[int, int], Impurity | None] = {}  # by function and object
         self._owners: set[tuple[int, int]] = set()  # numbers of tasks, and their objects
-        self._known = Known()
         self._alone = _bound_tasks(tasks)
 
     def add(self, outputs: Iterable[Key]) -> None:
@@ -343,13 +412,12 @@ class Numbering:
         if isinstance(value, ModuleType):
             name = module_name(value)
             raise NotMerged(Impurity(name, "which of its values the task uses is unknown"))
-        encoder = _ArgumentEncoder(self._known)
         try:
-            content = encoder.encode(value)
+            content = self._readings.content(value)
         except TypeError as error:
             raise NotMerged(str(error), isinstance(value, Iterator)) from None
-        functions = [item for item in encoder.functions if not (is_judged and item is value)]
-        return content, self._objection(value, functions, encoder.noted)
+        functions = [item for item in content.functions if not (is_judged and item is value)]
+        return content.encoded, self._objection(value, functions, content.sources)
 
     def _objection(
         self, value: Any, functions: Iterable[Any], sources: Iterable[Any]
