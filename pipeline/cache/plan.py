@@ -168,7 +168,7 @@ def _find_by_content(plan: Plan, checked: dict[Any, Any]) -> bool:
 
     Whether one was found.
     """
-    if not plan.found:
+    if not plan.found or "miss" not in plan.status.values():
         return False
     before = len(plan.found)
     for key in toposort(plan.tasks, plan.outputs):
@@ -224,11 +224,11 @@ def _skip_reason(plan: Plan, key: Key, is_output: bool) -> str:
 def refusals(plan: Plan) -> dict[str, str]:
     """Why requested results are not stored after a run: reasons by function."""
     reasons: dict[str, str] = {}
-    targets = {final_key(plan.tasks, key) for key in plan.outputs}
-    for key, status in plan.status.items():
-        node, digest = plan.tasks[key], plan.digests.digest(key)
-        if key not in targets and not _is_one_of(plan.store.keep, key, node):
-            continue
+    requested = {final_key(plan.tasks, key) for key in plan.outputs}
+    if keep := plan.store.keep:
+        requested |= {key for key in plan.status if _is_one_of(keep, key, plan.tasks[key])}
+    for key in sorted(requested, key=str):
+        status, digest = plan.status.get(key), plan.digests.digest(key)
         if status == "miss" and (why := plan.run.passed_on(plan.store, str(digest)).why):
             name, _, reason = why.partition(": ")
             reasons.setdefault(name, reason)

@@ -271,9 +271,13 @@ def with_iterators(tasks: dict[Key, Any], outputs: Collection[Key]) -> dict[Key,
     An iterator changes as it is read, and cannot be stored or sent; the call that makes it can be
     repeated. One with several consumers stays a task: the order in which they read it counts.
     """
-    makers = {key for key, node in tasks.items() if type(node) is Task and is_used_up(node.func)}
-    if not makers:
+    functions = {id(node.func): node.func for node in tasks.values() if type(node) is Task}
+    used_up = {place for place, function in functions.items() if is_used_up(function)}
+    if not used_up:
         return tasks
+    makers = {
+        key for key, node in tasks.items() if type(node) is Task and id(node.func) in used_up
+    }
     uses = Counter(key for node in tasks.values() for key in inputs_of(node))
     inner = {key for key in makers.difference(outputs) if uses[key] == 1}
     whole = dict(tasks)
