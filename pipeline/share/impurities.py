@@ -78,7 +78,10 @@ TABLE = {
         os.path.isdir os.path.getsize os.path.getmtime os.path.getatime os.path.getctime
         os.cpu_count multiprocessing.cpu_count getpass.getpass getpass.getuser eval exec
         platform.node socket.gethostname pathlib.Path.cwd pathlib.Path.home pathlib.Path.exists
-        pathlib.Path.is_file pathlib.Path.is_dir pathlib.Path.stat psutil
+        pathlib.Path.is_file pathlib.Path.is_dir pathlib.Path.stat psutil os.readlink
+        os.path.lexists os.path.islink os.path.samefile os.statvfs os.getlogin os.uname
+        pathlib.Path.lstat pathlib.Path.is_symlink pathlib.Path.readlink pathlib.Path.samefile
+        shutil.disk_usage
     """,
     NETWORK: """
         socket ssl urllib.request http.client ftplib smtplib imaplib poplib xmlrpc.client requests
@@ -154,7 +157,7 @@ READERS = """
 """Functions that read files without Python: no event reports which. `register_reader` adds more."""
 
 METHODS = {
-    WORLD: "exists is_file is_dir",
+    WORLD: "exists is_file is_dir is_symlink stat lstat",
     MAYBE_RANDOM: "sample rvs",
     EFFECT: """
         to_parquet to_feather to_orc to_hdf to_netcdf to_raster to_file open_output_stream

@@ -1110,3 +1110,45 @@ def test_a_pause_does_not_hide_an_edit(folder: Path) -> None:
         values.append(through(folder / "cache", task).value)
         time.sleep(0.005)
     assert values == [[0], [1], [2], [3]]
+
+
+@pytest.mark.parametrize("way", [os.path.realpath, lambda path: Path(path).resolve()])
+def test_a_link_that_is_resolved_counts_by_where_it_points(tmp_path: Path, way: Any) -> None:
+    """The task opens what it points to; another file may be current later."""
+
+    def load(path: str) -> str:
+        with open(way(path)) as file:
+            return file.read()
+
+    link = tmp_path / "current"
+    for text in ("old", "new"):
+        (tmp_path / text).write_text(text)
+    for text in ("old", "old", "new", "old"):
+        link.unlink(missing_ok=True)
+        link.symlink_to(tmp_path / text)
+        assert through(tmp_path / "cache", delayed(load)(str(link))).value == text
+    link.unlink()
+    link.symlink_to(tmp_path / "new")
+    why = str(explained(tmp_path / "cache", delayed(load)(str(link))))
+    assert through(tmp_path / "cache", delayed(load)(str(link))).tasks == 0, why
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        os.path.lexists,
+        os.path.islink,
+        lambda path: Path(path).stat().st_size,
+        lambda path: Path(path).is_symlink(),
+        lambda path: [entry.stat().st_size for entry in os.scandir(Path(path).parent)],
+    ],
+)
+def test_what_the_system_knows_of_a_file_is_not_stored(tmp_path: Path, look: Any) -> None:
+    def ask(path: str) -> Any:
+        return look(path)
+
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "data").write_text("text")
+    graph = delayed(ask)(str(tmp_path / "folder" / "data"))
+    assert through(tmp_path / "cache", graph).tasks == 1
+    assert through(tmp_path / "cache", graph).tasks == 1

@@ -93,6 +93,7 @@ def follow_work() -> None:
     if sys.version_info < (3, 12):
         _report_threads()
     _follow_pools()
+    _report_links()
     os.register_at_fork(after_in_child=watching.clear)
 
 
@@ -105,6 +106,21 @@ def _report_threads() -> None:
         return start(function, args, *more)
 
     threading._start_new_thread = audited  # type: ignore[attr-defined]
+
+
+READLINK = "pipeline.readlink"
+"""An event that Python lacks: a symbolic link is read. `os.path.realpath` does that."""
+
+
+def _report_links() -> None:
+    readlink = os.readlink
+
+    @functools.wraps(readlink)
+    def audited(path: Any, *, dir_fd: int | None = None) -> Any:
+        sys.audit(READLINK, path, dir_fd)
+        return readlink(path, dir_fd=dir_fd)
+
+    os.readlink = audited
 
 
 def _follow_pools() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from pipeline.cache.tracking.attribution import (
+    READLINK,
     THREAD_STARTS,
     current_observers,
     follow_work,
@@ -90,6 +91,12 @@ def _list(observer: Observer, path: Any = None) -> None:
     name = _decoded(path)
     if name is not None:
         observer.read(name, "folder")
+
+
+def _readlink(observer: Observer, path: Any, folder: Any) -> None:
+    name = _decoded(path)
+    if name is not None and folder is None:
+        observer.link(name)
 
 
 def _glob(observer: Observer, pattern: Any, _recursive: Any, root: Any, folder: Any) -> None:
@@ -201,6 +208,7 @@ _EVENTS: dict[str, Callable[..., None]] = {
     "open": _open,
     "os.listdir": _list,
     "os.scandir": _list,
+    READLINK: _readlink,
     "glob.glob/2": _glob,
     "pathlib.Path.glob": _glob_in,
     "pathlib.Path.rglob": lambda observer, *_: observer.match("**"),

@@ -18,8 +18,8 @@ from pipeline.identity import digest
 class Input(NamedTuple):
     """What a task read that is not in its digest.
 
-    kind: "file", "folder", "pattern" (of paths), "variable" (of the environment), "context"
-        (a ContextVar) or "cwd"
+    kind: "file", "folder", "link" (a symbolic one), "pattern" (of paths), "variable" (of the
+        environment), "context" (a ContextVar) or "cwd"
     name: a path as the task opened it; the name of a variable; `module:name` of a ContextVar
     content: its hash; "" for what is not there: a missing file, an unset variable
     size: of a file, in bytes
@@ -164,6 +164,15 @@ def path_input(kind: str, name: str, path: str, before: Signature | None) -> Inp
     return Input(kind, name, content, before.size, 0 if before.is_racy else before.stamp)
 
 
+def link_input(name: str, root: str = "") -> Input:
+    """A symbolic link by where it points. root: as for `pattern_input`"""
+    try:
+        target = os.readlink(os.path.join(root, name))
+    except (OSError, ValueError):
+        return Input("link", name, "")
+    return Input("link", name, _text_content(target))
+
+
 def variable_input(name: str) -> Input:
     """A variable of the environment, as it is now."""
     value = os.environ.get(name)
@@ -237,6 +246,8 @@ def _difference(tracked: Input, memo: dict[Any, Any]) -> str:
         return _path_difference(tracked, memo)
     if tracked.kind == "pattern":
         return _pattern_difference(tracked, memo)
+    if tracked.kind == "link":
+        return _link_difference(tracked, memo)
     now = _current(tracked.kind, tracked.name, memo)
     if now == tracked.content:
         return ""
@@ -298,6 +309,14 @@ def _pattern_difference(tracked: Input, memo: dict[Any, Any]) -> str:
         return ""
     is_same = pattern_input(tracked.name, root).content == tracked.content
     return "" if is_same else f"{tracked.name} matches other files"
+
+
+def _link_difference(tracked: Input, memo: dict[Any, Any]) -> str:
+    root = _root(tracked.name, memo)
+    if root is None:
+        return f"{tracked.name} {_UNKNOWN}"
+    is_same = link_input(tracked.name, root).content == tracked.content
+    return "" if is_same else f"{tracked.name} points elsewhere"
 
 
 def _path_difference(tracked: Input, memo: dict[Any, Any]) -> str:

@@ -18,6 +18,7 @@ from pipeline.cache.tracking.inputs import (
     content_of,
     context_input,
     folder_of_process,
+    link_input,
     path_input,
     pattern_input,
     signature_of,
@@ -161,6 +162,12 @@ class Observer:
             self._found[Input("cwd", "", self._folder)] = None
             return path
         return name
+
+    def link(self, name: str) -> None:
+        """A symbolic link that is about to be read: a task may open what it points to."""
+        path = os.path.join(os.getcwd(), name)
+        if _is_text(name) and not _is_system(path) and not self._wrote(path):
+            self._found[link_input(self._stable_name(name, path))] = None
 
     def match(self, pattern: str) -> None:
         """A pattern of paths that is about to be looked up in folders.
