@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dask
+import dask.dataframe as dd
 import h5py  # type: ignore[import-untyped]
 import numpy as np
 import pandas as pd
@@ -25,7 +27,7 @@ import xarray
 from dask import delayed
 from dask.multiprocessing import get_context
 
-from pipeline import impure, pure
+from pipeline import Store, impure, pure
 from tests.programs import steps
 from tests.programs.steps import REFUSED, STORED
 from tests.programs.through import explained, plain, through
@@ -268,6 +270,19 @@ def test_what_a_library_writes_in_c_is_written_in_each_run(
         written.unlink(missing_ok=True)
         through(folder / "cache", delayed(write)(delayed(makes_frame)(3)))
         assert written.exists()
+
+
+def test_what_dask_itself_writes_on_a_cluster_is_written_in_each_run(folder: Path) -> None:
+    """No code of the program is on the stack: only that of Dask and of the worker."""
+    distributed = pytest.importorskip("distributed")
+    frame = dd.from_pandas(pd.DataFrame({"a": range(6)}), npartitions=2)
+    options = {"processes": False, "dashboard_address": "127.0.0.1:0"}
+    with distributed.Client(n_workers=1, threads_per_worker=1, **options):
+        for _ in range(2):
+            with Store(folder / "cache"):
+                frame.to_parquet("out", write_index=False)
+            assert len(list((folder / "work" / "out").iterdir())) == 2
+            shutil.rmtree("out")
 
 
 def test_an_effect_of_another_thread_is_not_one_of_this_task(folder: Path) -> None:

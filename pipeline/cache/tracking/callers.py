@@ -46,6 +46,8 @@ _OWN = (
 
 _ENGINE = str(_PACKAGE) + os.sep
 _APPS = str(_PACKAGE / "apps") + os.sep
+_SAVING = str(_PACKAGE / "cache" / "saving.py")
+"""It calls the tasks. What calls it in turn, such as the worker of a cluster, does not count."""
 
 _INSTALLED = tuple(
     {
@@ -151,6 +153,8 @@ def _find_role(file: str) -> Role:
         return Role.LIBRARY
     if file.startswith(_OWN):
         return Role.QUIET
+    if file == _SAVING:
+        return Role.PROGRAM
     if file.startswith(_ENGINE) and not file.startswith(_APPS):
         return Role.LIBRARY
     if not is_installed(file):
