@@ -36,6 +36,7 @@ from pipeline.cache.tracking import (
     Input,
     Observer,
     add_inputs,
+    changed,
     observing,
     reads_in_c,
 )
@@ -133,7 +134,7 @@ class Watched(NamedTuple):
     """How a task is observed while it runs.
 
     function: the name by which messages call the task
-    variables, contexts, readers, seeded: see `Needs`
+    variables, contexts, readers, seeded, keepers: see `Needs`
     given: absolute paths among its arguments
     files: its arguments that count by the content of a file, with their digests
     is_pure: whether it is declared pure
@@ -144,6 +145,7 @@ class Watched(NamedTuple):
     contexts: tuple[str, ...] = ()
     readers: frozenset[str] = frozenset()
     seeded: frozenset[str] = frozenset()
+    keepers: frozenset[str] = frozenset()
     given: tuple[str, ...] = ()
     files: tuple[tuple[File, str], ...] = ()
     is_pure: bool = False
@@ -157,14 +159,33 @@ class Watched(NamedTuple):
             for item in observer.inputs
             if not any(_is_below(os.path.abspath(item.name), path) for path in own)
         )
+        inputs = self._with_kept(inputs)
         changes = [file.path for file, before in self.files if _digest(file) != before]
         if changes := observer.changes + changes:
             return Outcome(inputs, "", f"{changes[0]} changed while it ran")
+        if self.keepers and (change := changed(inputs, {})):
+            return Outcome(inputs, "", f"{change}, and a cache of this process may have it")
         if observer.effects and not self.is_pure:
             effect = observer.effects[0]
             return Outcome(inputs, "", effect if "@pure" in effect else f"{effect}; {_REMEDY}")
         return Outcome(inputs)
 
+    def _with_kept(self, inputs: tuple[Input, ...]) -> tuple[Input, ...]:
+        """The inputs, and what earlier tasks of this process read for a cache that this one has.
+
+        Nobody knows which of them it took from the cache.
+        """
+        found = {item[:2]: item for item in inputs}
+        for keeper in self.keepers:
+            kept = _kept.setdefault(keeper, {})
+            kept.update(found)
+        for keeper in self.keepers:
+            found = {**_kept[keeper], **found}
+        return tuple(sorted(found.values()))
+
+
+_kept: dict[str, dict[tuple[str, str], Input]] = {}
+"""What tasks of this process read, by the functions with a cache that they call."""
 
 _REMEDY = "declare it @pure to store it anyway"
 
@@ -201,7 +222,7 @@ class Watcher:
         is_pure = self._store.purity == "declared" or mark_of(task_function(node)) is True
         return Watched(
             needs.variables, tuple(context.name for context in needs.contexts), needs.readers,
-            needs.seeded, _absolute_paths(constants), tuple(files), is_pure,
+            needs.seeded, needs.keepers, _absolute_paths(constants), tuple(files), is_pure,
             self._holds_files([node, *constants]),
         )  # fmt: skip
 

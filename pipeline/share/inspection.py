@@ -87,12 +87,14 @@ class Needs(NamedTuple):
     contexts: variables of the context, sorted by name
     readers: functions that read files without Python's `open`
     seeded: sources of random numbers that it seeds before it draws: "numpy", "random"
+    keepers: functions that keep results in this process: what they read, later calls use
     """
 
     variables: frozenset[str] = frozenset()
     contexts: tuple[Context, ...] = ()
     readers: frozenset[str] = frozenset()
     seeded: frozenset[str] = frozenset()
+    keepers: frozenset[str] = frozenset()
 
     def __or__(self, other: Needs) -> Needs:
         contexts = {context.name: context for context in (*self.contexts, *other.contexts)}
@@ -101,6 +103,7 @@ class Needs(NamedTuple):
             tuple(contexts[name] for name in sorted(contexts)),
             self.readers | other.readers,
             self.seeded | other.seeded,
+            self.keepers | other.keepers,
         )
 
 
@@ -173,11 +176,20 @@ def facts_of(value: Any) -> Facts:
     impurity = impurities.in_table(value)
     reasons = [] if impurity is None else [Reason(impurity)]
     inner = () if is_library(value) else tuple(callees(value))
+    if isinstance(value, _CachedFunction):
+        needs |= Needs(keepers=frozenset({_keeper(value)}))
     for callee in inner if isinstance(value, functools.partial) else ():
         for call in (callee.calls or ()) if is_library(callee.value) else ():
             found = impurities.findings(callee.value, "", call)
             reasons += (Reason(finding.impurity, parameter=_MORE) for finding in found)
     return Facts(tuple(reasons), inner, needs)
+
+
+_CachedFunction = type(functools.lru_cache(len))
+
+
+def _keeper(function: Any) -> str:
+    return f"{held(function, '__module__')}:{held(function, '__qualname__')}"
 
 
 _MORE = "*"
@@ -272,7 +284,8 @@ class _CodeFacts:
             self.callees += map(Callee, held_values)
         seeded = frozenset(source for source, *_ in self.seeded)
         contexts = tuple(self.contexts.values())
-        needs = Needs(frozenset(self.variables), contexts, frozenset(self.readers), seeded)
+        keepers = frozenset({_keeper(self.function)} if self.uses.caches else ())
+        needs = Needs(frozenset(self.variables), contexts, frozenset(self.readers), seeded, keepers)
         needs = NOTHING if needs == NOTHING else needs
         return Facts(tuple(self.reasons), tuple(self.callees), needs, tuple(self.seeded))
 

@@ -275,9 +275,7 @@ def with_iterators(tasks: dict[Key, Any], outputs: Collection[Key]) -> dict[Key,
     used_up = {place for place, function in functions.items() if is_used_up(function)}
     if not used_up:
         return tasks
-    makers = {
-        key for key, node in tasks.items() if type(node) is Task and id(node.func) in used_up
-    }
+    makers = {key for key, node in tasks.items() if type(node) is Task and id(node.func) in used_up}
     uses = Counter(key for node in tasks.values() for key in inputs_of(node))
     inner = {key for key in makers.difference(outputs) if uses[key] == 1}
     whole = dict(tasks)

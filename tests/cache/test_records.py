@@ -98,8 +98,7 @@ def test_a_variant_after_one_that_was_evicted_is_stored_again(store: Store, file
 
 
 def test_a_link_leads_to_the_entry_with_the_value(store: Store) -> None:
-    store.put(OTHER, "value")
-    store.link(DIGEST, OTHER)
+    store.link(DIGEST, store.put(OTHER, "value"))
     found, _ = find(store, DIGEST, {})
     assert found is not None
     assert (found.entry.digest, found.is_by_content) == (OTHER, True)
@@ -136,14 +135,14 @@ def test_a_result_is_found_by_the_content_of_inputs(store: Store, file: Path) ->
     key = content_key("form", ["1", "2"])
     assert content_key("form", ["2", "1"]) != key != content_key("other", ["1", "2"])
     assert find_by_content(store, key, {}) is None
-    store.put(DIGEST, 5)
-    note_content(store, key, DIGEST, read(file, "old"))
+    note_content(store, key, store.put(DIGEST, 5), read(file, "old"))
     found = find_by_content(store, key, {})
     assert found is not None
     assert (found.entry.digest, found.is_by_content) == (DIGEST, True)
     read(file, "new!")
     assert find_by_content(store, key, {}) is None
-    note_content(store, key, OTHER, ())  # an entry that is not there
+    note_content(store, key, store.put(OTHER, 6), ())
+    store.remove(OTHER)
     assert find_by_content(store, key, {}) is None
 
 

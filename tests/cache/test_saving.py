@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import pickle
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
@@ -16,6 +18,7 @@ import pytest
 from dask import delayed
 from dask.task_spec import DataNode, List, Task, TaskRef
 
+import pipeline
 from pipeline import Store, StoreWarning
 from pipeline.cache.records import Run
 from pipeline.cache.running import open_collections
@@ -36,7 +39,6 @@ from tests.functions import chain, scaled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 DIGEST = 32 * "a"
 RUNS = itertools.count()
@@ -189,3 +191,38 @@ def test_a_function_of_a_library_is_named_by_the_key() -> None:
     tasks, [key] = open_collections([delayed(max)(1, 2)])
     assert task_name(key, tasks[key]) == "max"
     assert task_call(key, tasks[key]) == "max(1, 2)"
+
+
+READ: dict[str, str] = {}
+
+
+@functools.lru_cache
+def cached_text(path: str) -> str:
+    return Path(path).read_text()
+
+
+def kept_text(path: str) -> str:
+    if path not in READ:
+        READ[path] = Path(path).read_text()
+    return READ[path]
+
+
+@pytest.mark.parametrize("read", [cached_text, kept_text])
+def test_what_a_cache_of_the_process_has_read_counts_for_all_that_have_the_cache(
+    read: Callable[[str], str], tmp_path: Path
+) -> None:
+    path = tmp_path / f"{getattr(read, '__name__', '')}.txt"
+
+    def numbered(number: int, path: str) -> str:
+        return f"{read(path)}{number}"
+
+    def run() -> tuple[str, ...]:
+        parts = [delayed(numbered)(number, str(path)) for number in range(3)]
+        return pipeline.compute(*parts, store=tmp_path / "store", scheduler="sync")
+
+    path.write_text("old")
+    assert run() == ("old0", "old1", "old2")
+    path.write_text("newer")
+    cached_text.cache_clear()  # as in a new process
+    READ.clear()
+    assert run() == ("newer0", "newer1", "newer2")
