@@ -83,6 +83,7 @@ if sys.argv[2] == "store":  # as one run: a module that is imported counts in an
 """
 
 
+@pytest.mark.slow
 def test_no_module_of_the_project_is_imported_before_a_task_runs(tmp_path: Path) -> None:
     project = tmp_path / "project"
     for name, source in {**MODULES, "main.py": MAIN}.items():

@@ -108,7 +108,7 @@ def _short_call(call: str) -> str:
 
 def _fields(entry: Entry) -> dict[str, Any]:
     """An entry in JSON's types."""
-    return {**asdict(entry), "checksum": entry.checksum.hex()}
+    return {**asdict(entry), "checksum": entry.checksum.hex(), "meant": entry.meant.hex()}
 
 
 @_command
@@ -126,6 +126,8 @@ def show(store: Store, digest: str) -> None:
     if opened is None:
         fail(f"{name} is corrupt, and removed: the next run computes it again", 1)
     entry, payload = opened
+    if entry.target:
+        _, payload = store.open(entry.target) or opened
     print_json(_fields(entry))
     created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.created))
     rows = [
@@ -133,7 +135,9 @@ def show(store: Store, digest: str) -> None:
         ("function", entry.function),
         ("call", entry.call),
         *(("argument", text) for text, _ in entry.arguments),
+        *(("depends on", f"{kind} {name}") for kind, name, *_ in entry.inputs),
         ("code", entry.code),
+        ("value in", entry.target),
         ("bytes", f"{entry.bytes:,}"),
         ("took", format_duration(entry.seconds)),
         ("in all", f"{format_duration(entry.behind)}, with all inputs"),

@@ -55,6 +55,7 @@ def test_a_network_has_a_lesson_growth_and_memory(
     assert set(ids(page).values()) == {1}
 
 
+@pytest.mark.slow
 def test_a_tour_is_both(points: list[GradientGrowth]) -> None:
     first = fibonacci_page(6, 1e7, POINTS)
     second = mlp_page(network((2, 2, 1)), ["w2_11"], points)

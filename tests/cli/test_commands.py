@@ -223,6 +223,7 @@ def _default_interrupt() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@pytest.mark.slow
 def test_a_signal_ends_a_process_with_one_line(folder: Path) -> None:
     command = [sys.executable, "-m", "pipeline", "train", "--layers", "64-10", "--epochs", "10000",
                "--store", "epochs", "--out", "out"]  # fmt: skip

@@ -67,6 +67,7 @@ def test_pictures_are_saved(tmp_path: Path) -> None:
         assert path.read_bytes().startswith(start)
 
 
+@pytest.mark.slow
 def test_long_integers_have_all_digits_in_json(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

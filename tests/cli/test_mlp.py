@@ -63,6 +63,7 @@ def test_a_mistake_in_mlp_is_one_line(arguments: list[str], code: int, message: 
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_train_writes_weights_and_figures(tmp_path: Path) -> None:
     options = ["train", "--epochs", "3", "--layers", "64-12-10", "--activation", "tanh"]
     done = pipeline_process(*options, "--out", str(tmp_path / "a"))
@@ -189,6 +190,7 @@ def test_a_killed_training_goes_on_from_its_last_whole_epoch(folder: Path) -> No
     assert weights(folder / "longer/weights.npz") == weights(folder / "whole/weights.npz")
 
 
+@pytest.mark.slow
 def test_shards_of_a_batch_go_through_a_store(folder: Path) -> None:
     train = ["train", "--layers", "64-10", "--batch", "0", "--shards", "3", "--out", "out",
              "--store", "cache", "--epochs"]  # fmt: skip

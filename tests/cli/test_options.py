@@ -20,6 +20,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheduler", ["processes", "distributed"])
 def test_a_second_run_loads_what_the_first_stored(folder: Path, scheduler: str) -> None:
     options = ["--store", "cache", "--scheduler", scheduler]

@@ -76,6 +76,7 @@ def test_of_a_number_it_is_fibonacci_s_page(tmp_path: Path) -> None:
     assert result["sections"] == ["Why naive Fibonacci is slow", "How Fibonacci grows"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_without_more_it_is_fibonacci_and_a_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

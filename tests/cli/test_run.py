@@ -13,6 +13,7 @@ from pipeline.apps.growth import measure_fibonacci, measure_gradients
 from tests.command import loaded_and_computed, pipeline_process, run
 
 
+@pytest.mark.slow
 def test_the_whole_job(tmp_path: Path) -> None:
     out = tmp_path / "new" / "outputs"
     done = pipeline_process("run", "--out", str(out), "--scheduler", "sync")

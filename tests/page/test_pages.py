@@ -11,7 +11,7 @@ import dask
 import pytest
 from dask import delayed
 
-from pipeline import Store, recurrence, report, task, trace
+from pipeline import Store, StoreWarning, recurrence, report, task, trace
 from pipeline.page import Page, Prose, Section
 from pipeline.schedule import Observation
 from tests.functions import failing, fib
@@ -95,7 +95,8 @@ def test_evil_is_text() -> None:
 
 def test_reasons_of_a_store_are_escaped(tmp_path: Path) -> None:
     call = delayed(str)(delayed(print)(EVIL, dask_key_name=EVIL), dask_key_name=f"{EVIL}2")
-    page = report(call, store=Store(tmp_path))
+    with pytest.warns(StoreWarning, match="not stored: .*print: it has a side effect"):
+        page = report(call, store=Store(tmp_path))
     assert "<script>alert" not in page.render()
     assert EVIL in Read(page).text
 

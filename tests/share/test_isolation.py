@@ -99,6 +99,7 @@ PROGRAMS: list[tuple[Callable[[], Any], list[Callable[[Any], Any]]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheduler", ["sync", "threads", "processes", "distributed"])
 def test_each_consumer_gets_what_it_gets_without_us(scheduler: str) -> None:
     for step in (1, -1):

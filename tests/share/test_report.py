@@ -175,6 +175,7 @@ def test_collections_of_all_kinds_keep_type_and_value(name: str) -> None:
     assert share_report(shared).after <= report.after  # again, there is nothing left to share
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheduler", ["sync", "threads", "processes", "distributed"])
 @MIXED
 def test_all_of_them_together_on_every_scheduler(scheduler: str) -> None:
@@ -344,6 +345,7 @@ def test_trap_values_persisted_here_are_data() -> None:
     assert dask.compute(one, other, scheduler="sync") == (16, FRAME.a.sum())
 
 
+@pytest.mark.slow
 @MIXED
 def test_trap_persisted_futures_stay_their_own() -> None:
     with on("distributed"):

@@ -74,6 +74,7 @@ def test_a_killed_writer_leaves_a_complete_entry_or_none(tmp_path: Path) -> None
     assert result["left"] > 10  # it was killed in the middle; all else is asserted there
 
 
+@pytest.mark.slow
 def test_the_next_run_continues_after_a_killed_one(tmp_path: Path) -> None:
     result = result_of("kill_chains", tmp_path / "store", tmp_path / "log", 10)
     assert result["kept"] >= 5
@@ -385,6 +386,7 @@ def test_a_file_in_the_place_of_the_folder_is_one_warning_and_stays(tmp_path: Pa
 # 4. Many processes at once.
 
 
+@pytest.mark.slow
 def test_four_processes_with_the_same_tasks_run_each_once(tmp_path: Path) -> None:
     path, log = tmp_path / "store", tmp_path / "log"
     processes = [started("run_twenty", path, log) for _ in range(4)]

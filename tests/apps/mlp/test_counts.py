@@ -25,6 +25,7 @@ def work_of(graph: TaskGraph) -> Work:
     return Work(sum(taken), sum(each - 1 for each in taken if each))
 
 
+@pytest.mark.slow
 @given(small)
 def test_the_forms_are_what_the_graphs_do(sizes: Any) -> None:
     net, local = network(sizes), lambda *_: 1.0  # which values is of no account

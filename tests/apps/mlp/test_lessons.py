@@ -131,6 +131,7 @@ def test_the_work_of_all_weights(sections: dict[str, Section]) -> None:
     assert [tuple(row[1:]) for row in rows] == [(51, 6), (45, 6), (21, 2)]
 
 
+@pytest.mark.slow
 def test_of_a_larger_network_the_first_of_each_layer_and_those_asked_for_are_offered() -> None:
     assert len(DEEP.parameters) > OFFERED
     found = options(lesson(DEEP, ["b2_3"]))
@@ -151,6 +152,7 @@ def test_a_network_that_is_too_large_to_be_drawn_is_told_and_counted() -> None:
         lesson(NET, ["O1_1"])
 
 
+@pytest.mark.slow
 def test_long_tables_are_cut_and_tell_it() -> None:
     table = tables(lesson(network((2, 40, 1)))[0])["The first memo table: values"]
     assert len(table.rows) == 30

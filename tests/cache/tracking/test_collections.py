@@ -177,6 +177,7 @@ def test_another_current_folder_changes_nothing(
     assert is_stored(store, case.opened(folder))
 
 
+@pytest.mark.slow
 def test_what_is_pushed_down_to_the_files_counts(tmp_path: Path) -> None:
     write_all(tmp_path, ["parquet"])
     folder, store = str(tmp_path / "parquet"), tmp_path / "store"

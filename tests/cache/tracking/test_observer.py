@@ -301,6 +301,7 @@ def test_a_file_that_a_module_of_the_project_reads_on_import_is_an_input(
     assert names(observer) == ["data.csv"]
 
 
+@pytest.mark.slow
 def test_what_a_library_does_on_import_does_not_count() -> None:
     program = """
 from contextlib import suppress
