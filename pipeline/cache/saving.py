@@ -52,7 +52,6 @@ from pipeline.graph import (
 from pipeline.identity import ATOMS, File, display_name, library_name, short_repr
 from pipeline.share import mark_of, needs_of_task
 from pipeline.store import (
-    CodecError,
     Entry,
     LostError,
     Store,
@@ -310,8 +309,8 @@ class Save:
                 lease = store.lease(self.digest, _waiting) if is_reachable else None
         # Other calls of the function may be quick. To look for a file takes microseconds.
         is_likely = self.is_kept and self.is_repeated and (not is_quick or store.backend.is_local)
-        key = self._content_key(values) if self.is_kept and not is_quick else ""
         try:
+            key = self._content_key(values) if self.is_kept and not is_quick else ""
             found = self._found(lease is not None or is_likely, key)
             value, is_saved = found or self._computed(values, key)
             return value
@@ -436,7 +435,7 @@ class Save:
 def _small_content(store: Store, value: Any) -> str:
     """The content of a value as a store would have it, if that is found quickly."""
     if _size(value) <= _MAX_HASHED:
-        with suppress(UnstorableError, CodecError):
+        with suppress(Exception):  # a value's own methods may raise anything
             return checksum(encoded(value, store.pickle)).hex()
     return ""
 
