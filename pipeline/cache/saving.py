@@ -93,9 +93,11 @@ class TaskDetails:
 class Load:
     """Loads the result of a task.
 
+    checksum: of the result; another variant may have taken its place since the plan was made
     opened: the verified entry and its payload, which stay readable after the entry is removed
     recompute: computes the result if it cannot be loaded; without it `LostError` is raised, for
         the caller to plan the run again
+    inputs: what the result depends on, for a task in which this run is nested
     classes: the storable classes of the script, which other processes have to know
     """
 
@@ -132,7 +134,6 @@ class Load:
 class Watched(NamedTuple):
     """How a task is observed while it runs.
 
-    function: the name by which messages call the task
     variables, contexts, readers, seeded, keepers: see `Needs`
     given: absolute paths among its arguments
     files: its arguments that count by the content of a file, with their digests

@@ -3,7 +3,7 @@
 Reading a state costs 10 µs for Python and 35 µs for NumPy, more than many tasks. So the words of
 the state that each draw changes are read from memory: their place is found once, by looking for
 known values in an object, and what it finds is compared with what the library reports. Where the
-place is not found, the library is asked each time.
+place is not found, the library reports the state each time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _own_numbers = random.Random()  # noqa: S311 # no secrets
 
 
 def _separate_background() -> None:
-    """Gives modules that draw in the background numbers of their own, once each.
+    """Gives a second generator to modules that draw in the background, once each.
 
     Otherwise each task on a cluster would seem to draw. A program that seeds `random` gets the
     numbers that it expects.
