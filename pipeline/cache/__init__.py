@@ -3,6 +3,8 @@
 - `task_digests` – the digest of each task, by which its result is found; what a digest covers
 - `plan` – what a run does with each task: hit, miss, skipped or culled, and why it is skipped
 - `isolating` – copies for consumers that may write into what others use
+- `records` – variants of a result, results by the content of inputs, what a run's tasks pass on
+- `tracking` – what a task reads and does while it runs, and whether that is still the same
 - `saving` – the tasks that load and save results, or wait for another process; details of an entry
 - `running` – a scheduler that plans a run, has the remaining tasks run, and saves their results
 - `context` – `with store:`, which sends all that Dask computes through a store

@@ -18,10 +18,9 @@ from pipeline.cache.saving import (
     TaskDetails,
     task_call,
     task_details,
-    task_function,
     task_name,
 )
-from pipeline.cache.task_digests import ITSELF, CodeDescription, describe_code
+from pipeline.cache.task_digests import ITSELF, CodeDescription, describe_code, task_function
 from pipeline.identity import cut, format_duration, format_number
 from pipeline.store import Store
 

@@ -14,28 +14,18 @@ from dask.task_spec import DataNode, TaskRef
 from dask.typing import Key
 
 from pipeline.cache.isolating import with_copies
-from pipeline.cache.records import (
-    Found,
-    Outcome,
-    Run,
-    content_key,
-    find,
-    find_by_content,
-    merged,
-)
+from pipeline.cache.records import Found, Run, content_key, find, find_by_content
 from pipeline.cache.saving import (
     Arguments,
     Load,
     Save,
     TaskDetails,
-    Watcher,
     task_details,
-    task_function,
     task_name,
     task_names,
 )
-from pipeline.cache.task_digests import CodeDescriber, TaskDigests, alias_target
-from pipeline.cache.tracking import Process
+from pipeline.cache.task_digests import CodeDescriber, TaskDigests, alias_target, task_function
+from pipeline.cache.tracking import Outcome, Process, Watcher, merged
 from pipeline.graph import CallTask, function_of, inputs_of, toposort
 from pipeline.program import LoadTask
 from pipeline.share import DECLARED, STORING, UNTRACKED, Impurity, Readings, is_arithmetic

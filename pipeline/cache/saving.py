@@ -1,14 +1,10 @@
 """Tasks that load or save a result, and the details of a task that are saved with it."""
 
-import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import PurePath
-from types import FunctionType
 from typing import Any, NamedTuple
 
 from dask._task_spec import NestedContainer
@@ -19,7 +15,6 @@ from dask.typing import Key
 from pipeline.cache.isolating import is_uncopied
 from pipeline.cache.records import (
     Found,
-    Outcome,
     Run,
     brings_code,
     content_key,
@@ -27,16 +22,16 @@ from pipeline.cache.records import (
     find_by_content,
     free_variant,
     listed,
-    merged,
     note_content,
 )
-from pipeline.cache.task_digests import TaskDigests, unwrapped
+from pipeline.cache.task_digests import TaskDigests, is_of_the_project, task_function
 from pipeline.cache.tracking import (
-    Holding,
     Input,
-    Observer,
+    Outcome,
+    Watched,
+    absolute_paths,
     add_inputs,
-    changed,
+    merged,
     observing,
     reads_in_c,
 )
@@ -49,8 +44,7 @@ from pipeline.graph import (
     short_label,
     subproblem,
 )
-from pipeline.identity import ATOMS, File, display_name, library_name, short_repr
-from pipeline.share import mark_of, needs_of_task
+from pipeline.identity import display_name, short_repr
 from pipeline.store import (
     Entry,
     LostError,
@@ -62,10 +56,6 @@ from pipeline.store import (
     is_storable,
     script_classes,
 )
-from pipeline.trace import Body, Named
-
-_MAX_LOOKED_AT = 1000
-"""Items of a list among which paths are looked for."""
 
 _MAX_HASHED = 1 << 20
 """Bytes of an input that is hashed, at most, if the store does not know its content."""
@@ -129,141 +119,6 @@ class Load:
     def __reduce__(self) -> tuple[Any, ...]:
         own = self.store, self.digest, self.checksum, None, self.recompute, self.inputs
         return Load, (*own, script_classes())
-
-
-class Watched(NamedTuple):
-    """How a task is observed while it runs.
-
-    variables, contexts, readers, seeded, keepers: see `Needs`
-    given: absolute paths among its arguments
-    files: its arguments that count by the content of a file, with their digests
-    is_pure: whether it is declared pure
-    holds_files: whether the function or a constant may hold objects that read files in C
-    """
-
-    variables: frozenset[str] = frozenset()
-    contexts: tuple[str, ...] = ()
-    readers: frozenset[str] = frozenset()
-    seeded: frozenset[str] = frozenset()
-    keepers: frozenset[str] = frozenset()
-    given: tuple[str, ...] = ()
-    files: tuple[tuple[File, str], ...] = ()
-    is_pure: bool = False
-    holds_files: bool = True
-
-    def outcome(self, observer: Observer) -> Outcome:
-        """What a task read, and why its result may not be stored."""
-        own = [os.path.abspath(file) for file, _ in self.files]
-        inputs = tuple(
-            item
-            for item in observer.inputs
-            if not any(_is_below(os.path.abspath(item.name), path) for path in own)
-        )
-        inputs = self._with_kept(inputs)
-        changes = [file.path for file, before in self.files if _digest(file) != before]
-        if changes := observer.changes + changes:
-            return Outcome(inputs, "", f"{changes[0]} changed while it ran")
-        if self.keepers and (change := changed(inputs, {})):
-            return Outcome(inputs, "", f"{change}, and a cache of this process may have it")
-        if observer.effects and not self.is_pure:
-            effect = observer.effects[0]
-            return Outcome(inputs, "", effect if "@pure" in effect else f"{effect}; {_REMEDY}")
-        return Outcome(inputs)
-
-    def _with_kept(self, inputs: tuple[Input, ...]) -> tuple[Input, ...]:
-        """The inputs, and what earlier tasks of this process read for a cache that this one has.
-
-        Nobody knows which of them it took from the cache.
-        """
-        found = {item[:2]: item for item in inputs}
-        for keeper in self.keepers:
-            kept = _kept.setdefault(keeper, {})
-            kept.update(found)
-        for keeper in self.keepers:
-            found = {**_kept[keeper], **found}
-        return tuple(sorted(found.values()))
-
-
-_kept: dict[str, dict[tuple[str, str], Input]] = {}
-"""What tasks of this process read, by the functions with a cache that they call."""
-
-_REMEDY = "declare it @pure to store it anyway"
-
-
-class Watcher:
-    """Decides how the tasks of a graph are observed."""
-
-    def __init__(self, store: Store, digests: TaskDigests) -> None:
-        self._store = store
-        self._digests = digests
-        self._holds_files = Holding()
-        self._known: dict[int, tuple[Any, Watched]] = {}  # by function, which keeps its id
-
-    def __call__(self, node: Any) -> Watched:
-        """How a task is observed: as any other of its function, if its arguments are plain."""
-        is_plain = type(node) is Task and not node.kwargs and all(map(self._is_plain, node.args))
-        if not is_plain:
-            return self._watched(node)
-        if id(node.func) not in self._known:
-            self._known[id(node.func)] = node.func, self._watched(node)
-        return self._known[id(node.func)][1]
-
-    def _is_plain(self, value: Any) -> bool:
-        if type(value) is TaskRef:
-            node = self._digests.tasks.get(value.key)
-            value = node.value if isinstance(node, DataNode) else None
-        return type(value) in ATOMS and not (type(value) is str and os.path.isabs(value))
-
-    def _watched(self, node: Any) -> Watched:
-        digests = self._digests
-        constants = list(_constants(node, digests.tasks))
-        files = [(value, digests.of_value(value)) for value in constants if isinstance(value, File)]
-        needs = needs_of_task(node, digests.walk)
-        is_pure = self._store.purity == "declared" or mark_of(task_function(node)) is True
-        return Watched(
-            needs.variables, tuple(context.name for context in needs.contexts), needs.readers,
-            needs.seeded, needs.keepers, _absolute_paths(constants), tuple(files), is_pure,
-            self._holds_files([node, *constants]),
-        )  # fmt: skip
-
-
-def _constants(node: Any, tasks: Mapping[Key, Any], depth: int = 4) -> Iterator[Any]:
-    """The functions and constants of a task, also inside of containers."""
-    if isinstance(node, TaskRef):
-        node = tasks.get(node.key)
-        parts = [node.value] if isinstance(node, DataNode) else []
-    elif isinstance(node, DataNode):
-        parts = [node.value]
-    elif isinstance(node, CallTask):
-        parts = [node.function]
-    elif isinstance(node, Body):
-        parts = [*(step.function for step in node.steps), *node.constants]
-    elif isinstance(node, Named):
-        parts = [node.function]
-    elif isinstance(node, Task):
-        parts = [node.func, *node.args, *node.kwargs.values()]
-    elif isinstance(node, partial):
-        parts = [node.func, *node.args, *node.keywords.values()]
-    elif type(node) in (list, tuple, dict):
-        parts = [*node.values()] if type(node) is dict else [*node[:_MAX_LOOKED_AT]]
-    else:
-        yield unwrapped(node)
-        return
-    for part in parts if depth else ():
-        yield from _constants(part, tasks, depth - 1)
-
-
-def _absolute_paths(values: Iterable[Any]) -> tuple[str, ...]:
-    texts = (os.fspath(value) for value in values if isinstance(value, str | PurePath))
-    return tuple(text for text in texts if os.path.isabs(text))
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(f"{folder}/")
-
-
-def _digest(file: File) -> str:
-    return TaskDigests({}).of_value(file)
 
 
 class Arguments(NamedTuple):
@@ -370,7 +225,7 @@ class Save:
             self.function, values, watched.readers, may_hold_files=watched.holds_files
         )
         held = tuple(place.name for place in reads.places)  # by its values, wherever it runs
-        given = watched.given + _absolute_paths(values) + held
+        given = watched.given + absolute_paths(values) + held
         with observing(given, watched, seeds=watched.seeded) as observer:
             for place in reads.places:
                 observer.read(place.name, place.kind)
@@ -504,25 +359,10 @@ def task_details(key: Key, node: Any, digests: TaskDigests) -> TaskDetails:
     return TaskDetails(task_name(key, node), task_call(key, node)[:200], code, arguments)
 
 
-def task_function(node: Any) -> Any:
-    """The function that a user wrote and a task calls. None for an operator and the like."""
-    function = node.func if type(node) is Task else getattr(node, "function", None)
-    if not isinstance(function, Body):
-        return unwrapped(function)
-    functions = [unwrapped(getattr(step.function, "function", step.function))
-                 for step in function.steps]  # fmt: skip
-    own = list(filter(_is_of_the_project, functions))
-    return own[-1] if own else (functions[0] if len(functions) == 1 else None)
-
-
-def _is_of_the_project(function: Any) -> bool:
-    return isinstance(function, FunctionType) and library_name(function) is None
-
-
 def task_name(key: Key, node: Any) -> str:
     """The name of a task's function; that of the key, where the function is a library's."""
     function = task_function(node)
-    if not isinstance(node, CallTask) and _is_of_the_project(function):
+    if not isinstance(node, CallTask) and is_of_the_project(function):
         return str(function.__name__)
     name = function_name(key)
     # Blocks that Dask puts together are known by the function that made them.

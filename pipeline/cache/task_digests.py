@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from dask._expr import ProhibitReuse
 from dask.task_spec import Alias, TaskRef
+from dask.task_spec import Task as DaskTask
 from dask.typing import Key
 
 from pipeline.graph import CallTask, inputs_of
@@ -25,6 +26,7 @@ from pipeline.identity import (
     encode,
     hash_encoded,
     held,
+    library_name,
     module_name,
     namespace,
     type_part,
@@ -182,6 +184,21 @@ def unwrapped(function: Any) -> Any:
     if type(function) is MethodType and type(function.__self__) is Task:
         return function.__self__.__wrapped__
     return function
+
+
+def task_function(node: Any) -> Any:
+    """The function that a user wrote and a task calls. None for an operator and the like."""
+    function = node.func if type(node) is DaskTask else getattr(node, "function", None)
+    if not isinstance(function, Body):
+        return unwrapped(function)
+    functions = [unwrapped(getattr(step.function, "function", step.function))
+                 for step in function.steps]  # fmt: skip
+    own = list(filter(is_of_the_project, functions))
+    return own[-1] if own else (functions[0] if len(functions) == 1 else None)
+
+
+def is_of_the_project(function: Any) -> bool:
+    return isinstance(function, FunctionType) and library_name(function) is None
 
 
 def _known_operands(places: Sequence[int], body: Body) -> list[Any]:

@@ -12,18 +12,16 @@ import pytest
 from pipeline import Store
 from pipeline.cache.records import (
     MAX_VARIANTS,
-    Outcome,
     Run,
     content_key,
     find,
     find_by_content,
     free_variant,
     listed,
-    merged,
     note_content,
     variant,
 )
-from pipeline.cache.tracking import Input, path_input, signature_of
+from pipeline.cache.tracking import Input, Outcome, merged, path_input, signature_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -26,14 +26,13 @@ from pipeline.cache.saving import (
     Load,
     Save,
     TaskDetails,
-    Watched,
     task_call,
     task_details,
-    task_function,
     task_name,
     task_names,
 )
-from pipeline.cache.task_digests import TaskDigests
+from pipeline.cache.task_digests import TaskDigests, task_function
+from pipeline.cache.tracking import Watched
 from pipeline.store import LostError
 from tests.functions import chain, scaled
 

@@ -6,6 +6,8 @@
 - `attribution` – whose event it is, across threads and event loops
 - `callers` – who opened a file: the program, or Python for itself
 - `readers` – `reads_in_c`: the files that a task reads where Python sees no opening
+- `outcomes` – `Outcome`: what a task passes on to its consumers
+- `watching` – `Watcher`: how the tasks of a graph are observed
 - `draws` – whether numbers were drawn from the global random state
 """
 
@@ -21,19 +23,26 @@ from pipeline.cache.tracking.inputs import (
     variable_input,
 )
 from pipeline.cache.tracking.observer import Needs, Observer
+from pipeline.cache.tracking.outcomes import Outcome, merged
 from pipeline.cache.tracking.readers import Holding, Place, Reads, reads_in_c
+from pipeline.cache.tracking.watching import Watched, Watcher, absolute_paths
 
 __all__ = [
     "Holding",
     "Input",
     "Needs",
     "Observer",
+    "Outcome",
     "Place",
     "Process",
     "Reads",
+    "Watched",
+    "Watcher",
+    "absolute_paths",
     "add_inputs",
     "changed",
     "context_input",
+    "merged",
     "observing",
     "path_input",
     "reads_in_c",

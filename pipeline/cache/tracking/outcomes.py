@@ -1,0 +1,34 @@
+"""What a task passes on to its consumers, besides its value."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pipeline.cache.tracking.inputs import Input
+
+
+class Outcome(NamedTuple):
+    """What a task passes on to its consumers, besides its value.
+
+    inputs: what it and all before it read that no digest covers
+    content: the checksum of its value; empty if it is not known
+    why: why neither its value nor a value that depends on it is stored; empty if they may be
+    """
+
+    inputs: tuple[Input, ...] = ()
+    content: str = ""
+    why: str = ""
+
+
+def merged(outcomes: Iterable[Outcome]) -> Outcome:
+    """What depends on several outcomes, without a content.
+
+    Two tasks that read one file with two contents say that it changed meanwhile.
+    """
+    inputs: dict[tuple[str, str], Input] = {}
+    why = ""
+    for outcome in outcomes:
+        why = why or outcome.why
+        for item in outcome.inputs:
+            if inputs.setdefault(item[:2], item).content != item.content:
+                why = why or f"{item.name} changed during the run"
+    return Outcome(tuple(sorted(inputs.values())), "", why)
