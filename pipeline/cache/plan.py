@@ -315,11 +315,14 @@ def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
 
 
 def _is_watched(plan: Plan, key: Key) -> bool:
-    """Whether a task that runs may read what no digest covers: not if it is only operators."""
+    """Whether a task that runs may read what no digest covers: not the operators of a call."""
     node, status = plan.tasks.get(key), plan.status.get(key)
     if plan.digests.digest(key) is None or status not in ("miss", "skipped"):
         return False
-    return status == "miss" or not (isinstance(node, NestedContainer) or is_arithmetic(node))
+    if status == "miss":
+        return True
+    is_call = isinstance(node, CallTask) and node.cheap
+    return not (isinstance(node, NestedContainer) or (is_call and is_arithmetic(node)))
 
 
 def _upstream(plan: Plan, order: Iterable[Key]) -> dict[Key, dict[str, Outcome | None]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import operator
 import pickle
 import threading
 import time
@@ -225,3 +226,25 @@ def test_what_a_cache_of_the_process_has_read_counts_for_all_that_have_the_cache
     cached_text.cache_clear()  # as in a new process
     READ.clear()
     assert run() == ("newer0", "newer1", "newer2")
+
+
+class Scaled:
+    """Its sum reads a file."""
+
+    def __add__(self, other: float) -> float:
+        return float(Path("factor.txt").read_text()) * other
+
+
+def twice(value: float) -> float:
+    return 2 * value
+
+
+def test_an_operator_that_is_skipped_is_observed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    call = delayed(twice)(delayed(operator.add)(Scaled(), 2.0))
+    for factor in (1.0, 3.0):
+        Path("factor.txt").write_text(str(factor))
+        store = Store("store", skip=["add"])
+        assert pipeline.compute(call, store=store, scheduler="sync") == (4 * factor,)
