@@ -16,7 +16,7 @@ import pandas as pd
 
 from pipeline.identity import encode
 from pipeline.store import CodecError, encoded
-from pipeline.store.codec import decoded
+from pipeline.store.formats.codec import decoded
 
 if TYPE_CHECKING:
     import random

@@ -9,7 +9,7 @@ Numbers are little-endian; checksums are XXH3 of 128 bits:
     16 bytes   checksum of the 24 bytes before, and of the header
     H bytes    header: a msgpack map, the fields of `Entry`
     zeros      up to the next multiple of 64
-    P bytes    payload: see `pipeline.store.codec`
+    P bytes    payload: see `pipeline.store.formats.codec`
 
 The header holds the digest, which is also the name of the file, and the checksum of the payload.
 So an entry that was truncated, altered or renamed is recognized from its own bytes.

@@ -15,12 +15,20 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from threading import RLock
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
-from pipeline import PipelineError
 from pipeline.identity import mask_passwords, printable, short_repr
-from pipeline.store.codec import decoded, encoded
-from pipeline.store.disk import Disk
+from pipeline.store.backends import (
+    Counts,
+    Lease,
+    Stat,
+    backend_at,
+    eviction_order,
+    parse_history,
+    parse_notes,
+    sum_runs,
+    topic_of,
+)
 from pipeline.store.entry import (
     DIGEST,
     CodecError,
@@ -34,19 +42,9 @@ from pipeline.store.entry import (
     size,
     unpacked,
 )
-from pipeline.store.index import (
-    Counts,
-    Stat,
-    eviction_order,
-    parse_history,
-    parse_notes,
-    sum_runs,
-    topic_of,
-)
-from pipeline.store.locks import Lease
-from pipeline.store.remote import Remote
+from pipeline.store.errors import LostError, StoreError, StoreWarning
+from pipeline.store.formats import decoded, encoded
 
-Action = Callable[[], None]
 Waiting = Callable[[], AbstractContextManager[None]]
 
 _HEAD = 1 << 14  # bytes of an entry that contain its header, with few exceptions
@@ -56,57 +54,10 @@ _SPARE = 20  # an eviction frees one part in so many more, so that the next one 
 _NOTES_KEPT = 30 * 86400  # seconds that notes without entries are kept
 _LONG_NOTE = 1 << 16  # characters of arguments above which a note omits them
 _PAUSE, _LONGEST_PAUSE = 30.0, 600.0  # seconds without requests to a remote store that failed
-_FILES = {"file", "local"}  # protocols of folders
 _NEVER = 1e10  # seconds that storing takes where it fails: more than any task
 
 # Packages that call a store. A warning about their lines helps no user.
 _INNER_PACKAGES = {"pipeline", "dask", "distributed"}
-
-
-class StoreError(PipelineError, ValueError):
-    """A wrong argument of a store: a URL, a digest, a size."""
-
-
-class LostError(PipelineError, RuntimeError):
-    """An entry that existed when a run began, and cannot be loaded."""
-
-
-class StoreWarning(UserWarning):
-    """A result is not stored, or a stored result is not loaded, and why."""
-
-
-class Backend(Protocol):
-    """Where a store keeps bytes: `Disk` or `Remote`. Raises `OSError` for what fails there.
-
-    A reader's bytes are private, and stay when the entry is removed. The total is read and set with
-    the lock held, as in `prepare`, which is called just before readers see an entry. Notes are
-    lines of text by topic.
-    """
-
-    address: str  # names the place in any process, with its password
-    is_shared: bool  # other processes see what this one stores
-    is_local: bool  # small operations take microseconds, and fail one by one: see `Store`
-
-    def known(self, digests: Iterable[str]) -> set[str]: ...  # those with entries; "" has none
-    def digests(self) -> Iterator[str]: ...  # of all entries, sorted
-    def read(self, digest: str) -> tuple[memoryview, Stat] | None: ...  # None if it is missing
-    def heads(self, digests: Iterable[str], length: int) -> Iterator[tuple[str, memoryview]]: ...
-    def stat(self, digest: str) -> Stat | None: ...  # None if it is missing
-    def stats(self) -> dict[str, Stat]: ...  # of all entries
-    def touch(self, digest: str) -> None: ...  # it is used now
-    def write(self, digest: str, buffers: list[Any], prepare: Action = ...) -> None: ...
-    def trial(self, digest: str, buffers: list[Any]) -> memoryview: ...  # write, read and remove
-    def remove(self, digest: str) -> int | None: ...  # bytes that it frees; None if it is missing
-    def sweep(self) -> int: ...  # remove the files of killed writers
-    def lease(self, digest: str, waiting: Waiting = ...) -> Lease | None: ...
-    def locked(self) -> AbstractContextManager[None]: ...
-    def total(self) -> int: ...  # bytes of all entries, as processes count them together
-    def set_total(self, total: int) -> None: ...
-    def count(self) -> int: ...  # bytes of all entries, counted again
-    def note(self, topic: str, line: str) -> None: ...
-    def notes(self, topic: str) -> list[str]: ...  # the oldest first
-    def topics(self) -> dict[str, float]: ...  # when each was last written, in seconds since 1970
-    def forget(self, topic: str) -> None: ...
 
 
 class Store:
@@ -155,7 +106,7 @@ class Store:
         self.purity = purity
         self.keep, self.skip = _names("keep", keep), _names("skip", skip)
         self.options = dict(options or {})
-        self.url, self.backend = _place(url, durable, self.options)
+        self.url, self.backend = backend_at(url, durable, self.options)
         self.counts, self._logged = Counts(), Counts()  # of this run, of the runs before
         self.quick: set[str] = set()  # functions that are quicker to compute than to load
         self.in_worker = False  # nobody else logs its counts or emits its warnings
@@ -638,22 +589,6 @@ def _checked(digest: str) -> str:
             f"{short_repr(digest)} is not a digest: a digest has 32 of the digits 0-9 and a-f"
         )
     return digest
-
-
-def _place(url: Any, durable: bool, options: dict[str, Any]) -> tuple[str, Backend]:
-    """A URL without its password, and its backend. Raises `StoreError` and `ImportError`."""
-    place = os.fspath(url) if isinstance(url, str | os.PathLike) else None
-    if not isinstance(place, str) or not place.removeprefix("file://"):
-        raise StoreError(f"{short_repr(url)} is no store: give a folder, or s3://bucket/cache")
-    name = mask_passwords(place)
-    protocol, separator, path = place.partition("://")
-    if not separator:
-        return name, Disk(os.path.expanduser(place), durable)
-    try:
-        return name, Disk(path, durable) if protocol in _FILES else Remote(place, options)
-    except (ImportError, ValueError) as error:
-        kind = StoreError if isinstance(error, ValueError) else ImportError
-        raise kind(f"{name}: {error}") from error
 
 
 _refused: set[tuple[str, str]] = set()

@@ -16,7 +16,7 @@ from dask import delayed
 import pipeline
 from pipeline import Store, StoreError, StoreWarning, measure
 from pipeline.cache.verification import canonical, difference, verify_entries
-from pipeline.store.disk import Disk
+from pipeline.store.backends.disk import Disk
 
 NAMES = [f"{number:032x}" for number in range(5)]
 

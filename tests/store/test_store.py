@@ -21,8 +21,8 @@ import pipeline
 from pipeline import Store, StoreError, StoreWarning
 from pipeline.cache.saving import TaskDetails, save
 from pipeline.store import Counts, Entry, LostError, UnstorableError
+from pipeline.store.backends.index import topic_of
 from pipeline.store.entry import packed
-from pipeline.store.index import topic_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

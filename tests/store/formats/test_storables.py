@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from pipeline.store import CodecError, UnstorableError, encoded, storable
-from pipeline.store.codec import decoded
 from pipeline.store.entry import UnreadableError
+from pipeline.store.formats.codec import decoded
 from tests.fuzz import back, packed, payload, unpacked
 
 T = TypeVar("T")

@@ -15,8 +15,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from pipeline.store import CodecError, UnstorableError, encoded, tables
-from pipeline.store.codec import decoded
+from pipeline.store import CodecError, UnstorableError, encoded
+from pipeline.store.formats import tables
+from pipeline.store.formats.codec import decoded
 from tests.fuzz import DAY, FRAME, back, packed, payload, same, unpacked
 
 
@@ -146,7 +147,7 @@ def test_without_pyarrow_a_table_says_what_to_install(monkeypatch: pytest.Monkey
 
 def test_the_codec_imports_no_pandas_and_no_pyarrow() -> None:
     code = (
-        "import sys; import pipeline.store.codec as codec; codec.encoded([1, 'a'])\n"
+        "import sys; import pipeline.store.formats.codec as codec; codec.encoded([1, 'a'])\n"
         "sys.exit(bool({'pandas', 'pyarrow'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

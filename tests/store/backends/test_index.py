@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.store import Counts
-from pipeline.store.disk import Disk
-from pipeline.store.index import Stat, eviction_order, newest, parse_notes, sum_runs
+from pipeline.store.backends.disk import Disk
+from pipeline.store.backends.index import Stat, eviction_order, newest, parse_notes, sum_runs
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -31,9 +31,9 @@ from threading import local
 from typing import Any, TypeVar
 from weakref import WeakSet
 
+from pipeline.store.backends.index import Stat, append_note, checked_topic, read_total, write_total
+from pipeline.store.backends.locks import Lease, holding, lock, release
 from pipeline.store.entry import DIGEST
-from pipeline.store.index import Stat, append_note, checked_topic, read_total, write_total
-from pipeline.store.locks import Lease, holding, lock, release
 
 T = TypeVar("T")
 

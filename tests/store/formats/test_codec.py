@@ -27,8 +27,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from pipeline.store import CodecError, UnstorableError, encoded
-from pipeline.store.codec import decoded
 from pipeline.store.entry import UnreadableError
+from pipeline.store.formats.codec import decoded
 from tests.fuzz import (
     FRAME,
     PAYLOADS,
@@ -100,7 +100,7 @@ def test_no_two_values_of_these_tests_are_the_same() -> None:
 
 def test_a_set_has_the_same_bytes_in_every_process() -> None:
     code = (
-        "import sys; from pipeline.store.codec import encoded\n"
+        "import sys; from pipeline.store.formats.codec import encoded\n"
         "long = {(letter * 70_000, letter) for letter in 'abc'}\n"
         "value = [set('abcdef'), frozenset({('a', 1), ('b', None), 2**70}), long]\n"
         "sys.stdout.buffer.write(b''.join(encoded(value)))"
@@ -353,7 +353,7 @@ def test_lengths_without_bytes_anywhere_in_a_value_take_no_memory(seed: int, pla
 def limited(data: bytes) -> None:
     """Read bytes where little memory is left, in another process; it must suffice."""
     code = (
-        "import resource, sys; from pipeline.store.codec import decoded\n"
+        "import resource, sys; from pipeline.store.formats.codec import decoded\n"
         "from pipeline.store import CodecError\n"
         "from pipeline.identity.encoder import encode\n"
         "import pandas, pyarrow\n"
@@ -428,7 +428,9 @@ def test_bytes_that_may_be_a_value_elsewhere_are_unreadable(data: bytes, why: st
         decoded(data)
 
 
-@pytest.mark.parametrize("data", [b"cnowhere\nx\n.", b"ctests.store.test_codec\nGone\n."], ids=repr)
+@pytest.mark.parametrize(
+    "data", [b"cnowhere\nx\n.", b"ctests.store.formats.test_codec\nGone\n."], ids=repr
+)
 def test_a_pickle_of_a_missing_name_is_unreadable(data: bytes) -> None:
     with pytest.raises(UnreadableError, match=r"nowhere|Gone"):
         decoded(packed([3], data), pickle=True)

@@ -43,8 +43,8 @@ import cloudpickle
 import msgpack
 import numpy as np
 
-from pipeline.store import arrays, tables
 from pipeline.store.entry import CodecError, UnreadableError, UnstorableError, noun
+from pipeline.store.formats import arrays, tables
 
 Class = TypeVar("Class", bound=type)
 

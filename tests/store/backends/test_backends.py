@@ -8,13 +8,13 @@ from uuid import uuid4
 
 import pytest
 
-from pipeline.store.disk import Disk
-from pipeline.store.remote import Remote
+from pipeline.store.backends.disk import Disk
+from pipeline.store.backends.remote import Remote
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.store.store import Backend
+    from pipeline.store.backends import Backend
 
 A, B, C = "0a" * 16, "0b" * 16, "cc" * 16
 

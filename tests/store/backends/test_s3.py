@@ -1,6 +1,6 @@
 """Stores in buckets, on a real server that speaks S3: moto's, on the loopback.
 
-Run by itself, `python -m tests.store.test_s3 URL OPTIONS`, it is a program with such stores.
+Run by itself, `python -m tests.store.backends.test_s3 URL OPTIONS`, it is such a program.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import pipeline
 from pipeline import Store, StoreWarning, measure
 from pipeline import scheduler as on
 from pipeline.schedule import SCHEDULERS
-from pipeline.store import remote
+from pipeline.store.backends import remote
 from tests import store_program
 
 for library in ("s3fs", "moto", "flask"):
@@ -36,7 +36,7 @@ for library in ("s3fs", "moto", "flask"):
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SETTINGS = {"MOTO_S3_DEFAULT_MAX_KEYS": "40"}  # objects that one answer lists
 A, B, C = ("0a" * 16, "0b" * 16, "cc" * 16)
 
@@ -190,7 +190,13 @@ def test_a_corrupt_entry_is_removed_with_a_warning_and_computed_again(
 
 
 def in_another_process(server: Server, url: str) -> Any:
-    command = [sys.executable, "-m", "tests.store.test_s3", url, json.dumps(server.options())]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.store.backends.test_s3",
+        url,
+        json.dumps(server.options()),
+    ]
     process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
     return json.loads(process.stdout)
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.store import locks
-from pipeline.store.locks import Lease, holding, lock, release
+from pipeline.store.backends import locks
+from pipeline.store.backends.locks import Lease, holding, lock, release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,14 +19,14 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 import pipeline
 from pipeline import Store, StoreError, StoreWarning, measure
-from pipeline.store import remote
-from pipeline.store.remote import Bucket, Remote
+from pipeline.store.backends import remote
+from pipeline.store.backends.remote import Bucket, Remote
 from tests import store_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 A, B, C = ("0a" * 16, "0b" * 16, "cc" * 16)
 
 
@@ -368,7 +368,7 @@ def test_two_may_merge_notes_at_the_same_time(growing: str) -> None:
 
 
 def test_of_very_many_notes_the_newest_stay(growing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.store.remote.MAX_NOTE_BYTES", 2000)
+    monkeypatch.setattr("pipeline.store.backends.remote.MAX_NOTE_BYTES", 2000)
     at = Remote(growing, {})
     for number in range(120):
         at.note("topic", f"{number:03} {20 * '-'}")
@@ -400,7 +400,7 @@ def test_a_synchronous_connection_belongs_to_one_thread(growing: str) -> None:
 
 
 def test_an_entry_of_unknown_age_counts_as_new() -> None:
-    from pipeline.store.remote import _stat
+    from pipeline.store.backends.remote import _stat
 
     assert abs(_stat({"size": 3}).used - time.time()) < 5
     assert abs(_stat({"size": 3, "mtime": "yesterday"}).used - time.time()) < 5

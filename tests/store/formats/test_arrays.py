@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.store import CodecError, UnstorableError, arrays
+from pipeline.store import CodecError, UnstorableError
+from pipeline.store.formats import arrays
 
 OVERLAPPING = np.dtype({"names": ["a", "b"], "formats": ["i4", "i2"], "offsets": [0, 2]})
 MANY = np.dtype([(f"field{place}", "f8") for place in range(600)])

@@ -23,8 +23,8 @@ from fsspec import get_filesystem_class
 from fsspec.core import split_protocol, url_to_fs
 
 from pipeline.identity import mask_passwords
+from pipeline.store.backends.index import MAX_NOTE_BYTES, Stat, checked_topic, newest
 from pipeline.store.entry import DIGEST
-from pipeline.store.index import MAX_NOTE_BYTES, Stat, checked_topic, newest
 
 _BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"})
 """Protocols of object stores: they need no folders, and no reader sees a partial object."""

@@ -1,0 +1,33 @@
+"""Where a store keeps its bytes: a folder, or a URL.
+
+- `backend` – `Backend`: what such a place offers; `backend_at`: the place that a URL names
+- `disk` – entries in a folder: temporary files, renamed when they are complete
+- `remote` – entries at any URL of fsspec: S3, memory, FTP, …
+- `locks` – locks on files, and leases: one process computes a task while others wait
+- `index` – notes and counts of runs, the total of bytes, which entry is evicted first
+"""
+
+from pipeline.store.backends.backend import Backend, backend_at
+from pipeline.store.backends.index import (
+    Counts,
+    Stat,
+    eviction_order,
+    parse_history,
+    parse_notes,
+    sum_runs,
+    topic_of,
+)
+from pipeline.store.backends.locks import Lease
+
+__all__ = [
+    "Backend",
+    "Counts",
+    "Lease",
+    "Stat",
+    "backend_at",
+    "eviction_order",
+    "parse_history",
+    "parse_notes",
+    "sum_runs",
+    "topic_of",
+]

@@ -1,0 +1,70 @@
+"""What any place offers that keeps a store's bytes, and which place a URL names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from pipeline.identity import mask_passwords, short_repr
+from pipeline.store.backends.disk import Disk
+from pipeline.store.backends.index import Stat
+from pipeline.store.backends.locks import Lease
+from pipeline.store.backends.remote import Remote
+from pipeline.store.errors import StoreError
+
+Action = Callable[[], None]
+Waiting = Callable[[], AbstractContextManager[None]]
+
+_FILES = {"file", "local"}  # protocols of folders
+
+
+class Backend(Protocol):
+    """Where a store keeps bytes: `Disk` or `Remote`. Raises `OSError` for what fails there.
+
+    A reader's bytes are private, and stay when the entry is removed. The total is read and set with
+    the lock held, as in `prepare`, which is called just before readers see an entry. Notes are
+    lines of text by topic.
+    """
+
+    address: str  # names the place in any process, with its password
+    is_shared: bool  # other processes see what this one stores
+    is_local: bool  # small operations take microseconds, and fail one by one: see `Store`
+
+    def known(self, digests: Iterable[str]) -> set[str]: ...  # those with entries; "" has none
+    def digests(self) -> Iterator[str]: ...  # of all entries, sorted
+    def read(self, digest: str) -> tuple[memoryview, Stat] | None: ...  # None if it is missing
+    def heads(self, digests: Iterable[str], length: int) -> Iterator[tuple[str, memoryview]]: ...
+    def stat(self, digest: str) -> Stat | None: ...  # None if it is missing
+    def stats(self) -> dict[str, Stat]: ...  # of all entries
+    def touch(self, digest: str) -> None: ...  # it is used now
+    def write(self, digest: str, buffers: list[Any], prepare: Action = ...) -> None: ...
+    def trial(self, digest: str, buffers: list[Any]) -> memoryview: ...  # write, read and remove
+    def remove(self, digest: str) -> int | None: ...  # bytes that it frees; None if it is missing
+    def sweep(self) -> int: ...  # remove the files of killed writers
+    def lease(self, digest: str, waiting: Waiting = ...) -> Lease | None: ...
+    def locked(self) -> AbstractContextManager[None]: ...
+    def total(self) -> int: ...  # bytes of all entries, as processes count them together
+    def set_total(self, total: int) -> None: ...
+    def count(self) -> int: ...  # bytes of all entries, counted again
+    def note(self, topic: str, line: str) -> None: ...
+    def notes(self, topic: str) -> list[str]: ...  # the oldest first
+    def topics(self) -> dict[str, float]: ...  # when each was last written, in seconds since 1970
+    def forget(self, topic: str) -> None: ...
+
+
+def backend_at(url: Any, durable: bool, options: dict[str, Any]) -> tuple[str, Backend]:
+    """A URL without its password, and its backend. Raises `StoreError` and `ImportError`."""
+    place = os.fspath(url) if isinstance(url, str | os.PathLike) else None
+    if not isinstance(place, str) or not place.removeprefix("file://"):
+        raise StoreError(f"{short_repr(url)} is no store: give a folder, or s3://bucket/cache")
+    name = mask_passwords(place)
+    protocol, separator, path = place.partition("://")
+    if not separator:
+        return name, Disk(os.path.expanduser(place), durable)
+    try:
+        return name, Disk(path, durable) if protocol in _FILES else Remote(place, options)
+    except (ImportError, ValueError) as error:
+        kind = StoreError if isinstance(error, ValueError) else ImportError
+        raise kind(f"{name}: {error}") from error
