@@ -12,6 +12,8 @@ import dask.multiprocessing
 import dask.threaded
 from dask._expr import Expr
 from dask.base import unpack_collections
+from dask.delayed import Delayed
+from dask.highlevelgraph import HighLevelGraph
 from dask.utils import shorten_traceback
 
 from pipeline.graph import GraphCollection
@@ -21,6 +23,7 @@ from pipeline.schedule import scheduler as using_scheduler
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from pipeline.store import Store
@@ -47,7 +50,7 @@ def compute(
     >>> compute(fib(6), {"seven": fib(7)}, scheduler="sync")
     (8, {'seven': 13})
     """
-    leaves, repack = unpack_collections(*collections)
+    leaves, repack = _unpacked(collections)
     if not leaves:
         return collections
     with _reading(leaves, share and store is not None):
@@ -62,6 +65,14 @@ def compute(
     by_place = dict(zip(order, values, strict=True))
     packed: tuple[Any, ...] = repack([by_place[place] for place in range(len(leaves))])
     return packed
+
+
+def _unpacked(collections: tuple[Any, ...]) -> tuple[list[Any], Callable[[list[Any]], Any]]:
+    """The collections in some arguments, and what puts their values in their places."""
+    if all(type(part) is Delayed for part in collections):  # the rest takes 100 µs
+        return list(collections), tuple
+    leaves, repack = unpack_collections(*collections)
+    return leaves, repack
 
 
 def _shared(collections: list[Any]) -> list[Any]:
@@ -103,11 +114,23 @@ def _values(collections: list[Any], store: Any) -> tuple[Any, ...]:
     scheduler = StoreScheduler(store, dask.base.get_scheduler(collections=collections))
     # Each task has a result to store, as each call has. The remaining tasks are fused later.
     parts = [part if isinstance(part, GraphCollection) else unfused(part) for part in collections]
+    if all(map(_is_plain, parts)):  # what Dask does besides takes half a millisecond
+        graph = HighLevelGraph.merge(*(part.__dask_graph__() for part in parts))
+        with shorten_traceback():
+            return tuple(scheduler(graph, [part.key for part in parts]))
     values = dask.compute(*parts, traverse=False, optimize_graph=False, scheduler=scheduler)
     return tuple(
         part.assemble(value) if isinstance(part, Blocks) else value
         for part, value in zip(parts, values, strict=True)
     )
+
+
+def _is_plain(collection: Any) -> bool:
+    """Whether a collection is one task of a graph without annotations."""
+    if type(collection) is not Delayed:
+        return False
+    layers = getattr(collection.__dask_graph__(), "layers", {})
+    return not any(layer.annotations for layer in layers.values())
 
 
 def _optimizer(collection: Any) -> Any:

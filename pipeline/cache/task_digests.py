@@ -146,12 +146,14 @@ class TaskDigests(Numbering):
             if learned.is_used_up:
                 raise NotMerged(Impurity(callable_name(function), USED_UP), True)
             reason = (
-                call_impurity(function, _known_operands(places, body), names, self.scope, self.walk)
+                call_impurity(
+                    function, _known_operands(places, body), names, self.scope, self.walk(function)
+                )
                 if learned.is_checked
                 else None
             )
             for value in project_objects(list(body.constants)):
-                reason = reason or method_impurity(function, value, self.scope, self.walk)
+                reason = reason or method_impurity(function, value, self.scope, self.walk(function))
             if reason is not None:
                 raise NotMerged(reason)
             form.append((names, places))

@@ -3,9 +3,9 @@
 - `encoder` – the content of any value, as a part of a key
 - `arrays` – arrays and tables as arguments: immutable copies, and what they hold
 - `attributes` – attributes and state of values, read without running code of the project
-- `bytecode` – compiled code: what it does, without its formatting, and what it names
+- `code` – what compiled code does and names, and what a function reaches
 - `modules` – libraries and modules of the project by their names, found without importing them
-- `references` – what a function reaches, and where the project ends and libraries begin
+- `reach` – whether a function, and all that it reaches, is as it was when it was read
 - `digests` – `digest`: content hashes that also cover versions of Python and libraries
 - `files` – `File`: a file as an argument, by its content
 - `text` – numbers and values as text for people
@@ -23,13 +23,20 @@ from pipeline.identity.attributes import (
     plain_state,
     type_part,
 )
-from pipeline.identity.bytecode import (
+from pipeline.identity.code.bytecode import (
     CallSite,
     CodeNames,
     Term,
     Uses,
     names_in_code,
     uses_in_code,
+)
+from pipeline.identity.code.references import (
+    Reference,
+    closure_values,
+    definition_parts,
+    library_name,
+    references_of,
 )
 from pipeline.identity.digests import (
     Digester,
@@ -63,13 +70,7 @@ from pipeline.identity.modules import (
     module_name,
     namespace,
 )
-from pipeline.identity.references import (
-    Reference,
-    closure_values,
-    definition_parts,
-    library_name,
-    references_of,
-)
+from pipeline.identity.reach import Reach
 from pipeline.identity.text import (
     all_digits,
     cut,
@@ -96,6 +97,7 @@ __all__ = [
     "Handle",
     "Known",
     "Library",
+    "Reach",
     "Reference",
     "Term",
     "UnimportedModule",

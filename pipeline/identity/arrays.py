@@ -10,11 +10,12 @@ import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import blake2b, sha256
+from hashlib import blake2b
 from typing import Any
 from weakref import ref
 
 import numpy as np
+from xxhash import xxh3_128_digest
 
 Array = np.ndarray[Any, Any]
 
@@ -89,7 +90,7 @@ def _blocks(array: Array) -> Iterator[Array]:
 
 
 def _hash(block: Array) -> bytes:
-    return sha256(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data).digest()
+    return xxh3_128_digest(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data)
 
 
 TABLE_MODULES = ("pandas.", "pyarrow.")

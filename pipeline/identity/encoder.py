@@ -32,7 +32,8 @@ from pipeline.identity.attributes import (
     plain_state,
     type_part,
 )
-from pipeline.identity.bytecode import code_content
+from pipeline.identity.code.bytecode import code_content
+from pipeline.identity.code.references import definition_parts, is_held, library_name
 from pipeline.identity.files import file_handle
 from pipeline.identity.modules import (
     Library,
@@ -42,7 +43,6 @@ from pipeline.identity.modules import (
     module_name,
     namespace,
 )
-from pipeline.identity.references import definition_parts, is_held, library_name
 from pipeline.identity.text import all_digits, short_repr
 
 Memory = dict[int, tuple[Any, Key]]
@@ -276,7 +276,7 @@ class ReachedError(UnkeyableError):
     """A definition reaches a value without content; the name of who needs it comes before."""
 
 
-class _Reading(NamedTuple):
+class Reading(NamedTuple):
     """A definition, as the text of its encoded parts.
 
     text: with `%s` in place of the numbers and texts of `later`
@@ -293,24 +293,24 @@ _NUMBER = 9
 """The digits that a number of a definition has at most, with a margin."""
 
 
-def _reading(part: Any) -> _Reading:
+def _reading(part: Any) -> Reading:
     """The text of an encoded value; inside of a container, as far as that is not cut off."""
     if type(part) is _Reference:
-        return _Reading("'definition %s'", [part.id])
+        return Reading("'definition %s'", [part.id])
     if type(part) is not _Later:
-        return _Reading(repr(part).replace("%", "%%"))
+        return Reading(repr(part).replace("%", "%%"))
     if part.finish is _container:
         inner = _tuple_reading((*part.details, *part.parts))
         width = len(inner.text) + _NUMBER * len(inner.later)
         if width <= 2 * KEY_WIDTH and all(type(later) is int for later in inner.later):
             return inner
-    return _Reading("%s", [part])
+    return Reading("%s", [part])
 
 
-def _tuple_reading(parts: Sequence[Any]) -> _Reading:
+def _tuple_reading(parts: Sequence[Any]) -> Reading:
     readings = list(map(_reading, parts))
     text = ", ".join(reading.text for reading in readings)
-    return _Reading(
+    return Reading(
         f"({text}{',' * (len(parts) == 1)})",
         [later for reading in readings for later in reading.later],
     )
@@ -323,17 +323,22 @@ class Known:
 
     values: definitions, which keep their ids
     readings: of definitions
-    walks: from definitions: what they are encoded as, and what was noted on the way
+    walks: from definitions: what they are encoded as, what was noted on the way, and all that
+        they reach
     objects: that definitions reach, encoded
     noted: values that an encoder takes note of
     """
 
     def __init__(self) -> None:
         self.values: dict[int, Any] = {}
-        self.readings: dict[int, _Reading] = {}
-        self.walks: dict[int, tuple[Key, list[Any]]] = {}
+        self.readings: dict[int, Reading] = {}
+        self.walks: dict[int, tuple[Key, list[Any], list[int]]] = {}
         self.objects: Memory = {}
         self.noted: dict[int, Any] = {}
+
+    def reached(self, definition: Any) -> list[int]:
+        """A definition that was walked from, and all that it reaches, by their ids."""
+        return self.walks[id(definition)][2]
 
 
 class Encoder:
@@ -467,15 +472,15 @@ class Encoder:
             return cast("Key", _Reference(id(value)))
         if id(value) not in known.walks:
             before, self.noted = self.noted, []
-            encoded = f"{name_of(value)}#{_hash(self.walk(value))}"
-            known.walks[id(value)] = encoded, self.noted
+            text, order = self.walk(value)
+            known.walks[id(value)] = f"{name_of(value)}#{_hash(text)}", self.noted, order
             self.noted = before
-        encoded, noted = known.walks[id(value)]
+        encoded, noted, _ = known.walks[id(value)]
         self.noted += noted
         return encoded
 
-    def walk(self, root: Any) -> str:
-        """The text of a definition and of all that it reaches."""
+    def walk(self, root: Any) -> tuple[str, list[int]]:
+        """The text of a definition and of all that it reaches, and the ids of these."""
         readings, numbers, texts = self.known.readings, {id(root): 0}, []
         for reached in (order := [id(root)]):  # which grows meanwhile
             if reached not in readings:
@@ -495,7 +500,7 @@ class Encoder:
                     order.append(value)
                 filling.append(numbers[value])
             texts.append(text % tuple(filling))
-        return f"({', '.join(texts)}{',' * (len(texts) == 1)})"
+        return f"({', '.join(texts)}{',' * (len(texts) == 1)})", order
 
     def finished(self, value: Any, numbers: dict[int, int], order: list[int]) -> Key:
         """An encoded value with the numbers of the definitions in it, in the order of the walk."""
@@ -512,16 +517,24 @@ class Encoder:
         parts = [self.finished(part, numbers, order) for part in value.parts]
         return value.finish(value.details, parts)
 
-    def read(self, definition: Any) -> _Reading:
+    def read(self, definition: Any) -> Reading:
         """Encode the parts of a definition, as the text of a tuple."""
         before, self.depth, self.is_inside = self.depth, 1, True
         try:
             parts = [name_of(definition), *map(self.part, definition_parts(definition))]
         except UnkeyableError as error:
-            return _Reading(error=error.with_traceback(None))
+            return Reading(error=error.with_traceback(None))
         finally:
             self.depth, self.is_inside = before, False
         return _tuple_reading(parts)
+
+    def part_of_definition(self, value: object) -> Key:
+        """A part of a definition, encoded as `read` does."""
+        before, self.depth, self.is_inside = self.depth, 1, True
+        try:
+            return self.part(value)
+        finally:
+            self.depth, self.is_inside = before, False
 
     def part(self, value: object) -> Key:
         """A part of a definition."""

@@ -316,6 +316,11 @@ def reader_name(value: Any) -> str:
     return str(entry or "")
 
 
+def number_of_readers() -> int:
+    """How many readers are registered."""
+    return len(_registered)
+
+
 def _readers() -> list[str]:
     return [*READERS.split(), *sorted(_registered)]
 

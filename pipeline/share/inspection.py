@@ -49,15 +49,22 @@ from pipeline.share.impurities import Finding, Impurity
 
 _MARK = "__pipeline_pure__"
 _marks: dict[Any, bool] = {}  # of builtins, which take no attributes
+_marked = [0]  # how often
 
 
 def set_mark(function: Any, is_pure: bool) -> None:
     """Declare a function pure or impure."""
+    _marked[0] += 1
     try:
         # With its id: `functools.wraps` copies attributes.
         setattr(function, _MARK, (is_pure, id(function)))
     except (AttributeError, TypeError):
         _marks[function] = is_pure
+
+
+def number_of_declarations() -> tuple[int, int]:
+    """How many marks were set, and readers registered: each may change what a function is."""
+    return _marked[0], impurities.number_of_readers()
 
 
 def mark_of(value: Any) -> bool | None:

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ from pipeline.identity import (
     ATOMS,
     Digester,
     Known,
+    Reach,
     encode,
     held,
     is_process_state,
@@ -37,7 +38,7 @@ from pipeline.identity import (
 from pipeline.share import impurities
 from pipeline.share.copying import IMMUTABLE, isolated, viewed
 from pipeline.share.impurities import NAMED, Impurity
-from pipeline.share.inspection import Walk, mark_of, may_change
+from pipeline.share.inspection import Walk, mark_of, may_change, number_of_declarations
 from pipeline.share.isolation import is_arithmetic
 from pipeline.share.purity import (
     MERGING,
@@ -93,29 +94,87 @@ class Content(NamedTuple):
     sources: tuple[Any, ...]
 
 
-class Readings:
-    """What was read of functions and constants, valid while none of them changes.
+class _Code:
+    """What was read of functions.
 
-    Objects are known by their ids, which they keep, for all are held.
-
-    walk: what functions reach
+    walk: what they reach
     known: definitions that encoders have read
-    contents: of values, each with the value
+    contents: of functions, by id
     """
 
     def __init__(self) -> None:
         self.walk = Walk()
         self.known = Known()
-        self.contents: dict[int, tuple[Any, Content]] = {}
+        self.contents: dict[int, Content] = {}
+
+
+class _Kept(NamedTuple):
+    """A function that an earlier plan read: valid while all that it reaches is the same."""
+
+    function: Any
+    code: _Code
+    reach: Reach
+    declarations: tuple[int, int]
+
+
+_kept: dict[int, _Kept] = {}
+"""By id of the function."""
+
+_MOST_KEPT = 4096
+
+
+class Readings:
+    """What was read of functions and constants, valid while none of them changes.
+
+    Objects are known by their ids, which they keep, for all are held. Functions are known from
+    earlier plans, as long as all that they reach is the same.
+    """
+
+    def __init__(self) -> None:
+        self._code = _Code()
+        self._codes: dict[int, _Code] = {}  # of functions, by id
+        self._contents: dict[int, tuple[Any, Content]] = {}
+
+    def walk(self, function: Any) -> Walk:
+        """What a function reaches, as far as it is known."""
+        return self._code_of(function).walk
+
+    def _code_of(self, function: Any) -> _Code:
+        if type(function) is not FunctionType:
+            return self._code
+        code = self._codes.get(id(function))
+        if code is None:
+            kept = _kept.get(id(function))
+            is_same = (
+                kept is not None
+                and kept.function is function
+                and kept.declarations == number_of_declarations()
+                and kept.reach.is_same()
+            )
+            code = self._codes[id(function)] = kept.code if kept and is_same else self._code
+        return code
 
     def content(self, value: Any) -> Content:
         """The content of a value. Raises `TypeError` if it is unknown."""
-        if id(value) not in self.contents:
-            encoder = _ArgumentEncoder(self.known)
+        code = self._code_of(value)
+        if id(value) in code.contents:
+            return code.contents[id(value)]
+        if id(value) not in self._contents:
+            encoder = _ArgumentEncoder(code.known)
             encoded = encoder.encode(value)
             content = Content(encoded, tuple(encoder.functions), tuple(encoder.noted))
-            self.contents[id(value)] = value, content
-        return self.contents[id(value)][1]
+            self._contents[id(value)] = value, content
+            self._keep(value, content)
+        return self._contents[id(value)][1]
+
+    def _keep(self, function: Any, content: Content) -> None:
+        if type(function) is not FunctionType or library_name(function) is not None:
+            return
+        if len(_kept) >= _MOST_KEPT:
+            _kept.clear()
+        self._code.contents[id(function)] = content
+        reach = Reach(function, self._code.known, _ArgumentEncoder)
+        _kept[id(function)] = _Kept(function, self._code, reach, number_of_declarations())
 
 
 _readings: ContextVar[Readings | None] = ContextVar("_readings", default=None)
@@ -152,7 +211,7 @@ class Numbering:
     origins: for each task that only has the value of another, that other task
     signatures: the number of each function, value and task, by what it is made of
     scope: the reasons for which a task is impure
-    walk: what is known of functions
+    walk: what is known of a function
     """
 
     def __init__(
@@ -305,14 +364,16 @@ class Numbering:
             nodes = (self.tasks.get(arg.key) if isinstance(arg, TaskRef) else arg for arg in values)
             known = [node.value if isinstance(node, DataNode) else node for node in nodes]
             names = tuple(task.kwargs)
-            reason = call_impurity(task.func, known, names, self.scope, self.walk)
+            reason = call_impurity(task.func, known, names, self.scope, self.walk(task.func))
             if reason is not None:
                 raise NotMerged(reason)
         owners = list(self._project_objects((*values, held(task.func, "__self__"))))
         for owner in owners:
             pair = id(task.func), id(owner)  # the graph keeps both alive
             if pair not in self._methods:
-                self._methods[pair] = method_impurity(task.func, owner, self.scope, self.walk)
+                self._methods[pair] = method_impurity(
+                    task.func, owner, self.scope, self.walk(task.func)
+                )
             if (reason := self._methods[pair]) is not None:
                 raise NotMerged(reason)
         is_declared = mark_of(task.func) is True
@@ -331,7 +392,7 @@ class Numbering:
         """Note that a task has an object. Raises `NotMerged` if an equal task may change it."""
         is_again = (number, id(owner)) in self._owners
         is_judged = impurities.STATEFUL in self.scope and mark_of(function) is not True
-        if is_again and is_judged and may_change(function, owner, self.walk):
+        if is_again and is_judged and may_change(function, owner, self.walk(function)):
             name = f"{callable_name(function)} with one {type(owner).__name__}"
             raise NotMerged(Impurity(name, impurities.STATEFUL))
         self._owners.add((number, id(owner)))
@@ -374,7 +435,7 @@ class Numbering:
 
     def learn(self, function: Any) -> FunctionNumber:
         """The number of a function that is met for the first time."""
-        reason, is_checked = judge(function, self.scope, self.walk)
+        reason, is_checked = judge(function, self.scope, self.walk(function))
         if reason is not None and not is_checked:
             raise NotMerged(reason, reason.reason == impurities.STATE)
         is_checked = is_checked or method_name(function) is not None
@@ -424,7 +485,7 @@ class Numbering:
     ) -> NotMerged | None:
         # What is held by a function that is declared pure is no objection.
         is_function = isinstance(value, (*NAMED, functools.partial))
-        is_excused = is_function and self.walk.reached(value).has_declared
+        is_excused = is_function and self.walk(value).reached(value).has_declared
         for source in sources:
             is_source = isinstance(source, impurities.SOURCES)
             reason = impurities.RANDOM if is_source else impurities.UNSEEDED
@@ -433,7 +494,7 @@ class Numbering:
                 return NotMerged(Impurity(name, reason), True)
         for function in functions:
             # A function with a class of random generators as argument may pass a seed to it.
-            if (impurity := judge(function, self.scope, self.walk).impurity) is not None:
+            if (impurity := judge(function, self.scope, self.walk(function)).impurity) is not None:
                 return NotMerged(impurity)
         return None
 

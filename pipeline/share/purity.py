@@ -300,9 +300,12 @@ def needs_of(function: Any, walk: Walk | None = None) -> Needs:
     return (walk or Walk()).reached(function).needs
 
 
-def needs_of_task(node: Any, walk: Walk | None = None) -> Needs:
-    """What the functions of a task need: those that it calls, and those that it passes."""
-    walk, needs = walk or Walk(), Needs()
+def needs_of_task(node: Any, walk_of: Callable[[Any], Walk]) -> Needs:
+    """What the functions of a task need: those that it calls, and those that it passes.
+
+    walk_of: what is known of a function
+    """
+    needs = Needs()
     stack, seen = [node], set[int]()
     while stack:
         value = stack.pop()
@@ -322,7 +325,7 @@ def needs_of_task(node: Any, walk: Walk | None = None) -> Needs:
             stack += (step.function.function if isinstance(step.function, Named)
                       else step.function for step in value.steps)  # fmt: skip
         elif isinstance(value, (*NAMED, functools.partial)):
-            needs |= walk.reached(value).needs
+            needs |= walk_of(value).reached(value).needs
         elif not ATOMS.issuperset(map(type, items := items_of(value))):  # long lists of numbers
             stack += items
     return needs

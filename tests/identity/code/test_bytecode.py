@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.identity import Term, names_in_code, uses_in_code
-from pipeline.identity.bytecode import Chain, Import, code_content
+from pipeline.identity.code.bytecode import Chain, Import, code_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

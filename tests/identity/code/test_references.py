@@ -14,7 +14,7 @@ import pytest
 import pipeline
 import pipeline.apps.fibonacci
 from pipeline.identity import Library, closure_values, definition_parts, library_name
-from pipeline.identity.references import is_held, references_of
+from pipeline.identity.code.references import is_held, references_of
 from tests.functions import fib
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def test_the_parts_of_a_class() -> None:
         (pipeline.digest, "pipeline.digest"),
         (library_name, "pipeline.identity.library_name"),
         (definition_parts, "pipeline.identity.definition_parts"),
-        (is_held, "pipeline.identity.references.is_held"),
+        (is_held, "pipeline.identity.code.references.is_held"),
         (type(iter([])), "builtins.list_iterator"),
         (pipeline.apps.fibonacci.fib, None),
     ],

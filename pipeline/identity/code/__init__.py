@@ -1,0 +1,6 @@
+"""What code is, and what it reaches.
+
+- `bytecode` – compiled code: what it does, without its formatting, and what it names
+- `references` – what a function reaches, and where the project ends and libraries begin
+- `bindings` – the names by which a definition reaches values, and whether they are still the same
+"""
