@@ -175,6 +175,7 @@ class _Past:
     """What a store remembers of earlier runs, read once."""
 
     def __init__(self, store: Store) -> None:
+        self._versions = store.versions
         self.notes = cache(store.noted)
         self.results = cache(
             lambda name: {line[0]: PastResult(*line) for line in store.history(name)}
@@ -216,7 +217,9 @@ class _Past:
                 (note for note in self.notes(f"code-{before}") if isinstance(note, dict)), {}
             )
             if now not in self._descriptions:
-                self._descriptions[now] = describe_code(function) if function is not None else {}
+                self._descriptions[now] = (
+                    describe_code(function, self._versions) if function is not None else {}
+                )
             new = self._descriptions[now]
             changes = code_changes(old, new) if old and new else []
             self._changes[before, now] = changes or [_UNKNOWN_CHANGE]

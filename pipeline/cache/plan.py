@@ -87,6 +87,8 @@ def make_plan(
     is_observed = is_local or store.is_shared
     scope = STORING if is_observed else UNTRACKED
     scope = DECLARED if store.purity == "declared" else scope
+    if readings is None or readings.versions != store.versions:
+        readings = Readings(store.versions)
     digests = digests or TaskDigests(tasks, scope, readings)
     run = Run(uuid4().hex, is_local, time.time())
     plan = Plan(store, tasks, list(outputs), digests, run, is_final)
@@ -168,7 +170,8 @@ def _find_by_content(plan: Plan, checked: dict[Any, Any]) -> bool:
         if not outcomes or not all(outcome and outcome.content for outcome in outcomes):
             continue
         known = [outcome for outcome in outcomes if outcome]
-        name = content_key(plan.digests.form(key), [outcome.content for outcome in known])
+        name = content_key(plan.digests.form(key), [outcome.content for outcome in known],
+                           plan.store.versions)  # fmt: skip
         if (found := find_by_content(plan.store, name, checked)) is not None:
             passed = merged([Outcome(found.inputs), *known])
             plan.found[key] = found._replace(inputs=passed.inputs)
@@ -279,7 +282,7 @@ def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
     tasks |= with_copies(order, outputs, plan.digests.reasons)
     upstream = _upstream(plan, order) if is_reachable else {}
     run = plan.run._replace(begun=time.time(), behind=behind)
-    watcher, describe = Watcher(store, plan.digests), CodeDescriber()
+    watcher, describe = Watcher(store, plan.digests), CodeDescriber(store.versions)
     limit = MAX_RECOMPUTED
     for key, status in plan.status.items():
         node, digest = tasks[key], plan.digests.digest(key)

@@ -23,6 +23,7 @@ from xxhash import xxh3_64_hexdigest
 from pipeline.cache.tracking import Input, Outcome, changed, merged
 from pipeline.identity import (
     ATOMS,
+    Versions,
     hash_encoded,
     is_library_class,
     library_name,
@@ -62,7 +63,7 @@ class Found(NamedTuple):
 
 def variant(digest: str, place: int) -> str:
     """The digest of a variant; the first has that of the task."""
-    return hash_encoded(("variant", digest, place)) if place else digest
+    return hash_encoded(("variant", digest, place), "ignore") if place else digest
 
 
 def find(store: Store, digest: str, checked: dict[Any, Any]) -> tuple[Found | None, str]:
@@ -105,7 +106,7 @@ def listed(store: Store, inputs: tuple[Input, ...]) -> list[list[Any]]:
     """Inputs as an entry has them. A long list is an entry that others may use, too."""
     if len(inputs) <= _MAX_LISTED:
         return list(map(list, inputs))
-    name = hash_encoded(("inputs", inputs))
+    name = hash_encoded(("inputs", inputs), "ignore")
     if name not in store:
         store.put(name, list(map(list, inputs)))
     return [["list", name, "", 0, 0]]
@@ -134,15 +135,11 @@ def _as_inputs(rows: Iterable[Any]) -> tuple[Input, ...]:
 # Results by the content of inputs
 
 
-def content_key(form: str, contents: Iterable[str]) -> str:
+def content_key(form: str, contents: Iterable[str], versions: Versions) -> str:
     """The name of a task by what it does, and by the content of its inputs."""
-    return hash_encoded((form, _versions(), *contents))
-
-
-@lru_cache(1)
-def _versions() -> tuple[str, ...]:
-    """The versions of the libraries whose objects a store has: their methods are not content."""
-    return tuple(map(library_version, ("numpy", "pandas")))
+    # The methods of a library's objects, which a store has, are not content.
+    libraries = [library_version(name, versions) for name in ("numpy", "pandas")]
+    return hash_encoded((form, *libraries, *contents), versions)
 
 
 def brings_code(value: Any) -> bool:

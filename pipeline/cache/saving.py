@@ -226,7 +226,7 @@ class Save:
         )
         held = tuple(place.name for place in reads.places)  # by its values, wherever it runs
         given = watched.given + absolute_paths(values) + held
-        with observing(given, watched, seeds=watched.seeded) as observer:
+        with observing(given, watched, seeds=watched.seeded, versions=watched.versions) as observer:
             for place in reads.places:
                 observer.read(place.name, place.kind)
             for effect in reads.effects:
@@ -275,7 +275,7 @@ class Save:
             if known.content != digest and brings_code(value):  # the digest of a constant covers it
                 return ""
             contents.append(known.content or _small_content(self.store, value))
-        return content_key(form, contents) if all(contents) else ""
+        return content_key(form, contents, self.store.versions) if all(contents) else ""
 
     def _save(self, value: Any, inputs: tuple[Input, ...], seconds: float) -> Entry | None:
         store, details = self.store, self.details

@@ -20,7 +20,9 @@ from dask.typing import Key
 from pipeline.graph import CallTask, inputs_of
 from pipeline.identity import (
     Digester,
+    Known,
     UnimportedModule,
+    Versions,
     closure_values,
     definition_parts,
     encode,
@@ -106,9 +108,9 @@ class TaskDigests(Numbering):
         if isinstance(tag, int):  # a function and its arguments
             tag, numbers = "task", signature
         elif isinstance(tag, type):
-            return hash_encoded((tag.__name__, encode(numbers[0])))
+            return hash_encoded((tag.__name__, encode(numbers[0])), self.versions)
         elif tag == "value":
-            return hash_encoded(signature)
+            return hash_encoded(signature, self.versions)
         elif tag in ("held", "not merged"):
             return None
         elif tag == "call":  # by what it does, not by its key
@@ -221,9 +223,9 @@ ITSELF = "its own"
 """The name of the described function among the definitions."""
 
 
-def describe_code(function: Any) -> CodeDescription:
+def describe_code(function: Any, versions: Versions = "minor") -> CodeDescription:
     """What the digest of a function covers, part by part, as far as it has a digest."""
-    return CodeDescriber()(function)
+    return CodeDescriber(versions)(function)
 
 
 class _Described(NamedTuple):
@@ -238,12 +240,13 @@ class _Described(NamedTuple):
 class CodeDescriber:
     """Describes functions; what several of them reach is read once, while nothing changes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, versions: Versions = "minor") -> None:
+        self._versions = versions
         self._known: dict[int, _Described] = {}  # by id
 
     def __call__(self, function: Any) -> CodeDescription:
         """What the digest of a function covers: see `describe_code`."""
-        first = _Describer()
+        first = _Describer(self._versions)
         description: CodeDescription = {}
         with suppress(TypeError, RecursionError):
             first.encode(held(function, "__func__", function))
@@ -263,7 +266,7 @@ class CodeDescriber:
 
     def _read(self, definition: Any) -> _Described:
         if id(definition) not in self._known:
-            describer = _Describer()
+            describer = _Describer(self._versions)
             describer.definition(definition)
             parts = {part: str(describer.encode(value)) for part, value in _parts(definition)}
             named = describer.definitions[1:]
@@ -274,8 +277,8 @@ class CodeDescriber:
 class _Describer(Digester):
     """A digester that encodes definitions by name, and keeps the versions of libraries."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, versions: Versions) -> None:
+        super().__init__(known=Known(versions))
         self.definitions: list[Any] = []
         self.libraries: dict[str, str] = {}
 

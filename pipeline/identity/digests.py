@@ -1,30 +1,32 @@
 """Digests: content hashes of values and functions, equal in every process and on every machine.
 
 A key distinguishes calls within a run; a digest must do so for years. So it covers the version of
-Python and of every library that a function uses, and refuses every value without content.
+Python and of every library that a function uses, and refuses every value without content. How far
+versions count is a choice, `Versions`: with another choice, digests are others.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import platform
 import random
 import re
 import sys
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, PathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 import numpy as np
 from dask.typing import Key
 
 from pipeline.identity.attributes import MISSING, member_of, type_part
-from pipeline.identity.encoder import Encoder, ReachedError, UnkeyableError
+from pipeline.identity.encoder import Encoder, Known, ReachedError, UnkeyableError, Versions
 from pipeline.identity.files import File
 from pipeline.identity.modules import namespace
 from pipeline.identity.text import short_repr
@@ -32,7 +34,14 @@ from pipeline.identity.text import short_repr
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
-_PYTHON = f"python {sys.version_info.major}.{sys.version_info.minor}"
+_PYTHON: dict[Versions, str] = {
+    "minor": f"python {sys.version_info.major}.{sys.version_info.minor}",
+    "exact": f"python {platform.python_version()}",
+    "ignore": "python",
+}
+
+_RELEASE = re.compile(r"((\d+!)?\d+(\.\d+)?)(\.\d+)*(\.post\d+)?")
+"""Versions of releases: `2.4.1`, `2024.10`. Group 1 is what counts of them under "minor"."""
 
 _HANDLES = {"_thread", "threading", "_contextvars", "weakref", "asyncio", "logging"}
 """Modules of objects that a function may name without depending on them: locks, loggers."""
@@ -52,12 +61,17 @@ def digest(value: Any) -> str:
     >>> digest([1, 2]) == digest([1, 2]), digest([1, 2]) == digest((1, 2)), digest(1) == digest(1.0)
     (True, False, False)
     """
-    return hash_encoded(Digester().encode(value))
+    return digest_under("minor", value)
 
 
-def hash_encoded(content: object) -> str:
+def digest_under(versions: Versions, value: Any) -> str:
+    """The digest of a value, as `digest` has it, with another choice of versions."""
+    return hash_encoded(Digester(known=Known(versions)).encode(value), versions)
+
+
+def hash_encoded(content: object, versions: Versions = "minor") -> str:
     """The hash of strings, integers and tuples of them, in this version of Python."""
-    return blake2b(repr((_PYTHON, content)).encode(), digest_size=16).hexdigest()
+    return blake2b(repr((_PYTHON[versions], content)).encode(), digest_size=16).hexdigest()
 
 
 def is_process_state(value: Any) -> bool:
@@ -69,7 +83,7 @@ class Digester(Encoder):
     """An encoder that covers the versions of libraries, and refuses values without content."""
 
     def library(self, name: str, module: str) -> str:
-        return f"{name} of {library_version(module.partition('.')[0])}"
+        return f"{name} of {library_version(module.partition('.')[0], self.known.versions)}"
 
     def opaque(self, value: Any, error: UnkeyableError) -> str:
         raise ReachedError(f"{short_repr(value)}: {error}") from error
@@ -104,8 +118,13 @@ class Digester(Encoder):
 # Versions of libraries
 
 
-def library_version(package: str) -> str:
+def library_version(package: str, versions: Versions = "minor") -> str:
     """The name and version of the distribution that a package comes from, and a hash of its code.
+
+    Under "exact" all of that counts. Under "minor" a release counts as `numpy 2.4`, and the hash
+    covers what was edited in place. Other versions count in full: `1.0rc1`, `0.3.dev1+g123`. Under
+    "ignore" the name counts alone. What does not come from an index counts by its code, always: its
+    owner edits it without a new version.
 
     Python's own modules count with Python, whose version is in every digest; this engine counts by
     its version alone.
@@ -113,53 +132,83 @@ def library_version(package: str) -> str:
     if package in sys.stdlib_module_names:
         return "python"
     # What is imported stays as it is; anything else may be installed anew.
-    return _version(package, () if package in sys.modules else tuple(map(_changed, sys.path)))
+    is_fixed = package in sys.modules
+    return _version(package, versions, () if is_fixed else tuple(map(_changed, sys.path)))
 
 
 @functools.lru_cache(1024)
-def _version(package: str, _: tuple[int, ...]) -> str:
+def _version(package: str, versions: Versions, _: tuple[int, ...]) -> str:
     # Imported here, for it takes tens of milliseconds and most runs digest nothing.
     from importlib.metadata import PackageNotFoundError, distribution, distributions
 
     if package == __name__.partition(".")[0]:
-        return f"dask-memo {distribution('dask-memo').version}"
-    versions, code = set[str](), list[str]()
-    with suppress(PackageNotFoundError):
-        known = distribution(package)  # quicker than to search all
-        versions.add(f"{package} {known.version}")
-        code = _recorded_code(known, package)
-    if not code:
-        for other in distributions():
-            if recorded := _recorded_code(other, package):
-                versions.add(f"{other.metadata['Name']} {other.version}")
-                code += recorded
-    if not versions:
-        own = namespace(sys.modules.get(package)).get("__version__")
-        versions.add("no version" if own is None else str(own))
-    code = sorted(code or _code_files(package))
+        return _Installed("dask-memo", distribution("dask-memo").version).text(versions)
+    found = []
+    with suppress(PackageNotFoundError):  # quicker than to search all
+        found.append(_installed(distribution(package), package)._replace(name=package))
+    if not any(installed.code for installed in found):
+        others = (_installed(other, package) for other in distributions())
+        found += [other for other in others if other.code]
+    code = sorted(line for installed in found for line in installed.counted_code(versions))
+    if not any(installed.code for installed in found):
+        own = namespace(sys.modules.get(package)).get("__version__", "without a version")
+        found = found or [_Installed(package, str(own))]
+        code = sorted(_code_files(package))
     hashed = blake2b("\n".join(code).encode(), digest_size=6).hexdigest()
-    return ", ".join(sorted(versions)) + (f" #{hashed}" if code else "")
+    texts = {installed.text(versions) for installed in found}
+    return ", ".join(sorted(texts)) + (f" #{hashed}" if code else "")
 
 
-def _recorded_code(known: Distribution, package: str) -> list[str]:
-    """What an installer recorded of the source files of a package: path, hash and size of each.
+class _Installed(NamedTuple):
+    """A distribution, and what it has of a package.
 
-    Equal wherever one wheel is installed. A file that changed later counts by its content. All
-    files of a package count that has no source files.
+    is_indexed: whether it comes from an index, where a version never changes
+    recorded: what an installer recorded of the source files: path, hash and size of each. Equal
+        wherever one wheel is installed
+    code: the same, with files that changed later by their content
     """
+
+    name: str
+    version: str
+    is_indexed: bool = True
+    recorded: Sequence[str] = ()
+    code: Sequence[str] = ()
+
+    def text(self, versions: Versions) -> str:
+        if versions == "ignore":
+            return self.name
+        release = _RELEASE.fullmatch(self.version) if versions == "minor" else None
+        return f"{self.name} {release[1] if release else self.version}"
+
+    def counted_code(self, versions: Versions) -> Sequence[str]:
+        """The lines of code that count besides the version."""
+        if versions == "exact" or not self.is_indexed:
+            return self.code
+        if versions == "ignore":
+            return ()
+        is_release = _RELEASE.fullmatch(self.version) is not None
+        return sorted({*self.code} - {*self.recorded}) if is_release else self.code
+
+
+def _installed(known: Distribution, package: str) -> _Installed:
+    """What a distribution has of a package. All files count if it has no source files."""
+    # Packages of conda name the folder where they were built, and come from an index.
+    is_conda = (known.read_text("INSTALLER") or "").strip() == "conda"
+    is_indexed = is_conda or not known.read_text("direct_url.json")
+    installed = _Installed(known.metadata["Name"], known.version, is_indexed)
     record, heads = known.read_text("RECORD") or "", (f"{package}/", f"{package}.")
     if not any(record.startswith(head) or f"\n{head}" in record for head in heads):
-        return []
+        return installed
     folder = str(known.locate_file(""))
     lines = [line for line in record.splitlines() if line.startswith(heads) and line[-1] != ","]
-    code = [line for line in lines if line.partition(",")[0].endswith(".py")] or lines
+    recorded = [line for line in lines if line.partition(",")[0].endswith(".py")] or lines
     own = re.search(r"^.*\.dist-info/RECORD(?=,)", record, re.MULTILINE)
-    installed = _changed(f"{folder}/{own[0]}") if own else 0
-    for place, line in enumerate(code):
+    time, code = _changed(f"{folder}/{own[0]}") if own else 0, list(recorded)
+    for place, line in enumerate(recorded):
         name = line.partition(",")[0]
-        if _changed(f"{folder}/{name}") > installed:
+        if _changed(f"{folder}/{name}") > time:
             code[place] = _file_line(folder, name)
-    return code
+    return installed._replace(recorded=recorded, code=code)
 
 
 def _changed(path: str) -> int:

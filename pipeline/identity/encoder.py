@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from hashlib import blake2b
 from types import FunctionType, MappingProxyType, MethodType, ModuleType
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 from dask.base import is_dask_collection
@@ -46,6 +46,9 @@ from pipeline.identity.modules import (
 from pipeline.identity.text import all_digits, short_repr
 
 Memory = dict[int, tuple[Any, Key]]
+
+Versions = Literal["minor", "exact", "ignore"]
+"""How far the versions of Python and of libraries count in digests: see `library_version`."""
 
 KEY_WIDTH = 48
 """Characters of an argument that a key shows whole; a longer one is shortened and hashed."""
@@ -321,6 +324,7 @@ class Known:
 
     Each is read once, however many definitions reach it. All are known by their ids.
 
+    versions: how far versions of libraries count in what was read
     values: definitions, which keep their ids
     readings: of definitions
     walks: from definitions: what they are encoded as, what was noted on the way, and all that
@@ -329,7 +333,8 @@ class Known:
     noted: values that an encoder takes note of
     """
 
-    def __init__(self) -> None:
+    def __init__(self, versions: Versions = "minor") -> None:
+        self.versions = versions
         self.values: dict[int, Any] = {}
         self.readings: dict[int, Reading] = {}
         self.walks: dict[int, tuple[Key, list[Any], list[int]]] = {}

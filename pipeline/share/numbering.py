@@ -26,6 +26,7 @@ from pipeline.identity import (
     Digester,
     Known,
     Reach,
+    Versions,
     encode,
     held,
     is_process_state,
@@ -102,9 +103,9 @@ class _Code:
     contents: of functions, by id
     """
 
-    def __init__(self) -> None:
+    def __init__(self, versions: Versions) -> None:
         self.walk = Walk()
-        self.known = Known()
+        self.known = Known(versions)
         self.contents: dict[int, Content] = {}
 
 
@@ -117,8 +118,8 @@ class _Kept(NamedTuple):
     declarations: tuple[int, int]
 
 
-_kept: dict[int, _Kept] = {}
-"""By id of the function."""
+_kept: dict[tuple[int, Versions], _Kept] = {}
+"""By id of the function, and how far versions count."""
 
 _MOST_KEPT = 4096
 
@@ -128,10 +129,13 @@ class Readings:
 
     Objects are known by their ids, which they keep, for all are held. Functions are known from
     earlier plans, as long as all that they reach is the same.
+
+    versions: how far versions of libraries count
     """
 
-    def __init__(self) -> None:
-        self._code = _Code()
+    def __init__(self, versions: Versions = "minor") -> None:
+        self.versions = versions
+        self._code = _Code(versions)
         self._codes: dict[int, _Code] = {}  # of functions, by id
         self._contents: dict[int, tuple[Any, Content]] = {}
 
@@ -144,7 +148,7 @@ class Readings:
             return self._code
         code = self._codes.get(id(function))
         if code is None:
-            kept = _kept.get(id(function))
+            kept = _kept.get((id(function), self.versions))
             is_same = (
                 kept is not None
                 and kept.function is function
@@ -173,8 +177,10 @@ class Readings:
         if len(_kept) >= _MOST_KEPT:
             _kept.clear()
         self._code.contents[id(function)] = content
-        reach = Reach(function, self._code.known, _ArgumentEncoder)
-        _kept[id(function)] = _Kept(function, self._code, reach, number_of_declarations())
+        versions = self.versions  # the readings themselves are not kept
+        reach = Reach(function, self._code.known, lambda: _ArgumentEncoder(Known(versions)))
+        kept = _Kept(function, self._code, reach, number_of_declarations())
+        _kept[id(function), versions] = kept
 
 
 _readings: ContextVar[Readings | None] = ContextVar("_readings", default=None)
@@ -212,6 +218,7 @@ class Numbering:
     signatures: the number of each function, value and task, by what it is made of
     scope: the reasons for which a task is impure
     walk: what is known of a function
+    versions: how far versions of libraries count
     """
 
     def __init__(
@@ -224,6 +231,7 @@ class Numbering:
         self.scope = scope
         self._readings = readings or Readings()
         self.walk = self._readings.walk
+        self.versions = self._readings.versions
         self.numbers: dict[Key, int] = {}
         self.reasons: dict[Key, Impurity | str] = {}
         self.origins: dict[Key, Key] = {}

@@ -15,9 +15,9 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from threading import RLock
-from typing import Any, cast
+from typing import Any, cast, get_args
 
-from pipeline.identity import mask_passwords, printable, short_repr
+from pipeline.identity import Versions, mask_passwords, printable, short_repr
 from pipeline.store.backends import (
     Counts,
     Lease,
@@ -75,6 +75,10 @@ class Store:
     purity: "observed" to store a result if nothing says that its function is impure: neither a
         mark, nor a short table, nor what the function did. "declared" to trust all functions but
         those that are marked `@impure`
+    versions: how far the versions of Python and of libraries count. "minor": numpy 2.4.0 and 2.4.1
+        share results, and so do Python 3.11.6 and 3.11.7. "exact": they do not, and the code that
+        is installed counts, too. "ignore": libraries count by name alone, and Python not at all.
+        A package that is installed from a checkout or without a version counts by its code, always
     options: for fsspec
 
     Raises `StoreError` for wrong arguments, and `ImportError` where the library of a protocol is
@@ -96,6 +100,7 @@ class Store:
         keep: Iterable[Any] = (),
         skip: Iterable[Any] = (),
         purity: str = "observed",
+        versions: Versions = "minor",
         options: dict[str, Any] | None = None,
     ) -> None:
         if max_bytes is not None and (type(max_bytes) is not int or max_bytes < 1):
@@ -103,7 +108,10 @@ class Store:
         self.max_bytes, self.pickle, self.durable = max_bytes, pickle, durable
         if purity not in ("observed", "declared"):
             raise StoreError(f'purity={purity!r}: give "observed" or "declared"')
-        self.purity = purity
+        if versions not in get_args(Versions):
+            choices = ", ".join(f'"{choice}"' for choice in get_args(Versions))
+            raise StoreError(f"versions={versions!r}: give one of {choices}")
+        self.purity, self.versions = purity, versions
         self.keep, self.skip = _names("keep", keep), _names("skip", skip)
         self.options = dict(options or {})
         self.url, self.backend = backend_at(url, durable, self.options)
@@ -132,7 +140,8 @@ class Store:
     def __reduce__(self) -> tuple[Any, ...]:
         settings = {"max_bytes": self.max_bytes, "pickle": self.pickle, "durable": self.durable,
                     "keep": sorted(self.keep), "skip": sorted(self.skip),
-                    "purity": self.purity, "options": self.options}  # fmt: skip
+                    "purity": self.purity, "versions": self.versions,
+                    "options": self.options}  # fmt: skip
         return _store_of_worker, (self.backend.address, settings)
 
     # What concerns graphs is in `pipeline.cache`, which is above: hence the late imports.

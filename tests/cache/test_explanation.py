@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import random
 import sys
 import threading
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from importlib.metadata import distribution
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
 import pytest
 from dask import delayed
 
@@ -18,10 +23,13 @@ from pipeline import Store, measure
 from pipeline.apps.fibonacci import fib
 from pipeline.cache import Explanation
 from pipeline.cache.explanation import argument_changes, code_changes, first_changes
+from pipeline.identity import Versions
+from pipeline.identity.digests import _version
+from tests.programs.through import Outcome, through
 from tests.projects import edited
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 MAIN = """
@@ -242,6 +250,73 @@ def test_many_changes_are_counted() -> None:
     now = {f"helper `{name}`": {"code": "2"} for name in "abcdef"}
     changes = first_changes(code_changes(before, now))
     assert changes[2:] == ["helper `c` changed", "3 more changes"]
+
+
+# Versions of libraries
+
+
+@contextmanager
+def installed(version: str) -> Iterator[None]:
+    """As another process, with this version of all libraries."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(distribution("numpy")), "version", version)
+        _version.cache_clear()
+        yield
+    _version.cache_clear()
+
+
+def norm_of(n: int) -> float:
+    return float(np.linalg.norm(np.arange(n)))
+
+
+def new_function() -> Callable[[int], float]:
+    """As another process defines it: what is read of a function is kept."""
+    return FunctionType(norm_of.__code__, globals())
+
+
+@pytest.mark.parametrize(
+    ("versions", "patch_reason", "minor_reason"),
+    [
+        ("minor", "", "library numpy was 2.4, is 2.5"),
+        ("exact", "library numpy was 2.4.0, is 2.4.1", "library numpy was 2.4.0, is 2.5.0"),
+        ("ignore", "", ""),
+    ],
+)
+def test_versions_of_libraries_count_as_chosen(
+    versions: Versions, patch_reason: str, minor_reason: str, tmp_path: Path
+) -> None:
+    def outcome(version: str, number: int) -> Outcome:
+        with installed(version):
+            return through(tmp_path, delayed(new_function())(number), versions=versions)
+
+    def reason(version: str) -> str:
+        with installed(version):
+            [line] = Store(tmp_path, versions=versions).explain(delayed(new_function())(4)).lines
+        return "" if line.status == "hit" else line.why.rpartition("; ")[2]
+
+    assert outcome("2.4.0", 4).tasks == 1
+    assert [reason(version) for version in ("2.4.0", "2.4.1", "2.5.0")] == [
+        "", patch_reason, minor_reason,
+    ]  # fmt: skip
+    assert outcome("2.4.1", 4).tasks == (1 if patch_reason else 0)
+    assert outcome("2.5.0", 4).tasks == (1 if minor_reason else 0)
+
+
+def test_stores_with_other_choices_of_versions_work_in_one_process(tmp_path: Path) -> None:
+    call = delayed(norm_of)(5)
+    for expected in (1, 0):
+        for versions in get_args(Versions):
+            with installed("2.4.0"):
+                assert through(tmp_path, call, versions=versions).tasks == expected
+
+
+def test_a_choice_of_versions_reaches_the_workers(tmp_path: Path) -> None:
+    call, wrapped = delayed(norm_of)(6), delayed(abs)(delayed(norm_of)(6))
+    options: dict[str, Any] = {"versions": "exact", "keep": ["norm_of", "abs"]}
+    assert through(tmp_path, wrapped, scheduler="processes", **options).tasks == 2
+    assert through(tmp_path, call, scheduler="processes", **options).tasks == 0
+    assert through(tmp_path, wrapped, **options).tasks == 0
+    assert pickle.loads(pickle.dumps(Store(tmp_path, versions="exact"))).versions == "exact"  # noqa: S301 - it is our own
 
 
 # The nearest of several results

@@ -130,8 +130,10 @@ def test_outcomes_are_merged() -> None:
 
 
 def test_a_result_is_found_by_the_content_of_inputs(store: Store, file: Path) -> None:
-    key = content_key("form", ["1", "2"])
-    assert content_key("form", ["2", "1"]) != key != content_key("other", ["1", "2"])
+    key = content_key("form", ["1", "2"], "minor")
+    assert (
+        content_key("form", ["2", "1"], "minor") != key != content_key("other", ["1", "2"], "minor")
+    )
     assert find_by_content(store, key, {}) is None
     note_content(store, key, store.put(DIGEST, 5), read(file, "old"))
     found = find_by_content(store, key, {})
@@ -149,7 +151,7 @@ def test_a_result_is_found_by_the_content_of_inputs(store: Store, file: Path) ->
     ["", "[", "1", "[1, 2]", '["a", "b"]', json.dumps([json.dumps([OTHER, []]), "00"])],
 )
 def test_a_note_that_is_corrupt_finds_nothing(store: Store, line: str) -> None:
-    key = content_key("form", [])
+    key = content_key("form", [], "minor")
     store.put(OTHER, 5)
     store.backend.note(f"content-{key}", line)
     assert find_by_content(store, key, {}) is None

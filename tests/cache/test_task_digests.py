@@ -23,7 +23,7 @@ from hypothesis import given
 from pipeline import TaskGraph, recurrence, task, trace
 from pipeline.cache.running import open_collections
 from pipeline.cache.task_digests import TaskDigests, alias_target, describe_code
-from pipeline.identity.digests import library_version
+from pipeline.identity.digests import _PYTHON, library_version
 from tests.functions import chain, scaled
 from tests.graphs import graphs
 
@@ -209,7 +209,7 @@ SORTED = {"a": Task("a", sorted, [2, 1]), "b": Task("b", sorted, [2, 1])}
 def test_the_digest_of_a_task_does_not_change_from_year_to_year(
     node: Any, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.identity.digests._PYTHON", "python 3.11")
+    monkeypatch.setitem(_PYTHON, "minor", "python 3.11")
     assert digests({**SORTED, "x": node}, "x") == [expected]
 
 
@@ -358,7 +358,7 @@ def test_a_description_is_complete() -> None:
     }  # fmt: skip
 
 
-MODULE = f"module numpy of numpy {np.__version__}"
+MODULE = f"module numpy of numpy {NUMPY}"
 
 
 def test_definitions_of_one_name_are_both_described() -> None:

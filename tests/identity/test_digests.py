@@ -10,6 +10,7 @@ import itertools
 import logging
 import os
 import random
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -22,7 +23,7 @@ from importlib.metadata import distribution
 from importlib.metadata import version as distribution_version
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import dask
 import numpy as np
@@ -30,8 +31,8 @@ import pytest
 
 from pipeline import digest
 from pipeline import scheduler as on
-from pipeline.identity import encode, short_repr
-from pipeline.identity.digests import Digester, _version, library_version
+from pipeline.identity import Versions, encode, short_repr
+from pipeline.identity.digests import _PYTHON, Digester, _version, digest_under, library_version
 from tests.digest_values import DIFFER, agree
 from tests.projects import edited
 
@@ -506,7 +507,7 @@ def test_the_version_of_a_library_counts_wherever_it_is_named(
     module = sys.modules["pipeline.identity.digests"]
     known = module.library_version
     monkeypatch.setattr(
-        module, "library_version", lambda name: "newer" if name == package else known(name)
+        module, "library_version", lambda name, *_: "newer" if name == package else known(name)
     )
     assert digest(function) != before
 
@@ -515,15 +516,15 @@ def test_the_version_of_python_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     before = digest(1)
     version = f"python {sys.version_info.major}.{sys.version_info.minor}"
     for other, agrees in ((version, True), ("python 3.1", False)):
-        monkeypatch.setattr("pipeline.identity.digests._PYTHON", other)
+        monkeypatch.setitem(_PYTHON, "minor", other)
         assert (digest(1) == before) is agrees
 
 
 def test_a_digest_is_found_next_year(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.identity.digests._PYTHON", "python 3.11")
+    monkeypatch.setitem(_PYTHON, "minor", "python 3.11")
     versions = {"numpy": "numpy 2.4.6"}  # whatever is installed
     monkeypatch.setattr(
-        "pipeline.identity.digests.library_version", lambda name: versions.get(name, "python")
+        "pipeline.identity.digests.library_version", lambda name, _: versions.get(name, "python")
     )
     assert digest([1, "a"]) == "e77de8de2e54fb648fb03292358d14d9"
     assert digest("\ud800") == "672f7e8694eaa335006a782ae364c8aa"
@@ -539,8 +540,8 @@ def test_a_digest_is_found_next_year(monkeypatch: pytest.MonkeyPatch) -> None:
         ("_collections_abc", "python"),
         ("pipeline", f"dask-memo {distribution_version('dask-memo')}"),
         ("dateutil", f"python-dateutil {distribution_version('python-dateutil')}"),
-        ("no_such_package", "no version"),
-        ("a_package_of_tests", "7.5"),
+        ("no_such_package", "no_such_package without a version"),
+        ("a_package_of_tests", "a_package_of_tests 7.5"),
     ],
 )
 def test_the_version_of_a_package(
@@ -550,7 +551,7 @@ def test_the_version_of_a_package(
     module.__version__ = "7.5"  # type: ignore[attr-defined] # as many have
     monkeypatch.setitem(sys.modules, "a_package_of_tests", module)
     _version.cache_clear()
-    text, mark, code = library_version(package).partition(" #")
+    text, mark, code = library_version(package, "exact").partition(" #")
     assert text == version
     assert len(code) == (12 if package in ("numpy", "dateutil") else 0), mark
     _version.cache_clear()
@@ -563,14 +564,28 @@ class Site:
         self.folder = folder / "site-packages"
         self.folder.mkdir(parents=True)
 
-    def install(self, name: str, files: dict[str, str], record: bool = True) -> None:
-        """Install version 1.0 of a distribution as pip does."""
+    def install(
+        self,
+        name: str,
+        files: dict[str, str],
+        record: bool = True,
+        version: str = "1.0",
+        others: dict[str, str] | None = None,
+    ) -> None:
+        """Install a distribution as pip does.
+
+        others: files of its folder `dist-info`
+        """
         for path, text in files.items():
             (self.folder / path).parent.mkdir(exist_ok=True)
             (self.folder / path).write_text(text)
-        info = self.folder / f"{name.replace('-', '_')}-1.0.dist-info"
-        info.mkdir(exist_ok=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        for old in self.folder.glob(f"{name.replace('-', '_')}-*.dist-info"):
+            shutil.rmtree(old)
+        info = self.folder / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        for path, text in {"METADATA": metadata, **(others or {})}.items():
+            (info / path).write_text(text)
         lines = [f"../../bin/{name}.py,sha256={self.folder},9", f"{info.name}/METADATA,sha256=0,1"]
         for path, text in files.items():
             hashed = base64.urlsafe_b64encode(sha256(text.encode()).digest()).decode().rstrip("=")
@@ -579,10 +594,10 @@ class Site:
         if record:
             (info / "RECORD").write_text("\n".join(lines) + "\n")
 
-    def version(self, package: str = "some_library") -> str:
+    def version(self, package: str = "some_library", versions: Versions = "exact") -> str:
         with pytest.MonkeyPatch.context() as patch:
             patch.syspath_prepend(str(self.folder))
-            return library_version(package)
+            return library_version(package, versions)
 
 
 CODE = {"some_library/__init__.py": "def f(): return 1\n", "some_library/inner.py": "X = 2\n"}
@@ -630,7 +645,7 @@ def test_a_library_without_a_distribution_counts_by_its_files(tmp_path: Path) ->
     site = Site(tmp_path)
     (site.folder / "lonely.py").write_text("X = 1\n")
     before = site.version("lonely")
-    assert before.startswith("no version #")
+    assert before.startswith("lonely without a version #")
     (site.folder / "lonely.py").write_text("X = 2\n")
     _version.cache_clear()
     assert site.version("lonely") != before
@@ -638,7 +653,7 @@ def test_a_library_without_a_distribution_counts_by_its_files(tmp_path: Path) ->
 
 def test_a_library_that_is_not_imported_may_be_installed_meanwhile(tmp_path: Path) -> None:
     site = Site(tmp_path)
-    assert site.version() == "no version"
+    assert site.version() == "some_library without a version"
     site.install("some_library", CODE)
     assert site.version().startswith("some_library 1.0 #")
 
@@ -650,6 +665,99 @@ def test_the_version_of_a_package_is_that_of_the_distribution_that_holds_it(
     site.install("some_library", {"unrelated/__init__.py": ""})
     site.install("real_one", CODE)
     assert "real_one 1.0" in site.version()
+
+
+# How far versions count
+
+EDITED = {**CODE, "some_library/inner.py": "X = 3\n"}
+CHECKOUT = '{"dir_info": {}, "url": "file:///home/user/some_library"}'
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ("2.4.1", "some_library 2.4"),
+        ("2024.10.1", "some_library 2024.10"),
+        ("3", "some_library 3"),
+        ("1!2.0.7.1", "some_library 1!2.0"),
+        ("1.9.2.post3", "some_library 1.9"),
+    ],
+)
+def test_a_release_counts_by_its_minor_version(version: str, expected: str, tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.install("some_library", CODE, version=version)
+    assert site.version(versions="minor") == expected
+    assert site.version(versions="ignore") == "some_library"
+    assert site.version(versions="exact").startswith(f"some_library {version} #")
+
+
+@pytest.mark.parametrize("version", ["1.0rc1", "0.3.dev1+g123", "2.0a1", "2.1+cpu", "1.0.dev0"])
+def test_a_version_that_is_no_release_counts_in_full(version: str, tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.install("some_library", CODE, version=version)
+    counted = site.version(versions="minor")
+    assert counted == site.version(versions="exact")
+    assert counted.startswith(f"some_library {version} #")
+    site.install("some_library", EDITED, version=version)
+    assert site.version(versions="minor") != counted
+    assert site.version(versions="ignore") == "some_library"
+
+
+@pytest.mark.parametrize("versions", get_args(Versions))
+@pytest.mark.parametrize(
+    ("is_recorded", "others", "is_counted"),
+    [
+        (False, {}, True),  # as one that is editable
+        (True, {"direct_url.json": CHECKOUT}, True),
+        (True, {"direct_url.json": CHECKOUT, "INSTALLER": "conda\n"}, False),
+        (True, {}, False),
+    ],
+)
+def test_what_is_no_release_of_an_index_counts_by_its_code(
+    versions: Versions, is_recorded: bool, others: dict[str, str], is_counted: bool, tmp_path: Path
+) -> None:
+    site, seen = Site(tmp_path), []
+    for files in (CODE, EDITED, CODE):
+        site.install("some_library", files, is_recorded, others=others)
+        _version.cache_clear()  # as another process
+        seen.append(site.version(versions=versions))
+    assert seen[0] == seen[2]
+    assert (seen[0] != seen[1]) is (is_counted or versions == "exact")
+
+
+@pytest.mark.parametrize("versions", get_args(Versions))
+def test_a_release_that_is_edited_in_place_counts_by_what_was_edited(
+    versions: Versions, tmp_path: Path
+) -> None:
+    site = Site(tmp_path)
+    site.install("some_library", CODE)
+    before, path = site.version(versions=versions), site.folder / "some_library" / "inner.py"
+    path.write_text("X = 3\n")
+    os.utime(path, (time.time() + 9, time.time() + 9))
+    _version.cache_clear()
+    assert (site.version(versions=versions) != before) is (versions != "ignore")
+
+
+def test_two_choices_of_versions_are_two_digests_in_one_process() -> None:
+    def function(x: float) -> float:
+        return float(np.sin(x))
+
+    counted = {versions: digest_under(versions, function) for versions in get_args(Versions)}
+    assert len(set(counted.values())) == 3
+    assert counted["minor"] == digest(function)
+    assert digest_under("exact", function) == counted["exact"]
+
+
+@pytest.mark.parametrize("part", ["minor", "exact", "ignore"])
+def test_the_version_of_python_counts_as_chosen(
+    part: Versions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    major, minor, micro = sys.version_info[:3]
+    expected = {"minor": f"python {major}.{minor}", "ignore": "python"}
+    assert _PYTHON[part].startswith(expected.get(part, f"python {major}.{minor}.{micro}"))
+    before = digest_under(part, 1)
+    monkeypatch.setitem(_PYTHON, part, "python 3.1")
+    assert digest_under(part, 1) != before
 
 
 def test_large_arrays_are_hashed_without_a_copy() -> None:

@@ -74,6 +74,7 @@ def test_arrays_stay_when_their_entry_goes(store: Store) -> None:
         (lambda: Store(b"bytes"), "is no store"),  # type: ignore[arg-type]
         (lambda: Store(3), "3 is no store"),  # type: ignore[arg-type]
         (lambda: Store("x", max_bytes=0), "max_bytes=0: give a number of bytes, 1 or more"),
+        (lambda: Store("x", versions="all"), 'give one of "minor", "exact", "ignore"'),  # type: ignore[arg-type]
         (lambda: Store("x", max_bytes=True), "max_bytes=True"),
         (lambda: Store("x", max_bytes=1e9), "max_bytes=1000000000.0"),  # type: ignore[arg-type]
         (lambda: Store("x", keep=[3]), "keep=3: give functions, or their names"),

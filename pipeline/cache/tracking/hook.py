@@ -31,6 +31,7 @@ from pipeline.cache.tracking.callers import (
 )
 from pipeline.cache.tracking.inputs import Input, signature_of
 from pipeline.cache.tracking.observer import Needs, Observer
+from pipeline.identity import Versions
 
 
 def observing(
@@ -39,10 +40,11 @@ def observing(
     *,
     seeds: Container[str] = (),
     draws: bool = True,
+    versions: Versions = "minor",
 ) -> Observer:
     """An observer of this thread, for a `with` statement. Its lists are complete after that."""
     _install()
-    return Observer(given, needs, seeds=seeds, draws=draws)
+    return Observer(given, needs, seeds=seeds, draws=draws, versions=versions)
 
 
 def add_inputs(inputs: Iterable[Input]) -> None:

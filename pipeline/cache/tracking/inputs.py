@@ -8,18 +8,20 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 from xxhash import xxh3_64_intdigest, xxh3_128, xxh3_128_hexdigest
 
-from pipeline.identity import digest
+from pipeline.identity import Versions, digest_under
 
 
 class Input(NamedTuple):
     """What a task read that is not in its digest.
 
     kind: "file", "folder", "link" (a symbolic one), "pattern" (of paths), "variable" (of the
-        environment), "context" (a ContextVar) or "cwd"
+        environment), "cwd", or "context minor", "context exact", "context ignore": a ContextVar,
+        and how far versions of libraries count in its value
     name: a path as the task opened it; the name of a variable; `module:name` of a ContextVar
     content: its hash; "" for what is not there: a missing file, an unset variable
     size: of a file, in bytes
@@ -181,7 +183,7 @@ def variable_input(name: str) -> Input:
     return Input("variable", name, _text_content(f"{name}={value}"))
 
 
-def context_input(name: str) -> Input:
+def context_input(name: str, versions: Versions = "minor") -> Input:
     """A ContextVar by `module:name`, with its value in the context of this thread.
 
     Raises `TypeError` for a value without content, `LookupError` for a name that is not found:
@@ -194,7 +196,8 @@ def context_input(name: str) -> Input:
     if variable is None:
         raise LookupError(name)
     value = variable.get(_UNSET)
-    return Input("context", name, "" if value is _UNSET else digest(value))
+    content = "" if value is _UNSET else digest_under(versions, value)
+    return Input(f"context {versions}", name, content)
 
 
 _UNSET = object()
@@ -258,7 +261,9 @@ def _difference(tracked: Input, memo: dict[Any, Any]) -> str:
 
 _CURRENT: dict[str, Callable[[str], Input]] = {
     "variable": variable_input,
-    "context": context_input,
+    "context minor": partial(context_input, versions="minor"),
+    "context exact": partial(context_input, versions="exact"),
+    "context ignore": partial(context_input, versions="ignore"),
     "cwd": lambda _: folder_of_process(),
 }
 
@@ -272,13 +277,13 @@ def _process(memo: dict[Any, Any]) -> Process | None:
 
 
 def _current(kind: str, name: str, memo: dict[Any, Any]) -> str | None:
-    if kind != "context" and (process := _process(memo)) is not None:
+    if kind in ("variable", "cwd") and (process := _process(memo)) is not None:
         if kind == "cwd":
             return process.folder
         return process.variables.get(name, "" if process.folder else None)
     try:
         return _CURRENT[kind](name).content
-    except (TypeError, LookupError):
+    except (TypeError, LookupError):  # also a kind that this program does not know
         return None
 
 

@@ -24,6 +24,7 @@ from pipeline.cache.tracking.inputs import (
     signature_of,
     variable_input,
 )
+from pipeline.identity import Versions
 
 
 class Needs(Protocol):
@@ -60,6 +61,7 @@ class Observer:
         neither of them nor below one depends on the current folder, if it is near it
     seeds: of "numpy" and "random", the global generators that the function seeds itself
     draws: whether the global generators are compared; needs 1 µs
+    versions: how far versions of libraries count in the values of ContextVars
 
     After the block:
 
@@ -79,7 +81,9 @@ class Observer:
         *,
         seeds: Container[str] = (),
         draws: bool = True,
+        versions: Versions = "minor",
     ) -> None:
+        self._versions = versions
         self.inputs, self.effects, self.changes = [], [], []
         self._given, self._needs, self._seeds, self._draws = given, needs, seeds, draws
         self._reads: dict[tuple[str, str, str], _Read] = {}
@@ -220,7 +224,7 @@ class Observer:
         for name in needs.contexts:
             short = name.rpartition(":")[2]
             try:
-                self._found[context_input(name)] = None
+                self._found[context_input(name, self._versions)] = None
             except LookupError:
                 self.effect(f"it reads the ContextVar {short}, which is not found as {name}")
             except TypeError:

@@ -15,8 +15,8 @@ from pipeline.cache.tracking.observer import Observer
 from pipeline.cache.tracking.outcomes import Outcome
 from pipeline.cache.tracking.readers import Holding
 from pipeline.graph import CallTask
-from pipeline.identity import ATOMS, File
-from pipeline.share import mark_of, needs_of_task
+from pipeline.identity import ATOMS, File, Versions
+from pipeline.share import Readings, mark_of, needs_of_task
 from pipeline.store import Store
 from pipeline.trace import Body, Named
 
@@ -30,6 +30,7 @@ class Watched(NamedTuple):
     variables, contexts, readers, seeded, keepers: see `Needs`
     given: absolute paths among its arguments
     files: its arguments that count by the content of a file, with their digests
+    versions: how far versions of libraries count in these digests
     is_pure: whether it is declared pure
     holds_files: whether the function or a constant may hold objects that read files in C
     """
@@ -41,6 +42,7 @@ class Watched(NamedTuple):
     keepers: frozenset[str] = frozenset()
     given: tuple[str, ...] = ()
     files: tuple[tuple[File, str], ...] = ()
+    versions: Versions = "minor"
     is_pure: bool = False
     holds_files: bool = True
 
@@ -53,7 +55,7 @@ class Watched(NamedTuple):
             if not any(_is_below(os.path.abspath(item.name), path) for path in own)
         )
         inputs = self._with_kept(inputs)
-        changes = [file.path for file, before in self.files if _digest(file) != before]
+        changes = [file.path for file, before in self.files if self._digest(file) != before]
         if changes := observer.changes + changes:
             return Outcome(inputs, "", f"{changes[0]} changed while it ran")
         if self.keepers and (change := changed(inputs, {})):
@@ -62,6 +64,9 @@ class Watched(NamedTuple):
             effect = observer.effects[0]
             return Outcome(inputs, "", effect if "@pure" in effect else f"{effect}; {_REMEDY}")
         return Outcome(inputs)
+
+    def _digest(self, file: File) -> str:
+        return TaskDigests({}, readings=Readings(self.versions)).of_value(file)
 
     def _with_kept(self, inputs: tuple[Input, ...]) -> tuple[Input, ...]:
         """The inputs, and what earlier tasks of this process read for a cache that this one has.
@@ -115,8 +120,8 @@ class Watcher:
         is_pure = self._store.purity == "declared" or mark_of(task_function(node)) is True
         return Watched(
             needs.variables, tuple(context.name for context in needs.contexts), needs.readers,
-            needs.seeded, needs.keepers, absolute_paths(constants), tuple(files), is_pure,
-            self._holds_files([node, *constants]),
+            needs.seeded, needs.keepers, absolute_paths(constants), tuple(files),
+            self._store.versions, is_pure, self._holds_files([node, *constants]),
         )  # fmt: skip
 
 
@@ -153,7 +158,3 @@ def absolute_paths(values: Iterable[Any]) -> tuple[str, ...]:
 
 def _is_below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(f"{folder}/")
-
-
-def _digest(file: File) -> str:
-    return TaskDigests({}).of_value(file)

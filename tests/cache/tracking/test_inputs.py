@@ -242,7 +242,7 @@ def test_a_context_variable_may_be_unset() -> None:
 def test_a_context_variable_that_is_not_found_has_changed() -> None:
     with pytest.raises(LookupError):
         context_input("no_such_module:context")
-    assert difference(Input("context", "no_such_module:context", "1")) == "context changed"
+    assert difference(Input("context minor", "no_such_module:context", "1")) == "context changed"
 
 
 def test_a_context_variable_without_content_has_changed() -> None:

@@ -1058,7 +1058,7 @@ def test_variables_and_contexts_that_a_function_needs_are_inputs(
     needs = Needed(("OBSERVED",), (f"{__name__}:context",))
     observer = observed(lambda: None, needs=needs)
     assert [(found.kind, found.name) for found in observer.inputs] == [
-        ("context", f"{__name__}:context"),
+        ("context minor", f"{__name__}:context"),
         ("variable", "OBSERVED"),
     ]
     assert changed(observer.inputs, {}) == ""
