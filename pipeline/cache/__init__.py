@@ -15,9 +15,11 @@
 from pipeline.cache.context import enter, leave
 from pipeline.cache.explanation import Explanation, explain
 from pipeline.cache.running import StoreScheduler
+from pipeline.cache.tracking import MADE
 from pipeline.cache.verification import Verification, verify, verify_entries
 
 __all__ = [
+    "MADE",
     "Explanation",
     "StoreScheduler",
     "Verification",

@@ -20,7 +20,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from xxhash import xxh3_64_hexdigest
 
-from pipeline.cache.tracking import Input, Outcome, changed, merged
+from pipeline.cache.tracking import (
+    MADE,
+    Input,
+    Outcome,
+    changed,
+    is_in_place,
+    merged,
+    passed_on,
+)
 from pipeline.identity import (
     ATOMS,
     Versions,
@@ -29,7 +37,7 @@ from pipeline.identity import (
     library_name,
     library_version,
 )
-from pipeline.store import Entry, Store
+from pipeline.store import Entry, LostError, Store
 
 MAX_VARIANTS = 8
 """Variants of one digest; another one replaces the oldest."""
@@ -55,7 +63,8 @@ class Found(NamedTuple):
     @property
     def outcome(self) -> Outcome:
         """What a task passes on whose result is loaded."""
-        return Outcome(self.inputs, self.entry.checksum.hex())
+        content = self.entry.checksum.hex()
+        return Outcome(passed_on(self.inputs, self.entry.digest, content), content)
 
 
 # Results in a store
@@ -88,7 +97,7 @@ def find(store: Store, digest: str, checked: dict[Any, Any]) -> tuple[Found | No
 
 def free_variant(store: Store, digest: str, inputs: Iterable[Input]) -> str:
     """The digest under which a result is stored that depends on some inputs."""
-    content = {item[:3] for item in inputs}
+    content = _content_of(inputs)
     if not content:
         return digest
     ages: dict[str, float] = {}
@@ -96,10 +105,14 @@ def free_variant(store: Store, digest: str, inputs: Iterable[Input]) -> str:
         name = variant(digest, place)
         entry = store.entry(name)
         before = _inputs_of(store, entry) if entry else None
-        if entry is None or not before or {item[:3] for item in before} == content:
+        if entry is None or not before or _content_of(before) == content:
             return name
         ages[name] = entry.created
     return min(ages, key=lambda name: ages[name])
+
+
+def _content_of(inputs: Iterable[Input]) -> set[tuple[Any, ...]]:
+    return {item[:3] for item in inputs if item.kind not in MADE}
 
 
 def listed(store: Store, inputs: tuple[Input, ...]) -> list[list[Any]]:
@@ -130,6 +143,21 @@ def _list(store: Store, name: str) -> tuple[Input, ...]:
 
 def _as_inputs(rows: Iterable[Any]) -> tuple[Input, ...]:
     return tuple(Input(*row) for row in rows)
+
+
+def put_back(store: Store, inputs: Iterable[Input]) -> None:
+    """Put files back that the tasks before a result made, for tasks that run. Raises `LostError`.
+
+    Such a task may open one by its path, without an argument that is its `File`.
+    """
+    if all(is_in_place(item) for item in inputs if item.kind == "made"):
+        return
+    for item in inputs:
+        if item.kind == "entry":
+            opened = store.open(item.name)
+            if opened is None or opened[0].checksum.hex() != item.content:
+                raise LostError(item.name)
+            store.value(*opened)
 
 
 # Results by the content of inputs

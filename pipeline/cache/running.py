@@ -32,7 +32,7 @@ from pipeline.share import (
     unfused,
     with_iterators,
 )
-from pipeline.store import LostError, Store
+from pipeline.store import LostError, Store, files_in
 
 Annotations = dict[Key, dict[str, Any]]
 """What `dask.annotate` says of tasks, by key and kind: `priority`, `retries`, `resources`, …"""
@@ -137,7 +137,7 @@ def _load_outputs(plan: Plan) -> dict[Key, Any]:
     entries = {final: plan.opened[final] for final in finals.values() if final in plan.opened}
     values = {final: plan.store.value(*entry) for final, entry in entries.items()}
     for final in values:
-        add_inputs(plan.found[final].inputs)  # this run may be a part of a task
+        add_inputs(plan.found[final].outcome.inputs)  # this run may be a part of a task
     count_plan(plan, time.perf_counter() - start)
     return {key: values[final] for key, final in finals.items() if final in values}
 
@@ -156,6 +156,7 @@ def count_plan(plan: Plan, seconds: float = 0.0) -> None:
     counts.saved += max(max((entry.behind for entry in entries), default=0.0) - seconds, 0.0)
 
 
+_IS_FILE = "not stored: it returned a file, and nobody observed whether it wrote it"
 _MAY_HAVE_CHANGED = "not stored: a task that had it may have changed it"
 
 
@@ -180,12 +181,11 @@ def _save_outputs(plan: Plan, values: Mapping[Key, Any], is_isolated: bool) -> N
         if digest in stored:
             continue
         details = task_details(key, plan.tasks[key], plan.digests)
-        if digest in safe:
+        why = _IS_FILE if files_in(value) else "" if digest in safe else _MAY_HAVE_CHANGED
+        if not why:
             save(plan.store, digest, value, details)
         else:
-            plan.store.note_call(
-                details.function, digest, details.code, details.arguments, _MAY_HAVE_CHANGED
-            )
+            plan.store.note_call(details.function, digest, details.code, details.arguments, why)
 
 
 def open_collections(collections: Sequence[Any]) -> tuple[dict[Key, Any], list[Key]]:

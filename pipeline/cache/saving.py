@@ -23,6 +23,7 @@ from pipeline.cache.records import (
     free_variant,
     listed,
     note_content,
+    put_back,
 )
 from pipeline.cache.task_digests import TaskDigests, is_of_the_project, task_function
 from pipeline.cache.tracking import (
@@ -33,6 +34,7 @@ from pipeline.cache.tracking import (
     add_inputs,
     merged,
     observing,
+    passed_on,
     reads_in_c,
 )
 from pipeline.graph import (
@@ -53,8 +55,10 @@ from pipeline.store import (
     UnstorableError,
     checksum,
     encoded,
+    files_in,
     is_storable,
     script_classes,
+    size,
 )
 
 _MAX_HASHED = 1 << 20
@@ -100,11 +104,14 @@ class Load:
     classes: tuple[type, ...] = ()
 
     def __call__(self) -> Any:
-        add_inputs(self.inputs)
         with suppress(LostError):
+            put_back(self.store, self.inputs)
             opened = self.opened or self.store.open(self.digest)
             if opened and opened[0].checksum == self.checksum:  # not another variant in its place
-                return self.store.value(*opened)
+                value = self.store.value(*opened)
+                add_inputs(passed_on(self.inputs, self.digest, self.checksum.hex()))
+                return value
+        add_inputs(self.inputs)
         if self.recompute is not None:
             return self.recompute()
         raise LostError(
@@ -189,8 +196,9 @@ class Save:
                 outcome = merged([Outcome(found.inputs), *self._upstream()])
                 if not outcome.why:
                     self._link(found.entry, outcome.inputs)
-                content = found.outcome.content
-                self.run.pass_on(store, self.digest, outcome._replace(content=content))
+                content = found.entry.checksum.hex()
+                inputs = passed_on(outcome.inputs, found.entry.digest, content)
+                self.run.pass_on(store, self.digest, Outcome(inputs, content, outcome.why))
                 return value, True
         return None
 
@@ -201,7 +209,7 @@ class Save:
             raise LostError(found.entry.digest)
         value = self.store.value(*opened)
         self.store.count_load(opened[0])
-        add_inputs(found.inputs)
+        add_inputs(found.outcome.inputs)
         return value
 
     def _link(self, entry: Entry, inputs: tuple[Input, ...]) -> None:
@@ -226,7 +234,11 @@ class Save:
         )
         held = tuple(place.name for place in reads.places)  # by its values, wherever it runs
         given = watched.given + absolute_paths(values) + held
+        before = merged(self._upstream())
+        is_after_files = any(item.kind == "made" for item in before.inputs)
         with observing(given, watched, seeds=watched.seeded, versions=watched.versions) as observer:
+            for file in files_in([*values]) if is_after_files else ():
+                observer.read(file.path)  # it may be read in C
             for place in reads.places:
                 observer.read(place.name, place.kind)
             for effect in reads.effects:
@@ -234,19 +246,27 @@ class Save:
             start = time.perf_counter()
             value = self.function(*values)
             seconds = time.perf_counter() - start  # without what observing takes
-        own = watched.outcome(observer)
+            returned = files_in(value)
+            for file in returned:
+                observer.returns(file.path)
+        own = watched.outcome(observer, returned, before.inputs)
         named = f"{self.details.function}: {own.why}" if own.why else ""
-        outcome = merged([own._replace(why=named), *self._upstream()])
+        outcome = merged([own._replace(why=named), before])
         try:
             if self.is_kept and outcome.why:
                 self._refuse(own.why)
             elif self.is_kept and not is_uncopied.get():
-                entry = self._save(value, outcome.inputs, seconds)
-                if entry is not None:
-                    outcome = outcome._replace(content=entry.checksum.hex())
+                entry = self._save(value, outcome.inputs, seconds, bool(returned))
                 if entry is not None and key:
                     note_content(store, key, entry, own.inputs)
+                if entry is not None:
+                    content = entry.checksum.hex()
+                    inputs = passed_on(outcome.inputs, entry.digest, content)
+                    outcome = Outcome(inputs, content)
         finally:
+            if returned and not (outcome.content or outcome.why):
+                why = f"{self.details.function}: it returned a file that is not stored"
+                outcome = outcome._replace(why=why)
             self.run.pass_on(store, self.digest, outcome)
         return value, bool(outcome.content)
 
@@ -277,9 +297,11 @@ class Save:
             contents.append(known.content or _small_content(self.store, value))
         return content_key(form, contents, self.store.versions) if all(contents) else ""
 
-    def _save(self, value: Any, inputs: tuple[Input, ...], seconds: float) -> Entry | None:
+    def _save(
+        self, value: Any, inputs: tuple[Input, ...], seconds: float, has_files: bool
+    ) -> Entry | None:
         store, details = self.store, self.details
-        if not self.is_always:
+        if not (self.is_always or has_files):  # nobody returns a file that is not to be kept
             is_quick = seconds < MIN_SECONDS or seconds < store.cost(_size(value))
             (store.quick.add if is_quick else store.quick.discard)(details.function)
             if is_quick:
@@ -292,7 +314,8 @@ def _small_content(store: Store, value: Any) -> str:
     """The content of a value as a store would have it, if that is found quickly."""
     if _size(value) <= _MAX_HASHED:
         with suppress(Exception):  # a value's own methods may raise anything
-            return checksum(encoded(value, store.pickle)).hex()
+            payload = encoded(value, store.pickle)
+            return checksum(payload).hex() if size(payload) <= _MAX_HASHED else ""
     return ""
 
 

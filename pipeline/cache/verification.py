@@ -31,6 +31,7 @@ from pipeline.store import (
     checksum,
     decoded,
     encoded,
+    files_in,
 )
 
 Outcome = Literal["same", "differs", "raised", "not compared"]
@@ -203,6 +204,8 @@ def _run_again(store: Store, function: Callable[..., Any], rerun: Rerun, *values
 
 def _copy(store: Store, value: Any) -> Any:
     """A copy of an input, which tasks may write into that run again; itself if it has no format."""
+    if files_in(value):  # nobody reads gigabytes for that
+        return value
     with suppress(UnstorableError, CodecError):
         payload = bytearray().join(encoded(value, store.pickle))
         return decoded(memoryview(payload), store.pickle)
@@ -216,6 +219,8 @@ def _compare(store: Store, digest: str, value: Any) -> tuple[Outcome, str]:
     with suppress(UnstorableError):
         if checksum(encoded(value, store.pickle)) == opened[0].checksum:
             return "same", ""  # it need not be loaded
+    if files_in(value):
+        return "differs", "its files differ"
     try:
         stored = store.value(*opened)
         if content_digest(canonical(stored)) == content_digest(canonical(value)):

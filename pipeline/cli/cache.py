@@ -14,7 +14,7 @@ import numpy as np
 from dask.utils import format_bytes
 
 from pipeline import Store, StoreError
-from pipeline.cache import Verification, verify_entries
+from pipeline.cache import MADE, Verification, verify_entries
 from pipeline.cli.options import (
     AGE,
     SHARE,
@@ -37,7 +37,7 @@ from pipeline.cli.screen import (
     task_bar,
 )
 from pipeline.identity import format_duration, printable, short_repr
-from pipeline.store import Entry
+from pipeline.store import CodecError, Entry, decoded
 
 LISTED = 40
 """Entries that `ls` prints, by default."""
@@ -135,7 +135,12 @@ def show(store: Store, digest: str) -> None:
         ("function", entry.function),
         ("call", entry.call),
         *(("argument", text) for text, _ in entry.arguments),
-        *(("depends on", f"{kind} {name}") for kind, name, *_ in entry.inputs),
+        *(("depends on", f"{kind} {name}") for kind, name, *_ in entry.inputs if kind not in MADE),
+        *(
+            ("file", f"{name}, {size:,} bytes")
+            for kind, name, _, size, _ in entry.inputs
+            if kind == "result"
+        ),
         ("code", entry.code),
         ("value in", entry.target),
         ("bytes", f"{entry.bytes:,}"),
@@ -145,7 +150,7 @@ def show(store: Store, digest: str) -> None:
         ("stored", f"{created}, {_age(entry)} ago"),
         ("python", entry.python),
         ("checksum", entry.checksum.hex()),
-        ("value", _value(store, entry, payload)),
+        ("value", _value(store, payload)),
     ]
     print_table(None, [row for row in rows if row[1]], left=2)
 
@@ -169,12 +174,12 @@ def _find_digest(store: Store, prefix: str) -> str:
     return digests[0]
 
 
-def _value(store: Store, entry: Entry, payload: memoryview) -> str:
+def _value(store: Store, payload: memoryview) -> str:
     """A value in short, or why it is not shown."""
     try:
-        value = store.value(entry, payload)
-    except RuntimeError as error:
-        return f"not shown: {error.__cause__ or error}"
+        value = decoded(payload, store.pickle)  # its files are left as they are
+    except CodecError as error:
+        return f"not shown: {error}"
     kind = type(value).__name__
     if isinstance(value, np.ndarray):
         shape = " × ".join(map(str, value.shape)) or "no dimensions"

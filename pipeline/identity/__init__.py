@@ -7,7 +7,7 @@
 - `modules` – libraries and modules of the project by their names, found without importing them
 - `reach` – whether a function, and all that it reaches, is as it was when it was read
 - `digests` – `digest`: content hashes that also cover versions of Python and libraries
-- `files` – `File`: a file as an argument, by its content
+- `files` – `File`: a file as an argument or a result, by its content
 - `text` – numbers and values as text for people
 """
 
@@ -64,7 +64,14 @@ from pipeline.identity.encoder import (
     session,
     short_hash,
 )
-from pipeline.identity.files import File, Handle, file_handle
+from pipeline.identity.files import (
+    File,
+    Handle,
+    Signature,
+    file_content,
+    file_handle,
+    signature_of,
+)
 from pipeline.identity.modules import (
     Library,
     UnimportedModule,
@@ -101,6 +108,7 @@ __all__ = [
     "Library",
     "Reach",
     "Reference",
+    "Signature",
     "Term",
     "UnimportedModule",
     "UnkeyableError",
@@ -118,6 +126,7 @@ __all__ = [
     "digest_under",
     "display_name",
     "encode",
+    "file_content",
     "file_handle",
     "format_duration",
     "format_number",
@@ -145,6 +154,7 @@ __all__ = [
     "short_hash",
     "short_repr",
     "shorten",
+    "signature_of",
     "type_part",
     "uses_in_code",
 ]

@@ -1,10 +1,11 @@
-"""Files as arguments, by what is in them; objects that open files, by what they select in them."""
+"""Files by what is in them; objects that open files, by what they select in them."""
 
 from __future__ import annotations
 
 import functools
 import mmap
 import os
+import stat
 import time
 from collections.abc import Callable
 from hashlib import file_digest, sha256
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from xxhash import xxh3_64_intdigest, xxh3_128
 
 from pipeline.identity.attributes import type_part
 
@@ -19,11 +21,20 @@ from pipeline.identity.attributes import type_part
 class File(os.PathLike[str]):
     """The path of a file, whose content is the file's content.
 
-    Works where a path does: `open(File("f.csv"))`, `pandas.read_csv(File("f.csv"))`. For a task
-    that takes one, the bytes and the last suffix of the file count, not its place. A folder counts
-    by the names and contents of all files in it.
+    Works where a path does: `open(File("f.csv"))`, `pandas.read_csv(File("f.csv"))`.
 
-    A missing file has no content: `digest` raises `TypeError`, and `share` reports it.
+    As an argument: the bytes and the last suffix of the file count, not its place. A folder counts
+    by the names and contents of all files in it. A missing file has no content: `digest` raises
+    `TypeError`, and `share` reports it.
+
+    As a result, or in a list, tuple, dict, set or `@storable` object that is one: a store keeps
+    the content of the file. Where the result is loaded, the file is put back at its path if it is
+    missing or differs; a file that has the content already is not touched. So a task may write
+    the files that it returns. The path is stored as it is written: a relative one is relative to
+    the current folder, that of the task as well as that of the process that loads the result. The
+    file is a copy, never a link into the store. It is executable if it was; its times, its owner
+    and its other permissions are not kept. A result is not stored if it is a folder, a missing
+    file, or one that the task changed in place: write it anew, or at another path.
 
     >>> os.fspath(File("data/f.csv"))
     'data/f.csv'
@@ -53,25 +64,102 @@ class File(os.PathLike[str]):
         return ("File", "/", *contents)
 
 
-_hashed: dict[str, tuple[tuple[int, ...], str]] = {}
+_hashed: dict[str, tuple[Signature, str]] = {}
 """Signatures and hashes of files, by path."""
-
-_RACY = 2.0
-"""Seconds in which a file may change twice at one recorded time of change."""
 
 
 def _content(path: Path) -> str:
     """The hash of a file, computed again when the file has changed."""
     name = str(path.absolute())
     with path.open("rb") as file:
-        stat = os.fstat(file.fileno())
-        signature = (stat.st_ino, stat.st_dev, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-        before, content = _hashed.get(name, ((), ""))
+        signature = _signature(os.fstat(file.fileno()))
+        before, content = _hashed.get(name, (None, ""))
         if before == signature:
             return content
         content = file_digest(file, sha256).hexdigest()
-    if time.time() - max(stat.st_mtime, stat.st_ctime) > _RACY:
+    if not signature.is_racy:
         _hashed[name] = signature, content
+    return content
+
+
+class Signature(NamedTuple):
+    """What the file system knows of a file or a folder. Times in nanoseconds."""
+
+    mode: int
+    device: int
+    inode: int
+    size: int
+    mtime: int
+    ctime: int
+
+    @property
+    def is_file(self) -> bool:
+        return stat.S_ISREG(self.mode)
+
+    @property
+    def is_folder(self) -> bool:
+        return stat.S_ISDIR(self.mode)
+
+    @property
+    def is_racy(self) -> bool:
+        """Whether another change may come without another time of change."""
+        return time.time_ns() - max(self.mtime, self.ctime) < RACY
+
+    @property
+    def stamp(self) -> int:
+        """Another number for another file, and after each change. Never 0.
+
+        A file that takes the place of another, or a link that points to another, may have the same
+        size and time: those of an archive, or of a copy. Its inode and its ctime differ.
+        """
+        return xxh3_64_intdigest(b"%d %d %d" % (self.inode, self.mtime, self.ctime)) >> 1 | 1
+
+
+RACY = 2_000_000_000
+"""Nanoseconds in which a file may change twice at one recorded time of change."""
+
+_CHUNK = 1 << 18
+"""Bytes that are hashed at a time: they fit into the cache of a processor."""
+
+
+def signature_of(path: str) -> Signature | None:
+    """The signature of a path. None if nothing is there, or nothing that may be looked at."""
+    try:
+        return _signature(os.stat(path))
+    except (OSError, ValueError):
+        return None
+
+
+def _signature(found: os.stat_result) -> Signature:
+    return Signature(
+        found.st_mode,
+        found.st_dev,
+        found.st_ino,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+    )
+
+
+_contents: dict[str, tuple[Signature, str]] = {}
+"""Contents of files that this process has read, by absolute path."""
+
+
+def file_content(path: str, signature: Signature) -> str:
+    """The hash of a file. Read once per process, as long as its signature is the same."""
+    absolute = os.path.abspath(path)
+    before, content = _contents.get(absolute, (None, ""))
+    if before == signature:
+        return content
+    hasher = xxh3_128()
+    with open(path, "rb", buffering=0) as file:
+        chunk = bytearray(min(_CHUNK, signature.size + 1))
+        view = memoryview(chunk)
+        while count := file.readinto(chunk):
+            hasher.update(view[:count])
+    content = hasher.hexdigest()
+    if not signature.is_racy:
+        _contents[absolute] = signature, content
     return content
 
 

@@ -8,9 +8,24 @@
 """
 
 from pipeline.store.backends import Counts
-from pipeline.store.entry import CodecError, Entry, UnstorableError, checksum, unpacked
+from pipeline.store.entry import (
+    CodecError,
+    Entry,
+    UnstorableError,
+    checksum,
+    pieces,
+    size,
+    unpacked,
+)
 from pipeline.store.errors import LostError, StoreError, StoreWarning
-from pipeline.store.formats import decoded, encoded, is_storable, script_classes, storable
+from pipeline.store.formats import (
+    decoded,
+    encoded,
+    files_in,
+    is_storable,
+    script_classes,
+    storable,
+)
 from pipeline.store.store import Store
 
 __all__ = [
@@ -25,8 +40,11 @@ __all__ = [
     "checksum",
     "decoded",
     "encoded",
+    "files_in",
     "is_storable",
+    "pieces",
     "script_classes",
+    "size",
     "storable",
     "unpacked",
 ]

@@ -20,6 +20,7 @@ from __future__ import annotations
 import platform
 import re
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import partial
 from struct import Struct
@@ -38,6 +39,7 @@ _ALIGNMENT = 64
 _HEAD = Struct("<8sIIQ")
 _PREFIX = _HEAD.size + 16
 _MAX_HEADER = 1 << 20
+_PIECE = 1 << 18  # bytes of a file that are in memory at a time
 _FULL_HEADER = 1 << 16  # bytes from which it omits the arguments, of which a sum may have a million
 _MAX_TIME = 2.0**33  # seconds: some 270 years, which every calendar can show
 
@@ -150,6 +152,39 @@ def packed(entry: Entry, payload: list[Any]) -> list[Any]:
     return [head + xxh3_128(head + text).digest() + text + bytes(gap), *payload]
 
 
+class FileBytes:
+    """The bytes of a file as a buffer: read anew whenever they are hashed or written.
+
+    path: absolute
+    content: their hash. Raises `UnstorableError` after the last piece if it is another now
+    """
+
+    def __init__(self, path: str, length: int, content: str) -> None:
+        self.path, self.length, self.content = path, length, content
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[bytes]:
+        hasher, left = xxh3_128(), self.length
+        with open(self.path, "rb", buffering=0) as file:
+            while left and (piece := file.read(min(left, _PIECE))):
+                left -= len(piece)
+                hasher.update(piece)
+                yield piece
+        if left or hasher.hexdigest() != self.content:
+            raise UnstorableError(f"File({self.path!r})", "it changed while it was stored")
+
+
+def pieces(buffers: Iterable[Any]) -> Iterator[Any]:
+    """Some buffers as bytes in memory, of a file a piece at a time."""
+    for buffer in buffers:
+        if type(buffer) is FileBytes:
+            yield from buffer
+        else:
+            yield buffer
+
+
 def size(buffers: list[Any]) -> int:
     """Bytes in some buffers."""
     return sum(item.nbytes if type(item) is memoryview else len(item) for item in buffers)
@@ -158,8 +193,8 @@ def size(buffers: list[Any]) -> int:
 def checksum(buffers: list[Any]) -> bytes:
     """The checksum of some buffers, one after the other."""
     checksum = xxh3_128()
-    for buffer in buffers:
-        checksum.update(buffer)
+    for piece in pieces(buffers):
+        checksum.update(piece)
     return checksum.digest()
 
 

@@ -43,7 +43,7 @@ from pipeline.store.entry import (
     unpacked,
 )
 from pipeline.store.errors import LostError, StoreError, StoreWarning
-from pipeline.store.formats import decoded, encoded
+from pipeline.store.formats import decoded_with_files, encoded
 
 Waiting = Callable[[], AbstractContextManager[None]]
 
@@ -260,12 +260,16 @@ class Store:
         return None
 
     def value(self, entry: Entry, payload: memoryview) -> Any:
-        """The result in an entry. Raises `LostError`, and removes the entry, if it is corrupt.
+        """The result in an entry, whose files are put back where they were.
 
-        An entry that only this process cannot load stays, with a warning.
+        Raises `LostError`, and removes the entry, if it is corrupt. An entry that only this process
+        cannot load stays, with a warning.
         """
         try:
-            return decoded(payload, self.pickle)
+            value, copies = decoded_with_files(payload, self.pickle)
+            for copy in copies:
+                copy.put_back(is_flushed=self.durable is True)
+            return value
         except CodecError as error:
             if isinstance(error, UnreadableError):
                 self._unreadable.add(entry.digest)

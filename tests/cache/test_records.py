@@ -21,7 +21,8 @@ from pipeline.cache.records import (
     note_content,
     variant,
 )
-from pipeline.cache.tracking import Input, Outcome, merged, path_input, signature_of
+from pipeline.cache.tracking import Input, Outcome, merged, path_input
+from pipeline.identity import signature_of
 
 if TYPE_CHECKING:
     from pathlib import Path

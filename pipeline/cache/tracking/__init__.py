@@ -13,21 +13,23 @@
 
 from pipeline.cache.tracking.hook import add_inputs, observing
 from pipeline.cache.tracking.inputs import (
+    MADE,
     Input,
     Process,
     changed,
     context_input,
+    is_in_place,
     path_input,
-    signature_of,
     this_process,
     variable_input,
 )
 from pipeline.cache.tracking.observer import Needs, Observer
-from pipeline.cache.tracking.outcomes import Outcome, merged
+from pipeline.cache.tracking.outcomes import Outcome, merged, passed_on
 from pipeline.cache.tracking.readers import Holding, Place, Reads, reads_in_c
 from pipeline.cache.tracking.watching import Watched, Watcher, absolute_paths
 
 __all__ = [
+    "MADE",
     "Holding",
     "Input",
     "Needs",
@@ -42,11 +44,12 @@ __all__ = [
     "add_inputs",
     "changed",
     "context_input",
+    "is_in_place",
     "merged",
     "observing",
+    "passed_on",
     "path_input",
     "reads_in_c",
-    "signature_of",
     "this_process",
     "variable_input",
 ]

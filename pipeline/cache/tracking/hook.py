@@ -29,9 +29,9 @@ from pipeline.cache.tracking.callers import (
     opens_folder,
     starts_process,
 )
-from pipeline.cache.tracking.inputs import Input, signature_of
+from pipeline.cache.tracking.inputs import Input
 from pipeline.cache.tracking.observer import Needs, Observer
-from pipeline.identity import Versions
+from pipeline.identity import Versions, signature_of
 
 
 def observing(
@@ -86,7 +86,7 @@ def _open(observer: Observer, path: Any, _mode: Any, flags: Any) -> None:
     elif flags & _NEW == _NEW and os.path.lexists(name):
         observer.read(name)  # an error that shows that the file is there
     elif not _UNNAMED or flags & _UNNAMED != _UNNAMED:
-        observer.write(name)
+        observer.write(name, is_anew=bool(flags & os.O_TRUNC))
 
 
 def _list(observer: Observer, path: Any = None) -> None:
@@ -118,7 +118,7 @@ def _writes(verb: str, which: int = 0, folder: int | None = None) -> Callable[..
     def handle(observer: Observer, *args: Any) -> None:
         name = _joined(args, which, folder)
         if name is not None:
-            observer.write(name, verb)
+            observer.write(name, verb, is_anew=verb != "changed")
 
     return handle
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import glob
 import os
-import stat
 import sys
-import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
-from xxhash import xxh3_64_intdigest, xxh3_128, xxh3_128_hexdigest
+from xxhash import xxh3_128_hexdigest
 
-from pipeline.identity import Versions, digest_under
+from pipeline.identity import Signature, Versions, digest_under, file_content, signature_of
 
 
 class Input(NamedTuple):
@@ -21,7 +19,7 @@ class Input(NamedTuple):
 
     kind: "file", "folder", "link" (a symbolic one), "pattern" (of paths), "variable" (of the
         environment), "cwd", or "context minor", "context exact", "context ignore": a ContextVar,
-        and how far versions of libraries count in its value
+        and how far versions of libraries count in its value; or one of `MADE`
     name: a path as the task opened it; the name of a variable; `module:name` of a ContextVar
     content: its hash; "" for what is not there: a missing file, an unset variable
     size: of a file, in bytes
@@ -36,82 +34,10 @@ class Input(NamedTuple):
     stamp: int = 0
 
 
-class Signature(NamedTuple):
-    """What the file system knows of a file or a folder. Times in nanoseconds."""
-
-    mode: int
-    device: int
-    inode: int
-    size: int
-    mtime: int
-    ctime: int
-
-    @property
-    def is_file(self) -> bool:
-        return stat.S_ISREG(self.mode)
-
-    @property
-    def is_folder(self) -> bool:
-        return stat.S_ISDIR(self.mode)
-
-    @property
-    def is_racy(self) -> bool:
-        """Whether another change may come without another time of change."""
-        return time.time_ns() - max(self.mtime, self.ctime) < RACY
-
-    @property
-    def stamp(self) -> int:
-        """Another number for another file, and after each change. Never 0.
-
-        A file that takes the place of another, or a link that points to another, may have the same
-        size and time: those of an archive, or of a copy. Its inode and its ctime differ.
-        """
-        return xxh3_64_intdigest(b"%d %d %d" % (self.inode, self.mtime, self.ctime)) >> 1 | 1
-
-
-RACY = 2_000_000_000
-"""Nanoseconds in which a file may change twice at one recorded time of change."""
-
-_CHUNK = 1 << 18
-"""Bytes that are hashed at a time: they fit into the cache of a processor."""
-
-
-def signature_of(path: str) -> Signature | None:
-    """The signature of a path. None if nothing is there, or nothing that may be looked at."""
-    try:
-        found = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return Signature(
-        found.st_mode,
-        found.st_dev,
-        found.st_ino,
-        found.st_size,
-        found.st_mtime_ns,
-        found.st_ctime_ns,
-    )
-
-
-_hashed: dict[str, tuple[Signature, str]] = {}
-"""Contents of files that this process has read, by absolute path."""
-
-
-def file_content(path: str, signature: Signature) -> str:
-    """The hash of a file. Read once per process, as long as its signature is the same."""
-    absolute = os.path.abspath(path)
-    before, content = _hashed.get(absolute, (None, ""))
-    if before == signature:
-        return content
-    hasher = xxh3_128()
-    with open(path, "rb", buffering=0) as file:
-        chunk = bytearray(min(_CHUNK, signature.size + 1))
-        view = memoryview(chunk)
-        while count := file.readinto(chunk):
-            hasher.update(view[:count])
-    content = hasher.hexdigest()
-    if not signature.is_racy:
-        _hashed[absolute] = signature, content
-    return content
+MADE = frozenset({"result", "made", "entry"})
+"""Kinds of what tasks made, which never changes: a file that a result is, by its path; a file that
+a result before it is; and the entry of that result, by its digest.
+"""
 
 
 def folder_content(path: str) -> str:
@@ -164,6 +90,20 @@ def path_input(kind: str, name: str, path: str, before: Signature | None) -> Inp
     if not content or before is None:
         return Input(kind, name, "")
     return Input(kind, name, content, before.size, 0 if before.is_racy else before.stamp)
+
+
+def result_input(path: str) -> Input | None:
+    """A file that is a result. None for what is no file."""
+    found = signature_of(path)
+    if found is None or not found.is_file or not (content := content_of("file", path, found)):
+        return None
+    return Input("result", path, content, found.size)
+
+
+def is_in_place(made: Input) -> bool:
+    """Whether a file is as a task made it."""
+    now = result_input(made.name)
+    return now is not None and now.content == made.content
 
 
 def link_input(name: str, root: str = "") -> Input:
@@ -245,6 +185,8 @@ def changed(inputs: Iterable[Input], memo: dict[Any, Any]) -> str:
 
 
 def _difference(tracked: Input, memo: dict[Any, Any]) -> str:
+    if tracked.kind in MADE:
+        return ""
     if tracked.kind in ("file", "folder"):
         return _path_difference(tracked, memo)
     if tracked.kind == "pattern":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Container, Iterable
 from importlib.util import source_from_cache
 from pathlib import Path
@@ -14,17 +15,15 @@ from pipeline.cache.tracking.callers import is_installed
 from pipeline.cache.tracking.draws import States, states
 from pipeline.cache.tracking.inputs import (
     Input,
-    Signature,
     content_of,
     context_input,
     folder_of_process,
     link_input,
     path_input,
     pattern_input,
-    signature_of,
     variable_input,
 )
-from pipeline.identity import Versions
+from pipeline.identity import Signature, Versions, signature_of
 
 
 class Needs(Protocol):
@@ -88,10 +87,13 @@ class Observer:
         self._given, self._needs, self._seeds, self._draws = given, needs, seeds, draws
         self._reads: dict[tuple[str, str, str], _Read] = {}
         self._found: dict[Input, None] = {}
-        self._seen: dict[str, None] = {}
+        self._seen: dict[tuple[str, str], None] = {}  # effects, each with the path of a file
         self._has_deep_patterns = False
         self._patterns: dict[str, None] = {}
         self._written: dict[str, bool] = {}
+        self._edited: set[str] = set()
+        self._returned: set[str] = set()
+        self._begun = 0
         self._variables: dict[str, str | None] = {}
         self._folder = ""
         self._states: States | None = None
@@ -101,6 +103,7 @@ class Observer:
             self._read_needs(self._needs)
         if self._draws:
             self._states = states()
+        self._begun = time.time_ns()
         enter(self)
         return self
 
@@ -121,16 +124,21 @@ class Observer:
             self._check_read(read)
         self._found.update(dict.fromkeys(map(pattern_input, self._patterns)))
         changes = [f"{name} changed while it ran" for name in self.changes]
-        self.inputs, self.effects = sorted(self._found), [*changes, *self._seen]
+        effects = (text for text, path in self._seen if not (path and self._returns(path)))
+        self.inputs, self.effects = sorted(self._found), [*changes, *dict.fromkeys(effects)]
 
     # What the events report, and what others may add while the block runs
 
     def add(self, inputs: Iterable[Input]) -> None:
-        """More inputs: those of a result that the task took from a store."""
-        self._found.update(dict.fromkeys(inputs))
+        """More inputs: those of a result that the task took from a store, with its files."""
+        for item in inputs:
+            self._found[item] = None
+            if item.kind == "made":
+                self.write(item.name)
 
-    def effect(self, text: str) -> None:
-        self._seen[text] = None
+    def effect(self, text: str, path: str = "") -> None:
+        """Something that a stored result would not do again. path: of the file that it changed"""
+        self._seen[text, path] = None
 
     def read(self, name: str, kind: str = "file", *, may_write: bool = False) -> None:
         """A file or a folder that is about to be opened.
@@ -183,8 +191,11 @@ class Observer:
         else:
             self._patterns[pattern] = None
 
-    def write(self, name: str, verb: str = "wrote") -> None:
-        """A path that is about to be written, made, changed, or removed."""
+    def write(self, name: str, verb: str = "wrote", *, is_anew: bool = True) -> None:
+        """A path that is about to be written, made, changed, or removed.
+
+        is_anew: False if it may keep a part of what it has
+        """
         path = os.path.abspath(name)
         if path in self._written or _is_system(path) or f"{os.sep}__pycache__" in path:
             return
@@ -195,7 +206,22 @@ class Observer:
             return  # an error, or a file without a name
         self._written[path] = before is not None
         if before is not None and not self._is_below_written(path):
-            self.effect(f"it {verb} {_short(path)}")
+            self.effect(f"it {verb} {_short(path)}", path)
+        if before is not None and not is_anew:
+            self._edited.add(path)
+
+    def returns(self, name: str) -> None:
+        """A file that is a part of the result: to write it is no effect. Else it is an input.
+
+        A write in C raises no event; then the file has changed since the task began.
+        """
+        path = os.path.realpath(name)
+        found = signature_of(path)
+        is_written = any(os.path.realpath(other) == path for other in self._written)
+        if is_written or (found is not None and found.ctime > self._begun):
+            self._returned.add(path)
+        else:
+            self.read(name)
 
     def set_variable(self, name: str) -> None:
         """A variable of the environment that is about to be set."""
@@ -241,10 +267,14 @@ class Observer:
 
     def _check_written(self) -> None:
         """What was not there before, and is there now. What is gone again has left no trace."""
+        read = {os.path.abspath(read.path) for read in self._reads.values()}
         for path, was_there in list(self._written.items()):
             after = None if was_there else signature_of(path)
-            if after is not None and not (after.is_folder and _is_empty(path)):
-                self.effect(f"it wrote {_short(path)}")
+            if after is not None and not (after.is_folder and self._is_empty(path)):
+                self.effect(f"it wrote {_short(path)}", path)
+            is_edited = path in self._edited or (was_there and path in read)
+            if is_edited and self._returns(path):
+                self._edit(path)
 
     def _check_process(self) -> None:
         for name, value in self._variables.items():
@@ -262,10 +292,23 @@ class Observer:
             if read.kind != "listing" or self._has_deep_patterns:
                 self._found[found] = None
         elif read.may_write:
-            self.effect(f"it wrote {_short(read.path)}")
+            self.effect(f"it wrote {_short(read.path)}", os.path.abspath(read.path))
+            if before is not None and self._returns(read.path):
+                self._edit(read.path)
         elif not self._wrote(read.path):
             what = "folder " if kind == "folder" else ""
             self.changes.append(f"{what}{_short(read.path)}")
+
+    def _edit(self, path: str) -> None:
+        self.effect(f"it changed {_short(path)} in place; write the result at another path")
+
+    def _returns(self, path: str) -> bool:
+        return bool(self._returned) and os.path.realpath(path) in self._returned
+
+    def _is_empty(self, folder: str) -> bool:
+        """Whether a folder holds no files, but for folders and for what the task returns."""
+        paths = (os.path.join(place, name) for place, _, names in os.walk(folder) for name in names)
+        return all(map(self._returns, paths))
 
     def _wrote(self, path: str) -> bool:
         return bool(self._written) and os.path.abspath(path) in self._written
@@ -345,8 +388,3 @@ def _source_of(path: str) -> str:
 def _is_text(name: str) -> bool:
     """Whether a name can be written as text: a name on the disk is any bytes."""
     return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
-
-
-def _is_empty(folder: str) -> bool:
-    """Whether a folder holds no files, but for folders."""
-    return not any(files for _, _, files in os.walk(folder))

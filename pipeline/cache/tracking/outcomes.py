@@ -19,6 +19,18 @@ class Outcome(NamedTuple):
     why: str = ""
 
 
+def passed_on(inputs: tuple[Input, ...], digest: str, checksum: str) -> tuple[Input, ...]:
+    """The inputs of a result as its consumers have them: they may need the files that it is.
+
+    digest, checksum: of its entry
+    """
+    made = [item._replace(kind="made") for item in inputs if item.kind == "result"]
+    if not made:
+        return inputs
+    others = (item for item in inputs if item.kind != "result")
+    return tuple(sorted({*others, *made, Input("entry", digest, checksum)}))
+
+
 def merged(outcomes: Iterable[Outcome]) -> Outcome:
     """What depends on several outcomes, without a content.
 

@@ -10,7 +10,7 @@ from dask.task_spec import DataNode, Task, TaskRef
 from dask.typing import Key
 
 from pipeline.cache.task_digests import TaskDigests, task_function, unwrapped
-from pipeline.cache.tracking.inputs import Input, changed
+from pipeline.cache.tracking.inputs import Input, changed, result_input
 from pipeline.cache.tracking.observer import Observer
 from pipeline.cache.tracking.outcomes import Outcome
 from pipeline.cache.tracking.readers import Holding
@@ -46,24 +46,51 @@ class Watched(NamedTuple):
     is_pure: bool = False
     holds_files: bool = True
 
-    def outcome(self, observer: Observer) -> Outcome:
-        """What a task read, and why its result may not be stored."""
-        own = [os.path.abspath(file) for file, _ in self.files]
-        inputs = tuple(
-            item
-            for item in observer.inputs
-            if not any(_is_below(os.path.abspath(item.name), path) for path in own)
-        )
-        inputs = self._with_kept(inputs)
-        changes = [file.path for file, before in self.files if self._digest(file) != before]
-        if changes := observer.changes + changes:
+    def outcome(
+        self, observer: Observer, returned: Iterable[File] = (), before: Iterable[Input] = ()
+    ) -> Outcome:
+        """What a task read, and why its result may not be stored.
+
+        returned: the files in its result
+        before: what all tasks before it pass on
+        """
+        made = {os.path.abspath(item.name): item for item in before if item.kind == "made"}
+        results = [item for file in returned if (item := result_input(file.path))]
+        read, changes = self._read(observer, made)
+        inputs = tuple(sorted({*self._with_kept(read), *results}))
+        if changes:
             return Outcome(inputs, "", f"{changes[0]} changed while it ran")
         if self.keepers and (change := changed(inputs, {})):
             return Outcome(inputs, "", f"{change}, and a cache of this process may have it")
         if observer.effects and not self.is_pure:
             effect = observer.effects[0]
             return Outcome(inputs, "", effect if "@pure" in effect else f"{effect}; {_REMEDY}")
+        for result in results:
+            earlier = made.get(os.path.abspath(result.name), result)
+            if earlier.content != result.content:
+                why = f"it overwrote {result.name}, which a task before it returned"
+                return Outcome(inputs, "", f"{why}; return another path")
         return Outcome(inputs)
+
+    def _read(
+        self, observer: Observer, made: Mapping[str, Input]
+    ) -> tuple[tuple[Input, ...], list[str]]:
+        """What a task read that no digest covers; and which files changed while it ran.
+
+        made: the files that tasks before it made, by absolute path
+        """
+        own = [os.path.abspath(file) for file, _ in self.files]
+        read, changes = [], list(observer.changes)
+        for item in observer.inputs:
+            path = os.path.abspath(item.name) if own or made else ""
+            if any(_is_below(path, place) for place in own):
+                continue
+            if item.kind != "file" or path not in made:
+                read.append(item)
+            elif item.content != made[path].content:
+                changes.append(item.name)
+        changes += [file.path for file, before in self.files if self._digest(file) != before]
+        return tuple(read), changes
 
     def _digest(self, file: File) -> str:
         return TaskDigests({}, readings=Readings(self.versions)).of_value(file)

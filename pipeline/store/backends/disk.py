@@ -33,7 +33,8 @@ from weakref import WeakSet
 
 from pipeline.store.backends.index import Stat, append_note, checked_topic, read_total, write_total
 from pipeline.store.backends.locks import Lease, holding, lock, release
-from pipeline.store.entry import DIGEST
+from pipeline.store.entry import DIGEST, pieces
+from pipeline.store.entry import size as length_of
 
 T = TypeVar("T")
 
@@ -326,12 +327,12 @@ def names_in(path: str) -> list[str]:
     return []
 
 
-def write(file: int, buffers: Iterable[Any]) -> None:
+def write(file: int, buffers: list[Any]) -> None:
     """Write buffers to an open file, one after the other."""
-    views = [memoryview(buffer).cast("B") for buffer in buffers if memoryview(buffer).nbytes]
-    if sum(map(len, views)) <= _JOINED:
-        views = [memoryview(b"".join(views))]
-    for view in views:
+    parts: Iterable[Any] = pieces(buffers)
+    if length_of(buffers) <= _JOINED:
+        parts = [b"".join(parts)]
+    for view in (memoryview(part).cast("B") for part in parts if memoryview(part).nbytes):
         while view:
             view = view[os.write(file, view) :]
 
@@ -357,6 +358,8 @@ def read_file(path: str, length: int | None = None) -> tuple[memoryview, Stat]:
 
 _maps: WeakSet[mmap.mmap] = WeakSet()  # which keep a file open
 _MAP_OPTIONS: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+_NO_RESERVE = 0x4000 if sys.platform == "linux" else 0
+"""Or Linux refuses to map a file that is larger than the memory. Python 3.11 has no name for it."""
 
 
 def _mapped(file: int, length: int) -> memoryview | None:
@@ -367,7 +370,10 @@ def _mapped(file: int, length: int) -> memoryview | None:
     """
     if _MAP_OPTIONS or len(_maps) < _most_maps():
         with suppress(OSError, ValueError):  # no memory, or the file has just become shorter
-            map_ = mmap.mmap(file, length, access=mmap.ACCESS_COPY, **_MAP_OPTIONS)
+            map_ = mmap.mmap(
+                file, length, mmap.MAP_PRIVATE | _NO_RESERVE, mmap.PROT_READ | mmap.PROT_WRITE,
+                **_MAP_OPTIONS,
+            )  # fmt: skip
             if not _MAP_OPTIONS:
                 _maps.add(map_)
             return memoryview(map_)

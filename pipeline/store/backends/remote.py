@@ -24,7 +24,7 @@ from fsspec.core import split_protocol, url_to_fs
 
 from pipeline.identity import mask_passwords
 from pipeline.store.backends.index import MAX_NOTE_BYTES, Stat, checked_topic, newest
-from pipeline.store.entry import DIGEST
+from pipeline.store.entry import DIGEST, pieces
 
 _BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"})
 """Protocols of object stores: they need no folders, and no reader sees a partial object."""
@@ -242,12 +242,12 @@ class Remote:
         self, digest: str, buffers: list[Any], prepare: Callable[[], None] = lambda: None
     ) -> None:
         prepare()
-        data = b"".join(buffers)
+        data = b"".join(pieces(buffers))
         self.bucket.write(_path(digest), data)
         self._counted[digest] = Stat(len(data), time.time())
 
     def trial(self, digest: str, buffers: list[Any]) -> memoryview:
-        self.bucket.write(_path(digest), b"".join(buffers))
+        self.bucket.write(_path(digest), b"".join(pieces(buffers)))
         data = self.bucket.read(_path(digest))
         self.bucket.erase([_path(digest)])
         return memoryview(data or b"")

@@ -43,8 +43,9 @@ import cloudpickle
 import msgpack
 import numpy as np
 
+from pipeline.identity import ATOMS, File
 from pipeline.store.entry import CodecError, UnreadableError, UnstorableError, noun
-from pipeline.store.formats import arrays, tables
+from pipeline.store.formats import arrays, files, tables
 
 Class = TypeVar("Class", bound=type)
 
@@ -189,16 +190,20 @@ def _in_order(elements: Any, buffers: list[list[Any]], depth: int) -> Iterator[A
 
 
 def _pickled(value: Any) -> list[list[Any]]:
+    data = b"__main__"
     with suppress(Exception):  # pickle is faster, but knows functions by their names alone
         data = pickle.dumps(value, protocol=5)
-        if b"__main__" not in data:  # which is another module in another process
-            return [[data]]
     try:
-        return [[cloudpickle.dumps(value, protocol=5)]]
+        if b"__main__" in data:  # which is another module in another process
+            data = cloudpickle.dumps(value, protocol=5)
     except Exception as error:
         raise UnstorableError(
             noun(value), f"pickle has no format for it either: {error}; return what it holds"
         ) from error
+    if File.__module__.encode() in data:
+        why = "a pickle has no content of the File in it; return the File in a list, tuple or dict"
+        raise UnstorableError(noun(value), why)
+    return [[data]]
 
 
 def decoded(view: memoryview | bytes, pickle: bool = False) -> Any:
@@ -216,6 +221,39 @@ def decoded(view: memoryview | bytes, pickle: bool = False) -> Any:
         raise UnreadableError(f"not read: {_text(error)}") from error
     except Exception as error:  # every library raises its own errors for what it cannot read
         raise CodecError(f"not a value: {_text(error)}") from error
+
+
+def decoded_with_files(
+    view: memoryview | bytes, pickle: bool = False
+) -> tuple[Any, list[files.Copy]]:
+    """The value of these bytes, and its files, which are where they were or not; as `decoded`."""
+    copies: list[files.Copy] = []
+    token = files.collected.set(copies)
+    try:
+        return decoded(view, pickle), copies
+    finally:
+        files.collected.reset(token)
+
+
+def files_in(value: Any) -> list[File]:
+    """The files in a value: those that its format stores."""
+    found: list[File] = []
+    stack, seen = [value], set()
+    while stack:
+        current = stack.pop()
+        kind = type(current)
+        if kind is File:
+            found.append(current)
+        if kind in ATOMS or id(current) in seen:
+            continue
+        seen.add(id(current))
+        if kind in (list, tuple, set, frozenset):
+            stack += () if ATOMS.issuperset(map(type, current)) else current
+        elif kind is dict:
+            stack += [*current, *current.values()]
+        elif is_storable(kind):
+            stack += [getattr(current, name, None) for name in _field_names(kind)]
+    return found
 
 
 def _text(error: Exception) -> str:
@@ -445,6 +483,7 @@ _FORMATS = (
     _Format(4, str, lambda value: [[value.encode("utf-8", "surrogatepass")]],
             lambda view: str(view, "utf-8", "surrogatepass"), set()),
     _Format(5, bytes, lambda value: [[value]], bytes, set()),
+    _Format(6, File, files.file_parts, files.build_file, {str, bool}),
     _Format(10, int,
             lambda value: (value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True),),
             lambda data: int.from_bytes(data, "little", signed=True), {bytes}),

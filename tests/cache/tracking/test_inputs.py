@@ -19,9 +19,9 @@ from pipeline.cache.tracking import (
     changed,
     context_input,
     path_input,
-    signature_of,
     variable_input,
 )
+from pipeline.identity import signature_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,7 +62,7 @@ def test_an_unchanged_file_is_the_same() -> None:
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that are written now count as old: the clock is ten seconds ahead."""
     now = time.time_ns
-    monkeypatch.setattr("pipeline.cache.tracking.inputs.time.time_ns", lambda: now() + 10**10)
+    monkeypatch.setattr("pipeline.identity.files.time.time_ns", lambda: now() + 10**10)
 
 
 def test_the_time_of_a_new_file_proves_nothing() -> None:
