@@ -16,7 +16,7 @@ import pytest
 from dask import delayed
 
 import pipeline
-from pipeline import File, Store, storable
+from pipeline import File, Store, pure, storable
 from tests.programs.through import through
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def by_pandas(path: str) -> File:
     return File(path)
 
 
+@pure
 def by_arrow(path: str) -> File:
     """In C: no event is raised."""
     import pyarrow.parquet
@@ -167,7 +168,7 @@ def test_files_in_containers(folder: Path) -> None:
 
 def script(path: str) -> File:
     Path(path).write_text("#!/bin/sh\necho hello\n")
-    os.chmod(path, 0o755)
+    os.chmod(path, 0o700)
     return File(path)
 
 
@@ -282,6 +283,7 @@ def missing() -> File:
     return File("missing")
 
 
+@pure
 def a_pipe() -> File:
     os.mkfifo("pipe")
     return File("pipe")

@@ -209,7 +209,7 @@ def test_a_pattern_in_one_old_folder_counts_by_its_stamp(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = time.time_ns
-    monkeypatch.setattr("pipeline.cache.tracking.inputs.time.time_ns", lambda: now() + 10**10)
+    monkeypatch.setattr("pipeline.identity.files.time.time_ns", lambda: now() + 10**10)
     [tracked] = observed(lambda: glob.glob("*.csv")).inputs
     assert tracked.stamp
     assert changed([tracked._replace(content="of another")], {}) == ""

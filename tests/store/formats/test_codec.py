@@ -416,7 +416,7 @@ def test_an_error_without_a_text_is_reported_by_its_type() -> None:
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        (packed([99]), "no value has the tag 99"), (packed([6], b""), "a newer release"),
+        (packed([99]), "no value has the tag 99"), (packed([9], b""), "a newer release"),
         (packed([2, [21, "Cube"]], b""), "no table has the head .'Cube'"),
         (packed([3], b"N."), "pickle=True"), (packed([13, "a:B", "x", 1]), "'a:B' is not known"),
         (packed([45, "Nowhere/Else"]), "ZoneInfoNotFoundError"),
