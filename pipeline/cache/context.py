@@ -17,6 +17,7 @@ from pipeline.cache.running import (
     StoreScheduler,
     as_expression,
     count_plan,
+    flush,
     is_planned,
     open_graph,
     planned,
@@ -62,6 +63,7 @@ def leave(store: Store, *exception: Any) -> None:
         dask.base.get_scheduler = _get_scheduler
         if _graph_to_futures is not None:
             sys.modules["distributed.client"].Client._graph_to_futures = _graph_to_futures
+    flush(store, _get_scheduler())
     store.emit_warnings()
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
+from itertools import chain, islice
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ from dask.task_spec import DataNode, TaskRef
 from dask.typing import Key
 
 from pipeline.cache.isolating import with_copies
-from pipeline.cache.records import Found, Run, content_key, find, find_by_content
+from pipeline.cache.records import Found, Run, content_key, fetch, find, find_all_by_content
 from pipeline.cache.saving import (
     Arguments,
     Load,
@@ -35,6 +36,9 @@ Status = Literal["hit", "miss", "skipped", "culled"]
 
 MAX_RECOMPUTED = 20_000
 """Tasks that all loads of a run carry along, to compute results that cannot be loaded."""
+
+_TOGETHER = 1000
+"""Results that are requested together: so many headers are in memory at the same time."""
 
 
 @dataclass
@@ -104,33 +108,64 @@ def make_plan(
         return store.known(str(digests.digest(key)) for key in keys) if is_loading else set()
 
     checked: dict[Any, Any] = {Process: process} if process else {}
-    for key in _needed_work(plan, work):
-        if why := reason(key):
-            plan.status[key], plan.reasons[key] = "skipped", why
-        else:
-            is_known = digests.digest(key) in stored(key in targets)
-            is_hit = is_known and _find(plan, key, key in targets, checked)
-            plan.status[key] = "hit" if is_hit else "miss"
+    for wave in _needed_work(plan, work):
+        for key in wave:
+            if why := reason(key):
+                plan.status[key], plan.reasons[key] = "skipped", why
+            else:
+                plan.status[key] = "miss"
+        known = {key: key in targets for key in wave if plan.status[key] == "miss"
+                 and digests.digest(key) in stored(key in targets)}  # fmt: skip
+        _find_all(plan, known, checked)
     if is_loading and _find_by_content(plan, checked):
-        needed = set(_needed_work(plan, work))
+        needed = set(chain.from_iterable(_needed_work(plan, work)))
         plan.status = {key: status for key, status in plan.status.items() if key in needed}
     for key in work:
         plan.status.setdefault(key, "culled")
     return plan
 
 
-def _needed_work(plan: Plan, work: Container[Key]) -> Iterator[Key]:
-    """The tasks that something needs; the caller gives each a status before it takes the next."""
+def _needed_work(plan: Plan, work: Container[Key]) -> Iterator[list[Key]]:
+    """The tasks that something needs, in waves.
+
+    The caller gives each a status before it takes the next wave: the inputs of those that run.
+    """
     stack, seen = plan.outputs[::-1], set()
     while stack:
-        key = stack.pop()
-        if key in seen:
-            continue
-        seen.add(key)
-        if key in work:
-            yield key
-        if plan.status.get(key) != "hit":
-            stack.extend(reversed(inputs_of(plan.tasks.get(key))))
+        wave = []
+        while stack:
+            key = stack.pop()
+            if key in seen:
+                continue
+            seen.add(key)
+            if key in work:
+                wave.append(key)
+            else:
+                stack.extend(reversed(inputs_of(plan.tasks.get(key))))
+        yield wave
+        running = [key for key in reversed(wave) if plan.status.get(key) != "hit"]
+        stack = [source for key in running for source in reversed(inputs_of(plan.tasks[key]))]
+
+
+def _find_all(plan: Plan, keys: Mapping[Key, bool], checked: dict[Any, Any]) -> None:
+    """Find the results of tasks. What is distant is requested together.
+
+    keys: whether each is an output
+    """
+    store, some = plan.store, iter(keys)
+    while together := list(islice(some, _TOGETHER)):
+        with store.fetching():
+            names = {str(plan.digests.digest(key)) for key in together}
+            if distant := store.distant(names):
+                with store.tolerating("read"):
+                    fetch(store, distant, checked)
+                    loaded = () if plan.is_final else filter(keys.get, together)
+                    outputs = {str(plan.digests.digest(key)) for key in loaded}
+                    found = [find(store, name, checked)[0] for name in outputs]
+                    store.fetch([result.entry.digest for result in found if result], True)
+            for key in together:
+                if _find(plan, key, keys[key], checked):
+                    plan.status[key] = "hit"
 
 
 def _find(plan: Plan, key: Key, is_output: bool, checked: dict[Any, Any]) -> bool:
@@ -162,21 +197,41 @@ def _find_by_content(plan: Plan, checked: dict[Any, Any]) -> bool:
     """
     if not plan.found or "miss" not in plan.status.values():
         return False
-    before = len(plan.found)
-    for key in toposort(plan.tasks, plan.outputs):
-        if plan.status.get(key) != "miss":
-            continue
-        outcomes = [_known_outcome(plan, source) for source in inputs_of(plan.tasks[key])]
-        if not outcomes or not all(outcome and outcome.content for outcome in outcomes):
-            continue
-        known = [outcome for outcome in outcomes if outcome]
-        name = content_key(plan.digests.form(key), [outcome.content for outcome in known],
-                           plan.store.versions)  # fmt: skip
-        if (found := find_by_content(plan.store, name, checked)) is not None:
-            passed = merged([Outcome(found.inputs), *known])
-            plan.found[key] = found._replace(inputs=passed.inputs)
-            plan.status[key] = "hit"
+    before, store = len(plan.found), plan.store
+    for keys in _levels(plan):
+        names = {key: name for key in keys if (name := _content_key(plan, key))}
+        found: dict[str, Found] = {}
+        with store.tolerating("read") as is_reachable:
+            if names and is_reachable:
+                found = find_all_by_content(store, names.values(), checked)
+        for key, name in names.items():
+            if (result := found.get(name)) is not None:
+                inputs = [_known_outcome(plan, source) for source in inputs_of(plan.tasks[key])]
+                passed = merged([Outcome(result.inputs), *filter(None, inputs)])
+                plan.found[key] = result._replace(inputs=passed.inputs)
+                plan.status[key] = "hit"
     return len(plan.found) > before
+
+
+def _levels(plan: Plan) -> list[list[Key]]:
+    """The misses of a plan; those of a level depend on none of their own or of later levels."""
+    levels: dict[int, list[Key]] = {}
+    level: dict[Key, int] = {}
+    for key in toposort(plan.tasks, plan.outputs):
+        before = max((level.get(source, 0) for source in inputs_of(plan.tasks.get(key))), default=0)
+        level[key] = before + (plan.status.get(key) == "miss")
+        if level[key] > before:
+            levels.setdefault(level[key], []).append(key)
+    return [levels[number] for number in sorted(levels)]
+
+
+def _content_key(plan: Plan, key: Key) -> str:
+    """The content key of a task. Empty if the content of its inputs is not known."""
+    outcomes = [_known_outcome(plan, source) for source in inputs_of(plan.tasks[key])]
+    if not outcomes or not all(outcome and outcome.content for outcome in outcomes):
+        return ""
+    contents = [outcome.content for outcome in outcomes if outcome]
+    return content_key(plan.digests.form(key), contents, plan.store.versions)
 
 
 def _known_outcome(plan: Plan, key: Key) -> Outcome | None:

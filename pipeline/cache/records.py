@@ -11,7 +11,7 @@ import io
 import json
 import pickle
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from types import FunctionType
@@ -93,6 +93,25 @@ def find(store: Store, digest: str, checked: dict[Any, Any]) -> tuple[Found | No
         if holder is not None and (not entry.target or holder.checksum == entry.meant):
             return Found(holder, inputs, bool(entry.target)), ""
     return None, why
+
+
+def fetch(store: Store, digests: Iterable[str], checked: dict[Any, Any]) -> None:
+    """Request what `find` reads of many tasks together."""
+    rest = list(digests)
+    for place in range(MAX_VARIANTS):
+        names = [variant(digest, place) for digest in rest]
+        store.fetch(names)
+        entries = {digest: store.entry(name) for digest, name in zip(rest, names, strict=True)}
+        found = [entry for entry in entries.values() if entry]
+        store.fetch([row[1] for entry in found for row in entry.inputs[:1] if row[0] == "list"])
+        store.fetch([entry.target for entry in found if entry.target])
+        rest = [
+            digest
+            for digest, entry in entries.items()
+            if entry and ((inputs := _inputs_of(store, entry)) is None or changed(inputs, checked))
+        ]
+        if not rest:
+            break
 
 
 def free_variant(store: Store, digest: str, inputs: Iterable[Input]) -> str:
@@ -197,13 +216,43 @@ class _Walk(pickle.Pickler):
 
 def find_by_content(store: Store, key: str, checked: dict[Any, Any]) -> Found | None:
     """The result of a task with a content key, and what the task itself read."""
-    for line in reversed(store.noted(f"content-{key}")):
+    return _found_by(store, store.noted(f"content-{key}"), checked)
+
+
+def find_all_by_content(
+    store: Store, keys: Iterable[str], checked: dict[Any, Any]
+) -> dict[str, Found]:
+    """The results of tasks by their content keys, requested together."""
+    topics = {f"content-{key}": key for key in keys}
+    with store.fetching():
+        noted = store.noted_all(topics)
+        names = [note.digest for lines in noted.values() for note in _content_notes(lines)]
+        store.fetch(store.distant(names))
+        found = {key: _found_by(store, noted.get(topic, []), checked)
+                 for topic, key in topics.items()}  # fmt: skip
+    return {key: result for key, result in found.items() if result is not None}
+
+
+class _ContentNote(NamedTuple):
+    """The entry that has the result of a task, the checksum of that, and what the task read."""
+
+    digest: str
+    meant: str
+    inputs: tuple[Input, ...]
+
+
+def _content_notes(lines: Iterable[Any]) -> Iterator[_ContentNote]:
+    for line in lines:
         with suppress(TypeError, ValueError, AttributeError):  # anybody may have noted it
             [text, check] = line
-            if xxh3_64_hexdigest(text.encode()) != check:
-                continue
-            digest, meant, rows = json.loads(text)
-            inputs = _as_inputs(rows)
+            if xxh3_64_hexdigest(text.encode()) == check:
+                digest, meant, rows = json.loads(text)
+                yield _ContentNote(str(digest), meant, _as_inputs(rows))
+
+
+def _found_by(store: Store, lines: list[Any], checked: dict[Any, Any]) -> Found | None:
+    for digest, meant, inputs in _content_notes(reversed(lines)):
+        with suppress(TypeError, ValueError, AttributeError):
             if changed(inputs, checked) or (entry := store.entry(digest)) is None:
                 continue
             if entry.checksum.hex() == meant:  # not another variant in its place

@@ -32,7 +32,7 @@ from pipeline.share import (
     unfused,
     with_iterators,
 )
-from pipeline.store import LostError, Store, files_in
+from pipeline.store import LostError, Store, files_in, flush_all
 
 Annotations = dict[Key, dict[str, Any]]
 """What `dask.annotate` says of tasks, by key and kind: `priority`, `retries`, `resources`, …"""
@@ -86,6 +86,7 @@ class StoreScheduler:
                 _save_outputs(plan, values, self.scheduler is dask.multiprocessing.get)
         finally:
             self.store.log()
+        flush(self.store, self.scheduler)
         self.store.emit_warnings()
         for key in flatten([keys]):
             if key not in values:  # it gathers outputs
@@ -104,6 +105,17 @@ class StoreScheduler:
         with planned():
             computed = self.scheduler(tasks, missing, **options)
         return values | dict(zip(missing, computed, strict=True))
+
+
+def flush(store: Store, scheduler: Any) -> None:
+    """Wait until the results of a run are upstream, those of a cluster's workers as well."""
+    if store.upstream is None:
+        return
+    client: Any = getattr(scheduler, "__self__", None)
+    if hasattr(client, "scheduler_info") and not client.asynchronous:
+        with suppress(Exception):  # no worker, or one that has gone
+            client.run(flush_all)
+    store.flush()
 
 
 def where_tasks_run(scheduler: Any) -> Callable[[], Process] | None:

@@ -57,6 +57,7 @@ from pipeline.store import (
     encoded,
     files_in,
     is_storable,
+    nearby,
     script_classes,
     size,
 )
@@ -187,7 +188,9 @@ class Save:
         with suppress(LostError), store.tolerating("read") as is_reachable:
             if not is_reachable:
                 return None
-            if is_looking and (found := find(store, self.digest, {})[0]):
+            with nearby():  # the plan has looked upstream
+                found = find(store, self.digest, {})[0] if is_looking else None
+            if found:
                 value = self._loaded(found)
                 self.run.pass_on(store, self.digest, found.outcome)
                 return value, True

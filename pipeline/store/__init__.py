@@ -7,7 +7,7 @@
 - `errors` – `StoreError`, `StoreWarning`, `LostError`
 """
 
-from pipeline.store.backends import Counts
+from pipeline.store.backends import Counts, flush_all, nearby
 from pipeline.store.entry import (
     CodecError,
     Entry,
@@ -41,7 +41,9 @@ __all__ = [
     "decoded",
     "encoded",
     "files_in",
+    "flush_all",
     "is_storable",
+    "nearby",
     "pieces",
     "script_classes",
     "size",

@@ -40,6 +40,7 @@ _HEAD = Struct("<8sIIQ")
 _PREFIX = _HEAD.size + 16
 _MAX_HEADER = 1 << 20
 _PIECE = 1 << 18  # bytes of a file that are in memory at a time
+_LARGEST = 1 << 40  # bytes of a payload that may be true
 _FULL_HEADER = 1 << 16  # bytes from which it omits the arguments, of which a sum may have a million
 _MAX_TIME = 2.0**33  # seconds: some 270 years, which every calendar can show
 
@@ -210,6 +211,11 @@ def prefixed(view: memoryview) -> int:
     if length > _MAX_HEADER:
         raise CodecError(f"not an entry: its header has {length} bytes")
     return int(-(-(_PREFIX + length) // _ALIGNMENT) * _ALIGNMENT)
+
+
+def whole_length(view: memoryview) -> int:
+    """How many bytes an entry has, as its first bytes say. Raises `CodecError`."""
+    return prefixed(view) + min(int(_HEAD.unpack_from(view)[3]), _LARGEST)
 
 
 def header(view: memoryview, digest: str) -> Entry:

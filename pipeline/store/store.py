@@ -19,8 +19,12 @@ from typing import Any, cast, get_args
 
 from pipeline.identity import Versions, mask_passwords, printable, short_repr
 from pipeline.store.backends import (
+    HEAD,
     Counts,
+    Disk,
+    Host,
     Lease,
+    Mirrored,
     Stat,
     backend_at,
     eviction_order,
@@ -28,6 +32,7 @@ from pipeline.store.backends import (
     parse_notes,
     sum_runs,
     topic_of,
+    upstream_at,
 )
 from pipeline.store.entry import (
     DIGEST,
@@ -47,7 +52,6 @@ from pipeline.store.formats import decoded_with_files, encoded
 
 Waiting = Callable[[], AbstractContextManager[None]]
 
-_HEAD = 1 << 14  # bytes of an entry that contain its header, with few exceptions
 _LARGE = 1 << 18  # bytes from which on an entry is verified once per process, not at each load
 _RECENT = 60.0  # seconds in which several uses of an entry count as one
 _SPARE = 20  # an eviction frees one part in so many more, so that the next one is not due soon
@@ -79,7 +83,14 @@ class Store:
         share results, and so do Python 3.11.6 and 3.11.7. "exact": they do not, and the code that
         is installed counts, too. "ignore": libraries count by name alone, and Python not at all.
         A package that is installed from a checkout or without a version counts by its code, always
-    options: for fsspec
+    upstream: a folder, a URL or a store that a team shares. Hits there are read through and kept
+        here; results are written to both, there in the background, at the latest when a run ends.
+        Removing and listing entries, `max_bytes` and `stats` concern this store alone. If it
+        fails, that is one warning, and it is left alone for a while
+    readonly: True to write nothing upstream. Without an upstream, nothing is written at all:
+        results are loaded, and new ones are computed and not stored
+    options: for fsspec. If the store is a folder they are for its upstream; where both need some,
+        give a store with its own as `upstream`
 
     Raises `StoreError` for wrong arguments, and `ImportError` where the library of a protocol is
     missing. A store that cannot be reached is one warning when it is used.
@@ -101,6 +112,8 @@ class Store:
         skip: Iterable[Any] = (),
         purity: str = "observed",
         versions: Versions = "minor",
+        upstream: str | os.PathLike[str] | Store | None = None,
+        readonly: bool = False,
         options: dict[str, Any] | None = None,
     ) -> None:
         if max_bytes is not None and (type(max_bytes) is not int or max_bytes < 1):
@@ -115,6 +128,8 @@ class Store:
         self.keep, self.skip = _names("keep", keep), _names("skip", skip)
         self.options = dict(options or {})
         self.url, self.backend = backend_at(url, durable, self.options)
+        self.readonly = readonly
+        self.upstream = self._joined(upstream)
         self.counts, self._logged = Counts(), Counts()  # of this run, of the runs before
         self.quick: set[str] = set()  # functions that are quicker to compute than to load
         self.in_worker = False  # nobody else logs its counts or emits its warnings
@@ -131,6 +146,21 @@ class Store:
         self._pending: list[str] = []  # warnings
         self._paused_until, self._pause = 0.0, _PAUSE
 
+    def _joined(self, upstream: Any) -> Store | None:
+        """The upstream as a store, joined to the backend."""
+        if upstream is None or isinstance(upstream, Store):
+            store = upstream
+        else:
+            options = self.options if isinstance(self.backend, Disk) else None
+            store = Store(upstream, durable=self.durable, options=options)
+        if store is not None:
+            if store.backend.address == self.backend.address:
+                raise StoreError(f"upstream={store.url!r} is the store itself: give another place")
+            shared = upstream_at(store.url, store.backend, self.readonly, store.options)
+            host = Host(self.max_bytes, self._make_space, self.warn_later)
+            self.backend = Mirrored(self.backend, shared, host)
+        return store
+
     def __repr__(self) -> str:
         return f"Store({self.url!r})"
 
@@ -141,6 +171,7 @@ class Store:
         settings = {"max_bytes": self.max_bytes, "pickle": self.pickle, "durable": self.durable,
                     "keep": sorted(self.keep), "skip": sorted(self.skip),
                     "purity": self.purity, "versions": self.versions,
+                    "purity": self.purity, "upstream": self.upstream, "readonly": self.readonly,
                     "options": self.options}  # fmt: skip
         return _store_of_worker, (self.backend.address, settings)
 
@@ -209,11 +240,33 @@ class Store:
         return self._headers(self.digests())
 
     def _headers(self, digests: Iterable[str]) -> Iterator[Entry]:
-        for digest, view in self.backend.heads(digests, _HEAD):
+        for digest, view in self.backend.heads(digests, HEAD):
             with suppress(CodecError):
-                is_long = prefixed(view) > len(view) >= _HEAD
+                is_long = prefixed(view) > len(view) >= HEAD
                 longer = self.backend.heads([digest], prefixed(view)) if is_long else ()
                 yield header(dict(longer).get(digest, view), digest)
+
+    def distant(self, digests: Iterable[str]) -> list[str]:
+        """The digests whose entries are not here: `fetch` requests many of them at once."""
+        return self.backend.distant(digests)
+
+    def fetch(self, digests: Iterable[str], is_whole: bool = False) -> None:
+        """Request entries together, for the next `entry` or `open` of each, within `fetching`.
+
+        is_whole: all of their bytes, not only the headers
+        """
+        names = [digest for digest in digests if DIGEST.fullmatch(digest)]
+        with self.tolerating("read") as is_reachable:
+            if names and is_reachable:
+                self.backend.fetch(names, is_whole)
+
+    @contextmanager
+    def fetching(self) -> Iterator[None]:
+        """A context in which fetched entries are held."""
+        try:
+            yield
+        finally:
+            self.backend.release()
 
     # Loading
 
@@ -252,7 +305,7 @@ class Store:
             except CodecError as error:
                 self._drop(digest, error, stat)
                 return None
-            if 0 < stat.used < time.time() - _RECENT:
+            if 0 < stat.used < time.time() - _RECENT and self.is_written:
                 self.backend.touch(digest)  # which changes its identity: it is verified once more
             elif len(view) >= _LARGE:
                 self._verified[digest] = stat.identity
@@ -293,6 +346,11 @@ class Store:
         seen: the corrupt file. Another file that has replaced it stays
         """
         done = "is removed, and computed again"
+        if not self.is_written:
+            self._unreadable.add(digest)
+            self.warn_later(f"corrupt {digest}", f"{self.url}: {digest} is not loaded, and "
+                            f"computed again: {reason}")  # fmt: skip
+            return
         try:
             now = seen and self.backend.stat(digest)
             if seen is None or (now and (now.bytes, now.used) == (seen.bytes, seen.used)):
@@ -303,13 +361,18 @@ class Store:
 
     # Storing
 
+    @property
+    def is_written(self) -> bool:
+        """Whether results are stored here. A readonly store with an upstream keeps hits."""
+        return not self.readonly or self.upstream is not None
+
     def put(self, digest: str, value: Any, **fields: Any) -> Entry:
         """Store a result; returns its entry.
 
         fields: of `Entry`: what the task was, and what it took
 
         Raises `UnstorableError` for a value that has no format, `StoreError` for one that is larger
-        than `max_bytes`, and `OSError` for what fails in the backend.
+        than `max_bytes` and in a readonly store, and `OSError` for what fails in the backend.
         """
         payload = encoded(value, self.pickle)
         entry = Entry(_checked(digest), bytes=size(payload), checksum=checksum(payload), **fields)
@@ -330,6 +393,7 @@ class Store:
         """Write an entry, and note its call. Returns its length."""
         digest, buffers = entry.digest, packed(entry, payload)
         length = size(buffers)
+        self._check_written()
         if self.max_bytes is not None and length > self.max_bytes:
             raise StoreError(f"{length:,} bytes exceed max_bytes={self.max_bytes:,}")
         if not self._is_swept:
@@ -351,8 +415,13 @@ class Store:
                 self.counts.hits += 1
                 self.counts.loaded_bytes += entry.bytes
 
+    def _check_written(self) -> None:
+        if not self.is_written:
+            raise StoreError(f"{self.url} is readonly: open it without readonly=True to change it")
+
     def remove(self, digest: str) -> bool:
-        """Remove an entry. False if it is missing."""
+        """Remove an entry here. False if it is missing. Raises `StoreError` if it is readonly."""
+        self._check_written()
         with self.backend.locked():
             freed = self.backend.remove(_checked(digest))
             if freed and self._is_counting:
@@ -425,7 +494,7 @@ class Store:
             if total <= bound - bound // _SPARE:
                 break
             with suppress(OSError):  # another user's
-                total -= self.backend.remove(digest) or 0
+                total -= self.backend.evict(digest) or 0
                 self._seconds.pop(digest, None)
         return total
 
@@ -436,8 +505,10 @@ class Store:
 
         unused: seconds since the last use of an entry
 
-        Returns the number of removed entries, and their bytes.
+        Returns the number of removed entries, and their bytes. Raises `StoreError` if the store is
+        readonly.
         """
+        self._check_written()
         self.backend.sweep()
         before = self.backend.stats()
         now = time.time()
@@ -477,17 +548,24 @@ class Store:
             return parse_notes(self.backend.notes(topic)) if self.is_reachable else []
         return []
 
+    def noted_all(self, topics: Iterable[str]) -> dict[str, list[Any]]:
+        """The notes on many topics, requested together, of which the last note counts."""
+        with suppress(Exception):
+            lines = self.backend.noted(topics) if self.is_reachable else {}
+            return {topic: parse_notes(found) for topic, found in lines.items()}
+        return {}
+
     def note(self, topic: str, value: Any) -> None:
         """Add to the notes on a topic, if the store can be written."""
         try:
-            if self.is_reachable:
+            if self.is_reachable and self.is_written:
                 self.backend.note(topic, json.dumps(value))
         except Exception:  # the result is there; a warning would not help
             self._rest()
 
     def note_once(self, topic: str, describe: Callable[[], Any]) -> None:
         """Note the first description of a topic."""
-        if topic not in self._noted:
+        if topic not in self._noted and self.is_written:
             self._noted.add(topic)
             with self.tolerating("written") as is_reachable:
                 if is_reachable and not self.backend.notes(topic):
@@ -510,6 +588,10 @@ class Store:
         """The counts of this process alone: others may use the store at the same time."""
         return self._logged + self.counts
 
+    def flush(self) -> None:
+        """Wait until all results are upstream, or given up after a failure: one warning later."""
+        self.backend.flush()
+
     # Failures
 
     @property
@@ -527,7 +609,7 @@ class Store:
     @contextmanager
     def _tolerating(self, action: str) -> Iterator[bool]:
         try:
-            yield self.is_reachable
+            yield self.is_reachable and (action != "written" or self.is_written)
         except LostError:
             raise
         except UnstorableError as error:
@@ -612,7 +694,8 @@ _stores: dict[str, Store] = {}
 
 def _store_of_worker(address: str, settings: dict[str, Any]) -> Store:
     """The store of this process with these settings: one, so that it warns once of each kind."""
-    identity = repr((address, settings))
+    upstream = settings["upstream"]
+    identity = repr((address, settings, upstream and upstream.__reduce__()))
     if identity not in _stores:
         store = Store(address, **settings)
         store.in_worker = True

@@ -144,9 +144,10 @@ def gone(store: Store, digest: str) -> None:
     assert digest not in store
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store", durable=False)
+@pytest.fixture(params=["alone", "with upstream"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    upstream = None if request.param == "alone" else tmp_path / "upstream"
+    return Store(tmp_path / "store", durable=False, upstream=upstream, readonly=bool(upstream))
 
 
 def test_a_truncated_entry_is_noticed_at_each_length(store: Store) -> None:
@@ -481,8 +482,10 @@ def test_files_are_their_owners_alone_whatever_the_umask(tmp_path: Path, mask: i
 # 6. Bounded.
 
 
-def test_the_bound_holds_after_every_put(tmp_path: Path) -> None:
-    store = Store(tmp_path, max_bytes=100_000, durable=False)
+@pytest.mark.parametrize("upstream", [None, "upstream"])
+def test_the_bound_holds_after_every_put(tmp_path: Path, upstream: str | None) -> None:
+    above = upstream and tmp_path / upstream
+    store = Store(tmp_path / "store", max_bytes=100_000, durable=False, upstream=above)
     for n in range(100):
         store.put(f"{n:032x}", bytes(n * 100))
         assert sum(store.sizes().values()) <= 100_000

@@ -3,11 +3,13 @@
 - `backend` – `Backend`: what such a place offers; `backend_at`: the place that a URL names
 - `disk` – entries in a folder: temporary files, renamed when they are complete
 - `remote` – entries at any URL of fsspec: S3, memory, FTP, …
+- `upstream` – entries in one of these, and read from and written to another, which a team shares
 - `locks` – locks on files, and leases: one process computes a task while others wait
 - `index` – notes and counts of runs, the total of bytes, which entry is evicted first
 """
 
 from pipeline.store.backends.backend import Backend, backend_at
+from pipeline.store.backends.disk import Disk
 from pipeline.store.backends.index import (
     Counts,
     Stat,
@@ -18,16 +20,25 @@ from pipeline.store.backends.index import (
     topic_of,
 )
 from pipeline.store.backends.locks import Lease
+from pipeline.store.backends.remote import HEAD
+from pipeline.store.backends.upstream import Host, Mirrored, flush_all, nearby, upstream_at
 
 __all__ = [
+    "HEAD",
     "Backend",
     "Counts",
+    "Disk",
+    "Host",
     "Lease",
+    "Mirrored",
     "Stat",
     "backend_at",
     "eviction_order",
+    "flush_all",
+    "nearby",
     "parse_history",
     "parse_notes",
     "sum_runs",
     "topic_of",
+    "upstream_at",
 ]

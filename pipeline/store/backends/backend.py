@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ _FILES = {"file", "local"}  # protocols of folders
 
 
 class Backend(Protocol):
-    """Where a store keeps bytes: `Disk` or `Remote`. Raises `OSError` for what fails there.
+    """Where a store keeps bytes: `Disk`, `Remote` or `Mirrored`. Raises `OSError` for failures.
 
     A reader's bytes are private, and stay when the entry is removed. The total is read and set with
     the lock held, as in `prepare`, which is called just before readers see an entry. Notes are
@@ -36,20 +36,27 @@ class Backend(Protocol):
     def digests(self) -> Iterator[str]: ...  # of all entries, sorted
     def read(self, digest: str) -> tuple[memoryview, Stat] | None: ...  # None if it is missing
     def heads(self, digests: Iterable[str], length: int) -> Iterator[tuple[str, memoryview]]: ...
+    def distant(self, digests: Iterable[str]) -> list[str]: ...  # those that are worth a `fetch`
+    def fetch(self, digests: Iterable[str], is_whole: bool = ...) -> None: ...  # for the next reads
+    def release(self) -> None: ...  # what was fetched
     def stat(self, digest: str) -> Stat | None: ...  # None if it is missing
     def stats(self) -> dict[str, Stat]: ...  # of all entries
     def touch(self, digest: str) -> None: ...  # it is used now
     def write(self, digest: str, buffers: list[Any], prepare: Action = ...) -> None: ...
+    def write_all(self, entries: Mapping[str, memoryview]) -> None: ...  # at the same time
+    def flush(self) -> None: ...  # wait for what is written in the background
     def trial(self, digest: str, buffers: list[Any]) -> memoryview: ...  # write, read and remove
     def remove(self, digest: str) -> int | None: ...  # bytes that it frees; None if it is missing
+    def evict(self, digest: str) -> int | None: ...  # remove it to make space
     def sweep(self) -> int: ...  # remove the files of killed writers
     def lease(self, digest: str, waiting: Waiting = ...) -> Lease | None: ...
     def locked(self) -> AbstractContextManager[None]: ...
     def total(self) -> int: ...  # bytes of all entries, as processes count them together
     def set_total(self, total: int) -> None: ...
     def count(self) -> int: ...  # bytes of all entries, counted again
-    def note(self, topic: str, line: str) -> None: ...
+    def note(self, topic: str, *lines: str) -> None: ...
     def notes(self, topic: str) -> list[str]: ...  # the oldest first
+    def noted(self, topics: Iterable[str]) -> dict[str, list[str]]: ...  # of many topics
     def topics(self) -> dict[str, float]: ...  # when each was last written, in seconds since 1970
     def forget(self, topic: str) -> None: ...
 

@@ -24,7 +24,7 @@ import re
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import count
 from threading import local
@@ -112,6 +112,18 @@ class Disk:
             return entry.bytes if entry else 0
         return None
 
+    def distant(self, digests: Iterable[str]) -> list[str]:  # noqa: ARG002 - as of any backend
+        return []
+
+    def fetch(self, digests: Iterable[str], is_whole: bool = False) -> None:
+        """Nothing: a file is read when it is needed."""
+
+    def release(self) -> None:
+        """Nothing."""
+
+    def evict(self, digest: str) -> int | None:
+        return self.remove(digest)
+
     def write(
         self, digest: str, buffers: list[Any], prepare: Callable[[], None] = lambda: None
     ) -> None:
@@ -121,6 +133,13 @@ class Disk:
             prepare()
             self._in(folder, lambda: os.replace(path, target))
         self._flush(folder)
+
+    def write_all(self, entries: Mapping[str, memoryview]) -> None:
+        for digest, view in entries.items():
+            self.write(digest, [view])
+
+    def flush(self) -> None:
+        """Nothing: `write` has waited."""
 
     def trial(self, digest: str, buffers: list[Any]) -> memoryview:
         with self._temporary_file(digest, buffers) as path:
@@ -179,9 +198,13 @@ class Disk:
 
     # Notes
 
-    def note(self, topic: str, line: str) -> None:
+    def note(self, topic: str, *lines: str) -> None:
         with holding(self._open(self._folder("notes"), checked_topic(topic), _OPEN)) as file:
-            append_note(file, topic, line.encode(errors="surrogatepass"))
+            for line in lines:
+                append_note(file, topic, line.encode(errors="surrogatepass"))
+
+    def noted(self, topics: Iterable[str]) -> dict[str, list[str]]:
+        return {topic: self.notes(topic) for topic in topics}
 
     def notes(self, topic: str) -> list[str]:
         with suppress(FileNotFoundError), open(self._note(topic), "rb") as file:

@@ -3,21 +3,23 @@
     entries/ab/abcdef…    one object per entry, named by its digest
     temporary/            entries that are being written, where readers could see partial files
     notes/<topic>/<time>  one line each. Reading many of them merges them into one object
+    notes/<topic>/latest  the last line, of topics of which only that counts
 
-Nothing is locked: two processes may compute the same task, and the last one to store it wins. What
-others store may exceed a bound for a second. Entries are read into memory. When an entry was last
-used is not known, only when it was written.
+Existence is asked by name, many names at once; only where requests wait for each other, all names
+are listed. Nothing is locked: two processes may compute the same task, and the last one to store it
+wins. What others store may exceed a bound for a second. Entries are read into memory. When an entry
+was last used is not known, only when it was written.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from threading import get_ident
-from typing import Any
+from typing import Any, NamedTuple
 
 from fsspec import get_filesystem_class
 from fsspec.core import split_protocol, url_to_fs
@@ -38,10 +40,13 @@ _S3_SETTINGS: dict[str, Any] = {
 """For botocore: a server that is down fails in seconds, one that hangs in half a minute."""
 
 _PART = 1 << 24  # bytes of one request. The parts of a larger file are requested at the same time
-_LISTED = 64  # digests from which on all names are listed, and not requested one by one
+_LISTED = 64  # digests from which on names are listed where requests wait for each other
+HEAD = 1 << 14  # bytes of an entry that `fetch` reads: all of a small one
 _BATCH = 1000  # entries whose heads are in memory at the same time
 _MOST_NOTES = 100  # objects of a topic from which on they are merged into one
 _MERGED = ".many"
+_LATEST = "latest"
+_LAST_COUNTS = ("code-", "content-")  # topics of which the last line counts: found by name
 _ABANDONED = 3600  # seconds after which a temporary file counts as abandoned
 
 
@@ -140,17 +145,39 @@ class Bucket:
                 heads[place] = b""
         return list(heads)
 
-    @_os_errors()
     def read(self, path: str) -> bytes | None:
         """All bytes of a file, by one request if it is small. None if it is missing."""
-        [head] = self.heads([path], [_PART])
-        if head is None or len(head) < _PART:
-            return head
-        place = f"{self.path}/{path}"
-        starts = list(range(_PART, self.fs.size(place), _PART))
-        ends = [start + _PART for start in starts]
-        parts = self.fs.cat_ranges([place] * len(starts), starts, ends, on_error="raise")
-        return b"".join([head, *parts])
+        return self.read_all([path])[0]
+
+    @_os_errors()
+    def read_all(self, paths: list[str]) -> list[bytes | None]:
+        """All bytes of files, requested together. None for missing files."""
+        files = self.heads(paths, [_PART] * len(paths))
+        if not (large := [n for n, head in enumerate(files) if head and len(head) == _PART]):
+            return files
+        sizes = self.fs.sizes([f"{self.path}/{paths[number]}" for number in large])
+        parts = [
+            (number, start)
+            for number, size in zip(large, sizes, strict=True)
+            for start in range(_PART, size, _PART)
+        ]
+        data = self.fs.cat_ranges(
+            [f"{self.path}/{paths[number]}" for number, _ in parts],
+            [start for _, start in parts],
+            [start + _PART for _, start in parts],
+            on_error="raise",
+        )
+        whole = {number: [files[number] or b""] for number in large}
+        for (number, _), part in zip(parts, data, strict=True):
+            whole[number].append(part)
+        for number in large:
+            files[number] = b"".join(whole.pop(number))
+        return files
+
+    @property
+    def is_parallel(self) -> bool:
+        """Whether requests run at the same time."""
+        return bool(self.fs.async_impl)
 
     @_os_errors()
     def write(self, path: str, data: bytes) -> None:
@@ -169,6 +196,15 @@ class Bucket:
             with suppress(Exception):
                 fs.rm_file(temporary)
             raise
+
+    @_os_errors()
+    def write_all(self, files: Mapping[str, bytes]) -> None:
+        """Write files, at the same time where possible. Readers see all of each or nothing."""
+        if self._is_atomic and len(files) > 1:
+            self.fs.pipe({f"{self.path}/{path}": data for path, data in files.items()})
+            return
+        for path, data in files.items():
+            self.write(path, data)
 
     @_os_errors()
     def erase(self, paths: Iterable[str]) -> None:
@@ -194,6 +230,7 @@ class Remote:
         self.address = url
         self.bucket = Bucket(url, options)
         self.is_shared = self.bucket.protocol != "memory"
+        self._fetched: dict[str, _Fetched] = {}
         self._counted: dict[str, Stat] = {}
         self._total, self._valid_until = 0, 0.0
 
@@ -204,15 +241,35 @@ class Remote:
 
     def known(self, digests: Iterable[str]) -> set[str]:
         requested = set(digests) - {""}
-        if len(requested) >= _LISTED:
+        if len(requested) >= _LISTED and not self.bucket.is_parallel:
             return requested.intersection(self.bucket.listing("entries"))
         return {digest for digest, _ in self.heads(sorted(requested), 1)}
 
     def digests(self) -> Iterator[str]:
         yield from self.stats()
 
+    def distant(self, digests: Iterable[str]) -> list[str]:
+        return list(digests)
+
+    def fetch(self, digests: Iterable[str], is_whole: bool = False) -> None:
+        held = self._fetched
+        names = [name for name in digests if name not in held or is_whole > held[name].is_whole]
+        paths = list(map(_path, names))
+        files = (
+            self.bucket.read_all(paths)
+            if is_whole
+            else self.bucket.heads(paths, [HEAD] * len(names))
+        )
+        for name, data in zip(names, files, strict=True):
+            held[name] = _Fetched(data, is_whole or data is None or len(data) < HEAD)
+
+    def release(self) -> None:
+        self._fetched = {}
+
     def read(self, digest: str) -> tuple[memoryview, Stat] | None:
-        data = self.bucket.read(_path(digest))
+        fetched = self._fetched.pop(digest, None)  # it may be large
+        whole = fetched is not None and fetched.is_whole
+        data = fetched.data if fetched and whole else self.bucket.read(_path(digest))
         # A copy that the reader may change, as it may a map of a local file.
         return None if data is None else (memoryview(bytearray(data)), Stat(len(data), 0.0))
 
@@ -220,10 +277,17 @@ class Remote:
         names = list(digests)
         for start in range(0, len(names), _BATCH):
             batch = names[start : start + _BATCH]
-            heads = self.bucket.heads(map(_path, batch), [length] * len(batch))
-            for digest, head in zip(batch, heads, strict=True):
-                if head is not None:
-                    yield digest, memoryview(head)
+            heads = {
+                name: fetched.data
+                for name in batch
+                if (fetched := self._fetched.get(name)) and (fetched.is_whole or length <= HEAD)
+            }
+            rest = [name for name in batch if name not in heads]
+            requested = self.bucket.heads(map(_path, rest), [length] * len(rest))
+            heads |= dict(zip(rest, requested, strict=True))
+            for digest in batch:
+                if (head := heads[digest]) is not None:
+                    yield digest, memoryview(head)[:length]
 
     def stat(self, digest: str) -> Stat | None:
         if time.monotonic() < self._valid_until:
@@ -244,7 +308,14 @@ class Remote:
         prepare()
         data = b"".join(pieces(buffers))
         self.bucket.write(_path(digest), data)
+        self._fetched.pop(digest, None)
         self._counted[digest] = Stat(len(data), time.time())
+
+    def write_all(self, entries: Mapping[str, memoryview]) -> None:
+        self.bucket.write_all({_path(digest): bytes(view) for digest, view in entries.items()})
+
+    def flush(self) -> None:
+        """Nothing: `write` has waited."""
 
     def trial(self, digest: str, buffers: list[Any]) -> memoryview:
         self.bucket.write(_path(digest), b"".join(pieces(buffers)))
@@ -254,9 +325,13 @@ class Remote:
 
     def remove(self, digest: str) -> int | None:
         self._counted.pop(digest, None)
+        self._fetched.pop(digest, None)
         if info := self.bucket.info(_path(digest)):
             self.bucket.erase([_path(digest)])
         return int(info["size"]) if info else None
+
+    def evict(self, digest: str) -> int | None:
+        return self.remove(digest)
 
     def sweep(self) -> int:
         if self.bucket.protocol in _BUCKETS:  # they have no temporary files
@@ -291,11 +366,27 @@ class Remote:
 
     # Notes
 
-    def note(self, topic: str, line: str) -> None:
-        path = f"notes/{checked_topic(topic)}/{_stamp()}"
-        self.bucket.write(path, line.encode(errors="surrogatepass"))
+    def note(self, topic: str, *lines: str) -> None:
+        folder, data = f"notes/{checked_topic(topic)}", _encoded(lines)
+        if topic.startswith(_LAST_COUNTS):
+            self.bucket.write(f"{folder}/{_LATEST}", data[-1])
+        elif len(data) == 1:
+            self.bucket.write(f"{folder}/{_stamp()}", data[0])
+        else:
+            stamped = b"".join(b"%s %s\n" % (_stamp().encode(), line) for line in data)
+            self.bucket.write(f"{folder}/{_stamp()}{_MERGED}", stamped)
+
+    def noted(self, topics: Iterable[str]) -> dict[str, list[str]]:
+        paths = {topic: f"notes/{checked_topic(topic)}/{_LATEST}" for topic in topics
+                 if topic.startswith(_LAST_COUNTS)}  # fmt: skip
+        last = zip(
+            paths, self.bucket.heads(paths.values(), [MAX_NOTE_BYTES] * len(paths)), strict=True
+        )
+        return {topic: _decoded([line] if line else []) for topic, line in last}
 
     def notes(self, topic: str) -> list[str]:
+        if topic.startswith(_LAST_COUNTS):
+            return self.noted([topic])[topic]
         files = self.bucket.listing(folder := f"notes/{checked_topic(topic)}")
         sizes = [int(info["size"]) for info in files.values()]
         heads = self.bucket.heads([f"{folder}/{name}" for name in files], sizes)
@@ -312,18 +403,34 @@ class Remote:
             with suppress(Exception):  # as where one may only read
                 self.bucket.write(f"{folder}/{_stamp()}{_MERGED}", b"\n".join([*merged, b""]))
                 self.bucket.erase(f"{folder}/{name}" for name in objects)
-        return [lines[stamp].decode(errors="replace") for stamp in sorted(lines)]
+        return _decoded(lines[stamp] for stamp in sorted(lines))
 
     def topics(self) -> dict[str, float]:
         times: dict[str, float] = {}
-        for path in self.bucket.find("notes"):
+        for path, info in self.bucket.find("notes").items():
             topic, name = path.split("/")[-2:]
-            times[topic] = max(times.get(topic, 0.0), _time_of(name))
+            written = _stat(info).used if name == _LATEST else _time_of(name)
+            times[topic] = max(times.get(topic, 0.0), written)
         return times
 
     def forget(self, topic: str) -> None:
         folder = f"notes/{checked_topic(topic)}"
         self.bucket.erase(f"{folder}/{name}" for name in self.bucket.listing(folder))
+
+
+class _Fetched(NamedTuple):
+    """The first bytes of an entry, or all of it. None if it is missing."""
+
+    data: bytes | None
+    is_whole: bool
+
+
+def _encoded(lines: Iterable[str]) -> list[bytes]:
+    return [line.encode(errors="surrogatepass") for line in lines]
+
+
+def _decoded(lines: Iterable[bytes]) -> list[str]:
+    return [line.decode(errors="replace") for line in lines]
 
 
 def _path(digest: str) -> str:

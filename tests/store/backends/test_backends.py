@@ -1,4 +1,4 @@
-"""What every backend of a store does: one contract for a folder and for URLs."""
+"""What every backend of a store does: one contract for folders, URLs, and those with upstream."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pytest
 
 from pipeline.store.backends.disk import Disk
 from pipeline.store.backends.remote import Remote
+from pipeline.store.backends.upstream import Host, Mirrored, Upstream
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pipeline.store.backends import Backend
@@ -19,12 +21,26 @@ if TYPE_CHECKING:
 A, B, C = "0a" * 16, "0b" * 16, "cc" * 16
 
 
-@pytest.fixture(params=["disk", "memory", "dir"])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    if request.param == "disk":
-        return Disk(tmp_path / "store")
-    url = f"dir::file://{tmp_path}/store" if request.param == "dir" else f"memory://{uuid4().hex}"
-    return Remote(url, {})
+def made(kind: str, path: Path) -> Backend:
+    if kind == "disk":
+        return Disk(path)
+    return Remote(f"dir::file://{path}" if kind == "dir" else f"memory://{uuid4().hex}", {})
+
+
+KINDS = ["disk", "memory", "dir"]
+
+
+@pytest.fixture(params=[*KINDS, *(f"disk with {kind}" for kind in KINDS), "memory with disk"])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    kind, _, above = request.param.partition(" with ")
+    backend, failures = made(kind, tmp_path / "store"), []
+    if above:
+        upstream = Upstream(above, made(above, tmp_path / "upstream"), False)
+        host = Host(None, lambda *_: None, lambda *failure: failures.append(failure))
+        backend = Mirrored(backend, upstream, host)
+    yield backend
+    backend.flush()
+    assert failures == []
 
 
 def write(backend: Backend, digest: str, *buffers: bytes) -> None:
@@ -80,6 +96,44 @@ def test_an_entry_is_seen_when_it_is_published_and_replaces_another(backend: Bac
     assert bytes(stored[0]) == b"old"
 
 
+def test_entries_are_fetched_together_and_released(backend: Backend) -> None:
+    large = bytes(range(256)) * 100
+    write(backend, A, b"small")
+    write(backend, B, large)
+    assert set(backend.distant([A, B, C])) in (set(), {C}, {A, B, C})
+    for is_whole in (False, True):
+        backend.fetch([A, B, C], is_whole)
+        heads = {name: bytes(head) for name, head in backend.heads([A, B, C], 20_000)}
+        assert heads == {A: b"small", B: large[:20_000]}
+        for digest, content in ((A, b"small"), (B, large)):
+            stored = backend.read(digest)
+            assert stored is not None
+            assert bytes(stored[0]) == content
+            stored[0][:1] = b"-"
+        assert backend.read(C) is None
+        backend.release()
+    backend.fetch([A, C])
+    backend.write(C, [b"new"])
+    backend.remove(A)
+    assert backend.read(A) is None
+    stored = backend.read(C)
+    assert stored is not None
+    assert bytes(stored[0]) == b"new"
+
+
+def test_many_entries_are_written_together(backend: Backend) -> None:
+    backend.write_all({A: memoryview(b"one"), B: memoryview(b"other")})
+    assert backend.known([A, B, C]) == {A, B}
+
+
+def test_an_entry_is_evicted(backend: Backend) -> None:
+    write(backend, A, b"the first")
+    backend.flush()
+    assert backend.evict(A) == 9
+    assert backend.evict(A) is None
+    assert list(backend.digests()) == []
+
+
 def test_a_trial_leaves_nothing(backend: Backend) -> None:
     assert bytes(backend.trial(A, [b"so", b"me"])) == b"some"
     assert list(backend.digests()) == []
@@ -108,6 +162,24 @@ def test_notes_are_kept_by_topic_in_their_order(backend: Backend) -> None:
         backend.forget("runs")
     assert backend.notes("runs") == []
     assert backend.notes("code-0a") == ["other"]
+
+
+def test_several_notes_are_added_at_once(backend: Backend) -> None:
+    backend.note("function-0a", "one", "two")
+    backend.note("function-0a", "three")
+    assert backend.notes("function-0a") == ["one", "two", "three"]
+
+
+def test_the_last_note_on_code_and_content_is_found_by_name(backend: Backend) -> None:
+    backend.note("content-0a", "one")
+    backend.note("content-0a", "two")
+    backend.note("code-0b", "three")
+    found = backend.noted(["content-0a", "code-0b", "content-0c"])
+    assert {topic: lines[-1:] for topic, lines in found.items()} == {
+        "content-0a": ["two"],
+        "code-0b": ["three"],
+        "content-0c": [],
+    }
 
 
 @pytest.mark.parametrize("topic", ["", "..", "../x", "code-../x", "/etc/x", "code-G", "a\0", "a\n"])

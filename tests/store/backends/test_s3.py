@@ -158,9 +158,7 @@ def test_there_may_be_more_entries_than_one_answer_names(server: Server, store: 
     many = [f"{number:032x}" for number in range(1, 101)]
     fs.pipe({path(store, digest): b"corrupt" for digest in many})
     store.put(A, 1)
-    with server.requests() as requests:
-        assert store.known([*many, A, B]) == {*many, A}
-    assert len(requests) == 3
+    assert store.known([*many, A, B]) == {*many, A}
     assert len(list(store.digests())) == 101
     assert [entry.digest for entry in store.entries()] == [A]
 
@@ -276,8 +274,9 @@ def test_to_store_a_small_result_takes_three_requests_and_a_hit_one(
         assert store.known([A, B]) == {A}
     assert len(requests) == 2, requests
     with server.requests() as requests:
-        assert store.known([A, *(f"{number:032x}" for number in range(1000))]) == {A}
-    assert len(requests) == 1, requests
+        assert store.known([A, *(f"{number:032x}" for number in range(200))]) == {A}
+    assert len(requests) == 201
+    assert not [request for request in requests if "list-type" in request]
 
 
 def test_many_notes_are_read_once_and_then_as_one(server: Server, store: Store) -> None:

@@ -1,0 +1,565 @@
+"""A store's entries here, and in a place that a team shares: its upstream.
+
+What is missing here is read upstream, verified, and kept here. What is written here is written
+upstream in the background. A lease, a bound, a removal and a listing concern this place alone.
+
+    entries                       by name, many at once; a small one comes with its header
+    notes on code, by content     one object per topic, which the last writer replaces
+    notes on functions            lines of a run in one object; they only explain
+    other notes                   stay here: counts of runs, and what tasks pass on
+
+Failures upstream are warnings, never errors. After one, upstream is left alone for a while by the
+whole process. A request that gets no answer in time counts as failed: its thread is left behind.
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextvars import ContextVar
+from queue import SimpleQueue
+from typing import Any, NamedTuple, TypeVar
+from weakref import WeakSet
+
+from pipeline.store.backends.backend import Backend
+from pipeline.store.backends.index import Stat
+from pipeline.store.backends.locks import Lease
+from pipeline.store.backends.remote import HEAD
+from pipeline.store.entry import CodecError, pieces, unpacked, whole_length
+
+T = TypeVar("T")
+Action = Callable[[], None]
+Warn = Callable[[str, str], None]
+
+_PATIENCE = 10.0  # seconds for a request that gets no answer
+_PER_NAME = 0.02  # seconds more for each name in it
+_PER_BYTE = 1 / (1 << 18)  # seconds more for each byte
+_NAMES = 500  # names in one request
+_BYTES = 1 << 26  # bytes in one request, if each entry has fewer
+_QUEUED = 1 << 28  # bytes that wait to be written upstream; a writer waits above that
+_NOTED = 1000  # lines of notes that wait for each other
+_LINGER = 1.0  # seconds that notes wait for more of them
+_PAUSE, _LONGEST_PAUSE = 30.0, 600.0  # seconds without requests after a failure
+_SHARED = ("function", "code", "content")  # kinds of notes that go upstream
+_SHARE_OF_TIME = 0.1  # of a run may be spent on questions by content
+
+_is_near: ContextVar[bool] = ContextVar("is_near", default=False)
+
+
+@contextmanager
+def nearby() -> Iterator[None]:
+    """A context in which nothing is requested upstream."""
+    before = _is_near.set(True)
+    try:
+        yield
+    finally:
+        _is_near.reset(before)
+
+
+class Threads:
+    """Threads for requests that may hang: neither a caller nor an exit waits for them for ever."""
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
+        self._free = threading.Semaphore(0)
+
+    def run(self, action: Callable[[], T]) -> Future[T]:
+        """Run an action in a thread that is free, or in a new one."""
+        future: Future[T] = Future()
+        if not self._free.acquire(blocking=False):
+            threading.Thread(target=self._serve, name="upstream", daemon=True).start()
+        self._jobs.put((future, action))
+        return future
+
+    def _serve(self) -> None:
+        while True:
+            future, action = self._jobs.get()
+            try:
+                future.set_result(action())
+            except BaseException as error:
+                future.set_exception(error)
+            del future, action
+            self._free.release()
+
+
+class Upstream:
+    """A place that a team shares, as this process uses it: stores with one upstream share this.
+
+    name: its URL without a password
+    is_readonly: nothing is written there
+    """
+
+    def __init__(self, name: str, backend: Backend, is_readonly: bool) -> None:
+        self.name, self.backend, self.is_readonly = name, backend, is_readonly
+        self._pause, self._paused_until = _PAUSE, 0.0
+        self._begun, self._spent = time.monotonic(), 0.0
+        self.restart()
+        _known.add(self)
+
+    def restart(self) -> None:
+        """Begin anew in a forked child, where no thread of the parent lives."""
+        self._threads = Threads()
+        self._changed = threading.Condition()
+        self._entries: dict[str, memoryview] = {}
+        self._notes: dict[str, list[str]] = {}
+        self._bytes = 0
+        self._is_writing = self._is_urgent = False
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether to try: after a failure it is left alone for a while."""
+        return self._paused_until <= time.monotonic()
+
+    @contextmanager
+    def sparing(self) -> Iterator[bool]:
+        """A context for a question that a task can do without. Gives whether there is time for it.
+
+        A run must not take longer for its questions than for its tasks.
+        """
+        start = time.monotonic()
+        yield self._spent < 1.0 + _SHARE_OF_TIME * (start - self._begun)
+        self._spent += time.monotonic() - start
+
+    def ask(
+        self, action: Callable[[Backend], T], default: T, warn: Warn, names: int = 1, size: int = 0
+    ) -> T:
+        """What an action gives; the default after a failure, and while there is no trying.
+
+        names, bytes: that it requests
+        """
+        if not self.is_reachable:
+            return default
+        seconds = _PATIENCE + names * _PER_NAME + size * _PER_BYTE
+        try:
+            given = self._threads.run(lambda: action(self.backend)).result(seconds)
+        except TimeoutError as error:
+            self._fail(str(error) or f"no answer in {seconds:.0f} s", warn)
+        except Exception as error:
+            self._fail(getattr(error, "strerror", None) or str(error) or type(error).__name__, warn)
+        else:
+            self._pause = _PAUSE
+            return given
+        return default
+
+    def _fail(self, reason: str, warn: Warn) -> None:
+        if self.is_reachable:  # else another thread has met the same failure
+            self._paused_until = time.monotonic() + self._pause
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+            warn("upstream", f"{self.name} could not be reached: {reason}; for a while results "
+                             "are neither loaded from there nor stored there")  # fmt: skip
+
+    # Writing in the background
+
+    def write(self, digest: str, view: memoryview, warn: Warn) -> None:
+        """Write an entry later. Waits where too much waits already."""
+        with self._changed:
+            while self._entries and self._bytes + len(view) > _QUEUED:
+                self._changed.wait(1.0)
+            self._bytes += len(view) - len(self._entries.get(digest, b""))
+            self._entries[digest] = view
+            self._start(warn)
+
+    def note(self, topic: str, lines: Iterable[str], warn: Warn) -> None:
+        """Write notes later."""
+        with self._changed:
+            self._notes.setdefault(topic, []).extend(lines)
+            self._start(warn)
+
+    def flush(self) -> None:
+        """Wait until all is written, or given up after a failure."""
+        with self._changed:
+            self._is_urgent = True
+            self._changed.notify_all()
+            while self._is_writing:
+                self._changed.wait(1.0)
+            self._is_urgent = False
+        self.backend.flush()  # it may have an upstream, too
+
+    def _start(self, warn: Warn) -> None:
+        if not self._is_writing:
+            self._is_writing = True
+            self._threads.run(lambda: self._write_all(warn))
+        self._changed.notify_all()
+
+    def _write_all(self, warn: Warn) -> None:
+        """Write until nothing waits. What meets a failure is given up."""
+        while batch := self._next_batch():
+            entries, notes = batch
+            size = sum(map(len, entries.values()))
+            count = len(entries) + len(notes)
+            self.ask(lambda at, batch=batch: batch.write(at), None, warn, count, size)  # type: ignore[misc]
+            with self._changed:
+                self._bytes -= size
+                self._changed.notify_all()
+
+    def _next_batch(self) -> _Batch | None:
+        """What to write next. Entries first, as notes name them."""
+        with self._changed:
+            if self._notes and not self._entries and not self._is_urgent:
+                self._changed.wait_for(lambda: self._is_urgent or self._entries, _LINGER)
+            batch = _Batch({}, {})
+            size = 0
+            for digest in list(self._entries):
+                if batch.entries and size + len(self._entries[digest]) > _BYTES:
+                    break
+                size += len(self._entries[digest])
+                batch.entries[digest] = self._entries.pop(digest)
+            if not batch.entries or len(self._notes) > _NOTED:
+                batch.notes.update(self._notes)
+                self._notes = {}
+            if not (batch.entries or batch.notes):
+                self._is_writing = False
+                self._changed.notify_all()
+                return None
+            return batch
+
+
+class _Batch(NamedTuple):
+    """What one request writes."""
+
+    entries: dict[str, memoryview]
+    notes: dict[str, list[str]]
+
+    def write(self, backend: Backend) -> None:
+        backend.write_all(self.entries)
+        for topic, lines in self.notes.items():
+            backend.note(topic, *lines)
+
+
+_known: WeakSet[Upstream] = WeakSet()
+_upstreams: dict[str, Upstream] = {}
+
+
+def upstream_at(name: str, backend: Backend, is_readonly: bool, options: Any) -> Upstream:
+    """The upstream of this process at a place: one, so that a failure there costs once."""
+    identity = repr((backend.address, is_readonly, options))
+    if identity not in _upstreams:
+        _upstreams.setdefault(identity, Upstream(name, backend, is_readonly))
+    return _upstreams[identity]
+
+
+def flush_all() -> None:
+    """Wait until all upstreams have what this process has written."""
+    for upstream in list(_known):
+        upstream.flush()
+
+
+def _restart_all() -> None:
+    for upstream in list(_known):
+        upstream.restart()
+
+
+# Before the libraries that requests need stop their threads: `atexit` comes after them.
+getattr(threading, "_register_atexit", atexit.register)(flush_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_restart_all)
+
+
+def _ends_without_notice() -> bool:
+    """Whether this process is a worker of a pool, which may end before it has written."""
+    if multiprocessing.parent_process() is None:
+        return False
+    workers = sys.modules.get("distributed.worker")
+    return not (workers is not None and list(workers.Worker._instances))
+
+
+class Host(NamedTuple):
+    """What a store does for its backend.
+
+    make_space: evicts for an entry of some bytes, and counts it, with the lock held
+    warn: warns later, once of each kind
+    """
+
+    max_bytes: int | None
+    make_space: Callable[[str, int], None]
+    warn: Warn
+
+
+class Mirrored:
+    """Entries here and upstream: a `Backend`. Raises what the backend here raises."""
+
+    def __init__(self, local: Backend, upstream: Upstream, host: Host) -> None:
+        self.local, self.upstream, self._host = local, upstream, host
+        self.address, self.is_shared, self.is_local = local.address, local.is_shared, local.is_local
+        self._held: dict[str, memoryview | None] = {}  # of upstream, until `release`
+        self._hidden: set[str] = set()  # removed here: not to be read upstream
+
+    def __repr__(self) -> str:
+        return f"{self.local!r} with {self.upstream.name}"
+
+    # What is read upstream
+
+    def known(self, digests: Iterable[str]) -> set[str]:
+        requested = set(digests) - {""}
+        known = self.local.known(requested)
+        for names in _batches(sorted(requested - known)):
+            known |= self._ask(names, lambda at, names: at.known(names), set())
+        return known
+
+    def distant(self, digests: Iterable[str]) -> list[str]:
+        names = list(digests)
+        here = self.local.known(names)
+        return [*(name for name in names if name not in here), *self.local.distant(here)]
+
+    def fetch(self, digests: Iterable[str], is_whole: bool = False) -> None:
+        names = list(dict.fromkeys(digests))
+        local = self.local.known(names)
+        self.local.fetch(local, is_whole)
+        for batch in _batches(name for name in names if name not in local):
+            new = [name for name in batch if name not in self._held]
+            self._hold(new, self._heads(new, HEAD))
+            held = {name: head for name in batch if (head := self._held.get(name))}
+            for group in _groups(held) if is_whole else ():
+                self._hold(list(group), self._whole(group))
+
+    def _hold(self, names: list[str], found: dict[str, memoryview]) -> None:
+        """Hold what was found upstream until `release`, and what is missing there."""
+        kept = self.local.known(names)
+        for name in names:
+            self._held.pop(name, None)
+            if name not in kept:
+                self._held[name] = found.get(name)
+
+    def release(self) -> None:
+        self._held = {}
+        self.local.release()
+
+    def heads(self, digests: Iterable[str], length: int) -> Iterator[tuple[str, memoryview]]:
+        for batch in _batches(digests):
+            heads: dict[str, memoryview | None] = dict(self.local.heads(batch, length))
+            missing = [name for name in batch if name not in heads]
+            heads |= {name: self._held[name] for name in missing if self._is_held(name, length)}
+            heads |= self._heads([name for name in missing if name not in heads], length)
+            for name in batch:
+                if (head := heads.get(name)) is not None:
+                    yield name, head[:length]
+
+    def _is_held(self, digest: str, length: int) -> bool:
+        """Whether these first bytes were fetched, or found to be missing."""
+        if (head := self._held.get(digest)) is None:
+            return digest in self._held
+        return length <= HEAD or _is_whole(head)
+
+    def read(self, digest: str) -> tuple[memoryview, Stat] | None:
+        if stored := self.local.read(digest):
+            return stored
+        if digest in self._held:
+            head = self._held.pop(digest)
+        else:
+            head = self._heads([digest], HEAD).get(digest)
+        if head is None:
+            return None
+        whole = head if _is_whole(head) else self._whole({digest: head}).get(digest)
+        if whole is None:
+            return None
+        return self.local.read(digest) or (memoryview(bytearray(whole)), Stat(len(whole), 0.0))
+
+    def _ask(self, names: list[str], action: Callable[..., T], default: T, size: int = 0) -> T:
+        """What upstream gives for some names that were not removed here."""
+        names = [name for name in names if name not in self._hidden]
+        if not names or _is_near.get():
+            return default
+        warn = self._host.warn
+        return self.upstream.ask(lambda at: action(at, names), default, warn, len(names), size)
+
+    def _heads(self, names: list[str], length: int) -> dict[str, memoryview]:
+        """The first bytes of entries upstream. Those that are complete are verified and kept."""
+        length = max(length, HEAD)
+        nothing: dict[str, memoryview] = {}
+        heads = self._ask(names, lambda at, names: dict(at.heads(names, length)), nothing)
+        return {
+            name: head
+            for name, head in heads.items()
+            if not _is_whole(head) or self._keep(name, head)
+        }
+
+    def _whole(self, heads: dict[str, memoryview]) -> dict[str, memoryview]:
+        """Entries upstream with all their bytes, verified and kept."""
+
+        def read(at: Backend, names: list[str]) -> dict[str, memoryview]:
+            at.fetch(names, True)
+            stored = {name: at.read(name) for name in names}
+            at.release()
+            return {name: found[0] for name, found in stored.items() if found is not None}
+
+        nothing: dict[str, memoryview] = {}
+        entries = self._ask(list(heads), read, nothing, sum(map(whole_length, heads.values())))
+        return {name: view for name, view in entries.items() if self._keep(name, view)}
+
+    def _keep(self, digest: str, view: memoryview) -> bool:
+        """Verify an entry of upstream, and keep it here. False if it is corrupt."""
+        try:
+            unpacked(view, digest)
+        except CodecError as error:
+            self._refuse(digest, error)
+            return False
+        host = self._host
+        if host.max_bytes is None or len(view) <= host.max_bytes:
+            try:
+                with nearby():
+                    self.local.write(digest, [view], lambda: host.make_space(digest, len(view)))
+            except OSError as error:
+                host.warn(
+                    f"kept {type(error).__name__} {error.errno}",
+                    f"{self.local!r} could not be written: {error.strerror or error}; results are "
+                    f"loaded from {self.upstream.name} and not kept here",
+                )
+        return True
+
+    def _refuse(self, digest: str, reason: CodecError) -> None:
+        """Remove a corrupt entry upstream, unless another one has taken its place."""
+
+        def remove(at: Backend) -> None:
+            if stored := at.read(digest):
+                try:
+                    unpacked(stored[0], digest)
+                except CodecError:
+                    at.remove(digest)
+
+        upstream, done = self.upstream, "is not loaded"
+        if not upstream.is_readonly:
+            upstream.ask(remove, None, self._host.warn)
+            done = "is removed"
+        self._hidden.add(digest)
+        self._host.warn(
+            f"corrupt {digest}", f"{upstream.name}: {digest} {done}, and computed again: {reason}"
+        )
+
+    # What is written upstream
+
+    def write(self, digest: str, buffers: list[Any], prepare: Action = lambda: None) -> None:
+        with nearby():
+            self.local.write(digest, buffers, prepare)
+        self._hidden.discard(digest)
+        self._held.pop(digest, None)
+        if not self.upstream.is_readonly and self.upstream.is_reachable:
+            # A map of the file takes no memory, and stays when the entry is evicted.
+            stored = self.local.read(digest)
+            view = stored[0] if stored else memoryview(b"".join(pieces(buffers)))
+            self.upstream.write(digest, view, self._host.warn)
+            if _ends_without_notice():
+                self.upstream.flush()
+
+    def write_all(self, entries: Mapping[str, memoryview]) -> None:
+        for digest, view in entries.items():
+            self.write(digest, [view])
+
+    def flush(self) -> None:
+        self.upstream.flush()
+
+    # Notes
+
+    def note(self, topic: str, *lines: str) -> None:
+        self.local.note(topic, *lines)
+        self._hidden.discard(topic)
+        if topic.partition("-")[0] in _SHARED and not self.upstream.is_readonly:
+            self.upstream.note(topic, lines, self._host.warn)
+
+    def notes(self, topic: str) -> list[str]:
+        lines, kind = self.local.notes(topic), topic.partition("-")[0]
+        if kind == "function":
+            nothing: list[str] = []
+            theirs = self._ask([topic], lambda at, names: at.notes(*names), nothing)
+            return [*(line for line in theirs if line not in set(lines)), *lines]
+        if lines or kind not in _SHARED:
+            return lines
+        with self.upstream.sparing() as has_time:
+            return self._noted([topic]).get(topic, []) if has_time else []
+
+    def noted(self, topics: Iterable[str]) -> dict[str, list[str]]:
+        found = self.local.noted(topics)
+        for names in _batches(topic for topic in found if not found[topic]):
+            found |= self._noted(names)
+        return found
+
+    def _noted(self, topics: list[str]) -> dict[str, list[str]]:
+        return self._ask(topics, lambda at, names: at.noted(names), {})
+
+    def forget(self, topic: str) -> None:
+        self.local.forget(topic)
+        self._hidden.add(topic)
+
+    def topics(self) -> dict[str, float]:
+        return self.local.topics()
+
+    # What concerns this place alone
+
+    def remove(self, digest: str) -> int | None:
+        self._hidden.add(digest)
+        self._held.pop(digest, None)
+        return self.local.remove(digest)
+
+    def evict(self, digest: str) -> int | None:
+        return self.local.evict(digest)
+
+    def digests(self) -> Iterator[str]:
+        return self.local.digests()
+
+    def stat(self, digest: str) -> Stat | None:
+        return self.local.stat(digest)
+
+    def stats(self) -> dict[str, Stat]:
+        return self.local.stats()
+
+    def touch(self, digest: str) -> None:
+        self.local.touch(digest)
+
+    def trial(self, digest: str, buffers: list[Any]) -> memoryview:
+        return self.local.trial(digest, buffers)
+
+    def sweep(self) -> int:
+        return self.local.sweep()
+
+    def lease(
+        self, digest: str, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> Lease | None:
+        return self.local.lease(digest, waiting)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        with nearby(), self.local.locked():  # others wait for the lock meanwhile
+            yield
+
+    def total(self) -> int:
+        return self.local.total()
+
+    def set_total(self, total: int) -> None:
+        self.local.set_total(total)
+
+    def count(self) -> int:
+        return self.local.count()
+
+
+def _is_whole(head: memoryview) -> bool:
+    """Whether these first bytes of an entry are all of it, or are those of something else."""
+    with suppress(CodecError):
+        return len(head) >= whole_length(head)
+    return True
+
+
+def _batches(names: Iterable[str]) -> Iterator[list[str]]:
+    names = list(names)
+    for start in range(0, len(names), _NAMES):
+        yield names[start : start + _NAMES]
+
+
+def _groups(heads: dict[str, memoryview]) -> Iterator[dict[str, memoryview]]:
+    """Entries whose bytes are not all there, in groups that fit into memory."""
+    group: dict[str, memoryview] = {}
+    size = 0
+    for name, head in heads.items():
+        if not _is_whole(head):
+            if group and size + whole_length(head) > _BYTES:
+                yield group
+                group, size = {}, 0
+            group[name] = head
+            size += whole_length(head)
+    if group:
+        yield group
