@@ -171,7 +171,7 @@ class Store:
         settings = {"max_bytes": self.max_bytes, "pickle": self.pickle, "durable": self.durable,
                     "keep": sorted(self.keep), "skip": sorted(self.skip),
                     "purity": self.purity, "versions": self.versions,
-                    "purity": self.purity, "upstream": self.upstream, "readonly": self.readonly,
+                    "upstream": self.upstream, "readonly": self.readonly,
                     "options": self.options}  # fmt: skip
         return _store_of_worker, (self.backend.address, settings)
 
