@@ -83,6 +83,9 @@ class Store:
         share results, and so do Python 3.11.6 and 3.11.7. "exact": they do not, and the code that
         is installed counts, too. "ignore": libraries count by name alone, and Python not at all.
         A package that is installed from a checkout or without a version counts by its code, always
+    shared: True to let the group of the folder use a new store: all files and folders are readable
+        and writable for the group, whatever the umask. A store that was made so stays so for all
+        who open it. Whoever can write to the store decides what others load
     upstream: a folder, a URL or a store that a team shares. Hits there are read through and kept
         here; results are written to both, there in the background, at the latest when a run ends.
         Removing and listing entries, `max_bytes` and `stats` concern this store alone. If it
@@ -112,6 +115,7 @@ class Store:
         skip: Iterable[Any] = (),
         purity: str = "observed",
         versions: Versions = "minor",
+        shared: bool = False,
         upstream: str | os.PathLike[str] | Store | None = None,
         readonly: bool = False,
         options: dict[str, Any] | None = None,
@@ -124,10 +128,10 @@ class Store:
         if versions not in get_args(Versions):
             choices = ", ".join(f'"{choice}"' for choice in get_args(Versions))
             raise StoreError(f"versions={versions!r}: give one of {choices}")
-        self.purity, self.versions = purity, versions
+        self.purity, self.versions, self.shared = purity, versions, shared
         self.keep, self.skip = _names("keep", keep), _names("skip", skip)
         self.options = dict(options or {})
-        self.url, self.backend = backend_at(url, durable, self.options)
+        self.url, self.backend = backend_at(url, durable, self.options, shared)
         self.readonly = readonly
         self.upstream = self._joined(upstream)
         self.counts, self._logged = Counts(), Counts()  # of this run, of the runs before
@@ -170,7 +174,7 @@ class Store:
     def __reduce__(self) -> tuple[Any, ...]:
         settings = {"max_bytes": self.max_bytes, "pickle": self.pickle, "durable": self.durable,
                     "keep": sorted(self.keep), "skip": sorted(self.skip),
-                    "purity": self.purity, "versions": self.versions,
+                    "purity": self.purity, "versions": self.versions, "shared": self.shared,
                     "upstream": self.upstream, "readonly": self.readonly,
                     "options": self.options}  # fmt: skip
         return _store_of_worker, (self.backend.address, settings)

@@ -4,6 +4,7 @@
 - `disk` – entries in a folder: temporary files, renamed when they are complete
 - `remote` – entries at any URL of fsspec: S3, memory, FTP, …
 - `upstream` – entries in one of these, and read from and written to another, which a team shares
+- `claims` – which folder is a store, and who may use its files
 - `locks` – locks on files, and leases: one process computes a task while others wait
 - `index` – notes and counts of runs, the total of bytes, which entry is evicted first
 """

@@ -61,7 +61,9 @@ class Backend(Protocol):
     def forget(self, topic: str) -> None: ...
 
 
-def backend_at(url: Any, durable: bool, options: dict[str, Any]) -> tuple[str, Backend]:
+def backend_at(
+    url: Any, durable: bool, options: dict[str, Any], shared: bool = False
+) -> tuple[str, Backend]:
     """A URL without its password, and its backend. Raises `StoreError` and `ImportError`."""
     place = os.fspath(url) if isinstance(url, str | os.PathLike) else None
     if not isinstance(place, str) or not place.removeprefix("file://"):
@@ -69,9 +71,13 @@ def backend_at(url: Any, durable: bool, options: dict[str, Any]) -> tuple[str, B
     name = mask_passwords(place)
     protocol, separator, path = place.partition("://")
     if not separator:
-        return name, Disk(os.path.expanduser(place), durable)
+        return name, Disk(os.path.expanduser(place), durable, shared)
+    if protocol in _FILES:
+        return name, Disk(path, durable, shared)
+    if shared:
+        raise StoreError(f"shared=True is for folders, and {name} is none: set rights where it is")
     try:
-        return name, Disk(path, durable) if protocol in _FILES else Remote(place, options)
+        return name, Remote(place, options)
     except (ImportError, ValueError) as error:
         kind = StoreError if isinstance(error, ValueError) else ImportError
         raise kind(f"{name}: {error}") from error

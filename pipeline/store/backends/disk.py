@@ -31,6 +31,15 @@ from threading import local
 from typing import Any, TypeVar
 from weakref import WeakSet
 
+from pipeline.store.backends.claims import (
+    OWNER,
+    TEMPORARY,
+    Rights,
+    claim,
+    group_rights,
+    make_folder,
+    open_file,
+)
 from pipeline.store.backends.index import Stat, append_note, checked_topic, read_total, write_total
 from pipeline.store.backends.locks import Lease, holding, lock, release
 from pipeline.store.entry import DIGEST, pieces
@@ -38,13 +47,7 @@ from pipeline.store.entry import size as length_of
 
 T = TypeVar("T")
 
-_MARK, _LAYOUT = "dask-memo", "1"
-_NAMES = {"entries", "temporary", "leases", "notes", "size"}
-_TEMPORARY = re.compile(r"[0-9a-f]{32}\.\d+\.\d+\.[0-9a-f]{8}")
-_OWNER_ONLY = 0o600
-
 _OPEN = os.O_RDWR | os.O_CREAT
-_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)  # or a link leads a write out of the folder
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # or opening a pipe waits for its writer
 
 _TICK = 0.1  # seconds in which two changes of a file may have the same time, at most
@@ -58,14 +61,23 @@ _numbers = count()
 
 
 class Disk:
-    """Entries as files of a folder: a `Backend`. Raises `OSError` as the file system does."""
+    """Entries as files of a folder: a `Backend`. Raises `OSError` as the file system does.
+
+    is_for_group: whether a new store is its group's; else it is its owner's alone
+    """
 
     is_shared = is_local = True
 
-    def __init__(self, path: str | os.PathLike[str], is_durable: bool = True) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        is_durable: bool = True,
+        is_for_group: bool = False,
+    ) -> None:
         self.address = os.path.abspath(path)
         self._is_durable = is_durable
-        self._is_claimed = False
+        self._is_for_group = is_for_group
+        self._rights: Rights | None = None  # when it is claimed
         self._counting = local()
 
     def __repr__(self) -> str:
@@ -171,7 +183,7 @@ class Disk:
 
     def sweep(self) -> int:
         _sweep(self._folder("leases"), DIGEST)
-        return _sweep(self._folder("temporary"), _TEMPORARY)
+        return _sweep(self._folder("temporary"), TEMPORARY)
 
     # What processes do together
 
@@ -235,56 +247,31 @@ class Disk:
 
     def _open(self, folder: str, name: str, flags: int) -> int:
         """Open a file of a folder, which is made where it is missing."""
-        return self._in(folder, lambda: open_file(f"{folder}/{name}", flags))
+        return self._in(folder, lambda: open_file(f"{folder}/{name}", flags, self._rights or OWNER))
 
     def _in(self, folder: str, action: Callable[[], T]) -> T:
         """Do something in a folder, which is made where it is missing."""
         try:
-            if self._is_claimed:
+            if self._rights is not None:
                 return action()
         except FileNotFoundError:  # nobody has made it yet, or somebody has removed it
             pass
-        self._make_folder(self.address)
-        self._claim()
-        self._is_claimed = True
-        self._make_folder(folder)
+        self._make_folder(self.address, None)
+        self._rights = claim(self.address, self._is_for_group)
+        self._make_folder(folder, self._rights)
         return action()
 
-    def _make_folder(self, path: str) -> None:
+    def _make_folder(self, path: str, rights: Rights | None) -> None:
+        """Make a folder, and those around it. rights: None for those of the folder around it"""
         if os.path.isdir(path):
             return
         parent = os.path.dirname(path)
         if parent != path:
-            self._make_folder(parent)
-        with suppress(FileExistsError):
-            os.mkdir(path, 0o700)
-            if os.stat(path).st_mode & 0o700 != 0o700:  # the umask takes rights from the owner
-                os.chmod(path, 0o700)
+            self._make_folder(parent, rights)
+        if rights is None:
+            rights = group_rights(parent) if self._is_for_group else OWNER
+        make_folder(path, rights)
         self._flush(parent)
-
-    def _claim(self) -> None:
-        """Mark the folder as a store. Raises `OSError` if it is something else."""
-        names, mark = _NAMES.intersection(os.listdir(self.address)), self._folder(_MARK)
-        try:
-            layout = bytes(read_file(mark, 20)[0]).decode(errors="replace").strip() or _LAYOUT
-        except FileNotFoundError:
-            if names:  # a store has the mark before these
-                raise FileExistsError(
-                    errno.EEXIST,
-                    f"it contains {min(names)}, and is not a store: give another folder; if it is "
-                    f"a store, make a file {_MARK} in it",
-                    self.address,
-                ) from None
-            with holding(open_file(mark, os.O_WRONLY | os.O_CREAT)) as file:
-                write(file, [f"{_LAYOUT}\n".encode()])
-            return
-        if layout != _LAYOUT:
-            raise OSError(
-                errno.EINVAL,
-                f"it is a store of version {layout!r}, and this program reads version "
-                f"{_LAYOUT}: update dask-memo, or give another folder",
-                self.address,
-            )
 
     def _flush(self, path: str) -> None:
         """Write the names in a folder to the disk."""
@@ -328,19 +315,6 @@ def _stat(state: os.stat_result) -> Stat:
 
 
 # Files
-
-
-def open_file(path: str, flags: int) -> int:
-    """Open a file, and no link. A new file is readable and writable by its owner alone."""
-    file = os.open(path, flags | _NO_LINKS, _OWNER_ONLY)
-    if flags & os.O_CREAT:
-        try:
-            if os.fstat(file).st_mode & _OWNER_ONLY != _OWNER_ONLY:
-                os.fchmod(file, _OWNER_ONLY)
-        except BaseException:
-            os.close(file)
-            raise
-    return file
 
 
 def names_in(path: str) -> list[str]:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline.store.backends import disk, locks
-from pipeline.store.backends.disk import Disk, names_in, open_file, read_file, write
+from pipeline.store.backends.claims import open_file
+from pipeline.store.backends.disk import Disk, names_in, read_file, write
 
 if TYPE_CHECKING:
     from pathlib import Path
