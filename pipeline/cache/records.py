@@ -31,6 +31,7 @@ from pipeline.cache.tracking import (
 )
 from pipeline.identity import (
     ATOMS,
+    File,
     Versions,
     hash_encoded,
     is_library_class,
@@ -209,7 +210,7 @@ class _Walk(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
         kind = value if isinstance(value, type) else type(value)
         is_own = type(value) is FunctionType and library_name(value) is None
-        if is_own or not is_library_class(kind):
+        if is_own or not (kind is File or is_library_class(kind)):
             raise LookupError(kind)
         return NotImplemented
 

@@ -17,7 +17,8 @@ from dask import delayed
 
 import pipeline
 from pipeline import File, Store, pure, storable
-from tests.programs.through import through
+from pipeline.store import checksum
+from tests.programs.through import explained, through
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -323,32 +324,329 @@ def by_given_path(total: int, path: str) -> str:
     return f"{total} of {text(path)!r}"
 
 
+def stages() -> dict[str, list[Any]]:
+    """The outputs of some runs of a pipeline of two stages."""
+    file = delayed(make)("out.csv")
+    total = delayed(summary)(file)
+    return {"both": [file, total], "summary": [total], "file": [file]}
+
+
 @pytest.mark.parametrize("then", ["deleted", "altered", "as it was"])
-@pytest.mark.parametrize("outputs", ["both", "summary", "file"])
-def test_two_stages_of_a_second_process(folder: Path, outputs: str, then: str) -> None:
-    """No task runs; a file that is a requested result is back."""
-    program = (
-        "import sys; from dask import delayed; from tests.cache import test_file_results as t\n"
-        "from tests.programs.through import through\n"
-        "file = delayed(t.make)('out.csv'); total = delayed(t.summary)(file)\n"
-        "made = {'both': [file, total], 'summary': [total], 'file': [file]}[sys.argv[1]]\n"
-        "done = through('../cache', *made); print(done.tasks, len(done.warnings), done.value)"
-    )
-
-    def run() -> str:
-        return subprocess.run(
-            [sys.executable, "-c", program, outputs], capture_output=True, text=True, check=True,
-            env={**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parent.parent)},
-        ).stdout  # fmt: skip
-
-    assert run()[0] == ("1" if outputs == "file" else "2")
+@pytest.mark.parametrize("outputs", stages())
+def test_two_stages(folder: Path, outputs: str, then: str) -> None:
+    """No task runs again; a file that is a requested result is back."""
+    first = through(folder / "cache", *stages()[outputs])
+    assert first.tasks == (1 if outputs == "file" else 2)
     if then == "deleted":
         Path("out.csv").unlink()
     elif then == "altered":
         Path("out.csv").write_text("x\n100\n")
-    first = text("out.csv") if then != "deleted" else None
-    assert run().startswith("0 0 ")
+    before = text("out.csv") if then != "deleted" else None
+    again = through(folder / "cache", *stages()[outputs])
+    assert again == first._replace(ran=set(), tasks=0)
     if outputs == "summary":
-        assert (text("out.csv") if Path("out.csv").exists() else None) == first
+        assert (text("out.csv") if Path("out.csv").exists() else None) == before
     else:
         assert text("out.csv") == "x\n1\n2\n"
+
+
+def test_two_stages_in_a_second_process(folder: Path) -> None:
+    program = (
+        "from tests.cache.test_file_results import stages, through\n"
+        "done = through('../cache', *stages()['both'])\n"
+        "print(done.tasks, done.value, done.warnings)"
+    )
+
+    def run() -> str:
+        return subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+            env={**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parent.parent)},
+        ).stdout  # fmt: skip
+
+    assert run() == "2 [File('out.csv'), 3] []\n"
+    Path("out.csv").unlink()
+    assert run() == "0 [File('out.csv'), 3] []\n"
+    assert text("out.csv") == "x\n1\n2\n"
+
+
+def test_on_every_scheduler(folder: Path, scheduler: str) -> None:
+    def run() -> Any:
+        file = delayed(make)(str(folder / "work" / "out.csv"))
+        return through(folder / "cache", file, delayed(summary)(file), scheduler=None)
+
+    first = run()
+    assert (first.value[1], first.warnings) == (3, [])
+    Path("out.csv").unlink()
+    again = run()
+    assert (again.tasks, again.value, again.warnings) == (0, first.value, [])
+    assert text("out.csv") == "x\n1\n2\n"
+    Path("out.csv").unlink()
+    path = str(folder / "work" / "out.csv")
+    total = delayed(summary)(delayed(make)(path))
+    other = through(folder / "cache", delayed(by_given_path)(total, path), scheduler=None)
+    assert (other.tasks, other.value) == (1, "3 of 'x\\n1\\n2\\n'")
+
+
+def test_in_a_store_in_memory(folder: Path) -> None:
+    store = Store("memory://file-results")
+    file = delayed(make)("out.csv")
+    first = pipeline.compute(file, delayed(summary)(file), store=store, scheduler="sync")
+    Path("out.csv").unlink()
+    with pipeline.measure() as measured:
+        assert (
+            pipeline.compute(file, delayed(summary)(file), store=store, scheduler="sync") == first
+        )
+    assert [run for run in measured.runs if not run.is_loaded] == []
+    assert text("out.csv") == "x\n1\n2\n"
+
+
+def test_a_task_behind_may_open_the_file_by_its_path(folder: Path) -> None:
+    """The file is put back although no task that runs has it as an argument."""
+    total = delayed(summary)(delayed(make)("out.csv"))
+    through(folder / "cache", total, keep=[summary])
+    for change in (lambda: Path("out.csv").unlink(), lambda: Path("out.csv").write_text("!")):
+        change()
+        task = delayed(by_given_path)(total, "out.csv")
+        last = through(folder / "cache", task, keep=[summary], skip=[by_given_path])
+        assert (last.value, last.ran) == ("3 of 'x\\n1\\n2\\n'", {"by_given_path"})
+
+
+def test_what_is_behind_an_evicted_file_is_computed_with_it(folder: Path) -> None:
+    total = delayed(summary)(delayed(make)("out.csv"))
+    through(folder / "cache", total, keep=[summary])
+    store = Store(folder / "cache")
+    [entry] = [entry for entry in store.entries() if entry.function == "make"]
+    store.remove(entry.digest)
+    Path("out.csv").unlink()
+    assert through(folder / "cache", total, keep=[summary]).tasks == 0
+    task = delayed(by_given_path)(total, "out.csv")
+    last = through(folder / "cache", task, keep=[summary])
+    assert (last.value, last.warnings) == ("3 of 'x\\n1\\n2\\n'", [])
+
+
+def overwrites(_: Any, path: str) -> File:
+    return make(path, "x\n7\n")
+
+
+@pytest.mark.parametrize("between", [lambda file: file, delayed(summary)], ids=["next", "later"])
+def test_a_file_that_a_later_task_overwrites(folder: Path, between: Any) -> None:
+    """Only the first of the two is stored: a hit of both would leave the one or the other."""
+
+    def run() -> Any:
+        task = delayed(overwrites)(between(delayed(make)("out.csv")), "out.csv")
+        return through(folder / "cache", task, keep=[summary, make])
+
+    assert "overwrote out.csv" in " ".join(run().warnings) or between is not None
+    for _ in range(2):
+        assert run().ran == {"overwrites"}
+        assert text("out.csv") == "x\n7\n"
+
+
+def test_a_file_that_changed_before_its_consumer_read_it(folder: Path) -> None:
+    """As without a store, the consumer has what it read; that is not stored."""
+
+    def edits(file: File) -> File:
+        Path(file).write_text("x\n100\n")
+        return file
+
+    def run(edit: Any) -> Any:
+        file = delayed(make)("out.csv")
+        return through(folder / "cache", delayed(summary)(edit(file)), keep=[summary])
+
+    assert run(delayed(edits)).value == 100
+    assert run(lambda file: file).value == 3
+    assert run(delayed(edits)).value == 100
+
+
+def test_a_file_that_is_passed_on(folder: Path) -> None:
+    def checked(file: File) -> File:
+        time.sleep(0.002)
+        assert text(file)
+        return file
+
+    task = delayed(summary)(delayed(checked)(delayed(make)("out.csv")))
+    assert through(folder / "cache", task, keep=[checked, make]).value == 3
+    Path("out.csv").unlink()
+    assert through(folder / "cache", task, keep=[checked, make]).tasks == 0
+    task = delayed(checked)(delayed(make)("out.csv"))
+    assert through(folder / "cache", task).tasks == 0
+    assert text("out.csv") == "x\n1\n2\n"
+
+
+@pure
+def counts_in_c(file: File) -> int:
+    import pyarrow.parquet
+
+    time.sleep(0.002)
+    return int(pyarrow.parquet.read_table(os.fspath(file)).num_rows)
+
+
+def test_a_consumer_that_reads_in_c(folder: Path) -> None:
+    task = delayed(counts_in_c)(delayed(by_arrow)("out.parquet"))
+    assert through(folder / "cache", task, keep=[by_arrow]).value == 2
+    Path("out.parquet").write_text("altered")
+    assert through(folder / "cache", task, keep=[by_arrow]).tasks == 0
+
+
+def test_early_cutoff_by_the_content_of_the_file(folder: Path) -> None:
+    def run(code: str) -> Any:
+        names: dict[str, Any] = {"Path": Path, "File": File}
+        exec(f"def write(path):\n    {code}\n    return File(path)", names)  # noqa: S102
+        return through(folder / "cache", delayed(summary)(delayed(names["write"])("out.csv")))
+
+    first = "Path(path).write_text('x\\n1\\n2\\n')"
+    assert run(first).ran == {"write", "summary"}
+    assert run(f"x = 1; {first}").ran == {"write"}
+    assert run(first.replace("2", "3")).ran == {"write", "summary"}
+
+
+# What a task loads itself
+
+
+def test_a_run_within_a_task_has_written_its_files(folder: Path) -> None:
+    """Whether the inner task runs or is loaded."""
+    cache = folder / "cache"
+
+    def outer(is_returning: bool) -> Any:
+        [file] = pipeline.compute(delayed(make)("out.csv"), store=cache, scheduler="sync")
+        return file if is_returning else 1
+
+    through(folder / "cache", delayed(make)("out.csv"))
+    for content in ("as it was", "x\n1\n2\n"):
+        Path("out.csv").write_text(content)
+        refused = through(folder / "outer", delayed(outer)(False))
+        assert (refused.tasks, len(refused.warnings)) == (1, content == "as it was")
+    assert through(folder / "outer", delayed(outer)(True)).tasks == 1
+    Path("out.csv").unlink()
+    assert through(folder / "outer", delayed(outer)(True)).tasks == 0
+    assert text("out.csv") == "x\n1\n2\n"
+
+
+# Failures
+
+
+def test_a_file_that_cannot_be_put_back_is_computed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    total = delayed(summary)(delayed(make)("out.csv"))
+    through(folder / "cache", total, delayed(make)("out.csv"))
+
+    def fails(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    Path("out.csv").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.store.formats.files.os.replace", fails)
+        patch.setattr(Store, "put", lambda *_, **__: fails())
+        outcome = through(folder / "cache", delayed(make)("out.csv"))
+    assert outcome.ran == {"make"}
+    assert "out.csv cannot be put back: No space left on device" in outcome.warnings[0]
+    assert os.listdir() == ["out.csv"]
+    assert through(folder / "cache", delayed(make)("out.csv")).tasks == 0
+
+
+def test_a_folder_in_the_place_of_the_file(folder: Path) -> None:
+    """The task runs, and fails as it would without a store."""
+    through(folder / "cache", delayed(make)("out.csv"))
+    Path("out.csv").unlink()
+    Path("out.csv").mkdir()
+    with pytest.raises(IsADirectoryError):
+        through(folder / "cache", delayed(make)("out.csv"))
+    assert Path("out.csv").is_dir()
+
+
+def test_a_file_that_may_not_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task runs: without a store it would fail, too, or not."""
+    through(folder / "cache", delayed(make)("out.csv"))
+    Path("out.csv").write_text("mine")
+    monkeypatch.setattr("pipeline.store.formats.files.os.access", lambda *_: False)
+    outcome = through(folder / "cache", delayed(make)("out.csv"))
+    assert "out.csv cannot be put back: Permission denied" in outcome.warnings[0]
+    assert outcome.ran == {"make"}
+
+
+def test_what_a_link_points_to_is_written(folder: Path) -> None:
+    Path("real.csv").write_text("before")
+    Path("out.csv").symlink_to("real.csv")
+    through(folder / "cache", delayed(make)("out.csv"))
+    Path("real.csv").write_text("x\n9\n9\n")
+    assert through(folder / "cache", delayed(make)("out.csv")).tasks == 0
+    assert Path("out.csv").is_symlink()
+    assert text("real.csv") == "x\n1\n2\n"
+
+
+@pytest.mark.parametrize("later", ["longer", "shorter", "of the same size"])
+def test_a_file_that_changes_while_it_is_stored(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, later: str
+) -> None:
+    content = os.urandom(1 << 20)
+    other = {"longer": 2 * content, "shorter": content[:-1]}.get(later, content[::-1])
+
+    def large() -> File:
+        Path("out").write_bytes(content)
+        return File("out")
+
+    def edited(buffers: list[Any]) -> bytes:
+        found = checksum(buffers)
+        Path("out").write_bytes(other)
+        return found
+
+    monkeypatch.setattr("pipeline.store.store.checksum", edited)
+    outcome = through(folder / "cache", delayed(large)())
+    if later == "longer":  # what was there is stored
+        assert outcome.warnings == []
+    else:
+        assert "it changed while it was stored" in outcome.warnings[0]
+        assert len(Store(folder / "cache")) == 0
+
+
+def test_a_bound_counts_the_content(folder: Path) -> None:
+    def large() -> File:
+        Path("out").write_bytes(bytes(1 << 20))
+        return File("out")
+
+    outcome = through(folder / "cache", delayed(large)(), max_bytes=100_000)
+    assert "exceed max_bytes" in outcome.warnings[0]
+    total = delayed(os.path.getsize)(delayed(large)())
+    assert through(folder / "cache", total, max_bytes=100_000).tasks == 2
+    assert through(folder / "cache", delayed(large)(), max_bytes=2_000_000).warnings == []
+    store = Store(folder / "cache")
+    assert sum(store.sizes().values()) > 1 << 20
+    store.gc(max_bytes=100)
+    assert len(store) == 0
+
+
+# Reports
+
+
+def test_reports(folder: Path) -> None:
+    file = delayed(make)("out.csv")
+    total = delayed(summary)(file)
+    through(folder / "cache", file, total)
+    Path("out.csv").unlink()
+    explanation = explained(folder / "cache", file, total)
+    assert explanation.statuses.keys() == {file.key, total.key}
+    assert set(explanation.statuses.values()) == {"hit"}
+    assert not Path("out.csv").exists()
+    store = Store(folder / "cache")
+    names = {entry.function: entry.digest for entry in store.entries()}
+    shown = subprocess.run(
+        [sys.executable, "-m", "pipeline", "cache", "show", names["make"], "--store",
+         str(folder / "cache")],
+        capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parent.parent)},
+    ).stdout  # fmt: skip
+    assert "file      out.csv, 6 bytes" in shown
+    assert "value     File: File('out.csv')" in shown
+    assert "depends on" not in shown
+    assert not Path("out.csv").exists()
+    assert Store(folder / "cache").verify(file, total, recompute=1.0).is_sound
+
+
+def test_verify_reports_a_file_that_differs(folder: Path) -> None:
+    def differs() -> File:
+        return make("out.csv", f"x\n{time.perf_counter_ns()}\n")
+
+    through(folder / "cache", delayed(differs)())
+    found = Store(folder / "cache").verify(delayed(differs)(), recompute=1.0)
+    assert [(run.outcome, run.why) for run in found.reruns] == [("differs", "its files differ")]
