@@ -18,7 +18,9 @@ from dask import delayed
 import pipeline
 from pipeline import File, Store, pure, storable
 from pipeline.store import checksum
+from tests import command
 from tests.programs.through import explained, through
+from tests.programs.tracing import ran, traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -489,15 +491,19 @@ def test_a_consumer_that_reads_in_c(folder: Path) -> None:
 
 
 def test_early_cutoff_by_the_content_of_the_file(folder: Path) -> None:
-    def run(code: str) -> Any:
+    log = str(folder / "log")
+    last = traced(log)(summary)
+
+    def run(code: str) -> set[str]:
         names: dict[str, Any] = {"Path": Path, "File": File}
         exec(f"def write(path):\n    {code}\n    return File(path)", names)  # noqa: S102
-        return through(folder / "cache", delayed(summary)(delayed(names["write"])("out.csv")))
+        through(folder / "cache", delayed(last)(delayed(traced(log)(names["write"]))("out.csv")))
+        return ran(log)
 
     first = "Path(path).write_text('x\\n1\\n2\\n')"
-    assert run(first).ran == {"write", "summary"}
-    assert run(f"x = 1; {first}").ran == {"write"}
-    assert run(first.replace("2", "3")).ran == {"write", "summary"}
+    assert run(first) == {"write", "summary"}
+    assert run(f"x = 1; {first}") == {"write"}
+    assert run(first.replace("2", "3")) == {"write", "summary"}
 
 
 # What a task loads itself
@@ -630,12 +636,7 @@ def test_reports(folder: Path) -> None:
     assert not Path("out.csv").exists()
     store = Store(folder / "cache")
     names = {entry.function: entry.digest for entry in store.entries()}
-    shown = subprocess.run(
-        [sys.executable, "-m", "pipeline", "cache", "show", names["make"], "--store",
-         str(folder / "cache")],
-        capture_output=True, text=True, check=True,
-        env={**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parent.parent)},
-    ).stdout  # fmt: skip
+    _, shown, _ = command.run("cache", "show", names["make"], "--store", str(folder / "cache"))
     assert "file      out.csv, 6 bytes" in shown
     assert "value     File: File('out.csv')" in shown
     assert "depends on" not in shown
