@@ -92,6 +92,11 @@ def make_folder(path: str, rights: Rights) -> None:
             raise
 
 
+def is_marked(path: str) -> bool:
+    """Whether a folder is a store."""
+    return os.path.exists(f"{path}/{_MARK}")
+
+
 def claim(path: str, is_for_group: bool) -> Rights:
     """Mark a folder as a store; the rights of its files.
 

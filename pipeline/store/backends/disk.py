@@ -37,6 +37,7 @@ from pipeline.store.backends.claims import (
     Rights,
     claim,
     group_rights,
+    is_marked,
     make_folder,
     open_file,
 )
@@ -182,6 +183,8 @@ class Disk:
                 release(file)
 
     def sweep(self) -> int:
+        if not is_marked(self.address):  # another program's files may have our names
+            return 0
         _sweep(self._folder("leases"), DIGEST)
         return _sweep(self._folder("temporary"), TEMPORARY)
 

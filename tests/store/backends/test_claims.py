@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 import warnings
 from pathlib import Path
@@ -240,3 +241,128 @@ def test_a_store_of_a_group_follows_no_link(lab: Path) -> None:
 
     assert "symbolic links" in as_user(BOB, use)
     assert (lab / "precious").read_text() == "mine"
+
+
+# What is left of a store that was removed while processes wrote to it
+
+
+def store_with_all(place: Path) -> Store:
+    """A store with a file in each folder, without its mark."""
+    store = Store(place, durable=False)
+    store.put(DIGESTS[0], [0], function="f", code="ab")
+    store.note(f"content-{DIGESTS[0]}", ["a"])
+    store.note(f"code-{DIGESTS[0]}", {"its own": {}})
+    store.log()
+    lease = store.lease(DIGESTS[1])
+    assert lease is not None  # its file stays, as after a kill
+    name = f"{DIGESTS[2]}.1.2.0123abcd"
+    (place / "temporary" / name).write_bytes(b"some")
+    (place / "dask-memo").unlink()
+    return store
+
+
+def is_refused(place: Path) -> bool:
+    try:
+        Store(place, durable=False).put(DIGESTS[3], 3)
+    except FileExistsError as error:
+        return "and is not a store: give another folder" in str(error)
+    assert Store(place).get(DIGESTS[3]) == 3
+    return False
+
+
+def test_what_is_left_of_a_removed_store_is_a_store(tmp_path: Path) -> None:
+    store = store_with_all(tmp_path)
+    assert not is_refused(tmp_path)
+    assert store.get(DIGESTS[0]) == [0]
+    assert store.history("f")
+
+
+@pytest.mark.parametrize("kept", ["entries", "temporary", "leases", "notes", "size"])
+def test_any_part_of_a_removed_store_is_a_store(tmp_path: Path, kept: str) -> None:
+    store_with_all(tmp_path)
+    for path in tmp_path.iterdir():
+        if path.name != kept:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert not is_refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("entries", "a file, no folder"),
+        ("entries/2026.txt", "of a diary"),
+        ("entries/ab/thesis.txt", "mine"),
+        (f"entries/ab/{DIGESTS[4]}", "no entry"),
+        (f"entries/{DIGESTS[4]}", ""),
+        ("notes/todo", "buy milk"),
+        ("notes/runs", "5 km on Monday"),
+        ("notes/function-0123456789abcdef", "of a function"),
+        (f"leases/{DIGESTS[4]}", "of a flat"),
+        ("leases/flat.pdf", ""),
+        ("temporary/a", ""),
+        (f"temporary/{DIGESTS[4]}", ""),
+        ("size/a", ""),
+        ("README.md", "mine"),
+        ("data/a.csv", "mine"),
+    ],
+)
+def test_a_folder_with_anything_of_others_is_refused(
+    tmp_path: Path, name: str, content: str
+) -> None:
+    store_with_all(tmp_path)
+    path = tmp_path / name
+    if name in ("entries", "size/a"):
+        place = tmp_path / name.partition("/")[0]
+        shutil.rmtree(place) if place.is_dir() else place.unlink()
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    assert is_refused(tmp_path)
+    assert before == {
+        path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("name", ["entries", "entries/ab", "notes", f"entries/ab/{DIGESTS[4]}"])
+def test_a_folder_with_links_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "other" / "ab").mkdir(parents=True)
+    place = tmp_path / "store" / name
+    place.parent.mkdir(parents=True)
+    place.symlink_to(tmp_path / "other")
+    assert is_refused(tmp_path / "store")
+    assert list((tmp_path / "other").iterdir()) == [tmp_path / "other" / "ab"]
+
+
+REMOVED = """if True:
+    import sys, time, warnings
+    import pipeline
+    from dask import delayed
+    def work(n):
+        return [n] * 50
+    warnings.simplefilter("ignore", pipeline.StoreWarning)
+    store = pipeline.Store(sys.argv[1], durable=False, keep=["work"], shared=True)
+    end, n = time.time() + float(sys.argv[2]), 0
+    while time.time() < end:
+        n += 5
+        calls = [delayed(work)(n + i) for i in range(5)]
+        [values] = pipeline.compute(calls, store=store, scheduler="sync")
+        assert values == [[n + i] * 50 for i in range(5)], values
+        store.emit_warnings()
+"""
+
+
+@pytest.mark.slow
+def test_a_store_that_is_removed_while_processes_write_to_it_heals(tmp_path: Path) -> None:
+    for number in range(4):
+        place = tmp_path / str(number)
+        command = [sys.executable, "-c", REMOVED, str(place), "1"]
+        writers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+        while not (place / "entries").exists():
+            time.sleep(0.001)
+        for _ in range(20 * number + 5):
+            subprocess.run(["rm", "-rf", place], stderr=subprocess.DEVNULL, check=False)  # noqa: S607
+            time.sleep(0.003)
+        for writer in writers:
+            assert writer.communicate()[1] == ""
+            assert writer.returncode == 0
+        assert not is_refused(place)

@@ -121,6 +121,7 @@ def test_a_folder_with_our_names_that_is_no_store_is_left_alone(tmp_path: Path, 
             FileExistsError, match=f"it contains {name}, and is not a store: give ano"
         ):
             use()
+    assert folder.sweep() == 0
     assert (tmp_path / name / ONE).read_text() == "mine"
     (tmp_path / "dask-memo").touch()
     if name != "size":
@@ -240,6 +241,7 @@ def temporary(folder: Disk) -> list[str]:
 def abandoned(folder: Disk, name: str = f"{ONE}.1.2.0123abcd") -> str:
     """A temporary file without a writer."""
     os.makedirs(f"{folder.address}/temporary", exist_ok=True)
+    open(f"{folder.address}/dask-memo", "w").close()
     open(path := f"{folder.address}/temporary/{name}", "w").close()
     return path
 
