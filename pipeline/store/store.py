@@ -74,6 +74,9 @@ class Store:
         the store can run programs as you
     durable: False to let the system decide when to write to the disk. That is faster; after a
         failure of power the newest entries may be corrupt, which is noticed
+    files: folders in which a hit may put files back that its result is (see `File`), and below
+        which. Without it: anywhere, if the store is yours alone; if others can write to it (it is
+        shared, at a URL, or has an upstream), nowhere: they could replace any file of yours
     keep: functions, or their names, whose results are always stored
     skip: functions, or their names, whose results are neither stored nor loaded
     purity: "observed" to store a result if nothing says that its function is impure: neither a
@@ -111,6 +114,7 @@ class Store:
         max_bytes: int | None = None,
         pickle: bool = False,
         durable: bool = True,
+        files: Iterable[str | os.PathLike[str]] | None = None,
         keep: Iterable[Any] = (),
         skip: Iterable[Any] = (),
         purity: str = "observed",
@@ -129,6 +133,8 @@ class Store:
             choices = ", ".join(f'"{choice}"' for choice in get_args(Versions))
             raise StoreError(f"versions={versions!r}: give one of {choices}")
         self.purity, self.versions, self.shared = purity, versions, shared
+        places = [files] if isinstance(files, str | os.PathLike) else files
+        self.files = None if places is None else [os.path.abspath(place) for place in places]
         self.keep, self.skip = _names("keep", keep), _names("skip", skip)
         self.options = dict(options or {})
         self.url, self.backend = backend_at(url, durable, self.options, shared)
@@ -173,7 +179,7 @@ class Store:
 
     def __reduce__(self) -> tuple[Any, ...]:
         settings = {"max_bytes": self.max_bytes, "pickle": self.pickle, "durable": self.durable,
-                    "keep": sorted(self.keep), "skip": sorted(self.skip),
+                    "files": self.files, "keep": sorted(self.keep), "skip": sorted(self.skip),
                     "purity": self.purity, "versions": self.versions, "shared": self.shared,
                     "upstream": self.upstream, "readonly": self.readonly,
                     "options": self.options}  # fmt: skip
@@ -325,7 +331,10 @@ class Store:
         try:
             value, copies = decoded_with_files(payload, self.pickle)
             for copy in copies:
-                copy.put_back(is_flushed=self.durable is True)
+                folders = self.files
+                if folders is None and not self.backend.is_private:
+                    folders = []
+                copy.put_back(folders, is_flushed=self.durable is True)
             return value
         except CodecError as error:
             if isinstance(error, UnreadableError):

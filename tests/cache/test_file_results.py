@@ -571,6 +571,45 @@ def test_a_file_that_may_not_be_written(folder: Path, monkeypatch: pytest.Monkey
     assert outcome.ran == {"make"}
 
 
+def test_others_who_can_write_to_a_store_cannot_replace_any_file(folder: Path) -> None:
+    """In a place of several users a hit writes into named folders alone."""
+    Path("out").mkdir()
+    path, upstream = os.path.join("out", "x.csv"), folder / "team"
+    through(folder / "first", delayed(make)(path), upstream=upstream)
+    Path(path).unlink()
+    refused = through(folder / "second", delayed(make)(path), upstream=upstream)
+    assert refused.ran == {"make"}
+    assert "allow its folder by Store(files=['out'])" in refused.warnings[0]
+    for number, files in enumerate(["out", [folder / "work"], "/"]):
+        Path(path).unlink()
+        options: dict[str, Any] = {"upstream": upstream, "files": files}
+        allowed = through(folder / f"third{number}", delayed(make)(path), **options)
+        assert (allowed.tasks, text(path)) == (0, "x\n1\n2\n")
+    there = through(folder / "fourth", delayed(make)(path), upstream=upstream)
+    assert there.tasks == 0  # the file has the content
+
+
+def test_a_link_does_not_lead_out_of_a_named_folder(folder: Path) -> None:
+    Path("out").mkdir()
+    path = os.path.join("out", "x.csv")
+    options: dict[str, Any] = {"files": ["out"]}
+    through(folder / "cache", delayed(make)(path), **options)
+    Path("other.csv").write_text("mine")
+    Path(path).unlink()
+    Path(path).symlink_to("../other.csv")
+    outcome = through(folder / "cache", delayed(make)(path), **options)
+    assert "allow its folder" in outcome.warnings[0]
+    assert outcome.ran == {"make"}
+
+
+def test_a_folder_of_a_group_is_no_private_store(folder: Path) -> None:
+    through(folder / "cache", delayed(make)("out.csv"), shared=True)
+    Path("out.csv").unlink()
+    assert through(folder / "cache", delayed(make)("out.csv")).tasks == 1
+    Path("out.csv").unlink()
+    assert through(folder / "cache", delayed(make)("out.csv"), files=".").tasks == 0
+
+
 def test_what_a_link_points_to_is_written(folder: Path) -> None:
     Path("real.csv").write_text("before")
     Path("out.csv").symlink_to("real.csv")
@@ -651,3 +690,40 @@ def test_verify_reports_a_file_that_differs(folder: Path) -> None:
     through(folder / "cache", delayed(differs)())
     found = Store(folder / "cache").verify(delayed(differs)(), recompute=1.0)
     assert [(run.outcome, run.why) for run in found.reruns] == [("differs", "its files differ")]
+
+
+@pytest.mark.slow
+def test_a_large_file_needs_no_memory(folder: Path) -> None:
+    """300 MB are stored, verified and put back by processes that may allocate 100 MB for it."""
+    program = """
+import os, resource, sys
+from dask import delayed
+from pipeline import File
+from tests.programs.through import through
+
+def large():
+    with open("out.bin", "wb") as file:
+        for number in range(300):
+            file.write(number.to_bytes(2, "big") * (1 << 19))
+    return File("out.bin")
+
+through("../cache", delayed(len)("warm"))
+used = int(open("/proc/self/statm").read().split()[5]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_DATA, (used + int(sys.argv[1]),) * 2)
+done = through("../cache", delayed(large)())
+print(done.tasks, done.warnings, os.path.getsize("out.bin"))
+"""
+
+    def run(limit: int) -> str:
+        return subprocess.run(
+            [sys.executable, "-c", program, str(limit)], capture_output=True, text=True, check=True,
+            env={**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parent.parent)},
+        ).stdout  # fmt: skip
+
+    size = 300 << 20
+    assert run(100 << 20) == f"1 [] {size}\n"
+    first = Path("out.bin").read_bytes()
+    Path("out.bin").unlink()
+    # The private map of the entry counts, although nothing of it is written.
+    assert run(size + (100 << 20)) == f"0 [] {size}\n"
+    assert Path("out.bin").read_bytes() == first

@@ -32,6 +32,8 @@ class Backend(Protocol):
     is_shared: bool  # other processes see what this one stores
     is_local: bool  # small operations take microseconds, and fail one by one: see `Store`
 
+    @property
+    def is_private(self) -> bool: ...  # nobody but this user can have written entries
     def known(self, digests: Iterable[str]) -> set[str]: ...  # those with entries; "" has none
     def digests(self) -> Iterator[str]: ...  # of all entries, sorted
     def read(self, digest: str) -> tuple[memoryview, Stat] | None: ...  # None if it is missing

@@ -58,6 +58,7 @@ _JOINED = 1 << 16  # bytes up to which buffers are joined and written at once
 _UNFLUSHED = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM}
 """Errors of file systems that cannot flush a folder, or cannot open it."""
 
+_USER = os.geteuid() if hasattr(os, "geteuid") else 0
 _numbers = count()
 
 
@@ -83,6 +84,14 @@ class Disk:
 
     def __repr__(self) -> str:
         return self.address
+
+    @property
+    def is_private(self) -> bool:
+        try:
+            state = os.stat(self._folder("entries"))
+        except OSError:
+            return False
+        return state.st_uid == _USER and not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
     # Entries
 

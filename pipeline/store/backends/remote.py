@@ -230,6 +230,7 @@ class Remote:
         self.address = url
         self.bucket = Bucket(url, options)
         self.is_shared = self.bucket.protocol != "memory"
+        self.is_private = not self.is_shared
         self._fetched: dict[str, _Fetched] = {}
         self._counted: dict[str, Stat] = {}
         self._total, self._valid_until = 0, 0.0

@@ -285,6 +285,8 @@ class Host(NamedTuple):
 class Mirrored:
     """Entries here and upstream: a `Backend`. Raises what the backend here raises."""
 
+    is_private = False
+
     def __init__(self, local: Backend, upstream: Upstream, host: Host) -> None:
         self.local, self.upstream, self._host = local, upstream, host
         self.address, self.is_shared, self.is_local = local.address, local.is_shared, local.is_local

@@ -10,13 +10,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from xxhash import xxh3_128
 
-from pipeline.identity import File, file_content, signature_of
+from pipeline.identity import File, Signature, file_content, signature_of
 from pipeline.store.entry import CodecError, FileBytes, UnreadableError, UnstorableError
 
 _SMALL = 1 << 18  # bytes up to which a file is read once, not each time it is hashed or written
@@ -36,32 +37,44 @@ class Copy(NamedTuple):
     is_executable: bool
     data: memoryview
 
-    def put_back(self, is_flushed: bool) -> None:
+    def put_back(self, folders: Iterable[str] | None, is_flushed: bool) -> None:
         """Write the file, unless it is there already. Raises `CodecError`.
 
+        folders: where it may be written; None for anywhere
         is_flushed: whether it is on the disk when this returns
         """
         try:
             path = os.path.realpath(self.path)  # what a link points to is written, as by the task
-            if not self._is_at(path):
-                if os.path.exists(path) and not os.access(path, os.W_OK):
-                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            found = signature_of(path)
+            is_same = found is not None and self._is_content(path, found)
+            if found is None or not is_same:
+                self._check_place(path, folders)
                 self._write(path, is_flushed)
+            elif bool(found.mode & _EXECUTABLE) != self.is_executable:
+                self._check_place(path, folders)
+                executable = found.mode | (found.mode & 0o444) >> 2
+                os.chmod(
+                    path, stat.S_IMODE(executable if self.is_executable else found.mode & ~0o111)
+                )
         except OSError as error:
             raise UnreadableError(
                 f"{self.path} cannot be put back: {error.strerror or error}"
             ) from error
 
-    def _is_at(self, path: str) -> bool:
-        found = signature_of(path)
-        if found is None or not found.is_file or found.size != len(self.data):
-            return False
-        is_same = file_content(path, found) == self.content
-        if is_same and bool(found.mode & _EXECUTABLE) != self.is_executable:
-            readers = found.mode & 0o444
-            mode = found.mode | readers >> 2 if self.is_executable else found.mode & ~0o111
-            os.chmod(path, stat.S_IMODE(mode))
-        return is_same
+    def _is_content(self, path: str, found: Signature) -> bool:
+        is_same_size = found.is_file and found.size == len(self.data)
+        return is_same_size and file_content(path, found) == self.content
+
+    def _check_place(self, path: str, folders: Iterable[str] | None) -> None:
+        """Raise an error where this file may not be written."""
+        if folders is not None and not _is_below(path, folders):
+            folder = os.path.dirname(self.path) or "."
+            raise UnreadableError(
+                f"{self.path} is not put back, for others may have stored it; allow its folder by "
+                f"Store(files=[{folder!r}])"
+            )
+        if os.path.exists(path) and not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     def _write(self, path: str, is_flushed: bool) -> None:
         """Write a file beside its path and rename it: nobody sees a part of it."""
@@ -86,6 +99,11 @@ class Copy(NamedTuple):
             with suppress(OSError):
                 os.unlink(temporary)
             raise
+
+
+def _is_below(path: str, folders: Iterable[str]) -> bool:
+    places = (os.path.realpath(folder).rstrip(os.sep) for folder in folders)
+    return any(path.startswith(f"{place}{os.sep}") for place in places)
 
 
 collected: ContextVar[list[Copy] | None] = ContextVar("collected", default=None)
