@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pipeline.program import CompiledGraph, fuse
     from pipeline.schedule import SchedulerError, measure, scheduler
     from pipeline.share import impure, pure, share, share_report
-    from pipeline.store import Store, StoreError, StoreWarning, storable
+    from pipeline.store import Store, StoreError, StoreWarning, register_format, storable
     from pipeline.trace import (
         Call,
         LazyArgumentError,
@@ -49,7 +49,8 @@ __all__ = [
     "LimitError", "Picture", "PipelineError", "Recurrence", "SchedulerError", "StaleCallError",
     "Store", "StoreError", "StoreWarning", "Style", "TaskGraph", "UnkeyableError", "compute",
     "contrast", "count", "digest", "fuse", "impure", "measure", "occurrences", "pure",
-    "recurrence", "report", "scheduler", "share", "share_report", "storable", "task", "trace",
+    "recurrence", "register_format", "report", "scheduler", "share", "share_report", "storable",
+    "task", "trace",
 ]  # fmt: skip
 
 _NAMES = {
@@ -61,7 +62,7 @@ _NAMES = {
     "program": "CompiledGraph fuse",
     "schedule": "SchedulerError measure scheduler",
     "share": "impure pure share share_report",
-    "store": "Store StoreError StoreWarning storable",
+    "store": "Store StoreError StoreWarning register_format storable",
     "trace": "Call LazyArgumentError LazyValueError Recurrence StaleCallError "
     "recurrence task trace",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import struct
 import warnings
+from collections import OrderedDict
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from zoneinfo import ZoneInfo
 import msgpack
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from pipeline.identity import encode
 from pipeline.store import CodecError, encoded
@@ -98,6 +100,10 @@ VALUES: list[Any] = [
     range(10**15), pd.RangeIndex(10**15), pd.DataFrame(index=pd.RangeIndex(10**15)),
     pd.MultiIndex.from_arrays([pd.RangeIndex(3), [*"abc"]]).set_levels(pd.RangeIndex(5), level=0),
     pd.Series(pd.Categorical.from_codes([0, 2], pd.RangeIndex(4))),
+    OrderedDict(b=1, a=[2]), np.array([[1, "a"], [None, (2,)]], object), np.array(None, object),
+    np.array([], object).reshape(0, 2), np.dtype("f4"), np.dtype(object), memoryview(b"ab"),
+    pd.Series(pd.arrays.SparseArray([0, 1])), pd.Period("2020", "M"), pd.Interval(0, 1),
+    pd.Series([[1], None], dtype=pd.ArrowDtype(pa.list_(pa.int8()))), pd.array([1, None]),
 ]  # fmt: skip
 
 
@@ -202,7 +208,7 @@ def grown(random: random.Random, depth: int = 0) -> Any:
     """A tree of random tags and parts."""
     if depth > 4 or random.random() < 0.4:
         return random.choice((None, True, 0, -1, 2**63, 1.5, "", "UTC", "<f8", b"", b"\0" * 8))
-    tag = random.choice((*range(6), *range(10, 14), *range(20, 25), *range(30, 60)))
+    tag = random.choice((*range(6), *range(10, 14), *range(20, 25), *range(30, 61)))
     return [tag, *(grown(random, depth + 1) for _ in range(random.randrange(5)))]
 
 
@@ -224,6 +230,8 @@ _PARTS: dict[type, Any] = {
     range: lambda value: [value.start, value.stop, value.step],
     slice: lambda value: [value.start, value.stop, value.step],
     complex: lambda value: [value.real, value.imag],
+    OrderedDict: lambda value: [*value, *value.values()],
+    memoryview: lambda value: [value.tobytes(), value.format, value.readonly, *value.shape],
     np.ma.MaskedArray: lambda value: [value.data, value.mask, value._fill_value, value.hardmask],
 }
 
@@ -251,7 +259,7 @@ def same(one: Any, other: Any) -> bool:
 
 def _described(array: Any) -> tuple[Any, ...]:
     is_fortran = array.flags.f_contiguous and not array.flags.c_contiguous
-    if isinstance(array.dtype, np.dtypes.StringDType):
+    if isinstance(array.dtype, np.dtypes.StringDType) or array.dtype == object:
         content = array.tolist()
     elif array.dtype.names:  # what fills the space between fields is no content
         content = encode(np.asarray(array))

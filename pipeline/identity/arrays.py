@@ -171,7 +171,7 @@ def _arrow_column(column: Any) -> tuple[Any, ...]:
     if types.is_temporal(kind) and not types.is_interval(kind):
         number = arrow.int32() if kind.bit_width == 32 else arrow.int64()
         return (str(kind), valid, joined.view(number).fill_null(0).to_numpy())
-    if "string" in str(kind) or "binary" in str(kind):
+    if not types.is_nested(kind) and ("string" in str(kind) or "binary" in str(kind)):
         texts = joined.cast(arrow.large_binary()).fill_null(b"")
         _, ends, data = texts.buffers()
         ends = np.frombuffer(ends, np.int64)[texts.offset :][: len(texts) + 1]

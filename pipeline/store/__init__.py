@@ -3,7 +3,8 @@
 - `store` – `Store`: puts, gets, verifies; evicts entries over `max_bytes`; failures are warnings
 - `backends` – where it keeps bytes: a folder, or a URL
 - `entry` – the file of one result: a header with checksums, and the payload
-- `formats` – values as bytes and back, without pickle; `storable` adds formats of classes
+- `formats` – values as bytes and back, without pickle; `storable` and `register_format`
+  add some
 - `errors` – `StoreError`, `StoreWarning`, `LostError`
 """
 
@@ -23,6 +24,7 @@ from pipeline.store.formats import (
     encoded,
     files_in,
     is_storable,
+    register_format,
     script_classes,
     storable,
 )
@@ -45,6 +47,7 @@ __all__ = [
     "is_storable",
     "nearby",
     "pieces",
+    "register_format",
     "script_classes",
     "size",
     "storable",

@@ -48,7 +48,7 @@ from pipeline.store.entry import (
     unpacked,
 )
 from pipeline.store.errors import LostError, StoreError, StoreWarning
-from pipeline.store.formats import decoded_with_files, encoded
+from pipeline.store.formats import Allowed, add_formats, decoded_with_files, encoded, script_formats
 
 Waiting = Callable[[], AbstractContextManager[None]]
 
@@ -70,8 +70,10 @@ class Store:
     url: a folder, made where it is missing, or `s3://bucket/cache`, `memory://`, …
     max_bytes: bound of all entries. Above it, entries are evicted that are quick to compute again,
         large, and long unused
-    pickle: True to pickle values without a format. Loading them runs code: whoever can write to
-        the store can run programs as you
+    pickle: classes whose objects are pickled, if they have no format: loading them runs the code
+        of these classes, and no other. A class does not count for those that derive from it. True
+        to pickle all values without a format. Loading them runs any code: whoever can write to the
+        store can run programs as you
     durable: False to let the system decide when to write to the disk. That is faster; after a
         failure of power the newest entries may be corrupt, which is noticed
     files: folders in which a hit may put files back that its result is (see `File`), and below
@@ -112,7 +114,7 @@ class Store:
         url: str | os.PathLike[str],
         *,
         max_bytes: int | None = None,
-        pickle: bool = False,
+        pickle: bool | Iterable[type] = False,
         durable: bool = True,
         files: Iterable[str | os.PathLike[str]] | None = None,
         keep: Iterable[Any] = (),
@@ -126,7 +128,7 @@ class Store:
     ) -> None:
         if max_bytes is not None and (type(max_bytes) is not int or max_bytes < 1):
             raise StoreError(f"max_bytes={max_bytes!r}: give a number of bytes, 1 or more, or None")
-        self.max_bytes, self.pickle, self.durable = max_bytes, pickle, durable
+        self.max_bytes, self.pickle, self.durable = max_bytes, _allowed(pickle), durable
         if purity not in ("observed", "declared"):
             raise StoreError(f'purity={purity!r}: give "observed" or "declared"')
         if versions not in get_args(Versions):
@@ -183,7 +185,7 @@ class Store:
                     "purity": self.purity, "versions": self.versions, "shared": self.shared,
                     "upstream": self.upstream, "readonly": self.readonly,
                     "options": self.options}  # fmt: skip
-        return _store_of_worker, (self.backend.address, settings)
+        return _store_of_worker, (self.backend.address, settings, script_formats())
 
     # What concerns graphs is in `pipeline.cache`, which is above: hence the late imports.
 
@@ -705,15 +707,30 @@ _refused: set[tuple[str, str]] = set()
 _stores: dict[str, Store] = {}
 
 
-def _store_of_worker(address: str, settings: dict[str, Any]) -> Store:
-    """The store of this process with these settings: one, so that it warns once of each kind."""
-    upstream = settings["upstream"]
-    identity = repr((address, settings, upstream and upstream.__reduce__()))
+def _store_of_worker(address: str, settings: dict[str, Any], formats: Any = ()) -> Store:
+    """The store of this process with these settings: one, so that it warns once of each kind.
+
+    formats: of the classes of the script, which this process cannot import
+    """
+    add_formats(formats)
+    upstream, pickle = settings["upstream"], settings["pickle"]
+    classes = [*map(id, pickle)] if isinstance(pickle, tuple) else []  # two may have one name
+    identity = repr((address, settings, upstream and upstream.__reduce__(), classes))
     if identity not in _stores:
         store = Store(address, **settings)
         store.in_worker = True
         _stores.setdefault(identity, store)
     return _stores[identity]
+
+
+def _allowed(pickle: Any) -> Allowed:
+    """What a store may pickle."""
+    if isinstance(pickle, bool):
+        return pickle
+    classes = (pickle,) if isinstance(pickle, type) else pickle
+    if not isinstance(classes, Iterable) or not all(isinstance(kind, type) for kind in classes):
+        raise StoreError(f"pickle={short_repr(pickle)}: give True, False, or classes")
+    return tuple(classes)
 
 
 def _names(option: str, functions: Any) -> frozenset[str]:

@@ -16,7 +16,8 @@ An object that others may write into is stored once: where it is again, there is
 such objects, in the order in which they are complete. So `[row, row]` comes back with one row.
 Some formats have a buffer beside their parts: each takes the next one, so what is loaded is as
 large as the bytes. Types are exact: a subclass may hold more than its base, and has no format.
-Classes of the program have one if they are marked by `storable`.
+Classes of the program have one if they are marked by `storable`. All formats in two functions, of
+the program or of `libraries`, have one tag; the name of the format is the first part.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ import inspect
 import pickle
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
@@ -39,13 +39,14 @@ from types import EllipsisType, MemberDescriptorType, NoneType
 from typing import Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import cloudpickle
 import msgpack
 import numpy as np
 
 from pipeline.identity import ATOMS, File
 from pipeline.store.entry import CodecError, UnreadableError, UnstorableError, noun
-from pipeline.store.formats import arrays, files, tables
+from pipeline.store.formats import arrays, files, pickles, registered, tables
+from pipeline.store.formats.pickles import Allowed
+from pipeline.store.formats.registered import path_of
 
 Class = TypeVar("Class", bound=type)
 
@@ -56,8 +57,9 @@ _LONG_TEXT = 1 << 16  # length from which texts and bytes have a buffer
 _PICKLE = 3
 _LAST_BUFFERED = 9  # formats with tags up to this have a buffer, the first of their parts
 _SAME = 14
-_MUTABLE = frozenset({1, 2, 12, 13, 20, 22, 23, 33, 52, 53})
-_HOLDING = frozenset({13, 20, 21, 22})  # formats whose parts are objects that others may know
+_MUTABLE = frozenset({1, 2, 12, 13, 20, 22, 23, 33, 52, 53, 60})
+_REBUILT = frozenset({13, 60})
+_HOLDING = _REBUILT | {20, 21, 22}  # formats whose parts are objects that others may know
 
 _PLAIN = frozenset({NoneType, bool, float, int, str, bytes})
 _MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
@@ -67,7 +69,9 @@ _OWN_ERRORS = (MemoryError, RecursionError, ImportError, ZoneInfoNotFoundError)
 
 _marked: dict[str, type] = {}  # the classes marked in this process, by module and qualified name
 _MARK = "__pipeline_storable__"
-_MAIN = ("__mp_main__", "<run_path>")  # the main script, in another process or under `runpy`
+
+_Seen = dict[int, tuple[int, Any]]
+"""The numbers of mutable objects, by id; each with its object, so that no other gets its id."""
 
 _packed = partial(msgpack.packb, unicode_errors="surrogatepass")
 _unpacked = partial(msgpack.unpackb, strict_map_key=False, unicode_errors="surrogatepass")
@@ -87,11 +91,12 @@ class _Format(NamedTuple):
     types: set[type] | None  # that parts may have; None for all
 
 
-def encoded(value: Any, pickle: bool = False) -> list[Any]:
+def encoded(value: Any, pickle: Allowed = False) -> list[Any]:
     """A value as buffers, to be written one after the other; large arrays are not copied.
 
-    With `pickle`, a value that has a part without a format is pickled as a whole. Raises
-    `UnstorableError` for other values without a format.
+    With `pickle`, a value that has a part without a format is pickled as a whole; with classes, if
+    all its parts without a format are objects of these. Raises `UnstorableError` for other values
+    without a format.
 
     >>> decoded(b"".join(encoded({"n": [1, 2.5, None]})))
     {'n': [1, 2.5, None]}
@@ -99,14 +104,15 @@ def encoded(value: Any, pickle: bool = False) -> list[Any]:
     buffers: list[list[Any]] = []
     try:
         return _laid_out(_tree(value, buffers, {}), buffers)
-    except UnstorableError:
-        if not pickle:
+    except (UnstorableError, RecursionError, struct.error, ValueError) as error:
+        # As a whole: an object that is in two parts would come back as two objects.
+        if pickle is True:
+            return _laid_out([_PICKLE], [[pickles.pickled(value)]])
+        if pickle and (tree := _named_pickle(value, pickle, buffers := [])):
+            return _laid_out(tree, buffers)
+        if isinstance(error, UnstorableError):
             raise
-    except (RecursionError, struct.error, ValueError) as error:
-        if not pickle:
-            raise UnstorableError(noun(value), f"{error}; store its parts one by one") from error
-    # As a whole: an object that is in two parts would come back as two objects.
-    return _laid_out([_PICKLE], _pickled(value))
+        raise UnstorableError(noun(value), f"{error}; store its parts one by one") from error
 
 
 def _laid_out(tree: Any, buffers: list[list[Any]]) -> list[Any]:
@@ -120,7 +126,7 @@ def _laid_out(tree: Any, buffers: list[list[Any]]) -> list[Any]:
     return [part for part in output if len(part)]
 
 
-def _tree(value: Any, buffers: list[list[Any]], seen: dict[int, int] | None, depth: int = 0) -> Any:
+def _tree(value: Any, buffers: list[list[Any]], seen: _Seen | None, depth: int = 0) -> Any:
     """The tree of a value; appends its buffers to `buffers`.
 
     seen: the numbers of mutable objects, by id; None where no object is known from elsewhere
@@ -133,15 +139,15 @@ def _tree(value: Any, buffers: list[list[Any]], seen: dict[int, int] | None, dep
         )
     form = _format_of(value)
     if seen is not None and form.tag in _MUTABLE and id(value) in seen:
-        return [_SAME, seen[id(value)]]
+        return [_SAME, seen[id(value)][0]]
     tree = [form.tag, *_trees_of_parts(value, form, buffers, seen, depth)]
     if seen is not None and form.tag in _MUTABLE:
-        seen[id(value)] = len(seen)
+        seen[id(value)] = len(seen), value
     return tree
 
 
 def _trees_of_parts(
-    value: Any, form: _Format, buffers: list[list[Any]], seen: dict[int, int] | None, depth: int
+    value: Any, form: _Format, buffers: list[list[Any]], seen: _Seen | None, depth: int
 ) -> Iterable[Any]:
     parts = form.parts(value)
     if form.kind in (set, frozenset):
@@ -189,29 +195,33 @@ def _in_order(elements: Any, buffers: list[list[Any]], depth: int) -> Iterator[A
         yield tree
 
 
-def _pickled(value: Any) -> list[list[Any]]:
-    data = b"__main__"
-    with suppress(Exception):  # pickle is faster, but knows functions by their names alone
-        data = pickle.dumps(value, protocol=5)
-    try:
-        if b"__main__" in data:  # which is another module in another process
-            data = cloudpickle.dumps(value, protocol=5)
-    except Exception as error:
-        raise UnstorableError(
-            noun(value), f"pickle has no format for it either: {error}; return what it holds"
-        ) from error
-    if File.__module__.encode() in data:
-        why = "a pickle has no content of the File in it; return the File in a list, tuple or dict"
-        raise UnstorableError(noun(value), why)
-    return [[data]]
+def _named_pickle(value: Any, classes: tuple[type, ...], buffers: list[list[Any]]) -> Any:
+    """The tree of a pickle of named classes; None if the value has no object of theirs."""
+    if (made := pickles.pickled_by_name(value, classes, _split)) is None:
+        return None
+    trees = [_tree(part, buffers, None, 2) for part in (made.paths, made.others)]
+    buffers.append([made.data])
+    return [_PICKLE, *trees]
 
 
-def decoded(view: memoryview | bytes, pickle: bool = False) -> Any:
+def _split(value: Any) -> tuple[Any, ...] | None:
+    """The tag and the parts of a value whose parts others may know; None for any other value."""
+    form = _format_of(value)
+    return (form.tag, *form.parts(value)) if form.tag in _REBUILT else None
+
+
+def _rebuilt(tag: Any, *parts: Any) -> Any:
+    if tag not in _REBUILT:
+        raise CodecError(f"a pickle with parts of {tag!r:.100}")
+    return _BY_TAG[tag].build(*parts)
+
+
+def decoded(view: memoryview | bytes, pickle: Allowed = False) -> Any:
     """The value of these bytes; its arrays lie in them, and are writable if they are.
 
     Raises `CodecError`, and nothing else, for bytes that are not a value, and its subclass
     `UnreadableError` where they may be one elsewhere. Pickles are read only with `pickle`, since
-    loading one may run any code.
+    loading one may run any code, and those of named classes if these are among its classes.
     """
     try:
         return _read(memoryview(view).cast("B"), pickle)
@@ -224,7 +234,7 @@ def decoded(view: memoryview | bytes, pickle: bool = False) -> Any:
 
 
 def decoded_with_files(
-    view: memoryview | bytes, pickle: bool = False
+    view: memoryview | bytes, pickle: Allowed = False
 ) -> tuple[Any, list[files.Copy]]:
     """The value of these bytes, and its files, which are where they were or not; as `decoded`."""
     copies: list[files.Copy] = []
@@ -260,7 +270,7 @@ def _text(error: Exception) -> str:
     return format_exception_only(error)[-1].strip()  # also of an error that str() cannot show
 
 
-def _read(view: memoryview, pickle: bool) -> Any:
+def _read(view: memoryview, pickle: Allowed) -> Any:
     (length,) = struct.unpack_from("<I", view)
     end = 4 + length
     structure = view[4:end]
@@ -287,7 +297,11 @@ def _read(view: memoryview, pickle: bool) -> Any:
 
 
 def _value(
-    tree: Any, buffers: Iterator[memoryview], made: list[Any] | None, pickle: bool, depth: int = 0
+    tree: Any,
+    buffers: Iterator[memoryview],
+    made: list[Any] | None,
+    pickle: Allowed,
+    depth: int = 0,
 ) -> Any:
     """The value of a tree; takes its buffers from `buffers`, in order.
 
@@ -307,12 +321,12 @@ def _value(
         inner = made if tag in _HOLDING else None
         # No map, as above.
         parts = [_value(part, buffers, inner, pickle, depth + 1) for part in parts]
-    if tag == _PICKLE and not pickle:
-        raise UnreadableError("a pickle, which may run any code: to allow it, Store(pickle=True)")
     if form.types is not None and not form.types >= set(map(type, parts)):
         raise CodecError(f"parts of the wrong types for a {form.kind.__name__}")
     if tag <= _LAST_BUFFERED:
         parts = [next(buffers), *parts]  # StopIteration if none is left
+    if tag == _PICKLE:
+        return pickles.unpickled(parts[0], pickle, _rebuilt, parts[1:])
     value = form.build(*parts)
     if made is not None and tag in _MUTABLE:
         made.append(value)
@@ -324,13 +338,6 @@ def _same(made: list[Any] | None, number: Any) -> Any:
     if made is None or type(number) is not int or not 0 <= number < len(made):
         raise CodecError(f"no object has the number {noun(number)}")
     return made[number]
-
-
-def _unpickled(view: memoryview) -> Any:
-    try:
-        return cloudpickle.loads(view)
-    except AttributeError as error:  # a module without what it had where this was pickled
-        raise UnreadableError(f"a pickle of what is missing here: {error}") from error
 
 
 def _build_set(*parts: Any) -> set[Any]:
@@ -380,13 +387,13 @@ def storable(kind: Class) -> Class:
             "@storable, or store a dict of its attributes",
         )
     setattr(kind, _MARK, True)
-    _marked[_path(kind)] = kind
+    _marked[path_of(kind)] = kind
     return kind
 
 
 def is_storable(kind: type) -> bool:
     """Whether a class is marked, and no other was marked by its name since."""
-    path = _path(kind)
+    path = path_of(kind)
     if path.startswith("__main__:") and _MARK in vars(kind):
         _marked[path] = kind  # a class of the main script arrives in a worker by value, marked
     return _marked.get(path) is kind
@@ -411,7 +418,7 @@ def _object_parts(value: Any) -> list[Any]:
         if not hasattr(value, name):
             raise UnstorableError(noun(value), f"its field {name} is not set; set it, to None say")
     values = value if issubclass(kind, tuple) else [getattr(value, name) for name in names]
-    return [_path(kind), " ".join(names), *values]
+    return [path_of(kind), " ".join(names), *values]
 
 
 def _build_object(path: Any, fields: Any, *values: Any) -> Any:
@@ -434,11 +441,6 @@ def _build_object(path: Any, fields: Any, *values: Any) -> Any:
     for name, value in zip(names, values, strict=True):
         object.__setattr__(made, name, value)
     return made
-
-
-def _path(kind: type, separator: str = ":") -> str:
-    module = "__main__" if kind.__module__ in _MAIN else kind.__module__
-    return f"{module}{separator}{kind.__qualname__}"
 
 
 def _field_names(kind: Any) -> tuple[str, ...]:
@@ -477,9 +479,10 @@ _TABLE = _Format(2, object, tables.table_parts, tables.build_table, {tuple})
 _SCALAR = _Format(11, np.generic, arrays.scalar_parts, arrays.build_scalar, {str, bytes})
 _TEXTS = _Format(12, np.dtypes.StringDType, arrays.text_parts, arrays.build_texts, {list, bool})
 _OBJECT = _Format(13, object, _object_parts, _build_object, None)
+_REGISTERED = _Format(60, object, registered.dumped, registered.loaded, None)
 _FORMATS = (
     _Format(1, np.ndarray, arrays.array_parts, arrays.build_array, {bool}),
-    _Format(_PICKLE, object, _pickled, _unpickled, set()),
+    _Format(_PICKLE, object, list, list, {list}),
     _Format(4, str, lambda value: [[value.encode("utf-8", "surrogatepass")]],
             lambda view: str(view, "utf-8", "surrogatepass"), set()),
     _Format(5, bytes, lambda value: [[value]], bytes, set()),
@@ -516,7 +519,7 @@ _FORMATS = (
             {np.ndarray, NoneType, bool}),
     _Format(54, type(np.ma.masked), lambda _: (), lambda: np.ma.masked, set()),
 )  # fmt: skip
-_BY_TAG = {form.tag: form for form in (*_FORMATS, _TABLE, _SCALAR, _TEXTS, _OBJECT)}
+_BY_TAG = {form.tag: form for form in (*_FORMATS, _TABLE, _SCALAR, _TEXTS, _OBJECT, _REGISTERED)}
 _BY_TYPE = {form.kind: form for form in _FORMATS if form.tag != _PICKLE}
 
 
@@ -524,21 +527,38 @@ def _format_of(value: Any) -> _Format:
     """The format of a value. Raises `UnstorableError` if it has none."""
     kind = type(value)
     if form := _BY_TYPE.get(kind):
-        is_text = kind is np.ndarray and isinstance(value.dtype, np.dtypes.StringDType)
-        return _TEXTS if is_text else form
+        if kind is np.ndarray:
+            if isinstance(value.dtype, np.dtypes.StringDType):
+                return _TEXTS
+            if value.dtype == object:
+                return _REGISTERED
+        return form
     if issubclass(kind, np.generic):
         return _SCALAR
+    if registered.is_registered(kind):
+        return _REGISTERED
     if is_storable(kind):
         return _OBJECT
     if tables.is_table(kind):
         return _TABLE
+    if registered.is_of_library(kind):
+        return _REGISTERED
+    raise UnstorableError(noun(value), _why_none(kind))
+
+
+def _why_none(kind: type) -> str:
+    """Why a type has no format, and the lines that give it one."""
     base = next((base for base in (*_BY_TYPE, float) if issubclass(kind, base)), None)
-    name, otherwise = _path(kind, ".").removeprefix("builtins."), "or use Store(pickle=True)"
-    why = f"{name} would come back as a plain {base.__name__}" if base else f"no format for {name}"
+    path, name = path_of(kind, ".").removeprefix("builtins."), kind.__qualname__
+    why = f"{path} would come back as a plain {base.__name__}" if base else f"no format for {path}"
+    if remedy := registered.remedy_of(kind):
+        return f"{why}; {remedy}"
     if dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"):
-        remedy = f"mark the class with @pipeline.storable, {otherwise}"
+        remedy = "mark the class with @pipeline.storable"
     elif base is not None:
-        remedy = f"return a plain {base.__name__}, {otherwise}"
+        remedy = f"return a plain {base.__name__}"
     else:
-        remedy = f"return numbers, text, containers, arrays or tables, {otherwise}"
-    raise UnstorableError(noun(value), f"{why}; {remedy}")
+        remedy = "return numbers, text, containers, arrays or tables"
+    return (
+        f"{why}; {remedy}, call register_format({name}, dump, load), or use Store(pickle=[{name}])"
+    )

@@ -35,26 +35,60 @@ def streamed(*arrays: Any, **options: Any) -> memoryview:
     return memoryview(sink.getvalue())
 
 
+UUID = b"0123456789abcdef"
 SERIES: list[Any] = [
     pd.Series([1, 2], dtype=dtype) for dtype in ("i1", "u8", "f2", "f4", "c8", "bool", "M8[s]")
 ] + [
-    pd.Series(np.array([1, 2], ">i4")), pd.Series([0.0, -0.0, np.nan, np.inf]),
+    pd.Series(np.array([1, 2], ">i4")),
+    pd.Series([0.0, -0.0, np.nan, np.inf]),
     pd.Series(np.array([0x7FF8_0000_0000_0007], np.uint64).view("f8")),
-    pd.Series(["a", None, ""], dtype="str"), pd.Series(["a", None], dtype="string[pyarrow]"),
+    pd.Series(["a", None, ""], dtype="str"),
+    pd.Series(["a", None], dtype="string[pyarrow]"),
     pd.Series(["a", None], dtype=pd.StringDtype("python", na_value=np.nan)),
     pd.Series(["a", None, np.nan, 1, Decimal("1.0"), [1], pd.NA], dtype=object),
-    pd.Series([1.5, None], dtype="Float64"), pd.Series([True, None], dtype="boolean"),
+    pd.Series([1.5, None], dtype="Float64"),
+    pd.Series([True, None], dtype="boolean"),
     pd.Series(pd.arrays.FloatingArray(np.array([np.nan, 1]), np.array([False, True]))),
-    pd.Series([1, None], dtype="UInt16"), pd.Series(["2020", None], dtype="M8[ms, Asia/Tokyo]"),
+    pd.Series([1, None], dtype="UInt16"),
+    pd.Series(["2020", None], dtype="M8[ms, Asia/Tokyo]"),
     pd.Series(["2020", None], dtype="timestamp[us, tz=UTC][pyarrow]"),
     pd.Series([Decimal("1.10"), None], dtype=pd.ArrowDtype(pa.decimal128(9, 2))),
     pd.Series(["a", None], dtype=pd.ArrowDtype(pa.string())),
     pd.Series([b"a"], dtype=pd.ArrowDtype(pa.large_binary())),
     pd.Series(["b", "a", None], dtype=pd.CategoricalDtype(["c", "b", "a"], ordered=True)),
-    pd.Series([1.5, 2.5], dtype="category"), pd.Series(pd.interval_range(0.0, 2.0)),
-    pd.Series(pd.period_range("2020", periods=2, freq="W-TUE")), pd.Series([], dtype=object),
-    pd.Series(pd.to_timedelta([1, None]), name=3.5), pd.Series([1], name=("a", DAY)),
+    pd.Series([1.5, 2.5], dtype="category"),
+    pd.Series(pd.interval_range(0.0, 2.0)),
+    pd.Series(pd.period_range("2020", periods=2, freq="W-TUE")),
+    pd.Series([], dtype=object),
+    pd.Series(pd.to_timedelta([1, None]), name=3.5),
+    pd.Series([1], name=("a", DAY)),
+    pd.Series([[1], None], dtype=pd.ArrowDtype(pa.list_(pa.int64()))),
+    pd.Series([{"a": [1]}, None], dtype=pd.ArrowDtype(pa.struct([("a", pa.list_(pa.int8()))]))),
+    pd.Series(["a", None, "a"], dtype=pd.ArrowDtype(pa.dictionary(pa.int8(), pa.string()))),
+    pd.Series([None], dtype=pd.ArrowDtype(pa.null())),
+    pd.Series([[("a", 1)]], dtype=pd.ArrowDtype(pa.map_(pa.string(), pa.int8()))),
+    pd.Series(pd.arrays.SparseArray([0, 1, 0])),
+    pd.Series(pd.arrays.SparseArray([True, False])),
+    pd.Series(pd.arrays.SparseArray([1.5, np.nan, 2.5], kind="block")),
+    pd.Series(pd.arrays.SparseArray([1, 1, 5], fill_value=1)),
+]
+
+COLUMNS: list[Any] = [
+    pd.Categorical(["a", "b"], ordered=True), pd.array([1, None]), pd.array(["a", None]),
+    pd.array(["a"], dtype="string[python]"), pd.array([1.5]), pd.array([True, None]),
+    pd.array(np.array(["2020"], "M8[s]")), pd.array(np.array([1], "m8[ns]")),
+    pd.arrays.NumpyExtensionArray(np.arange(2)), pd.arrays.SparseArray([0, 1]),
+    pd.period_range("2020", periods=2, freq="M").array, pd.interval_range(0, 2).array,
+    pd.date_range("2020", periods=2, tz="UTC").array,
+    pd.array([[1]], pd.ArrowDtype(pa.list_(pa.int8()))),
 ]  # fmt: skip
+
+SCALARS: list[Any] = [
+    pd.Period("2020-01", "M"),
+    pd.Period("2020-01-05", "W-TUE"),
+    pd.Interval(0, 1.5, "both"),
+    pd.Interval(DAY, DAY + pd.Timedelta("1D"), closed="left"),
+]
 
 INDEXES: list[Any] = [
     pd.RangeIndex(3), pd.RangeIndex(9, 0, -2, name="n"), pd.Index([3, 1]), pd.Index([True, False]),
@@ -97,6 +131,27 @@ def test_a_table_comes_back_as_it_was(value: Any) -> None:
             assert getattr(made, "freq", None) == getattr(value, "freq", None)
 
 
+@pytest.mark.parametrize("value", COLUMNS, ids=lambda value: type(value).__name__)
+def test_a_column_alone_comes_back_as_it_was(value: Any) -> None:
+    made = back(value)
+    assert type(made) is type(value)
+    pd.testing.assert_extension_array_equal(made, value, check_exact=True)
+    assert same(made, value)
+
+
+@pytest.mark.parametrize("value", SCALARS, ids=repr)
+def test_a_period_or_an_interval_comes_back_as_it_was(value: Any) -> None:
+    assert repr(back(value)) == repr(value)
+
+
+def test_a_sparse_column_keeps_its_places_and_its_kind() -> None:
+    for kind in ("integer", "block"):
+        array = pd.arrays.SparseArray([0, 0, 3, 4], kind=kind)
+        made = back(pd.Series(array)).array
+        assert (made.kind, made.fill_value, made.density) == (kind, 0, 0.5)
+        assert made.sp_index.equals(array.sp_index)
+
+
 def test_a_table_that_was_loaded_may_be_changed() -> None:
     frame = back(FRAME)
     frame.loc[0, "whole"] = 9
@@ -112,10 +167,7 @@ class Derived(pd.DataFrame):  # type: ignore[misc] # pandas has no types here
 @pytest.mark.parametrize(
     ("value", "why"),
     [
-        (pd.Series(pd.arrays.SparseArray([0, 1])), "a column of Sparse.*convert it with astype"),
-        (pd.Series([[1]], dtype=pd.ArrowDtype(pa.list_(pa.int64()))), "a column of list"),
-        (pd.Series([None], dtype=pd.ArrowDtype(pa.null())), "a column of null"),
-        (pd.Categorical(["a"]), "a Categorical: no format"),
+        (pd.Series([UUID], dtype=pd.ArrowDtype(pa.uuid())), "a column of extension"),
         (pd.bdate_range("2020", periods=2, freq="C"), "a frequency CustomBusinessDay: set freq"),
         (pd.Series(["\ud800"], dtype="string[python]"), "a Series: .*surrogates"),
         (pd.Series([object()]), "an object: no format"),
@@ -132,7 +184,7 @@ def test_other_tables_are_refused_with_a_reason(value: Any, why: str) -> None:
 
 
 def test_a_table_without_a_format_is_pickled_if_pickle_is_allowed() -> None:
-    value = pd.Series(pd.arrays.SparseArray([0, 1]))
+    value = pd.Series([1.5, 2.5], index=pd.bdate_range("2020", periods=2, freq="C"))
     data = payload([value], pickle=True)
     assert decoded(data, pickle=True)[0].equals(value)
     with pytest.raises(CodecError, match="a pickle"):
@@ -282,6 +334,13 @@ def test_other_heads_are_refused(head: Any) -> None:
         (NUMBERS, ("periods", None)), (NUMBERS, ("categories", pd.Index([1]), False)),
         (NUMBERS, ("categories", pd.Index([1, 1]), False)), (TEXTS, ("masked",)), (NUMBERS, ()),
         (pa.array([1, None]), ("numbers",)), (NUMBERS, ("texts", "python", True)),
+        (NUMBERS, ("nested", [1])), (NUMBERS, ("sparse", "block", 2, None, np.ones(1), 0)),
+        (NUMBERS, ("sparse", "block", 10**15, np.array([1], "i4"), np.ones(1), 0)),
+        (NUMBERS, ("sparse", "integer", 3, np.array([7], "i4"), np.ones(1), 0)),
+        (NUMBERS, ("sparse", "integer", 3, np.array([-1], "i4"), np.ones(1), 0)),
+        (NUMBERS, ("sparse", "integer", 3, np.array([1], "i4"), np.ones(2), 0)),
+        (NUMBERS, ("sparse", "integer", 3, np.array([1, 1], "i4"), np.ones(2), 0)),
+        (NUMBERS, ("sparse", "none", 3, np.array([1], "i4"), np.ones(1), 0)),
     ],
     ids=lambda value: f"{value!s:.40}",
 )  # fmt: skip

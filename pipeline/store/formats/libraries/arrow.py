@@ -1,0 +1,73 @@
+"""Tables, batches, columns and schemas of PyArrow, as streams of Arrow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow
+
+from pipeline.store.entry import CodecError, noun
+from pipeline.store.formats.libraries import LibraryFormat
+from pipeline.store.formats.streams import read_batches, stream_of
+
+
+def dump_table(table: Any) -> Any:
+    return _dump(table.schema, table.to_batches())
+
+
+def _dump(schema: Any, batches: Sequence[Any]) -> Any:
+    return np.frombuffer(stream_of(schema, batches), np.uint8)
+
+
+def _read(tree: Any) -> tuple[Any, list[Any]]:
+    if type(tree) is not np.ndarray:
+        raise CodecError(f"{noun(tree)} that should be a stream of Arrow")
+    return read_batches(memoryview(tree).cast("B"))
+
+
+def load_table(tree: Any) -> Any:
+    schema, batches = _read(tree)
+    return pyarrow.Table.from_batches(batches, schema)
+
+
+def _load_batch(tree: Any) -> Any:
+    _, [batch] = _read(tree)
+    return batch
+
+
+def _dump_array(array: Any) -> Any:
+    batch = pyarrow.RecordBatch.from_arrays([array], [""])
+    return _dump(batch.schema, [batch])
+
+
+def _load_array(tree: Any) -> Any:
+    batch = _load_batch(tree)
+    if batch.num_columns != 1:
+        raise CodecError("a column of Arrow that is several")
+    return batch.column(0)
+
+
+def _dump_chunks(array: Any) -> Any:
+    return dump_table(pyarrow.table([array], [""]))
+
+
+def _load_chunks(tree: Any) -> Any:
+    table = load_table(tree)
+    if table.num_columns != 1:
+        raise CodecError("a column of Arrow that is several")
+    return table.column(0)
+
+
+def _load_schema(tree: Any) -> Any:
+    return load_table(tree).schema
+
+
+FORMATS = {
+    "pyarrow.Table": LibraryFormat(dump_table, load_table),
+    "pyarrow.RecordBatch": LibraryFormat(lambda batch: _dump(batch.schema, [batch]), _load_batch),
+    "pyarrow.ChunkedArray": LibraryFormat(_dump_chunks, _load_chunks),
+    "pyarrow.Array": LibraryFormat(_dump_array, _load_array, is_family=True),
+    "pyarrow.Schema": LibraryFormat(lambda schema: _dump(schema, []), _load_schema),
+}

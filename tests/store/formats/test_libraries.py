@@ -1,0 +1,146 @@
+"""One contract for the formats of all libraries: a value comes back as it was, or is refused."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipeline.store import Store, UnstorableError, encoded
+from pipeline.store.entry import UnreadableError
+from pipeline.store.formats.codec import decoded
+from tests.fuzz import mutated, packed, payload, survives, swollen, unpacked
+from tests.store.formats.samples import NEEDS, VALUES, equal, need, other_values
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def back(value: Any) -> Any:
+    """A value as it is loaded from a store: what may be written may be written."""
+    return decoded(bytearray(payload(value)))  # type: ignore[arg-type]
+
+
+EACH = pytest.mark.parametrize("library", NEEDS)
+
+
+@EACH
+def test_a_value_comes_back_through_a_store_as_it_was(library: str, tmp_path: Path) -> None:
+    need(library)
+    for store in (Store(tmp_path / "store"), Store(f"memory://formats-{library}")):
+        for place, value in enumerate(VALUES[library]()):
+            store.put(f"{place:032x}", value)
+            made = store.get(f"{place:032x}")
+            assert equal(made, value), (place, value, made)
+            assert equal(value, value)
+
+
+@EACH
+def test_no_two_values_of_these_tests_are_the_same(library: str) -> None:
+    need(library)
+    values = VALUES[library]()
+    for place, one in enumerate(values):
+        for other in values[place + 1 :]:
+            assert not equal(one, other), (one, other)
+
+
+@EACH
+def test_a_value_that_is_in_a_container_twice_comes_back_as_one(library: str) -> None:
+    need(library)
+    for value in VALUES[library]():
+        first, [second], other = back([value, [value], VALUES[library]()[0]])
+        assert first is second
+        assert first is not other
+        assert equal(first, value)
+
+
+@EACH
+def test_a_value_has_the_same_bytes_each_time(library: str) -> None:
+    need(library)
+    first, second = VALUES[library](), VALUES[library]()
+    for one, other in zip(first, second, strict=True):
+        assert payload(one) == payload(other), one
+
+
+@EACH
+def test_other_values_are_refused_with_a_reason(library: str) -> None:
+    need(library)
+    for value, why in other_values(library):
+        with pytest.raises(UnstorableError, match=why):
+            encoded([value])
+
+
+@EACH
+def test_corrupt_bytes_are_a_codec_error_or_a_value(library: str) -> None:
+    need(library)
+    chance = random.Random(1)  # noqa: S311 - repeatable
+    for value in VALUES[library]()[:20]:
+        data = payload(value)
+        for _ in range(12):
+            survives(mutated(data, chance))
+            survives(swollen(data, chance))
+        for length in range(0, len(data), len(data) // 6 + 1):
+            assert not survives(data[:length])
+
+
+@EACH
+def test_another_tree_is_refused(library: str) -> None:
+    """A tree of the wrong parts, under the name of each format."""
+    need(library)
+    names = {
+        unpacked(payload(value))[0][1] for value in VALUES[library]() if type(value) is not list
+    }
+    wrong: list[Any] = [None, 1, "a", [20], [21], [31, 0, 10**15, 1], [20, 1, 2, 3], [21, [20], 1]]
+    for name in filter(lambda name: type(name) is str, names):
+        for tree in wrong:
+            if (name, tree) != ("numpy.dtype", None):
+                assert not survives(packed([60, name, tree])), (name, tree)
+
+
+IMPORTS = """
+import sys
+{before}
+from pipeline.store import encoded, decoded
+decoded(b"".join(encoded({value})))
+print(*{{name.partition(".")[0] for name in sys.modules}})
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "value", "more"),
+    [
+        ("", "[1, 'a', {'b': None}]", set()),
+        ("import numpy as np", "[np.arange(3), np.array([1, 'a'], object)]", set()),
+        ("import pandas as pd", "pd.DataFrame({'a': [1]})", {"pandas", "pyarrow"}),
+        ("import pyarrow as pa", "pa.table({'a': [1]})", {"pandas", "pyarrow"}),
+    ],
+    ids=["plain", "numpy", "pandas", "pyarrow"],
+)
+def test_a_library_is_imported_when_its_values_are_met(
+    before: str, value: str, more: set[str]
+) -> None:
+    code = IMPORTS.format(before=before, value=value)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    libraries = {name for names in NEEDS.values() for name in names} | {"pandas"}
+    # Dask imports none of them; pandas imports PyArrow by itself.
+    assert libraries & set(done.stdout.split()) <= more | ({"pyarrow"} if more else set())
+
+
+def test_an_entry_of_a_missing_library_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [*sys.modules]:
+        if name.startswith(("polars", "pipeline.store.formats.libraries.polars")):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(UnreadableError, match="pip install polars"):
+        decoded(packed([60, "polars.DataFrame", None]))
+
+
+def test_an_entry_of_an_unknown_format_is_unreadable() -> None:
+    for name in ("polars.Cube", "nowhere.Thing", "numpy.random"):
+        with pytest.raises(UnreadableError, match=f"no format has the name '{name}'"):
+            decoded(packed([60, name, None]))
