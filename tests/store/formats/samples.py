@@ -345,13 +345,14 @@ def equal(one: Any, other: Any) -> bool:
 def described(value: Any) -> Any:
     """A value as plain values and arrays."""
     kind = type(value)
-    describe = _DESCRIBED.get(kind.__module__.partition(".")[0])
+    if describe := _DESCRIBED.get(kind.__module__.partition(".")[0]):
+        return repr(kind), *describe(value)
     if isinstance(value, list | tuple):
         return [kind, *map(described, value)]
     if isinstance(value, dict):
         attributes = sorted(vars(value).items()) if hasattr(value, "__dict__") else ()
         return [kind, *map(described, [*value, *value.values(), *attributes])]
-    return (repr(kind), *describe(value)) if describe else value
+    return value
 
 
 def _of_arrow(value: Any) -> tuple[Any, ...]:
