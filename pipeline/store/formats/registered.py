@@ -159,15 +159,14 @@ def loaded(name: Any, tree: Any) -> Any:
     if ":" in name:
         return _loaded_by_program(name, tree)
     file = file_of(name)
-    try:
-        form = import_module(file).FORMATS.get(name) if file else None
-    except ImportError as error:
-        raise UnreadableError(
-            f"a {name} is not loaded: {error}; pip install {error.name or file}"
-        ) from error
+    form = import_module(file).FORMATS.get(name) if file else None
     if form is None:
         raise UnreadableError(f"no format has the name {name!r}: a newer release may know it")
-    return form.load(tree)
+    try:
+        return form.load(tree)
+    except ImportError as error:
+        library = error.name or name.partition(".")[0]
+        raise UnreadableError(f"a {name}: {error}; pip install {library}") from error
 
 
 def _loaded_by_program(name: str, tree: Any) -> Any:

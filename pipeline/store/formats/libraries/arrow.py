@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow
 
 from pipeline.store.entry import CodecError, noun
 from pipeline.store.formats.libraries import LibraryFormat
@@ -28,6 +27,8 @@ def _read(tree: Any) -> tuple[Any, list[Any]]:
 
 
 def load_table(tree: Any) -> Any:
+    import pyarrow
+
     schema, batches = _read(tree)
     return pyarrow.Table.from_batches(batches, schema)
 
@@ -38,6 +39,8 @@ def _load_batch(tree: Any) -> Any:
 
 
 def _dump_array(array: Any) -> Any:
+    import pyarrow
+
     batch = pyarrow.RecordBatch.from_arrays([array], [""])
     return _dump(batch.schema, [batch])
 
@@ -50,6 +53,8 @@ def _load_array(tree: Any) -> Any:
 
 
 def _dump_chunks(array: Any) -> Any:
+    import pyarrow
+
     return dump_table(pyarrow.table([array], [""]))
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import jax
-import ml_dtypes
 import numpy as np
 
 from pipeline.store.entry import CodecError, UnreadableError, UnstorableError, noun
@@ -14,6 +12,8 @@ from pipeline.store.formats.libraries import LibraryFormat, is_of, parts_of
 
 
 def _dump(array: Any) -> Any:
+    import jax
+
     if isinstance(array, jax.core.Tracer):
         raise UnstorableError(noun(array), "it has no value while JAX traces; return it from jit")
     if jax.numpy.issubdtype(array.dtype, jax.dtypes.extended):
@@ -32,6 +32,8 @@ def _dump(array: Any) -> Any:
 
 
 def _load(tree: Any) -> Any:
+    import jax
+
     elements = tree if type(tree) is np.ndarray else _small(tree)
     made = jax.numpy.asarray(elements) if elements.dtype.isnative else None
     if made is None or made.dtype != elements.dtype:
@@ -43,6 +45,8 @@ def _load(tree: Any) -> Any:
 
 
 def _small(tree: Any) -> Any:
+    import ml_dtypes
+
     name, shape, data = parts_of(tree, str, list, np.ndarray)
     kind = vars(ml_dtypes).get(name)
     if not (isinstance(kind, type) and issubclass(kind, np.generic)):

@@ -6,23 +6,24 @@ from types import NoneType
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageMode
 
 from pipeline.store.entry import CodecError
 from pipeline.store.formats.libraries import LibraryFormat, parts_of
 
 
-def _dump(image: Image.Image) -> Any:
+def _dump(image: Any) -> Any:
     palette = image.palette and _palette(image)
     return image.mode, list(image.size), image.tobytes(), palette, dict(image.info)
 
 
-def _palette(image: Image.Image) -> Any:
+def _palette(image: Any) -> Any:
     mode = image.palette.mode
     return mode, bytes(image.getpalette(mode))
 
 
-def _load(tree: Any) -> Image.Image:
+def _load(tree: Any) -> Any:
+    from PIL import Image
+
     mode, size, pixels, palette, info = parts_of(
         tree, str, list, bytes, (tuple, NoneType), dict
     )  # fmt: skip
@@ -41,6 +42,8 @@ def _load(tree: Any) -> Image.Image:
 
 def _length(mode: str, width: int) -> int:
     """The bytes of a row."""
+    from PIL import ImageMode
+
     if mode == "1":
         return (width + 7) // 8
     form = ImageMode.getmode(mode)

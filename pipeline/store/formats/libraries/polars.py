@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars
-import pyarrow
 
 from pipeline.store.entry import CodecError, UnstorableError, noun
 from pipeline.store.formats.libraries import LibraryFormat, arrow, parts_of, refused
+
+if TYPE_CHECKING:
+    import polars
 
 
 def _dump_frame(frame: polars.DataFrame) -> Any:
@@ -21,6 +22,8 @@ def _dump_series(series: polars.Series) -> Any:
 
 
 def _dump(value: Any, frame: polars.DataFrame) -> Any:
+    import pyarrow
+
     names = frame.columns
     plain = frame.rename(dict(zip(names, map(str, range(len(names))), strict=True)))
     try:
@@ -38,6 +41,8 @@ def _is_same(one: polars.DataFrame, other: polars.DataFrame) -> bool:
 
 
 def _load_frame(tree: Any) -> polars.DataFrame:
+    import polars
+
     names, height, data = parts_of(tree, list, int, np.ndarray)
     table = arrow.load_table(data)
     if not names:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from pipeline.store.entry import CodecError, UnstorableError, noun
 from pipeline.store.formats.libraries import LibraryFormat, is_of
@@ -34,13 +33,15 @@ def _dump(matrix: Any) -> Any:
 def _loading(form: str, kind: str) -> Callable[[Any], Any]:
     """The function that loads sparse values of a type."""
     stored = _STORED_AS.get(form, form)
-    make = getattr(sparse, f"{stored}_{kind}")
 
     def load(tree: Any) -> Any:
+        from scipy import sparse
+
         if type(tree) is not tuple or len(tree) != 1 + len(_PARTS[stored]):
             raise CodecError("a sparse matrix with other parts")
         shape, *arrays = tree
         _check_arrays(shape, _flat(arrays))
+        make = getattr(sparse, f"{stored}_{kind}")
         made = make(tuple(arrays), shape=tuple(shape))
         _check_places(made)
         for name, array in zip(_PARTS[stored], arrays, strict=True):

@@ -15,8 +15,6 @@ from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
-from scipy import sparse
-from skops import io as skops
 
 from pipeline.store.entry import CodecError, UnstorableError, noun
 from pipeline.store.formats.libraries import LibraryFormat, parts_of
@@ -41,6 +39,8 @@ _TRUSTED = [
 
 
 def _dump(estimator: Any) -> Any:
+    from skops import io as skops
+
     try:
         data = skops.dumps(estimator)
     except Exception as error:
@@ -126,11 +126,14 @@ def _zipped(text: str, files: list[Any]) -> bytes:
 @cache
 def _protocol() -> int:
     """The version of what skops writes: its readers of older ones are not needed."""
+    from skops import io as skops
+
     return int(json.loads(_unzipped(skops.dumps(0))[0])["protocol"])
 
 
 def _load(tree: Any) -> Any:
     from sklearn.base import BaseEstimator
+    from skops import io as skops
 
     text, files = parts_of(tree, str, list)
     if json.loads(text)["protocol"] != _protocol():
@@ -144,6 +147,8 @@ def _load(tree: Any) -> Any:
 
 def _check(estimator: Any) -> None:
     """Refuse places outside: the loops of scikit-learn, which are in C, would read there."""
+    from scipy import sparse
+
     features: set[int] = set()
     for value in _reached(estimator):
         if f"{type(value).__module__}.{type(value).__name__}" == _TREE:

@@ -8,14 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
-from safetensors.torch import load, save
 
 from pipeline.store.entry import CodecError, UnstorableError, noun
 from pipeline.store.formats.libraries import LibraryFormat, is_of, parts_of, refused
 
 
 def _dump(tensor: Any) -> Any:
+    import torch
+    from safetensors.torch import save
+
     if reason := _why_not(tensor):
         raise UnstorableError(noun(tensor), reason)
     plain = tensor.detach().resolve_conj().resolve_neg()
@@ -29,6 +30,8 @@ def _dump(tensor: Any) -> Any:
 
 def _why_not(tensor: Any) -> str:
     """Why a tensor would not come back as it is; nothing, if it would."""
+    import torch
+
     if tensor.device.type != "cpu":
         return f"it is on {tensor.device}; return tensor.cpu()"
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
@@ -41,6 +44,9 @@ def _why_not(tensor: Any) -> str:
 
 
 def _load_tensor(tree: Any) -> Any:
+    import torch
+    from safetensors.torch import load
+
     data, order, is_wide, has_gradient = parts_of(tree, np.ndarray, list, bool, bool)
     tensors = load(data.tobytes())
     if list(tensors) != [""] or not is_of(order, int):
@@ -51,6 +57,8 @@ def _load_tensor(tree: Any) -> Any:
 
 
 def _load_parameter(tree: Any) -> Any:
+    import torch
+
     tensor = _load_tensor(tree)
     return torch.nn.Parameter(tensor.detach(), requires_grad=tensor.requires_grad)
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from types import NoneType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas
-import xarray
-from xarray.core.indexes import PandasIndex, PandasMultiIndex
 
 from pipeline.store.entry import CodecError, UnstorableError, noun
 from pipeline.store.formats.libraries import LibraryFormat, parts_of
 
+if TYPE_CHECKING:
+    import xarray
+
 
 def _dump_variable(variable: xarray.Variable) -> Any:
+    import pandas
+
     if variable.chunks is not None or not variable._in_memory:
         raise UnstorableError(noun(variable), "it is not loaded; return value.compute()")
     data = variable.data
@@ -38,6 +40,9 @@ def _described(variable: xarray.Variable, data: Any) -> Any:
 
 
 def _load_variable(tree: Any) -> xarray.Variable:
+    import pandas
+    import xarray
+
     if type(tree) is not tuple or not isinstance(
         tree[1], np.ndarray | pandas.api.extensions.ExtensionArray
     ):
@@ -63,6 +68,8 @@ def _dump_coordinates(value: Any) -> Any:
 
 
 def _dump_index(index: Any) -> Any:
+    from xarray.core.indexes import PandasIndex, PandasMultiIndex
+
     if type(index) is PandasMultiIndex:
         return "multi", index.index, index.dim, dict(index.level_coords_dtype)
     if type(index) is PandasIndex:
@@ -72,6 +79,8 @@ def _dump_index(index: Any) -> Any:
 
 
 def _load_coordinates(tree: Any) -> xarray.Coordinates:
+    import xarray
+
     order, groups, plain = parts_of(tree, list, list, dict)
     indexes, variables = {}, {name: _load_variable(part) for name, part in plain.items()}
     for group in groups:
@@ -85,6 +94,10 @@ def _load_coordinates(tree: Any) -> xarray.Coordinates:
 
 def _load_index(tree: Any) -> tuple[Any, dict[Any, xarray.Variable]]:
     """An index, and its variables with dimensions and attributes alone."""
+    import pandas
+    import xarray
+    from xarray.core.indexes import PandasIndex, PandasMultiIndex
+
     if type(tree) is not tuple or len(tree) != 5 or not isinstance(tree[1], pandas.Index):
         raise CodecError("coordinates without an index")
     kind, labels, dim, dtype, described = tree
@@ -104,6 +117,8 @@ def _dump_array(array: xarray.DataArray) -> Any:
 
 
 def _load_array(tree: Any) -> xarray.DataArray:
+    import xarray
+
     if type(tree) is not tuple:
         raise CodecError("an array without parts")
     name, described, coordinates = tree
@@ -119,6 +134,8 @@ def _dump_dataset(dataset: xarray.Dataset) -> Any:
 
 
 def _load_dataset(tree: Any) -> xarray.Dataset:
+    import xarray
+
     data, coordinates, attributes, encoding = parts_of(tree, dict, tuple, dict, dict)
     variables = {name: _load_variable(part) for name, part in data.items()}
     made = xarray.Dataset(variables, coords=_load_coordinates(coordinates), attrs=attributes)
