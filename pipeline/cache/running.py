@@ -108,11 +108,10 @@ class StoreScheduler:
 
 
 def flush(store: Store, scheduler: Any) -> None:
-    """Wait until the results of a run are upstream, those of a cluster's workers as well."""
-    if store.upstream is None:
-        return
+    """Wait until the results of a run are on the disk, and upstream, also those of a cluster."""
     client: Any = getattr(scheduler, "__self__", None)
-    if hasattr(client, "scheduler_info") and not client.asynchronous:
+    is_client = hasattr(client, "scheduler_info") and not client.asynchronous
+    if store.upstream is not None and is_client:
         with suppress(Exception):  # no worker, or one that has gone
             client.run(flush_all)
     store.flush()

@@ -30,6 +30,7 @@ from pipeline.cli.screen import (
     counted,
     fail,
     format_saved,
+    is_json,
     is_terminal,
     print_json,
     print_table,
@@ -78,21 +79,19 @@ def ls(store: Store, function: str | None, limit: int | None) -> None:
     pipeline cache ls --function epoch --limit 5
     pipeline cache ls --json | jq 'map(.bytes) | add'
     """
-    with Bar("read") as bar:
-        entries = [entry for entry in bar.along(store.entries())
-                   if function in (None, entry.function)]  # fmt: skip
-    entries.sort(key=lambda entry: (entry.created, entry.digest), reverse=True)
-    print_json([_fields(entry) for entry in entries[: limit or None]])
-    shown = entries[: (LISTED if limit is None else limit) or None]
+    most = 0 if is_json() and limit is None else LISTED if limit is None else limit
+    with Bar("read"):
+        entries, count = store.newest(most or None, function)
+    print_json([_fields(entry) for entry in entries])
     rows = [
         (entry.digest[:10], format_bytes(entry.bytes), format_duration(entry.seconds),
          _age(entry), _short_call(entry.call or entry.function))
-        for entry in shown
+        for entry in entries
     ]  # fmt: skip
     if rows:
         print_table(("digest", "size", "took", "age", "call"), rows, left=1)
-    if len(entries) > len(shown):
-        print_text(f"and {len(entries) - len(shown):,} more: --limit 0 lists them")
+    if count > len(entries):
+        print_text(f"and {count - len(entries):,} more: --limit 0 lists them")
     elif not entries:
         print_text(f"{store.url} has no entries" + (f" of {function}" if function else ""))
 
@@ -213,12 +212,12 @@ def stats(store: Store) -> None:
     pipeline cache stats
     pipeline cache stats --store s3://bucket/cache --json
     """
-    sizes, counts = store.sizes().values(), store.stats()
-    print_json({"entries": len(sizes), "bytes": sum(sizes), **asdict(counts)})
+    usage, counts = store.usage(), store.stats()
+    print_json({**usage._asdict(), **asdict(counts)})
     requests = counts.hits + counts.misses
     rate = f", {counts.hits / requests:.0%} of {requests:,}" if requests else ""
     rows = [
-        ("entries", f"{len(sizes):,}, {format_bytes(sum(sizes))}"),
+        ("entries", f"{usage.entries:,}, {format_bytes(usage.bytes)}"),
         ("hits", f"{counts.hits:,}{rate}, {format_bytes(counts.loaded_bytes)}"),
         ("misses", f"{counts.misses:,}"),
         ("skipped", f"{counts.skipped:,}"),

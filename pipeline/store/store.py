@@ -26,6 +26,7 @@ from pipeline.store.backends import (
     Lease,
     Mirrored,
     Stat,
+    Usage,
     backend_at,
     eviction_order,
     parse_history,
@@ -55,6 +56,7 @@ Waiting = Callable[[], AbstractContextManager[None]]
 _LARGE = 1 << 18  # bytes from which on an entry is verified once per process, not at each load
 _RECENT = 60.0  # seconds in which several uses of an entry count as one
 _SPARE = 20  # an eviction frees one part in so many more, so that the next one is not due soon
+_CANDIDATES = 8, 512, -1  # entries of a class that are considered together; -1: all
 _NOTES_KEPT = 30 * 86400  # seconds that notes without entries are kept
 _LONG_NOTE = 1 << 16  # characters of arguments above which a note omits them
 _PAUSE, _LONGEST_PAUSE = 30.0, 600.0  # seconds without requests to a remote store that failed
@@ -74,8 +76,10 @@ class Store:
         of these classes, and no other. A class does not count for those that derive from it. True
         to pickle all values without a format. Loading them runs any code: whoever can write to the
         store can run programs as you
-    durable: False to let the system decide when to write to the disk. That is faster; after a
-        failure of power the newest entries may be corrupt, which is noticed
+    durable: when results of a folder are written to the disk. A killed process never loses one;
+        after a failure of power an entry that was not yet written may be missing, or corrupt, which
+        is noticed: it is computed again. True: before `put` returns. "end": at the end of a run,
+        and each second. False: when the system decides, as after half a minute
     files: folders in which a hit may put files back that its result is (see `File`), and below
         which. Without it: anywhere, if the store is yours alone; if others can write to it (it is
         shared, at a URL, or has an upstream), nowhere: they could replace any file of yours
@@ -115,7 +119,7 @@ class Store:
         *,
         max_bytes: int | None = None,
         pickle: bool | Iterable[type] = False,
-        durable: bool = True,
+        durable: bool | str = "end",
         files: Iterable[str | os.PathLike[str]] | None = None,
         keep: Iterable[Any] = (),
         skip: Iterable[Any] = (),
@@ -128,6 +132,8 @@ class Store:
     ) -> None:
         if max_bytes is not None and (type(max_bytes) is not int or max_bytes < 1):
             raise StoreError(f"max_bytes={max_bytes!r}: give a number of bytes, 1 or more, or None")
+        if durable not in (True, False, "end"):
+            raise StoreError(f'durable={durable!r}: give True, "end" or False')
         self.max_bytes, self.pickle, self.durable = max_bytes, _allowed(pickle), durable
         if purity not in ("observed", "declared"):
             raise StoreError(f'purity={purity!r}: give "observed" or "declared"')
@@ -242,6 +248,18 @@ class Store:
     def sizes(self) -> dict[str, int]:
         """The bytes of all entries, by digest."""
         return {digest: stat.bytes for digest, stat in self.backend.stats().items()}
+
+    def usage(self) -> Usage:
+        """How many entries there are, and their bytes."""
+        return self.backend.usage()
+
+    def newest(self, most: int | None, function: str | None = None) -> tuple[list[Entry], int]:
+        """The headers of the newest entries, and the number of all; of one function or of all."""
+        if (indexed := self.backend.newest(most, function)) is not None:
+            return list(self._headers(indexed[0])), indexed[1]
+        entries = [entry for entry in self.entries() if function in (None, entry.function)]
+        entries.sort(key=lambda entry: (entry.created, entry.digest), reverse=True)
+        return entries[:most], len(entries)
 
     def entry(self, digest: str) -> Entry | None:
         """The header of an entry. None if it is missing or corrupt."""
@@ -415,7 +433,9 @@ class Store:
             self._is_swept = True
             with suppress(Exception):  # the writing fails, too, and says why
                 self.backend.sweep()
-        self.backend.write(digest, buffers, lambda: self._make_space(digest, length))
+        if not self._is_counted and self.backend.is_local:
+            self.backend.usage()  # before the lock: it may take long where there is no index yet
+        self.backend.write(digest, buffers, lambda: self._make_space(digest, length), entry)
         self._verified.pop(digest, None)
         self._unreadable.discard(digest)
         self._seconds[digest] = entry.behind
@@ -483,7 +503,7 @@ class Store:
         before = self.backend.stat(digest)
         # Never too few: after a kill the previous entry is still there.
         growth = max(length - (before.bytes if before else 0), 0)
-        total = self.backend.total() if self._is_counted else self.backend.count()
+        total = self.backend.total() if self._is_counted else self.backend.usage().bytes
         self._is_counted = True
         if self.max_bytes is not None and total + growth > self.max_bytes:
             total = self._evict(self.max_bytes - growth, digest)
@@ -496,22 +516,35 @@ class Store:
 
     def _evict(self, bound: int, spared: str = "") -> int:
         """Remove entries until the others fit into a bound; returns the bytes that are left."""
+        goal = bound
+        for most in _CANDIDATES:
+            is_less = True
+            while is_less:
+                total, order = self.backend.least_useful(most) or self._least_useful(goal)
+                if total <= goal:
+                    return total
+                goal, before = bound - bound // _SPARE, total
+                for digest in order:
+                    if total <= goal:
+                        return total
+                    if digest != spared:
+                        with suppress(OSError):  # another user's
+                            total -= self.backend.evict(digest) or 0
+                            self._seconds.pop(digest, None)
+                is_less = total < before
+        return total
+
+    def _least_useful(self, bound: int) -> tuple[int, list[str]]:
+        """The bytes of all entries, and their order of eviction if they exceed a bound."""
         stats = self.backend.stats()
         total = sum(stat.bytes for stat in stats.values())
         if total <= bound:
-            return total
+            return total, []
         # Others wait meanwhile: three seconds for 100,000 entries, but once per process.
         with suppress(OSError):  # an entry that cannot be read is worth nothing
             for entry in self._headers(stats.keys() - self._seconds.keys()):
                 self._seconds[entry.digest] = entry.behind
-        stats.pop(spared, None)
-        for digest in eviction_order(stats, self._seconds, time.time()):
-            if total <= bound - bound // _SPARE:
-                break
-            with suppress(OSError):  # another user's
-                total -= self.backend.evict(digest) or 0
-                self._seconds.pop(digest, None)
-        return total
+        return total, eviction_order(stats, self._seconds, time.time())
 
     def gc(self, max_bytes: int | None = None, unused: float | None = None) -> tuple[int, int]:
         """Remove the files of killed writers, entries above a bound, and long unused entries.
@@ -531,8 +564,10 @@ class Store:
             if unused is not None and now - stat.used > unused:
                 self.remove(digest)
         bound = max_bytes if max_bytes is not None else self.max_bytes
+        self.backend.usage()  # before the lock, as in `_write`
         with self.backend.locked():
-            self.backend.set_total(self.backend.count() if bound is None else self._evict(bound))
+            total = self.backend.usage().bytes if bound is None else self._evict(bound)
+            self.backend.set_total(total)
         with suppress(OSError):  # if something cannot be read, more notes stay
             times = self.backend.topics()
             old = {topic for topic in times if times[topic] < now - _NOTES_KEPT and "-" in topic}
@@ -604,7 +639,7 @@ class Store:
         return self._logged + self.counts
 
     def flush(self) -> None:
-        """Wait until all results are upstream, or given up after a failure: one warning later."""
+        """Wait until all results are on the disk, and upstream or given up: one warning later."""
         self.backend.flush()
 
     # Failures

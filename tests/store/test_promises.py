@@ -85,7 +85,7 @@ def test_the_next_run_continues_after_a_killed_one(tmp_path: Path) -> None:
 def test_an_entry_is_written_flushed_renamed_and_its_folder_flushed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = Store(tmp_path / "store")
+    store = Store(tmp_path / "store", durable=True)
     store.put(DIGESTS[0], "before: folders are made")
     steps: list[tuple[str, str]] = []
 

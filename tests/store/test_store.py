@@ -21,7 +21,8 @@ import pipeline
 from pipeline import Store, StoreError, StoreWarning
 from pipeline.cache.saving import TaskDetails, save
 from pipeline.store import Counts, Entry, LostError, UnstorableError
-from pipeline.store.backends.index import topic_of
+from pipeline.store.backends import Usage, topic_of
+from pipeline.store.backends.disk import Disk
 from pipeline.store.entry import packed
 
 if TYPE_CHECKING:
@@ -429,20 +430,21 @@ def test_a_wrong_total_is_counted_again_where_there_is_a_bound(store: Store, way
 
 def test_a_store_with_a_bound_counts_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[int] = []
-    original = store.backend.count
+    original = Disk.usage
 
-    def count() -> int:
+    def usage(disk: Disk) -> Usage:
         counted.append(1)
-        return original()
+        return original(disk)
 
+    monkeypatch.setattr(Disk, "usage", usage)
     store.put(DIGESTS[3], 1)
     one, two = bounded(store, 10**6), Store(store.url)
-    for bound in (one, two):
-        monkeypatch.setattr(bound.backend, "count", count)
     one.put(DIGESTS[0], 1)
+    assert counted  # before the lock, and with it
+    counted.clear()
     one.put(DIGESTS[1], 1)
     two.put(DIGESTS[2], 1)
-    assert counted == [1]
+    assert not counted
 
 
 @pytest.mark.parametrize("url", ["{}/cache", "memory://forgotten", "dir::file://{}/dir"])

@@ -6,21 +6,16 @@
 - `upstream` – entries in one of these, and read from and written to another, which a team shares
 - `claims` – which folder is a store, and who may use its files
 - `locks` – locks on files, and leases: one process computes a task while others wait
-- `index` – notes and counts of runs, the total of bytes, which entry is evicted first
+- `flushing` – many files are written to the disk together
+- `index` – size, work and last use of all entries in SQLite: which one is evicted first
+- `notes` – what runs computed, and how often they hit
 """
 
 from pipeline.store.backends.backend import Backend, backend_at
 from pipeline.store.backends.disk import Disk
-from pipeline.store.backends.index import (
-    Counts,
-    Stat,
-    eviction_order,
-    parse_history,
-    parse_notes,
-    sum_runs,
-    topic_of,
-)
+from pipeline.store.backends.index import Stat, Usage, eviction_order
 from pipeline.store.backends.locks import Lease
+from pipeline.store.backends.notes import Counts, parse_history, parse_notes, sum_runs, topic_of
 from pipeline.store.backends.remote import HEAD
 from pipeline.store.backends.upstream import Host, Mirrored, flush_all, nearby, upstream_at
 
@@ -33,6 +28,7 @@ __all__ = [
     "Lease",
     "Mirrored",
     "Stat",
+    "Usage",
     "backend_at",
     "eviction_order",
     "flush_all",

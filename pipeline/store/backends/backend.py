@@ -9,9 +9,10 @@ from typing import Any, Protocol
 
 from pipeline.identity import mask_passwords, short_repr
 from pipeline.store.backends.disk import Disk
-from pipeline.store.backends.index import Stat
+from pipeline.store.backends.index import Stat, Usage
 from pipeline.store.backends.locks import Lease
 from pipeline.store.backends.remote import Remote
+from pipeline.store.entry import Entry
 from pipeline.store.errors import StoreError
 
 Action = Callable[[], None]
@@ -44,7 +45,9 @@ class Backend(Protocol):
     def stat(self, digest: str) -> Stat | None: ...  # None if it is missing
     def stats(self) -> dict[str, Stat]: ...  # of all entries
     def touch(self, digest: str) -> None: ...  # it is used now
-    def write(self, digest: str, buffers: list[Any], prepare: Action = ...) -> None: ...
+    def write(
+        self, digest: str, buffers: list[Any], prepare: Action = ..., entry: Entry | None = ...
+    ) -> None: ...  # entry: what the index keeps of it
     def write_all(self, entries: Mapping[str, memoryview]) -> None: ...  # at the same time
     def flush(self) -> None: ...  # wait for what is written in the background
     def trial(self, digest: str, buffers: list[Any]) -> memoryview: ...  # write, read and remove
@@ -56,6 +59,9 @@ class Backend(Protocol):
     def total(self) -> int: ...  # bytes of all entries, as processes count them together
     def set_total(self, total: int) -> None: ...
     def count(self) -> int: ...  # bytes of all entries, counted again
+    def usage(self) -> Usage: ...  # the same, where others may have changed files; and entries
+    def least_useful(self, most: int) -> tuple[int, list[str]] | None: ...  # see `Index`
+    def newest(self, most: int | None, function: str | None) -> tuple[list[str], int] | None: ...
     def note(self, topic: str, *lines: str) -> None: ...
     def notes(self, topic: str) -> list[str]: ...  # the oldest first
     def noted(self, topics: Iterable[str]) -> dict[str, list[str]]: ...  # of many topics
@@ -64,7 +70,7 @@ class Backend(Protocol):
 
 
 def backend_at(
-    url: Any, durable: bool, options: dict[str, Any], shared: bool = False
+    url: Any, durable: bool | str, options: dict[str, Any], shared: bool = False
 ) -> tuple[str, Backend]:
     """A URL without its password, and its backend. Raises `StoreError` and `ImportError`."""
     place = os.fspath(url) if isinstance(url, str | os.PathLike) else None

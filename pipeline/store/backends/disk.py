@@ -3,12 +3,15 @@
     entries/ab/abcdef…   one file per entry, named by its digest
     temporary/           entries that are being written, each locked by its writer
     leases/              one file per task that is being computed, locked by its owner
-    notes/               lines of text by topic: see `index`
+    notes/               lines of text by topic: see `notes`
     size                 bytes of all entries; locked while entries are added or removed
+    index.sqlite3        what is known of all entries, made again from them: see `index`
     dask-memo            version of this layout; marks the folder as a store
 
 A file is written to `temporary`, flushed, and renamed; then its folder is flushed. Readers see a
-complete entry or none. Other files in the folder are left alone.
+complete entry or none. With `durable="end"`, files are renamed at once, and flushed together within
+a second: a killed process loses nothing, and after a failure of power the entries of that second
+may be corrupt. Other files in the folder are left alone.
 
 Not promised: if somebody truncates a mapped entry in place, its reader ends with SIGBUS. On a file
 system without locks (`flock`) the last writer wins, tasks may be computed twice, and the total may
@@ -41,9 +44,22 @@ from pipeline.store.backends.claims import (
     make_folder,
     open_file,
 )
-from pipeline.store.backends.index import Stat, append_note, checked_topic, read_total, write_total
+from pipeline.store.backends.flushing import CAN_FLUSH_TOGETHER, Flusher
+from pipeline.store.backends.index import (
+    LONGEST_JOURNAL,
+    Change,
+    Index,
+    Stat,
+    Usage,
+    append_change,
+    change_of,
+    read_total,
+    shard_state,
+    write_total,
+)
 from pipeline.store.backends.locks import Lease, holding, lock, release
-from pipeline.store.entry import DIGEST, pieces
+from pipeline.store.backends.notes import append_note, checked_topic
+from pipeline.store.entry import DIGEST, Entry, pieces
 from pipeline.store.entry import size as length_of
 
 T = TypeVar("T")
@@ -65,6 +81,8 @@ _numbers = count()
 class Disk:
     """Entries as files of a folder: a `Backend`. Raises `OSError` as the file system does.
 
+    durable: True to flush each entry when it is stored, "end" to flush them together each second,
+        False to let the system decide
     is_for_group: whether a new store is its group's; else it is its owner's alone
     """
 
@@ -73,14 +91,16 @@ class Disk:
     def __init__(
         self,
         path: str | os.PathLike[str],
-        is_durable: bool = True,
+        durable: bool | str = True,
         is_for_group: bool = False,
     ) -> None:
         self.address = os.path.abspath(path)
-        self._is_durable = is_durable
+        self._is_durable = durable is True or (durable == "end" and not CAN_FLUSH_TOGETHER)
+        self._flusher = Flusher(self.address) if durable == "end" else None
         self._is_for_group = is_for_group
         self._rights: Rights | None = None  # when it is claimed
-        self._counting = local()
+        self._lock = local()
+        self._index = Index(self.address, lambda name: self._open(self.address, name, _OPEN))
 
     def __repr__(self) -> str:
         return self.address
@@ -128,9 +148,12 @@ class Disk:
             os.utime(self._path(digest))
 
     def remove(self, digest: str) -> int | None:
-        entry = self.stat(digest)
+        path = self._path(digest)
+        folder, entry = os.path.dirname(path), self.stat(digest)
+        before = shard_state(folder)
         with suppress(FileNotFoundError):
-            os.unlink(self._path(digest))
+            os.unlink(path)
+            self._note_change(Change(digest, -1, 0.0, 0.0, "", before, shard_state(folder)))
             return entry.bytes if entry else 0
         return None
 
@@ -147,21 +170,32 @@ class Disk:
         return self.remove(digest)
 
     def write(
-        self, digest: str, buffers: list[Any], prepare: Callable[[], None] = lambda: None
+        self,
+        digest: str,
+        buffers: list[Any],
+        prepare: Callable[[], None] = lambda: None,
+        entry: Entry | None = None,
     ) -> None:
         target = self._path(digest)
         folder = os.path.dirname(target)
         with self._temporary_file(digest, buffers) as path, self.locked():
             prepare()
+            before = shard_state(folder)
             self._in(folder, lambda: os.replace(path, target))
+            if entry:  # else the folder is listed again
+                change = change_of(entry, length_of(buffers), before, shard_state(folder))
+                self._note_change(change)
         self._flush(folder)
+        if self._flusher:
+            self._flusher.schedule()
+
+    def flush(self) -> None:
+        if self._flusher:
+            self._flusher.flush()
 
     def write_all(self, entries: Mapping[str, memoryview]) -> None:
         for digest, view in entries.items():
             self.write(digest, [view])
-
-    def flush(self) -> None:
-        """Nothing: `write` has waited."""
 
     def trial(self, digest: str, buffers: list[Any]) -> memoryview:
         with self._temporary_file(digest, buffers) as path:
@@ -207,18 +241,61 @@ class Disk:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        with holding(self._open(self.address, "size", _OPEN)) as self._counting.file:
+        if self._locked_file is not None:  # by this thread
             yield
+            return
+        file = self._open(self.address, "size", _OPEN)
+        try:
+            self._lock.is_excluding, self._lock.file = bool(lock(file)), file
+            yield
+        finally:
+            self._lock.file = None
+            release(file)
+
+    @property
+    def _locked_file(self) -> int | None:
+        return getattr(self._lock, "file", None)
 
     def total(self) -> int:
-        total = read_total(self._counting.file)
+        total = read_total(self._lock.file)
         return self.count() if total is None else total
 
     def set_total(self, total: int) -> None:
-        write_total(self._counting.file, total)
+        write_total(self._lock.file, total)
 
     def count(self) -> int:
         return sum(entry.bytes for entry in self.stats().values())
+
+    # The index. Without locks, or where SQLite fails, there is none.
+
+    def usage(self) -> Usage:
+        while self._with_index(self._index.heal) is False:  # others may have the lock in between
+            pass
+        if (usage := self._with_index(self._index.usage)) is not None:
+            return usage
+        stats = self.stats()
+        return Usage(len(stats), sum(entry.bytes for entry in stats.values()))
+
+    def least_useful(self, most: int) -> tuple[int, list[str]] | None:
+        return self._with_index(lambda file: self._index.least_useful(file, most))
+
+    def newest(self, most: int | None, function: str | None) -> tuple[list[str], int] | None:
+        return self._with_index(lambda file: self._index.newest(file, most, function))
+
+    def _with_index(self, action: Callable[[int], T]) -> T | None:
+        """Do something with the index. None if there is none."""
+        if os.path.isdir(self._folder("entries")):
+            with suppress(OSError, ImportError), self.locked():
+                if self._lock.is_excluding:
+                    return action(self._lock.file)
+        return None
+
+    def _note_change(self, change: Change) -> None:
+        """Note an entry that has come or gone, for the index."""
+        if self._locked_file is not None and self._lock.is_excluding:
+            with suppress(OSError):  # its folder is listed again
+                if append_change(self._lock.file, change) > LONGEST_JOURNAL:
+                    self._with_index(self._index.absorb)
 
     # Notes
 

@@ -25,8 +25,9 @@ from fsspec import get_filesystem_class
 from fsspec.core import split_protocol, url_to_fs
 
 from pipeline.identity import mask_passwords
-from pipeline.store.backends.index import MAX_NOTE_BYTES, Stat, checked_topic, newest
-from pipeline.store.entry import DIGEST, pieces
+from pipeline.store.backends.index import Stat, Usage
+from pipeline.store.backends.notes import MAX_NOTE_BYTES, checked_topic, newest
+from pipeline.store.entry import DIGEST, Entry, pieces
 
 _BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"})
 """Protocols of object stores: they need no folders, and no reader sees a partial object."""
@@ -304,7 +305,11 @@ class Remote:
         """Nothing: only the time of writing is known."""
 
     def write(
-        self, digest: str, buffers: list[Any], prepare: Callable[[], None] = lambda: None
+        self,
+        digest: str,
+        buffers: list[Any],
+        prepare: Callable[[], None] = lambda: None,
+        entry: Entry | None = None,  # noqa: ARG002 - there is no index
     ) -> None:
         prepare()
         data = b"".join(pieces(buffers))
@@ -364,6 +369,16 @@ class Remote:
         # Others may change it. Counting a large store takes at most a tenth of the time.
         self._valid_until = time.monotonic() + max(10 * (time.monotonic() - start), 1.0)
         return self._total
+
+    def usage(self) -> Usage:
+        total = self.count()
+        return Usage(len(self._counted), total)
+
+    def least_useful(self, most: int) -> None:
+        """Nothing: there is no index."""
+
+    def newest(self, most: int | None, function: str | None) -> None:
+        """Nothing: there is no index."""
 
     # Notes
 

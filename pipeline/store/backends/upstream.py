@@ -24,15 +24,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakSet
 
 from pipeline.store.backends.backend import Backend
-from pipeline.store.backends.index import Stat
+from pipeline.store.backends.index import Stat, Usage
 from pipeline.store.backends.locks import Lease
 from pipeline.store.backends.remote import HEAD
-from pipeline.store.entry import CodecError, pieces, unpacked, whole_length
+from pipeline.store.entry import CodecError, Entry, pieces, unpacked, whole_length
 
 T = TypeVar("T")
 Action = Callable[[], None]
@@ -398,7 +399,7 @@ class Mirrored:
     def _keep(self, digest: str, view: memoryview) -> bool:
         """Verify an entry of upstream, and keep it here. False if it is corrupt."""
         try:
-            unpacked(view, digest)
+            entry, _ = unpacked(view, digest)
         except CodecError as error:
             self._refuse(digest, error)
             return False
@@ -406,7 +407,8 @@ class Mirrored:
         if host.max_bytes is None or len(view) <= host.max_bytes:
             try:
                 with nearby():
-                    self.local.write(digest, [view], lambda: host.make_space(digest, len(view)))
+                    make_space = partial(host.make_space, digest, len(view))
+                    self.local.write(digest, [view], make_space, entry)
             except OSError as error:
                 host.warn(
                     f"kept {type(error).__name__} {error.errno}",
@@ -436,9 +438,15 @@ class Mirrored:
 
     # What is written upstream
 
-    def write(self, digest: str, buffers: list[Any], prepare: Action = lambda: None) -> None:
+    def write(
+        self,
+        digest: str,
+        buffers: list[Any],
+        prepare: Action = lambda: None,
+        entry: Entry | None = None,
+    ) -> None:
         with nearby():
-            self.local.write(digest, buffers, prepare)
+            self.local.write(digest, buffers, prepare, entry)
         self._hidden.discard(digest)
         self._held.pop(digest, None)
         if not self.upstream.is_readonly and self.upstream.is_reachable:
@@ -454,6 +462,7 @@ class Mirrored:
             self.write(digest, [view])
 
     def flush(self) -> None:
+        self.local.flush()
         self.upstream.flush()
 
     # Notes
@@ -537,6 +546,15 @@ class Mirrored:
 
     def count(self) -> int:
         return self.local.count()
+
+    def usage(self) -> Usage:
+        return self.local.usage()
+
+    def least_useful(self, most: int) -> tuple[int, list[str]] | None:
+        return self.local.least_useful(most)
+
+    def newest(self, most: int | None, function: str | None) -> tuple[list[str], int] | None:
+        return self.local.newest(most, function)
 
 
 def _is_whole(head: memoryview) -> bool:

@@ -25,7 +25,7 @@ ONE, TWO, THREE = 32 * "a", "ab" + 30 * "c", 32 * "f"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Disk:
-    return Disk(tmp_path / "store", is_durable=False)
+    return Disk(tmp_path / "store", durable=False)
 
 
 def file_of(folder: Disk, digest: str) -> str:

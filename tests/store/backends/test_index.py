@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.store import Counts
 from pipeline.store.backends.disk import Disk
-from pipeline.store.backends.index import Stat, eviction_order, newest, parse_notes, sum_runs
+from pipeline.store.backends.index import Stat, eviction_order
+from pipeline.store.backends.notes import newest, parse_notes, sum_runs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +58,7 @@ def test_a_use_in_the_future_and_unknown_work_are_no_error() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Disk:
-    return Disk(tmp_path, is_durable=False)
+    return Disk(tmp_path, durable=False)
 
 
 def test_lines_are_kept_in_their_order(folder: Disk) -> None:
@@ -150,7 +151,7 @@ def test_the_total_is_counted_once_and_then_known(counted: Disk) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"five", b"-1", 5000 * b"9", b"\xff", 200 * b"x"], ids=len
+    "content", [b"", b"five", b"-1", 5000 * b"9", b"\xff", 200 * b"x", 20 * b"9"], ids=len
 )
 def test_a_file_without_a_number_is_counted_again(counted: Disk, content: bytes) -> None:
     with open(f"{counted.address}/size", "wb") as file:
