@@ -250,16 +250,16 @@ class Save:
             value = self.function(*values)
             seconds = time.perf_counter() - start  # without what observing takes
             returned = files_in(value)
-            for file in returned:
-                observer.returns(file.path)
+            observer.returns([file.path for file in returned])
         own = watched.outcome(observer, returned, before.inputs)
         named = f"{self.details.function}: {own.why}" if own.why else ""
         outcome = merged([own._replace(why=named), before])
+        has_files = any(item.kind == "result" for item in own.inputs)
         try:
             if self.is_kept and outcome.why:
                 self._refuse(own.why)
             elif self.is_kept and not is_uncopied.get():
-                entry = self._save(value, outcome.inputs, seconds, bool(returned))
+                entry = self._save(value, outcome.inputs, seconds, has_files)
                 if entry is not None and key:
                     note_content(store, key, entry, own.inputs)
                 if entry is not None:
@@ -267,7 +267,7 @@ class Save:
                     inputs = passed_on(outcome.inputs, entry.digest, content)
                     outcome = Outcome(inputs, content)
         finally:
-            if returned and not (outcome.content or outcome.why):
+            if has_files and not (outcome.content or outcome.why):
                 why = f"{self.details.function}: it returned a file that is not stored"
                 outcome = outcome._replace(why=why)
             self.run.pass_on(store, self.digest, outcome)

@@ -41,7 +41,7 @@ class File(os.PathLike[str]):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(path)
+        self.path = os.fsdecode(path)
 
     def __fspath__(self) -> str:
         return self.path

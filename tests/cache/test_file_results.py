@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -9,8 +10,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import dask
 import pandas as pd
 import pytest
 from dask import delayed
@@ -727,3 +730,70 @@ print(done.tasks, done.warnings, os.path.getsize("out.bin"))
     # The private map of the entry counts, although nothing of it is written.
     assert run(size + (100 << 20)) == f"0 [] {size}\n"
     assert Path("out.bin").read_bytes() == first
+
+
+# Any pipeline, whatever happens to the files
+
+
+def doubled(file: File, path: str) -> File:
+    time.sleep(0.0015)
+    rows = pd.read_csv(file) * 2
+    rows.to_csv(path, index=False)
+    return File(path)
+
+
+def report_on(total: int, path: str) -> str:
+    time.sleep(0.0015)
+    return f"{total} of {len(text(path))}"
+
+
+def rest(report: str, files: list[Any]) -> Any:
+    time.sleep(0.0015)
+    return [report, *map(text, files)]
+
+
+def pipeline_of_files(rows: int, factor: int) -> dict[str, Any]:
+    """Some outputs of a pipeline: files of files, and a task that opens one by its path."""
+    first = delayed(make)("a.csv", f"x\n1\n{rows}\n")
+    second = delayed(doubled)(first, "b.csv")
+    total = delayed(summary)(second)
+    report = delayed(report_on)(total, "a.csv")
+    last = delayed(rest)(report, [first, second])
+    return {
+        "first": first, "second": second, "total": total, "report": report, "last": last,
+        "factor": delayed(pow)(total, factor),
+    }  # fmt: skip
+
+
+def contents(value: Any) -> Any:
+    if isinstance(value, File):
+        return value, text(value)
+    return [contents(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+@pytest.mark.parametrize(
+    "seed", [0, 23, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(50, 60))]
+)
+@pytest.mark.parametrize("scheduler", ["sync", "threads"])
+def test_a_store_changes_no_value_and_no_file(folder: Path, seed: int, scheduler: str) -> None:
+    """Files are deleted, edited and swapped, entries are lost, inputs change."""
+    random = Random(seed)  # noqa: S311 - choices of a test
+    for step in range(25):
+        arguments = random.choice([2, 3]), random.choice([1, 2])
+        names = random.sample(sorted(pipeline_of_files(*arguments)), random.choice([1, 2, 3]))
+        keep = random.sample(["make", "doubled", "summary", "report_on", "rest"], 3)
+        store = Store(folder / "cache", durable=False, keep=keep)
+        outputs = [pipeline_of_files(*arguments)[name] for name in names]
+        found = contents(pipeline.compute(*outputs, store=store, scheduler=scheduler))
+        (folder / "plain").mkdir(exist_ok=True)
+        with contextlib.chdir(folder / "plain"):
+            outputs = [pipeline_of_files(*arguments)[name] for name in names]
+            expected = contents(dask.compute(*outputs, scheduler="sync"))
+        assert found == expected, (step, arguments, names)
+        for name in ("a.csv", "b.csv"):
+            if random.random() < 0.5:
+                Path(name).unlink(missing_ok=True)
+            elif random.random() < 0.3:
+                Path(name).write_text("x\n7\n")
+        if random.random() < 0.2 and (digests := list(store.digests())):
+            store.remove(random.choice(digests))

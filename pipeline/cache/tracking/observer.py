@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from importlib.util import source_from_cache
 from pathlib import Path
 from types import TracebackType
@@ -210,18 +210,19 @@ class Observer:
         if before is not None and not is_anew:
             self._edited.add(path)
 
-    def returns(self, name: str) -> None:
-        """A file that is a part of the result: to write it is no effect. Else it is an input.
+    def returns(self, names: Sequence[str]) -> None:
+        """Files that are parts of the result: to write them is no effect. Others are inputs.
 
         A write in C raises no event; then the file has changed since the task began.
         """
-        path = os.path.realpath(name)
-        found = signature_of(path)
-        is_written = any(os.path.realpath(other) == path for other in self._written)
-        if is_written or (found is not None and found.ctime > self._begun):
-            self._returned.add(path)
-        else:
-            self.read(name)
+        written = set(map(os.path.realpath, self._written)) if names else set()
+        for name in names:
+            path = os.path.realpath(name)
+            found = signature_of(path)
+            if path in written or (found is not None and found.ctime > self._begun):
+                self._returned.add(path)
+            else:
+                self.read(name)
 
     def set_variable(self, name: str) -> None:
         """A variable of the environment that is about to be set."""

@@ -57,7 +57,8 @@ class Watched(NamedTuple):
         made = {os.path.abspath(item.name): item for item in before if item.kind == "made"}
         results = [item for file in returned if (item := result_input(file.path))]
         read, changes = self._read(observer, made)
-        inputs = tuple(sorted({*self._with_kept(read), *results}))
+        new = [item for item in results if os.path.abspath(item.name) not in made]
+        inputs = tuple(sorted({*self._with_kept(read), *new}))
         if changes:
             return Outcome(inputs, "", f"{changes[0]} changed while it ran")
         if self.keepers and (change := changed(inputs, {})):
