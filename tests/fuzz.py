@@ -129,7 +129,7 @@ def unpacked(payload: bytes) -> tuple[Any, list[bytes]]:
     return tree, buffers
 
 
-def payload(value: Any, pickle: bool = False) -> bytes:
+def payload(value: Any, pickle: bool | tuple[Any, ...] = False) -> bytes:
     """The bytes of a value."""
     return b"".join(encoded(value, pickle))
 

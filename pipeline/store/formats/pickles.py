@@ -73,7 +73,8 @@ def pickled_by_name(value: Any, classes: tuple[type, ...], split: Splitting) -> 
     try:
         pickler.dump(value)
     except UnstorableError:
-        raise
+        if pickler.paths:
+            raise
     except Exception as error:
         why = f"its pickle raised {type(error).__name__}: {error}; return what it holds"
         raise UnstorableError(noun(value), why) from error
@@ -97,7 +98,10 @@ class _Pickler(pickle.Pickler):
 
     def persistent_id(self, value: Any) -> int | str | None:
         kind = type(value)
-        if kind in _NATIVE or value is object or path_of(kind) in self.classes:
+        if kind in _NATIVE or value is object:
+            return None
+        if (path := path_of(kind)) in self.classes:
+            self.paths.add(path)
             return None
         if value is _rebuild_here:
             return _REBUILD
@@ -157,8 +161,9 @@ def _classes_at(paths: list[Any], allowed: Allowed) -> dict[str, type]:
             raise UnreadableError(f"a pickle of {path}: to allow it, Store(pickle=[{name}])")
         module, _, name = path.partition(":")
         if path not in known:
+            owner: Any = import_module(module)
             try:
-                known[path] = reduce(getattr, name.split("."), import_module(module))  # type: ignore[arg-type]
+                known[path] = reduce(getattr, name.split("."), owner)
             except AttributeError as error:
                 raise UnreadableError(f"a pickle of what is missing here: {error}") from error
     return {path: known[path] for path in paths}

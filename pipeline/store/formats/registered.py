@@ -181,8 +181,8 @@ def _loaded_by_program(name: str, tree: Any) -> Any:
         value = form.load(tree)
     except Exception as error:
         raise UnreadableError(f"the load of {name} raised {_text(error)}") from error
-    kind = _imported(name) if form.kind is None else form.kind
-    if type(value) is not kind:
+    meant = _imported(name) if form.kind is None else form.kind
+    if type(value) is not meant:
         raise UnreadableError(f"the load of {name} returned {noun(value)}, of another type")
     return value
 

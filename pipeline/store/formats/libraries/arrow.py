@@ -23,7 +23,7 @@ def _dump(schema: Any, batches: Sequence[Any]) -> Any:
 def _read(tree: Any) -> tuple[Any, list[Any]]:
     if type(tree) is not np.ndarray:
         raise CodecError(f"{noun(tree)} that should be a stream of Arrow")
-    return read_batches(memoryview(tree).cast("B"))
+    return read_batches(tree.data.cast("B"))
 
 
 def load_table(tree: Any) -> Any:

@@ -47,7 +47,7 @@ def _length(mode: str, width: int) -> int:
     if mode == "1":
         return (width + 7) // 8
     form = ImageMode.getmode(mode)
-    return width * len(form.bands) * np.dtype(form.typestr).itemsize
+    return int(width * len(form.bands) * np.dtype(form.typestr).itemsize)
 
 
 FORMATS = {

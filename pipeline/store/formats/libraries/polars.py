@@ -37,7 +37,7 @@ def _dump(value: Any, frame: polars.DataFrame) -> Any:
 
 
 def _is_same(one: polars.DataFrame, other: polars.DataFrame) -> bool:
-    return one.schema == other.schema and one.equals(other)
+    return bool(one.schema == other.schema and one.equals(other))
 
 
 def _load_frame(tree: Any) -> polars.DataFrame:

@@ -82,7 +82,8 @@ def _load_coordinates(tree: Any) -> xarray.Coordinates:
     import xarray
 
     order, groups, plain = parts_of(tree, list, list, dict)
-    indexes, variables = {}, {name: _load_variable(part) for name, part in plain.items()}
+    indexes: dict[Any, Any] = {}
+    variables = {name: _load_variable(part) for name, part in plain.items()}
     for group in groups:
         index, heads = _load_index(group)
         variables |= index.create_variables(heads)
@@ -108,7 +109,7 @@ def _load_index(tree: Any) -> tuple[Any, dict[Any, xarray.Variable]]:
         name, part = item
         dims, _, attributes, encoding = parts_of(part, list, NoneType, dict, dict)
         heads[name] = xarray.Variable(_checked(dims), labels, attributes, encoding)
-    index = PandasMultiIndex if kind == "multi" else PandasIndex
+    index: Any = PandasMultiIndex if kind == "multi" else PandasIndex
     return index(labels, *_checked([dim]), dtype), heads
 
 
