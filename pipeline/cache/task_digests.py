@@ -5,7 +5,7 @@ number has the hash of what it was given for: equal tasks of all processes have 
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -23,6 +23,7 @@ from pipeline.identity import (
     Known,
     UnimportedModule,
     Versions,
+    Versions,
     closure_values,
     definition_parts,
     encode,
@@ -34,6 +35,7 @@ from pipeline.identity import (
     type_part,
 )
 from pipeline.share import (
+    SIMPLE,
     STORING,
     USED_UP,
     FunctionNumber,
@@ -48,7 +50,7 @@ from pipeline.share import (
     project_objects,
     stable_number,
 )
-from pipeline.trace import Body, Named, Step, Task
+from pipeline.trace import Body, CallForm, Named, Step, Task, form_of
 
 
 class TaskDigests(Numbering):
@@ -124,19 +126,38 @@ class TaskDigests(Numbering):
             if (digest := self._digests[number]) is None:
                 return None
             lines.append(f"{name!r}={digest}" if name else digest)
-        return blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
+        return _hash_lines(lines)
 
     def node_number(self, node: Any, numbers: Mapping[Key, int], is_declared: bool = False) -> int:
         if isinstance(node, CallTask) and (target := alias_target(node)) is not None:
             return stable_number(numbers[target])
         return super().node_number(node, numbers, is_declared)
 
+    def function_number(self, function: Any) -> FunctionNumber:
+        number = super().function_number(function)
+        if form_of(function) is not None:  # the arguments that count decide, each time
+            self._simple.pop(id(function), None)
+        return number
+
+    def _task_number(self, task: DaskTask, numbers: Mapping[Key, int]) -> int:
+        form = form_of(task.func)
+        return super()._task_number(task if form is None else form.task(task), numbers)
+
     def learn(self, function: Any) -> FunctionNumber:
         if type(function) is Body:
             return self._learn_body(function)
+        if (form := form_of(function)) is not None:
+            return self._learn_form(form)
         if (inner := unwrapped(function)) is not function:
             return self._learn_body(Body((), (Step(inner, ()),)))  # all its arguments are inputs
         return super().learn(function)
+
+    def _learn_form(self, form: CallForm) -> FunctionNumber:
+        """A memoized function counts as the function does, or by its version."""
+        number = self.function_number(form.function)
+        if form.version is None:
+            return number
+        return number._replace(number=self.intern(("value", (form.name, "version", form.version))))
 
     def _learn_body(self, body: Body) -> FunctionNumber:
         """A body counts by its operations; one that reaches half of a project is read once."""
@@ -165,6 +186,20 @@ class TaskDigests(Numbering):
         return FunctionNumber(number)
 
 
+def call_digest(function: str, arguments: Iterable[Any], versions: Versions) -> str:
+    """The digest of a call whose arguments are `ATOMS` or plain arrays, as that of its task.
+
+    function: the digest of the function
+    """
+    heads = ((type(value).__name__ if type(value) in SIMPLE else "value", encode(value))
+             for value in arguments)  # fmt: skip
+    return _hash_lines(["task", function, *(hash_encoded(head, versions) for head in heads)])
+
+
+def _hash_lines(lines: Sequence[str]) -> str:
+    return blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
+
+
 def alias_target(node: Any) -> Key | None:
     """The task whose result a task only passes on.
 
@@ -184,7 +219,9 @@ def alias_target(node: Any) -> Key | None:
 
 
 def unwrapped(function: Any) -> Any:
-    """The function that a user wrote, without the wrapper of `@task`."""
+    """The function that a user wrote, without the wrapper of `@task`, or of `memoize`."""
+    if (form := form_of(function)) is not None:
+        return form.function
     if type(function) is MethodType and type(function.__self__) is Task:
         return function.__self__.__wrapped__
     return function

@@ -12,15 +12,18 @@
 - `report` – `share`, `share_report`, and what they did
 """
 
-from pipeline.share.copying import Again, IsolationError, isolated
+from pipeline.share.copying import Again, IsolationError, copied, isolated
 from pipeline.share.impurities import USED_UP, Impurity, register_reader
 from pipeline.share.inspection import Context, Needs, Walk, mark_of
 from pipeline.share.isolation import is_arithmetic, is_reading, is_trusted
 from pipeline.share.numbering import (
+    SIMPLE,
     FunctionNumber,
+    KeptFunction,
     NotMerged,
     Numbering,
     Readings,
+    kept_function,
     last_readings,
     project_objects,
     reading_once,
@@ -47,6 +50,7 @@ from pipeline.share.report import ShareReport, share, share_report
 __all__ = [
     "DECLARED",
     "MERGING",
+    "SIMPLE",
     "STORING",
     "UNTRACKED",
     "USED_UP",
@@ -56,6 +60,7 @@ __all__ = [
     "FunctionNumber",
     "Impurity",
     "IsolationError",
+    "KeptFunction",
     "Needs",
     "NotMerged",
     "Numbering",
@@ -65,12 +70,14 @@ __all__ = [
     "Walk",
     "call_impurity",
     "callable_name",
+    "copied",
     "fuse_lines",
     "impure",
     "is_arithmetic",
     "is_reading",
     "is_trusted",
     "isolated",
+    "kept_function",
     "last_readings",
     "mark_of",
     "method_impurity",

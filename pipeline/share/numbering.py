@@ -52,7 +52,7 @@ from pipeline.share.purity import (
     method_name,
 )
 
-_SIMPLE = frozenset({int, bool, str, bytes, type(None)})
+SIMPLE = frozenset({int, bool, str, bytes, type(None)})
 """Types whose equal values are the same, within the type."""
 
 _WRITABLE = frozenset({list, dict, set, bytearray, np.ndarray})
@@ -109,17 +109,28 @@ class _Code:
         self.contents: dict[int, Content] = {}
 
 
-class _Kept(NamedTuple):
-    """A function that an earlier plan read: valid while all that it reaches is the same."""
+class KeptFunction(NamedTuple):
+    """A function that an earlier plan read."""
 
     function: Any
     code: _Code
     reach: Reach
     declarations: tuple[int, int]
 
+    def is_same(self) -> bool:
+        """Whether it would be read as it was: all that it reaches is the same."""
+        return self.declarations == number_of_declarations() and self.reach.is_same()
 
-_kept: dict[tuple[int, Versions], _Kept] = {}
+
+_kept: dict[tuple[int, Versions], KeptFunction] = {}
 """By id of the function, and how far versions count."""
+
+
+def kept_function(function: Any, versions: Versions) -> KeptFunction | None:
+    """What is kept of a function, if it was read."""
+    kept = _kept.get((id(function), versions))
+    return kept if kept is not None and kept.function is function else None
+
 
 _MOST_KEPT = 4096
 
@@ -148,13 +159,8 @@ class Readings:
             return self._code
         code = self._codes.get(id(function))
         if code is None:
-            kept = _kept.get((id(function), self.versions))
-            is_same = (
-                kept is not None
-                and kept.function is function
-                and kept.declarations == number_of_declarations()
-                and kept.reach.is_same()
-            )
+            kept = kept_function(function, self.versions)
+            is_same = kept is not None and kept.is_same()
             code = self._codes[id(function)] = kept.code if kept and is_same else self._code
         return code
 
@@ -179,7 +185,7 @@ class Readings:
         self._code.contents[id(function)] = content
         versions = self.versions  # the readings themselves are not kept
         reach = Reach(function, self._code.known, lambda: _ArgumentEncoder(Known(versions)))
-        kept = _Kept(function, self._code, reach, number_of_declarations())
+        kept = KeptFunction(function, self._code, reach, number_of_declarations())
         _kept[id(function), versions] = kept
 
 
@@ -286,7 +292,7 @@ class Numbering:
                     return None  # perhaps a value that changes, or one that is used twice
                 else:
                     signature.append(number)
-            elif kind in _SIMPLE:
+            elif kind in SIMPLE:
                 signature.append(self.intern((kind, argument)))
             else:
                 return None
@@ -459,7 +465,7 @@ class Numbering:
         is_declared: whether the task that has it is declared pure
         """
         kind: Any = type(value)
-        if kind in _SIMPLE:
+        if kind in SIMPLE:
             return self.intern((kind, value))
         if kind in ATOMS:
             return self.intern(("value", encode(value)))
