@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipeline.cache import memoize
     from pipeline.compute import compute
     from pipeline.draw import Picture, Style, contrast
     from pipeline.graph import GraphError, LimitError, TaskGraph, count, occurrences
@@ -48,12 +49,13 @@ __all__ = [
     "Call", "CompiledGraph", "File", "GraphError", "LazyArgumentError", "LazyValueError",
     "LimitError", "Picture", "PipelineError", "Recurrence", "SchedulerError", "StaleCallError",
     "Store", "StoreError", "StoreWarning", "Style", "TaskGraph", "UnkeyableError", "compute",
-    "contrast", "count", "digest", "fuse", "impure", "measure", "occurrences", "pure",
+    "contrast", "count", "digest", "fuse", "impure", "measure", "memoize", "occurrences", "pure",
     "recurrence", "register_format", "report", "scheduler", "share", "share_report", "storable",
     "task", "trace",
 ]  # fmt: skip
 
 _NAMES = {
+    "cache": "memoize",
     "compute": "compute",
     "draw": "Picture Style contrast",
     "graph": "GraphError LimitError TaskGraph count occurrences",

@@ -9,10 +9,12 @@
 - `running` – a scheduler that plans a run, has the remaining tasks run, and saves their results
 - `context` – `with store:`, which sends all that Dask computes through a store
 - `explanation` – `store.explain(…)`: what a run would do, and why a task is a miss: what changed
+- `eager` – `memoize`: functions whose results a store keeps, called without a graph
 - `verification` – `store.verify(…)`: corrupt entries, and functions that give other results now
 """
 
 from pipeline.cache.context import enter, leave
+from pipeline.cache.eager.memoized import MemoizedFunction, memoize
 from pipeline.cache.explanation import Explanation, explain
 from pipeline.cache.running import StoreScheduler
 from pipeline.cache.tracking import MADE
@@ -21,11 +23,13 @@ from pipeline.cache.verification import Verification, verify, verify_entries
 __all__ = [
     "MADE",
     "Explanation",
+    "MemoizedFunction",
     "StoreScheduler",
     "Verification",
     "enter",
     "explain",
     "leave",
+    "memoize",
     "verify",
     "verify_entries",
 ]

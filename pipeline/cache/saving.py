@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -64,6 +65,9 @@ from pipeline.store import (
 
 _MAX_HASHED = 1 << 20
 """Bytes of an input that is hashed, at most, if the store does not know its content."""
+
+computing: ContextVar[str] = ContextVar("computing", default="")
+"""The digest of the task whose result is computed."""
 
 MIN_SECONDS = 1e-3
 """An inner task that takes less time is not stored: writing a file takes as long."""
@@ -151,6 +155,7 @@ class Save:
     is_always: saves also results that are quicker to compute than to load
     is_repeated: whether the run has equal tasks
     is_kept: False to observe the task and no more, for those that depend on it
+    is_anew: True to compute it although it is stored
     """
 
     store: Store
@@ -164,6 +169,7 @@ class Save:
     is_always: bool = False
     is_repeated: bool = False
     is_kept: bool = True
+    is_anew: bool = False
 
     def __call__(self, *values: Any) -> Any:
         store, lease, is_saved = self.store, None, False
@@ -175,7 +181,8 @@ class Save:
         is_likely = self.is_kept and self.is_repeated and (not is_quick or store.backend.is_local)
         try:
             key = self._content_key(values) if self.is_kept and not is_quick else ""
-            found = self._found(lease is not None or is_likely, key)
+            is_looking = lease is not None or is_likely
+            found = None if self.is_anew else self._found(is_looking, key)
             value, is_saved = found or self._computed(values, key)
             return value
         finally:
@@ -246,8 +253,11 @@ class Save:
                 observer.read(place.name, place.kind)
             for effect in reads.effects:
                 observer.effect(effect)
-            start = time.perf_counter()
-            value = self.function(*values)
+            start, outer = time.perf_counter(), computing.set(self.digest)
+            try:
+                value = self.function(*values)
+            finally:
+                computing.reset(outer)
             seconds = time.perf_counter() - start  # without what observing takes
             returned = files_in(value)
             observer.returns([file.path for file in returned])

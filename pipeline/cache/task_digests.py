@@ -23,7 +23,6 @@ from pipeline.identity import (
     Known,
     UnimportedModule,
     Versions,
-    Versions,
     closure_values,
     definition_parts,
     encode,

@@ -14,7 +14,7 @@
 
 from pipeline.share.copying import Again, IsolationError, copied, isolated
 from pipeline.share.impurities import USED_UP, Impurity, register_reader
-from pipeline.share.inspection import Context, Needs, Walk, mark_of
+from pipeline.share.inspection import Context, Needs, Walk, mark_of, number_of_declarations
 from pipeline.share.isolation import is_arithmetic, is_reading, is_trusted
 from pipeline.share.numbering import (
     SIMPLE,
@@ -83,6 +83,7 @@ __all__ = [
     "method_impurity",
     "needs_of",
     "needs_of_task",
+    "number_of_declarations",
     "project_objects",
     "pure",
     "reading_once",

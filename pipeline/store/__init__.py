@@ -5,6 +5,7 @@
 - `entry` – the file of one result: a header with checksums, and the payload
 - `formats` – values as bytes and back, without pickle; `storable` and `register_format`
   add some
+- `memory` – values that were used lately, kept in this process
 - `errors` – `StoreError`, `StoreWarning`, `LostError`
 """
 
@@ -28,9 +29,11 @@ from pipeline.store.formats import (
     script_classes,
     storable,
 )
+from pipeline.store.memory import MISSING
 from pipeline.store.store import Store
 
 __all__ = [
+    "MISSING",
     "CodecError",
     "Counts",
     "Entry",

@@ -6,6 +6,7 @@ which holds bytes (`disk`, `remote`), the codec of values, and the rules of the 
 
 from __future__ import annotations
 
+import atexit
 import errno
 import json
 import os
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from threading import RLock
 from typing import Any, cast, get_args
+from weakref import ref
 
 from pipeline.identity import Versions, mask_passwords, printable, short_repr
 from pipeline.store.backends import (
@@ -50,6 +52,7 @@ from pipeline.store.entry import (
 )
 from pipeline.store.errors import LostError, StoreError, StoreWarning
 from pipeline.store.formats import Allowed, add_formats, decoded_with_files, encoded, script_formats
+from pipeline.store.memory import MISSING, Memory
 
 Waiting = Callable[[], AbstractContextManager[None]]
 
@@ -72,6 +75,8 @@ class Store:
     url: a folder, made where it is missing, or `s3://bucket/cache`, `memory://`, …
     max_bytes: bound of all entries. Above it, entries are evicted that are quick to compute again,
         large, and long unused
+    memory: bound of the values that this process keeps, as "200MB": those that were used last. Each
+        use gets a copy. What another process removes is kept here until then
     pickle: classes whose objects are pickled, if they have no format: loading them runs the code
         of these classes, and no other. A class does not count for those that derive from it. True
         to pickle all values without a format. Loading them runs any code: whoever can write to the
@@ -118,6 +123,7 @@ class Store:
         url: str | os.PathLike[str],
         *,
         max_bytes: int | None = None,
+        memory: int | str | None = None,
         pickle: bool | Iterable[type] = False,
         durable: bool | str = "end",
         files: Iterable[str | os.PathLike[str]] | None = None,
@@ -149,6 +155,7 @@ class Store:
         self.readonly = readonly
         self.upstream = self._joined(upstream)
         self.counts, self._logged = Counts(), Counts()  # of this run, of the runs before
+        self.memory = None if memory is None else Memory(memory)
         self.quick: set[str] = set()  # functions that are quicker to compute than to load
         self.in_worker = False  # nobody else logs its counts or emits its warnings
         self._lock = RLock()
@@ -162,6 +169,7 @@ class Store:
         self._noted: set[str] = set()  # topics
         self._warned: set[str] = set()
         self._pending: list[str] = []  # warnings
+        self._next_log = 0.0
         self._paused_until, self._pause = 0.0, _PAUSE
 
     def _joined(self, upstream: Any) -> Store | None:
@@ -186,7 +194,9 @@ class Store:
         return True  # also an empty one
 
     def __reduce__(self) -> tuple[Any, ...]:
-        settings = {"max_bytes": self.max_bytes, "pickle": self.pickle, "durable": self.durable,
+        settings = {"max_bytes": self.max_bytes,
+                    "memory": self.memory and self.memory.max_bytes,
+                    "pickle": self.pickle, "durable": self.durable,
                     "files": self.files, "keep": sorted(self.keep), "skip": sorted(self.skip),
                     "purity": self.purity, "versions": self.versions, "shared": self.shared,
                     "upstream": self.upstream, "readonly": self.readonly,
@@ -194,6 +204,12 @@ class Store:
         return _store_of_worker, (self.backend.address, settings, script_formats())
 
     # What concerns graphs is in `pipeline.cache`, which is above: hence the late imports.
+
+    def memoize(self, function: Any = None, *, ignore: Any = (), version: Any = None) -> Any:
+        """A function whose results are kept here, called as it is: see `pipeline.memoize`."""
+        from pipeline.cache import memoize
+
+        return memoize(function, store=self, ignore=ignore, version=version)
 
     def explain(self, *collections: Any) -> Any:
         """What a run of some collections would do with each task, and why: see `Explanation`."""
@@ -348,6 +364,10 @@ class Store:
         Raises `LostError`, and removes the entry, if it is corrupt. An entry that only this process
         cannot load stays, with a warning.
         """
+        if self.memory is not None:
+            value = self.memory.get(entry.digest, entry.checksum)
+            if value is not MISSING:
+                return value
         try:
             value, copies = decoded_with_files(payload, self.pickle)
             for copy in copies:
@@ -355,6 +375,8 @@ class Store:
                 if folders is None and not self.backend.is_private:
                     folders = []
                 copy.put_back(folders, is_flushed=self.durable is True)
+            if self.memory is not None and not copies:
+                self.memory.put(entry.digest, entry.checksum, value)
             return value
         except CodecError as error:
             if isinstance(error, UnreadableError):
@@ -436,7 +458,7 @@ class Store:
         if not self._is_counted and self.backend.is_local:
             self.backend.usage()  # before the lock: it may take long where there is no index yet
         self.backend.write(digest, buffers, lambda: self._make_space(digest, length), entry)
-        self._verified.pop(digest, None)
+        self._forget(digest)
         self._unreadable.discard(digest)
         self._seconds[digest] = entry.behind
         self.note_call(entry.function, digest, entry.code, entry.arguments)
@@ -450,6 +472,14 @@ class Store:
                 self.counts.hits += 1
                 self.counts.loaded_bytes += entry.bytes
 
+    def count_hit(self, entry: Entry) -> None:
+        """Count a result that was loaded without a plan."""
+        counts = self.counts
+        counts.hits += 1
+        counts.loaded_bytes += entry.bytes
+        counts.saved += entry.behind
+        self.log_soon()
+
     def _check_written(self) -> None:
         if not self.is_written:
             raise StoreError(f"{self.url} is readonly: open it without readonly=True to change it")
@@ -461,8 +491,14 @@ class Store:
             freed = self.backend.remove(_checked(digest))
             if freed and self._is_counting:
                 self.backend.set_total(max(self.backend.total() - freed, 0))
-        self._verified.pop(digest, None)
+        self._forget(digest)
         return freed is not None
+
+    def _forget(self, digest: str) -> None:
+        """Forget what this process knows of an entry."""
+        self._verified.pop(digest, None)
+        if self.memory is not None:
+            self.memory.drop(digest)
 
     def lease(self, digest: str, waiting: Waiting = nullcontext) -> Lease | None:
         """Wait for the right to compute a task. None where the backend has no locks.
@@ -629,6 +665,16 @@ class Store:
         if counts:
             self.note("runs", vars(counts))
 
+    def log_soon(self) -> None:
+        """Note the counts, at most once a second, and when the program ends."""
+        now = time.monotonic()
+        if now < self._next_log:
+            return
+        if not self._next_log:
+            atexit.register(_log, ref(self))
+        self._next_log = now + 1
+        self.log()
+
     def stats(self) -> Counts:
         """The counts of all runs, this one included."""
         return sum_runs(self.noted("runs")) + self.counts
@@ -706,12 +752,22 @@ class Store:
         if texts:
             self.warn_later(texts[0], f"not stored: {'; '.join(texts)}")
 
+    @property
+    def has_warnings(self) -> bool:
+        """Whether warnings are pending."""
+        return bool(self._pending)
+
     def emit_warnings(self) -> None:
         """Emit the pending warnings, at the innermost line of the user."""
         with self._lock:
             messages, self._pending = self._pending, []
         for message in messages:
             warnings.warn(message, StoreWarning, stacklevel=_user_depth())
+
+
+def _log(store: ref[Store]) -> None:
+    if (held := store()) is not None:
+        held.log()
 
 
 def _user_depth() -> int:

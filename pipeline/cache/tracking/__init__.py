@@ -11,7 +11,7 @@
 - `draws` – whether numbers were drawn from the global random state
 """
 
-from pipeline.cache.tracking.hook import add_inputs, observing
+from pipeline.cache.tracking.hook import add_effect, add_inputs, observing
 from pipeline.cache.tracking.inputs import (
     MADE,
     Input,
@@ -41,6 +41,7 @@ __all__ = [
     "Watched",
     "Watcher",
     "absolute_paths",
+    "add_effect",
     "add_inputs",
     "changed",
     "context_input",

@@ -54,6 +54,12 @@ def add_inputs(inputs: Iterable[Input]) -> None:
         observer.add(kept)
 
 
+def add_effect(text: str) -> None:
+    """Adds an effect to what runs in this thread: why its result is not stored."""
+    for observer in current_observers():
+        observer.effect(text)
+
+
 # Events
 
 

@@ -1,0 +1,437 @@
+"""Functions whose results a store keeps: called as they are, without a graph."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import os
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from threading import Thread
+from typing import Any, NamedTuple, Protocol, cast, overload
+from uuid import uuid4
+
+import numpy as np
+from dask.delayed import Delayed
+from dask.task_spec import Task
+
+from pipeline.cache.explanation import Explanation, explain
+from pipeline.cache.records import MAX_VARIANTS, Found, Run, find, variant
+from pipeline.cache.saving import Load, Save, computing, task_details
+from pipeline.cache.task_digests import CodeDescriber, TaskDigests, call_digest
+from pipeline.cache.tracking import Watcher, add_effect, changed
+from pipeline.identity import ATOMS, display_name
+from pipeline.share import (
+    DECLARED,
+    SIMPLE,
+    STORING,
+    Impurity,
+    KeptFunction,
+    Readings,
+    kept_function,
+    number_of_declarations,
+)
+from pipeline.store import MISSING, LostError, Store, StoreError
+from pipeline.trace import CallForm, form_of, set_form
+
+_MOST_NAMES = 10_000
+"""Digests of calls that a function remembers, and results that it has found."""
+
+
+class MemoizedFunction(Protocol):
+    """A function whose results a store keeps. It is called as it was before."""
+
+    __wrapped__: Callable[..., Any]
+    store: Store
+
+    def __call__(self, *args: Any, **named: Any) -> Any: ...
+
+    def call(self, *args: Any, **named: Any) -> Any:
+        """Compute the result, and store it in the place of what was stored."""
+
+    def is_stored(self, *args: Any, **named: Any) -> bool:
+        """Whether a call would load its result."""
+
+    def forget(self, *args: Any, **named: Any) -> bool:
+        """Remove the result of a call. False if none was stored."""
+
+    def explain(self, *args: Any, **named: Any) -> Explanation:
+        """What a call would do, and why: what changed since the nearest result."""
+
+
+@overload
+def memoize(
+    function: Callable[..., Any],
+    *,
+    store: Store | str | os.PathLike[str],
+    ignore: Iterable[str] = ...,
+    version: str | None = ...,
+) -> MemoizedFunction: ...
+
+
+@overload
+def memoize(
+    function: None = ...,
+    *,
+    store: Store | str | os.PathLike[str],
+    ignore: Iterable[str] = ...,
+    version: str | None = ...,
+) -> Callable[[Callable[..., Any]], MemoizedFunction]: ...
+
+
+def memoize(function: Any = None, *, store: Any, ignore: Any = (), version: Any = None) -> Any:
+    """A function whose results a store keeps, called as it is; a decorator without a function.
+
+    A result is loaded if the function, all that it reaches, its arguments, and the files and
+    variables that it read are the same. Equal calls of threads and processes compute once. Each
+    caller has a value of his own. `delayed(f)(3)` in a graph with the same store has the result
+    of `f(3)`, and the other way round.
+
+    function: a function, a method in its class, or an `async` function
+    store: or its URL
+    ignore: names of parameters that do not change the result, such as `n_jobs`
+    version: text that counts in place of the code: with the same version, results of other code
+        are loaded
+
+    Raises `StoreError` for wrong options, and `TypeError` for what is no function, and for a
+    generator, whose values come one by one.
+
+    >>> from pipeline import Store
+    >>> store = Store("memory://squares")
+    >>> @memoize(store=store)
+    ... def square(n):
+    ...     print("computing")
+    ...     return n * n
+    >>> square(3), square(n=3), square.is_stored(3)
+    computing
+    (9, 9, True)
+    >>> square.forget(3), square.is_stored(3)
+    (True, False)
+    """
+    if function is None:
+        return functools.partial(memoize, store=store, ignore=ignore, version=version)
+    if isinstance(function, staticmethod | classmethod):
+        inner = memoize(function.__func__, store=store, ignore=ignore, version=version)
+        return type(function)(inner)
+    _check(function)
+    if version is not None and not isinstance(version, str | int):
+        raise StoreError(f'version={version!r}: give text, such as "3"')
+    store = store if isinstance(store, Store) else Store(store)
+    function = function if form_of(function) is None else function.__wrapped__
+    try:
+        form = CallForm(function, ignore, None if version is None else str(version))
+    except ValueError as error:
+        raise StoreError(str(error)) from error
+    return _wrapped(_Memoized(form, store))
+
+
+def _check(function: Any) -> None:
+    """Raise `TypeError` for what cannot be memoized."""
+    name = display_name(function)
+    if not callable(function) or isinstance(function, type):
+        raise TypeError(f"{function!r} cannot be memoized: give a function")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(
+            f"{name} is a generator: its values come one by one, and a stored result is one "
+            f"value; memoize a function that returns list({name}(…))"
+        )
+
+
+def _wrapped(memoized: _Memoized) -> MemoizedFunction:
+    """A plain function, which pickle finds by its name, and a class binds as a method."""
+    function = memoized.form.function
+    wrapper: Any
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def wrapper(*args: Any, **named: Any) -> Any:
+            return await memoized.awaited(args, named)
+    else:
+
+        @functools.wraps(function)
+        def wrapper(*args: Any, **named: Any) -> Any:
+            return memoized(args, named)
+
+    set_form(wrapper, memoized.form)
+    memoized.wrapper = wrapper
+    wrapper.store = memoized.store
+    for method in (memoized.call, memoized.is_stored, memoized.forget, memoized.explain):
+        setattr(wrapper, method.__name__, method)
+    return cast("MemoizedFunction", wrapper)
+
+
+class _Name(NamedTuple):
+    """The digest of a call; empty where it has none, and why."""
+
+    digest: str
+    why: Impurity | str = ""
+
+
+class _Read(NamedTuple):
+    """What is known of the function, while all that it reaches is the same.
+
+    digest: of the function
+    kept: None if the version counts in its place
+    """
+
+    digest: str
+    kept: KeptFunction | None
+    declarations: tuple[int, int]
+
+    def is_same(self) -> bool:
+        if self.kept is None:
+            return self.declarations == number_of_declarations()
+        return self.kept.is_same()
+
+
+class _Memoized:
+    """A function, its store, and what is known of its calls in this process."""
+
+    wrapper: Any
+
+    def __init__(self, form: CallForm, store: Store) -> None:
+        self.form, self.store = form, store
+        self.__wrapped__ = form.function
+        self._read: _Read | None = None
+        self._digests: dict[Any, str] = {}
+        self._found: dict[str, Found] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Memoized, (self.form, self.store)
+
+    def __dask_tokenize__(self) -> Any:
+        form = self.form
+        code = form.function if form.version is None else (form.name, form.version)
+        return ("memoized", code, sorted(form.ignore))
+
+    # Calls
+
+    def __call__(self, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        name = self._name(args, named)
+        if not name.digest or name.digest == computing.get():  # a graph stores what it computes
+            return self._unstored(name, args, named)
+        value = self._loaded(name.digest)
+        if value is not MISSING:
+            return value
+        return self._computed(name.digest, self.form.function, args, named)
+
+    async def awaited(self, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """The result of a coroutine function. Others wait in threads, so that the loop goes on."""
+        name = self._name(args, named)
+        if not name.digest or name.digest == computing.get():
+            return await self._unstored(name, args, named)
+        value = self._loaded(name.digest)
+        if value is not MISSING:
+            return value
+        return await self._in_thread(self._computed, name.digest, args, named)
+
+    async def _in_thread(self, compute: Callable[..., Any], digest: str, *call: Any) -> Any:
+        """Compute a result: all but the coroutine itself runs in a thread of its own."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Any] = loop.create_future()
+
+        def run(*args: Any, **named: Any) -> Any:  # in the context of the thread: it is observed
+            coroutine = cast("Coroutine[Any, Any, Any]", self.form.function(*args, **named))
+            return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+
+        def work() -> None:
+            try:
+                outcome = functools.partial(_settle, done, compute(digest, run, *call))
+            except BaseException as error:
+                outcome = functools.partial(_fail, done, error)
+            loop.call_soon_threadsafe(outcome)
+
+        Thread(target=work, daemon=True).start()
+        return await done
+
+    def _unstored(self, name: _Name, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        if not name.digest:
+            self.store.counts.skipped += 1
+            self._refuse(str(name.why))
+        return self.form.function(*args, **named)
+
+    def _refuse(self, why: str) -> None:
+        if why:
+            self.store.refuse({display_name(self.form.function): why})
+            self.store.emit_warnings()
+
+    # What a call is
+
+    def _name(self, args: tuple[Any, ...], named: dict[str, Any]) -> _Name:
+        by_place, by_name = self.form.arguments(args, named)
+        read = self._read
+        if read is None or not read.is_same():
+            read = self._learn()
+        if read is None or by_name:
+            return self._name_of_task(by_place, by_name)
+        kinds = tuple(map(type, by_place))
+        if SIMPLE.issuperset(kinds):
+            call = kinds, by_place
+            digest = self._digests.get(call)
+            if digest is None:
+                digest = call_digest(read.digest, by_place, self.store.versions)
+                if len(self._digests) >= _MOST_NAMES:
+                    self._digests.clear()
+                self._digests[call] = digest
+            return _Name(digest)
+        arrays = [
+            item for item in by_place if type(item) is np.ndarray and not item.dtype.hasobject
+        ]
+        if len(arrays) < 2 and len(arrays) + sum(kind in ATOMS for kind in kinds) == len(kinds):
+            return _Name(call_digest(read.digest, by_place, self.store.versions))
+        return self._name_of_task(by_place, by_name)
+
+    def _learn(self) -> _Read | None:
+        """Read the function. None if it has no digest, or its arguments decide whether it has."""
+        self._read = None
+        self._digests.clear()
+        digests = self._task_digests({})
+        function = self.form.function
+        try:
+            number = digests.function_number(self.wrapper)
+        except Exception:  # the task says why
+            return None
+        kept = kept_function(function, self.store.versions)
+        digest = digests.of_function(self.wrapper)
+        if digest and kept is not None and not (number.is_checked or number.is_used_up):
+            kept = kept if self.form.version is None else None
+            self._read = _Read(digest, kept, number_of_declarations())
+        return self._read
+
+    def _task_digests(self, tasks: dict[Any, Any]) -> TaskDigests:
+        scope = DECLARED if self.store.purity == "declared" else STORING
+        return TaskDigests(tasks, scope, Readings(self.store.versions))
+
+    def _task(self, args: tuple[Any, ...], named: dict[str, Any]) -> Task:
+        key = f"{display_name(self.form.function)}-{'0' * 32}"
+        return self.form.task(Task(key, self.wrapper, *args, **named))
+
+    def _name_of_task(self, args: tuple[Any, ...], named: dict[str, Any]) -> _Name:
+        task = self._task(args, named)
+        digests = self._task_digests({task.key: task})
+        digests.add([task.key])
+        digest = digests.digest(task.key)
+        return _Name(digest or "", digests.reasons.get(task.key, "its content cannot be hashed"))
+
+    # Its result
+
+    def _loaded(self, digest: str) -> Any:
+        """The stored result; `MISSING` if there is none that is current."""
+        store, found = self.store, self._found.get(digest)
+        if found is not None and store.memory is not None and not changed(found.inputs, {}):
+            value = store.memory.get(found.entry.digest, found.entry.checksum)
+            if value is not MISSING:
+                return self._counted(found, value)
+        opened = store.open(digest)
+        if opened is None:
+            return MISSING
+        entry, payload = opened
+        try:
+            if not (entry.inputs or entry.target):
+                return self._counted(Found(entry), store.value(entry, payload))
+            result, _ = find(store, digest, {})
+            if result is None:
+                return MISSING
+            entry = result.entry
+            return self._counted(
+                result, Load(store, entry.digest, entry.checksum, inputs=result.inputs)()
+            )
+        except LostError:
+            return MISSING
+
+    def _counted(self, found: Found, value: Any) -> Any:
+        store = self.store
+        if store.memory is not None:
+            if len(self._found) >= _MOST_NAMES:
+                self._found.clear()
+            self._found[found.entry.digest] = found
+        store.count_hit(found.entry)
+        if store.has_warnings:
+            store.emit_warnings()
+        return value
+
+    def _computed(
+        self, digest: str, function: Callable[..., Any], args: tuple[Any, ...],
+        named: dict[str, Any], is_anew: bool = False,
+    ) -> Any:  # fmt: skip
+        """Compute the result, and store it; or load what another thread or process has stored."""
+        store, task = self.store, self._task(args, named)
+        digests = self._task_digests({task.key: task})
+        digests.add([task.key])
+        details = task_details(task.key, task, digests)
+        if details.code:
+            describe = functools.partial(CodeDescriber(store.versions), self.form.function)
+            store.note_once(f"code-{details.code}", describe)
+        run = Run(uuid4().hex, True, time.time())
+        is_kept = display_name(self.form.function) not in store.skip
+        called = functools.partial(self._calling, digest, function, named)
+        save = Save(
+            store, digest, called, details, run, Watcher(store, digests)(task),
+            is_always=True, is_anew=is_anew, is_kept=is_kept,
+        )  # fmt: skip
+        store.counts.misses += 1
+        with run:
+            value = save(*args)
+            why = run.passed_on(store, digest).why
+        self._refuse(why.partition(": ")[2])
+        store.log_soon()
+        store.emit_warnings()
+        return value
+
+    def _calling(
+        self, digest: str, function: Callable[..., Any], named: dict[str, Any], *args: Any
+    ) -> Any:
+        """Call the function, and look whether it changes its arguments: a hit would not."""
+        value = function(*args, **named)
+        if not ATOMS.issuperset(map(type, (*args, *named.values()))):
+            after = self._name(args, named).digest
+            if after != digest:
+                add_effect("it changed its arguments, which a stored result does not")
+        return value
+
+    # What a memoized function offers
+
+    def call(self, *args: Any, **named: Any) -> Any:
+        name = self._name(args, named)
+        is_async = inspect.iscoroutinefunction(self.form.function)
+        if not name.digest:
+            return self._unstored(name, args, named)
+        if is_async:
+            compute = functools.partial(self._computed, is_anew=True)
+            return self._in_thread(compute, name.digest, args, named)
+        return self._computed(name.digest, self.form.function, args, named, is_anew=True)
+
+    def is_stored(self, *args: Any, **named: Any) -> bool:
+        digest = self._name(args, named).digest
+        return bool(digest) and find(self.store, digest, {})[0] is not None
+
+    def forget(self, *args: Any, **named: Any) -> bool:
+        digest = self._name(args, named).digest
+        if not digest:
+            return False
+        self._found.pop(digest, None)
+        names = [variant(digest, place) for place in range(MAX_VARIANTS)]
+        return sum(map(self.store.remove, names)) > 0
+
+    def explain(self, *args: Any, **named: Any) -> Explanation:
+        task = self._task(args, named)
+        return explain(self.store, Delayed(task.key, {task.key: task}))
+
+
+def _are_plain(values: tuple[Any, ...]) -> bool:
+    """Whether all values are `ATOMS`, but for one array: two may be one object."""
+    others = [value for value in values if type(value) not in ATOMS]
+    return not others or (
+        len(others) == 1 and type(others[0]) is np.ndarray and not others[0].dtype.hasobject
+    )
+
+
+def _settle(done: asyncio.Future[Any], value: Any) -> None:
+    if not done.cancelled():
+        done.set_result(value)
+
+
+def _fail(done: asyncio.Future[Any], error: BaseException) -> None:
+    if not done.cancelled():
+        done.set_exception(error)
