@@ -32,6 +32,7 @@ from pipeline.identity import (
     type_part,
 )
 from pipeline.share import Again
+from pipeline.store import Store
 
 MAX_FILES = 10_000
 """Files of one folder, or of one pattern, that are tracked."""
@@ -164,7 +165,8 @@ class _Search:
     def _parts(self, value: Any) -> Iterable[Any]:
         """What to look at in a value. Its own files are added."""
         # `Again` holds all tasks: those that it evaluates are inputs, and were looked at.
-        if isinstance(value, type | ModuleType | BuiltinFunctionType | TaskRef | Again):
+        # What a memoized function takes of its store is current, or it is computed again.
+        if isinstance(value, type | ModuleType | BuiltinFunctionType | TaskRef | Again | Store):
             return ()
         if isinstance(value, File):
             self.has_file = True
