@@ -43,7 +43,7 @@ import msgpack
 import numpy as np
 
 from pipeline.identity import ATOMS, File
-from pipeline.store.entry import CodecError, UnreadableError, UnstorableError, noun
+from pipeline.store.entry import CodecError, FileBytes, UnreadableError, UnstorableError, noun
 from pipeline.store.formats import arrays, files, pickles, registered, tables
 from pipeline.store.formats.pickles import Allowed
 from pipeline.store.formats.registered import path_of
@@ -102,8 +102,13 @@ def encoded(value: Any, pickle: Allowed = False) -> list[Any]:
     {'n': [1, 2.5, None]}
     """
     buffers: list[list[Any]] = []
+    found: list[File] = []
+    token = files.encountered.set(found)
     try:
-        return _laid_out(_tree(value, buffers, {}), buffers)
+        tree = _tree(value, buffers, {})
+        if found:
+            _check_files(value, found)
+        return _laid_out(tree, buffers)
     except (UnstorableError, RecursionError, struct.error, ValueError) as error:
         # As a whole: an object that is in two parts would come back as two objects.
         if pickle is True:
@@ -113,6 +118,17 @@ def encoded(value: Any, pickle: Allowed = False) -> list[Any]:
         if isinstance(error, UnstorableError):
             raise
         raise UnstorableError(noun(value), f"{error}; store its parts one by one") from error
+    finally:
+        files.encountered.reset(token)
+
+
+def _check_files(value: Any, found: list[File]) -> None:
+    """Raise `UnstorableError` for files that `files_in` does not find: nobody looked at them."""
+    known = set(map(id, files_in(value)))
+    for file in found:
+        if id(file) not in known:
+            why = f"it holds {file!r}; return the File beside it, in a list, tuple or dict"
+            raise UnstorableError(noun(value), why)
 
 
 def _laid_out(tree: Any, buffers: list[list[Any]]) -> list[Any]:
@@ -189,7 +205,9 @@ def _in_order(elements: Any, buffers: list[list[Any]], depth: int) -> Iterator[A
     for element in elements:
         own: list[list[Any]] = []
         tree = _tree(element, own, None, depth + 1)
-        items.append((b"".join([_packed(tree), *chain.from_iterable(own)]), tree, own))
+        # The tree of a file has the hash of its content.
+        parts = (part for part in chain.from_iterable(own) if type(part) is not FileBytes)
+        items.append((b"".join([_packed(tree), *parts]), tree, own))
     for _, tree, own in sorted(items, key=itemgetter(0)):
         buffers += own
         yield tree

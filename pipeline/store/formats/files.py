@@ -110,8 +110,14 @@ collected: ContextVar[list[Copy] | None] = ContextVar("collected", default=None)
 """Where the files of the value that is being decoded are added."""
 
 
+encountered: ContextVar[list[File] | None] = ContextVar("encountered", default=None)
+"""Where the files of the value that is being encoded are added."""
+
+
 def file_parts(file: File) -> tuple[Any, ...]:
     """Content, path, hash, and whether it may be executed. Raises `UnstorableError`."""
+    if (found := encountered.get()) is not None:
+        found.append(file)
     path = os.path.abspath(file.path)
     before = signature_of(path)
     if before is None:

@@ -10,7 +10,7 @@ import msgpack
 import pytest
 from xxhash import xxh3_128_hexdigest
 
-from pipeline import File, Store
+from pipeline import File, Store, register_format
 from pipeline.store import (
     CodecError,
     StoreWarning,
@@ -124,6 +124,28 @@ def test_a_failure_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch, place:
     assert [path for path in Path().rglob("*") if path.is_file()] == []
     copy.put_back(None, is_flushed=False)
     assert Path(place).read_bytes() == b"a"
+
+
+def test_large_files_of_a_set_are_in_order() -> None:
+    files = [written(LARGE, "a"), written(LARGE[::-1], "b"), written(b"c", "c")]
+    assert len({joined(set(order)) for order in (files, files[::-1], files[1:] + files[:1])}) == 1
+
+
+class Holder:
+    """A class with a registered format."""
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+
+
+def test_a_file_in_another_object_is_not_stored() -> None:
+    """Whether the task wrote it is known of files in containers alone."""
+    register_format(Holder, lambda holder: [holder.file], lambda tree: Holder(*tree))
+    file = written(b"a")
+    for value in (Holder(file), [Holder(file)], {1: Holder([file])}):
+        with pytest.raises(UnstorableError, match="return the File beside it"):
+            encoded(value)
+    assert len(encoded([file, Holder(file), file])) == len(encoded([file, file, file]))
 
 
 def test_a_store_puts_back_what_get_returns() -> None:
