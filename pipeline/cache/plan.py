@@ -1,5 +1,6 @@
 """The plan of a run with a store: load the result of a task, compute it, or leave it out."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -39,6 +40,9 @@ MAX_RECOMPUTED = 20_000
 
 _TOGETHER = 1000
 """Results that are requested together: so many headers are in memory at the same time."""
+
+_SMALL = 1 << 12
+"""Bytes of a result that comes with its header, if it is distant."""
 
 
 @dataclass
@@ -101,22 +105,17 @@ def make_plan(
     work = dict.fromkeys(key for key in digests.numbers if is_work(tasks.get(key)))
     reason = cache(lambda key: _skip_reason(plan, key, key in targets))
 
-    @cache
-    def stored(is_output: bool) -> set[str]:
-        """The stored results of the outputs; those of others, if they are needed."""
-        keys = (key for key in work if (key in targets) is is_output and not reason(key))
-        return store.known(str(digests.digest(key)) for key in keys) if is_loading else set()
-
+    lookup = _Lookup(plan, [key for key in work if not reason(key)], targets)
     checked: dict[Any, Any] = {Process: process} if process else {}
     for wave in _needed_work(plan, work):
         for key in wave:
+            plan.status[key] = "skipped" if reason(key) else "miss"
             if why := reason(key):
-                plan.status[key], plan.reasons[key] = "skipped", why
-            else:
-                plan.status[key] = "miss"
-        known = {key: key in targets for key in wave if plan.status[key] == "miss"
-                 and digests.digest(key) in stored(key in targets)}  # fmt: skip
-        _find_all(plan, known, checked)
+                plan.reasons[key] = why
+        if is_loading:
+            looked_up = lookup.candidates(wave)
+            _find_all(plan, looked_up, targets, checked)
+            lookup.look_ahead(wave, looked_up)
     if is_loading and _find_by_content(plan, checked):
         needed = set(chain.from_iterable(_needed_work(plan, work)))
         plan.status = {key: status for key, status in plan.status.items() if key in needed}
@@ -147,36 +146,85 @@ def _needed_work(plan: Plan, work: Container[Key]) -> Iterator[list[Key]]:
         stack = [source for key in running for source in reversed(inputs_of(plan.tasks[key]))]
 
 
-def _find_all(plan: Plan, keys: Mapping[Key, bool], checked: dict[Any, Any]) -> None:
-    """Find the results of tasks. What is distant is requested together.
+class _Lookup:
+    """Which tasks may have a stored result.
 
-    keys: whether each is an output
+    A backend that answers many requests at once is asked for the tasks that are needed. As long as
+    nothing is found it is asked further ahead: else a long chain takes a request after the other.
     """
+
+    def __init__(self, plan: Plan, keys: list[Key], outputs: Container[Key]) -> None:
+        self.plan, self.outputs = plan, outputs
+        self._digests = {key: str(plan.digests.digest(key)) for key in keys}
+        self._missing: set[str] = set()
+        self._levels = 0
+        self._stored = cache(self._stored_results)
+
+    def candidates(self, wave: list[Key]) -> list[Key]:
+        """The tasks of a wave that may have a result."""
+        own = [key for key in wave if key in self._digests]
+        if self.plan.store.is_distant:
+            return [key for key in own if self._digests[key] not in self._missing]
+        return [key for key in own if self._digests[key] in self._stored(key in self.outputs)]
+
+    def _stored_results(self, is_output: bool) -> set[str]:
+        """The stored results of the outputs; those of others, if they are needed."""
+        digests = self._digests.items()
+        return self.plan.store.known(
+            digest for key, digest in digests if (key in self.outputs) is is_output
+        )
+
+    def look_ahead(self, wave: list[Key], looked_up: list[Key]) -> None:
+        """Ask for the inputs of tasks, and for those before them, if none of these has a result."""
+        plan = self.plan
+        is_cold = looked_up and not any(plan.status[key] == "hit" for key in looked_up)
+        if not (is_cold and plan.store.is_distant):
+            return
+        ahead: dict[Key, None] = {}
+        front: Iterable[Key] = wave
+        for _ in range(self._levels):
+            front = {source for key in front for source in inputs_of(plan.tasks.get(key))
+                     if source not in ahead}  # fmt: skip
+            ahead |= dict.fromkeys(front)
+        digests = {self._digests[key] for key in ahead if key in self._digests} - self._missing
+        self._missing |= digests - plan.store.known(digests)
+        self._levels = 2 * self._levels + 1
+
+
+def _find_all(
+    plan: Plan, keys: Iterable[Key], outputs: Container[Key], checked: dict[Any, Any]
+) -> None:
+    """Find the results of tasks. What is distant is requested together."""
     store, some = plan.store, iter(keys)
+    is_kept = plan.run.is_local and store.upstream is not None
     while together := list(islice(some, _TOGETHER)):
+        digests = {key: str(plan.digests.digest(key)) for key in together}
         with store.fetching():
-            names = {str(plan.digests.digest(key)) for key in together}
-            if distant := store.distant(names):
-                with store.tolerating("read"):
+            distant = set(store.distant(digests.values()))
+            # Others are read when their tasks run, wherever that is.
+            loaded = {digest for key, digest in digests.items() if digest in distant
+                      and (is_kept or (key in outputs and not plan.is_final))}  # fmt: skip
+            with store.tolerating("read") as is_reachable:
+                if distant and is_reachable:
                     fetch(store, distant, checked)
-                    loaded = () if plan.is_final else filter(keys.get, together)
-                    outputs = {str(plan.digests.digest(key)) for key in loaded}
-                    found = [find(store, name, checked)[0] for name in outputs]
+                    found = [find(store, digest, checked)[0] for digest in loaded]
                     store.fetch([result.entry.digest for result in found if result], True)
-            for key in together:
-                if _find(plan, key, keys[key], checked):
+            for key, digest in digests.items():
+                is_here = digest in distant and plan.run.is_local and not is_kept
+                opened_bytes = math.inf if key in outputs else _SMALL if is_here else -1
+                if _find(plan, key, opened_bytes, checked):
                     plan.status[key] = "hit"
 
 
-def _find(plan: Plan, key: Key, is_output: bool, checked: dict[Any, Any]) -> bool:
+def _find(plan: Plan, key: Key, opened_bytes: float, checked: dict[Any, Any]) -> bool:
     """Whether there is a result of a task that is current; it is kept in the plan.
 
-    This process verifies the outputs that it loads; others are verified when their task runs.
+    opened_bytes: up to this size it is verified now; others are verified when their task runs
     """
     store, digest = plan.store, str(plan.digests.digest(key))
     with store.tolerating("read") as is_reachable:
         found, why = find(store, digest, checked) if is_reachable else (None, "")
-        if found is not None and is_output and not plan.is_final:
+        if found is not None and found.entry.bytes <= opened_bytes and not plan.is_final:
             opened = store.open(found.entry.digest)
             if opened is None or opened[0].checksum != found.entry.checksum:
                 return False

@@ -292,6 +292,11 @@ class Store:
                 longer = self.backend.heads([digest], prefixed(view)) if is_long else ()
                 yield header(dict(longer).get(digest, view), digest)
 
+    @property
+    def is_distant(self) -> bool:
+        """Whether to ask for entries takes a while, and for many no longer than for one."""
+        return self.backend.is_distant
+
     def distant(self, digests: Iterable[str]) -> list[str]:
         """The digests whose entries are not here: `fetch` requests many of them at once."""
         return self.backend.distant(digests)
@@ -301,10 +306,8 @@ class Store:
 
         is_whole: all of their bytes, not only the headers
         """
-        names = [digest for digest in digests if DIGEST.fullmatch(digest)]
-        with self.tolerating("read") as is_reachable:
-            if names and is_reachable:
-                self.backend.fetch(names, is_whole)
+        if names := [digest for digest in digests if DIGEST.fullmatch(digest)]:
+            self.backend.fetch(names, is_whole)
 
     @contextmanager
     def fetching(self) -> Iterator[None]:

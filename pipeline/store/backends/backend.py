@@ -32,6 +32,7 @@ class Backend(Protocol):
     address: str  # names the place in any process, with its password
     is_shared: bool  # other processes see what this one stores
     is_local: bool  # small operations take microseconds, and fail one by one: see `Store`
+    is_distant: bool  # to ask for an entry takes a while, and for many no longer than for one
 
     @property
     def is_private(self) -> bool: ...  # nobody but this user can have written entries

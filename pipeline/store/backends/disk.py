@@ -87,6 +87,7 @@ class Disk:
     """
 
     is_shared = is_local = True
+    is_distant = False
 
     def __init__(
         self,

@@ -79,8 +79,9 @@ class Bucket:
         self._connections: dict[tuple[int, int], tuple[Any, str]] = {}
         if self.protocol in _BUCKETS and not url.partition("://")[2].strip("/"):
             raise ValueError(f"it names no bucket: give {self.protocol}://bucket/cache")
-        for protocol in filter(None, (split_protocol(part)[0] for part in url.split("::"))):
-            get_filesystem_class(protocol)
+        protocols = filter(None, (split_protocol(part)[0] for part in url.split("::")))
+        first, *_ = [get_filesystem_class(protocol) for protocol in protocols]
+        self.is_parallel = first.async_impl is True  # else each request waits for the one before
 
     @property
     def fs(self) -> Any:
@@ -175,11 +176,6 @@ class Bucket:
             files[number] = b"".join(whole.pop(number))
         return files
 
-    @property
-    def is_parallel(self) -> bool:
-        """Whether requests run at the same time."""
-        return bool(self.fs.async_impl)
-
     @_os_errors()
     def write(self, path: str, data: bytes) -> None:
         """Write a file. Readers see all of it or nothing."""
@@ -232,6 +228,7 @@ class Remote:
         self.bucket = Bucket(url, options)
         self.is_shared = self.bucket.protocol != "memory"
         self.is_private = not self.is_shared
+        self.is_distant = self.bucket.is_parallel
         self._fetched: dict[str, _Fetched] = {}
         self._counted: dict[str, Stat] = {}
         self._total, self._valid_until = 0, 0.0

@@ -287,6 +287,7 @@ class Mirrored:
     """Entries here and upstream: a `Backend`. Raises what the backend here raises."""
 
     is_private = False
+    is_distant = True
 
     def __init__(self, local: Backend, upstream: Upstream, host: Host) -> None:
         self.local, self.upstream, self._host = local, upstream, host

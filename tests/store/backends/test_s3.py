@@ -279,6 +279,107 @@ def test_to_store_a_small_result_takes_three_requests_and_a_hit_one(
     assert not [request for request in requests if "list-type" in request]
 
 
+def made(number: int, size: int) -> Any:
+    return np.full(size, number)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many files each question asks for: questions wait for each other, files do not."""
+    asked: list[int] = []
+    for name in ("heads", "read_all"):
+        original = getattr(remote.Bucket, name)
+
+        def spy(self: Any, paths: Any, *args: Any, original: Any = original) -> Any:
+            before, paths = len(asked), list(paths)
+            files = original(self, paths, *args)
+            asked[before:] = [len(paths)] if paths else []  # and not what it asks for itself
+            return files
+
+        monkeypatch.setattr(remote.Bucket, name, spy)
+    return asked
+
+
+@pytest.mark.parametrize("size", [10, 10_000])
+@pytest.mark.parametrize("is_upstream", [False, True])
+def test_the_hits_of_a_plan_take_a_few_round_trips(
+    server: Server, url: str, tmp_path: Path, asked: list[int], is_upstream: bool, size: int
+) -> None:
+    def opened(name: str) -> Store:
+        options: dict[str, Any] = {"options": server.options(), "keep": [made]}
+        return (
+            Store(tmp_path / name, upstream=url, **options)
+            if is_upstream
+            else Store(url, **options)
+        )
+
+    parts = [delayed(made)(number, size) for number in range(64)]
+    pipeline.compute(*parts, store=opened("one"), scheduler="sync")
+    for outputs in (parts, [delayed(len)(parts)]):
+        asked.clear()
+        with server.requests() as requests, measure() as measured:
+            pipeline.compute(*outputs, store=opened(f"for {len(outputs)}"), scheduler="sync")
+        assert sum(measured.functions[name].tasks for name in measured.functions) <= 1
+        assert not [request for request in requests if "list-type" in request]
+        # Headers, and values if they are large: a task reads an inner value by itself.
+        inner = 64 if size > 1000 and len(outputs) == 1 and not is_upstream else 0
+        assert len(asked) <= 8 + inner, asked
+        assert len(requests) <= 64 * (1 + (size > 1000)) + 20
+
+
+def test_a_cold_plan_lists_nothing_and_asks_for_a_long_chain_together(
+    server: Server, url: str, tmp_path: Path, asked: list[int]
+) -> None:
+    value: Any = 0
+    for number in range(100):
+        value = delayed(max)(value, number)
+    store = Store(tmp_path / "one", upstream=url, options=server.options())
+    with server.requests() as requests:
+        assert not store.explain(value).count("hit")
+    assert len(requests) <= 110  # each name, and one note for the explanation
+    assert not [request for request in requests if "prefix=cache%2Fentries" in request]
+    assert len(asked) < 20, asked
+
+
+# Upstream
+
+
+def test_a_bucket_is_an_upstream(server: Server, url: str, tmp_path: Path) -> None:
+    parts = [delayed(made)(number, 10) for number in range(5)]
+    for name in ("ann", "bob"):
+        store = Store(tmp_path / name, upstream=url, options=server.options(), keep=[made])
+        with measure() as measured:
+            pipeline.compute(*parts, store=store, scheduler="threads")
+        assert (measured.tasks > 0) == (name == "ann")
+        assert len(store) == len(Store(url, options=server.options())) == 5
+    bob = Store(tmp_path / "bob", upstream=url, options=server.options(), readonly=True)
+    assert "argument 1 was" in str(bob.explain(delayed(made)(5, 10)))
+
+
+def test_a_silent_bucket_costs_its_time_once(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.store.backends.upstream._PATIENCE", 0.5)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        options = server.options(endpoint_url=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        start = time.monotonic()
+        with one_warning("s3://bucket/cache could not be reached: no answer in 1 s"):
+            for number in range(3):
+                store = Store(tmp_path / str(number), upstream="s3://bucket/cache", options=options)
+                assert pipeline.compute(*parts(), store=store, scheduler="sync")[4] == 4
+        assert time.monotonic() - start < 8
+
+
+def test_a_missing_bucket_upstream_is_a_warning(server: Server, tmp_path: Path) -> None:
+    url = f"s3://none-{uuid4().hex[:8]}/cache"
+    with one_warning("The specified bucket does not exist"):
+        store = Store(tmp_path, upstream=url, options=server.options())
+        assert pipeline.compute(*parts(), store=store, scheduler="sync") == (0, 1, 2, 3, 4)
+    assert len(store) == 5
+
+
 def test_many_notes_are_read_once_and_then_as_one(server: Server, store: Store) -> None:
     for number in range(150):
         store.note("topic", number)
