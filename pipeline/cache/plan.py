@@ -158,21 +158,21 @@ class _Lookup:
         self._digests = {key: str(plan.digests.digest(key)) for key in keys}
         self._missing: set[str] = set()
         self._levels = 0
-        self._stored = cache(self._stored_results)
+        self._stored: dict[bool, set[str]] = {}
 
     def candidates(self, wave: list[Key]) -> list[Key]:
         """The tasks of a wave that may have a result."""
         own = [key for key in wave if key in self._digests]
         if self.plan.store.is_distant:
             return [key for key in own if self._digests[key] not in self._missing]
-        return [key for key in own if self._digests[key] in self._stored(key in self.outputs)]
+        return [key for key in own if self._digests[key] in self._all_stored(key in self.outputs)]
 
-    def _stored_results(self, is_output: bool) -> set[str]:
+    def _all_stored(self, is_output: bool) -> set[str]:
         """The stored results of the outputs; those of others, if they are needed."""
-        digests = self._digests.items()
-        return self.plan.store.known(
-            digest for key, digest in digests if (key in self.outputs) is is_output
-        )
+        if is_output not in self._stored:
+            keys = (key for key in self._digests if (key in self.outputs) is is_output)
+            self._stored[is_output] = self.plan.store.known(self._digests[key] for key in keys)
+        return self._stored[is_output]
 
     def look_ahead(self, wave: list[Key], looked_up: list[Key]) -> None:
         """Ask for the inputs of tasks, and for those before them, if none of these has a result."""
