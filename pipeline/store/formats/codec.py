@@ -548,7 +548,7 @@ def _format_of(value: Any) -> _Format:
         if kind is np.ndarray:
             if isinstance(value.dtype, np.dtypes.StringDType):
                 return _TEXTS
-            if value.dtype == object:
+            if value.dtype.hasobject and value.dtype.char == "O":
                 return _REGISTERED
         return form
     if issubclass(kind, np.generic):

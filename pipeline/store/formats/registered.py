@@ -33,6 +33,7 @@ class Registered(NamedTuple):
 
 
 _registered: dict[str, Registered] = {}  # by path, the newest last
+_found: dict[type, tuple[str, LibraryFormat]] = {}  # formats of types of libraries
 
 
 def register_format(
@@ -111,7 +112,7 @@ def remedy_of(kind: type) -> str:
 
 
 def _own(kind: type) -> Registered | None:
-    for form in reversed(_registered.values()):
+    for form in [*_registered.values()][::-1]:  # others may register meanwhile
         if kind is (_imported(form.path) if form.kind is None else form.kind):
             return form
     return None
@@ -127,11 +128,14 @@ def _imported(path: str) -> Any:
 
 def _of_library(kind: type) -> tuple[str, LibraryFormat] | None:
     """The name of a library's format, and the format. Imports nothing but files of that library."""
+    if kind in _found:
+        return _found[kind]
     file = file_of(kind.__module__)
     for name, form in import_module(file).FORMATS.items() if file else ():
         module, _, attribute = name.rpartition(".")
         meant = getattr(import_module(module), attribute, None)
         if kind is meant or (form.is_family and meant is not None and issubclass(kind, meant)):
+            _found[kind] = name, form
             return name, form
     return None
 

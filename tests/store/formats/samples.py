@@ -48,6 +48,8 @@ def arrow_values() -> list[Any]:
         table["d"], table["d"].chunk(0), pa.array([1.5, None]), table.schema, pa.table({}),
         table.schema.empty_table(), pa.array([{"a": [1]}]), pa.array([Decimal("1.10")]),
         pa.table({"a": [1]}, pa.schema([pa.field("a", pa.int8(), False, {"u": "m"})])),
+        pa.chunked_array([pa.array(list(word)).dictionary_encode() for word in ("ab", "c")]),
+        pa.chunked_array([], pa.int8()), pa.DictionaryArray.from_arrays([0], ["a"], ordered=True),
     ]  # fmt: skip
 
 
@@ -299,13 +301,16 @@ def _others_of_torch() -> list[tuple[Any, str]]:
     named = torch.ones(2)
     named.name_of_mine = "a"
 
+    hooked = torch.ones(2, requires_grad=True)
+    hooked.register_hook(lambda gradient: gradient)
+
     class Net(torch.nn.Module):  # type: ignore[misc]
         pass
 
     return [
         (torch.nn.Linear(2, 3), r"module.state_dict\(\)"), (Net(), r"module.state_dict\(\)"),
         (torch.ones(2, requires_grad=True) * 2, r"tensor.detach\(\)"), (named, "name_of_mine"),
-        (torch.eye(2).to_sparse(), r"tensor.to_dense\(\)"),
+        (torch.eye(2).to_sparse(), r"tensor.to_dense\(\)"), (hooked, "or hooks"),
         (torch.ones(2, device="meta"), r"it is on meta; return tensor.cpu\(\)"),
     ]  # fmt: skip
 
@@ -325,7 +330,9 @@ def _others_of_pillow() -> list[tuple[Any, str]]:
 
     file = io.BytesIO()
     Image.new("RGB", (2, 2)).save(file, "PNG")
-    return [(Image.open(file), r"image.copy\(\)")]
+    named = Image.new("RGB", (2, 2))
+    named.title = "a"
+    return [(Image.open(file), r"image.copy\(\)"), (named, "its attributes title")]
 
 
 def _others_of_python() -> list[tuple[Any, str]]:
@@ -335,6 +342,7 @@ def _others_of_python() -> list[tuple[Any, str]]:
         (np.array([len], object), "no format for builtin_function"),
         (loop, "contains itself"),
         (np.dtype([("a", object)]), "fields of objects"),
+        (memoryview(b"ab").cast("c"), "NumPy has no items 'c'"),
         (collections.OrderedDict(a=len), "no format for builtin_function"),
     ]
 

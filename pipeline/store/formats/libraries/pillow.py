@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.store.entry import CodecError
+from pipeline.store.entry import CodecError, UnstorableError, noun
 from pipeline.store.formats.libraries import LibraryFormat, parts_of
 
 
 def _dump(image: Any) -> Any:
+    from PIL import Image
+
+    if extra := vars(image).keys() - vars(Image.new("1", (1, 1))).keys():
+        raise UnstorableError(noun(image), f"no format for its attributes {', '.join(extra)}")
     palette = image.palette and _palette(image)
     return image.mode, list(image.size), image.tobytes(), palette, dict(image.info)
 

@@ -52,7 +52,10 @@ def _load_dtype(tree: Any) -> np.dtype[Any]:
 
 
 def _dump_view(view: memoryview) -> Any:
-    return np.asarray(view), view.readonly
+    array = np.asarray(view)
+    if array.data.format != view.format:
+        raise UnstorableError("a memoryview", f"NumPy has no items {view.format!r}; cast it")
+    return array, view.readonly
 
 
 def _load_view(tree: Any) -> memoryview:

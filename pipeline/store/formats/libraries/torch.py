@@ -38,6 +38,8 @@ def _why_not(tensor: Any) -> str:
         return f"its layout is {tensor.layout}; return a dense tensor, tensor.to_dense()"
     if tensor.grad_fn is not None or tensor.grad is not None:
         return "it belongs to a gradient; return tensor.detach()"
+    if any(getattr(tensor, "names", ())) or tensor._backward_hooks:
+        return "it has names of dimensions, or hooks; return tensor.detach().rename(None)"
     if vars(tensor):
         return f"it has attributes, {', '.join(vars(tensor))}; return tensor.detach()"
     return ""
