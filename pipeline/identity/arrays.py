@@ -126,6 +126,19 @@ def table_content(value: Any) -> tuple[Any, ...] | None:
     return None
 
 
+def tensor_content(value: Any) -> tuple[Any, ...] | None:
+    """The content of a dense tensor of PyTorch; None for any other value.
+
+    Its pickle names the address of its storage.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(value, torch.Tensor) or value.layout != torch.strided:
+        return None
+    plain = value.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
+    head = (str(value.dtype), str(value.device), list(value.shape), value.requires_grad)
+    return (*head, plain.view(torch.uint8).numpy(), vars(value))
+
+
 def _index(index: Any, pandas: Any) -> tuple[Any, ...]:
     kind = type(index).__name__
     if isinstance(index, pandas.RangeIndex):

@@ -24,7 +24,7 @@ from dask.base import is_dask_collection
 from dask.typing import Key
 
 from pipeline import PipelineError
-from pipeline.identity.arrays import TABLE_MODULES, array_content, table_content
+from pipeline.identity.arrays import TABLE_MODULES, array_content, table_content, tensor_content
 from pipeline.identity.attributes import (
     MISSING,
     held,
@@ -585,7 +585,8 @@ def state_of(value: Any, is_reached: bool = False) -> Any:
         if callable(tokenize := member_of(kind, "__dask_tokenize__")):
             return tokenize(value)
         is_table = f"{type_part(kind, '__module__')}.".startswith(TABLE_MODULES)
-        return _built_in_state(value) or (is_table and table_content(value)) or _pickled(value)
+        content = (is_table and table_content(value)) or tensor_content(value)
+        return _built_in_state(value) or content or _pickled(value)
     except OSError as error:
         raise UnkeyableError(f"no key for {short_repr(value)}: {error.strerror}") from error
     except Exception as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipeline import digest
 from pipeline.store import Store, UnstorableError, encoded
 from pipeline.store.entry import UnreadableError
 from pipeline.store.formats.codec import decoded
@@ -144,3 +145,15 @@ def test_an_entry_of_an_unknown_format_is_unreadable() -> None:
     for name in ("polars.Cube", "nowhere.Thing", "numpy.random"):
         with pytest.raises(UnreadableError, match=f"no format has the name '{name}'"):
             decoded(packed([60, name, None]))
+
+
+@EACH
+def test_an_equal_value_is_an_equal_argument(library: str) -> None:
+    need(library)
+    known = [
+        (digest(one), digest(other))
+        for one, other in zip(VALUES[library](), VALUES[library](), strict=True)
+        if not isinstance(one, memoryview)  # which has no digest
+    ]
+    assert [one for one, _ in known] == [other for _, other in known]
+    assert len({*known}) == len(known)
