@@ -26,7 +26,7 @@ from tests.programs.through import explained, through
 from tests.programs.tracing import ran, traced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
@@ -361,16 +361,13 @@ def test_two_stages_in_a_second_process(folder: Path) -> None:
         "done = through('../cache', *stages()['both'])\n"
         "print(done.tasks, done.value, done.warnings)"
     )
-
-    def run() -> str:
-        return subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, check=True,
-            env={**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parent.parent)},
-        ).stdout  # fmt: skip
-
-    assert run() == "2 [File('out.csv'), 3] []\n"
+    assert through(folder / "cache", *stages()["both"]).tasks == 2
     Path("out.csv").unlink()
-    assert run() == "0 [File('out.csv'), 3] []\n"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parent.parent)},
+    )  # fmt: skip
+    assert done.stdout == "0 [File('out.csv'), 3] []\n"
     assert text("out.csv") == "x\n1\n2\n"
 
 
@@ -507,6 +504,23 @@ def test_early_cutoff_by_the_content_of_the_file(folder: Path) -> None:
     assert run(first) == {"write", "summary"}
     assert run(f"x = 1; {first}") == {"write"}
     assert run(first.replace("2", "3")) == {"write", "summary"}
+
+
+# Functions that are called without a graph
+
+
+@pytest.mark.parametrize("memory", [None, "10MB"])
+def test_memoized_functions(folder: Path, memory: str | None) -> None:
+    log = str(folder / "log")
+    store = Store(folder / "cache", memory=memory)
+    write, add = store.memoize(traced(log)(make)), store.memoize(traced(log)(summary))
+    assert add(write("out.csv")) == 3
+    assert ran(log) == {"make", "summary"}
+    for change in (Path("out.csv").unlink, lambda: Path("out.csv").write_text("x\n7\n")):
+        change()
+        assert add(write("out.csv")) == 3
+        assert text("out.csv") == "x\n1\n2\n"
+    assert ran(log) == set()
 
 
 # What a task loads itself
@@ -771,10 +785,12 @@ def contents(value: Any) -> Any:
     return [contents(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-@pytest.mark.parametrize(
-    "seed", [0, 23, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(50, 60))]
-)
-@pytest.mark.parametrize("scheduler", ["sync", "threads"])
+def scheduled() -> Iterator[Any]:
+    for seed in range(50, 60):
+        yield pytest.param(seed, ["sync", "threads"][seed % 2], marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("seed", "scheduler"), [(0, "sync"), (23, "threads"), *scheduled()])
 def test_a_store_changes_no_value_and_no_file(folder: Path, seed: int, scheduler: str) -> None:
     """Files are deleted, edited and swapped, entries are lost, inputs change."""
     random = Random(seed)  # noqa: S311 - choices of a test
