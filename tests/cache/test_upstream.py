@@ -48,6 +48,10 @@ def filled(folder: Path, number: int = 3, factor: int = 1) -> Path:
     return folder
 
 
+SLOW_CLUSTER = pytest.param("distributed", marks=pytest.mark.slow)
+local_and_slow = pytest.mark.parametrize("go", ["threads", SLOW_CLUSTER], indirect=True)
+
+
 @pytest.fixture(params=["sync", "threads", "distributed"])
 def go(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
@@ -94,6 +98,7 @@ def test_what_ann_computes_in_her_folder_bob_loads_in_his(
     assert run(Store(tmp_path / "bob" / "cache"), program()) == (90.0, 0)  # it is kept
 
 
+@local_and_slow
 def test_other_data_is_another_variant_for_all(go: Callable[[Path], None], tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     for name, factor in (("ann", 1), ("bob", 2), ("cy", 3)):
@@ -104,16 +109,17 @@ def test_other_data_is_another_variant_for_all(go: Callable[[Path], None], tmp_p
         assert run(person(tmp_path / name, shared), program()) == (90.0 * factor, 0)
 
 
+@local_and_slow
 def test_a_long_list_of_inputs_comes_with_its_result(
     go: Callable[[Path], None], tmp_path: Path
 ) -> None:
     shared = tmp_path / "shared"
-    go(filled(tmp_path / "ann", 100))
-    assert run(person(tmp_path / "ann", shared), program(100))[1] == 202  # with the list
-    go(filled(tmp_path / "bob", 100))
-    assert run(person(tmp_path / "bob", shared), program(100))[1] == 0
+    go(filled(tmp_path / "ann", 70))
+    assert run(person(tmp_path / "ann", shared), program(70))[1] == 142  # with the list
+    go(filled(tmp_path / "bob", 70))
+    assert run(person(tmp_path / "bob", shared), program(70))[1] == 0
     (tmp_path / "bob" / "data" / "7.txt").write_text("800")
-    assert run(person(tmp_path / "bob", shared), program(100))[1] == 4
+    assert run(person(tmp_path / "bob", shared), program(70))[1] == 4
 
 
 def constant(values: Any) -> Any:
@@ -124,6 +130,7 @@ def other_constant(values: Any) -> Any:
     return values - values
 
 
+@local_and_slow
 def test_a_result_is_found_by_the_content_of_inputs_that_a_colleague_made(
     go: Callable[[Path], None], tmp_path: Path
 ) -> None:
@@ -171,11 +178,27 @@ def test_a_variant_is_not_overwritten_by_one_who_has_not_looked(
     assert len(first) == 2
 
 
+@local_and_slow
 def test_the_context_flushes(go: Callable[[Path], None], tmp_path: Path) -> None:
     go(filled(tmp_path / "ann"))
     with person(tmp_path / "ann", tmp_path / "shared"):
         assert program().compute() == 90.0
     assert len(Store(tmp_path / "shared")) == 7
+
+
+def test_a_memoized_function_is_a_hit_of_a_colleague(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    values = []
+    for name in ("ann", "bob"):
+        store = person(tmp_path / name, tmp_path / "shared")
+        monkeypatch.chdir(filled(tmp_path / name))
+        reading = store.memoize(read)
+        values.append(reading("1.txt"))
+        store.flush()
+        assert reading.is_stored("1.txt")
+        assert (store.done.hits, store.done.misses) == ((0, 1) if name == "ann" else (1, 0))
+    assert np.array_equal(*values)
 
 
 @pytest.mark.slow

@@ -300,7 +300,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return asked
 
 
-@pytest.mark.parametrize("size", [10, 10_000])
+@pytest.mark.parametrize("size", [10, pytest.param(10_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("is_upstream", [False, True])
 def test_the_hits_of_a_plan_take_a_few_round_trips(
     server: Server, url: str, tmp_path: Path, asked: list[int], is_upstream: bool, size: int
