@@ -10,7 +10,7 @@ were made, but only their values matter. Notes map the content key of a task to 
 import io
 import json
 import pickle
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
@@ -276,6 +276,10 @@ _outcomes: OrderedDict[str, dict[str, Outcome]] = OrderedDict()
 """By run and digest, as far as this process knows them."""
 
 
+_interrupted: deque[str] = deque(maxlen=256)
+"""The runs that have ended with an error, by name."""
+
+
 class Run(NamedTuple):
     """A run through a store.
 
@@ -314,9 +318,15 @@ class Run(NamedTuple):
                 return merged(Outcome(_as_inputs(row[0]), row[1], row[2]) for row in rows)
         return known or Outcome()
 
+    def is_interrupted(self) -> bool:
+        """Whether it has ended with an error, in this process, before all of its tasks have."""
+        return self.name in _interrupted
+
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, *_: object) -> None:
-        """Forget the outcomes."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Forget the outcomes. Threads that wait for a task of this run end their waits."""
         _outcomes.pop(self.name, None)
+        if kind is not None:
+            _interrupted.append(self.name)

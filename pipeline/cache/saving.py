@@ -50,6 +50,7 @@ from pipeline.graph import (
 from pipeline.identity import display_name, short_repr
 from pipeline.store import (
     Entry,
+    Lease,
     LostError,
     Store,
     StoreError,
@@ -176,7 +177,7 @@ class Save:
         is_quick = not self.is_always and self.details.function in store.quick
         if self.is_kept and not is_quick:
             with store.tolerating("written") as is_reachable:
-                lease = store.lease(self.digest, _waiting) if is_reachable else None
+                lease = self._lease() if is_reachable else None
         # Other calls of the function may be quick. To look for a file takes microseconds.
         is_likely = self.is_kept and self.is_repeated and (not is_quick or store.backend.is_local)
         try:
@@ -188,6 +189,16 @@ class Save:
         finally:
             if lease is not None:
                 lease.end(is_saved)
+
+    def _lease(self) -> Lease | None:
+        """Wait for the right to compute, no longer than the run lasts."""
+
+        @contextmanager
+        def waiting() -> Iterator[Callable[[], bool]]:
+            with _seceded():
+                yield self.run.is_interrupted
+
+        return self.store.lease(self.digest, waiting, self.details.call)
 
     def _found(self, is_looking: bool, key: str) -> tuple[Any, bool] | None:
         """The result that another task has saved."""
@@ -358,7 +369,7 @@ def save(
 
 
 @contextmanager
-def _waiting() -> Iterator[None]:
+def _seceded() -> Iterator[None]:
     """On a cluster, let the worker run other tasks, on which the awaited one may depend."""
     distributed: Any = sys.modules.get("distributed")
     try:

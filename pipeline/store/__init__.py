@@ -9,7 +9,7 @@
 - `errors` – `StoreError`, `StoreWarning`, `LostError`
 """
 
-from pipeline.store.backends import Counts, flush_all, nearby
+from pipeline.store.backends import Counts, Lease, flush_all, nearby
 from pipeline.store.entry import (
     CodecError,
     Entry,
@@ -37,6 +37,7 @@ __all__ = [
     "CodecError",
     "Counts",
     "Entry",
+    "Lease",
     "LostError",
     "Store",
     "StoreError",

@@ -29,6 +29,7 @@ from pipeline.store.backends import (
     Mirrored,
     Stat,
     Usage,
+    Waiting,
     backend_at,
     eviction_order,
     parse_history,
@@ -53,8 +54,6 @@ from pipeline.store.entry import (
 from pipeline.store.errors import LostError, StoreError, StoreWarning
 from pipeline.store.formats import Allowed, add_formats, decoded_with_files, encoded, script_formats
 from pipeline.store.memory import MISSING, Memory
-
-Waiting = Callable[[], AbstractContextManager[None]]
 
 _LARGE = 1 << 18  # bytes from which on an entry is verified once per process, not at each load
 _RECENT = 60.0  # seconds in which several uses of an entry count as one
@@ -503,12 +502,14 @@ class Store:
         if self.memory is not None:
             self.memory.drop(digest)
 
-    def lease(self, digest: str, waiting: Waiting = nullcontext) -> Lease | None:
+    def lease(self, digest: str, waiting: Waiting = nullcontext, task: str = "") -> Lease | None:
         """Wait for the right to compute a task. None where the backend has no locks.
 
-        waiting: makes the context in which this thread waits for another owner
+        waiting: makes the context in which this thread waits for another owner, and gives whether
+            to end the wait
+        task: its name. A thread that waits for a minute logs it, and for whom it waits
         """
-        return self.backend.lease(digest, waiting)
+        return self.backend.lease(digest, waiting, task)
 
     def cost(self, length: int) -> float:
         """Seconds to store and load a result of some bytes once, as measured at the first call."""

@@ -9,6 +9,7 @@ import pickle
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -248,3 +249,19 @@ def test_an_operator_that_is_skipped_is_observed(
         Path("factor.txt").write_text(str(factor))
         store = Store("store", skip=["add"])
         assert pipeline.compute(call, store=store, scheduler="sync") == (4 * factor,)
+
+
+def test_a_wait_ends_with_the_run(tmp_path: Path) -> None:
+    """Others may hold the lease for hours."""
+    store, run = Store(tmp_path), Run("interrupted", True, 0.0)
+    lease = store.lease(DIGEST)
+    assert lease is not None
+    waiting = replace(save(store, lambda: 1), run=run)
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(waiting)
+        with pytest.raises(ZeroDivisionError), run:
+            raise ZeroDivisionError
+        with pytest.raises(KeyboardInterrupt):
+            future.result(timeout=100)
+    lease.end(True)
+    assert waiting() == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -529,3 +530,79 @@ def test_an_unstorable_result_is_returned_with_one_warning(store: Store) -> None
     assert values[2] == 2
     assert all(hasattr(lock, "acquire") for lock in values[:2])
     assert len(store) == 1
+
+
+# 7. A wait for another process ends with Ctrl-C.
+
+WAITING = """
+import sys
+import time
+
+import dask
+from dask import delayed
+
+import pipeline
+from pipeline.store.backends import locks
+
+locks._PATIENCE = 0.1  # seconds
+
+
+def slow(n):
+    time.sleep(600)
+
+
+def quick(n):
+    return n
+
+
+def compute(function):
+    calls = [delayed(function)(n) for n in range(4 if sys.argv[2] == "threads" else 1)]
+    store = pipeline.Store(sys.argv[1], keep=["slow"], durable=False)
+    return pipeline.compute(calls, store=store, scheduler=sys.argv[2])
+
+
+with dask.config.set(num_workers=4):
+    try:
+        compute(slow)
+    except KeyboardInterrupt:
+        if sys.argv[3] == "leave":
+            raise
+        print(compute(quick))  # by the same threads
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ["stay", "leave"])
+@pytest.mark.parametrize("scheduler", ["threads", "sync"])
+def test_a_wait_for_another_process_ends_with_an_interrupt(
+    tmp_path: Path, scheduler: str, end: str
+) -> None:
+    (tmp_path / "main.py").write_text(WAITING)
+    leases, here = tmp_path / "cache" / "leases", str(Path(__file__).parents[2])
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "main.py", "cache", scheduler, end],
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": here},
+        )  # fmt: skip
+
+    owner = start()
+    try:
+        expected = 4 if scheduler == "threads" else 1
+        while not leases.exists() or len(list(leases.iterdir())) < expected:
+            time.sleep(0.01)
+        waiter = start()
+        assert waiter.stderr is not None
+        message = waiter.stderr.readline()
+        assert re.match(rf"slow\(\d\) waits for process {owner.pid} on \S+ since 20", message)
+        waiter.send_signal(signal.SIGINT)
+        out, errors = waiter.communicate(timeout=100)
+        assert owner.poll() is None  # it has its leases still
+        assert (
+            (out == f"({list(range(expected))},)\n") is (waiter.returncode == 0) is (end == "stay")
+        )
+        assert ("KeyboardInterrupt" in errors) is (end == "leave")
+    finally:
+        owner.kill()
+        owner.communicate()

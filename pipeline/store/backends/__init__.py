@@ -14,7 +14,7 @@
 from pipeline.store.backends.backend import Backend, backend_at
 from pipeline.store.backends.disk import Disk
 from pipeline.store.backends.index import Stat, Usage, eviction_order
-from pipeline.store.backends.locks import Lease
+from pipeline.store.backends.locks import Lease, Waiting
 from pipeline.store.backends.notes import Counts, parse_history, parse_notes, sum_runs, topic_of
 from pipeline.store.backends.remote import HEAD
 from pipeline.store.backends.upstream import Host, Mirrored, flush_all, nearby, upstream_at
@@ -29,6 +29,7 @@ __all__ = [
     "Mirrored",
     "Stat",
     "Usage",
+    "Waiting",
     "backend_at",
     "eviction_order",
     "flush_all",

@@ -10,13 +10,12 @@ from typing import Any, Protocol
 from pipeline.identity import mask_passwords, short_repr
 from pipeline.store.backends.disk import Disk
 from pipeline.store.backends.index import Stat, Usage
-from pipeline.store.backends.locks import Lease
+from pipeline.store.backends.locks import Lease, Waiting
 from pipeline.store.backends.remote import Remote
 from pipeline.store.entry import Entry
 from pipeline.store.errors import StoreError
 
 Action = Callable[[], None]
-Waiting = Callable[[], AbstractContextManager[None]]
 
 _FILES = {"file", "local"}  # protocols of folders
 
@@ -55,7 +54,7 @@ class Backend(Protocol):
     def remove(self, digest: str) -> int | None: ...  # bytes that it frees; None if it is missing
     def evict(self, digest: str) -> int | None: ...  # remove it to make space
     def sweep(self) -> int: ...  # remove the files of killed writers
-    def lease(self, digest: str, waiting: Waiting = ...) -> Lease | None: ...
+    def lease(self, digest: str, waiting: Waiting = ..., task: str = ...) -> Lease | None: ...
     def locked(self) -> AbstractContextManager[None]: ...
     def total(self) -> int: ...  # bytes of all entries, as processes count them together
     def set_total(self, total: int) -> None: ...

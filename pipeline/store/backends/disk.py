@@ -28,7 +28,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import count
 from threading import local
 from typing import Any, TypeVar
@@ -57,7 +57,7 @@ from pipeline.store.backends.index import (
     shard_state,
     write_total,
 )
-from pipeline.store.backends.locks import Lease, holding, lock, release
+from pipeline.store.backends.locks import Lease, Waiting, holding, lock, release
 from pipeline.store.backends.notes import append_note, checked_topic
 from pipeline.store.entry import DIGEST, Entry, pieces
 from pipeline.store.entry import size as length_of
@@ -234,11 +234,10 @@ class Disk:
 
     # What processes do together
 
-    def lease(
-        self, digest: str, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
-    ) -> Lease:
+    def lease(self, digest: str, waiting: Waiting = nullcontext, task: str = "") -> Lease:
         folder = self._folder("leases")
-        return Lease(f"{folder}/{digest}", lambda: self._open(folder, digest, _OPEN), waiting)
+        path = f"{folder}/{digest}"
+        return Lease(path, lambda: self._open(folder, digest, _OPEN), waiting, task or digest)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -1,15 +1,23 @@
 """Locks on files. The system frees the lock of a process that dies.
 
-`filelock` frees its waiters, too. But it polls: waiters go on up to 50 ms late, and a lock that is
-free takes 254 µs, here 16 µs; a put takes two or three locks.
+`filelock` frees its waiters, too. But a lock that is free takes 254 µs, here 16 µs; a put takes two
+or three locks.
 """
 
 from __future__ import annotations
 
+import atexit
+import logging
 import os
+import platform
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import cache
+
+from pipeline.store.backends.claims import LEASE
 
 if sys.platform == "win32":  # which has no such locks
     LOCK_EX = LOCK_NB = LOCK_UN = 0
@@ -20,6 +28,14 @@ else:
     from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 
 _TRIES = 1000  # how often to try for a lease that ends each time before it is taken
+
+_PATIENCE = (
+    60.0  # seconds until the first message that a thread waits; the next after twice as long
+)
+_PAUSE, _LONGEST_PAUSE = 0.0005, 0.05  # seconds between two tries for a lease
+_PART = 20  # a thread that has waited goes on later by one part in so many, at most
+
+_log = logging.getLogger("pipeline")
 
 _locked: set[int] = set()  # files that this process has locked, or waits for
 
@@ -76,18 +92,46 @@ def holding(file: int) -> Iterator[int]:
         release(file)
 
 
+Waiting = Callable[[], AbstractContextManager[Callable[[], bool] | None]]
+"""Makes the context in which a thread waits for another owner. Gives whether to end the wait."""
+
+_is_ending = False
+
+
+def _end_waits() -> None:
+    """Have all threads end their waits: the process ends, and it joins them before."""
+    global _is_ending
+    _is_ending = True
+
+
+# Pools of threads are joined before `atexit` calls anything.
+getattr(threading, "_register_atexit", atexit.register)(_end_waits)
+
+
+@cache
+def _host() -> str:
+    return platform.node()
+
+
 class Lease:
     """The right to compute a task, which one thread of one process has at a time.
 
+    The file of a lease says who owns it. What is left of a killed owner is taken over. A file of
+    one byte says that its owner has finished, and nothing is stored.
+
     path: of the task's lock file; open_file: opens it, and makes it where it is missing
-    waiting: makes the context in which this thread waits for another owner
+    waiting: see `Waiting`. A thread that waits for a minute logs for whom
+    task: its name, for this message
+
+    Raises `KeyboardInterrupt` if the wait ends before the lease is free.
     """
 
     def __init__(
         self,
         path: str,
         open_file: Callable[[], int],
-        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+        waiting: Waiting = nullcontext,
+        task: str = "",
     ) -> None:
         self.path, self._owner = path, os.getpid()
         self._file: int | None = None
@@ -95,16 +139,17 @@ class Lease:
             file = open_file()
             try:
                 if lock(file, is_patient=False) is False:
-                    with waiting():
-                        lock(file)
+                    with waiting() as is_over:
+                        _wait(file, is_over, task or path)
                 state = os.fstat(file)
                 with suppress(FileNotFoundError):  # its owner has finished, and removed the file
-                    if not state.st_size and os.path.samestat(os.stat(path), state):
+                    if state.st_size != 1 and os.path.samestat(os.stat(path), state):
+                        _note_owner(file)
                         self._file = file
             finally:
                 if self._file is None:
                     release(file)
-            if self._file is not None or state.st_size:
+            if self._file is not None or state.st_size == 1:
                 return
 
     @property
@@ -116,7 +161,7 @@ class Lease:
         return self._file is None
 
     def end(self, is_stored: bool) -> None:
-        """Let others continue. A file of one byte says that nothing is stored."""
+        """Let others continue."""
         file, self._file = self._file, None
         if file is None or self._owner != os.getpid():  # a forked child does not own it
             return
@@ -126,3 +171,32 @@ class Lease:
         with suppress(OSError):
             os.unlink(self.path)
         release(file)
+
+
+def _wait(file: int, is_over: Callable[[], bool] | None, task: str) -> None:
+    """Wait for the lock of a lease."""
+    # It polls: a thread that waits in `flock` ends neither with Ctrl-C nor with the process.
+    start, due = time.monotonic(), _PATIENCE
+    while lock(file, is_patient=False) is False:
+        seconds = time.monotonic() - start
+        if _is_ending or (is_over is not None and is_over()):
+            raise KeyboardInterrupt
+        if seconds >= due:
+            due *= 2
+            _log.warning("%s waits for %s, which computes it; Ctrl-C ends the wait",
+                         task, _owner_of(file))  # fmt: skip
+        time.sleep(min(max(seconds / _PART, _PAUSE), _LONGEST_PAUSE))
+
+
+def _note_owner(file: int) -> None:
+    """Write into the file of a lease who owns it: never one byte, not even for a moment."""
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    text = LEASE + f"{os.getpid()} on {_host()} since {since}".encode()
+    with suppress(OSError):  # a full disk
+        os.pwrite(file, text, 0)
+        os.ftruncate(file, len(text))
+
+
+def _owner_of(file: int) -> str:
+    text = os.pread(file, 200, 0).decode(errors="replace")
+    return text if text.isprintable() and text else "another process"

@@ -346,7 +346,7 @@ class Remote:
 
     # What processes do together
 
-    def lease(self, digest: str, waiting: Any = None) -> None:
+    def lease(self, digest: str, waiting: Any = None, task: str = "") -> None:
         """Nothing: whether another process computes the task is not known."""
 
     @contextmanager

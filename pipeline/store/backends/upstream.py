@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from functools import partial
 from queue import SimpleQueue
@@ -31,7 +31,7 @@ from weakref import WeakSet
 
 from pipeline.store.backends.backend import Backend
 from pipeline.store.backends.index import Stat, Usage
-from pipeline.store.backends.locks import Lease
+from pipeline.store.backends.locks import Lease, Waiting
 from pipeline.store.backends.remote import HEAD
 from pipeline.store.entry import CodecError, Entry, pieces, unpacked, whole_length
 
@@ -529,10 +529,8 @@ class Mirrored:
     def sweep(self) -> int:
         return self.local.sweep()
 
-    def lease(
-        self, digest: str, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
-    ) -> Lease | None:
-        return self.local.lease(digest, waiting)
+    def lease(self, digest: str, waiting: Waiting = nullcontext, task: str = "") -> Lease | None:
+        return self.local.lease(digest, waiting, task)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import threading
 import time
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from pipeline.store.backends import locks
 from pipeline.store.backends.locks import Lease, holding, lock, release
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -163,10 +164,82 @@ def test_no_file_is_left_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     def interrupted(*_: int) -> None:
         raise KeyboardInterrupt
 
+    other = leased(tmp_path / "other")
+    with pytest.raises(KeyboardInterrupt):
+        Lease(os.fspath(tmp_path / "other"), lambda: opened(tmp_path / "other"), ended)
+    other.end(True)
     monkeypatch.setattr(locks, "flock", interrupted)
     with pytest.raises(KeyboardInterrupt):
         leased(tmp_path / "lease")
     assert files() == before
+
+
+@contextmanager
+def ended() -> Iterator[Callable[[], bool]]:
+    yield lambda: True
+
+
+def test_a_wait_ends_when_it_is_told_so_and_with_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, path = leased(tmp_path / "lease"), tmp_path / "lease"
+    with pytest.raises(KeyboardInterrupt):
+        Lease(os.fspath(path), lambda: opened(path), ended)
+    monkeypatch.setattr(locks, "_is_ending", True)
+    with pytest.raises(KeyboardInterrupt):
+        leased(path)
+    owner.end(True)
+    leased(path).end(True)  # without a wait
+
+
+def test_a_long_wait_is_logged_with_its_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(locks, "_PATIENCE", 0.05)
+    path = tmp_path / "lease"
+    owner = leased(path)
+    waiter = threading.Thread(
+        target=lambda: Lease(os.fspath(path), lambda: opened(path), task="f(3)").end(True)
+    )
+    waiter.start()
+    while len(caplog.messages) < 2:
+        time.sleep(0.01)
+    owner.end(True)
+    waiter.join()
+    expected = f"f(3) waits for process {os.getpid()} on {platform.node()} since 20"
+    assert all(message.startswith(expected) for message in caplog.messages)
+    assert len(caplog.messages) < 10  # each wait is twice as long as the one before
+
+
+@pytest.mark.parametrize("left", [b"", b"process 1 on elsewhere since 2020-01-01 00:00:00", b"pr"])
+def test_what_a_killed_owner_left_is_taken_over(tmp_path: Path, left: bytes) -> None:
+    path = tmp_path / "lease"
+    path.write_bytes(left)
+    lease = leased(path)
+    assert not lease.is_vain
+    text = path.read_text()
+    assert text.startswith(f"process {os.getpid()} on ")
+    assert text.count("since") == 1
+    lease.end(True)
+    assert not path.exists()
+
+
+def test_a_full_disk_does_not_hinder_a_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    lease = leased(tmp_path / "lease")
+    assert (tmp_path / "lease").stat().st_size == 0
+    waiting: list[bool] = []
+    waiter = threading.Thread(target=lambda: waiting.append(leased(tmp_path / "lease").is_vain))
+    waiter.start()
+    time.sleep(0.05)
+    lease.end(False)
+    waiter.join()
+    assert waiting == [True]
 
 
 def test_a_child_has_no_part_in_what_its_parent_has_locked(tmp_path: Path) -> None:
@@ -186,5 +259,5 @@ def test_a_child_has_no_part_in_what_its_parent_has_locked(tmp_path: Path) -> No
         other = opened(tmp_path / "a")
         assert lock(other, is_patient=False) is False
         release(other)
-    assert (tmp_path / "lease").stat().st_size == 0
+    assert (tmp_path / "lease").stat().st_size > 1
     lease.end(True)
