@@ -7,11 +7,13 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from pipeline import digest
-from pipeline.store import Store, UnstorableError, encoded
+from pipeline.store import CodecError, Store, UnstorableError, encoded
 from pipeline.store.entry import UnreadableError
+from pipeline.store.formats import arrays
 from pipeline.store.formats.codec import decoded
 from tests.fuzz import mutated, packed, payload, survives, swollen, unpacked
 from tests.store.formats.samples import NEEDS, VALUES, equal, need, other_values
@@ -157,3 +159,68 @@ def test_an_equal_value_is_an_equal_argument(library: str) -> None:
     ]
     assert [one for one, _ in known] == [other for _, other in known]
     assert len({*known}) == len(known)
+
+
+def with_array(value: Any, mark: bytes, change: Any) -> bytes:
+    """The payload of a value with one of its arrays changed: that with a mark in its bytes."""
+    tree, buffers = unpacked(payload(value))
+    place = next(place for place, buffer in enumerate(buffers) if mark in buffer)
+    array = arrays.build_array(memoryview(bytearray(buffers[place])))
+    change(array)
+    buffers[place] = b"".join(arrays.array_parts(array)[0])
+    return packed(tree, *buffers)
+
+
+@pytest.mark.parametrize("wrong", [7, -1, 10**6])
+def test_a_sparse_matrix_with_elements_outside_is_refused(wrong: int) -> None:
+    """SciPy's loops are in C: they would write anywhere."""
+    need("scipy")
+    from scipy import sparse
+
+    values = [sparse.csr_array((np.ones(2), ([0, 1], [5, 6])), shape=(2, 7)).asformat(form)
+              for form in ("csr", "coo", "lil", "dok")]  # fmt: skip
+    for value in values:
+        marks = [np.array([5, 6], kind).tobytes() for kind in ("i4", "i8")]
+        mark = next(mark for mark in marks if mark in payload(value))
+        data = with_array(value, mark, lambda array: array.fill(wrong))
+        with pytest.raises(CodecError):
+            decoded(data)
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("left_child", 0),
+        ("left_child", 10**6),
+        ("right_child", -2),
+        ("feature", 3),
+        ("feature", -1),
+    ],
+)  # fmt: skip
+def test_a_tree_with_children_or_features_outside_is_refused(field: str, wrong: int) -> None:
+    """The loops of scikit-learn are in C: they would read anywhere, or go round for ever."""
+    need("sklearn")
+    from sklearn.tree import DecisionTreeClassifier
+
+    x = np.random.default_rng(0).random((40, 3))
+    value = DecisionTreeClassifier(random_state=0).fit(x, np.arange(40) % 2)
+
+    def change(nodes: Any) -> None:
+        nodes[field][0] = wrong
+
+    assert equal(decoded(with_array(value, b"left_child", lambda _: None)), value)
+    with pytest.raises(CodecError, match="a tree with"):
+        decoded(with_array(value, b"left_child", change))
+
+
+def test_an_array_that_jax_would_narrow_is_unreadable() -> None:
+    need("jax")
+    with pytest.raises(UnreadableError, match="jax_enable_x64"):
+        decoded(packed([60, "jax.Array", [1]], payload(np.arange(3))[64:]))
+
+
+def test_a_large_image_without_pixels_takes_no_memory() -> None:
+    need("pillow")
+    tree = [60, "PIL.Image.Image", [21, "RGB", [20, 10**6, 10**6], b"", None, [22]]]
+    with pytest.raises(CodecError, match="an image 1000000 x 1000000 of RGB in 0 bytes"):
+        decoded(packed(tree))
