@@ -145,6 +145,14 @@ class Arguments(NamedTuple):
     digests: tuple[str, ...] = ()
 
 
+class _Ran(NamedTuple):
+    """A task that ran: its value, what it read and did itself, and how long it took."""
+
+    value: Any
+    outcome: Outcome
+    seconds: float
+
+
 @dataclass(frozen=True, eq=False)
 class Save:
     """Computes the result of a task, and saves it if that is worth it.
@@ -247,16 +255,40 @@ class Save:
 
     def _computed(self, values: Sequence[Any], key: str) -> tuple[Any, bool]:
         """The result of the task, and whether it is saved."""
-        store = self.store
         is_uncopied.set(False)
+        before = merged(self._upstream())
+        ran = self._observed(values, before.inputs)
+        own = ran.outcome
+        named = f"{self.details.function}: {own.why}" if own.why else ""
+        outcome = merged([own._replace(why=named), before])
+        has_files = any(item.kind == "result" for item in own.inputs)
+        try:
+            if self.is_kept and outcome.why:
+                self._refuse(own.why)
+            elif self.is_kept and not is_uncopied.get():
+                entry = self._save(ran.value, outcome.inputs, ran.seconds, has_files)
+                if entry is not None and key:
+                    note_content(self.store, key, entry, own.inputs)
+                if entry is not None:
+                    content = entry.checksum.hex()
+                    inputs = passed_on(outcome.inputs, entry.digest, content)
+                    outcome = Outcome(inputs, content)
+        finally:
+            if has_files and not (outcome.content or outcome.why) and self.store.is_written:
+                why = f"{self.details.function}: it returned a file that is not stored"
+                outcome = outcome._replace(why=why)
+            self.run.pass_on(self.store, self.digest, outcome)
+        return ran.value, bool(outcome.content)
+
+    def _observed(self, values: Sequence[Any], before: Sequence[Input]) -> _Ran:
+        """Run the task, and observe it. before: what all tasks before it pass on"""
         watched = self.watched
         reads = reads_in_c(
             self.function, values, watched.readers, may_hold_files=watched.holds_files
         )
         held = tuple(place.name for place in reads.places)  # by its values, wherever it runs
         given = watched.given + absolute_paths(values) + held
-        before = merged(self._upstream())
-        is_after_files = any(item.kind == "made" for item in before.inputs)
+        is_after_files = any(item.kind == "made" for item in before)
         with observing(given, watched, seeds=watched.seeded, versions=watched.versions) as observer:
             for file in files_in([*values]) if is_after_files else ():
                 observer.read(file.path)  # it may be read in C
@@ -272,27 +304,7 @@ class Save:
             seconds = time.perf_counter() - start  # without what observing takes
             returned = files_in(value)
             observer.returns([file.path for file in returned])
-        own = watched.outcome(observer, returned, before.inputs)
-        named = f"{self.details.function}: {own.why}" if own.why else ""
-        outcome = merged([own._replace(why=named), before])
-        has_files = any(item.kind == "result" for item in own.inputs)
-        try:
-            if self.is_kept and outcome.why:
-                self._refuse(own.why)
-            elif self.is_kept and not is_uncopied.get():
-                entry = self._save(value, outcome.inputs, seconds, has_files)
-                if entry is not None and key:
-                    note_content(store, key, entry, own.inputs)
-                if entry is not None:
-                    content = entry.checksum.hex()
-                    inputs = passed_on(outcome.inputs, entry.digest, content)
-                    outcome = Outcome(inputs, content)
-        finally:
-            if has_files and not (outcome.content or outcome.why):
-                why = f"{self.details.function}: it returned a file that is not stored"
-                outcome = outcome._replace(why=why)
-            self.run.pass_on(store, self.digest, outcome)
-        return value, bool(outcome.content)
+        return _Ran(value, watched.outcome(observer, returned, before), seconds)
 
     def _upstream(self) -> list[Outcome]:
         """What the tasks passed on that this one depends on."""

@@ -678,6 +678,15 @@ def test_a_bound_counts_the_content(folder: Path) -> None:
     assert len(store) == 0
 
 
+def test_a_store_that_is_only_read(folder: Path) -> None:
+    through(folder / "cache", delayed(make)("out.csv"))
+    Path("out.csv").unlink()
+    again = through(folder / "cache", delayed(make)("out.csv"), readonly=True)
+    assert (again.tasks, again.warnings, text("out.csv")) == (0, [], "x\n1\n2\n")
+    new = through(folder / "cache", delayed(make)("new.csv"), readonly=True)
+    assert (new.tasks, new.warnings) == (1, [])
+
+
 # Reports
 
 
