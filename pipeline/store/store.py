@@ -32,6 +32,7 @@ from pipeline.store.backends import (
     Waiting,
     backend_at,
     eviction_order,
+    nearby,
     parse_history,
     parse_notes,
     sum_runs,
@@ -657,7 +658,10 @@ class Store:
         """Note the first description of a topic."""
         if topic not in self._noted and self.is_written:
             self._noted.add(topic)
-            with self.tolerating("written") as is_reachable:
+            with (
+                nearby(),
+                self.tolerating("written") as is_reachable,
+            ):  # to ask upstream takes longer
                 if is_reachable and not self.backend.notes(topic):
                     self.backend.note(topic, json.dumps(describe()))
 
