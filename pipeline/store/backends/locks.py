@@ -108,11 +108,6 @@ def _end_waits() -> None:
 getattr(threading, "_register_atexit", atexit.register)(_end_waits)
 
 
-@cache
-def _host() -> str:
-    return platform.node()
-
-
 class Lease:
     """The right to compute a task, which one thread of one process has at a time.
 
@@ -144,7 +139,7 @@ class Lease:
                 state = os.fstat(file)
                 with suppress(FileNotFoundError):  # its owner has finished, and removed the file
                     if state.st_size != 1 and os.path.samestat(os.stat(path), state):
-                        _note_owner(file)
+                        _note_owner(file, state.st_size)
                         self._file = file
             finally:
                 if self._file is None:
@@ -188,15 +183,25 @@ def _wait(file: int, is_over: Callable[[], bool] | None, task: str) -> None:
         time.sleep(min(max(seconds / _PART, _PAUSE), _LONGEST_PAUSE))
 
 
-def _note_owner(file: int) -> None:
-    """Write into the file of a lease who owns it: never one byte, not even for a moment."""
-    since = time.strftime("%Y-%m-%d %H:%M:%S")
-    text = LEASE + f"{os.getpid()} on {_host()} since {since}".encode()
+def _note_owner(file: int, length: int) -> None:
+    """Write into the file of a lease who owns it: never one byte, not even for a moment.
+
+    length: of what a killed owner has left
+    """
+    text = _owner_text(os.getpid())
     with suppress(OSError):  # a full disk
         os.pwrite(file, text, 0)
-        os.ftruncate(file, len(text))
+        if length > len(text):
+            os.ftruncate(file, len(text))
+
+
+@cache
+def _owner_text(process: int) -> bytes:
+    return LEASE + f"{process} on {platform.node()}".encode()
 
 
 def _owner_of(file: int) -> str:
+    """Who owns a lease, and since when."""
     text = os.pread(file, 200, 0).decode(errors="replace")
-    return text if text.isprintable() and text else "another process"
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(os.fstat(file).st_mtime))
+    return f"{text if text and text.isprintable() else 'another process'} since {since}"

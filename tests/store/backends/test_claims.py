@@ -161,8 +161,10 @@ def test_two_users_of_a_group_use_one_store(lab: Path, mask: int) -> None:
     assert as_user(BOB, removes, mask) == (True, True, 0)
     as_user(ADA, lambda: put(lab, *range(16)), mask)
     assert as_user(BOB, lambda: len(shared(lab)), mask) == 16
-    groups = {path.stat().st_gid for path in (lab / "cache").rglob("*")}
-    assert groups == {GROUP}
+    states = [path.stat() for path in (lab / "cache").rglob("*")]
+    assert {state.st_gid for state in states} == {GROUP}
+    modes = {stat.S_IMODE(state.st_mode) for state in states}
+    assert modes == {0o660, 0o2770}
 
 
 @two_users
