@@ -38,6 +38,7 @@ _BATCH = 2000  # entries that are added to the index while others wait
 _TICK = 0.02  # seconds in which two changes of a folder may have the same time
 _VERSION = 1  # of the tables
 _MAX_TIME = 2.0**33  # seconds since 1970
+_INTERVAL = 10.0  # seconds in which an eviction checks once whether others changed the folders
 _ROUNDS = 4  # of looking for entries whose last use is as in the index
 
 _TABLES = """
@@ -213,6 +214,7 @@ class Index:
 
     def __init__(self, folder: str, open_file: Callable[[str], int]) -> None:
         self._folder, self._open_file = folder, open_file
+        self._checked_until = 0.0
 
     def absorb(self, file: int) -> None:
         """Move the journal into the index."""
@@ -222,7 +224,7 @@ class Index:
     def heal(self, file: int) -> bool:
         """List some folders again that others have changed. False if there are more of them."""
         with self._opened(file) as db:
-            return self._heal(db, _BATCH, _TICK)
+            return self._heal(db, _SHARDS, _BATCH, _TICK)
 
     def usage(self, file: int) -> Usage:
         """The number of entries, and their bytes."""
@@ -236,7 +238,9 @@ class Index:
         most: entries of one class; -1 for all. A class is a range of bytes per second of work
         """
         with self._opened(file) as db:
-            self._heal(db)
+            doubtful = db.execute("SELECT name FROM shards WHERE state = -1").fetchall()
+            is_checked = time.monotonic() < self._checked_until
+            self._heal(db, [name for [name] in doubtful] if is_checked else _SHARDS)
             rows: list[Row] = []
             for _ in range(_ROUNDS):
                 rows = _longest_unused(db, most)
@@ -292,22 +296,30 @@ class Index:
                     os.truncate(file, _DIGITS)
                 raise OSError(f"the index is lost: {error}") from error
 
-    def _heal(self, db: sqlite3.Connection, most: int | None = None, fresh: float = 0.0) -> bool:
-        """List folders again whose time is not that in the index.
+    def _heal(
+        self,
+        db: sqlite3.Connection,
+        names: Iterable[str] = _SHARDS,
+        most: int | None = None,
+        fresh: float = 0.0,
+    ) -> bool:
+        """List some folders again, if their time is not that in the index.
 
         most: rows to add; fresh: seconds in which a change may have left the time as it was
 
         Returns whether all are as in the index.
         """
-        states = dict(db.execute("SELECT name, state FROM shards"))
+        states = _states(db, names)
         added, now = 0, time.time_ns()
-        for name in _SHARDS:
+        for name in names:
             state = shard_state(f"{self._folder}/entries/{name}")
             if states[name] != state or (state and abs(now - state) < fresh * 1e9):
                 if most is not None and added > most:
                     return False
                 added += self._list_again(db, name)
                 db.execute("UPDATE shards SET state = ? WHERE name = ?", (state, name))
+        if names is _SHARDS:
+            self._checked_until = time.monotonic() + _INTERVAL
         return True
 
     def _list_again(self, db: sqlite3.Connection, name: str) -> int:
@@ -353,9 +365,11 @@ def _prepare(db: sqlite3.Connection) -> None:
 
 def _add(db: sqlite3.Connection, changes: Iterable[Change]) -> None:
     """Add changes of entries. A folder with other changes in between is to be listed again."""
-    states = dict(db.execute("SELECT name, state FROM shards"))
-    before, rows = dict(states), {}
-    for change in changes:
+    rows = {}
+    noted = list(changes)
+    before = _states(db, {change.digest[:2] for change in noted})
+    states = dict(before)
+    for change in noted:
         name = change.digest[:2]
         states[name] = change.after if states[name] == change.before else -1
         created, seconds = _valid(change.created), _valid(change.seconds)
@@ -364,6 +378,12 @@ def _add(db: sqlite3.Connection, changes: Iterable[Change]) -> None:
     _replace(db, rows, [row for row in rows.values() if row.bytes >= 0])
     changed = [(state, name) for name, state in states.items() if state != before[name]]
     db.executemany("UPDATE shards SET state = ? WHERE name = ?", changed)
+
+
+def _states(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
+    """The times of folders, as in the index; -1 for one that is to be listed again."""
+    query = "SELECT name, state FROM shards WHERE name = ?"
+    return dict(row for name in names for row in db.execute(query, (name,)))
 
 
 def _replace(db: sqlite3.Connection, digests: Iterable[str], rows: Iterable[Row]) -> None:
