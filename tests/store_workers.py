@@ -17,6 +17,7 @@ from dask import delayed
 
 import pipeline
 from pipeline import Store, pure
+from pipeline.cache import verify_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,6 +163,32 @@ def put_many(folder: str, seed: str, most: str) -> int:
     for _ in range(60):
         store.put(dice.randbytes(16).hex(), dice.randbytes(dice.randrange(50_000)))
     return len(store)
+
+
+def evict_all_the_time(folder: str, seed: str, kind: str) -> dict[str, float]:
+    """Use a store of 3 MB that sixteen others fill. Returns wrong values, and the longest wait."""
+    dice, store = dice_of(int(seed)), Store(folder, max_bytes=3_000_000)
+    counts = {"wrong": 0.0, "steps": 0.0, "longest": 0.0}
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        number = dice.randrange(400)
+        digest, value = f"{number * 7919:08x}" * 4, bytes([number % 251])
+        start = time.perf_counter()
+        match kind:
+            case "put":
+                store.put(digest, value * dice.randrange(2000, 60_000), behind=dice.random())
+            case "gc":
+                store.gc()
+            case "rm":
+                store.remove(digest)
+            case _:
+                counts["wrong"] += len(verify_entries(store).corrupt)
+        counts["longest"] = max(counts["longest"], time.perf_counter() - start)
+        counts["steps"] += 1
+        with suppress(KeyError):
+            loaded = store.get(digest)
+            counts["wrong"] += loaded != value * len(loaded)
+    return counts
 
 
 def hold(folder: str, digest: str) -> str:

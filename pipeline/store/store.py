@@ -59,7 +59,7 @@ from pipeline.store.memory import MISSING, Memory
 _LARGE = 1 << 18  # bytes from which on an entry is verified once per process, not at each load
 _RECENT = 60.0  # seconds in which several uses of an entry count as one
 _SPARE = 20  # an eviction frees one part in so many more, so that the next one is not due soon
-_CANDIDATES = 8, 512, -1  # entries of a class that are considered together; -1: all
+_CANDIDATES = 4, 512, -1  # entries of a class that are considered together; -1: all
 _NOTES_KEPT = 30 * 86400  # seconds that notes without entries are kept
 _LONG_NOTE = 1 << 16  # characters of arguments above which a note omits them
 _PAUSE, _LONGEST_PAUSE = 30.0, 600.0  # seconds without requests to a remote store that failed
@@ -138,7 +138,7 @@ class Store:
     ) -> None:
         if max_bytes is not None and (type(max_bytes) is not int or max_bytes < 1):
             raise StoreError(f"max_bytes={max_bytes!r}: give a number of bytes, 1 or more, or None")
-        if durable not in (True, False, "end"):
+        if not isinstance(durable, bool) and durable != "end":
             raise StoreError(f'durable={durable!r}: give True, "end" or False')
         self.max_bytes, self.pickle, self.durable = max_bytes, _allowed(pickle), durable
         if purity not in ("observed", "declared"):

@@ -509,6 +509,25 @@ def test_the_bound_holds_for_four_writers_at_once(tmp_path: Path) -> None:
         assert store.backend.total() == store.backend.count()
 
 
+@pytest.mark.slow
+def test_sixteen_processes_evict_beside_gc_rm_and_verify(tmp_path: Path) -> None:
+    kinds = [*["put"] * 16, "gc", "rm", "verify"]
+    processes = [started("evict_all_the_time", tmp_path, seed, kind)
+                 for seed, kind in enumerate(kinds)]  # fmt: skip
+    store = Store(tmp_path)
+    while any(process.poll() is None for process in processes):
+        with store.backend.locked():  # what a reader sees at one time
+            assert store.backend.count() <= 3_000_000
+        time.sleep(0.02)
+    for process in processes:
+        out, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert json.loads(out)["wrong"] == 0
+    sizes = store.sizes()
+    assert store.usage() == (len(sizes), sum(sizes.values()))
+    assert not temporary_files(store.url)
+
+
 def test_an_entry_in_use_stays_readable_when_it_goes(tmp_path: Path) -> None:
     store = Store(tmp_path, max_bytes=2_000_000, durable=False)
     store.put(DIGESTS[0], np.arange(100_000.0))

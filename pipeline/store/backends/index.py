@@ -406,6 +406,8 @@ def _valid(seconds: float) -> float:
 
 def _usage(db: sqlite3.Connection) -> Usage:
     [row] = db.execute("SELECT sum(entries), sum(bytes) FROM shards")
+    if not all(type(number) is int and number >= 0 for number in row):
+        raise ValueError(f"it has {row[0]!r} entries of {row[1]!r} bytes")
     return Usage(*row)
 
 
