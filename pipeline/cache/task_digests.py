@@ -75,7 +75,8 @@ class TaskDigests(Numbering):
     def of_function(self, function: Any) -> str:
         """The digest of a function and of all that it reaches. Empty if it has none."""
         with suppress(NotMerged):
-            return self._digests[self.function_number(unwrapped(function)).number] or ""
+            inner = function if form_of(function) is not None else unwrapped(function)
+            return self._digests[self.function_number(inner).number] or ""
         return ""
 
     def of_value(self, value: Any) -> str:

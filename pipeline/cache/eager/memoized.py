@@ -198,7 +198,7 @@ class _Memoized:
         self._found: dict[str, Found] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _Memoized, (self.form, self.store)
+        return _Memoized, (self.form, self.store), {"wrapper": self.wrapper}
 
     def __dask_tokenize__(self) -> Any:
         form = self.form
