@@ -59,6 +59,7 @@ from pipeline.store.memory import MISSING, Memory
 _LARGE = 1 << 18  # bytes from which on an entry is verified once per process, not at each load
 _RECENT = 60.0  # seconds in which several uses of an entry count as one
 _SPARE = 20  # an eviction frees one part in so many more, so that the next one is not due soon
+_MOST_EVICTED = 500  # entries for which others wait, if there is space before
 _CANDIDATES = 4, 512, -1  # entries of a class that are considered together; -1: all
 _NOTES_KEPT = 30 * 86400  # seconds that notes without entries are kept
 _LONG_NOTE = 1 << 16  # characters of arguments above which a note omits them
@@ -557,7 +558,7 @@ class Store:
 
     def _evict(self, bound: int, spared: str = "") -> int:
         """Remove entries until the others fit into a bound; returns the bytes that are left."""
-        goal = bound
+        goal, removed = bound, 0
         for most in _CANDIDATES:
             is_less = True
             while is_less:
@@ -566,8 +567,9 @@ class Store:
                     return total
                 goal, before = bound - bound // _SPARE, total
                 for digest in order:
-                    if total <= goal:
+                    if total <= goal or (total <= bound and removed >= _MOST_EVICTED):
                         return total
+                    removed += 1
                     if digest != spared:
                         with suppress(OSError):  # another user's
                             total -= self.backend.evict(digest) or 0

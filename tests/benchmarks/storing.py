@@ -5,9 +5,12 @@ Run by `python -m tests.benchmarks.storing`; the peers come with the extra `benc
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -22,7 +25,8 @@ from dask.task_spec import Task, TaskRef
 import pipeline
 from pipeline import Store, TaskGraph
 from pipeline.cache.task_digests import TaskDigests
-from pipeline.store import encoded
+from pipeline.store import Entry, encoded
+from pipeline.store.entry import packed, size
 from tests import fuzz
 from tests.benchmarks.clock import medians
 
@@ -56,7 +60,7 @@ def small(folder: Path) -> None:
     import joblib
 
     new, arguments = numbered(), count(1)
-    durable, quick = Store(folder / "durable"), Store(folder / "quick", durable=False)
+    durable, quick = Store(folder / "durable", durable=True), Store(folder / "quick", durable=False)
     told = {"function": "identity", "call": "identity(1)", "code": DIGEST,
             "arguments": [["1", DIGEST]], "seconds": 0.1}  # fmt: skip
     for each in (durable, quick):
@@ -105,7 +109,7 @@ def large(folder: Path) -> None:
 
     array, new, places = np.random.default_rng(0).random(12_500_000), numbered(), count(1)
     place = folder / "large"
-    Store(place).put(DIGEST, array)
+    Store(place, durable=True).put(DIGEST, array)
     memory = joblib.Memory(folder / "joblib-large", verbose=0)
     cached = memory.cache(partial_of(array))
     cached(0)
@@ -118,7 +122,7 @@ def large(folder: Path) -> None:
         lambda: cached(0).sum(),
         lambda: disk[DIGEST],
     )
-    store = Store(place)
+    store = Store(place, durable=True)
     misses = medians(
         lambda: store.put(new(), array),
         lambda: written(folder / f"plain-{new()}", array),  # a new file, as an entry is
@@ -195,6 +199,65 @@ def deciding(folder: Path) -> None:
         print(f"{n:>9,} {n:>13,} {seconds:9.2f} {seconds / n * 1e6:9.1f}")
 
 
+def flushed(folder: Path, n: int = 10_000) -> None:
+    """Small outputs by the three ways to flush them, with the flush at the end."""
+    print(f"\n{n:,} ints: durable    µs a put, with the flush    of processor time")
+    for durable in (False, "end", True):
+        store, new = Store(folder / f"flushed-{durable}", durable=durable), numbered()
+        start, used = time.perf_counter(), time.process_time()
+        for _ in range(n):
+            store.put(f"{int(new(), 16) * 0x9E3779B97F4A7C15 % 2**128:032x}", 12345, function="f")
+        store.flush()
+        wall, used = time.perf_counter() - start, time.process_time() - used
+        print(f"{durable!s:>21} {wall / n * 1e6:27.0f} {used / n * 1e6:20.0f}")
+
+
+def indexed(folder: Path, n: int = 100_000) -> None:
+    """A store of many entries whose index was lost."""
+    store, rng = Store(folder / "indexed", durable=False), random.Random(0)  # noqa: S311 - no secret
+    store.put(DIGEST, 12345)
+    payload = encoded(12345)
+    for number in range(n):
+        digest = f"{rng.getrandbits(128):032x}"
+        entry = Entry(digest, function=f"f{number % 7}", behind=rng.random(), bytes=size(payload))
+        place = folder / "indexed" / "entries" / digest[:2]
+        place.mkdir(exist_ok=True)
+        (place / digest).write_bytes(b"".join(packed(entry, payload)))
+    seconds = {}
+
+    def clock(name: str, action: Callable[[], object], times: int = 1) -> None:
+        start = time.perf_counter()
+        many(times, action)()
+        seconds[name] = (time.perf_counter() - start) / times
+
+    clock("made again", store.usage)
+    clock("opened", lambda: Store(store.url))
+    clock("stats", lambda: (store.usage(), store.stats()))
+    clock("ls", lambda: store.newest(40))
+    clock("hit", lambda: store.get(DIGEST), 200)
+    clock("miss", lambda: store.known(["f" * 32]), 200)
+    bound, new = Store(store.url, max_bytes=store.usage().bytes), numbered()
+    clock("first eviction, 5 %", lambda: bound.put(new(), 1))
+    clock("put that evicts at times", lambda: bound.put(new(), 1), 200)
+    print(f"\n{n:,} entries: ms")
+    for name, duration in seconds.items():
+        print(f"{name:<28} {duration * 1e3:9.2f}")
+
+
+def crowded(folder: Path) -> None:
+    """Sixteen processes that evict all the time, beside gc, rm and verify."""
+    command = [sys.executable, "-m", "tests.store_workers", "evict_all_the_time"]
+    kinds = [*["put"] * 16, "gc", "rm", "verify"]
+    processes = [subprocess.Popen([*command, folder / "crowded", str(seed), kind],
+                                  stdout=subprocess.PIPE, text=True)
+                 for seed, kind in enumerate(kinds)]  # fmt: skip
+    counts = [json.loads(process.communicate()[0]) for process in processes]
+    puts = counts[:16]
+    print(f"\nsixteen processes, 3 MB: {sum(count['steps'] for count in puts):,.0f} puts, the "
+          f"longest took {max(count['longest'] for count in puts):.2f} s (bar 1), "
+          f"{sum(count['wrong'] for count in counts):.0f} wrong values")  # fmt: skip
+
+
 def fuzzed(cases: int = 100_000) -> None:
     """Payloads that were changed at random: each is refused, or a value."""
     start, rng = time.perf_counter(), random.Random(0)  # noqa: S311 - no secret
@@ -214,6 +277,9 @@ if __name__ == "__main__":
         small(where)
         large(where)
         warm(where)
+        flushed(where)
+        indexed(where)
+        crowded(where)
         deciding(where)
         fuzzed()
     finally:
