@@ -363,11 +363,12 @@ class _Memoized:
         if details.code:
             describe = functools.partial(CodeDescriber(store.versions), self.form.function)
             store.note_once(f"code-{details.code}", describe)
+        plain = Task(task.key, self.form.function, *task.args, **task.kwargs)
         run = Run(uuid4().hex, True, time.time())
         is_kept = display_name(self.form.function) not in store.skip
         called = functools.partial(self._calling, digest, function, named)
         save = Save(
-            store, digest, called, details, run, Watcher(store, digests)(task),
+            store, digest, called, details, run, Watcher(store, digests)(plain),
             is_always=True, is_anew=is_anew, is_kept=is_kept,
         )  # fmt: skip
         store.counts.misses += 1

@@ -33,6 +33,7 @@ from pipeline.identity import (
 )
 from pipeline.share import Again
 from pipeline.store import Store
+from pipeline.trace import form_of
 
 MAX_FILES = 10_000
 """Files of one folder, or of one pattern, that are tracked."""
@@ -165,7 +166,6 @@ class _Search:
     def _parts(self, value: Any) -> Iterable[Any]:
         """What to look at in a value. Its own files are added."""
         # `Again` holds all tasks: those that it evaluates are inputs, and were looked at.
-        # What a memoized function takes of its store is current, or it is computed again.
         if isinstance(value, type | ModuleType | BuiltinFunctionType | TaskRef | Again | Store):
             return ()
         if isinstance(value, File):
@@ -173,6 +173,8 @@ class _Search:
             return ()
         if isinstance(value, os.PathLike):
             return [os.fspath(value)]
+        if (form := form_of(value)) is not None:
+            return [form.function]
         if isinstance(value, FunctionType):
             return _parts_of_function(value, self._has_readers)
         if self._add_handle(value):

@@ -70,6 +70,11 @@ def scaled(n: Any, scale: Any = 1, *, shift: Any = 0) -> Any:
     return n * scale * SCALE + shift
 
 
+def shown(value: Any) -> str:
+    note(value)
+    return repr(value)
+
+
 # Calls
 
 
@@ -87,7 +92,7 @@ def test_one_call_has_one_result_however_it_is_written(store: Store) -> None:
 
 
 def test_equal_arguments_of_other_types_are_other_calls(store: Store) -> None:
-    function = store.memoize(lambda value: (note(value), repr(value))[1])
+    function = store.memoize(shown)
     values = [1, 1.0, True, "1", b"1", None, 0.0, -0.0, (1,), [1], {"a": 1}, 2**70]
     assert [function(value) for value in values] == list(map(repr, values))
     assert [function(value) for value in values] == list(map(repr, values))
@@ -168,7 +173,7 @@ def test_a_file_that_it_reads_counts(store: Store, tmp_path: Path) -> None:
 
 
 def test_ignored_parameters_do_not_count(store: Store) -> None:
-    @store.memoize(ignore=("jobs",))
+    @memoize(store=store, ignore=("jobs",))
     def fitted(n: int, jobs: int = 1) -> int:
         note(jobs)
         return n
@@ -215,7 +220,7 @@ def test_impure_functions_and_unknown_arguments_are_computed(store: Store) -> No
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", StoreWarning)
         assert [sensor(), sensor()] == [1.5, 1.5]
-        assert store.memoize(lambda lock: note(lock))(threading.Lock()) is None
+        assert "lock" in store.memoize(shown)(threading.Lock())
     assert len(runs()) == 3
     assert not sensor.is_stored()
 
