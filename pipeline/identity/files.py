@@ -103,7 +103,7 @@ class Signature(NamedTuple):
     @property
     def is_racy(self) -> bool:
         """Whether another change may come without another time of change."""
-        return time.time_ns() - max(self.mtime, self.ctime) < RACY
+        return time.time_ns() - max(self.mtime, self.ctime) <= RACY
 
     @property
     def stamp(self) -> int:

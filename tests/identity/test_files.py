@@ -72,7 +72,14 @@ def test_the_content_of_a_file_is_its_suffix_and_its_hash(tmp_path: Path) -> Non
     assert File(tmp_path).__dask_tokenize__() == ("File", "/", f"a {a}", f"deep/b.csv {b}")
 
 
-STAT = {"st_ino": 1, "st_dev": 2, "st_size": 3, "st_mtime_ns": 10**9, "st_ctime_ns": 10**9}
+STAT = {
+    "st_mode": 0o100600,
+    "st_ino": 1,
+    "st_dev": 2,
+    "st_size": 3,
+    "st_mtime_ns": 10**9,
+    "st_ctime_ns": 10**9,
+}
 
 
 @pytest.fixture
@@ -81,8 +88,7 @@ def stat(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     reported = {**STAT}
 
     def fstat(_: int) -> SimpleNamespace:
-        times = {name: reported[f"{name}_ns"] / 1e9 for name in ("st_mtime", "st_ctime")}
-        return SimpleNamespace(**reported, **times)
+        return SimpleNamespace(**reported)
 
     monkeypatch.setattr("pipeline.identity.files.os.fstat", fstat)
     return reported
@@ -108,7 +114,7 @@ def test_a_file_that_changed_just_now_is_read_each_time(
     is_read_again: bool,
 ) -> None:  # fmt: skip
     path = tmp_path / "a.txt"
-    monkeypatch.setattr("pipeline.identity.files.time.time", lambda: 100.0)
+    monkeypatch.setattr("pipeline.identity.files.time.time_ns", lambda: 100 * 10**9)
     stat[field] = (100 - age) * 10**9
     path.write_text("one")
     before = digest(File(path))
