@@ -64,7 +64,7 @@ def leave(store: Store, *exception: Any) -> None:
         if _graph_to_futures is not None:
             sys.modules["distributed.client"].Client._graph_to_futures = _graph_to_futures
     flush(store, _get_scheduler())
-    store.emit_warnings()
+    store.failures.emit_warnings()
 
 
 def _watch_clients() -> ModuleType | None:
@@ -105,11 +105,11 @@ def _futures(client: Any, expr: Any, keys: Any, *args: Any, **kwargs: Any) -> An
         expr = as_expression(tasks, plan.outputs, annotations)
         store.log()
     else:
-        store.warn_later(
+        store.failures.warn_later(
             "private",
             f"{store.url} is known to this process alone: a client's results are not stored; "
             "give a folder, or a URL that the workers reach",
         )
-    store.emit_warnings()
+    store.failures.emit_warnings()
     with planned():
         return _graph_to_futures(client, expr, keys, *args, **kwargs)

@@ -247,7 +247,7 @@ def explain(store: Store, *collections: Any) -> Explanation:
         elif status == "miss":
             missed.add(digest)
         lines.append(line)
-    store.emit_warnings()
+    store.failures.emit_warnings()
     return Explanation(lines)
 
 

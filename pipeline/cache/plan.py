@@ -204,7 +204,7 @@ def _find_all(
             # Others are read when their tasks run, wherever that is.
             loaded = {digest for key, digest in digests.items() if digest in distant
                       and (is_kept or (key in outputs and not plan.is_final))}  # fmt: skip
-            with store.tolerating("read") as is_reachable:
+            with store.failures.tolerating("read") as is_reachable:
                 if distant and is_reachable:
                     fetch(store, distant, checked)
                     found = [find(store, digest, checked)[0] for digest in loaded]
@@ -222,7 +222,7 @@ def _find(plan: Plan, key: Key, opened_bytes: float, checked: dict[Any, Any]) ->
     opened_bytes: up to this size it is verified now; others are verified when their task runs
     """
     store, digest = plan.store, str(plan.digests.digest(key))
-    with store.tolerating("read") as is_reachable:
+    with store.failures.tolerating("read") as is_reachable:
         found, why = find(store, digest, checked) if is_reachable else (None, "")
         if found is not None and found.entry.bytes <= opened_bytes and not plan.is_final:
             opened = store.open(found.entry.digest)
@@ -249,7 +249,7 @@ def _find_by_content(plan: Plan, checked: dict[Any, Any]) -> bool:
     for keys in _levels(plan):
         names = {key: name for key in keys if (name := _content_key(plan, key))}
         found: dict[str, Found] = {}
-        with store.tolerating("read") as is_reachable:
+        with store.failures.tolerating("read") as is_reachable:
             if names and is_reachable:
                 found = find_all_by_content(store, names.values(), checked)
         for key, name in names.items():

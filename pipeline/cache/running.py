@@ -77,7 +77,7 @@ class StoreScheduler:
                 try:
                     with plan.run:
                         values = self._run(plan, annotations, options)
-                        self.store.refuse(refusals(plan))
+                        self.store.failures.refuse(refusals(plan))
                     break
                 except LostError:  # an entry has gone since the plan was made
                     if not is_loading:
@@ -87,7 +87,7 @@ class StoreScheduler:
         finally:
             self.store.log()
         flush(self.store, self.scheduler)
-        self.store.emit_warnings()
+        self.store.failures.emit_warnings()
         for key in flatten([keys]):
             if key not in values:  # it gathers outputs
                 values[key] = tasks[key](values)

@@ -184,7 +184,7 @@ class Save:
         store, lease, is_saved = self.store, None, False
         is_quick = not self.is_always and self.details.function in store.quick
         if self.is_kept and not is_quick:
-            with store.tolerating("written") as is_reachable:
+            with store.failures.tolerating("written") as is_reachable:
                 lease = self._lease() if is_reachable else None
         # Other calls of the function may be quick. To look for a file takes microseconds.
         is_likely = self.is_kept and self.is_repeated and (not is_quick or store.backend.is_local)
@@ -211,7 +211,7 @@ class Save:
     def _found(self, is_looking: bool, key: str) -> tuple[Any, bool] | None:
         """The result that another task has saved."""
         store = self.store
-        with suppress(LostError), store.tolerating("read") as is_reachable:
+        with suppress(LostError), store.failures.tolerating("read") as is_reachable:
             if not is_reachable:
                 return None
             with nearby():  # the plan has looked upstream
@@ -244,7 +244,7 @@ class Save:
     def _link(self, entry: Entry, inputs: tuple[Input, ...]) -> None:
         """Store that the result is in another entry."""
         store = self.store
-        with store.tolerating("written") as is_reachable:
+        with store.failures.tolerating("written") as is_reachable:
             if is_reachable:
                 name = free_variant(store, self.digest, inputs)
                 store.link(
@@ -361,7 +361,7 @@ def save(
 ) -> Entry | None:  # fmt: skip
     """Save a result. None, and a warning later, if the store cannot take it."""
     loading = store.cost(_size(value))
-    with store.tolerating("written") as is_reachable:
+    with store.failures.tolerating("written") as is_reachable:
         if not is_reachable:
             return None
         try:
@@ -371,7 +371,7 @@ def save(
             )  # fmt: skip
         except (UnstorableError, StoreError) as error:
             what = getattr(error, "what", "a result that is too large")
-            store.warn_later(
+            store.failures.warn_later(
                 f"not stored {details.function} {what}", f"{details.call} is not stored: {error}"
             )
             store.note_call(

@@ -121,7 +121,7 @@ def verify(store: Store, *collections: Any, recompute: float = 0.05, seed: int =
     graph = _rerun_graph(plan, {key: hits[key] for key in _sample(hits, tasks, recompute, seed)})
     with planned():  # results are computed, not loaded
         reruns = list(dask.compute(graph, traverse=False, optimize_graph=False)[0] if hits else [])
-    store.emit_warnings()
+    store.failures.emit_warnings()
     return Verification(hits=len(hits), reruns=reruns)
 
 

@@ -164,7 +164,7 @@ def _store(context: click.Context, url: str, **options: Any) -> Store:
     except ImportError as error:
         fail(str(error), 2)
     context.with_resource(store_warnings_as_lines())
-    context.call_on_close(store.emit_warnings)
+    context.call_on_close(store.failures.emit_warnings)
     return store
 
 

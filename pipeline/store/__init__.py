@@ -6,6 +6,7 @@
 - `formats` – values as bytes and back, without pickle; `storable` and `register_format`
   add some
 - `memory` – values that were used lately, kept in this process
+- `failures` – what fails: how long it is left alone, and the warnings that are due
 - `errors` – `StoreError`, `StoreWarning`, `LostError`
 """
 

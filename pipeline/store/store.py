@@ -10,16 +10,14 @@ import atexit
 import errno
 import json
 import os
-import sys
 import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from threading import RLock
-from typing import Any, cast, get_args
+from typing import Any, get_args
 from weakref import ref
 
-from pipeline.identity import Versions, mask_passwords, printable, short_repr
+from pipeline.identity import Versions, short_repr
 from pipeline.store.backends import (
     HEAD,
     Counts,
@@ -44,7 +42,6 @@ from pipeline.store.entry import (
     CodecError,
     Entry,
     UnreadableError,
-    UnstorableError,
     checksum,
     header,
     packed,
@@ -52,7 +49,8 @@ from pipeline.store.entry import (
     size,
     unpacked,
 )
-from pipeline.store.errors import LostError, StoreError, StoreWarning
+from pipeline.store.errors import LostError, StoreError
+from pipeline.store.failures import Failures, reason_of
 from pipeline.store.formats import Allowed, add_formats, decoded_with_files, encoded, script_formats
 from pipeline.store.memory import MISSING, Memory
 
@@ -63,11 +61,7 @@ _MOST_EVICTED = 500  # entries for which others wait, if there is space before
 _CANDIDATES = 4, 512, -1  # entries of a class that are considered together; -1: all
 _NOTES_KEPT = 30 * 86400  # seconds that notes without entries are kept
 _LONG_NOTE = 1 << 16  # characters of arguments above which a note omits them
-_PAUSE, _LONGEST_PAUSE = 30.0, 600.0  # seconds without requests to a remote store that failed
 _NEVER = 1e10  # seconds that storing takes where it fails: more than any task
-
-# Packages that call a store. A warning about their lines helps no user.
-_INNER_PACKAGES = {"pipeline", "dask", "distributed"}
 
 
 class Store:
@@ -154,11 +148,12 @@ class Store:
         self.options = dict(options or {})
         self.url, self.backend = backend_at(url, durable, self.options, shared)
         self.readonly = readonly
+        is_written = not readonly or upstream is not None
+        self.failures = Failures(self.url, self.backend.is_local, is_written)
         self.upstream = self._joined(upstream)
         self.counts, self._logged = Counts(), Counts()  # of this run, of the runs before
         self.memory = None if memory is None else Memory(memory)
         self.quick: set[str] = set()  # functions that are quicker to compute than to load
-        self.in_worker = False  # nobody else logs its counts or emits its warnings
         self._lock = RLock()
         self._is_swept = False
         self._is_counting = max_bytes is not None or self.backend.is_local
@@ -168,10 +163,7 @@ class Store:
         self._verified: dict[str, tuple[int, ...]] = {}  # identities of large files
         self._unreadable: set[str] = set()  # entries that only others can load
         self._noted: set[str] = set()  # topics
-        self._warned: set[str] = set()
-        self._pending: list[str] = []  # warnings
         self._next_log = 0.0
-        self._paused_until, self._pause = 0.0, _PAUSE
 
     def _joined(self, upstream: Any) -> Store | None:
         """The upstream as a store, joined to the backend."""
@@ -184,7 +176,7 @@ class Store:
             if store.backend.address == self.backend.address:
                 raise StoreError(f"upstream={store.url!r} is the store itself: give another place")
             shared = upstream_at(store.url, store.backend, self.readonly, store.options)
-            host = Host(self.max_bytes, self._make_space, self.warn_later)
+            host = Host(self.max_bytes, self._make_space, self.failures.warn_later)
             self.backend = Mirrored(self.backend, shared, host)
         return store
 
@@ -253,7 +245,7 @@ class Store:
 
     def known(self, digests: Iterable[str]) -> set[str]:
         """The digests that are stored. Empty where the store cannot be reached."""
-        with self.tolerating("read") as is_reachable:
+        with self.failures.tolerating("read") as is_reachable:
             if is_reachable:
                 return self.backend.known(digests) - self._unreadable
         return set()
@@ -337,13 +329,13 @@ class Store:
         except LostError:
             pass
         finally:
-            if self._pending:
-                self.emit_warnings()
+            if self.failures.has_warnings:
+                self.failures.emit_warnings()
         raise KeyError(digest)
 
     def open(self, digest: str) -> tuple[Entry, memoryview] | None:
         """An entry and its payload, verified. None if it is missing or corrupt."""
-        with self.tolerating("read") as is_reachable:
+        with self.failures.tolerating("read") as is_reachable:
             is_tried = is_reachable and digest not in self._unreadable
             stored = self.backend.read(digest) if is_tried else None
             if stored is None:
@@ -385,7 +377,7 @@ class Store:
         except CodecError as error:
             if isinstance(error, UnreadableError):
                 self._unreadable.add(entry.digest)
-                self.warn_later(
+                self.failures.warn_later(
                     f"unreadable {entry.function}",
                     f"{entry.call or entry.digest} is not loaded: {error}",
                 )
@@ -407,16 +399,16 @@ class Store:
         done = "is removed, and computed again"
         if not self.is_written:
             self._unreadable.add(digest)
-            self.warn_later(f"corrupt {digest}", f"{self.url}: {digest} is not loaded, and "
-                            f"computed again: {reason}")  # fmt: skip
+            why = f"{self.url}: {digest} is not loaded, and computed again: {reason}"
+            self.failures.warn_later(f"corrupt {digest}", why)
             return
         try:
             now = seen and self.backend.stat(digest)
             if seen is None or (now and (now.bytes, now.used) == (seen.bytes, seen.used)):
                 self.remove(digest)
         except Exception as error:
-            done = f"cannot be removed ({_reason(error)})"
-        self.warn_later(f"corrupt {digest}", f"{self.url}: {digest} {done}: {reason}")
+            done = f"cannot be removed ({reason_of(error)})"
+        self.failures.warn_later(f"corrupt {digest}", f"{self.url}: {digest} {done}: {reason}")
 
     # Storing
 
@@ -439,7 +431,7 @@ class Store:
         with self._lock:
             self.counts.stored += 1
             self.counts.stored_bytes += length
-        if self.in_worker and self.backend.is_local:
+        if self.failures.in_worker and self.backend.is_local:
             self.log()
         return entry
 
@@ -524,7 +516,7 @@ class Store:
 
     def _trial(self, length: int) -> float:
         """Seconds to store and load some bytes."""
-        with self.tolerating("written") as is_reachable:
+        with self.failures.tolerating("written") as is_reachable:
             if is_reachable:
                 entry, payload = Entry(os.urandom(16).hex()), encoded(bytes(length))
                 start = time.perf_counter()
@@ -638,23 +630,23 @@ class Store:
     def noted(self, topic: str) -> list[Any]:
         """The notes on a topic."""
         with suppress(Exception):
-            return parse_notes(self.backend.notes(topic)) if self.is_reachable else []
+            return parse_notes(self.backend.notes(topic)) if self.failures.is_reachable else []
         return []
 
     def noted_all(self, topics: Iterable[str]) -> dict[str, list[Any]]:
         """The notes on many topics, requested together, of which the last note counts."""
         with suppress(Exception):
-            lines = self.backend.noted(topics) if self.is_reachable else {}
+            lines = self.backend.noted(topics) if self.failures.is_reachable else {}
             return {topic: parse_notes(found) for topic, found in lines.items()}
         return {}
 
     def note(self, topic: str, value: Any) -> None:
         """Add to the notes on a topic, if the store can be written."""
         try:
-            if self.is_reachable and self.is_written:
+            if self.failures.is_reachable and self.is_written:
                 self.backend.note(topic, json.dumps(value))
         except Exception:  # the result is there; a warning would not help
-            self._rest()
+            self.failures.rest()
 
     def note_once(self, topic: str, describe: Callable[[], Any]) -> None:
         """Note the first description of a topic."""
@@ -662,7 +654,7 @@ class Store:
             self._noted.add(topic)
             with (
                 nearby(),
-                self.tolerating("written") as is_reachable,
+                self.failures.tolerating("written") as is_reachable,
             ):  # to ask upstream takes longer
                 if is_reachable and not self.backend.notes(topic):
                     self.backend.note(topic, json.dumps(describe()))
@@ -698,100 +690,10 @@ class Store:
         """Wait until all results are on the disk, and upstream or given up: one warning later."""
         self.backend.flush()
 
-    # Failures
-
-    @property
-    def is_reachable(self) -> bool:
-        """Whether to try: a remote store that failed is left alone for a while."""
-        return self._paused_until <= time.monotonic()
-
-    def tolerating(self, action: str) -> AbstractContextManager[bool, bool]:
-        """A context that turns failures into one warning later. Gives whether to try at all.
-
-        action: what fails: "read" or "written"
-        """
-        return cast("AbstractContextManager[bool, bool]", self._tolerating(action))
-
-    @contextmanager
-    def _tolerating(self, action: str) -> Iterator[bool]:
-        try:
-            yield self.is_reachable and (action != "written" or self.is_written)
-        except LostError:
-            raise
-        except UnstorableError as error:
-            self.warn_later(f"unstorable {error}", str(error))
-        except Exception as error:
-            self._rest()
-            kind = f"{action} {type(error).__name__} {getattr(error, 'errno', '')}"
-            if not self.backend.is_local:  # one failure, whatever the action
-                kind = action = "reached"
-            self.warn_later(kind, f"{self.url} could not be {action}: {_reason(error)}; results "
-                            "are computed, and not stored where this fails")  # fmt: skip
-        else:
-            if self.is_reachable:
-                self._pause = _PAUSE
-
-    def _rest(self) -> None:
-        """Leave a remote store that failed alone for a while."""
-        if not self.backend.is_local:
-            self._paused_until = time.monotonic() + self._pause
-            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-
-    def warn_later(self, kind: str, message: str) -> None:
-        """Warn at the next `emit_warnings`, when results are there; once of each kind."""
-        with self._lock:
-            if kind in self._warned:
-                return
-            self._warned.add(kind)
-            self._pending.append(printable(mask_passwords(message)))
-        if self.in_worker:
-            with suppress(StoreWarning):  # an error there: no task fails for it
-                self.emit_warnings()
-
-    def refuse(self, reasons: Mapping[str, str]) -> None:
-        """Warn later that results of some functions are not stored; once of each function.
-
-        reasons: by function
-        """
-        new = {
-            (self.url, name): why if why.startswith(f"{name}: ") else f"{name}: {why}"
-            for name, why in reasons.items()
-        }
-        texts = [text for place, text in new.items() if place not in _refused]
-        _refused.update(new)
-        if texts:
-            self.warn_later(texts[0], f"not stored: {'; '.join(texts)}")
-
-    @property
-    def has_warnings(self) -> bool:
-        """Whether warnings are pending."""
-        return bool(self._pending)
-
-    def emit_warnings(self) -> None:
-        """Emit the pending warnings, at the innermost line of the user."""
-        with self._lock:
-            messages, self._pending = self._pending, []
-        for message in messages:
-            warnings.warn(message, StoreWarning, stacklevel=_user_depth())
-
 
 def _log(store: ref[Store]) -> None:
     if (held := store()) is not None:
         held.log()
-
-
-def _user_depth() -> int:
-    """How many calls above the caller of this function the user's line is."""
-    frame, depth = sys._getframe(1), 1
-    while str(frame.f_globals.get("__name__")).partition(".")[0] in _INNER_PACKAGES:
-        if frame.f_back is None:  # a thread that runs no code of the user
-            return 2
-        frame, depth = frame.f_back, depth + 1
-    return depth
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _checked(digest: str) -> str:
@@ -801,9 +703,6 @@ def _checked(digest: str) -> str:
         )
     return digest
 
-
-_refused: set[tuple[str, str]] = set()
-"""Stores and functions of which this process has warned."""
 
 _stores: dict[str, Store] = {}
 
@@ -819,7 +718,7 @@ def _store_of_worker(address: str, settings: dict[str, Any], formats: Any = ()) 
     identity = repr((address, settings, upstream and upstream.__reduce__(), classes))
     if identity not in _stores:
         store = Store(address, **settings)
-        store.in_worker = True
+        store.failures.in_worker = True  # nobody else emits its warnings, or logs its counts
         _stores.setdefault(identity, store)
     return _stores[identity]
 

@@ -227,7 +227,7 @@ def test_a_corrupt_entry_is_a_miss(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     assert plan(store, CHAIN, "c")["c"] == "miss"
     with pytest.warns(pipeline.StoreWarning, match="corrupt"):
-        store.emit_warnings()
+        store.failures.emit_warnings()
     assert digest not in store
 
 

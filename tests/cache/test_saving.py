@@ -102,7 +102,7 @@ def test_if_nothing_was_stored_all_that_waited_compute_at_once(tmp_path: Path) -
         may_end.set()
         assert all(future.result() for future in (first, *waiting))
     with pytest.warns(StoreWarning, match="a lock"):
-        store.emit_warnings()
+        store.failures.emit_warnings()
 
 
 def test_an_error_is_raised_and_frees_the_lease(tmp_path: Path) -> None:

@@ -520,13 +520,13 @@ def test_the_first_description_of_a_topic_is_kept(store: Store) -> None:
 
 def raising(store: Store, *errors: Exception) -> list[str]:
     for error in errors:
-        with store.tolerating("written") as reach:
+        with store.failures.tolerating("written") as reach:
             assert reach
             raise error
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        store.emit_warnings()
-        store.emit_warnings()
+        store.failures.emit_warnings()
+        store.failures.emit_warnings()
     assert all(warning.category is StoreWarning for warning in warned)
     return [str(warning.message) for warning in warned]
 
@@ -544,17 +544,20 @@ def test_each_kind_of_failure_is_one_warning(store: Store) -> None:
 
 @pytest.mark.parametrize("error", [LostError("x"), KeyboardInterrupt()])
 def test_other_errors_are_raised(store: Store, error: BaseException) -> None:
-    with pytest.raises(type(error)), store.tolerating("written"):
+    with pytest.raises(type(error)), store.failures.tolerating("written"):
         raise error
 
 
 def test_a_store_of_a_worker_warns_at_once_and_no_task_fails_for_it(store: Store) -> None:
     of_worker: Store = pickle.loads(pickle.dumps(store))  # noqa: S301 - its own
-    with pytest.warns(StoreWarning, match="could not be written"), of_worker.tolerating("written"):
+    with (
+        pytest.warns(StoreWarning, match="could not be written"),
+        of_worker.failures.tolerating("written"),
+    ):
         raise OSError(5, "Input/output error")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        of_worker.warn_later("another", "is an error there")
+        of_worker.failures.warn_later("another", "is an error there")
     assert raising(store) == []
 
 
@@ -565,7 +568,7 @@ def test_entries_that_a_worker_stores_are_counted(store: Store) -> None:
 
 
 def test_a_warning_is_one_line_without_escapes_or_passwords(store: Store) -> None:
-    store.warn_later("x", "f(\x1b]0;title\x07)\nftp://ann:secret@host is down")
+    store.failures.warn_later("x", "f(\x1b]0;title\x07)\nftp://ann:secret@host is down")
     assert raising(store) == ["f(·]0;title·) ftp://ann:***@host is down"]
 
 
@@ -595,8 +598,8 @@ def test_a_note_that_cannot_be_written_is_no_warning(
         monkeypatch.setattr(broken.backend, "note", refused)
         broken.note("code-1", "x")
         assert raising(broken) == []
-    assert store.is_reachable
-    assert not remote.is_reachable
+    assert store.failures.is_reachable
+    assert not remote.failures.is_reachable
     remote.note("code-1", "x")
 
 

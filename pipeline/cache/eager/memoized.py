@@ -253,8 +253,8 @@ class _Memoized:
 
     def _refuse(self, why: str) -> None:
         if why:
-            self.store.refuse({display_name(self.form.function): why})
-            self.store.emit_warnings()
+            self.store.failures.refuse({display_name(self.form.function): why})
+            self.store.failures.emit_warnings()
 
     # What a call is
 
@@ -347,8 +347,8 @@ class _Memoized:
                 self._found.clear()
             self._found[found.entry.digest] = found
         store.count_hit(found.entry)
-        if store.has_warnings:
-            store.emit_warnings()
+        if store.failures.has_warnings:
+            store.failures.emit_warnings()
         return value
 
     def _computed(
@@ -377,7 +377,7 @@ class _Memoized:
             why = run.passed_on(store, digest).why
         self._refuse(why.partition(": ")[2])
         store.log_soon()
-        store.emit_warnings()
+        store.failures.emit_warnings()
         return value
 
     def _calling(

@@ -349,7 +349,7 @@ REMOVED = """if True:
         calls = [delayed(work)(n + i) for i in range(5)]
         [values] = pipeline.compute(calls, store=store, scheduler="sync")
         assert values == [[n + i] * 50 for i in range(5)], values
-        store.emit_warnings()
+        store.failures.emit_warnings()
 """
 
 

@@ -430,13 +430,13 @@ def test_a_silent_server_fails_in_seconds(server: Server) -> None:
         options = server.options(endpoint_url=endpoint, config_kwargs={"read_timeout": 0.5})
         start = time.monotonic()
         store = Store("s3://bucket/cache", options=options)
-        with store.tolerating("read") as reach:
+        with store.failures.tolerating("read") as reach:
             assert reach
             store.backend.read(A)
         assert time.monotonic() - start < 8  # three times, and some waiting between
         assert store.known([A]) == set()
         with pytest.warns(StoreWarning, match="imeout"):
-            store.emit_warnings()
+            store.failures.emit_warnings()
 
 
 def test_a_missing_bucket_is_a_warning_and_is_not_made(server: Server) -> None:
