@@ -1,14 +1,15 @@
-"""Speed, beside its peers, in one run: `python -m tests.benchmarks`.
+"""Speed, beside its peers, in one run: `python -m tests.benchmarks`; or `… caching`, of the cache.
 
 The machine may be noisy: what counts is the ratio, within one run.
 """
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 
 from pipeline import contrast, count
-from tests.benchmarks import fusing, isolating
+from tests.benchmarks import caching, fusing, isolating
 from tests.benchmarks.clock import medians
 from tests.functions import fib
 
@@ -40,7 +41,8 @@ def drawing() -> None:
         print(f"fib({n:>7,})          {seconds:7.2f}")
 
 
-if __name__ == "__main__":
+def graphs() -> None:
+    """All tables but those of the cache."""
     fusing.table()
     fusing.per_task()
     fusing.memory()
@@ -49,3 +51,12 @@ if __name__ == "__main__":
     isolating.copying_table()
     isolating.per_task()
     isolating.beside_optimize()
+
+
+TABLES = {"graphs": graphs, "caching": caching.main}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or ["graphs"]:
+        if name not in TABLES:
+            sys.exit(f"{name}: no such tables; give {' or '.join(TABLES)}")
+        TABLES[name]()
