@@ -145,10 +145,13 @@ def gone(store: Store, digest: str) -> None:
     assert digest not in store
 
 
-@pytest.fixture(params=["alone", "with upstream"])
+@pytest.fixture(params=["alone", "with upstream", "shared"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    upstream = None if request.param == "alone" else tmp_path / "upstream"
-    return Store(tmp_path / "store", durable=False, upstream=upstream, readonly=bool(upstream))
+    upstream = tmp_path / "upstream" if request.param == "with upstream" else None
+    return Store(
+        tmp_path / "store", durable=False, upstream=upstream, readonly=bool(upstream),
+        shared=request.param == "shared",
+    )  # fmt: skip
 
 
 def test_a_truncated_entry_is_noticed_at_each_length(store: Store) -> None:

@@ -22,15 +22,17 @@ A, B, C = "0a" * 16, "0b" * 16, "cc" * 16
 
 
 def made(kind: str, path: Path) -> Backend:
-    if kind == "disk":
-        return Disk(path)
+    if kind in ("disk", "shared disk"):
+        return Disk(path, is_for_group=kind != "disk")
     return Remote(f"dir::file://{path}" if kind == "dir" else f"memory://{uuid4().hex}", {})
 
 
 KINDS = ["disk", "memory", "dir"]
 
 
-@pytest.fixture(params=[*KINDS, *(f"disk with {kind}" for kind in KINDS), "memory with disk"])
+@pytest.fixture(
+    params=[*KINDS, "shared disk", *(f"disk with {kind}" for kind in KINDS), "memory with disk"]
+)
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     kind, _, above = request.param.partition(" with ")
     backend, failures = made(kind, tmp_path / "store"), []
