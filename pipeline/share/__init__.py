@@ -1,8 +1,6 @@
 """Merge equal tasks of any Dask collections, and decide which tasks may be merged or stored.
 
-- `impurities` – the table of functions that are random, read the time of day, or reach outside
-- `inspection` – one walk over the functions that a function reaches: what they do and need
-- `purity` – the verdict on a function and on a call; the marks `pure` and `impure`
+- `purity` – whether a call is a function of its arguments alone; the marks `pure` and `impure`
 - `copying` – handles: copies of values, or read-only views
 - `numbering` – equal tasks get equal numbers; why a task is not merged
 - `isolation` – which consumer of a merged task gets which handle of its value
@@ -13,8 +11,6 @@
 """
 
 from pipeline.share.copying import Again, IsolationError, copied, isolated
-from pipeline.share.impurities import USED_UP, Impurity, register_reader
-from pipeline.share.inspection import Context, Needs, Walk, mark_of, number_of_declarations
 from pipeline.share.isolation import is_arithmetic, is_reading, is_trusted
 from pipeline.share.numbering import (
     SIMPLE,
@@ -30,7 +26,9 @@ from pipeline.share.numbering import (
     stable_number,
     task_dict,
 )
-from pipeline.share.purity import (
+from pipeline.share.purity.facts import Context, Needs, mark_of, number_of_declarations
+from pipeline.share.purity.impurities import USED_UP, Impurity, register_reader
+from pipeline.share.purity.verdicts import (
     DECLARED,
     MERGING,
     STORING,
@@ -44,6 +42,7 @@ from pipeline.share.purity import (
     needs_of_task,
     pure,
 )
+from pipeline.share.purity.walk import Walk
 from pipeline.share.rebuilding import Blocks, fuse_lines, unfused, with_iterators
 from pipeline.share.report import ShareReport, share, share_report
 

@@ -36,12 +36,12 @@ from pipeline.identity import (
     namespace,
     type_part,
 )
-from pipeline.share import impurities
 from pipeline.share.copying import IMMUTABLE, isolated, viewed
-from pipeline.share.impurities import NAMED, Impurity
-from pipeline.share.inspection import Walk, mark_of, may_change, number_of_declarations
 from pipeline.share.isolation import is_arithmetic
-from pipeline.share.purity import (
+from pipeline.share.purity import impurities
+from pipeline.share.purity.facts import mark_of, number_of_declarations
+from pipeline.share.purity.impurities import NAMED, Impurity
+from pipeline.share.purity.verdicts import (
     MERGING,
     Scope,
     call_impurity,
@@ -51,6 +51,7 @@ from pipeline.share.purity import (
     method_impurity,
     method_name,
 )
+from pipeline.share.purity.walk import Walk, may_change
 
 SIMPLE = frozenset({int, bool, str, bytes, type(None)})
 """Types whose equal values are the same, within the type."""

@@ -28,7 +28,7 @@ from pipeline.graph import (
 from pipeline.identity import short_hash, short_repr
 from pipeline.share.merging import Merged
 from pipeline.share.numbering import task_dict
-from pipeline.share.purity import is_used_up
+from pipeline.share.purity.verdicts import is_used_up
 
 _MANY_DELAYED = 8
 """More delayed objects than these share one graph; else each would hold a copy."""

@@ -26,8 +26,8 @@ from pipeline.graph import (
     short_label,
     subproblem,
 )
-from pipeline.share.impurities import Impurity
 from pipeline.share.merging import Merged
+from pipeline.share.purity.impurities import Impurity
 from pipeline.share.rebuilding import is_graph, joined, open_all, rebuild_all
 
 

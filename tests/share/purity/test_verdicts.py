@@ -45,7 +45,8 @@ from pipeline.share import (
     needs_of,
     register_reader,
 )
-from pipeline.share.impurities import (
+from pipeline.share.purity.facts import mark_of
+from pipeline.share.purity.impurities import (
     CLOCK,
     EFFECT,
     FILE,
@@ -59,8 +60,7 @@ from pipeline.share.impurities import (
     WORLD,
     WRITES,
 )
-from pipeline.share.inspection import mark_of
-from pipeline.share.purity import is_used_up, method_impurity, method_name
+from pipeline.share.purity.verdicts import is_used_up, method_impurity, method_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pipeline.identity import uses_in_code
-from pipeline.share.inspection import Walk, may_change, names_paths
+from pipeline.share.purity.walk import Walk, may_change, names_paths
 
 if TYPE_CHECKING:
     from pathlib import Path

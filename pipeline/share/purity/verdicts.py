@@ -32,18 +32,10 @@ from pipeline.identity import (
     items_of,
     namespace,
 )
-from pipeline.share import impurities
-from pipeline.share.impurities import NAMED, Impurity
-from pipeline.share.inspection import (
-    Needs,
-    Walk,
-    is_library,
-    mark_of,
-    method_of,
-    names_paths,
-    none_parameters,
-    set_mark,
-)
+from pipeline.share.purity import impurities
+from pipeline.share.purity.facts import Needs, is_library, mark_of, method_of, set_mark
+from pipeline.share.purity.impurities import NAMED, Impurity
+from pipeline.share.purity.walk import Walk, names_paths, none_parameters
 from pipeline.trace import Body, Named
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
