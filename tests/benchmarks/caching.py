@@ -14,9 +14,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import util
-from itertools import count, repeat
+from itertools import chain, count, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -235,7 +235,7 @@ class Bench:
             shutil.rmtree(self.folder)
             self.folder.mkdir()
 
-    def argument(self) -> Iterator[Row]:
+    def arguments(self) -> Iterator[Row]:
         """Hits with other arguments than an int. Of an array: how much more, and the hash alone."""
         array = np.random.default_rng(0).random(self.sizes.argument // 8)
         functions = self.caches(SMALL, kind)
@@ -249,7 +249,7 @@ class Bench:
         hits["the hash"] = functools.partial(digest, array)
         large, ints = self.times(hits), self.calls(functions, lambda: repeat(3))
         more = {name: seconds - ints.get(name, 0) for name, seconds in large.items()}
-        label = f"an array of {self.sizes.argument / 1e6:g} MB as argument: more"
+        label = f"hit, {self.sizes.argument / 1e6:g} MB as argument: more than an int"
         yield Row(label, "ms", more, "≥ 5 GB/s")
 
     def durable(self) -> Row:
@@ -292,19 +292,21 @@ def _sum(hit: Callable[[], Any]) -> float:
 _PER = {"µs": 1e6, "ms": 1e3}
 
 
-def _header() -> None:
-    print(f"\n{'':<46}" + "".join(f"{name:>13}" for name in NAMES) + f"{'÷ best peer':>13}  bar")
+def _show(cells: Sequence[str]) -> None:
+    print(f"| {cells[0]:<45} |" + "|".join(f"{cell:>13} " for cell in cells[1:]) + "|", flush=True)
 
 
-def _show(row: Row) -> None:
-    cells = [
-        f"{row.seconds[name] * _PER[row.unit]:.4g}" if name in row.seconds else "–"
-        for name in NAMES
-    ]
+def _cells(row: Row) -> list[str]:
+    times = [_short(row.seconds[name] * _PER[row.unit]) if name in row.seconds else "–"
+             for name in NAMES]  # fmt: skip
     peers = [row.seconds[name] for name in NAMES if name in row.seconds.keys() - {OURS, FLOOR}]
     ratio = f"{row.seconds[OURS] / min(peers):.2f}" if peers else "–"
-    label = f"{row.label}, {row.unit}"
-    print(f"{label:<46}" + "".join(f"{cell:>13}" for cell in [*cells, ratio]) + f"  {row.bar}")
+    return [f"{row.label}, {row.unit}", *times, ratio, row.bar]
+
+
+def _short(number: float) -> str:
+    """A number with three digits, or all before the point."""
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
 
 
 def main(sizes: Sizes = Sizes()) -> None:  # noqa: B008 - it is immutable
@@ -321,23 +323,25 @@ def _tables(bench: Bench) -> None:
     for column in SMALL:
         if not util.find_spec(column.module):
             print(f"{column.name}: not installed (pip install -e '.[bench]')")
-    _header()
-    for row in bench.ints():
-        _show(row)
-    for row in bench.arrays():
-        _show(row)
+    _show(["", *NAMES, "÷ best peer", "bar"])
+    _show(["---"] * (len(NAMES) + 3))
+    notes = []
+    for row in chain(bench.ints(), bench.arrays(), bench.arguments()):
+        _show(_cells(row))
         if "the call" in row.seconds:
-            print(f"{'':<4}the call alone takes {row.seconds['the call'] * 1e3:.4g} ms")
-    for row in bench.argument():
-        _show(row)
-        if "the hash" not in row.seconds:
-            continue
-        speed = bench.sizes.argument / row.seconds[OURS] / 1e9
-        alone = bench.sizes.argument / row.seconds["the hash"] / 1e9
-        print(f"{'':<4}ours: {speed:.1f} GB/s; the hash alone: {alone:.1f} GB/s")
+            notes.append(
+                f"{row.label}: the call alone takes {row.seconds['the call'] * 1e3:.3g} ms"
+            )
+        if "the hash" in row.seconds:
+            size = bench.sizes.argument / 1e9
+            notes.append(
+                f"{row.label}: {size / row.seconds[OURS]:.1f} GB/s; "
+                f"the hash alone: {size / row.seconds['the hash']:.1f} GB/s"
+            )
+    print("", *notes, sep="\n")
     row = bench.durable()
     times = ", ".join(f"durable={name} {time * 1e6:.0f}" for name, time in row.seconds.items())
-    print(f"\n{row.label}, µs: {times}")
+    print(f"{row.label}, µs: {times}")
     hit, least = bench.graph()
     print(
         f"a hit in a graph of one task {hit * 1e6:.0f} µs ÷ Dask with an empty function "
