@@ -9,13 +9,13 @@ from __future__ import annotations
 import functools
 import glob
 import os
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, product
 from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
-from dask.array.core import getter, getter_inline, getter_nofancy
 from dask.task_spec import DataNode, GraphNode, Task, TaskRef
 
 from pipeline.graph import inputs_of
@@ -296,7 +296,10 @@ def _chunks(function: Any, values: Sequence[Any]) -> list[str] | None:
     """
     arguments = function.args if isinstance(function, functools.partial) else ()
     node: Any = arguments[0] if arguments else None
-    if type(node) is not Task or node.func not in (getter, getter_nofancy, getter_inline):
+    arrays: Any = sys.modules.get("dask.array.core")  # importing it takes a second
+    if type(node) is not Task or arrays is None:
+        return None
+    if node.func not in (arrays.getter, arrays.getter_nofancy, arrays.getter_inline):
         return None
     inputs = dict(zip(inputs_of(node), values, strict=True))
     source, index = (_value(argument, inputs) for argument in node.args[:2])
