@@ -42,22 +42,29 @@ class Reach:
         for bindings in self._bindings:
             if not bindings.are_same():
                 return False
-        for value, encoded in self._contents:
-            if self._encoder().part_of_definition(value) != encoded:
-                return False
-        for definition, reading in self._readings:
-            if self._encoder().read(definition) != reading:
-                return False
-        return True
+        try:
+            return all(
+                self._encoder().part_of_definition(value) == encoded
+                for value, encoded in self._contents
+            ) and all(
+                self._encoder().read(definition) == reading
+                for definition, reading in self._readings
+            )
+        except Exception:  # a value without content, or one that a thread changes right now
+            return False
 
 
 def _changeable_parts(definition: Any) -> list[Any]:
     """The parts of a definition that may change while their names stay bound to them."""
     values: list[Any] = list(definition_parts(definition))
     if isinstance(definition, type):
-        named = [part for part in values if type(part) is tuple and len(part) == 2]
-        values = [value for name, value in named if name[:2] != "__"]
+        _bases, _metaclass, *members = values
+        values = [value for name, value in members if name not in _FIELDS]
     return [value for value in values if not _is_fixed(value)]
+
+
+_FIELDS = {"__dataclass_fields__", "__dataclass_params__"}
+"""Members of a class that take a millisecond to read; its methods, made of them, are read."""
 
 
 def _is_fixed(value: Any, depth: int = 4) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import builtins
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from operator import is_
 from types import CellType, FunctionType, ModuleType
 from typing import Any, NamedTuple
@@ -28,12 +29,14 @@ class Lookup(NamedTuple):
 class Bindings(NamedTuple):
     """A function or a class, and the values of the names that it is read by.
 
-    attributes: that are replaced, not changed: of a function its code and defaults
+    attributes: that are replaced, not changed: of a function its code, defaults and name
+    kind: of a class its metaclass
     members: of a class, in their order
     """
 
     definition: Any
     attributes: tuple[tuple[str, Any], ...]
+    kind: type
     lookups: tuple[Lookup, ...] = ()
     cells: tuple[tuple[CellType, Any], ...] = ()
     members: tuple[tuple[str, Any], ...] = ()
@@ -44,6 +47,8 @@ class Bindings(NamedTuple):
             if members.get(name, MISSING) is not value:
                 return False
         definition = self.definition
+        if type(definition) is not self.kind:
+            return False
         for name, value in self.attributes:
             if getattr(definition, name) is not value:
                 return False
@@ -61,7 +66,7 @@ class Bindings(NamedTuple):
 def bindings_of(definition: Any) -> Bindings | None:
     """The bindings of a function or a class. None where names alone do not decide what it is."""
     if isinstance(definition, type):
-        return Bindings(definition, (), members=tuple(_members(definition)))
+        return Bindings(definition, (), type(definition), members=tuple(_members(definition)))
     if not isinstance(definition, FunctionType) or definition.__kwdefaults__:
         return None
     names = names_in_code(definition.__code__)
@@ -86,15 +91,20 @@ def bindings_of(definition: Any) -> Bindings | None:
     return Bindings(
         definition,
         tuple((name, getattr(definition, name))
-              for name in ("__code__", "__defaults__", "__kwdefaults__")),
+              for name in ("__code__", "__defaults__", "__kwdefaults__", "__qualname__")),
+        FunctionType,
         tuple(lookups.values()),
         tuple((cell, _content(cell)) for cell in definition.__closure__ or ()),
     )  # fmt: skip
 
 
 def _members(kind: type) -> Iterator[tuple[str, Any]]:
-    yield from type_part(kind, "__dict__").items()
+    for name, member in type_part(kind, "__dict__").items():
+        yield name, member
+        if type(member) is cached_property:
+            yield name, member.func
     yield from (("", base) for base in type_part(kind, "__bases__"))
+    yield "", type_part(kind, "__qualname__")
 
 
 def _content(cell: CellType) -> Any:
