@@ -15,7 +15,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import util
 from itertools import chain, count, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,10 +23,19 @@ import numpy as np
 from dask import delayed
 
 from pipeline import Store, compute, digest
+from tests.benchmarks import edits
+from tests.benchmarks.caches import (
+    DURABLE,
+    FLOOR,
+    IN_MEMORY,
+    NAMES,
+    ON_DISK,
+    OURS,
+    SMALL,
+    Column,
+    Function,
+)
 from tests.benchmarks.clock import medians
-
-Function = Callable[..., Any]
-Decorator = Callable[[Function], Function]
 
 
 class Sizes(NamedTuple):
@@ -43,18 +51,6 @@ class Sizes(NamedTuple):
     rounds: int = 7
     arrays: tuple[tuple[str, int], ...] = (("10 MB", 10**7), ("100 MB", 10**8))
     argument: int = 10**7
-
-
-class Column(NamedTuple):
-    """One cache.
-
-    module: that must be installed
-    new: makes a decorator for an empty cache in a folder
-    """
-
-    name: str
-    module: str
-    new: Callable[[Path], Decorator]
 
 
 class Row(NamedTuple):
@@ -87,65 +83,6 @@ def empty(number: int) -> None:
     pass
 
 
-# The caches
-
-
-def _ours(**options: Any) -> Callable[[Path], Decorator]:
-    return lambda folder: Store(folder, **options).memoize
-
-
-def _joblib(**options: Any) -> Callable[[Path], Decorator]:
-    def new(folder: Path) -> Decorator:
-        import joblib
-
-        memory = joblib.Memory(folder, verbose=0, **options)
-        return lambda function: memory.cache(function)
-
-    return new
-
-
-def _diskcache(folder: Path) -> Decorator:
-    import diskcache
-
-    memoize: Decorator = diskcache.Cache(folder, size_limit=1 << 40).memoize()
-    return memoize
-
-
-def _cachau(folder: Path) -> Decorator:
-    import cachau
-
-    memoize: Decorator = cachau.cache(persist=str(folder))
-    return memoize
-
-
-def _cachau_in_memory(_: Path) -> Decorator:
-    import cachau
-
-    memoize: Decorator = cachau.cache()
-    return memoize
-
-
-OURS, JOBLIB, MAPPED, FLOOR = "pipeline", "joblib", "joblib, mmap", "functools"
-ON_DISK = (
-    Column(OURS, "pipeline", _ours()),
-    Column(JOBLIB, "joblib", _joblib()),
-    Column(MAPPED, "joblib", _joblib(mmap_mode="c")),
-    Column("diskcache", "diskcache", _diskcache),
-    Column("cachau", "cachau", _cachau),
-)
-SMALL = tuple(column for column in ON_DISK if column.name != MAPPED)
-IN_MEMORY = (
-    Column(OURS, "pipeline", _ours(memory="2GB")),
-    Column("cachau", "cachau", _cachau_in_memory),
-    Column(FLOOR, "functools", lambda _: functools.cache),
-)
-DURABLE = tuple(
-    Column(name, "pipeline", _ours(durable=durable))
-    for name, durable in (("True", True), ('"end"', "end"), ("False", False))
-)
-NAMES = [*dict.fromkeys(column.name for column in ON_DISK + IN_MEMORY)]
-
-
 class Bench:
     """Measures, in new folders below one."""
 
@@ -158,7 +95,7 @@ class Bench:
         place = self.folder / str(next(self._numbers))
         made = {}
         for number, column in enumerate(columns):
-            if util.find_spec(column.module):
+            if column.is_installed:
                 (folder := place / str(number)).mkdir(parents=True)
                 made[column.name] = column.new(folder)(function)
         return made
@@ -207,7 +144,7 @@ class Bench:
         def load(column: Column) -> None:
             _call(column.new(self.folder / f"{column.name}-0")(double), iter(range(calls)), calls)
 
-        columns = [column for column in SMALL if util.find_spec(column.module)]
+        columns = [column for column in SMALL if column.is_installed]
         stores = {column.name: functools.partial(store, column, count()) for column in columns}
         loads = {column.name: functools.partial(load, column) for column in columns}
         label = f"{calls:,} different ints"
@@ -314,6 +251,7 @@ def main(sizes: Sizes = Sizes()) -> None:  # noqa: B008 - it is immutable
     folder = Path(tempfile.mkdtemp(dir=os.environ.get("BENCH_DIR")))
     try:
         _tables(Bench(folder / "bench", sizes))
+        edits.table(folder / "edits")
     finally:
         shutil.rmtree(folder)
 
@@ -321,7 +259,7 @@ def main(sizes: Sizes = Sizes()) -> None:  # noqa: B008 - it is immutable
 def _tables(bench: Bench) -> None:
     bench.folder.mkdir()
     for column in SMALL:
-        if not util.find_spec(column.module):
+        if not column.is_installed:
             print(f"{column.name}: not installed (pip install -e '.[bench]')")
     _show(["", *NAMES, "÷ best peer", "bar"])
     _show(["---"] * (len(NAMES) + 3))
