@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -49,6 +50,7 @@ def as_user(user: int, action: Callable[[], Any], mask: int = 0o077, group: int 
     source, target = os.pipe()
     child = os.fork()
     if not child:
+        signal.alarm(60)  # a child that waits for a thread of its parent ends, and the test fails
         try:
             os.setgroups([group])
             os.setgid(user)
@@ -173,7 +175,7 @@ def test_a_run_of_one_user_is_a_hit_of_the_other(lab: Path) -> None:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             store = shared(lab, keep=["sum"])
-            pipeline.compute(delayed(sum)([1, 2]), store=store, scheduler="threads")
+            pipeline.compute(delayed(sum)([1, 2]), store=store, scheduler="sync")
         return store.done.hits, store.done.stored, [str(warning.message) for warning in caught]
 
     assert as_user(ADA, run) == (0, 1, [])
