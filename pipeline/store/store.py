@@ -621,7 +621,9 @@ class Store:
         """Note that a call was computed, for `history`, and why it is not stored."""
         if function:
             is_long = sum(len(text) for pair in arguments for text in pair) > _LONG_NOTE
-            self.note(topic_of(function), [digest, code, [] if is_long else arguments, reason])
+            value = [digest, code, [] if is_long else arguments, reason]
+            # The process that runs the graph may read what its workers note.
+            self.note(topic_of(function), value, is_urgent=self.in_worker)
 
     def history(self, function: str) -> list[list[Any]]:
         """The computed calls of a function: digest, code, arguments, and why it is not stored."""
@@ -640,11 +642,15 @@ class Store:
             return {topic: parse_notes(found) for topic, found in lines.items()}
         return {}
 
-    def note(self, topic: str, value: Any) -> None:
-        """Add to the notes on a topic, if the store can be written."""
+    def note(self, topic: str, value: Any, is_urgent: bool = True) -> None:
+        """Add to the notes on a topic, if the store can be written.
+
+        is_urgent: whether other processes see it at once; else within a second
+        """
         try:
             if self.failures.is_reachable and self.is_written:
-                self.backend.note(topic, json.dumps(value))
+                note = self.backend.note if is_urgent else self.backend.note_later
+                note(topic, json.dumps(value))
         except Exception:  # the result is there; a warning would not help
             self.failures.rest()
 

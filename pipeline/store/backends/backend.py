@@ -63,6 +63,7 @@ class Backend(Protocol):
     def least_useful(self, most: int) -> tuple[int, list[str]] | None: ...  # see `Index`
     def newest(self, most: int | None, function: str | None) -> tuple[list[str], int] | None: ...
     def note(self, topic: str, *lines: str) -> None: ...
+    def note_later(self, topic: str, line: str) -> None: ...  # a killed process may lose it
     def notes(self, topic: str) -> list[str]: ...  # the oldest first
     def noted(self, topics: Iterable[str]) -> dict[str, list[str]]: ...  # of many topics
     def topics(self) -> dict[str, float]: ...  # when each was last written, in seconds since 1970

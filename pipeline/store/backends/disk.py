@@ -58,7 +58,7 @@ from pipeline.store.backends.index import (
     write_total,
 )
 from pipeline.store.backends.locks import Lease, Waiting, holding, lock, release
-from pipeline.store.backends.notes import append_note, checked_topic
+from pipeline.store.backends.notes import PendingNotes, append_notes, checked_topic, write_pending
 from pipeline.store.entry import DIGEST, Entry, pieces
 from pipeline.store.entry import size as length_of
 
@@ -97,7 +97,8 @@ class Disk:
     ) -> None:
         self.address = os.path.abspath(path)
         self._is_durable = durable is True or (durable == "end" and not CAN_FLUSH_TOGETHER)
-        self._flusher = Flusher(self.address) if durable == "end" else None
+        self._pending = PendingNotes(self._note_all)
+        self._flusher = Flusher(self.address, self._pending.write_all) if durable == "end" else None
         self._is_for_group = is_for_group
         self._rights: Rights | None = None  # when it is claimed
         self._lock = local()
@@ -301,25 +302,39 @@ class Disk:
 
     def note(self, topic: str, *lines: str) -> None:
         with holding(self._open(self._folder("notes"), checked_topic(topic), _OPEN)) as file:
-            for line in lines:
-                append_note(file, topic, line.encode(errors="surrogatepass"))
+            append_notes(file, topic, [line.encode(errors="surrogatepass") for line in lines])
+
+    def note_later(self, topic: str, line: str) -> None:
+        if self._flusher is None:
+            self.note(topic, line)
+        else:
+            self._pending.add(checked_topic(topic), line)
+            self._flusher.schedule()
+
+    def _note_all(self, topic: str, lines: list[str]) -> None:
+        """Write notes that were added before, unless the store was removed since then."""
+        if is_marked(self.address):
+            self.note(topic, *lines)
 
     def noted(self, topics: Iterable[str]) -> dict[str, list[str]]:
         return {topic: self.notes(topic) for topic in topics}
 
     def notes(self, topic: str) -> list[str]:
+        write_pending()
         with suppress(FileNotFoundError), open(self._note(topic), "rb") as file:
             return [line.decode(errors="replace") for line in file.read().split(b"\n") if line]
         return []
 
     def topics(self) -> dict[str, float]:
         times = {}
+        write_pending()
         for name in names_in(self._folder("notes")):
             with suppress(FileNotFoundError, ValueError):
                 times[name] = os.stat(self._note(name)).st_mtime
         return times
 
     def forget(self, topic: str) -> None:
+        write_pending()
         with suppress(FileNotFoundError):
             os.unlink(self._note(topic))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Thread
 from typing import Any
@@ -27,10 +28,13 @@ CAN_FLUSH_TOGETHER = _syncfs is not None
 
 
 class Flusher:
-    """Flushes the file system of a folder, a second after it has changed."""
+    """Flushes the file system of a folder, a second after it has changed.
 
-    def __init__(self, folder: str) -> None:
-        self._folder, self._is_due = folder, Event()
+    prepare: writes what is to be flushed, and is not yet in a file
+    """
+
+    def __init__(self, folder: str, prepare: Callable[[], None] = lambda: None) -> None:
+        self._folder, self._prepare, self._is_due = folder, prepare, Event()
         self._waiting: Thread | None = None
         self._flushing: Thread | None = None
         _all.add(self)
@@ -45,7 +49,7 @@ class Flusher:
                 self._waiting.start()
             except RuntimeError:  # at the end of the process
                 self._waiting = None
-                _flush(self._folder)
+                self._flush()
 
     def flush(self) -> None:
         """Flush what was written before. Does not wait longer than some seconds."""
@@ -57,11 +61,17 @@ class Flusher:
     def _work(self, is_due: Event) -> None:
         is_due.wait(_INTERVAL)
         self._flushing, self._waiting = self._waiting, None  # later changes need another flush
+        self._flush()
+
+    def _flush(self) -> None:
+        self._prepare()
         _flush(self._folder)
 
 
 def _flush(folder: str) -> None:
     # What is not written, or lost by a failing disk, is noticed by its checksum.
+    if _syncfs is None:
+        return
     with suppress(OSError):
         file = os.open(folder, os.O_RDONLY)
         try:

@@ -389,6 +389,9 @@ class Remote:
             stamped = b"".join(b"%s %s\n" % (_stamp().encode(), line) for line in data)
             self.bucket.write(f"{folder}/{_stamp()}{_MERGED}", stamped)
 
+    def note_later(self, topic: str, line: str) -> None:
+        self.note(topic, line)
+
     def noted(self, topics: Iterable[str]) -> dict[str, list[str]]:
         paths = {topic: f"notes/{checked_topic(topic)}/{_LATEST}" for topic in topics
                  if topic.startswith(_LAST_COUNTS)}  # fmt: skip

@@ -470,6 +470,13 @@ class Mirrored:
 
     def note(self, topic: str, *lines: str) -> None:
         self.local.note(topic, *lines)
+        self._note_upstream(topic, *lines)
+
+    def note_later(self, topic: str, line: str) -> None:
+        self.local.note_later(topic, line)
+        self._note_upstream(topic, line)
+
+    def _note_upstream(self, topic: str, *lines: str) -> None:
         self._hidden.discard(topic)
         if topic.partition("-")[0] in _SHARED and not self.upstream.is_readonly:
             self.upstream.note(topic, lines, self._host.warn)
