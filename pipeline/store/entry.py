@@ -45,6 +45,8 @@ _FULL_HEADER = 1 << 16  # bytes from which it omits the arguments, of which a su
 _SHORT_HEADER = 1 << 12  # bytes up to which the facts of a header are kept
 _MAX_TIME = 2.0**33  # seconds: some 270 years, which every calendar can show
 
+_PYTHON = platform.python_version()
+
 Checksum = bytes
 
 
@@ -119,7 +121,7 @@ class Entry:
     loading: float = 0.0
     bytes: int = 0
     created: float = field(default_factory=time.time)
-    python: str = field(default_factory=platform.python_version)
+    python: str = _PYTHON
     checksum: Checksum = b""
     inputs: list[list[Any]] = field(default_factory=list)
     target: str = ""
@@ -140,10 +142,12 @@ def packed(entry: Entry, payload: list[Any]) -> list[Any]:
     """An entry as buffers, to be written one after the other; the payload is not copied."""
     length = size(payload)
     facts = {**vars(entry), "bytes": length, "checksum": entry.checksum or checksum(payload)}
-    # A clock that was set back must not make an entry that is refused.
-    facts |= {name: 0 for name in _TIMES if not 0 <= facts[name] < _MAX_TIME}
+    for name in _TIMES:  # a clock that was set back must not make an entry that is refused
+        if not 0 <= facts[name] < _MAX_TIME:
+            facts[name] = 0
     version = VERSION if entry.inputs or entry.target else 1
-    facts = {name: fact for name, fact in facts.items() if version > 1 or name not in _NEW}
+    for name in _NEW if version == 1 else ():
+        del facts[name]
     text = _packb(facts)
     if len(text) > _FULL_HEADER:
         text = _packb({**facts, "arguments": []})
@@ -189,7 +193,10 @@ def pieces(buffers: Iterable[Any]) -> Iterator[Any]:
 
 def size(buffers: list[Any]) -> int:
     """Bytes in some buffers."""
-    return sum(item.nbytes if type(item) is memoryview else len(item) for item in buffers)
+    total = 0
+    for item in buffers:  # not a generator: a small result is measured several times
+        total += item.nbytes if type(item) is memoryview else len(item)
+    return total
 
 
 def checksum(buffers: list[Any]) -> bytes:

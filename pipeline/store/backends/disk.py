@@ -178,8 +178,8 @@ class Disk:
         prepare: Callable[[], None] = lambda: None,
         entry: Entry | None = None,
     ) -> None:
-        target = self._path(digest)
-        folder = os.path.dirname(target)
+        folder = f"{self.address}/entries/{digest[:2]}"
+        target = f"{folder}/{digest}"
         with self._temporary_file(digest, buffers) as path, self.locked():
             prepare()
             before = shard_state(folder)

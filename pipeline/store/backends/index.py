@@ -150,7 +150,7 @@ def shard_state(path: str) -> int:
 def read_total(file: int) -> int | None:
     """The total in a file. None if it must be counted again."""
     text = os.pread(file, _DIGITS, 0)
-    if len(text) != _DIGITS or text[-1:] != b"\n" or not text.strip().isdigit():
+    if len(text) != _DIGITS or text[-1:] != b"\n" or not text.rstrip().isdigit():
         os.truncate(file, 0)
         return None
     return int(text) if _is_current(os.fstat(file)) else None

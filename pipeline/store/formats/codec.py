@@ -101,6 +101,8 @@ def encoded(value: Any, pickle: Allowed = False) -> list[Any]:
     >>> decoded(b"".join(encoded({"n": [1, 2.5, None]})))
     {'n': [1, 2.5, None]}
     """
+    if type(value) in _PLAIN and _are_plain((value,)):
+        return _laid_out(value, [])
     buffers: list[list[Any]] = []
     found: list[File] = []
     token = files.encountered.set(found)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import subprocess
+import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from pipeline import Store, StoreError
-from pipeline.store.backends import flushing
+from pipeline.store.backends import flushing, topic_of
 from pipeline.store.backends.flushing import Flusher
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DIGESTS = [f"{number:032x}" for number in range(50)]
 
@@ -86,3 +87,76 @@ def test_without_the_system_call_each_entry_is_flushed(
 def test_durable_is_one_of_three(tmp_path: Path, durable: str) -> None:
     with pytest.raises(StoreError, match='give True, "end" or False'):
         Store(tmp_path, durable=durable)
+
+
+# Notes
+
+
+def stored(store: Store, *numbers: int) -> None:
+    for number in numbers:
+        store.put(DIGESTS[number], number, function="f")
+
+
+def noted(store: Store) -> list[str]:
+    """The digests in the file of the notes on `f`."""
+    path = Path(store.url, "notes", topic_of("f"))
+    return [json.loads(line)[0] for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is flushed without a call."""
+    monkeypatch.setattr(flushing, "_INTERVAL", 600)
+
+
+@pytest.mark.usefixtures("patient")
+def test_notes_of_calls_are_written_when_they_are_read_or_flushed(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    stored(store, 0, 1)
+    assert noted(store) == []
+    assert [line[0] for line in Store(store.url).history("f")] == DIGESTS[:2]
+    stored(store, 2)
+    store.flush()
+    assert noted(store) == DIGESTS[:3]
+
+
+@pytest.mark.usefixtures("patient")
+def test_notes_of_many_calls_do_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.store.backends.notes._MOST_PENDING", 3)
+    store = Store(str(tmp_path))
+    stored(store, 0, 1, 2, 3)
+    assert noted(store) == DIGESTS[:3]
+    store.flush()
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_forked_child_writes_its_notes_at_once_and_none_of_its_parent(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    stored(store, 0)
+    if not (child := os.fork()):
+        try:
+            stored(store, 1)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert noted(store) == [DIGESTS[1]]
+    store.flush()
+    assert noted(store) == [DIGESTS[1], DIGESTS[0]]
+
+
+@pytest.mark.usefixtures("patient")
+def test_notes_do_not_make_a_removed_store_again(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    stored(store, 0)
+    shutil.rmtree(store.url)
+    store.flush()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_process_that_ends_writes_its_notes(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pipeline import Store; "
+        f"Store(sys.argv[1]).put({DIGESTS[0]!r}, 1, function='f')"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    assert noted(Store(str(tmp_path))) == DIGESTS[:1]
