@@ -623,7 +623,7 @@ class Store:
             is_long = sum(len(text) for pair in arguments for text in pair) > _LONG_NOTE
             value = [digest, code, [] if is_long else arguments, reason]
             # The process that runs the graph may read what its workers note.
-            self.note(topic_of(function), value, is_urgent=self.in_worker)
+            self.note(topic_of(function), value, is_urgent=self.failures.in_worker)
 
     def history(self, function: str) -> list[list[Any]]:
         """The computed calls of a function: digest, code, arguments, and why it is not stored."""
