@@ -175,16 +175,16 @@ class Bench:
     def arguments(self) -> Iterator[Row]:
         """Hits with other arguments than an int. Of an array: how much more, and the hash alone."""
         array = np.random.default_rng(0).random(self.sizes.argument // 8)
-        functions = self.caches(SMALL, kind)
-        for function in functions.values():
+        small, functions = self.caches(SMALL, kind), self.caches(SMALL, kind)
+        for name, function in functions.items():
             function(array)
-            function(3)
-            function(CONFIGURATION)
-        dicts = self.calls(functions, lambda: repeat(CONFIGURATION))
+            for value in (3, CONFIGURATION):
+                small[name](value)
+        dicts = self.calls(small, lambda: repeat(CONFIGURATION))
         yield Row("hit, a small dict as argument", "µs", dicts)
         hits = {name: functools.partial(function, array) for name, function in functions.items()}
         hits["the hash"] = functools.partial(digest, array)
-        large, ints = self.times(hits), self.calls(functions, lambda: repeat(3))
+        large, ints = self.times(hits), self.calls(small, lambda: repeat(3))
         more = {name: seconds - ints.get(name, 0) for name, seconds in large.items()}
         label = f"hit, {self.sizes.argument / 1e6:g} MB as argument: more than an int"
         yield Row(label, "ms", more, "≥ 5 GB/s")
