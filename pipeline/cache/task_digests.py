@@ -157,7 +157,10 @@ class TaskDigests(Numbering):
         number = self.function_number(form.function)
         if form.version is None:
             return number
-        return number._replace(number=self.intern(("value", (form.name, "version", form.version))))
+        version = self.intern(("value", (form.name, "version", form.version)))
+        if form.state:
+            version = self.intern((version, *map(self.value_number, form.state)))
+        return number._replace(number=version)
 
     def _learn_body(self, body: Body) -> FunctionNumber:
         """A body counts by its operations; one that reaches half of a project is read once."""

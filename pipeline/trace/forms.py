@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 from dask.task_spec import Task
 
-from pipeline.identity import ATOMS, display_name
+from pipeline.identity import ATOMS, closure_values, display_name, held
 
 
 class Arguments(NamedTuple):
@@ -29,7 +29,8 @@ class CallForm:
     ignore: names of parameters that do not count
     version: counts in place of the code of the function; None if the code counts
 
-    Raises `ValueError` for a name that is no parameter.
+    Raises `ValueError` for a name that is no parameter, and for a version without a name to count
+    with.
     """
 
     def __init__(
@@ -41,7 +42,8 @@ class CallForm:
         try:
             self._signature = inspect.signature(function)
         except (TypeError, ValueError):  # a function of C
-            self._signature = inspect.Signature([inspect.Parameter("args", _REST)])
+            both = (("args", _REST), ("named", inspect.Parameter.VAR_KEYWORD))
+            self._signature = inspect.Signature([inspect.Parameter(*each) for each in both])
         parameters = self._signature.parameters.values()
         for name in self.ignore - self._signature.parameters.keys():
             raise ValueError(
@@ -50,23 +52,49 @@ class CallForm:
             )
         plain = [item.kind in _PLACED and item.default is item.empty for item in parameters]
         self._required = (plain.index(False) if False in plain else len(plain)) * (not self.ignore)
+        if version is not None:
+            self._require_name()
+            self._required = -1 if False in plain else self._required
 
     @property
     def name(self) -> str:
         return f"{self.function.__module__}.{self.function.__qualname__}"
 
+    def _require_name(self) -> None:
+        name = held(self.function, "__qualname__")
+        if not isinstance(name, str) or name.endswith("<lambda>"):
+            raise ValueError(
+                f"version={self.version!r} counts with the name of the function, and "
+                f"{display_name(self.function)} has none that others do not have; write it as a def"
+            )
+
+    @property
+    def state(self) -> list[Any]:
+        """The values that count besides a version: the object of a method, what a closure holds."""
+        if self.version is None:
+            return []
+        values = [held(self.function, "__self__")]
+        if isinstance(self.function, FunctionType):
+            values += closure_values(self.function).values()
+        return [value for value in values if value is not None and not isinstance(value, _CODE)]
+
     def arguments(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> Arguments:
         """The arguments of a call that count. Raises `TypeError` as the call would."""
         if not named and len(args) == self._required:
             return Arguments(args, {})
-        bound = self._signature.bind(*args, **named).arguments
+        call = self._signature.bind(*args, **named)
+        if self.version is not None:  # another default is another argument
+            call.apply_defaults()
+        bound = call.arguments
         has_rest = any(item.kind is _REST and bound.get(name)
                        for name, item in self._signature.parameters.items())  # fmt: skip
         by_place: list[Any] = []
         by_name: dict[str, Any] = {}
         is_gapless = True
         for name, parameter in self._signature.parameters.items():
-            is_left_out = name in bound and not has_rest and _is_default(parameter, bound[name])
+            is_left_out = (
+                name in bound and not has_rest and self._is_left_out(parameter, bound[name])
+            )
             if name in self.ignore or name not in bound or is_left_out:
                 is_gapless = is_gapless and parameter.kind not in _PLACED
             elif parameter.kind is _REST:
@@ -79,12 +107,17 @@ class CallForm:
                 by_name[name] = bound[name]
         return Arguments(tuple(by_place), by_name)
 
+    def _is_left_out(self, parameter: inspect.Parameter, value: Any) -> bool:
+        is_counted = self.version is not None and type(value) in ATOMS
+        return not is_counted and _is_default(parameter, value)
+
     def task(self, task: Task) -> Task:
         """A task that calls the function, with the arguments that count."""
         args, named = self.arguments(task.args, task.kwargs)
         return Task(task.key, task.func, *args, **named)
 
 
+_CODE = (FunctionType, BuiltinFunctionType, MethodType, ModuleType, type)
 _REST = inspect.Parameter.VAR_POSITIONAL
 _PLACED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 

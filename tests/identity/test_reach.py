@@ -247,8 +247,9 @@ EXPRESSIONS = (
     """
 SCALE; TABLE["a"][0]; NAMES; PAIR[1]; ARRAY.sum(); helper(x); dflt(x); helper.note; closed(x)
 closed_list(x); wrapped(x); cached(x); lru(x); part(); list(map(plain, [x])); Plain.limit
-Plain.names; Plain.function(x); Plain().prop; Plain.shared; Plain.level; Data(2); Colour.BLUE.value; held.run()
-data.a; objects; space.f(x); math.floor(x); reached_part.factor; reached_part.func(x)
+Plain.names; Plain.function(x); Plain().prop; Plain.shared; Plain.level; Data(2)
+Colour.BLUE.value; held.run(); data.a; objects; space.f(x)
+math.floor(x); reached_part.factor; reached_part.func(x)
 reached_part.Klass.attr; reached_part.missing; vars(reached_part); maybe; len(NAMES)
 sys.modules["reached_part"]; (lambda y: y + SCALE)(x); [Plain().limit for _ in range(x)]
 __import__("reached_part").factor

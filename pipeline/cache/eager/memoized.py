@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import inspect
 import os
@@ -21,7 +22,7 @@ from pipeline.cache.records import MAX_VARIANTS, Found, Run, find, variant
 from pipeline.cache.saving import Load, Save, computing, task_details
 from pipeline.cache.task_digests import CodeDescriber, TaskDigests, call_digest
 from pipeline.cache.tracking import Watcher, add_effect, changed
-from pipeline.identity import ATOMS, display_name
+from pipeline.identity import ATOMS, display_name, held
 from pipeline.share import (
     DECLARED,
     SIMPLE,
@@ -33,7 +34,8 @@ from pipeline.share import (
     number_of_declarations,
 )
 from pipeline.store import MISSING, LostError, Store, StoreError
-from pipeline.trace import CallForm, form_of, set_form
+from pipeline.trace import CallForm, Recurrence, form_of, set_form
+from pipeline.trace import Task as LazyTask
 
 _MOST_NAMES = 10_000
 """Digests of calls that a function remembers, and results that it has found."""
@@ -91,8 +93,8 @@ def memoize(function: Any = None, *, store: Any, ignore: Any = (), version: Any 
     function: a function, a method in its class, or an `async` function
     store: or its URL
     ignore: names of parameters that do not change the result, such as `n_jobs`
-    version: text that counts in place of the code: with the same version, results of other code
-        are loaded
+    version: text that counts in place of the code, with the name of the function, and the values
+        that it closes over: with the same version, results of other code are loaded
 
     Raises `StoreError` for wrong options, and `TypeError` for what is no function, and for a
     generator, whose values come one by one.
@@ -131,6 +133,11 @@ def _check(function: Any) -> None:
     name = display_name(function)
     if not callable(function) or isinstance(function, type):
         raise TypeError(f"{function!r} cannot be memoized: give a function")
+    if isinstance(held(function, "__func__", function), Recurrence | LazyTask):
+        raise TypeError(
+            f"{name} makes graphs: a call has no value yet; memoize the function below its "
+            "decorator, or compute its calls with a store"
+        )
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(
             f"{name} is a generator: its values come one by one, and a stored result is one "
@@ -231,7 +238,7 @@ class _Memoized:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Any] = loop.create_future()
 
-        def run(*args: Any, **named: Any) -> Any:  # in the context of the thread: it is observed
+        def run(*args: Any, **named: Any) -> Any:  # in a copy of the context: it is observed
             coroutine = cast("Coroutine[Any, Any, Any]", self.form.function(*args, **named))
             return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
 
@@ -242,7 +249,7 @@ class _Memoized:
                 outcome = functools.partial(_fail, done, error)
             loop.call_soon_threadsafe(outcome)
 
-        Thread(target=work, daemon=True).start()
+        Thread(target=contextvars.copy_context().run, args=[work], daemon=True).start()
         return await done
 
     def _unstored(self, name: _Name, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
@@ -294,7 +301,8 @@ class _Memoized:
             return None
         kept = kept_function(function, self.store.versions)
         digest = digests.of_function(self.wrapper)
-        if digest and kept is not None and not (number.is_checked or number.is_used_up):
+        is_checked = number.is_checked or number.is_used_up or self.form.state
+        if digest and kept is not None and not is_checked:
             kept = kept if self.form.version is None else None
             self._read = _Read(digest, kept, number_of_declarations())
         return self._read
@@ -418,14 +426,6 @@ class _Memoized:
     def explain(self, *args: Any, **named: Any) -> Explanation:
         task = self._task(args, named)
         return explain(self.store, Delayed(task.key, {task.key: task}))
-
-
-def _are_plain(values: tuple[Any, ...]) -> bool:
-    """Whether all values are `ATOMS`, but for one array: two may be one object."""
-    others = [value for value in values if type(value) not in ATOMS]
-    return not others or (
-        len(others) == 1 and type(others[0]) is np.ndarray and not others[0].dtype.hasobject
-    )
 
 
 def _settle(done: asyncio.Future[Any], value: Any) -> None:

@@ -108,7 +108,8 @@ def claim(path: str, is_for_group: bool) -> Rights:
     try:
         file = os.open(mark, os.O_RDONLY | NO_LINKS | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
-        _check_names(path)
+        if _is_marked_meanwhile(path):
+            return claim(path, is_for_group)
         return _marked(path, mark, is_for_group)
     try:
         layout = os.read(file, 20).decode(errors="replace").strip() or _LAYOUT
@@ -151,14 +152,18 @@ def _temporary_name(path: str) -> str:
 # Folders without a mark
 
 
-def _check_names(path: str) -> None:
-    """Raise `FileExistsError` if a folder has our names, and is not what is left of a store.
+def _is_marked_meanwhile(path: str) -> bool:
+    """Whether another thread or process has marked a folder that had no mark.
+
+    Raises `FileExistsError` if it has our names, and is not what is left of a store.
 
     Somebody may remove the folder while processes write to it: then the mark is gone, and what they
     write later stays.
     """
     names = sorted(os.listdir(path))
     ours = [name for name in names if _NAMES.fullmatch(name)]
+    if _MARK in names:
+        return True
     if ours and not (ours == names and all(_is_left(path, name) for name in names)):
         raise FileExistsError(
             errno.EEXIST,
@@ -166,6 +171,7 @@ def _check_names(path: str) -> None:
             f"a store, make a file {_MARK} in it",
             path,
         )
+    return False
 
 
 def _is_left(path: str, name: str) -> bool:

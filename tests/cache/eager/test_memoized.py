@@ -12,6 +12,7 @@ import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -21,7 +22,7 @@ import numpy as np
 import pytest
 from dask import delayed
 
-from pipeline import Store, StoreError, StoreWarning, compute, impure, memoize
+from pipeline import Store, StoreError, StoreWarning, compute, impure, memoize, recurrence, task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,6 +196,49 @@ def test_a_version_counts_in_place_of_the_code(store: Store) -> None:
     assert versions(None, "newest")(1) == "newest"
 
 
+class Scaled:
+    def __init__(self, scale: int) -> None:
+        self.scale = scale
+
+    def times(self, n: int) -> int:
+        return n * self.scale
+
+
+def test_with_a_version_the_object_the_closure_and_the_defaults_count(store: Store) -> None:
+    def scaling(scale: int) -> Any:
+        def scaled(n: int) -> int:
+            return n * scale
+
+        return scaled
+
+    for scale in (2, 3, 2):
+        assert store.memoize(scaling(scale), version="1")(5) == 5 * scale
+        assert store.memoize(Scaled(scale).times, version="1")(5) == 5 * scale
+    changing = Scaled(2)
+    times = store.memoize(changing.times, version="1")
+    assert times(5) == 10
+    changing.scale = 4
+    assert times(5) == 20
+
+    def powered(n: int, power: int = 2) -> int:
+        return int(n**power)
+
+    memoized = store.memoize(powered, version="1")
+    assert (memoized(5), memoized(5, 3)) == (25, 125)
+    powered.__defaults__ = (3,)
+    memoized = store.memoize(powered, version="1")
+    assert (memoized(5), memoized(5, power=2)) == (125, 25)
+    for unnamed in (lambda: 1, functools.partial(powered, 2)):
+        with pytest.raises(StoreError, match=r"version='1' counts with the name of the function"):
+            store.memoize(unnamed, version="1")
+
+
+def test_a_function_of_c_takes_arguments_by_name(store: Store) -> None:
+    most = store.memoize(max)
+    for _ in range(2):
+        assert (most([], default=1), most([], default=2), most(1, 3)) == (1, 2, 3)
+
+
 def test_only_ordinary_functions_are_memoized(store: Store) -> None:
     def numbers() -> Any:
         yield 1
@@ -205,6 +249,9 @@ def test_only_ordinary_functions_are_memoized(store: Store) -> None:
     for generator in (numbers, later):
         with pytest.raises(TypeError, match="is a generator: its values come one by one"):
             store.memoize(generator)
+    for lazy in (task(shown), recurrence(shown)):
+        with pytest.raises(TypeError, match="shown makes graphs: a call has no value yet"):
+            store.memoize(lazy)
     for other in (3, int):
         with pytest.raises(TypeError, match="cannot be memoized: give a function"):
             store.memoize(other)
@@ -379,6 +426,21 @@ def test_coroutines_compute_one_call_once(store: Store) -> None:
     assert asyncio.run(all_of_them()) == [2, 2, 3, 2]
     assert sorted(runs()) == [1, 1, 2] if store.backend.is_local else len(runs()) >= 3
     assert asyncio.run(slow(1)) == 2
+
+
+IN_CONTEXT = ContextVar("IN_CONTEXT", default=1)
+
+
+def test_a_coroutine_runs_in_the_context_of_its_caller(store: Store) -> None:
+    @store.memoize
+    async def reading(n: int) -> int:
+        return n + IN_CONTEXT.get()
+
+    async def under(value: int) -> int:
+        IN_CONTEXT.set(value)
+        return int(await reading(5))
+
+    assert [asyncio.run(under(value)) for value in (1, 2, 1)] == [6, 7, 6]
 
 
 def test_a_coroutine_that_fails_is_no_result(store: Store) -> None:

@@ -372,3 +372,20 @@ def test_a_store_that_is_removed_while_processes_write_to_it_heals(tmp_path: Pat
             assert writer.communicate()[1] == ""
             assert writer.returncode == 0
         assert not is_refused(place)
+
+
+def test_a_folder_that_another_thread_marks_meanwhile_is_a_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = os.listdir
+    others: list[Store] = []
+
+    def after_another(path: str) -> list[str]:
+        if not others:
+            others.append(Store(tmp_path))
+            others[0].put(DIGESTS[0], 1)
+        return listed(path)
+
+    monkeypatch.setattr(os, "listdir", after_another)
+    assert not is_refused(tmp_path)
+    assert others
