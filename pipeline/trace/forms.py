@@ -39,8 +39,18 @@ class CallForm:
         self.function = function
         self.ignore = frozenset([ignore] if isinstance(ignore, str) else ignore)
         self.version = version
+        if version is not None:
+            self._require_name()
+        self._read()
+
+    def _read(self) -> None:
+        """Read the signature: the function may have other code or other defaults later."""
+        function = self.function
+        self._made_of = _made_of(function)
+        self._defaults = held(function, "__defaults__")  # which keep their ids
         try:
-            self._signature = inspect.signature(function)
+            # What wraps a function may pass it more than it is called with.
+            self._signature = inspect.signature(function, follow_wrapped=self._follows_wrapped())
         except (TypeError, ValueError):  # a function of C
             both = (("args", _REST), ("named", inspect.Parameter.VAR_KEYWORD))
             self._signature = inspect.Signature([inspect.Parameter(*each) for each in both])
@@ -52,9 +62,14 @@ class CallForm:
             )
         plain = [item.kind in _PLACED and item.default is item.empty for item in parameters]
         self._required = (plain.index(False) if False in plain else len(plain)) * (not self.ignore)
-        if version is not None:
-            self._require_name()
-            self._required = -1 if False in plain else self._required
+        if self.version is not None and False in plain:
+            self._required = -1
+
+    def _follows_wrapped(self) -> bool:
+        if type(self.function) is not FunctionType:
+            return True
+        own = inspect.signature(self.function, follow_wrapped=False).parameters
+        return not self.ignore <= own.keys()
 
     @property
     def name(self) -> str:
@@ -80,6 +95,8 @@ class CallForm:
 
     def arguments(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> Arguments:
         """The arguments of a call that count. Raises `TypeError` as the call would."""
+        if _made_of(self.function) != self._made_of:
+            self._read()
         if not named and len(args) == self._required:
             return Arguments(args, {})
         call = self._signature.bind(*args, **named)
@@ -120,6 +137,18 @@ class CallForm:
 _CODE = (FunctionType, BuiltinFunctionType, MethodType, ModuleType, type)
 _REST = inspect.Parameter.VAR_POSITIONAL
 _PLACED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _made_of(function: Any) -> Any:
+    """What the signature of a function is made of."""
+    if type(function) is not FunctionType:
+        return held(function, "__func__") and _made_of(function.__func__)
+    named = function.__kwdefaults__
+    return (
+        function.__code__,
+        id(function.__defaults__),
+        named and {name: id(value) for name, value in named.items()},
+    )
 
 
 def _is_default(parameter: inspect.Parameter, value: Any) -> bool:

@@ -9,6 +9,7 @@ import inspect
 import os
 import time
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from threading import Thread
 from typing import Any, NamedTuple, Protocol, cast, overload
 from uuid import uuid4
@@ -247,7 +248,8 @@ class _Memoized:
                 outcome = functools.partial(_settle, done, compute(digest, run, *call))
             except BaseException as error:
                 outcome = functools.partial(_fail, done, error)
-            loop.call_soon_threadsafe(outcome)
+            with suppress(RuntimeError):  # the loop is closed: nobody waits
+                loop.call_soon_threadsafe(outcome)
 
         Thread(target=contextvars.copy_context().run, args=[work], daemon=True).start()
         return await done

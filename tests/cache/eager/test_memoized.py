@@ -233,6 +233,37 @@ def test_with_a_version_the_object_the_closure_and_the_defaults_count(store: Sto
             store.memoize(unnamed, version="1")
 
 
+def test_other_defaults_are_other_calls(store: Store) -> None:
+    def placed(n: int, m: int = 1) -> tuple[int, int]:
+        return n, m
+
+    def named(n: int, *, m: int = 1) -> tuple[int, int]:
+        return n, m
+
+    for function in (placed, named):
+        memoized = store.memoize(function)
+        assert [memoized(1), memoized(1, m=1)] == [(1, 1), (1, 1)]
+        placed.__defaults__, named.__kwdefaults__ = (7,), {"m": 7}
+        assert [memoized(1), memoized(1, m=1), memoized(1, m=7)] == [(1, 7), (1, 1), (1, 7)]
+        placed.__defaults__, named.__kwdefaults__ = (1,), {"m": 1}
+
+
+def test_a_decorator_may_pass_more_than_it_gets(store: Store) -> None:
+    def passing(function: Any) -> Any:
+        @functools.wraps(function)
+        def passed(*args: Any) -> Any:
+            return function(*args, 10)
+
+        return passed
+
+    @store.memoize
+    @passing
+    def added(n: int, more: int) -> int:
+        return n + more
+
+    assert [added(1), added(1), added(2)] == [11, 11, 12]
+
+
 def test_a_function_of_c_takes_arguments_by_name(store: Store) -> None:
     most = store.memoize(max)
     for _ in range(2):
