@@ -2,6 +2,7 @@
 
 - `purity` – whether a call is a function of its arguments alone; the marks `pure` and `impure`
 - `copying` – handles: copies of values, or read-only views
+- `readings` – what was read of functions and constants, kept while nothing of it changes
 - `numbering` – equal tasks get equal numbers; why a task is not merged
 - `isolation` – which consumer of a merged task gets which handle of its value
 - `merging` – a graph with one task per number
@@ -15,14 +16,9 @@ from pipeline.share.isolation import is_arithmetic, is_reading, is_trusted
 from pipeline.share.numbering import (
     SIMPLE,
     FunctionNumber,
-    KeptFunction,
     NotMerged,
     Numbering,
-    Readings,
-    kept_function,
-    last_readings,
     project_objects,
-    reading_once,
     stable_number,
     task_dict,
 )
@@ -43,6 +39,13 @@ from pipeline.share.purity.verdicts import (
     pure,
 )
 from pipeline.share.purity.walk import Walk
+from pipeline.share.readings import (
+    KeptFunction,
+    Readings,
+    kept_function,
+    last_readings,
+    reading_once,
+)
 from pipeline.share.rebuilding import Blocks, fuse_lines, unfused, with_iterators
 from pipeline.share.report import ShareReport, share, share_report
 

@@ -21,7 +21,8 @@ from pipeline.share.isolation import (
     handles,
     inline_handle,
 )
-from pipeline.share.numbering import Numbering, kept_readings
+from pipeline.share.numbering import Numbering
+from pipeline.share.readings import kept_readings
 
 
 class Merged:

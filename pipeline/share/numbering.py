@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,23 +21,16 @@ from dask.typing import Key
 from pipeline.graph import CallTask, inputs_of, subproblem, toposort
 from pipeline.identity import (
     ATOMS,
-    Digester,
-    Known,
-    Reach,
-    Versions,
     encode,
     held,
-    is_process_state,
     items_of,
     library_name,
     module_name,
-    namespace,
-    type_part,
 )
 from pipeline.share.copying import IMMUTABLE, isolated, viewed
 from pipeline.share.isolation import is_arithmetic
 from pipeline.share.purity import impurities
-from pipeline.share.purity.facts import mark_of, number_of_declarations
+from pipeline.share.purity.facts import mark_of
 from pipeline.share.purity.impurities import NAMED, Impurity
 from pipeline.share.purity.verdicts import (
     MERGING,
@@ -51,7 +42,8 @@ from pipeline.share.purity.verdicts import (
     method_impurity,
     method_name,
 )
-from pipeline.share.purity.walk import Walk, may_change
+from pipeline.share.purity.walk import may_change
+from pipeline.share.readings import Readings
 
 SIMPLE = frozenset({int, bool, str, bytes, type(None)})
 """Types whose equal values are the same, within the type."""
@@ -82,137 +74,6 @@ class FunctionNumber(NamedTuple):
     number: int
     is_checked: bool = False
     is_used_up: bool = False
-
-
-class Content(NamedTuple):
-    """What an encoder found in a value.
-
-    functions: in the value
-    sources: of random numbers, in the value and in what its functions reach
-    """
-
-    encoded: Key
-    functions: tuple[Any, ...]
-    sources: tuple[Any, ...]
-
-
-class _Code:
-    """What was read of functions.
-
-    walk: what they reach
-    known: definitions that encoders have read
-    contents: of functions, by id
-    """
-
-    def __init__(self, versions: Versions) -> None:
-        self.walk = Walk()
-        self.known = Known(versions)
-        self.contents: dict[int, Content] = {}
-
-
-class KeptFunction(NamedTuple):
-    """A function that an earlier plan read."""
-
-    function: Any
-    code: _Code
-    reach: Reach
-    declarations: tuple[int, int]
-
-    def is_same(self) -> bool:
-        """Whether it would be read as it was: all that it reaches is the same."""
-        return self.declarations == number_of_declarations() and self.reach.is_same()
-
-
-_kept: dict[tuple[int, Versions], KeptFunction] = {}
-"""By id of the function, and how far versions count."""
-
-
-def kept_function(function: Any, versions: Versions) -> KeptFunction | None:
-    """What is kept of a function, if it was read."""
-    kept = _kept.get((id(function), versions))
-    return kept if kept is not None and kept.function is function else None
-
-
-_MOST_KEPT = 4096
-
-
-class Readings:
-    """What was read of functions and constants, valid while none of them changes.
-
-    Objects are known by their ids, which they keep, for all are held. Functions are known from
-    earlier plans, as long as all that they reach is the same.
-
-    versions: how far versions of libraries count
-    """
-
-    def __init__(self, versions: Versions = "minor") -> None:
-        self.versions = versions
-        self._code = _Code(versions)
-        self._codes: dict[int, _Code] = {}  # of functions, by id
-        self._contents: dict[int, tuple[Any, Content]] = {}
-
-    def walk(self, function: Any) -> Walk:
-        """What a function reaches, as far as it is known."""
-        return self._code_of(function).walk
-
-    def _code_of(self, function: Any) -> _Code:
-        if type(function) is not FunctionType:
-            return self._code
-        code = self._codes.get(id(function))
-        if code is None:
-            kept = kept_function(function, self.versions)
-            is_same = kept is not None and kept.is_same()
-            code = self._codes[id(function)] = kept.code if kept and is_same else self._code
-        return code
-
-    def content(self, value: Any) -> Content:
-        """The content of a value. Raises `TypeError` if it is unknown."""
-        code = self._code_of(value)
-        if id(value) in code.contents:
-            return code.contents[id(value)]
-        if id(value) not in self._contents:
-            encoder = _ArgumentEncoder(code.known)
-            encoded = encoder.encode(value)
-            content = Content(encoded, tuple(encoder.functions), tuple(encoder.noted))
-            self._contents[id(value)] = value, content
-            self._keep(value, content)
-        return self._contents[id(value)][1]
-
-    def _keep(self, function: Any, content: Content) -> None:
-        if type(function) is not FunctionType or library_name(function) is not None:
-            return
-        if len(_kept) >= _MOST_KEPT:
-            _kept.clear()
-        self._code.contents[id(function)] = content
-        versions = self.versions  # the readings themselves are not kept
-        reach = Reach(function, self._code.known, lambda: _ArgumentEncoder(Known(versions)))
-        kept = KeptFunction(function, self._code, reach, number_of_declarations())
-        _kept[id(function), versions] = kept
-
-
-_readings: ContextVar[Readings | None] = ContextVar("_readings", default=None)
-
-
-@contextmanager
-def reading_once() -> Iterator[None]:
-    """Within this context, what `share` reads is kept for the plan that follows."""
-    before = _readings.set(Readings())
-    try:
-        yield
-    finally:
-        _readings.reset(before)
-
-
-def kept_readings() -> Readings:
-    """The readings of the context; new ones outside of `reading_once`."""
-    return _readings.get() or Readings()
-
-
-def last_readings() -> Readings:
-    """The readings of the context, which drops them: a task may change what was read."""
-    readings = kept_readings()
-    _readings.set(None)
-    return readings
 
 
 class Numbering:
@@ -569,65 +430,6 @@ def stable_number(number: int) -> int:
     if number < 0:
         raise NotMerged(Impurity("an input", "it changes as it is used"))
     return number
-
-
-# Constants
-
-
-class _ArgumentEncoder(Digester):
-    """A digester for arguments, which notes what in them may make a task impure, at any depth.
-
-    It keeps the order of dicts, which a function may see.
-
-    functions: in the argument
-    noted: sources of random numbers in the argument, and in what its functions reach
-    """
-
-    dict_order_counts = True
-
-    def __init__(self, known: Known | None = None) -> None:
-        super().__init__(known=known)
-        self.functions: list[Any] = []
-        self.is_seeded = False  # within an object that seeds what it holds
-
-    def encode(self, value: Any) -> Key:
-        if type(value) in ATOMS:
-            return super().encode(value)
-        if isinstance(value, (*NAMED, functools.partial)) and not self.is_inside:
-            self.functions.append(value)
-        elif not self.is_seeded and _is_random(value):
-            if self.is_inside:
-                return self.note(value, super().encode(value))
-            self.noted.append(value)
-        return super().encode(value)
-
-    def content(self, value: Any) -> Key:
-        start = len(self.functions)
-        is_seeded, self.is_seeded = self.is_seeded, self.is_seeded or _is_seeding(value)
-        content = super().content(value)
-        self.is_seeded = is_seeded
-        # An object refers to its class; that does not mean that anybody calls the class.
-        inner = [function for function in self.functions[start:] if not isinstance(function, type)]
-        self.functions[start:] = inner
-        return content
-
-
-def _is_seeding(value: Any) -> bool:
-    """Whether an object seeds those that it holds: a forest with a seed, whose trees have none."""
-    module = type_part(type(value), "__module__")
-    is_ensemble = type(module) is str and module.startswith(impurities.SEEDING)
-    return is_ensemble and any(namespace(value).get(name) is not None for name in impurities.SEEDS)
-
-
-def _is_random(value: Any) -> bool:
-    """Whether an object draws random numbers, or will: an estimator with a seed that is None."""
-    if isinstance(value, impurities.SOURCES):
-        return not is_process_state(value)  # else the functions that draw from it are in the table
-    attributes = {} if isinstance(value, ModuleType) else namespace(value)
-    if type(attributes) is not dict or attributes.keys().isdisjoint(impurities.SEEDS):
-        return False
-    is_unseeded = any(attributes.get(name, 0) is None for name in impurities.SEEDS)
-    return is_unseeded and library_name(type(value)) not in impurities.SEED_UNUSED
 
 
 def project_objects(value: Any, depth: int = 3) -> list[Any]:
