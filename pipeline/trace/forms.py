@@ -93,9 +93,14 @@ class CallForm:
             values += closure_values(self.function).values()
         return [value for value in values if value is not None and not isinstance(value, _CODE)]
 
-    def arguments(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> Arguments:
-        """The arguments of a call that count. Raises `TypeError` as the call would."""
-        if _made_of(self.function) != self._made_of:
+    def arguments(
+        self, args: tuple[Any, ...], named: Mapping[str, Any], is_current: bool = False
+    ) -> Arguments:
+        """The arguments of a call that count. Raises `TypeError` as the call would.
+
+        is_current: whether the function is known to be as it was
+        """
+        if not is_current and _made_of(self.function) != self._made_of:
             self._read()
         if not named and len(args) == self._required:
             return Arguments(args, {})

@@ -268,9 +268,11 @@ class _Memoized:
     # What a call is
 
     def _name(self, args: tuple[Any, ...], named: dict[str, Any]) -> _Name:
-        by_place, by_name = self.form.arguments(args, named)
         read = self._read
-        if read is None or not read.is_same():
+        is_same = read is not None and read.is_same()
+        is_current = is_same and read is not None and read.kept is not None
+        by_place, by_name = self.form.arguments(args, named, is_current)
+        if not is_same:
             read = self._learn()
         if read is None or by_name:
             return self._name_of_task(by_place, by_name)
