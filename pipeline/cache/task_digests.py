@@ -43,6 +43,7 @@ from pipeline.share import (
     Numbering,
     Readings,
     Scope,
+    argument_content,
     call_impurity,
     callable_name,
     method_impurity,
@@ -190,12 +191,13 @@ class TaskDigests(Numbering):
 
 
 def call_digest(function: str, arguments: Iterable[Any], versions: Versions) -> str:
-    """The digest of a call whose arguments are `ATOMS` or plain arrays, as that of its task.
+    """The digest of a call as that of its task. Its arguments are arrays of numbers, `ATOMS`, and
+    containers of them.
 
     function: the digest of the function
     """
-    heads = ((type(value).__name__ if type(value) in SIMPLE else "value", encode(value))
-             for value in arguments)  # fmt: skip
+    heads = ((type(value).__name__ if type(value) in SIMPLE else "value",
+              argument_content(value, versions)) for value in arguments)  # fmt: skip
     return _hash_lines(["task", function, *(hash_encoded(head, versions) for head in heads)])
 
 

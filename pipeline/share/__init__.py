@@ -42,6 +42,7 @@ from pipeline.share.purity.walk import Walk
 from pipeline.share.readings import (
     KeptFunction,
     Readings,
+    argument_content,
     kept_function,
     last_readings,
     reading_once,
@@ -70,6 +71,7 @@ __all__ = [
     "Scope",
     "ShareReport",
     "Walk",
+    "argument_content",
     "call_impurity",
     "callable_name",
     "copied",

@@ -21,6 +21,7 @@ from pipeline.identity import (
     Known,
     Reach,
     Versions,
+    encode,
     is_process_state,
     library_name,
     namespace,
@@ -217,6 +218,13 @@ class _ArgumentEncoder(Digester):
         inner = [function for function in self.functions[start:] if not isinstance(function, type)]
         self.functions[start:] = inner
         return content
+
+
+def argument_content(value: Any, versions: Versions) -> Key:
+    """The content of a constant that holds no functions and no sources of random numbers."""
+    if type(value) in ATOMS:
+        return encode(value)
+    return _ArgumentEncoder(Known(versions)).encode(value)
 
 
 def _is_seeding(value: Any) -> bool:

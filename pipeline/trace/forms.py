@@ -28,6 +28,8 @@ class CallForm:
 
     ignore: names of parameters that do not count
     version: counts in place of the code of the function; None if the code counts
+    required: how many arguments a call has that gives no others, by place; they all count. -1 for
+        a function that may be called in no such way
 
     Raises `ValueError` for a name that is no parameter, and for a version without a name to count
     with.
@@ -61,9 +63,9 @@ class CallForm:
                 f"{', '.join(self._signature.parameters) or 'none'}"
             )
         plain = [item.kind in _PLACED and item.default is item.empty for item in parameters]
-        self._required = (plain.index(False) if False in plain else len(plain)) * (not self.ignore)
+        self.required = (plain.index(False) if False in plain else len(plain)) * (not self.ignore)
         if self.version is not None and False in plain:
-            self._required = -1
+            self.required = -1
 
     def _follows_wrapped(self) -> bool:
         if type(self.function) is not FunctionType:
@@ -93,16 +95,11 @@ class CallForm:
             values += closure_values(self.function).values()
         return [value for value in values if value is not None and not isinstance(value, _CODE)]
 
-    def arguments(
-        self, args: tuple[Any, ...], named: Mapping[str, Any], is_current: bool = False
-    ) -> Arguments:
-        """The arguments of a call that count. Raises `TypeError` as the call would.
-
-        is_current: whether the function is known to be as it was
-        """
-        if not is_current and _made_of(self.function) != self._made_of:
+    def arguments(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> Arguments:
+        """The arguments of a call that count. Raises `TypeError` as the call would."""
+        if _made_of(self.function) != self._made_of:
             self._read()
-        if not named and len(args) == self._required:
+        if not named and len(args) == self.required:
             return Arguments(args, {})
         call = self._signature.bind(*args, **named)
         if self.version is not None:  # another default is another argument

@@ -202,7 +202,7 @@ class _Memoized:
         self.form, self.store = form, store
         self.__wrapped__ = form.function
         self._read: _Read | None = None
-        self._digests: dict[Any, str] = {}
+        self._names: dict[Any, _Name] = {}
         self._found: dict[str, Found] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -269,34 +269,28 @@ class _Memoized:
 
     def _name(self, args: tuple[Any, ...], named: dict[str, Any]) -> _Name:
         read = self._read
-        is_same = read is not None and read.is_same()
-        is_current = is_same and read is not None and read.kept is not None
-        by_place, by_name = self.form.arguments(args, named, is_current)
-        if not is_same:
+        if read is not None and read.is_same():
+            # The form is as it was, too, if the code of the function counts.
+            is_whole = not named and len(args) == self.form.required and read.kept is not None
+            if is_whole and SIMPLE.issuperset(kinds := tuple(map(type, args))):
+                return self._names.get((kinds, args)) or self._new_name(read, kinds, args)
+        else:
             read = self._learn()
-        if read is None or by_name:
-            return self._name_of_task(by_place, by_name)
-        kinds = tuple(map(type, by_place))
-        if SIMPLE.issuperset(kinds):
-            call = kinds, by_place
-            digest = self._digests.get(call)
-            if digest is None:
-                digest = call_digest(read.digest, by_place, self.store.versions)
-                if len(self._digests) >= _MOST_NAMES:
-                    self._digests.clear()
-                self._digests[call] = digest
-            return _Name(digest)
-        arrays = [
-            item for item in by_place if type(item) is np.ndarray and not item.dtype.hasobject
-        ]
-        if len(arrays) < 2 and len(arrays) + sum(kind in ATOMS for kind in kinds) == len(kinds):
+        by_place, by_name = self.form.arguments(args, named)
+        if read is not None and not by_name and _are_plain(by_place):
             return _Name(call_digest(read.digest, by_place, self.store.versions))
         return self._name_of_task(by_place, by_name)
+
+    def _new_name(self, read: _Read, kinds: tuple[type, ...], args: tuple[Any, ...]) -> _Name:
+        if len(self._names) >= _MOST_NAMES:
+            self._names.clear()
+        name = self._names[kinds, args] = _Name(call_digest(read.digest, args, self.store.versions))
+        return name
 
     def _learn(self) -> _Read | None:
         """Read the function. None if it has no digest, or its arguments decide whether it has."""
         self._read = None
-        self._digests.clear()
+        self._names.clear()
         digests = self._task_digests({})
         function = self.form.function
         try:
@@ -430,6 +424,26 @@ class _Memoized:
     def explain(self, *args: Any, **named: Any) -> Explanation:
         task = self._task(args, named)
         return explain(self.store, Delayed(task.key, {task.key: task}))
+
+
+def _are_plain(values: tuple[Any, ...]) -> bool:
+    """Whether `call_digest` knows all values, and no two are one object."""
+    others = [value for value in values if type(value) not in ATOMS]
+    return all(map(_is_plain, others)) and len(set(map(id, others))) == len(others)
+
+
+def _is_plain(value: Any, depth: int = 3) -> bool:
+    """Whether a value is an array of numbers, or a container of atoms."""
+    kind = type(value)
+    if kind is np.ndarray:
+        return not value.dtype.hasobject
+    if kind not in _CONTAINERS or not depth:
+        return False
+    items = [*value, *value.values()] if kind is dict else value
+    return all(type(item) in ATOMS or _is_plain(item, depth - 1) for item in items)
+
+
+_CONTAINERS = {list, tuple, dict, set, frozenset}
 
 
 def _settle(done: asyncio.Future[Any], value: Any) -> None:
