@@ -42,6 +42,10 @@ class Reach:
         for bindings in self._bindings:
             if not bindings.are_same():
                 return False
+        return not (self._contents or self._readings) or self._is_read_the_same()
+
+    def _is_read_the_same(self) -> bool:
+        """Whether what names alone do not decide is read as it was."""
         try:
             return all(
                 self._encoder().part_of_definition(value) == encoded

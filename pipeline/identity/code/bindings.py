@@ -9,7 +9,7 @@ import builtins
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from operator import is_
+from operator import attrgetter, is_
 from types import CellType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
@@ -35,7 +35,7 @@ class Bindings(NamedTuple):
     """
 
     definition: Any
-    attributes: tuple[tuple[str, Any], ...]
+    attributes: tuple[Any, ...]
     kind: type
     lookups: tuple[Lookup, ...] = ()
     cells: tuple[tuple[CellType, Any], ...] = ()
@@ -49,9 +49,8 @@ class Bindings(NamedTuple):
         definition = self.definition
         if type(definition) is not self.kind:
             return False
-        for name, value in self.attributes:
-            if getattr(definition, name) is not value:
-                return False
+        if self.attributes and not all(map(is_, _attributes(definition), self.attributes)):
+            return False
         for cell, value in self.cells:
             if _content(cell) is not value:
                 return False
@@ -61,6 +60,9 @@ class Bindings(NamedTuple):
         names, values = zip(*self.members, strict=True)
         now, held = zip(*_members(self.definition), strict=True)
         return names == now and all(map(is_, values, held))
+
+
+_attributes = attrgetter("__code__", "__defaults__", "__kwdefaults__", "__qualname__")
 
 
 def bindings_of(definition: Any) -> Bindings | None:
@@ -90,8 +92,7 @@ def bindings_of(definition: Any) -> Bindings | None:
     }
     return Bindings(
         definition,
-        tuple((name, getattr(definition, name))
-              for name in ("__code__", "__defaults__", "__kwdefaults__", "__qualname__")),
+        _attributes(definition),
         FunctionType,
         tuple(lookups.values()),
         tuple((cell, _content(cell)) for cell in definition.__closure__ or ()),
