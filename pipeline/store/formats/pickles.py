@@ -11,6 +11,7 @@ import io
 import pickle
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from enum import Enum
 from functools import reduce
 from importlib import import_module
 from types import BuiltinFunctionType, FunctionType, NoneType
@@ -124,6 +125,8 @@ class _Pickler(pickle.Pickler):
         return self.numbers.get(id(value))
 
     def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, Enum):  # before Python 3.11.4, a pickle of it calls `getattr`
+            return type(value), (value.value,)
         parts = self.parts.get(id(value))
         return NotImplemented if parts is None else (_rebuild_here, parts)
 
