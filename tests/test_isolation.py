@@ -95,7 +95,7 @@ def test_most_programs_promise_a_value_and_have_equal_tasks() -> None:
     """Else the laws would say little."""
     drawn: list[Program] = []
 
-    @settings(max_examples=40, database=None)
+    @settings(max_examples=100, database=None)
     @given(programs())
     def draw(program: Program) -> None:
         drawn.append(program)

@@ -509,6 +509,7 @@ def test_early_cutoff_by_the_content_of_the_file(folder: Path) -> None:
 # Functions that are called without a graph
 
 
+@pytest.mark.slow  # many runs, each with its files
 @pytest.mark.parametrize("memory", [None, "10MB"])
 def test_memoized_functions(folder: Path, memory: str | None) -> None:
     log = str(folder / "log")

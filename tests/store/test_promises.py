@@ -496,6 +496,7 @@ def test_the_bound_holds_after_every_put(tmp_path: Path, upstream: str | None) -
     assert len(store) > 5
 
 
+@pytest.mark.slow  # starts four processes
 def test_the_bound_holds_for_four_writers_at_once(tmp_path: Path) -> None:
     processes = [started("put_many", tmp_path, seed, 300_000) for seed in range(4)]
     most = 0

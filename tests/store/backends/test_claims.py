@@ -184,6 +184,7 @@ def test_a_run_of_one_user_is_a_hit_of_the_other(lab: Path) -> None:
     assert as_user(BOB, run) == (1, 0, [])
 
 
+@pytest.mark.slow  # starts processes in rounds
 @two_users
 def test_users_who_start_at_the_same_time_make_one_store(lab: Path) -> None:
     program = """if True:
