@@ -22,7 +22,7 @@ from pipeline.cache.explanation import Explanation, explain
 from pipeline.cache.records import MAX_VARIANTS, Found, Run, find, variant
 from pipeline.cache.saving import Load, Save, computing, task_details
 from pipeline.cache.task_digests import CodeDescriber, TaskDigests, call_digest
-from pipeline.cache.tracking import Watcher, add_effect, changed
+from pipeline.cache.tracking import Watcher, add_effect, add_inputs, changed
 from pipeline.identity import ATOMS, display_name, held
 from pipeline.share import (
     DECLARED,
@@ -325,10 +325,15 @@ class _Memoized:
     def _loaded(self, digest: str) -> Any:
         """The stored result; `MISSING` if there is none that is current."""
         store, found = self.store, self._found.get(digest)
-        if found is not None and store.memory is not None and not changed(found.inputs, {}):
-            value = store.memory.get(found.entry.digest, found.entry.checksum)
+        if found is not None and store.memory is not None:
+            inputs, entry = found.inputs, found.entry
+            is_current = not inputs or not changed(inputs, {})
+            value = store.memory.get(entry.digest, entry.checksum) if is_current else MISSING
             if value is not MISSING:
-                return self._counted(found, value)
+                if inputs:
+                    add_inputs(found.outcome.inputs)  # for a task that this call is a part of
+                store.count_hit(entry)
+                return value
         opened = store.open(digest)
         if opened is None:
             return MISSING

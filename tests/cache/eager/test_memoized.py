@@ -173,6 +173,27 @@ def test_a_file_that_it_reads_counts(store: Store, tmp_path: Path) -> None:
     assert len(runs()) == 2  # the first content is found again
 
 
+@pytest.mark.parametrize("memory", [None, "1MB"])
+def test_what_a_call_loads_counts_for_the_call_around_it(
+    tmp_path: Path, memory: str | None
+) -> None:
+    store = Store(tmp_path / "store", memory=memory)
+
+    @store.memoize
+    def read(path: str) -> str:
+        return Path(path).read_text()
+
+    @store.memoize
+    def outer(path: str, n: int) -> Any:
+        return read(path) * n
+
+    path = tmp_path / "a.txt"
+    for text in ("one", "two"):
+        path.write_text(text)
+        assert [read(str(path)), read(str(path))] == [text, text]
+        assert [outer(str(path), n) for n in (1, 2)] == [text, 2 * text]
+
+
 def test_ignored_parameters_do_not_count(store: Store) -> None:
     @memoize(store=store, ignore=("jobs",))
     def fitted(n: int, jobs: int = 1) -> int:
