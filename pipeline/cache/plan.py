@@ -149,8 +149,8 @@ def _needed_work(plan: Plan, work: Container[Key]) -> Iterator[list[Key]]:
 class _Lookup:
     """Which tasks may have a stored result.
 
-    A backend that answers many requests at once is asked for the tasks that are needed. As long as
-    nothing is found it is asked further ahead: else a long chain takes a request after the other.
+    A backend that answers many requests at once gets those of all tasks that are needed. As long as
+    nothing is found, they look further ahead: else a long chain takes a request after the other.
     """
 
     def __init__(self, plan: Plan, keys: list[Key], outputs: Container[Key]) -> None:

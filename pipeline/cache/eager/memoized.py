@@ -235,7 +235,7 @@ class _Memoized:
         return await self._in_thread(self._computed, name.digest, args, named)
 
     async def _in_thread(self, compute: Callable[..., Any], digest: str, *call: Any) -> Any:
-        """Compute a result: all but the coroutine itself runs in a thread of its own."""
+        """Compute a result: all but the coroutine itself runs in a new thread."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Any] = loop.create_future()
 

@@ -5,7 +5,7 @@
     notes/<topic>/<time>  one line each. Reading many of them merges them into one object
     notes/<topic>/latest  the last line, of topics of which only that counts
 
-Existence is asked by name, many names at once; only where requests wait for each other, all names
+Names are looked up one by one, many at once; only where requests wait for each other, all names
 are listed. Nothing is locked: two processes may compute the same task, and the last one to store it
 wins. What others store may exceed a bound for a second. Entries are read into memory. When an entry
 was last used is not known, only when it was written.
