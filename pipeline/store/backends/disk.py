@@ -68,6 +68,7 @@ _OPEN = os.O_RDWR | os.O_CREAT
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # or opening a pipe waits for its writer
 
 _TICK = 0.1  # seconds in which two changes of a file may have the same time, at most
+_ATTEMPTS = 10  # as another process may put its own new folder in the place of an empty one
 _ABANDONED = 3600  # seconds after which a temporary file counts as abandoned, without locks
 _MAPPED = 1 << 18  # bytes from which on a file is mapped, not read
 _JOINED = 1 << 16  # bytes up to which buffers are joined and written at once
@@ -355,14 +356,15 @@ class Disk:
 
     def _in(self, folder: str, action: Callable[[], T]) -> T:
         """Do something in a folder, which is made where it is missing."""
-        try:
-            if self._rights is not None:
+        is_made = self._rights is not None
+        for _ in range(_ATTEMPTS):
+            with suppress(FileNotFoundError):  # nobody has made it, or it was removed or replaced
+                if not is_made:
+                    self._make_folder(self.address, None)
+                    self._rights = claim(self.address, self._is_for_group)
+                    self._make_folder(folder, self._rights)
                 return action()
-        except FileNotFoundError:  # nobody has made it yet, or somebody has removed it
-            pass
-        self._make_folder(self.address, None)
-        self._rights = claim(self.address, self._is_for_group)
-        self._make_folder(folder, self._rights)
+            is_made = False
         return action()
 
     def _make_folder(self, path: str, rights: Rights | None) -> None:

@@ -8,7 +8,9 @@ import os
 import shutil
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -45,6 +47,24 @@ def test_a_missing_folder_has_no_entries(folder: Disk) -> None:
     assert folder.count() == folder.sweep() == 0
     folder.touch(ONE)
     assert not os.path.exists(folder.address)
+
+
+@pytest.mark.parametrize("is_for_group", [False, True])
+def test_threads_make_one_store_at_once(tmp_path: Path, is_for_group: bool) -> None:
+    def one_thread(folder: Disk, digest: str, barrier: Barrier) -> None:
+        barrier.wait()
+        put(folder, digest)
+
+    interval, digests = sys.getswitchinterval(), [ONE, TWO, THREE]
+    sys.setswitchinterval(1e-5)
+    try:
+        for number in range(100):
+            folder = Disk(tmp_path / str(number), durable=False, is_for_group=is_for_group)
+            with ThreadPoolExecutor(3) as pool:
+                list(pool.map(one_thread, 3 * [folder], digests, 3 * [Barrier(3)]))
+            assert list(folder.digests()) == [ONE, TWO, THREE]
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_entries_are_found_by_their_digests(folder: Disk) -> None:
