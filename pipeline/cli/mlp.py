@@ -49,6 +49,7 @@ from pipeline.cli.screen import (
 from pipeline.draw import atomic_write
 from pipeline.graph import MAX_TASKS
 from pipeline.identity import format_number
+from pipeline.program import BACKENDS
 
 LISTED = 20
 """Weights of a table."""
@@ -184,6 +185,7 @@ KEPT = ("epoch", "step")
 @click.option("--seed", default=0, show_default=True,
               help="Of the weights, the batches, and the test examples.")  # fmt: skip
 @choice_option("--dtype", ("float32", "float64"), "float64", "Of all numbers.")
+@choice_option("--backend", BACKENDS, "numpy", "The library that computes the gradients.")
 @out_option
 @computing_options(keep=KEPT)
 def train(
@@ -208,7 +210,7 @@ def train(
     try:
         plan = Plan(Layers(sizes, activation, loss), seed=seed, **options)
         examples = digits(seed) if data is None else load(data, sizes[0], sizes[-1], seed)
-    except (DataError, ValueError) as error:
+    except (DataError, ValueError, ImportError) as error:
         raise click.UsageError(str(error)) from None
     inputs, labels = examples.x.shape[1], examples.labels.max() + 1
     if sizes[0] != inputs or sizes[-1] < labels:
@@ -285,7 +287,8 @@ def train_into(
         np.savez(file, **state.parameters)
     files = [weights]
     if state.history:
-        labels = predicted(plan.layers, state.parameters, examples.test_x.astype(plan.dtype))
+        labels = predicted(plan.layers, state.parameters, examples.test_x.astype(plan.dtype),
+                           plan.backend)  # fmt: skip
         matrix = confusion(examples.test_labels, labels, plan.layers.sizes[-1])
         files += [
             save_figure(plot_curves(state.history), out / "training.svg"),

@@ -318,12 +318,14 @@ class TaskGraph(GraphCollection):
                 raise GraphError(f"the output {key!r} is not in the graph")
         return self
 
-    def compile(self, inputs: Sequence[Any] = ()) -> Any:
+    def compile(self, inputs: Sequence[Any] = (), backend: str = "numpy") -> Any:
         """This graph as a function of some of its values, to be run many times.
 
         inputs: calls or keys of tasks whose values each run takes as arguments
+        backend: numpy, jax or torch: the library that computes, on its own arrays
 
-        Raises `GraphError` for an input that is not in the graph.
+        Raises `GraphError` for an input that is not in the graph, and for a function of NumPy that
+        the backend does not have; `ImportError` if its library is not installed.
 
         >>> from pipeline.apps.fibonacci import fib
         >>> program = fib(6).graph().compile([fib(1), fib(0)])
@@ -332,7 +334,7 @@ class TaskGraph(GraphCollection):
         """
         from pipeline.program import CompiledGraph
 
-        return CompiledGraph(self, inputs)
+        return CompiledGraph(self, inputs, backend)
 
     def _repr_svg_(self) -> str:
         return cast("str", self.visualize()._repr_svg_())

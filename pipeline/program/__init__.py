@@ -3,9 +3,11 @@
 - `program` – a program, its steps and slots, and how tasks are lowered to one
 - `fusing` – which cheap tasks run together as a block: `fuse`, and what Dask calls before a run
 - `compiling` – a graph as a function: its program as Python source
+- `backends` – the same program on the arrays of JAX or PyTorch
 - `buffers` – memory that a compiled graph writes over in each run, instead of allocating
 """
 
+from pipeline.program.backends import BACKENDS
 from pipeline.program.compiling import CompiledGraph
 from pipeline.program.fusing import (
     Block,
@@ -20,6 +22,7 @@ from pipeline.program.fusing import (
 from pipeline.program.program import Program
 
 __all__ = [
+    "BACKENDS",
     "Block",
     "CompiledGraph",
     "LoadTask",

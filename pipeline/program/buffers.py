@@ -8,8 +8,9 @@ write into them: a further run allocates nothing large but its outputs.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,6 +64,9 @@ REDUCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
 }
 """What NumPy's functions call in the end for an array, after microseconds of Python."""
 
+MAX_COLUMNS = 32
+"""The largest values of many rows so short are found column by column: a loop per row is slow."""
+
 
 @dataclass(frozen=True)
 class _Layout:
@@ -83,12 +87,12 @@ class _Observed(NamedTuple):
     """A step in the run that was observed.
 
     is_plain: whether all its operands were numbers and arrays of numbers
-    has_array: whether the first operand was an array of numbers
+    shape: of the first operand, if that was an array of numbers
     layout: of its result, if that is large enough for a buffer
     """
 
     is_plain: bool
-    has_array: bool
+    shape: tuple[int, ...] | None
     layout: _Layout | None
 
 
@@ -112,7 +116,7 @@ def _observing(
         has_array = bool(operands) and type(operands[0]) is np.ndarray and _is_plain(operands[0])
         is_large = type(value) is np.ndarray and value.nbytes >= MIN_BYTES and _is_plain(value)
         layout = _Layout(value.dtype, value.shape, value.strides) if is_plain and is_large else None
-        observed[start] = _Observed(is_plain, has_array, layout)
+        observed[start] = _Observed(is_plain, operands[0].shape if has_array else None, layout)
         return value
 
     return observe
@@ -133,14 +137,17 @@ def _with_buffers(program: Program, observed: Mapping[int, _Observed]) -> Progra
     for start, function, operands, _ in program.instructions():
         if start not in flow.fixed:
             continue
-        steps[start] = function = _quick(function)
+        values = [constants[-slot - 1] if slot < 0 else None for slot in operands]
+        steps[start] = function = _quick(function, values, observed[start].shape)
         ufunc, layout = _ufunc(function, len(operands)), observed[start].layout
         if ufunc is None or layout is None or start in flow.leaving:
             continue
         # An elementwise result may replace an operand in its last use.
         end = start + 1 if ufunc.signature is None else start
         last_uses = buffers.setdefault(layout, {})
-        slot = next((slot for slot, last in last_uses.items() if last < end), None)
+        free = [slot for slot, last in last_uses.items() if last < end]
+        # In place is best: that memory is in the processor's cache.
+        slot = next(reversed(free), None)
         if slot is None:
             constants.append(layout.buffer())
             slot = -len(constants)
@@ -150,11 +157,32 @@ def _with_buffers(program: Program, observed: Mapping[int, _Observed]) -> Progra
     return replace(program, steps=tuple(steps), constants=tuple(constants))
 
 
-def _quick(function: Any) -> Any:
-    """A function that does the same to an array; a reduction needs its axis to be named."""
-    if isinstance(function, Named) and "axis" in function.names:
-        return Named(REDUCTIONS.get(function.function, function.function), function.names)
-    return np.ndarray.transpose if function is np.transpose else function
+def _quick(function: Any, operands: Sequence[Any], shape: tuple[int, ...] | None) -> Any:
+    """A function that does the same to an array of a shape.
+
+    operands: the values of constants, None for what is computed
+    """
+    base, names = function, tuple[str, ...]()
+    if isinstance(function, Named):
+        base, names = function.function, function.names
+    reduction = REDUCTIONS.get(base)
+    if base is np.transpose and not names:
+        return np.ndarray.transpose
+    if reduction is None:
+        return function
+    if len(operands) == 1:
+        return partial(reduction, axis=None)
+    if "axis" not in names:
+        return function
+    axis = operands[len(operands) - len(names) + names.index("axis")]
+    is_short = shape is not None and len(shape) == 2 and shape[1] <= MAX_COLUMNS < shape[0]
+    if is_short and axis in (1, -1) and base in (np.max, np.min):
+        reduction = partial(_by_columns, reduction)
+    return Named(reduction, names)
+
+
+def _by_columns(reduction: Callable[..., Any], array: np.ndarray[Any, Any], **named: Any) -> Any:
+    return reduction(array.copy("F"), **named)
 
 
 def _ufunc(function: Any, arity: int) -> np.ufunc | None:
@@ -195,7 +223,8 @@ def _flow(program: Program, observed: Mapping[int, _Observed]) -> _Flow:
             flow.leaving |= shared  # it may keep its operands
         # An axis, a shape or an index that is computed has no fixed value; a constant has.
         is_shaped = base in SHAPED and all(slot < 0 for slot in operands[1:])
-        is_fixed = observed[start].is_plain if is_ufunc else is_shaped and observed[start].has_array
+        seen = observed[start]
+        is_fixed = seen.is_plain if is_ufunc else is_shaped and seen.shape is not None
         if is_fixed and flow.fixed.issuperset(inputs):
             flow.fixed.add(start)
         is_fresh = is_ufunc or base in SHAPED - VIEWS

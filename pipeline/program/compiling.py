@@ -1,16 +1,17 @@
 """A graph as a function of some of its values: no tracing, no fusing and no scheduler in a run.
 
 Its program is compiled to Python source. A step then takes as long as the same line in a function
-written by hand.
+written by hand. On another backend, the source is the same and its functions are another library's.
 """
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from textwrap import shorten
-from traceback import walk_tb
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from dask.task_spec import TaskRef
 from dask.typing import Key
 
 from pipeline.graph import GraphCollection, GraphError, TaskGraph, fill_outputs, label
+from pipeline.program.backends import load_backend
 from pipeline.program.buffers import run_and_plan
 from pipeline.program.program import Instruction, Program, lower
 from pipeline.trace import BINARY, COMPARISONS, SYMBOLS, Named
@@ -29,20 +31,27 @@ MAX_STEPS = 10_000
 """Longer programs run step by step: Python compiles at 5 µs a step."""
 
 _INFIX = dict((*BINARY.values(), *COMPARISONS.values()))
-_FILE = "<program>"
+Run = Callable[..., Any]
 
 
 class CompiledGraph:
     """The outputs of a graph, as a function of the values of its inputs.
 
-    All tasks run in the calling thread, one after the other, heavy ones too. The first run with
-    arrays of some shapes and types is observed. From the second on, large results of NumPy's
-    operators and ufuncs that do not leave the program go into buffers, which it keeps for the last
-    few kinds of arguments. It never writes to its arguments, nor again to what it returned. Threads
-    may share it.
+    All tasks run in the calling thread, one after the other, heavy ones too. Threads may share it.
+
+    On the backend `numpy`, the first run with arrays of some shapes and types is observed. From the
+    second on, large results of NumPy's operators and ufuncs that do not leave the program go into
+    buffers, which it keeps for the last few kinds of arguments. It never writes to its arguments,
+    nor again to what it returned.
+
+    On `jax`, the whole program is jitted, so a task must have no side effect. On `torch`, it runs
+    on tensors; an array that it is given becomes a tensor of the same memory. Values are on the
+    device, and of the precision, that the library chooses.
     """
 
-    def __init__(self, graph: TaskGraph, inputs: Sequence[GraphCollection | Key]) -> None:
+    def __init__(
+        self, graph: TaskGraph, inputs: Sequence[GraphCollection | Key], backend: str = "numpy"
+    ) -> None:
         self.inputs = [
             value.task_graph().keys[0] if isinstance(value, GraphCollection) else value
             for value in inputs
@@ -61,9 +70,18 @@ class CompiledGraph:
                     "input"
                 )
         self.keys = list(dict.fromkeys(graph.keys))
-        self.program, arguments = lower(tasks, list(tasks), self.keys)
-        self.places = [self.inputs.index(key) for key in arguments]
-        self.idle: dict[Any, deque[Callable[..., Any]]] = {}
+        program, needed = lower(tasks, list(tasks), self.keys)
+        slots = dict(zip(needed, program.inputs, strict=True))
+        unused = itertools.count(program.width)
+        self.program = replace(
+            program,
+            inputs=tuple([slots[key] if key in slots else next(unused) for key in self.inputs]),
+            width=program.width + len(self.inputs) - len(slots),
+        )
+        self.backend = backend
+        self.run = self._on_backend()
+        self.idle: dict[Any, deque[Run]] = {}
+        self.recent: tuple[Any, deque[Run]] = None, deque()
 
     def __call__(self, *values: Any) -> Any:
         """The outputs, nested as the graph's are.
@@ -76,44 +94,74 @@ class CompiledGraph:
                 f"{len(values)} values for {len(self.inputs)} inputs: give one for each of "
                 f"{', '.join(map(label, self.inputs))}"
             )
-        arguments = [values[place] for place in self.places]
-        kind = tuple(map(_kind, arguments))
-        # A running program is in no queue: its buffers are in use.
-        if kind not in self.idle and len(self.idle) == MAX_KINDS:
-            self.idle.clear()
-        idle = self.idle.setdefault(kind, deque())
+        if self.run is not None:
+            return self.run(*values)
+        array = np.ndarray
+        kind = [
+            (value.dtype, value.shape, value.strides) if type(value) is array else type(value)
+            for value in values
+        ]
+        recent, idle = self.recent
+        if kind != recent:
+            idle = self._idle(kind)
         try:
             run = idle.pop()
         except IndexError:
-            value, program = run_and_plan(self.program, tuple(arguments))
-            run = compiled(program, self.outputs) or (
-                lambda *arguments: self._outputs(program(*arguments))
-            )
+            value, program = run_and_plan(self.program, values)
+            run = self._run(program)
             outputs = self._outputs(value)
         else:
-            outputs = run(*arguments)
+            outputs = run(*values)
         idle.append(run)
         return outputs
+
+    def _idle(self, kind: list[Any]) -> deque[Run]:
+        """The programs for arguments of a kind that no thread runs: their buffers are free."""
+        name = tuple(kind)
+        if name not in self.idle and len(self.idle) == MAX_KINDS:
+            self.idle.clear()
+        idle = self.idle.setdefault(name, deque())
+        self.recent = kind, idle
+        return idle
+
+    def _on_backend(self) -> Run | None:
+        """A run on another backend; None for NumPy, where a run depends on the arguments."""
+        backend = load_backend(self.backend)
+        if backend is None:
+            return None
+        run = self._run(backend.translated(self.program), backend.jit)
+        return backend.guarded(run, list(map(label, self.inputs)))
+
+    def _run(self, program: Program, jit: Callable[[Run], Run] | None = None) -> Run:
+        run = compiled(program, self.outputs, jit)
+        if run is not None:
+            return run
+
+        def steps(*values: Any) -> Any:
+            return program(*values)
+
+        by_steps = jit(steps) if jit else steps
+        return lambda *values: self._outputs(by_steps(*values))
 
     def _outputs(self, value: Any) -> Any:
         return fill_outputs((value,) if len(self.keys) == 1 else value, self.keys, self.outputs)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "idle": {}}
+        return {**self.__dict__, "idle": {}, "recent": (None, deque()), "run": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.run = self._on_backend()
 
     def __repr__(self) -> str:
         inputs = shorten(", ".join(map(label, self.inputs)), 60) or "no inputs"
         return f"<CompiledGraph of {inputs}: {len(self.program.keys):,} tasks>"
 
 
-def _kind(value: Any) -> Any:
-    if type(value) is np.ndarray:
-        return value.dtype, value.shape, value.strides
-    return type(value)
-
-
-def compiled(program: Program, outputs: Any) -> Callable[..., Any] | None:
+def compiled(program: Program, outputs: Any, jit: Callable[[Run], Run] | None = None) -> Run | None:
     """The outputs as a function of the program's arguments, from Python source.
+
+    jit: compiles a function of arrays, which returns a tuple of arrays
 
     None for a long program, or for outputs that are nested unusually. Raises what a step raises,
     with a note that names the call.
@@ -124,23 +172,29 @@ def compiled(program: Program, outputs: Any) -> Callable[..., Any] | None:
     result = source.structure(outputs)
     if result is None:
         return None
-    lines = [f"def run({', '.join(f's{slot}' for slot in program.inputs)}):"]
-    lines += [f" s{step.result} = {source.step(step)}" for step in program.instructions()]
-    lines += [f" return {result}"]
-    exec(compile("\n".join(lines), _FILE, "exec"), source.names)  # noqa: S102 - our own source
-    run: Callable[..., Any] = source.names["run"]
 
-    def run_with_notes(*arguments: Any) -> Any:
-        try:
-            return run(*arguments)
-        except Exception as error:
-            trace = walk_tb(error.__traceback__)
-            number = next(line for frame, line in trace if frame.f_code.co_filename == _FILE)
-            key = program.task_before(len(program.steps) - 4 * (number - 1))
-            error.add_note(f"while computing {label(key)}")
-            raise
+    def note(error: Exception) -> None:
+        trace = error.__traceback__
+        assert trace is not None  # noqa: S101 - the error was raised
+        remaining = len(program.steps) - 4 * (trace.tb_lineno - 2)
+        error.add_note(f"while computing {label(program.task_before(remaining))}")
 
-    return run_with_notes
+    parameters = ", ".join(f"s{slot}" for slot in program.inputs)
+    results = f"({''.join(f's{slot}, ' for slot in program.results)})"
+    lines = [f"def run({parameters}):", " try:"]
+    lines += [f"  s{step.result} = {source.step(step)}" for step in program.instructions()]
+    lines += [f"  return {results if jit else result}"]
+    lines += [" except Exception as error:", "  note(error)", "  raise"]
+    if jit:
+        lines += [f"def nested({parameters}):", f" {results} = jitted({parameters})"]
+        lines += [f" return {result}"]
+    names = source.names
+    names["note"] = note
+    exec(compile("\n".join(lines), "<program>", "exec"), names)  # noqa: S102 - our own source
+    if jit:
+        names["jitted"] = jit(names["run"])
+    run: Run = names["nested" if jit else "run"]
+    return run
 
 
 class _Source:

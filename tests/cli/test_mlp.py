@@ -93,6 +93,7 @@ def test_train_on_a_users_data(tmp_path: Path) -> None:
     (["--layers", "64"], 2, "sizes (64,): give the nodes of each layer"),
     (["--activation", "relo"], 2, "'relo' is not one of 'sigmoid'"),
     (["--optimizer", "adagrad"], 2, "'adagrad' is not one of 'sgd', 'momentum'"),
+    (["--backend", "cupy"], 2, "'cupy' is not one of 'numpy', 'jax', 'torch'"),
     (["--epochs", "0"], 2, "0 is not in the range 1<=x<=10000"),
     (["--data", "none.csv"], 1, "none.csv: No such file or directory"),
     (["--data", "none.xlsx"], 2, "cannot read none.xlsx: give an .npz or .csv file"),
@@ -107,6 +108,32 @@ def test_a_mistake_in_train_is_one_line(
     status, _, error = run("train", *arguments, "--out", str(tmp_path / "out"))
     assert status == code
     assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_a_training_on_another_backend_agrees(folder: Path, backend: str) -> None:
+    pytest.importorskip(backend, reason=f"an extra: pip install 'dask-memo[{backend}]'")
+    train = ("train", "--layers", "64-10", "--epochs", "2", "--store", "cache")
+    weights = []
+    for name in ("numpy", backend):
+        result = json_of(*train, "--backend", name, "--out", name)
+        assert result["store"]["computed"] >= 2
+        weights.append(np.load(f"{name}/weights.npz"))
+    for name, array in weights[0].items():
+        assert weights[1][name].dtype == array.dtype == "float64"
+        np.testing.assert_allclose(weights[1][name], array, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_a_backend_that_is_not_installed_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    for module in (backend, f"{backend}.numpy"):
+        monkeypatch.setitem(sys.modules, module, None)
+    status, text, error = run("train", "--layers", "64-11-10", "--backend", backend)
+    assert (status, text) == (2, "")
+    assert f"pip install 'dask-memo[{backend}]'" in error
     assert error.count("\n") == 1
 
 

@@ -214,3 +214,20 @@ def test_a_planned_program_gives_the_same_bits_run_after_run(data: Any) -> None:
             for one, other in zip(expected, results_with_buffers, strict=True):
                 assert np.asarray(one).tobytes() == np.asarray(other).tobytes()
                 assert np.asarray(one).strides == np.asarray(other).strides
+
+
+@pytest.mark.parametrize("function", [np.max, np.min])
+@pytest.mark.parametrize("axis", [1, -1, 0])
+def test_extremes_of_many_short_rows(function: Any, axis: int) -> None:
+    named = Named(function, ("axis", "keepdims"))
+    body = Body((axis, True), (Step(named, (0, 1, 2)),))
+    program = program_of("c", b=(body, "a"), c=(operator.neg, "b"))
+    for dtype in ("float32", "float64", "int16", "complex64"):
+        rows = (np.random.default_rng(0).normal(size=(400, 10)) * 99).astype(dtype)
+        if dtype != "int16":
+            rows[3, 4] = rows[5, 0] = np.nan
+        expected = -function(rows, axis=axis, keepdims=True)
+        first, planned = run_and_plan(program, (rows,))
+        for value in (first, planned(rows)):
+            assert value.dtype == dtype
+            np.testing.assert_array_equal(value, expected)

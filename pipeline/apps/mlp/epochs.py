@@ -7,6 +7,7 @@ examples, each shard of their rows is a heavy task instead, and gradients are su
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -54,8 +55,9 @@ class Plan:
 
     batch: examples for each step; 0 for all of them
     shards: parts of the rows whose gradients are separate tasks, if the batch is all of them
+    backend: the library that computes gradients and outputs: numpy, jax or torch
 
-    Raises `ValueError` for a wrong value.
+    Raises `ValueError` for a wrong value, and `ImportError` if the backend is not installed.
     """
 
     layers: Layers
@@ -65,6 +67,7 @@ class Plan:
     seed: int = 0
     dtype: str = "float64"
     shards: int = 1
+    backend: str = "numpy"
 
     def __post_init__(self) -> None:
         def must(is_right: bool, rule: str, *names: str) -> None:
@@ -81,6 +84,7 @@ class Plan:
         must(self.batch >= 0, "it is at least 1, or 0 for all examples", "batch")
         must(self.shards == 1 or (self.shards > 1 and not self.batch),
              "shards are parts of a batch of all examples, batch=0", "shards", "batch")  # fmt: skip
+        output_program(self.layers, self.backend)  # raises for a backend that cannot be used
 
 
 def training(plan: Plan, examples: Examples) -> Recurrence:  # noqa: C901 - the tasks call one another
@@ -165,8 +169,9 @@ def _gradients(
     plan: Plan, parameters: dict[str, Array], x: Array, y: Array, total: int
 ) -> Gradients:
     """Loss and gradients of some examples, each with the weight 1 / total."""
-    gradients: Gradients = _run(gradient_program(plan.layers), parameters, x, y, share=1 / total)
-    return gradients
+    program = gradient_program(plan.layers, plan.backend)
+    gradients = _run(program, parameters, x, y, share=1 / total)
+    return {name: np.asarray(value) for name, value in gradients.items()}
 
 
 def _run(
@@ -174,12 +179,23 @@ def _run(
 ) -> Any:
     """What a program returns, without warnings: `_evaluated` reports a loss that is not finite.
 
+    JAX computes in the precision of the arrays: by default it would narrow them to 32 bits.
+
     The arrays stand at addresses that BLAS accepts. One from another worker may begin anywhere in a
     message. NumPy would multiply it without BLAS, slowly and with other last bits.
     """
     aligned = (np.require(array, requirements="A") for array in (*parameters.values(), *arrays))
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), _wide(program.backend):
         return program(*aligned, *share.values())
+
+
+def _wide(backend: str) -> AbstractContextManager[Any]:
+    if backend != "jax":
+        return nullcontext()
+    import jax
+
+    context: AbstractContextManager[Any] = jax.enable_x64(True)
+    return context
 
 
 def _added(left: Gradients, right: Gradients) -> Gradients:
@@ -202,16 +218,20 @@ def _evaluated(plan: Plan, before: State, after: State, rows: Rows, number: int)
     """The state after an epoch, with its history; the state before, if the loss is not finite."""
     if before.stopped is not None:
         return before
-    program = loss_program(plan.layers)
+    program = loss_program(plan.layers, plan.backend)
     loss = float(_run(program, after.parameters, *rows[:2], share=1 / len(rows[0])))
-    accuracy = float((predicted(plan.layers, after.parameters, rows[2]) == rows[3]).mean())
+    labels = predicted(plan.layers, after.parameters, rows[2], plan.backend)
+    accuracy = float((labels == rows[3]).mean())
     done = Epoch(number, loss, accuracy)
     if not np.isfinite(loss):
         return replace(before, stopped=done)
     return replace(after, history=(*before.history, done))
 
 
-def predicted(layers: Layers, parameters: dict[str, Array], x: Array) -> Array:
+def predicted(
+    layers: Layers, parameters: dict[str, Array], x: Array, backend: str = "numpy"
+) -> Array:
     """The label of each row: the place of the largest output."""
-    labels: Array = _run(output_program(layers), parameters, x).argmax(axis=1)
+    outputs = _run(output_program(layers, backend), parameters, x)
+    labels: Array = np.asarray(outputs).argmax(axis=1)
     return labels

@@ -140,25 +140,26 @@ def gradients(
 
 
 @lru_cache(32)
-def gradient_program(layers: Layers) -> CompiledGraph:
+def gradient_program(layers: Layers, backend: str = "numpy") -> CompiledGraph:
     """Loss and gradients as a function of `layers.inputs`, compiled once per process."""
-    return _compiled(gradients(layers), layers.inputs, layers)
+    return _compiled(gradients(layers), layers.inputs, layers, backend)
 
 
 @lru_cache(32)
-def loss_program(layers: Layers) -> CompiledGraph:
+def loss_program(layers: Layers, backend: str = "numpy") -> CompiledGraph:
     """The loss as a function of `layers.inputs`, compiled once per process."""
-    return _compiled(value_of(layers)("L").graph(), layers.inputs, layers)
+    return _compiled(value_of(layers)("L").graph(), layers.inputs, layers, backend)
 
 
 @lru_cache(32)
-def output_program(layers: Layers) -> CompiledGraph:
+def output_program(layers: Layers, backend: str = "numpy") -> CompiledGraph:
     """The outputs ŷ as a function of the parameters and x, compiled once per process."""
-    return _compiled(value_of(layers)("ŷ").graph(), [*layers.parameters, "x"], layers)
+    inputs = [*layers.parameters, "x"]
+    return _compiled(value_of(layers)("ŷ").graph(), inputs, layers, backend)
 
 
-def _compiled(graph: TaskGraph, inputs: list[str], layers: Layers) -> CompiledGraph:
-    program: CompiledGraph = graph.compile([*map(value_of(layers), inputs)])
+def _compiled(graph: TaskGraph, inputs: list[str], layers: Layers, backend: str) -> CompiledGraph:
+    program: CompiledGraph = graph.compile([*map(value_of(layers), inputs)], backend)
     return program
 
 

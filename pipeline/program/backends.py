@@ -1,0 +1,220 @@
+"""Backends: a program on the arrays of another library.
+
+Each function of NumPy in a program is replaced by the library's. JAX has NumPy's functions under
+NumPy's names. Of PyTorch's, the table lists those that mean the same, and mends some that do not.
+Operators, and functions that are not NumPy's, stay: they do what the library's arrays do.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline.graph import GraphError, label
+from pipeline.program.program import Program
+from pipeline.trace import Named
+
+Run = Callable[..., Any]
+
+
+class Backend(NamedTuple):
+    """How programs run on a library.
+
+    namespace: has functions under NumPy's names, such as `tanh` and `linalg.inv`
+    table: functions that take the place of others: by NumPy's name, or the function itself
+    constant: a value of a program, as the library takes it
+    guarded: a run that checks or converts its arguments, which have names
+    jit: compiles a function of arrays
+    """
+
+    name: str
+    namespace: Any
+    table: Mapping[Any, Any]
+    constant: Callable[[Any], Any]
+    guarded: Callable[[Run, Sequence[str]], Run]
+    jit: Callable[[Run], Run] | None = None
+
+    def translated(self, program: Program) -> Program:
+        """The program with the library's functions.
+
+        Raises `GraphError` for a function of NumPy that has no counterpart.
+        """
+        steps = list(program.steps)
+        for start, function, operands, _ in program.instructions():
+            if function is None:
+                steps[start + 1] = self.constant(operands[0])
+                continue
+            base, names = function, tuple[str, ...]()
+            if isinstance(function, Named):
+                base, names = function.function, function.names
+            found = self.counterpart(base)
+            if found is None:
+                call = label(program.task_before(len(steps) - start - 4))
+                raise GraphError(
+                    f"{call} calls {_path(base)}, which has no counterpart for the backend "
+                    f"{self.name}: use another function, or compile for numpy"
+                )
+            steps[start] = Named(found, names) if names else found
+        constants = tuple(map(self.constant, program.constants))
+        return replace(program, steps=tuple(steps), constants=constants)
+
+    def counterpart(self, function: Any) -> Any:
+        """The library's function for one of NumPy's, or None; any other function as it is."""
+        path = _path(function)
+        if path is None:
+            return self.table.get(function, function)
+        function = _inner(function)
+        if _get(np, path) is not function:
+            return None
+        return self.table.get(path) or _get(self.namespace, path)
+
+
+def _path(function: Any) -> str | None:
+    """Where a function stands in NumPy, such as `linalg.inv`; None for any other function."""
+    function = _inner(function)
+    owner = getattr(function, "__self__", None)  # of a method of an array
+    home = getattr(function, "__module__", None) or type(owner).__module__
+    if isinstance(function, np.ufunc):
+        home = "numpy"  # and none has the name of another library's
+    root, *folders = home.split(".")
+    name = getattr(function, "__name__", type(function).__name__)
+    return ".".join([*folders, name]) if root == "numpy" else None
+
+
+def _inner(function: Any) -> Any:
+    """The function of a `@task`; any other function as it is."""
+    return getattr(getattr(function, "__self__", None), "__wrapped__", function)
+
+
+def _get(namespace: Any, path: str) -> Any:
+    for name in path.split("."):
+        namespace = getattr(namespace, name, None)
+    return namespace
+
+
+def _import(name: str, package: str) -> Any:
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise ImportError(
+            f"backend={name!r} needs the library {name}: pip install 'dask-memo[{name}]'"
+        ) from error
+
+
+def _jax() -> Backend:
+    numpy, jax = _import("jax", "jax.numpy"), _import("jax", "jax")
+
+    def guarded(run: Run, names: Sequence[str]) -> Run:
+        def narrow(*values: Any) -> Any:
+            if not jax.config.jax_enable_x64:
+                for name, value in zip(names, values, strict=True):
+                    if isinstance(value, np.ndarray) and value.dtype in _WIDE:
+                        raise TypeError(
+                            f"{name} is an array of {value.dtype}, and JAX computes in 32 bits: "
+                            'call jax.config.update("jax_enable_x64", True), or pass a narrower '
+                            "array"
+                        )
+            return run(*values)
+
+        return narrow
+
+    # NumPy's array takes no index that is traced.
+    table = {operator.getitem: lambda value, index: (
+        numpy.asarray(value) if isinstance(value, np.ndarray) else value
+    )[index]}  # fmt: skip
+    return Backend("jax", numpy, table, lambda value: value, guarded, jax.jit)
+
+
+_WIDE = ("float64", "complex128", "int64", "uint64")
+
+
+def _torch() -> Backend:
+    torch = _import("torch", "torch")
+
+    def tensor(value: Any) -> Any:
+        if not isinstance(value, np.ndarray | np.generic):
+            return value
+        array = np.asarray(value)
+        if not array.flags.writeable or min(array.strides, default=0) < 0:
+            array = array.copy()  # PyTorch views no such memory
+        return torch.as_tensor(array)
+
+    def guarded(run: Run, _: Sequence[str]) -> Run:
+        return lambda *values: run(*map(tensor, values))
+
+    def of_tensors(function: Any) -> Any:
+        """NumPy's functions take numbers, too. An array of NumPy keeps their precision."""
+
+        def call(*operands: Any, **named: Any) -> Any:
+            tensors = [
+                value if isinstance(value, torch.Tensor) else torch.as_tensor(np.asarray(value))
+                for value in operands
+            ]
+            return function(*tensors, **named)
+
+        return call
+
+    def spread(function: Any) -> Any:
+        """Of `std` and `var`, which divide by n - 1 if they are not told."""
+        return lambda x, axis=None, ddof=0, keepdims=False: function(
+            x, axis, correction=ddof, keepdim=keepdims
+        )
+
+    same = {path: _get(torch, path) for path in TORCH_SAME.split()}
+    ufuncs = {path: _get(torch, path) for path in TORCH_UFUNCS.split()}
+    ufuncs |= {
+        "equal": torch.eq,
+        "power": torch.pow,
+        "sign": lambda x: torch.where(torch.isnan(x), x, torch.sign(x)),
+    }
+    table = same | {path: of_tensors(function) for path, function in ufuncs.items()} | {
+        "dot": torch.matmul,
+        "expand_dims": torch.unsqueeze,
+        "max": torch.amax,
+        "min": torch.amin,
+        "reshape": lambda x, shape: x.reshape(shape),
+        "std": spread(torch.std),
+        "transpose": lambda x, axes=None: x.permute(
+            tuple(range(x.ndim))[::-1] if axes is None else axes
+        ),
+        "var": spread(torch.var),
+    }  # fmt: skip
+    return Backend("torch", None, table, tensor, guarded)
+
+
+TORCH_SAME = """
+    all any argmax argmin broadcast_to clip concatenate diagonal einsum kron mean moveaxis ones_like
+    outer prod ravel squeeze stack sum swapaxes trace tril triu zeros_like
+    linalg.cholesky linalg.det linalg.inv linalg.norm linalg.solve
+"""
+TORCH_UFUNCS = """
+    absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh bitwise_and bitwise_or
+    bitwise_xor ceil copysign cos cosh deg2rad divide exp exp2 expm1 float_power floor
+    floor_divide fmax fmin greater greater_equal hypot isfinite isinf isnan less less_equal log
+    log10 log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or logical_xor matmul
+    maximum minimum multiply negative not_equal positive rad2deg remainder sin sinh sqrt square
+    subtract tan tanh trunc where
+"""
+
+_BACKENDS: dict[str, Callable[[], Backend | None]] = {
+    "numpy": lambda: None,
+    "jax": _jax,
+    "torch": _torch,
+}
+BACKENDS = tuple(_BACKENDS)
+"""The libraries on whose arrays a compiled graph runs."""
+
+
+def load_backend(name: str) -> Backend | None:
+    """A backend; None for NumPy, on which a program runs as it is.
+
+    Raises `GraphError` for an unknown name, and `ImportError` if the library is not installed.
+    """
+    if name not in _BACKENDS:
+        raise GraphError(f"unknown backend {name!r}: it is one of {', '.join(BACKENDS)}")
+    return _BACKENDS[name]()
