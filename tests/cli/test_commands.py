@@ -218,19 +218,12 @@ def test_streams_that_are_closed_or_full_are_no_traceback(folder: Path) -> None:
         assert (done.returncode, done.stderr.strip()) == (code, error)
 
 
-def _default_interrupt() -> None:
-    """A shell has its background processes ignore interrupts, and their children inherit that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.slow
 def test_a_signal_ends_a_process_with_one_line(folder: Path) -> None:
     command = [sys.executable, "-m", "pipeline", "train", "--layers", "64-10", "--epochs", "10000",
                "--store", "epochs", "--out", "out"]  # fmt: skip
     pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, stdout=pipe, stderr=pipe, text=True, preexec_fn=_default_interrupt
-    ) as training:
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as training:
         while training.poll() is None and not list(folder.glob("epochs/entries/*/*")):
             time.sleep(0.01)  # it trains once an epoch is stored
         training.send_signal(signal.SIGINT)

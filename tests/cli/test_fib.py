@@ -19,10 +19,9 @@ HEAD = "422469633339230487"
 
 
 def test_the_table_of_the_lecture() -> None:
-    done = pipeline_process("fib", "38", "40", "100", "2000")
-    assert done.returncode == 0
-    assert done.stderr == ""
-    head, *rows, note = done.stdout.splitlines()
+    code, text, error = run("fib", "38", "40", "100", "2000")
+    assert (code, error) == (0, "")
+    head, *rows, note = text.splitlines()
     assert head.split() == [
         "n", "value", "tree", "tasks", "DAG", "sharing", "DAG", "time", "naive", "time",
     ]  # fmt: skip
@@ -35,21 +34,20 @@ def test_the_table_of_the_lecture() -> None:
     assert all("~" in row for row in rows)
     assert re.search(r"~\d\.\de40\d years$", rows[3])
     assert note.startswith("~ predicted from ")
-    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_full_integers() -> None:
-    done = pipeline_process("fib", "2000", "--full")
-    value = done.stdout.splitlines()[1].split()[1]
+    value = run("fib", "2000", "--full")[1].splitlines()[1].split()[1]
     assert len(value) == 418
     assert value.startswith(HEAD)
     assert value.endswith("17125")
 
 
 def test_small_numbers_are_measured_not_predicted() -> None:
-    done = pipeline_process("fib", "10", "0", "1")
-    assert "~" not in done.stdout
-    assert [line.split()[1] for line in done.stdout.splitlines()[1:]] == ["55", "0", "1"]
+    text = run("fib", "10", "0", "1")[1]
+    assert "~" not in text
+    assert [line.split()[1] for line in text.splitlines()[1:]] == ["55", "0", "1"]
 
 
 @pytest.mark.parametrize("scheduler", ["sync", "threads", "processes", "distributed"])
@@ -62,8 +60,8 @@ def test_every_scheduler_leaves_a_clean_screen(scheduler: str) -> None:
 def test_pictures_are_saved(tmp_path: Path) -> None:
     for suffix, start in [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF"), ("dot", b"di")]:
         path = tmp_path / f"fib.{suffix}"
-        done = pipeline_process("fib", "5", "6", "--save", str(path))
-        assert done.stdout.splitlines()[-1] == f"saved {path}"
+        text = run("fib", "5", "6", "--save", str(path))[1]
+        assert text.splitlines()[-1] == f"saved {path}"
         assert path.read_bytes().startswith(start)
 
 

@@ -27,22 +27,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_mlp_prints_gradients_counts_and_formulas() -> None:
-    done = pipeline_process("mlp", "2-2-2-1", "--all", "--formula", "--scheduler", "sync")
-    assert (done.returncode, done.stderr) == (0, "")
-    rows = [line.split() for line in done.stdout.splitlines()]
+    code, text, error = run("mlp", "2-2-2-1", "--all", "--formula", "--scheduler", "sync")
+    assert (code, error) == (0, "")
+    rows = [line.split() for line in text.splitlines()]
     assert rows[1][:3] == ["w1_11", "0.0233399", "2"]
     assert rows[16] == ["all", "51", "+", "6", "45", "+", "6", "21", "+", "2"]
-    assert "∂L/∂w1_11 = ∂L/∂ŷ · ∂ŷ/∂O2_1 · ∂O2_1/∂O1_1 · ∂O1_1/∂w1_11 + " in done.stdout
-    naive = pipeline_process("mlp", "2-2-2-1", "--all", "--no-memoize", "--scheduler", "sync")
-    assert naive.stdout == "\n".join(done.stdout.splitlines()[:17]) + "\n"
-    assert r"\frac{\partial L}" in pipeline_process("mlp", "2-2-1", "--latex").stdout
+    assert "∂L/∂w1_11 = ∂L/∂ŷ · ∂ŷ/∂O2_1 · ∂O2_1/∂O1_1 · ∂O1_1/∂w1_11 + " in text
+    naive = run("mlp", "2-2-2-1", "--all", "--no-memoize", "--scheduler", "sync")[1]
+    assert naive == "\n".join(text.splitlines()[:17]) + "\n"
+    assert r"\frac{\partial L}" in run("mlp", "2-2-1", "--latex")[1]
 
 
 def test_mlp_draws(tmp_path: Path) -> None:
     paths = [tmp_path / "a.svg", tmp_path / "b.dot"]
     files = ("--save", str(paths[0]), "--network", str(paths[1]))
-    done = pipeline_process("mlp", "2-2-1", "--weight", "b1_2", "--numbers", *files)
-    assert done.returncode == 0
+    assert run("mlp", "2-2-1", "--weight", "b1_2", "--numbers", *files)[0] == 0
     assert "∂L/∂b1_2" in paths[0].read_text()
     assert "1 path from b1_2" in paths[1].read_text()
 
@@ -82,9 +81,9 @@ def test_train_on_a_users_data(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("a,b,label\n" + "".join(f"{n},{-n},{int(n > 20)}\n" for n in range(40)))
     options = ("--layers", "2-8-2", "--epochs", "60", "--rate", "0.05", "--out", str(tmp_path))
-    done = pipeline_process("train", "--data", str(path), *options)
-    assert done.returncode == 0
-    assert "data.csv: 100.0% of 8 held-out examples after 60 epochs" in done.stdout
+    code, text, _ = run("train", "--data", str(path), *options)
+    assert code == 0
+    assert "data.csv: 100.0% of 8 held-out examples after 60 epochs" in text
     assert not (tmp_path / "mistaken.svg").exists()
 
 

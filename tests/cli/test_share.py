@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.command import pipeline_process, run
+from tests.command import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,9 +50,9 @@ def script(tmp_path: Path) -> str:
 
 
 def test_it_shows_what_a_script_computes_twice(script: str, tmp_path: Path) -> None:
-    done = pipeline_process("share", f"{script}:tree", "--save", str(tmp_path / "tree.svg"))
-    assert (done.returncode, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
+    code, text, error = run("share", f"{script}:tree", "--save", str(tmp_path / "tree.svg"))
+    assert (code, error) == (0, "")
+    lines = text.splitlines()
     assert lines[0] == "25 tasks before, 7 after: sharing factor 3.57"
     assert [line.split() for line in lines[2:6]] == [
         ["tasks", "now", "merged"], ["10", "3", "add"], ["8", "1", "leaf(1)"],
@@ -63,11 +63,11 @@ def test_it_shows_what_a_script_computes_twice(script: str, tmp_path: Path) -> N
 
 
 def test_it_takes_lists_and_functions(script: str) -> None:
-    several = pipeline_process("share", f"{script}:several").stdout
+    several = run("share", f"{script}:several")[1]
     assert several.startswith("67 tasks before, 9 after")
     assert "not merged: impure" in several
     assert "random.Random.random: it is random" in several
-    assert pipeline_process("share", f"{script}:made").stdout.startswith("15 tasks before, 6 after")
+    assert run("share", f"{script}:made")[1].startswith("15 tasks before, 6 after")
 
 
 @pytest.mark.parametrize(
