@@ -95,7 +95,7 @@ def test_most_programs_promise_a_value_and_have_equal_tasks() -> None:
     """Else the laws would say little."""
     drawn: list[Program] = []
 
-    @settings(max_examples=100, database=None)
+    @settings(max_examples=50, database=None)
     @given(programs())
     def draw(program: Program) -> None:
         drawn.append(program)
@@ -139,21 +139,21 @@ def test_a_store_changes_no_value(program: Program, keeping: Keeping, is_shared:
 
 
 @pytest.mark.slow
-@law(700)
+@law(300)
 @given(programs(), seeds)
 def test_share_changes_no_value_of_many(program: Program, seed: int) -> None:
     holds_shared(program, seed)
 
 
 @pytest.mark.slow
-@law(400)
+@law(200)
 @given(programs(), keepings)
 def test_a_store_changes_no_value_of_many(program: Program, keeping: Keeping) -> None:
     holds_stored(program, keeping, is_shared=False)
 
 
 @pytest.mark.slow
-@law(250)
+@law(120)
 @given(programs(), keepings)
 def test_share_and_a_store_change_no_value_of_many(program: Program, keeping: Keeping) -> None:
     holds_stored(program, keeping, is_shared=True)

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from pipeline import Call, contrast, count, recurrence, share, share_report, task, trace
 from pipeline.graph import occurrences, subproblem, tree_size
 
+law = settings(max_examples=40)
+
 OPERATORS = (operator.add, operator.sub, operator.mul, operator.xor)
 
 # Of each subproblem: the subproblems before it that it needs, and what it does with their values.
@@ -59,6 +61,7 @@ def plain(shape: Any, place: int) -> tuple[int, int]:
     return value, calls
 
 
+@law
 @given(shapes)
 def test_tree_and_dag_give_the_value_of_the_plain_recursion(shape: Any) -> None:
     call = build(shape)
@@ -68,6 +71,7 @@ def test_tree_and_dag_give_the_value_of_the_plain_recursion(shape: Any) -> None:
     assert len(tree) == calls
 
 
+@law
 @given(shapes)
 def test_the_counted_tree_is_the_built_one(shape: Any) -> None:
     call = build(shape)
@@ -77,6 +81,7 @@ def test_the_counted_tree_is_the_built_one(shape: Any) -> None:
     assert set(dag.tasks) == set(map(subproblem, tree.tasks))
 
 
+@law
 @given(shapes, st.sets(st.integers(0, 8)))
 def test_a_predicate_lies_between(shape: Any, places: set[int]) -> None:
     call = build(shape)
@@ -137,6 +142,7 @@ def dask_graphs(draw: Any) -> tuple[dict[Any, Any], list[Any]]:
     return dict(shuffled), outputs
 
 
+@law
 @given(dask_graphs())
 def test_shared_graphs_have_equal_values_and_nothing_left_to_share(drawn: Any) -> None:
     graph, outputs = drawn
@@ -147,6 +153,7 @@ def test_shared_graphs_have_equal_values_and_nothing_left_to_share(drawn: Any) -
     assert share_report(shared, keys=outputs).after == report.after
 
 
+@law
 @given(dask_graphs(), st.randoms(use_true_random=False))
 def test_the_order_of_tasks_is_irrelevant(drawn: Any, shuffler: Any) -> None:
     graph, outputs = drawn
@@ -158,6 +165,7 @@ def test_the_order_of_tasks_is_irrelevant(drawn: Any, shuffler: Any) -> None:
     }
 
 
+@law
 @given(shapes)
 def test_a_shared_tree_is_the_dag(shape: Any) -> None:
     call = build(shape)
@@ -168,6 +176,7 @@ def test_a_shared_tree_is_the_dag(shape: Any) -> None:
     assert shared.compute(scheduler="sync") == dag.compute(scheduler="sync")
 
 
+@law
 @given(dask_graphs())
 def test_a_graph_that_is_there_twice_is_shared_back(drawn: Any) -> None:
     """Each task twice, under other keys: what is left is what was left of one."""

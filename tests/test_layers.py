@@ -8,14 +8,11 @@ import sys
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
 import pipeline
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PACKAGE = Path(__file__).parent.parent / "pipeline"
 
@@ -71,8 +68,10 @@ def room(path: Path) -> str:
     return first.removesuffix(".py")
 
 
-def imports(path: Path) -> Iterator[Import]:
+@cache
+def imports(path: Path) -> list[Import]:
     """All imports of a file from this package, those for type checkers included."""
+    found = []
     late = {
         id(inner)
         for function in ast.walk(parsed(path))
@@ -88,7 +87,8 @@ def imports(path: Path) -> Iterator[Import]:
             package, _, module = (node.module or "").partition(".")
             if package == "pipeline":
                 for alias in node.names:
-                    yield Import(module, alias.name, id(node) in late)
+                    found.append(Import(module, alias.name, id(node) in late))
+    return found
 
 
 RUN = {"__init__", "__main__"}

@@ -93,6 +93,7 @@ def test_every_optimizer_learns(optimizer: str) -> None:
     assert state.steps == 8 * 45
 
 
+@pytest.mark.slow
 def test_digits_are_learned() -> None:
     """At least 97 % of the held-out fifth, the median over five seeds."""
     found = []
