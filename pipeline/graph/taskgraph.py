@@ -318,14 +318,19 @@ class TaskGraph(GraphCollection):
                 raise GraphError(f"the output {key!r} is not in the graph")
         return self
 
-    def compile(self, inputs: Sequence[Any] = (), backend: str = "numpy") -> Any:
+    def compile(
+        self, inputs: Sequence[Any] = (), backend: str = "numpy", *, memory: Any = None
+    ) -> Any:
         """This graph as a function of some of its values, to be run many times.
 
         inputs: calls or keys of tasks whose values each run takes as arguments
         backend: numpy, jax or torch: the library that computes, on its own arrays
+        memory: bytes for all values that a run on NumPy computes, such as `"64MB"`; values over it
+            are dropped, and computed again when they are needed
 
         Raises `GraphError` for an input that is not in the graph, and for a function of NumPy that
-        the backend does not have; `ImportError` if its library is not installed.
+        the backend does not have; `ImportError` if its library is not installed; `BudgetError` for
+        a wrong `memory`, and the program in its first run, if no plan keeps to it.
 
         >>> from pipeline.apps.fibonacci import fib
         >>> program = fib(6).graph().compile([fib(1), fib(0)])
@@ -334,7 +339,7 @@ class TaskGraph(GraphCollection):
         """
         from pipeline.program import CompiledGraph
 
-        return CompiledGraph(self, inputs, backend)
+        return CompiledGraph(self, inputs, backend, memory)
 
     def _repr_svg_(self) -> str:
         return cast("str", self.visualize()._repr_svg_())

@@ -5,6 +5,7 @@
 - `compiling` – a graph as a function: its program as Python source
 - `backends` – the same program on the arrays of JAX or PyTorch
 - `buffers` – memory that a compiled graph writes over in each run, instead of allocating
+- `rematerialization` – a budget of memory: values over it are dropped and computed again
 """
 
 from pipeline.program.backends import BACKENDS
@@ -20,10 +21,12 @@ from pipeline.program.fusing import (
     runnable_tasks,
 )
 from pipeline.program.program import Program
+from pipeline.program.rematerialization import BudgetError
 
 __all__ = [
     "BACKENDS",
     "Block",
+    "BudgetError",
     "CompiledGraph",
     "LoadTask",
     "Part",

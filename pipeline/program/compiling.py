@@ -11,6 +11,7 @@ import operator
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from textwrap import shorten
 from typing import Any
 
@@ -22,6 +23,7 @@ from pipeline.graph import GraphCollection, GraphError, TaskGraph, fill_outputs,
 from pipeline.program.backends import load_backend
 from pipeline.program.buffers import run_and_plan
 from pipeline.program.program import Instruction, Program, lower
+from pipeline.program.rematerialization import budget_bytes, run_within
 from pipeline.trace import BINARY, COMPARISONS, SYMBOLS, Named
 
 MAX_KINDS = 8
@@ -42,7 +44,8 @@ class CompiledGraph:
     On the backend `numpy`, the first run with arrays of some shapes and types is observed. From the
     second on, large results of NumPy's operators and ufuncs that do not leave the program go into
     buffers, which it keeps for the last few kinds of arguments. It never writes to its arguments,
-    nor again to what it returned.
+    nor again to what it returned. With a budget of memory it has no buffers, and calls functions
+    again: they must return equal values.
 
     On `jax`, the whole program is jitted, so a task must have no side effect. On `torch`, it runs
     on tensors; an array that it is given becomes a tensor of the same memory. Values are on the
@@ -50,7 +53,11 @@ class CompiledGraph:
     """
 
     def __init__(
-        self, graph: TaskGraph, inputs: Sequence[GraphCollection | Key], backend: str = "numpy"
+        self,
+        graph: TaskGraph,
+        inputs: Sequence[GraphCollection | Key],
+        backend: str = "numpy",
+        memory: Any = None,
     ) -> None:
         self.inputs = [
             value.task_graph().keys[0] if isinstance(value, GraphCollection) else value
@@ -79,6 +86,9 @@ class CompiledGraph:
             width=program.width + len(self.inputs) - len(slots),
         )
         self.backend = backend
+        self.plan: Callable[[Program, tuple[Any, ...]], tuple[Any, Program]] = run_and_plan
+        if memory is not None:
+            self.plan = partial(run_within, budget_bytes(memory, backend))
         self.run = self._on_backend()
         self.idle: dict[Any, deque[Run]] = {}
         self.recent: tuple[Any, deque[Run]] = None, deque()
@@ -107,7 +117,7 @@ class CompiledGraph:
         try:
             run = idle.pop()
         except IndexError:
-            value, program = run_and_plan(self.program, values)
+            value, program = self.plan(self.program, values)
             run = self._run(program)
             outputs = self._outputs(value)
         else:
