@@ -116,3 +116,21 @@ def test_loss_gradients_are_those_of_scikit_learn() -> None:
     for n in (1, 2):
         np.testing.assert_allclose(found[f"w{n}"], weights[n - 1], rtol=1e-10, atol=1e-13)
         np.testing.assert_allclose(found[f"b{n}"], biases[n - 1], rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_training_on_another_backend_agrees(backend: str, dtype: str) -> None:
+    pytest.importorskip(backend, reason=f"an extra: pip install 'dask-memo[{backend}]'")
+    examples, layers = digits(), Layers((64, 10, 10))
+    states = [
+        training(Plan(layers, batch=0, shards=2, dtype=dtype, backend=name), examples)(3)
+        for name in ("numpy", backend)
+    ]
+    expected, state = (state.compute(scheduler="sync") for state in states)
+    rounding = 1e4 * float(np.finfo(dtype).eps)
+    for name, array in expected.parameters.items():
+        assert type(state.parameters[name]) is np.ndarray
+        assert state.parameters[name].dtype == array.dtype == dtype
+        np.testing.assert_allclose(state.parameters[name], array, rtol=rounding, atol=rounding)
+    assert state.history[-1].loss == pytest.approx(expected.history[-1].loss, rel=rounding)
