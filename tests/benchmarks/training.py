@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +17,7 @@ from pipeline import TaskGraph, trace
 from pipeline.apps.mlp.layers import Layers, adjoint_of, initial, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 CASES = {
     "a": (1797, (64, 32, 16, 10)),
@@ -30,6 +33,25 @@ def ours(layers: Layers, arrays: list[Any], share: float) -> Callable[[], object
     graph, inputs = _graph(layers)
     program = graph.compile(inputs)
     return lambda: program(*arrays, share)
+
+
+def our_jax(layers: Layers, arrays: list[Any], share: float) -> Callable[[], object]:
+    """The same graph on the backend jax."""
+    jax = _jax()
+    graph, inputs = _graph(layers)
+    program = graph.compile(inputs, backend="jax")
+    values = [jax.numpy.asarray(array) for array in arrays]
+    return lambda: jax.block_until_ready(program(*values, share))
+
+
+def our_torch(layers: Layers, arrays: list[Any], share: float) -> Callable[[], object]:
+    """The same graph on the backend torch."""
+    import torch
+
+    graph, inputs = _graph(layers)
+    program = graph.compile(inputs, backend="torch")
+    values = [torch.tensor(array) for array in arrays]
+    return lambda: program(*values, share)
 
 
 def naive(layers: Layers, arrays: list[Any], share: float) -> Callable[[], object]:
@@ -145,20 +167,24 @@ def autograd(layers: Layers, arrays: list[Any], share: float) -> Callable[[], ob
 
 def jax(layers: Layers, arrays: list[Any], share: float) -> Callable[[], object]:
     """JAX, jitted."""
-    import jax
-    import jax.numpy as jnp
+    jax = _jax()
+    *parameters, x, y = (jax.numpy.asarray(each) for each in arrays)
 
-    wait: Any = jax.block_until_ready
-    settings: Any = jax.config
-    settings.update("jax_enable_x64", True)
-    *parameters, x, y = (jnp.asarray(each) for each in arrays)
-
-    def run(values: Any, x: Any, y: Any) -> Any:
-        loss, grads = jax.value_and_grad(lambda each: _loss(jnp, each, x, y, share))(values)
+    def run(values: Any, x: Any, y: Any, share: Any) -> Any:
+        loss, grads = jax.value_and_grad(lambda each: _loss(jax.numpy, each, x, y, share))(values)
         return loss, [w - RATE * g for w, g in zip(values, grads, strict=True)]
 
     compiled: Any = jax.jit(run)
-    return lambda: wait(compiled(parameters, x, y))
+    return lambda: jax.block_until_ready(compiled(parameters, x, y, share))
+
+
+def _jax() -> Any:
+    import jax
+    import jax.numpy
+
+    settings: Any = jax.config
+    settings.update("jax_enable_x64", True)
+    return jax
 
 
 def _loss(np_: Any, values: Any, x: Any, y: Any, share: float) -> Any:
@@ -175,28 +201,63 @@ PEERS = {"NumPy by hand": by_hand, "PyTorch": pytorch, "JAX jit": jax, "autograd
          "unfused": unfused, "naive": naive}  # fmt: skip
 
 
+BACKENDS = {"NumPy": (ours, by_hand), "JAX": (our_jax, jax), "PyTorch": (our_torch, pytorch)}
+"""Our program on each backend, and the same step by hand."""
+
+
+def backends(rounds: int = 25) -> None:
+    """A step on each backend, and how many times the same by hand it takes; first calls, too."""
+    print("\na training step on each backend, 1 thread; ours, and ours ÷ by hand")
+    print(f"{'':<12}" + "".join(f"{name + ', ms':>14}{'÷ hand':>8}" for name in BACKENDS)
+          + f"{'first call of JAX, s':>24}{'by hand':>9}")  # fmt: skip
+    for name, dtype, case in _cases():
+        steps = _made([make for pair in BACKENDS.values() for make in pair], case)
+        first = [_seconds(step) if step else 0.0 for step in steps]
+        seconds = _medians(steps, rounds, 1)
+        cells = [
+            f"{ours * 1e3:>14.4f}{ours / hand:>8.2f}" if hand else f"{'–':>14}{'–':>8}"
+            for ours, hand in zip(seconds[::2], seconds[1::2], strict=True)
+        ]
+        print(f"{name}, {dtype:<9}{''.join(cells)}{first[2]:>24.2f}{first[3]:>9.2f}", flush=True)
+
+
 def table(threads: int, rounds: int = 15) -> None:
     """Seconds of a step, ours, and how many times longer the peers take."""
     print(f"\na training step, {threads} thread{'s' * (threads > 1)}; peers ÷ ours")
     print(f"{'':<12}{'ours, ms':>10}" + "".join(f"{name:>15}" for name in PEERS))
+    for name, dtype, case in _cases():
+        seconds = _medians(_made([ours, *PEERS.values()], case), rounds, threads)
+        cells = "".join(
+            f"{each / seconds[0]:>15.2f}" if each else f"{'–':>15}" for each in seconds[1:]
+        )
+        print(f"{name}, {dtype:<9}{seconds[0] * 1e3:>10.3f}{cells}", flush=True)
+
+
+def _cases() -> Iterator[tuple[str, str, Any]]:
     for name, (rows, sizes) in CASES.items():
         for dtype in ("float32", "float64"):
             layers = Layers(sizes, "tanh")
             rng = np.random.default_rng(0)
             x = rng.normal(size=(rows, sizes[0])).astype(dtype)
             y = np.eye(sizes[-1], dtype=dtype)[rng.integers(0, sizes[-1], rows)]
-            arrays = [*initial(layers, 0, dtype).values(), x, y]
-            steps: list[Any] = []
-            for make in (ours, *PEERS.values()):
-                try:
-                    steps.append(make(layers, arrays, 1 / rows))
-                except ImportError:
-                    steps.append(None)
-            seconds = _medians(steps, rounds, threads)
-            cells = "".join(
-                f"{each / seconds[0]:>15.2f}" if each else f"{'–':>15}" for each in seconds[1:]
-            )
-            print(f"{name}, {dtype:<9}{seconds[0] * 1e3:>10.3f}{cells}")
+            yield name, dtype, (layers, [*initial(layers, 0, dtype).values(), x, y], 1 / rows)
+
+
+def _made(makers: list[Any], case: Any) -> list[Any]:
+    """The steps; None where a library is not installed."""
+    steps: list[Any] = []
+    for make in makers:
+        try:
+            steps.append(make(*case))
+        except ImportError:
+            steps.append(None)
+    return steps
+
+
+def _seconds(step: Callable[[], object]) -> float:
+    start = perf_counter()
+    step()
+    return perf_counter() - start
 
 
 def _medians(steps: list[Any], rounds: int, threads: int) -> list[float]:
@@ -206,6 +267,8 @@ def _medians(steps: list[Any], rounds: int, threads: int) -> list[float]:
         torch.set_num_threads(threads)
     except ImportError:
         pass
+    # With one thread, what else the machine does is not counted.
+    clock = process_time if threads == 1 else perf_counter
     found: list[list[float]] = [[] for _ in steps]
     with threadpool_limits(threads):
         for step in steps:
@@ -215,18 +278,33 @@ def _medians(steps: list[Any], rounds: int, threads: int) -> list[float]:
             for step, seconds in zip(steps, found, strict=True):
                 if step is None:
                     continue
-                number = 1
-                start = perf_counter()
+                start = clock()
                 step()
-                first = perf_counter() - start
-                number = max(1, int(0.01 / first))
-                start = perf_counter()
+                number = max(1, int(0.01 / max(clock() - start, 1e-6)))
+                start = clock()
                 for _ in range(number):
                     step()
-                seconds.append((perf_counter() - start) / number)
+                seconds.append((clock() - start) / number)
     return [median(each) if each else 0.0 for each in found]
 
 
+ONE_THREAD = {
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+}
+"""Some libraries read the number of threads once, when they are imported."""
+
+
+def main(tables: list[str]) -> None:
+    """Print the tables `backends`, `1` and `2`, all of them by default; each in a process."""
+    if len(tables) == 1:
+        backends() if tables[0] == "backends" else table(int(tables[0]))
+        return
+    for name in tables or ["backends", "1", "2"]:
+        command = [sys.executable, "-m", "tests.benchmarks.training", name]
+        environment = os.environ | ({} if name == "2" else ONE_THREAD)
+        subprocess.run(command, env=environment, check=True)
+
+
 if __name__ == "__main__":
-    for threads in (1, 2):
-        table(threads)
+    main(sys.argv[1:])
