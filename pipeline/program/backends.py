@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import reduce
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -30,6 +32,7 @@ class Backend(NamedTuple):
     constant: a value of a program, as the library takes it
     guarded: a run that checks or converts its arguments, which have names
     jit: compiles a function of arrays
+    in_64_bits: a context in which numbers are not narrowed to 32 bits
     """
 
     name: str
@@ -38,6 +41,7 @@ class Backend(NamedTuple):
     constant: Callable[[Any], Any]
     guarded: Callable[[Run, Sequence[str]], Run]
     jit: Callable[[Run], Run] | None = None
+    in_64_bits: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     def translated(self, program: Program) -> Program:
         """The program with the library's functions.
@@ -67,7 +71,7 @@ class Backend(NamedTuple):
         """The library's function for one of NumPy's, or None; any other function as it is."""
         path = _path(function)
         if path is None:
-            return self.table.get(function, function)
+            return self.table.get(_inner(function), function)
         function = _inner(function)
         if _get(np, path) is not function:
             return None
@@ -123,11 +127,21 @@ def _jax() -> Backend:
 
         return narrow
 
-    # NumPy's array takes no index that is traced.
-    table = {operator.getitem: lambda value, index: (
-        numpy.asarray(value) if isinstance(value, np.ndarray) else value
-    )[index]}  # fmt: skip
-    return Backend("jax", numpy, table, lambda value: value, guarded, jax.jit)
+    def item(value: Any, index: Any) -> Any:
+        # NumPy's array takes no index that is traced.
+        return (numpy.asarray(value) if isinstance(value, np.ndarray) else value)[index]
+
+    def extreme(builtin: Any, function: Any) -> Any:
+        """Python's own would branch on a value that is traced."""
+        return lambda *values: reduce(function, values) if len(values) > 1 else builtin(*values)
+
+    table = {
+        operator.getitem: item,
+        min: extreme(min, numpy.minimum),
+        max: extreme(max, numpy.maximum),
+    }
+    return Backend("jax", numpy, table, lambda value: value, guarded, jax.jit,
+                   lambda: jax.enable_x64(True))  # fmt: skip
 
 
 _WIDE = ("float64", "complex128", "int64", "uint64")

@@ -10,6 +10,7 @@ import itertools
 import operator
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from textwrap import shorten
@@ -89,7 +90,8 @@ class CompiledGraph:
         self.plan: Callable[[Program, tuple[Any, ...]], tuple[Any, Program]] = run_and_plan
         if memory is not None:
             self.plan = partial(run_within, budget_bytes(memory, backend))
-        self.run = self._on_backend()
+        self.run: Run | None
+        self._load()
         self.idle: dict[Any, deque[Run]] = {}
         self.recent: tuple[Any, deque[Run]] = None, deque()
 
@@ -125,6 +127,10 @@ class CompiledGraph:
         idle.append(run)
         return outputs
 
+    def in_64_bits(self) -> AbstractContextManager[Any]:
+        """A context in which no backend narrows numbers to 32 bits, which is JAX's default."""
+        return self.library.in_64_bits() if self.library else nullcontext()
+
     def _idle(self, kind: list[Any]) -> deque[Run]:
         """The programs for arguments of a kind that no thread runs: their buffers are free."""
         name = tuple(kind)
@@ -134,13 +140,12 @@ class CompiledGraph:
         self.recent = kind, idle
         return idle
 
-    def _on_backend(self) -> Run | None:
-        """A run on another backend; None for NumPy, where a run depends on the arguments."""
-        backend = load_backend(self.backend)
-        if backend is None:
-            return None
-        run = self._run(backend.translated(self.program), backend.jit)
-        return backend.guarded(run, list(map(label, self.inputs)))
+    def _load(self) -> None:
+        """Prepare the run on another library; on NumPy, a run depends on the arguments."""
+        self.library, self.run = load_backend(self.backend), None
+        if self.library is not None:
+            run = self._run(self.library.translated(self.program), self.library.jit)
+            self.run = self.library.guarded(run, list(map(label, self.inputs)))
 
     def _run(self, program: Program, jit: Callable[[Run], Run] | None = None) -> Run:
         run = compiled(program, self.outputs, jit)
@@ -157,11 +162,12 @@ class CompiledGraph:
         return fill_outputs((value,) if len(self.keys) == 1 else value, self.keys, self.outputs)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "idle": {}, "recent": (None, deque()), "run": None}
+        emptied: dict[str, Any] = {"library": None, "run": None, "idle": {}}
+        return {**self.__dict__, **emptied, "recent": (None, deque())}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.run = self._on_backend()
+        self._load()
 
     def __repr__(self) -> str:
         inputs = shorten(", ".join(map(label, self.inputs)), 60) or "no inputs"

@@ -130,6 +130,23 @@ def test_numbers_and_inputs_that_nothing_needs(backend: str) -> None:
 
 
 @others
+def test_a_recurrence_of_numbers(backend: str) -> None:
+    """Edit distance: Python's `min` of three values, which JAX would refuse to compare."""
+    library(backend)
+    least = task(min, cheap=True)
+
+    @recurrence
+    def distance(i: int, j: int) -> Any:
+        if not i or not j:
+            return i + j
+        changed = distance(i - 1, j - 1) + ("kitten"[i - 1] != "sitting"[j - 1]) * x(0)
+        return least(distance(i - 1, j) + 1, distance(i, j - 1) + 1, changed)
+
+    program = distance(6, 7).graph().compile([x(0)], backend)
+    assert [int(program(1)), int(program(2))] == [3, 5]
+
+
+@others
 def test_a_long_program_is_not_printed(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     library(backend)
     monkeypatch.setattr("pipeline.program.compiling.MAX_STEPS", 2)

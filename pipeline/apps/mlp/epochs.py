@@ -7,8 +7,8 @@ examples, each shard of their rows is a heavy task instead, and gradients are su
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,6 +56,7 @@ class Plan:
     batch: examples for each step; 0 for all of them
     shards: parts of the rows whose gradients are separate tasks, if the batch is all of them
     backend: the library that computes gradients and outputs: numpy, jax or torch
+    version: of that library, for the keys of tasks
 
     Raises `ValueError` for a wrong value, and `ImportError` if the backend is not installed.
     """
@@ -68,6 +69,7 @@ class Plan:
     dtype: str = "float64"
     shards: int = 1
     backend: str = "numpy"
+    version: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         def must(is_right: bool, rule: str, *names: str) -> None:
@@ -85,6 +87,7 @@ class Plan:
         must(self.shards == 1 or (self.shards > 1 and not self.batch),
              "shards are parts of a batch of all examples, batch=0", "shards", "batch")  # fmt: skip
         output_program(self.layers, self.backend)  # raises for a backend that cannot be used
+        object.__setattr__(self, "version", import_module(self.backend).__version__)
 
 
 def training(plan: Plan, examples: Examples) -> Recurrence:  # noqa: C901 - the tasks call one another
@@ -179,23 +182,12 @@ def _run(
 ) -> Any:
     """What a program returns, without warnings: `_evaluated` reports a loss that is not finite.
 
-    JAX computes in the precision of the arrays: by default it would narrow them to 32 bits.
-
     The arrays stand at addresses that BLAS accepts. One from another worker may begin anywhere in a
     message. NumPy would multiply it without BLAS, slowly and with other last bits.
     """
     aligned = (np.require(array, requirements="A") for array in (*parameters.values(), *arrays))
-    with np.errstate(all="ignore"), _wide(program.backend):
+    with np.errstate(all="ignore"), program.in_64_bits():
         return program(*aligned, *share.values())
-
-
-def _wide(backend: str) -> AbstractContextManager[Any]:
-    if backend != "jax":
-        return nullcontext()
-    import jax
-
-    context: AbstractContextManager[Any] = jax.enable_x64(True)
-    return context
 
 
 def _added(left: Gradients, right: Gradients) -> Gradients:
