@@ -86,8 +86,7 @@ def imports(path: Path) -> list[Import]:
             assert node.level == 0, f"{title(path)}: relative imports hide where they point"
             package, _, module = (node.module or "").partition(".")
             if package == "pipeline":
-                for alias in node.names:
-                    found.append(Import(module, alias.name, id(node) in late))
+                found += [Import(module, alias.name, id(node) in late) for alias in node.names]
     return found
 
 
