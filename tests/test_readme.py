@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import subprocess
-import sys
 from contextlib import redirect_stdout
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 
 import pipeline
+from tests.command import run
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -69,15 +68,16 @@ def _untimed(text: str) -> list[str]:
 def test_the_table_of_the_command_line_is_as_printed() -> None:
     command = next(code for kind, code in BLOCKS if code.startswith("pipeline fib"))
     shown = next(code for kind, code in BLOCKS if kind == "text" and "naive time" in code)
-    done = subprocess.run(
-        [sys.executable, "-m", *command.split()], capture_output=True, text=True, check=True
-    )
+    text = run(*command.split()[1:])[1]
     # But for the times, which are of the machine and the moment.
-    exact = [line.split()[:5] for line in done.stdout.splitlines()[:-1]]
+    exact = [line.split()[:5] for line in text.splitlines()[:-1]]
     assert [line.split()[:5] for line in shown.splitlines()[:-1]] == exact
 
 
-def test_other_commands_print_what_stands_below_them(tmp_path: Path) -> None:
+def test_other_commands_print_what_stands_below_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     pairs = list(pairwise(BLOCKS))
     ours = ("pipeline mlp", "pipeline train", "pipeline gallery")
     commands = [
@@ -87,13 +87,11 @@ def test_other_commands_print_what_stands_below_them(tmp_path: Path) -> None:
     ]
     assert len(commands) == 3
     for command, shown in commands:
-        done = subprocess.run(
-            [sys.executable, "-m", *command.split()],
-            capture_output=True, text=True, check=True, cwd=tmp_path,
-        )  # fmt: skip
+        code, text, _ = run(*command.split()[1:])
+        assert code == 0
         # The last digits of a training are the machine's.
         measured = r"\d+\.\d%|loss \S+"
-        assert re.sub(measured, "…", done.stdout) == re.sub(measured, "…", shown)
+        assert re.sub(measured, "…", text) == re.sub(measured, "…", shown)
 
 
 def test_the_first_code_is_six_lines_and_its_picture_follows() -> None:

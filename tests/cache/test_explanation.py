@@ -14,6 +14,7 @@ from importlib.metadata import distribution
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, get_args
 
+import dask
 import numpy as np
 import pytest
 from dask import delayed
@@ -310,11 +311,12 @@ def test_stores_with_other_choices_of_versions_work_in_one_process(tmp_path: Pat
                 assert through(tmp_path, call, versions=versions).tasks == expected
 
 
-def test_a_choice_of_versions_reaches_the_workers(tmp_path: Path) -> None:
+def test_a_choice_of_versions_reaches_the_workers(tmp_path: Path, pool: Any) -> None:
     call, wrapped = delayed(norm_of)(6), delayed(abs)(delayed(norm_of)(6))
     options: dict[str, Any] = {"versions": "exact", "keep": ["norm_of", "abs"]}
-    assert through(tmp_path, wrapped, scheduler="processes", **options).tasks == 2
-    assert through(tmp_path, call, scheduler="processes", **options).tasks == 0
+    with dask.config.set(pool=pool):
+        assert through(tmp_path, wrapped, scheduler="processes", **options).tasks == 2
+        assert through(tmp_path, call, scheduler="processes", **options).tasks == 0
     assert through(tmp_path, wrapped, **options).tasks == 0
     assert pickle.loads(pickle.dumps(Store(tmp_path, versions="exact"))).versions == "exact"  # noqa: S301 - it is our own
 

@@ -865,11 +865,11 @@ def test_main_imported_and_run_again_in_a_notebook_are_the_same(tmp_path: Path) 
     assert len(digests) == 1
 
 
-def test_workers_find_the_same_digests() -> None:
+def test_workers_find_the_same_digests(pool: Any) -> None:
     names: dict[str, Any] = {"__name__": "__main__"}
     exec(SOURCE, names)  # noqa: S102 - a function of no module, as in a notebook
     local = names["f"]
-    with on("processes"):
+    with on("processes"), dask.config.set(pool=pool):
         [elsewhere] = dask.compute(dask.delayed(digest)(dask.delayed(local)))
     assert elsewhere == digest(local)
 
