@@ -64,8 +64,9 @@ def naive(layers: Layers, arrays: list[Any], share: float) -> Callable[[], objec
 def _graph(layers: Layers, memoize: Any = True) -> Any:
     value = value_of(layers)
     adjoint = adjoint_of(layers, value)
+    names = layers.parameters[::-1]  # the last layer first, as by hand
     graph = trace(
-        lambda: [value("L"), *(value(name) - RATE * adjoint(name) for name in layers.parameters)],
+        lambda: [value("L"), *(value(name) - RATE * adjoint(name) for name in names)],
         memoize=memoize,
     )
     return graph, [value(name) for name in layers.inputs]
