@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pipeline.graph import GraphError, LimitError, TaskGraph, count, occurrences
     from pipeline.identity import File, UnkeyableError, digest
     from pipeline.page import report
-    from pipeline.program import CompiledGraph, fuse
+    from pipeline.program import BudgetError, CompiledGraph, fuse
     from pipeline.schedule import SchedulerError, measure, scheduler
     from pipeline.share import impure, pure, share, share_report
     from pipeline.store import Store, StoreError, StoreWarning, register_format, storable
@@ -46,12 +46,12 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "Call", "CompiledGraph", "File", "GraphError", "LazyArgumentError", "LazyValueError",
-    "LimitError", "Picture", "PipelineError", "Recurrence", "SchedulerError", "StaleCallError",
-    "Store", "StoreError", "StoreWarning", "Style", "TaskGraph", "UnkeyableError", "compute",
-    "contrast", "count", "digest", "fuse", "impure", "measure", "memoize", "occurrences", "pure",
-    "recurrence", "register_format", "report", "scheduler", "share", "share_report", "storable",
-    "task", "trace",
+    "BudgetError", "Call", "CompiledGraph", "File", "GraphError", "LazyArgumentError",
+    "LazyValueError", "LimitError", "Picture", "PipelineError", "Recurrence", "SchedulerError",
+    "StaleCallError", "Store", "StoreError", "StoreWarning", "Style", "TaskGraph",
+    "UnkeyableError", "compute", "contrast", "count", "digest", "fuse", "impure", "measure",
+    "memoize", "occurrences", "pure", "recurrence", "register_format", "report", "scheduler",
+    "share", "share_report", "storable", "task", "trace",
 ]  # fmt: skip
 
 _NAMES = {
@@ -61,7 +61,7 @@ _NAMES = {
     "graph": "GraphError LimitError TaskGraph count occurrences",
     "identity": "File UnkeyableError digest",
     "page": "report",
-    "program": "CompiledGraph fuse",
+    "program": "BudgetError CompiledGraph fuse",
     "schedule": "SchedulerError measure scheduler",
     "share": "impure pure share share_report",
     "store": "Store StoreError StoreWarning register_format storable",

@@ -7,14 +7,18 @@ each only once again: less time than here, for more memory.
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Mapping
-from math import isqrt
-from typing import Any
+from itertools import count
+from math import comb, isqrt
+from time import perf_counter
+from typing import Any, NamedTuple
 
 import numpy as np
 from dask.typing import Key
+from matplotlib.figure import Figure
 
-from pipeline import Call, Recurrence, page
+from pipeline import BudgetError, Call, Recurrence, page, recurrence, task, trace
 from pipeline.apps.growth import DAG, GREY, TREE, Line, line_plot
 from pipeline.apps.mlp.layers import Layers, adjoint_of, initial, value_of
 
@@ -61,7 +65,149 @@ def gradient_memory(hidden: int = 16, width: int = 16, examples: int = 256) -> l
         "the recomputations before it needs them, and gains nothing."
     )
     title = f"Gradient of {hidden} hidden layers: memory against recomputed tasks"
-    return [strip, _against_recomputed(title, tradeoffs, note), _over_the_run(kept)]
+    return [
+        strip,
+        budget_plot(2 * hidden, width, 4 * examples),
+        _against_recomputed(title, tradeoffs, note),
+        _over_the_run(kept),
+    ]
+
+
+class Budget(NamedTuple):
+    """A budget of memory for a gradient, and what it was measured to cost.
+
+    peak: the most bytes of a run; again: hidden layers that it computed again
+    seconds: of the quickest run
+    """
+
+    name: str
+    peak: int
+    again: int
+    seconds: float
+
+
+PERCENT = 50, 30, 20, 15
+
+
+class _Budgets:
+    """The gradient of a deep network, run with budgets of memory."""
+
+    def __init__(self, hidden: int, width: int, examples: int) -> None:
+        self.hidden, self.value_bytes = hidden, width * examples * 8
+        self.layers = 0  # that ran
+
+        @task
+        def activation(z: Any) -> Any:
+            self.layers += 1
+            return np.tanh(z)
+
+        @recurrence
+        def weights(_layer: int) -> Any:
+            return None
+
+        @recurrence
+        def output(layer: int) -> Any:
+            return weights(0) if layer == 0 else activation(output(layer - 1) @ weights(layer))
+
+        @recurrence
+        def adjoint(layer: int) -> Any:
+            back = output(hidden)
+            if layer < hidden:
+                back = adjoint(layer + 1) @ np.transpose(weights(layer + 1))
+            return back * (1 - output(layer) * output(layer))
+
+        rng = np.random.default_rng(0)
+        places = range(hidden + 1)
+        self.inputs = [weights(layer) for layer in places]
+        self.arguments = [rng.normal(size=(examples if layer == 0 else width, width)) / width**0.5
+                          for layer in places]  # fmt: skip
+        self.graph = trace(
+            lambda: [np.transpose(output(layer - 1)) @ adjoint(layer) for layer in places[1:]]
+        )
+
+    def measured(self, name: str, memory: Any, rounds: int = 5) -> Budget:
+        """What a budget costs. Raises `ValueError` with the least bytes if it is too small."""
+        program = self.graph.compile(self.inputs, memory=memory)
+        program(*self.arguments)
+        tracemalloc.start()
+        before, _ = tracemalloc.get_traced_memory()
+        self.layers = 0
+        program(*self.arguments)
+        peak, again = tracemalloc.get_traced_memory()[1] - before, self.layers - self.hidden
+        tracemalloc.stop()
+        seconds = []
+        for _ in range(rounds):
+            start = perf_counter()
+            program(*self.arguments)
+            seconds.append(perf_counter() - start)
+        return Budget(name, peak, again, min(seconds))
+
+    def all(self) -> list[Budget]:
+        """Everything kept, budgets in between, and the least that a plan keeps."""
+        budgets = [self.measured("everything kept", "1TB")]
+        try:
+            for percent in (*PERCENT, 0.1):
+                memory = budgets[0].peak * percent / 100
+                budgets.append(self.measured(f"{percent} %", memory))
+        except BudgetError as error:
+            budgets.append(self.measured("as little as possible", error.least))
+        return budgets
+
+
+def budget_plot(hidden: int = 32, width: int = 16, examples: int = 1024) -> page.Plot:
+    """Layers that budgets of memory compute again, measured, on the curve of the fewest possible."""
+    network = _Budgets(hidden, width, examples)
+    budgets = network.all()
+    full, value = budgets[0].peak, network.value_bytes
+    curve = [
+        (100 * (full - (hidden - held) * value) / full, 1 + binomial_steps(hidden, held) / hidden)
+        for held in range(1, hidden + 1)
+    ]
+    figure = Figure(figsize=(4.6, 3.1), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(*zip(*curve, strict=True), color=GREY, lw=1.2, zorder=1,
+              label="fewest possible: binomial checkpoints")  # fmt: skip
+    rows = []
+    for number, budget in enumerate(budgets):
+        at = 100 * budget.peak / full, 1 + budget.again / hidden
+        axes.scatter(*at, s=30, color=DAG, zorder=2, label="measured" if not number else None)
+        axes.annotate(budget.name, at, (0, 7 if number else 16), textcoords="offset points", fontsize=8,
+                      ha="right" if number == 0 else "left")  # fmt: skip
+        held = min(hidden, max(1, round(hidden - (full - budget.peak) / value)))
+        rows.append([
+            budget.name, budget.peak / 1e6, f"{at[0]:.0f} %", budget.again,
+            binomial_steps(hidden, held), budget.seconds / budgets[0].seconds,
+        ])  # fmt: skip
+    axes.set(
+        xlabel="bytes held at most, % of everything kept", ylabel="runs of each layer", yscale="log"
+    )
+    axes.set_yticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
+    axes.minorticks_off()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    head = ("budget", "MB at most", "of everything", "layers computed again", "fewest possible",
+            "time ÷ everything kept")  # fmt: skip
+    note = (
+        f"The gradient of {hidden} hidden layers, compiled with `memory=`. Values over the budget "
+        "are dropped, and computed again when they are needed. Half of the memory costs "
+        f"{budgets[1].again} more runs of a layer. The curve is that of Griewank and Walther "
+        "(Revolve, 2000), where each checkpoint is the value of one layer."
+    )
+    table = page.Table("Space and time: budgets of memory", head, rows, 1, note)
+    return page.Plot(figure, table, note)
+
+
+def binomial_steps(layers: int, checkpoints: int) -> int:
+    """Layers that a gradient computes again at the least, if it holds so many of their values.
+
+    Griewank and Walther, Revolve (2000): with s checkpoints and at most r runs of each layer, a
+    gradient reaches C(s + r, s) layers.
+
+    >>> [binomial_steps(64, checkpoints) for checkpoints in (64, 32, 8, 1)]
+    [0, 31, 74, 1953]
+    """
+    runs = next(r for r in count(1) if comb(checkpoints + r, checkpoints) >= layers)
+    return runs * layers - comb(checkpoints + runs, runs - 1) - (layers - 1)
 
 
 class _Deep:

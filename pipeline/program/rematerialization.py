@@ -38,7 +38,7 @@ from pipeline.program.program import Program
 MAX_WORK = 5
 """A plan runs at most so many times the steps of its program."""
 
-EXPONENTS = 1.0, 0.5
+EXPONENTS = 1.0, 0.5, 0.25
 """Of the staleness. DTR takes 1; with less, a long chain takes less time at some budgets."""
 
 
@@ -102,7 +102,7 @@ def plan(flow: Flow, observed: Observed, budget: int) -> list[int]:
     low, high = budget, observed.peak(flow, order)
     while high - low > max(1, high // 100):
         middle = (low + high) // 2
-        is_kept = any(_Walk(flow, order, even, middle, power).go() for power in EXPONENTS)
+        is_kept = _Walk(flow, order, even, middle, EXPONENTS[-1]).go()
         low, high = (low, middle) if is_kept else (middle, high)
     error = BudgetError(
         f"memory={budget:,} bytes: the least that a plan was found for, of at most {MAX_WORK} "
@@ -274,6 +274,9 @@ class _Walk:
                 self.uses[source].append(place)
         for value in flow.results:
             self.uses[value].append(len(order))
+        self.shown: dict[int, set[int]] = defaultdict(set)  # by owner: all values in its memory
+        for value, owner in observed.owner.items():
+            self.shown[owner].add(value)
         self.spare: set[int] = set()  # memory that only the steps about to run may use
         self.now = 0
         self.steps: list[int] = []
@@ -310,6 +313,7 @@ class _Walk:
             self.make_room(self.observed.size(step))
             if self.run is not None:
                 self.run.step(step)
+                self.shown[self.observed.owner[step]].add(step)
             self.held.add(step)
             self.steps.append(step)
             if len(self.steps) > MAX_WORK * len(self.order):
@@ -365,11 +369,11 @@ class _Walk:
         return any(self.pins[value] for value in self.held.values[owner])
 
     def next_use(self, owner: int) -> float:
-        """When a value in some memory is used next: the place in the order."""
+        """When some memory is used next: the place in the order. A view may have been dropped."""
         if owner < 0:
             return 0
         places = math.inf
-        for value in self.held.values[owner]:
+        for value in self.shown[owner]:
             uses = self.uses[value]
             place = bisect_right(uses, self.now)
             places = min(places, uses[place] if place < len(uses) else math.inf)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline import page
-from pipeline.apps.memory import gradient_memory
+from pipeline.apps.memory import binomial_steps, budget_plot, gradient_memory
 
 
 @cache
@@ -29,7 +29,7 @@ def plot(place: int) -> page.Plot:
 
 
 def test_the_gradient_trades_memory_for_work() -> None:
-    curve = plot(1)
+    curve = plot(2)
     names = ["all", "k = 2", "k = 3", "k = 4", "k = 5", "k = 6", "k = 8", "none"]
     assert [row[0] for row in curve.table.rows] == names
     axes = curve.figure.axes[0]
@@ -45,6 +45,40 @@ def test_the_gradient_trades_memory_for_work() -> None:
     assert all(held <= most for (_, held), (_, most) in zip(peak, table, strict=True))
     # The note says that Dask's order gains nothing. If it does some day, change the note.
     assert min(y for _, y in dask) >= 0.9 * dask[0][1]
+
+
+def test_budgets_of_memory_lie_on_the_curve_of_binomial_checkpoints() -> None:
+    curve = budget_plot(hidden=16, width=16, examples=512)
+    names, megabytes, shares, again, least, _ = zip(*curve.table.rows, strict=True)
+    assert names[0] == "everything kept"
+    assert names[-1] == "as little as possible"
+    assert {"50 %", "30 %"} < {*names}
+    assert list(megabytes) == sorted(megabytes, reverse=True)
+    assert (shares[0], shares[1]) == ("100 %", "50 %")
+    assert again[0] == least[0] == 0
+    for runs, possible in zip(again[:3], least, strict=False):
+        assert possible <= runs <= 1.4 * possible
+    (theory,) = curve.figure.axes[0].get_lines()
+    assert theory.get_label() == "fewest possible: binomial checkpoints"
+    assert np.asarray(theory.get_xydata()).shape == (16, 2)
+
+
+@cache
+def fewest(layers: int, checkpoints: int) -> int:
+    """Steps forward that reverse a chain, by dynamic programming over the next checkpoint."""
+    if layers == 1 or checkpoints == 1:
+        return layers * (layers - 1) // 2
+    return min(
+        first + fewest(layers - first, checkpoints - 1) + fewest(first, checkpoints)
+        for first in range(1, layers)
+    )
+
+
+def test_no_other_checkpoints_take_fewer_steps_than_binomial_ones() -> None:
+    for layers in range(1, 25):
+        for checkpoints in range(1, layers + 2):
+            again = fewest(layers, checkpoints) - (layers - 1)
+            assert binomial_steps(layers, checkpoints) == again
 
 
 def test_the_strip_fills_and_empties() -> None:
@@ -71,7 +105,7 @@ def test_the_strip_fills_and_empties() -> None:
 
 
 def test_lines_over_the_run_share_their_places_and_the_table_has_them() -> None:
-    over = plot(2)
+    over = plot(3)
     lines = [np.asarray(line.get_xydata()).tolist() for line in over.figure.axes[0].get_lines()]
     places = [row[0] for row in over.table.rows]
     assert all({x for x, _ in line} <= set(places) for line in lines)

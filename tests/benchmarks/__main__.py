@@ -1,4 +1,5 @@
-"""Speed, beside its peers, in one run: `python -m tests.benchmarks`; or `… caching`, of the cache.
+"""Speed, beside its peers, in one run: `python -m tests.benchmarks`; `… caching`, of the cache;
+`… memory`, of budgets of memory.
 
 The machine may be noisy: what counts is the ratio, within one run.
 """
@@ -9,7 +10,7 @@ import sys
 from functools import partial
 
 from pipeline import contrast, count
-from tests.benchmarks import caching, fusing, isolating
+from tests.benchmarks import caching, fusing, isolating, memory
 from tests.benchmarks.clock import medians
 from tests.functions import fib
 
@@ -53,7 +54,7 @@ def graphs() -> None:
     isolating.beside_optimize()
 
 
-TABLES = {"graphs": graphs, "caching": caching.main}
+TABLES = {"graphs": graphs, "caching": caching.main, "memory": memory.table}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ["graphs"]:

@@ -85,18 +85,17 @@ class Network:
 
 
 def test_a_gradient_runs_within_each_budget() -> None:
-    network = Network(hidden=12, width=16, rows=2_000)
+    network = Network(hidden=12, width=16, rows=4_000)
     expected = network.compile(None)(*network.arguments)
     full = network.compile("1GB")
     full(*network.arguments)
     most = traced_peak(full, *network.arguments)
-    for share in (1.02, 0.6, 0.4):
+    for share in (0.6, 0.4):
         budget = int(share * most)
         program = network.compile(budget)
-        # Of the first run, what is known of each step counts, too: 1 kB a step.
-        assert traced_peak(program, *network.arguments) <= 1.05 * budget + 1_000 * len(
-            network.graph
-        )
+        # Of the first run, what is known of each step counts, too: 2 kB a task.
+        known = 2_000 * len(network.graph)
+        assert traced_peak(program, *network.arguments) <= 1.05 * budget + known
         assert traced_peak(program, *network.arguments) <= 1.05 * budget
         for value in (program(*network.arguments), program(*network.arguments)):
             for name, gradient in expected.items():
