@@ -206,7 +206,7 @@ BACKENDS = {"NumPy": (ours, by_hand), "JAX": (our_jax, jax), "PyTorch": (our_tor
 """Our program on each backend, and the same step by hand."""
 
 
-def backends(rounds: int = 25) -> None:
+def backends(rounds: int = 50) -> None:
     """A step on each backend, and how many times the same by hand it takes; first calls, too."""
     print("\na training step on each backend, 1 thread; ours, and ours ÷ by hand")
     print(f"{'':<12}" + "".join(f"{name + ', ms':>14}{'÷ hand':>8}" for name in BACKENDS)
