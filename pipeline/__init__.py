@@ -40,18 +40,21 @@ if TYPE_CHECKING:
         LazyValueError,
         Recurrence,
         StaleCallError,
+        maximum,
+        minimum,
         recurrence,
         task,
         trace,
+        where,
     )
 
 __all__ = [
     "BudgetError", "Call", "CompiledGraph", "File", "GraphError", "LazyArgumentError",
     "LazyValueError", "LimitError", "Picture", "PipelineError", "Recurrence", "SchedulerError",
     "StaleCallError", "Store", "StoreError", "StoreWarning", "Style", "TaskGraph",
-    "UnkeyableError", "compute", "contrast", "count", "digest", "fuse", "impure", "measure",
-    "memoize", "occurrences", "pure", "recurrence", "register_format", "report", "scheduler",
-    "share", "share_report", "storable", "task", "trace",
+    "UnkeyableError", "compute", "contrast", "count", "digest", "fuse", "impure", "maximum",
+    "measure", "memoize", "minimum", "occurrences", "pure", "recurrence", "register_format",
+    "report", "scheduler", "share", "share_report", "storable", "task", "trace", "where",
 ]  # fmt: skip
 
 _NAMES = {
@@ -66,7 +69,7 @@ _NAMES = {
     "share": "impure pure share share_report",
     "store": "Store StoreError StoreWarning register_format storable",
     "trace": "Call LazyArgumentError LazyValueError Recurrence StaleCallError "
-    "recurrence task trace",
+    "maximum minimum recurrence task trace where",
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 """Where each public name is defined. Its folder is imported when the name is used."""

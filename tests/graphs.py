@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline import TaskGraph
 from pipeline.graph import CallTask
-from pipeline.trace import Body, Step
+from pipeline.program import Program
 
 
 def three(a: int, b: int, c: int) -> int:
@@ -21,11 +21,29 @@ def modulo(a: int, b: int) -> int:
     return (a + 2 * b) % 1009
 
 
-TWICE = Body((2,), (Step(mul, (0, 1)), Step(add, (2, 0))))  # 3x, in two steps
+def body(arity: int, constants: tuple[Any, ...], *steps: tuple[Any, ...]) -> Program:
+    """The program of a task, of steps of a function and its operands.
+
+    Slots are those of the inputs, then of the steps; those of constants are -1, -2, and so on.
+    """
+    written: list[Any] = []
+    for slot, (function, *operands) in enumerate(steps, arity):
+        a, b = operands if len(operands) == 2 else (tuple(operands), None)
+        written += (function, a, b, slot)
+    width = arity + len(steps)
+    return Program(tuple(written), width, constants, tuple(range(arity)), (width - 1,))
+
+
+def constant(value: Any) -> Program:
+    """The program of a task that returns a constant."""
+    return Program((None, value, None, 0), 1, (value,), (), (0,))
+
+
+TWICE = body(1, (2,), (mul, 0, -1), (add, 1, 0))  # 3x, in two steps
 BY_ARITY: dict[int, list[Any]] = {
-    0: [Body((7,), ()), Body((None, 3), ()), lambda: 5],
-    1: [neg, TWICE, Body()],
-    2: [modulo, add, Body((), (Step(modulo, (1, 0)), Step(neg, (2,))))],
+    0: [constant(7), constant(3), lambda: 5],
+    1: [neg, TWICE, body(1, ())],
+    2: [modulo, add, body(2, (), (modulo, 1, 0), (neg, 2))],
     3: [three],
 }
 

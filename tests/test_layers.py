@@ -17,7 +17,7 @@ import pipeline
 PACKAGE = Path(__file__).parent.parent / "pipeline"
 
 ROOMS = (
-    "identity", "graph", "trace", "program", "schedule", "share", "store", "cache", "draw", "page",
+    "identity", "graph", "program", "trace", "schedule", "share", "store", "cache", "draw", "page",
     "compute", "apps", "cli",
 )  # fmt: skip
 """The table of DESIGN.md, from the ground up: a room imports only from the rooms before it."""

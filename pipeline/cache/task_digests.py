@@ -33,6 +33,7 @@ from pipeline.identity import (
     namespace,
     type_part,
 )
+from pipeline.program import Named, Program, is_body
 from pipeline.share import (
     SIMPLE,
     STORING,
@@ -50,7 +51,7 @@ from pipeline.share import (
     project_objects,
     stable_number,
 )
-from pipeline.trace import Body, CallForm, Named, Step, Task, form_of
+from pipeline.trace import CallForm, Task, form_of
 
 
 class TaskDigests(Numbering):
@@ -145,12 +146,14 @@ class TaskDigests(Numbering):
         return super()._task_number(task if form is None else form.task(task), numbers)
 
     def learn(self, function: Any) -> FunctionNumber:
-        if type(function) is Body:
+        if is_body(function):
             return self._learn_body(function)
         if (form := form_of(function)) is not None:
             return self._learn_form(form)
         if (inner := unwrapped(function)) is not function:
-            return self._learn_body(Body((), (Step(inner, ()),)))  # all its arguments are inputs
+            return self._learn_body(
+                Program((inner, (), None, 0), 1, (), (), (0,))
+            )  # all its arguments are inputs
         return super().learn(function)
 
     def _learn_form(self, form: CallForm) -> FunctionNumber:
@@ -163,10 +166,12 @@ class TaskDigests(Numbering):
             version = self.intern((version, *map(self.value_number, form.state)))
         return number._replace(number=version)
 
-    def _learn_body(self, body: Body) -> FunctionNumber:
+    def _learn_body(self, body: Program) -> FunctionNumber:
         """A body counts by its operations; one that reaches half of a project is read once."""
         form, numbers = [], []
-        for operation, places in body.steps:
+        for _, operation, places, _ in body.instructions():
+            if operation is None:  # it returns a constant
+                continue
             named = operation if isinstance(operation, Named) else Named(operation, ())
             function, names = unwrapped(named.function), named.names
             learned = self.function_number(function)
@@ -186,7 +191,7 @@ class TaskDigests(Numbering):
             form.append((names, places))
             numbers.append(learned.number)
         numbers += map(self.value_number, body.constants)
-        number = self.intern((repr((len(body.constants), form)), *numbers))
+        number = self.intern((repr((len(body.constants), len(body.inputs), form)), *numbers))
         return FunctionNumber(number)
 
 
@@ -217,9 +222,8 @@ def alias_target(node: Any) -> Key | None:
     if isinstance(inner, Alias) or (inner is not node and isinstance(inner, TaskRef)):
         target: Key = inner.target if isinstance(inner, Alias) else inner.key
         return target
-    if isinstance(node, CallTask) and type(node.function) is Body and len(node.inputs) == 1:
-        is_empty = not (node.function.steps or node.function.constants)
-        return node.inputs[0] if is_empty else None
+    if isinstance(node, CallTask) and is_body(node.function) and len(node.inputs) == 1:
+        return None if node.function.steps else node.inputs[0]
     return None
 
 
@@ -235,10 +239,9 @@ def unwrapped(function: Any) -> Any:
 def task_function(node: Any) -> Any:
     """The function that a user wrote and a task calls. None for an operator and the like."""
     function = node.func if type(node) is DaskTask else getattr(node, "function", None)
-    if not isinstance(function, Body):
+    if not is_body(function):
         return unwrapped(function)
-    functions = [unwrapped(getattr(step.function, "function", step.function))
-                 for step in function.steps]  # fmt: skip
+    functions = list(map(unwrapped, function.functions))
     own = list(filter(is_of_the_project, functions))
     return own[-1] if own else (functions[0] if len(functions) == 1 else None)
 
@@ -247,13 +250,9 @@ def is_of_the_project(function: Any) -> bool:
     return isinstance(function, FunctionType) and library_name(function) is None
 
 
-def _known_operands(places: Sequence[int], body: Body) -> list[Any]:
+def _known_operands(places: Sequence[int], body: Program) -> list[Any]:
     """The operands of a step of a body: constants by value, all others as a reference."""
-    used = [place for _, operands in body.steps for place in operands]
-    # Values are numbered inputs, constants, steps; only the value of the last step is not used.
-    first = max([*used, -1]) + 1 - len(body.constants) - (len(body.steps) - 1)
-    constants = dict(enumerate(body.constants, first))
-    return [constants.get(place, TaskRef("unknown")) for place in places]
+    return [body.constants[-place - 1] if place < 0 else TaskRef("unknown") for place in places]
 
 
 # What a digest covers

@@ -272,6 +272,7 @@ class TaskGraph(GraphCollection):
     """
 
     fused: TaskGraph  # this graph, as `pipeline.program` fused it for a run
+    traced: Any = None  # its calls on the tape of their trace, where it has one
 
     def __init__(self, tasks: dict[Key, Any], outputs: Any, *, token: Key | None = None) -> None:
         self.tasks = tasks

@@ -148,13 +148,23 @@ def session() -> Iterator[Session]:
     """
     outer = current_session()
     inner = Session({} if outer is NO_SESSION else outer.prefixes, {})
-    before, is_collecting = _session.set(inner), gc.isenabled()
-    gc.disable()
+    before = _session.set(inner)
     try:
-        yield inner
-        inner.verify()
+        with paused_collector():
+            yield inner
+            inner.verify()
     finally:
         _session.reset(before)
+
+
+@contextmanager
+def paused_collector() -> Iterator[None]:
+    """Pause the garbage collector, while many objects are made of which none is garbage."""
+    is_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
         if is_collecting:
             gc.enable()
 

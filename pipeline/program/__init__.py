@@ -1,6 +1,7 @@
 """Straight-line programs: many cheap tasks run as one.
 
-- `program` – a program, its steps and slots, and how tasks are lowered to one
+- `operators` – the operators of Python, their functions and symbols
+- `program` – steps on a tape, and a program that is lowered from them
 - `fusing` – which cheap tasks run together as a block: `fuse`, and what Dask calls before a run
 - `compiling` – a graph as a function: its program as Python source
 - `backends` – the same program on the arrays of JAX or PyTorch
@@ -20,19 +21,28 @@ from pipeline.program.fusing import (
     optimizer_of,
     runnable_tasks,
 )
-from pipeline.program.program import Program
+from pipeline.program.operators import BINARY, COMPARISONS, SYMBOLS, UNARY
+from pipeline.program.program import Named, Program, Tape, Traced, is_body
 from pipeline.program.rematerialization import BudgetError
 
 __all__ = [
     "BACKENDS",
+    "BINARY",
+    "COMPARISONS",
+    "SYMBOLS",
+    "UNARY",
     "Block",
     "BudgetError",
     "CompiledGraph",
     "LoadTask",
+    "Named",
     "Part",
     "Program",
+    "Tape",
+    "Traced",
     "fuse",
     "fuse_tasks",
+    "is_body",
     "is_fusing",
     "optimizer_of",
     "runnable_tasks",

@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline.graph import GraphError, label
-from pipeline.program.program import Program
-from pipeline.trace import Named
+from pipeline.program.program import Named, Program
 
 Run = Callable[..., Any]
 

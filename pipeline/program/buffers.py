@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.program.program import Program
-from pipeline.trace import Named
+from pipeline.program.program import Named, Program
 
 MIN_BYTES = 16_384
 """Smaller results get no buffer."""

@@ -23,9 +23,9 @@ from dask.typing import Key
 from pipeline.graph import GraphCollection, GraphError, TaskGraph, fill_outputs, label
 from pipeline.program.backends import load_backend
 from pipeline.program.buffers import run_and_plan
-from pipeline.program.program import Instruction, Program, lower
+from pipeline.program.operators import BINARY, COMPARISONS, SYMBOLS
+from pipeline.program.program import Instruction, Named, Program, program_of
 from pipeline.program.rematerialization import budget_bytes, run_within
-from pipeline.trace import BINARY, COMPARISONS, SYMBOLS, Named
 
 MAX_KINDS = 8
 """Kinds of arguments for which a compiled graph keeps its buffers."""
@@ -78,7 +78,7 @@ class CompiledGraph:
                     "input"
                 )
         self.keys = list(dict.fromkeys(graph.keys))
-        program, needed = lower(tasks, list(tasks), self.keys)
+        program, needed = program_of(tasks, list(tasks), self.keys)
         slots = dict(zip(needed, program.inputs, strict=True))
         unused = itertools.count(program.width)
         self.program = replace(

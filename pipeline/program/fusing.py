@@ -29,7 +29,7 @@ from dask.utils import ensure_dict
 
 from pipeline.graph import CallTask, GraphCollection, TaskGraph, inputs_of, toposort
 from pipeline.identity import short_hash
-from pipeline.program.program import Program, lower
+from pipeline.program.program import Item, Program, Traced, lower, program_of
 
 MAX_TASKS_IN_BLOCK = 4096
 """A run can be interrupted between blocks, and reports progress there."""
@@ -70,7 +70,49 @@ def fuse(graph: TaskGraph) -> TaskGraph:
     >>> list(fuse(fib(2000).graph()).tasks.values())
     [<Block fib(2000): no inputs>]
     """
-    return TaskGraph(fuse_tasks(graph.tasks, [graph.keys]), graph.outputs)
+    tasks = _fused_calls(graph.traced) if graph.traced else None
+    return TaskGraph(tasks or fuse_tasks(graph.tasks, [graph.keys]), graph.outputs)
+
+
+def _fused_calls(traced: Traced) -> dict[Key, Any] | None:
+    """The blocks of traced calls, straight from their tape; None if they are not one group.
+
+    All calls that one output needs are connected. A program leaves out the rest.
+    """
+    tape, calls, roots, is_cheap = traced
+    if not is_cheap or len(roots) > 1 or len(calls) < 2:
+        return None
+    parts = _cut(calls)
+    part_of = [-1] * (len(tape.items) + 1)
+    for place, part in enumerate(parts):
+        for call in part:
+            part_of[-call.number] = place
+    results: list[dict[int, Any]] = [{} for _ in parts]
+    results[-1] = {root.number: root for root in roots}
+    lowered: list[tuple[Program, dict[int, int]]] = []
+    for place in reversed(range(len(parts))):  # the last part says what it needs of those before
+        program, slots = lower(tape, parts[place], list(results[place].values()))
+        lowered.append((program, slots))
+        for number in slots:
+            if not 0 <= part_of[-number] < place:  # a body used a call that another one made
+                return None
+            results[part_of[-number]][number] = tape.items[-number - 1]
+    blocks: dict[Key, Any] = {}
+    sources: dict[int, Any] = {}
+    for (program, slots), numbers in zip(reversed(lowered), results, strict=True):
+        if not numbers:  # nothing needs this part
+            continue
+        keys = program.outputs
+        name = _block_name(keys)
+        inputs = program.bind({sources[number]: slot for number, slot in slots.items()})
+        blocks[name] = Block(name, program, inputs, cheap=False)
+        for place, number in enumerate(numbers):
+            sources[number] = keys[0] if len(keys) == 1 else Item(name, place)
+    return blocks
+
+
+def _block_name(keys: Sequence[Key]) -> Key:
+    return keys[0] if len(keys) == 1 else f"fused-{short_hash(tuple(keys))}"
 
 
 def fuse_tasks(tasks: Mapping[Key, Any], requested: Sequence[Sequence[Key]]) -> dict[Key, Any]:
@@ -79,16 +121,16 @@ def fuse_tasks(tasks: Mapping[Key, Any], requested: Sequence[Sequence[Key]]) -> 
     groups = _groups(tasks, requested)
     blocks = [keys for keys in groups if len(keys) > 1]
     results, direct = _results(tasks, outputs, groups, blocks)
-    names = [keys[0] if len(keys) == 1 else f"fused-{short_hash(tuple(keys))}" for keys in results]
+    names = list(map(_block_name, results))
     items = {
-        key: (name, place)
+        key: Item(name, place)
         for name, keys in zip(names, results, strict=True)
         for place, key in enumerate(keys)
         if len(keys) > 1
     }
     fused = {keys[0]: tasks[keys[0]] for keys in groups if len(keys) == 1}
     for name, keys, block_results in zip(names, blocks, results, strict=True):
-        program, inputs = lower(tasks, keys, block_results, items)
+        program, inputs = program_of(tasks, keys, block_results, items)
         fused[name] = Block(name, program, inputs, cheap=False)
         for key in block_results:
             if key in items and key in direct:
@@ -205,10 +247,10 @@ def _collections(tasks: Mapping[Key, Any], requested: Sequence[Sequence[Key]]) -
     return {key: bits[key] for key in tasks if key in bits}
 
 
-def _cut(keys: list[Key]) -> list[list[Key]]:
+def _cut(keys: Sequence[Any]) -> list[list[Any]]:
     """Equal parts, none of them longer than a block may be."""
     size = ceil(len(keys) / ceil(len(keys) / MAX_TASKS_IN_BLOCK))
-    return [keys[start : start + size] for start in range(0, len(keys), size)]
+    return [list(keys[start : start + size]) for start in range(0, len(keys), size)]
 
 
 def is_fusing() -> bool:

@@ -1,26 +1,28 @@
 """A program: many small tasks as a straight-line list of steps over numbered slots.
 
-A scheduler spends 30 µs and more on a task; a step takes a twentieth of one. A slot is reused as
-soon as nothing needs its value, so a running program holds what is still needed, and no more.
+A scheduler spends 30 µs and more on a task; a step takes a twentieth of one. There is one form of
+steps. A `Tape` holds them as they are written, each result in a slot of its own. `lower` makes a
+`Program` of some calls of a tape, in which a slot is reused as soon as nothing needs its value: a
+running program holds what is still needed, and no more.
 
-`lower` writes a program from its last step to its first. The last use of a value is then the first
-that it meets: there the value gets a slot, which is free again at the step that makes the value. No
-program could do with fewer slots.
+`lower` goes from the last step to the first. The last use of a value is then the first that it
+meets: there the value gets a slot, which is free again at the step that makes the value. No program
+could do with fewer slots.
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from operator import length_hint
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from dask.typing import Key
 
-from pipeline.graph import CallTask, function_of, inputs_of, label
-from pipeline.trace import Body, Step
+from pipeline.graph import function_of, inputs_of, label
+from pipeline.identity import paused_collector
 
 
 class Instruction(NamedTuple):
@@ -37,6 +39,26 @@ class Instruction(NamedTuple):
     result: int
 
 
+class Item(NamedTuple):
+    """A value in the tuple of a block."""
+
+    block: Key
+    place: int
+
+
+@dataclass(frozen=True)
+class Named:
+    """A function whose last operands are passed by name."""
+
+    function: Callable[..., Any]
+    names: tuple[str, ...]
+
+    def __call__(self, *operands: Any) -> Any:
+        first = len(operands) - len(self.names)
+        keywords = dict(zip(self.names, operands[first:], strict=True))
+        return self.function(*operands[:first], **keywords)
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class Program:
     """A function of some values, run step by step.
@@ -49,7 +71,8 @@ class Program:
     inputs: the slots of the arguments; of an argument that is a block's tuple, (place, slot) pairs
     results: the slots of the results; a single result is returned bare, several as a tuple
     outputs: the keys of the results
-    keys: of the tasks that it runs, the last one first
+    calls: the keys of the tasks that it runs, or their calls, the last one first; none where it is
+        the body of a task
     ends: for each task, how many items of the steps follow its last step
     """
 
@@ -58,11 +81,11 @@ class Program:
     constants: tuple[Any, ...]
     inputs: tuple[Any, ...]
     results: tuple[int, ...]
-    outputs: tuple[Key, ...]
-    keys: tuple[Key, ...]
-    ends: array[int]
+    outputs: tuple[Key, ...] = ()
+    calls: Sequence[Any] = ()
+    ends: array[int] = field(default_factory=lambda: array("I"))
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: Any) -> Any:  # noqa: C901 - it runs each step
         slots = [None] * self.width
         slots += reversed(self.constants)
         for value, place in zip(arguments, self.inputs, strict=True):
@@ -71,7 +94,7 @@ class Program:
             else:
                 for inner, slot in place:
                     slots[slot] = value[inner]
-        steps = iter(self.steps)
+        steps, value_of = iter(self.steps), slots.__getitem__
         try:
             for f, a, b, o in zip(steps, steps, steps, steps, strict=True):
                 if b is not None:
@@ -79,11 +102,12 @@ class Program:
                 elif f is None:
                     slots[o] = a
                 elif type(a) is tuple:
-                    slots[o] = f(*[slots[place] for place in a])
+                    slots[o] = f(*map(value_of, a))
                 else:
                     slots[o] = f(slots[a])
         except Exception as error:
-            error.add_note(f"while computing {label(self.task_before(length_hint(steps)))}")
+            if self.calls:
+                error.add_note(f"while computing {label(self.task_before(length_hint(steps)))}")
             raise
         if len(self.results) == 1:
             return slots[self.results[0]]
@@ -91,7 +115,21 @@ class Program:
 
     def task_before(self, remaining: int) -> Key:
         """The key of the task whose step ran last, when so many items of the steps remain."""
-        return self.keys[bisect_right(self.ends, remaining) - 1]
+        return _key(self.calls[bisect_right(self.ends, remaining) - 1])
+
+    def bind(self, slots: Mapping[Any, int]) -> tuple[Key, ...]:
+        """Give the program its arguments; their keys.
+
+        slots: by key, or by a block and the place in its tuple
+        """
+        inputs: dict[Key, Any] = {}
+        for source, slot in slots.items():
+            if type(source) is Item:
+                inputs[source.block] = (*inputs.get(source.block, ()), (source.place, slot))
+            else:
+                inputs[source] = slot
+        self.inputs = tuple(inputs.values())
+        return tuple(inputs)
 
     def instructions(self) -> Iterator[Instruction]:
         """The steps, one by one."""
@@ -103,162 +141,295 @@ class Program:
                 operands = a if f is not None and type(a) is tuple else (a,)
             yield Instruction(start, f, operands, o)
 
+    @property
+    def keys(self) -> list[Key]:
+        """The keys of the tasks that it runs, the last one first."""
+        return list(map(_key, self.calls))
+
+    @property
+    def functions(self) -> list[Callable[..., Any]]:
+        """The functions of its steps, without the names of their arguments."""
+        return [
+            function.function if type(function) is Named else function
+            for function in self.steps[::4]
+            if function is not None
+        ]
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {name: getattr(self, name) for name in self.__slots__}
+        return {**state, "calls": self.keys}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return self.steps, self.constants, self.inputs, self.results
+
     def __repr__(self) -> str:
-        return f"<Program: {len(self.keys):,} tasks in {self.width:,} slots>"
+        if self.calls:
+            return f"<Program: {len(self.calls):,} tasks in {self.width:,} slots>"
+        names = [getattr(function, "__name__", str(function)) for function in self.functions]
+        return f"<Program: {', '.join(names) or 'constant'}>"
 
 
-def lower(
+def is_body(function: Any) -> TypeGuard[Program]:
+    """Whether a function is the program of one task; not that of a block."""
+    return type(function) is Program and not function.calls
+
+
+def _key(call: Any) -> Key:
+    """The key of a task: that of a traced call is made when it is needed."""
+    key: Key = getattr(call, "key", call)
+    return key
+
+
+class Tape:
+    """Steps as they are written, and the items that they refer to.
+
+    steps: as in a program. A result has the number of its first item here
+    items: calls and constants; the number of the first is -1, of the next -2, and so on
+    kind: the type of the calls. A call has the number of an item, and that of its result: of a
+        step, or of another item
+    """
+
+    __slots__ = ("items", "kind", "steps")
+
+    def __init__(self, kind: Any) -> None:
+        self.steps: list[Any] = []
+        self.items: list[Any] = []
+        self.kind: Any = kind
+
+    def add(self, item: Any) -> int:
+        """The number of a new item."""
+        self.items.append(item)
+        return -len(self.items)
+
+    def key(self, number: int) -> Key:
+        """The key of a call."""
+        return _key(self.items[-number - 1])
+
+    def write(self, function: Callable[..., Any] | None, operands: tuple[int, ...]) -> int:
+        """The number of the result of a new step."""
+        steps = self.steps
+        number = len(steps)
+        if len(operands) == 2:
+            steps += (function, *operands, number)
+        else:
+            steps += (function, operands, None, number)
+        return number
+
+    def operands(self, number: int) -> tuple[int, ...]:
+        """The numbers of the operands of a step."""
+        _, a, b, _ = self.steps[number : number + 4]
+        return a if b is None else (a, b)
+
+
+class Traced(NamedTuple):
+    """The calls of a graph on the tape of their trace.
+
+    calls: inputs before their consumers; some may not be needed
+    roots: those of the outputs
+    is_cheap: whether all are worth less than a scheduler's time
+    """
+
+    tape: Tape
+    calls: Sequence[Any]
+    roots: Sequence[Any]
+    is_cheap: bool
+
+
+class _Written:
+    """A task on a tape."""
+
+    __slots__ = ("key", "number", "result")
+
+    def __init__(self, key: Key, number: int) -> None:
+        self.key = key
+        self.number = self.result = number
+
+
+def tape_of(
+    tasks: Mapping[Key, Any], keys: Iterable[Key], outputs: Iterable[Key]
+) -> tuple[Tape, dict[Key, _Written]]:
+    """Tasks on a tape, inputs before their consumers; values from outside are calls, too."""
+    tape = Tape(_Written)
+    calls: dict[Key, _Written] = {}
+
+    def call_of(key: Key) -> _Written:
+        if key not in calls:
+            calls[key] = call = _Written(key, -len(tape.items) - 1)
+            tape.add(call)
+        return calls[key]
+
+    for key in keys:
+        node = tasks[key]
+        function: Any = function_of(node)
+        inputs = tuple([call_of(source).number for source in inputs_of(node)])
+        if not is_body(function):
+            call_of(key).result = tape.write(function, inputs)
+            continue
+        slots = dict(zip(function.inputs, inputs, strict=True))
+        for step in function.instructions():
+            if step.function is None:
+                slots[step.result] = tape.add(step.operands[0])
+                continue
+            operands = [
+                slots[slot] if slot >= 0 else tape.add(function.constants[-slot - 1])
+                for slot in step.operands
+            ]
+            slots[step.result] = tape.write(step.function, tuple(operands))
+        call_of(key).result = slots[function.results[0]]
+    for key in outputs:
+        call_of(key)
+    return tape, calls
+
+
+def program_of(
     tasks: Mapping[Key, Any],
     keys: Sequence[Key],
     outputs: Sequence[Key],
-    items: Mapping[Key, tuple[Key, int]] | None = None,
+    items: Mapping[Key, Item] | None = None,
 ) -> tuple[Program, tuple[Key, ...]]:
     """The program of some tasks, inputs before their consumers, and the keys of its arguments.
 
-    Leaves out tasks that no output needs.
-
-    items: values that are items of another block's tuple, by key: the block, and the place there
+    items: the values among its inputs that are items of another block, by key
     """
-    writer = _Writer()
-    results = tuple([writer.slot(key) for key in outputs])
-    writer.add(tasks, keys)
-    inputs: dict[Key, Any] = {}
-    for key, slot in writer.slots.items():  # values that none of the tasks makes
-        block, place = (items or {}).get(key, (None, None))
-        if block is None:
-            inputs[key] = slot
-        else:
-            inputs[block] = (*inputs.get(block, ()), (place, slot))
+    tape, calls = tape_of(tasks, keys, outputs)
+    written = [calls[key] for key in keys]
+    program, slots = lower(tape, written, [calls[key] for key in outputs])
+    sources = {key: (items or {}).get(key, key) for key in map(tape.key, slots)}
+    return program, program.bind(dict(zip(sources.values(), slots.values(), strict=True)))
+
+
+def lower(
+    tape: Tape, calls: Sequence[Any], outputs: Sequence[Any]
+) -> tuple[Program, dict[int, int]]:
+    """The program of some calls, inputs before their consumers.
+
+    Leaves out calls that no output needs. Returns as well the slots of the values that none of the
+    calls makes, by number: `bind` makes arguments of them.
+    """
+    writer = _Writer(tape)
+    results = tuple([writer.slot(writer.slots, call.number) for call in outputs])
+    with paused_collector():  # none of so many new tuples is garbage
+        writer.add(calls)
     program = Program(
         tuple(reversed(writer.steps)),
         writer.width,
         tuple(writer.constants),
-        tuple(inputs.values()),
+        (),
         results,
-        tuple(outputs),
-        tuple(writer.keys),
+        tuple(map(_key, outputs)),
+        writer.keys,
         array("I", writer.ends),
     )
-    return program, tuple(inputs)
+    return program, writer.slots
 
 
 class _Writer:
-    """The steps written so far, from the last one; and the slots of the values that they need."""
+    """The steps written so far, from the last one; and the slots of the values that they need.
 
-    def __init__(self) -> None:
+    slots: of the values of calls, by number
+    constant_slots: by the id of the constant, counted from the last one
+    """
+
+    def __init__(self, tape: Tape) -> None:
+        self.tape = tape
         self.steps: list[Any] = []
         self.width = 0
-        self.slots: dict[Key, int] = {}
+        self.slots: dict[int, int] = {}
         self.free: list[int] = []
         self.constants: list[Any] = []
-        self.constant_slots: dict[Any, int] = {}
-        self.keys: list[Key] = []
+        self.constant_slots: dict[int, int] = {}
+        self.keys: list[Any] = []
         self.ends: list[int] = []
 
-    def slot(self, key: Key) -> int:
-        """The slot of a value that some later step needs."""
-        if key not in self.slots:
-            self.slots[key] = self.new()
-        return self.slots[key]
-
-    def new(self) -> int:
-        """A slot that nothing needs."""
+    def slot(self, bank: dict[int, int], number: int) -> int:
+        """A slot that nothing needs, for a value that some later step needs."""
+        if number in bank:
+            return bank[number]
         if self.free:
-            return self.free.pop()
-        self.width += 1
-        return self.width - 1
-
-    def add(self, tasks: Mapping[Key, Any], keys: Sequence[Key]) -> None:
-        """Write the tasks that are needed."""
-        steps, slots = self.steps, self.slots
-        add_key, add_end = self.keys.append, self.ends.append
-        for key in reversed(keys):
-            o = slots.pop(key, None)
-            if o is None:
-                continue
-            add_key(key)
-            add_end(len(steps))
-            node = tasks[key]
-            if type(node) is not CallTask or len(node.inputs) != 2 or type(node.function) is Body:
-                self.add_node(node, o)
-                continue
-            # Two operands and one step, the common case, are written without a call.
-            left, right = node.inputs
-            a, b = slots.get(left), slots.get(right)
-            if a is None:
-                a = slots[left] = o
-                if b is None:
-                    b = self.slot(right)
-                    if b != o:
-                        steps += (b, None, None, None)
-            elif b is None:
-                b = slots[right] = o
-            else:
-                self.free.append(o)
-            steps += (o, b, a, node.function)
-
-    def add_node(self, node: Any, o: int) -> None:
-        """Write a task of any kind, whose result is in slot `o`."""
-        body, inputs = function_of(node), inputs_of(node)
-        if type(body) is not Body:
-            body = Body((), (Step(body, tuple(range(len(inputs)))),))
-        elif not body.steps and body.constants:
-            self.free.append(o)
-            self.steps += (o, None, body.constants[-1], None)
-            return
-        elif not body.steps:
-            body = Body((), (Step(_identity, (len(inputs) - 1,)),))
-        self.add_body(body, inputs, o)
-
-    def add_body(self, body: Body, inputs: Sequence[Key], o: int) -> None:
-        """Write the steps of a body, from the last one on."""
-        steps, slots, arity = self.steps, self.slots, len(inputs)
-        first = arity + len(body.constants)
-        number = first + len(body.steps)
-        inner = {number - 1: o}  # the slots of results of the body's steps
-        for function, operands in reversed(body.steps):
-            number -= 1
-            spare = inner.pop(number, None)
-            if spare is None:
-                continue  # nothing needs it
-            o = spare
-            places = []
-            for operand in operands:
-                bank: dict[Any, int]
-                if operand < arity:
-                    bank, value = slots, inputs[operand]
-                elif operand >= first:
-                    bank, value = inner, operand
-                else:
-                    places.append(self.constant(body.constants[operand - arity]))
-                    continue
-                slot = bank.get(value)
-                if slot is None:
-                    # Its last use: the result takes its slot, or the slot is cleared.
-                    slot, spare = (self.new(), None) if spare is None else (spare, None)
-                    bank[value] = slot
-                    if slot != o:
-                        steps += (slot, None, None, None)
-                places.append(slot)
-            if spare is not None:
-                self.free.append(spare)
-            if len(places) == 2:
-                steps += (o, places[1], places[0], function)
-            else:
-                steps += (o, None, places[0] if len(places) == 1 else tuple(places), function)
-
-    def constant(self, value: Any) -> int:
-        """The slot of a constant, counted from the last one."""
-        name = (type(value), value) if type(value) in _EXACT else id(value)
-        slot = self.constant_slots.get(name)
-        if slot is None:
-            self.constants.append(value)
-            slot = self.constant_slots[name] = -len(self.constants)
+            slot = self.free.pop()
+        else:
+            slot = self.width
+            self.width += 1
+        bank[number] = slot
         return slot
 
+    def constant(self, value: Any) -> int:
+        """The slot of a constant."""
+        self.constants.append(value)
+        slot = self.constant_slots[id(value)] = -len(self.constants)
+        return slot
 
-_EXACT = frozenset({int, str, bytes, bool})
-"""Types whose equal values are the same; 0.0 and -0.0 are not."""
+    def add(self, calls: Sequence[Any]) -> None:  # noqa: C901 - each step passes here
+        """Write the calls that are needed, from the last one on."""
+        steps, slots, free = self.steps, self.slots, self.free
+        tape, items, kind = self.tape.steps, self.tape.items, self.tape.kind
+        add_key, add_end = self.keys.append, self.ends.append
+        constants = self.constant_slots
+        inner: dict[int, int] = {}  # the slots of results of steps
+        for call in reversed(calls):
+            spare = slots.pop(call.number, None)
+            if spare is None:
+                continue
+            add_key(call)
+            add_end(len(steps))
+            number = call.result
+            if number < 0:
+                self.add_item(items[~number], spare)
+                continue
+            while True:
+                o = spare
+                a, b = tape[number + 1], tape[number + 2]
+                places = []
+                for operand in a if b is None else (a, b):
+                    if operand >= 0:
+                        bank = inner
+                    else:
+                        item = items[~operand]
+                        if type(item) is not kind:
+                            slot = constants.get(id(item))
+                            places.append(self.constant(item) if slot is None else slot)
+                            continue
+                        bank, operand = slots, item.number
+                    slot = bank.get(operand)
+                    if slot is None:
+                        # Its last use: the result takes its slot, or the slot is cleared.
+                        if spare is not None:
+                            slot = bank[operand] = spare
+                            spare = None
+                        else:
+                            slot = self.slot(bank, operand)
+                            if slot != o:
+                                steps += (slot, None, None, None)
+                    places.append(slot)
+                if spare is not None:
+                    free.append(spare)
+                if b is not None:
+                    steps += (o, places[1], places[0], tape[number])
+                else:
+                    a = places[0] if len(places) == 1 else tuple(places)
+                    steps += (o, None, a, tape[number])
+                if not inner:
+                    break
+                number -= 4
+                spare = inner.pop(number, None)
+                if spare is None:  # this step is not needed, or another body's
+                    number = max(inner)
+                    spare = inner.pop(number)
+
+    def add_item(self, item: Any, o: int) -> None:
+        """Write a body that returns a constant, or the value of another call."""
+        if type(item) is self.tape.kind and item.number not in self.slots:
+            self.slots[item.number] = o
+            return
+        self.free.append(o)
+        if type(item) is self.tape.kind:
+            self.steps += (o, None, self.slots[item.number], _identity)
+        else:
+            self.steps += (o, None, item, None)
 
 
 def _identity(value: Any) -> Any:

@@ -14,8 +14,8 @@ from dask.typing import Key
 
 from pipeline.graph import CallTask, TaskGraph, children, function_of, inputs_of, occurrence
 from pipeline.identity import format_value
+from pipeline.program import Program
 from pipeline.schedule.measuring import NO_VALUE, Run, task_runs
-from pipeline.trace import Body
 
 
 class Observation(NamedTuple):
@@ -141,7 +141,7 @@ def recursion(graph: TaskGraph, folded: Collection[Key] = ()) -> Iterator[Evalua
 def operations(node: Any) -> Counter[str]:
     """The operators in the body of a call, by name: `fib(n - 1) + fib(n - 2)` has one `add`."""
     function = function_of(node)
-    steps = [step.function for step in function.steps] if isinstance(function, Body) else [function]
+    steps = function.functions if isinstance(function, Program) else [function]
     return Counter(
         step.__name__ for step in steps if getattr(step, "__module__", "") == "_operator"
     )

@@ -23,7 +23,7 @@ from dask.typing import Key
 from pipeline import PipelineError
 from pipeline.graph import CallTask, inputs_of, label, toposort
 from pipeline.identity import ATOMS, closure_values, names_in_code
-from pipeline.trace import Body
+from pipeline.program import Program
 
 IMMUTABLE = frozenset({
     *ATOMS, *(np.dtype(code).type for code in "?bBhHiIlLqQefdgFDGMmSU"), np.dtype, np.ufunc, type,
@@ -163,7 +163,7 @@ def _has_writable(value: Any) -> bool:
         parts = [value.__self__]
     elif type(value) in (tuple, frozenset):
         parts = value
-    elif type(value) is Body:
+    elif type(value) is Program:
         parts = value.constants
     else:
         return type(value) not in IMMUTABLE and not isinstance(value, _WITHOUT_STATE)

@@ -21,8 +21,8 @@ from dask.utils import methodcaller
 
 from pipeline.graph import CallTask, inputs_of
 from pipeline.identity import library_name
+from pipeline.program import Program
 from pipeline.share.copying import IMMUTABLE, Again, isolated, viewed
-from pipeline.trace import Body, Named
 
 Use = tuple[int | None, Any]
 """A place where a merged task uses the value of another: the number of that task, and, if it uses
@@ -197,7 +197,7 @@ class Constants:
         if isinstance(node, NestedContainer):  # its consumers make another one each time
             return all(map(self._is_arithmetic, node.args))
         if isinstance(node, CallTask):
-            constants = node.function.constants if type(node.function) is Body else ()
+            constants = node.function.constants if type(node.function) is Program else ()
             return is_arithmetic(node) and IMMUTABLE.issuperset(map(type, constants))
         if type(node) is Task:
             return is_arithmetic(node) and all(map(self._is_arithmetic, node.args))
@@ -210,13 +210,9 @@ def is_arithmetic(node: Any) -> bool:
         return not node.kwargs and _is_operator(node.func)
     if not isinstance(node, CallTask):
         return False
-    if type(node.function) is not Body:
+    if type(node.function) is not Program:
         return _is_operator(node.function)
-    functions = (step.function for step in node.function.steps)
-    return all(
-        _is_operator(function.function if type(function) is Named else function)
-        for function in functions
-    )
+    return all(map(_is_operator, node.function.functions))
 
 
 def _is_operator(function: Any) -> bool:

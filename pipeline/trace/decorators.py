@@ -13,9 +13,10 @@ import sys
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from contextvars import ContextVar
 from copy import copy
 from functools import lru_cache, partial, update_wrapper
-from types import BuiltinFunctionType, FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType
 from typing import Any, overload
 from weakref import WeakValueDictionary
 
@@ -24,30 +25,18 @@ from dask.base import is_dask_collection
 from dask.typing import Key
 
 from pipeline import PipelineError
-from pipeline.graph import (
-    bind_arguments,
-    children,
-    freeze,
-    function_prefix,
-    label,
-    leaves,
-    map_leaves,
-)
+from pipeline.graph import bind_arguments, children, freeze, function_prefix, leaves, map_leaves
 from pipeline.identity import (
     ATOMS,
-    KEY_WIDTH,
-    MAX_INT,
-    MIN_INT,
     NO_SESSION,
     UnkeyableError,
     current_session,
     encode,
     freeze_array,
-    short_hash,
     short_repr,
 )
-from pipeline.trace.calls import Body, Call, flatten
-from pipeline.trace.lazy import Expression, Lazy, expression_text
+from pipeline.trace.lazy import Lazy
+from pipeline.trace.recording import Call, LazyPart, Table, Value, current_recording, unresolved
 
 
 class LazyArgumentError(PipelineError, TypeError):
@@ -55,10 +44,16 @@ class LazyArgumentError(PipelineError, TypeError):
 
 
 class LazyFunction(ABC):
-    """A callable whose calls are lazy."""
+    """A callable whose calls are lazy.
 
+    table: its calls in the trace that goes on
+    """
+
+    # A function in the slot is called at once; a method would call it.
+    __slots__ = ("__call__", "__dict__", "__weakref__")
     __name__: str
     __qualname__: str
+    __call__: Callable[..., Any]
     body: Callable[..., Any]
 
     arity: int | None
@@ -87,8 +82,9 @@ class LazyFunction(ABC):
         parameters = self.signature.parameters.values() if self.signature else ()
         is_plain = all(entry.kind is entry.POSITIONAL_OR_KEYWORD for entry in parameters)
         self.arity = len(parameters) if is_plain and self.signature else None
-        self.is_unary = self.arity == 1
         self.defaults = {entry.name: entry.default for entry in parameters}
+        self.table: ContextVar[Table | None] = ContextVar(self.__name__, default=None)
+        self.__call__ = _quick_call(self, list(self.defaults)) if self.arity else self._call
 
     @property
     def prefix(self) -> str:
@@ -117,10 +113,11 @@ class LazyFunction(ABC):
     def __repr__(self) -> str:
         return f"<{type(self).__name__.lower()} {self.__qualname__}>"
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, /, *args: Any, **kwargs: Any) -> Any:
         """A lazy call, with these arguments bound to the signature."""
         if kwargs or len(args) != self.arity:
             args, kwargs = bind_arguments(self.__wrapped__, self.signature, args, kwargs)
+        recording = current_recording()
         try:
             names = itertools.chain(self.defaults, itertools.repeat(""))
             positional = [
@@ -133,15 +130,24 @@ class LazyFunction(ABC):
             texts = [short_repr(value) for value in args]
             texts += [f"{name}={short_repr(value)}" for name, value in kwargs.items()]
             raise type(error)(f"{self.__name__}({', '.join(texts)}): {error}") from error
-        call = Call()
-        call.function = self
-        call.args = tuple([value for value, _ in positional])
-        call.kwargs = {name: value for name, (value, _) in named.items()}
-        keywords = (("kw", name, encoded) for name, (_, encoded) in named.items())
-        call.key = (self.prefix, *(encoded for _, encoded in positional), *keywords)
-        return call
+        values = tuple([value for value, _ in positional])
+        named_values = {name: value for name, (value, _) in named.items()}
+        encoded = [part for _, part in (*positional, *named.values())]
+        parts = (
+            *encoded[: len(positional)],
+            *[("kw", name, part) for name, (_, part) in named.items()],
+        )
+        if recording is None:
+            key = None if None in encoded else (self.prefix, *parts)
+            return Call(self, values, named_values, key)
+        table = recording.table(self)
+        if {*map(type, values)} == {int} and not named:  # as in a quick call
+            return recording.made(table[values])
+        call = table[unresolved(parts) if LazyPart in map(type, encoded) else parts]
+        call.arguments = values, named_values
+        return recording.made(call)
 
-    def _argument(self, name: str, value: Any) -> tuple[Any, Key]:
+    def _argument(self, name: str, value: Any) -> tuple[Any, Any]:
         """An argument as it is now, and encoded."""
         if type(value) in ATOMS:
             return value, encode(value)
@@ -156,49 +162,55 @@ class LazyFunction(ABC):
         return (type(self).__name__, self.__wrapped__)
 
     @abstractmethod
-    def _snapshot(self, value: Any) -> tuple[Any, Key]:
-        """A copy of an argument, so that later changes do not count; and its encoding."""
+    def _snapshot(self, value: Any) -> tuple[Any, Any]:
+        """A copy of an argument, so that later changes do not count; and its encoding.
+
+        With lazy values in it, that is a `LazyPart`, or None outside of a trace.
+        """
 
 
-_NO_KEYWORDS: dict[str, Any] = {}
-_MISSING = object()
-_ONE_DIGIT = 2**30 - 1  # the largest integer that Python compares in one step
+def _quick_call(function: LazyFunction, names: list[str]) -> Callable[..., Any]:
+    """The call of a function that takes these arguments, in which integers need no encoding."""
+    scope = {"_table_of": function.table.get, "_call": function._call}
+    wrapped: Any = function.__wrapped__
+    code = _quick_code(function.__name__, tuple(names))
+    return FunctionType(code, scope, function.__name__, wrapped.__defaults__)
+
+
+@lru_cache(1024)
+def _quick_code(name: str, names: tuple[str, ...]) -> CodeType:
+    arguments = ", ".join(names)
+    source = f"""def call({arguments}):
+    if {" and ".join(f"type({argument}) is int" for argument in names)}:
+        _table = _table_of()
+        if _table is not None:
+            _made = _table[{arguments},]
+            _recording = _table.recording
+            if _made.caller is _recording.caller:
+                return _recording.again(_made)
+            _made.caller = _recording.caller
+            _state = _made.state
+            if _state < 1:
+                if _state:
+                    _recording.refuse_cycle(_made)
+                _recording.stack.append(_made)
+            return _made
+    return _call({arguments})
+"""
+    scope: dict[str, Any] = {}
+    exec(source, scope)  # noqa: S102 - our own source
+    code: CodeType = scope["call"].__code__
+    return code.replace(co_name=name, co_qualname=name)
 
 
 class Recurrence(LazyFunction):
     """A function whose body runs while a graph is traced, and whose calls are lazy."""
 
+    __slots__ = ()
+
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
         self.body = function
-
-    def __call__(self, first: Any = _MISSING, /, *others: Any, **kwargs: Any) -> Any:
-        # Small positional integers, most often one: nothing to bind, freeze or encode.
-        # `super()` would cost this path 10 ns: it makes the function a closure.
-        if type(first) is int and -1 < first < _ONE_DIGIT and self.is_unary and not others:
-            if kwargs:
-                return LazyFunction.__call__(self, first, **kwargs)
-            call = Call()
-            call.function = self
-            call.args = (first,)
-            call.kwargs = _NO_KEYWORDS
-            try:
-                call.key = (current_session().prefixes[self], first)
-            except KeyError:  # the first call of a session, or no session
-                call.key = (self.prefix, first)
-            return call
-        args = () if first is _MISSING else (first, *others)
-        if kwargs or len(args) != self.arity:
-            return LazyFunction.__call__(self, *args, **kwargs)
-        for value in args:
-            if type(value) is not int or not MIN_INT <= value <= MAX_INT:
-                return LazyFunction.__call__(self, *args)
-        call = Call()
-        call.function = self
-        call.args = args
-        call.kwargs = _NO_KEYWORDS
-        call.key = (self.prefix, *args)
-        return call
 
     def _snapshot(self, value: Any) -> tuple[Any, Key]:
         for leaf in leaves(value):
@@ -218,8 +230,11 @@ class Task(LazyFunction):
     A cheap one may share a worker's task with others; all others are Dask tasks.
     """
 
+    __slots__ = ()
+
     def __init__(self, function: Callable[..., Any], cheap: bool = False) -> None:
         super().__init__(function)
+        self.__call__ = self._call
         self.cheap = cheap
 
     def _arguments(self) -> tuple[Any, ...]:
@@ -235,15 +250,22 @@ class Task(LazyFunction):
             )
         return result
 
-    def body(self, /, *args: Any, **kwargs: Any) -> Expression:
-        """The function applied to its arguments, as one expression."""
-        return Expression(self.run, args, kwargs)
+    def body(self, /, *args: Any, **kwargs: Any) -> Any:
+        """The function applied to its arguments, as one step."""
+        recording = current_recording()
+        if recording is None:
+            return self.run(*args, **kwargs)
+        recording.need_all((args, kwargs))
+        return recording.step(self.run, args, kwargs)
 
-    def _snapshot(self, value: Any) -> tuple[Any, Key]:
+    def _snapshot(self, value: Any) -> tuple[Any, Any]:
         if _has_calls_in_a_set(value):
             raise UnkeyableError("no key for a set of calls: it has no order; pass a list")
-        frozen = map_leaves(value, _copy)
-        return frozen, _encode_lazy(frozen)
+        frozen = value if type(value) is Value else map_leaves(value, _copy)
+        if not any(isinstance(leaf, Lazy) for leaf in leaves(frozen)):
+            return frozen, encode(frozen)
+        recording = current_recording()
+        return frozen, recording and LazyPart(recording, frozen)
 
 
 def _copy(leaf: Any) -> Any:
@@ -256,30 +278,6 @@ def _has_calls_in_a_set(value: Any) -> bool:
     if isinstance(value, (set, frozenset)):
         return any(isinstance(leaf, Lazy) for leaf in leaves(list(value)))
     return any(map(_has_calls_in_a_set, children(value) or ()))
-
-
-def _encode_lazy(value: Any) -> Key:
-    """An argument of a task, encoded; calls in it count by a digest of their keys."""
-    if isinstance(value, Call):
-        return f"{label(value.key):.{KEY_WIDTH}}@{short_hash(value.key)}"
-    if not any(isinstance(leaf, Lazy) for leaf in leaves(value)):
-        return encode(value)
-    function, calls = flatten(value)
-    content = (_encode_body(function), *(call.key for call in calls))
-    return f"{expression_text(value):.{KEY_WIDTH}}@{short_hash(content)}"
-
-
-def _encode_body(function: Any) -> Key:
-    """Most bodies are a few operators, whose content is their names."""
-    if type(function) is not Body:
-        return encode(function)
-    constants = tuple(map(encode, function.constants))
-    if all(isinstance(step.function, (BuiltinFunctionType, np.ufunc)) for step in function.steps):
-        return (constants, _encode_built_in(function.steps))
-    return (constants, encode(function.steps))
-
-
-_encode_built_in = lru_cache(4096)(encode)
 
 
 def recurrence(function: Callable[..., Any]) -> Recurrence:

@@ -1,71 +1,25 @@
-"""Lazy values: what a graph will compute.
+"""Lazy values: what a graph will compute, and what operators do with them.
 
-An operator between lazy values computes nothing while a graph is traced. It makes an `Expression`,
-which becomes part of the task of the call in whose body it is written. The tables list every
-operator that Python lets a class define: each makes an expression, or is refused.
+An operator between lazy values computes nothing. While a graph is traced, it writes a step (see
+`recording`); elsewhere it makes an `Expression`. The tables list every operator that Python lets a
+class define: each has a lazy result, or is refused.
 """
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import numpy as np
+
 from pipeline import PipelineError
 from pipeline.graph import MAX_TASKS, GraphCollection, TaskGraph
 from pipeline.identity import is_tracing, short_repr
+from pipeline.program import BINARY, COMPARISONS, SYMBOLS, UNARY
 
 if TYPE_CHECKING:
-    from pipeline.trace.calls import Memoize
-
-Table = dict[str, tuple[Callable[..., Any], str | None]]
-
-BINARY: Table = {
-    "add": (operator.add, "+"),
-    "sub": (operator.sub, "-"),
-    "mul": (operator.mul, "*"),
-    "matmul": (operator.matmul, "@"),
-    "truediv": (operator.truediv, "/"),
-    "floordiv": (operator.floordiv, "//"),
-    "mod": (operator.mod, "%"),
-    "divmod": (divmod, None),
-    "pow": (pow, "**"),
-    "lshift": (operator.lshift, "<<"),
-    "rshift": (operator.rshift, ">>"),
-    "and": (operator.and_, "&"),
-    "or": (operator.or_, "|"),
-    "xor": (operator.xor, "^"),
-}
-"""Operators with a reflected form: `__add__` and `__radd__`."""
-
-COMPARISONS: Table = {
-    "eq": (operator.eq, "=="),
-    "ne": (operator.ne, "!="),
-    "lt": (operator.lt, "<"),
-    "le": (operator.le, "<="),
-    "gt": (operator.gt, ">"),
-    "ge": (operator.ge, ">="),
-}
-
-UNARY: Table = {
-    "neg": (operator.neg, "-"),
-    "pos": (operator.pos, "+"),
-    "invert": (operator.invert, "~"),
-    "abs": (abs, None),
-    "round": (round, None),
-    "trunc": (math.trunc, None),
-    "floor": (math.floor, None),
-    "ceil": (math.ceil, None),
-    "getitem": (operator.getitem, None),
-}
-"""Operators of one lazy value, some with further arguments: `round(x, 2)`, `x[i]`."""
-
-SYMBOLS = {
-    function: symbol
-    for table in (BINARY, COMPARISONS, UNARY)
-    for function, symbol in table.values()
-}
+    from pipeline.trace.tracing import Memoize
 
 DECISIONS = {
     "__bool__": "branch on",
@@ -87,27 +41,18 @@ class LazyValueError(PipelineError, TypeError):
     """A body needs a value that is computed only when the graph runs."""
 
 
-def _unary(function: Callable[..., Any]) -> Callable[..., Expression]:
-    return lambda self, *others: Expression(function, (self, *others))
+def _operation(function: Callable[..., Any]) -> Callable[..., Lazy]:
+    return lambda self, *others: self.apply(function, (self, *others))
 
 
-def _binary(function: Callable[..., Any]) -> Callable[..., Operation]:
-    def method(self: Lazy, other: Any) -> Operation:
-        operation: Operation = Operation()
-        operation.function = function
-        operation.operands = (self, other)
-        operation.keywords = None
-        return operation
-
-    return method
-
-
-def _reflected(function: Callable[..., Any]) -> Callable[..., Expression]:
-    return lambda self, other: Expression(function, (other, self))
+def _reflected(function: Callable[..., Any]) -> Callable[..., Lazy]:
+    return lambda self, other: self.apply(function, (other, self))
 
 
 def _refuse(verb: str, value: Lazy) -> NoReturn:
-    remedy = "branch on arguments" if verb == "branch on" else "use what is known"
+    remedy = "use what is known"
+    if verb == "branch on":
+        remedy = "branch on arguments, choose with minimum, maximum or where"
     raise LazyValueError(
         f"cannot {verb} {value!r} while tracing: its value is not known yet; {remedy}, or wrap the "
         "decision in @task"
@@ -126,9 +71,26 @@ class Lazy(GraphCollection):
 
     __slots__ = ("_graph",)
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether it belongs to a trace that is going on."""
+        return False
+
+    def apply(
+        self,
+        function: Callable[..., Any],
+        operands: tuple[Any, ...],
+        keywords: dict[str, Any] | None = None,
+    ) -> Lazy:
+        """A function of lazy values and constants: an operator, a ufunc, a task's function."""
+        for operand in operands:
+            if isinstance(operand, Lazy) and operand.is_recorded:
+                return operand.apply(function, operands, keywords)
+        return Expression(function, operands, keywords)
+
     def graph(self, *, memoize: Memoize = True, limit: int = MAX_TASKS) -> TaskGraph:
         """The graph of this call: see `trace`."""
-        from pipeline.trace.calls import trace  # which needs this class
+        from pipeline.trace.tracing import trace  # which needs this class
 
         return trace(self, memoize=memoize, limit=limit)
 
@@ -140,12 +102,11 @@ class Lazy(GraphCollection):
     __pandas_priority__ = 6000  # above that of a DataFrame, so that it leaves operators to us
 
     locals().update(
-        {f"__{name}__": _binary(function) for name, (function, _) in BINARY.items()}
-        | {f"__{name}__": _binary(function) for name, (function, _) in COMPARISONS.items()}
+        {f"__{name}__": _operation(function) for name, (function, _) in BINARY.items()}
+        | {f"__{name}__": _operation(function) for name, (function, _) in COMPARISONS.items()}
         | {f"__r{name}__": _reflected(function) for name, (function, _) in BINARY.items()}
-        | {f"__{name}__": _unary(function) for name, (function, _) in UNARY.items()}
+        | {f"__{name}__": _operation(function) for name, (function, _) in UNARY.items()}
         | {name: _refused(verb) for name, verb in DECISIONS.items()}
-        | {"__pow__": _unary(pow)}  # pow(x, y, modulus) has three operands
     )
 
     def __hash__(self) -> int:
@@ -170,10 +131,10 @@ class Lazy(GraphCollection):
                 f"cannot write {ufunc.__name__}({', '.join(map(short_repr, operands))}) into an "
                 "array while tracing: its value is not known yet; make a new value: x = x + call"
             )
-        return Expression(ufunc, operands, kwargs) if method == "__call__" else NotImplemented
+        return self.apply(ufunc, operands, kwargs) if method == "__call__" else NotImplemented
 
-    def __array_function__(self, function: Any, _: Any, args: Any, kwargs: Any) -> Expression:
-        return Expression(function, tuple(args), kwargs)
+    def __array_function__(self, function: Any, _: Any, args: Any, kwargs: Any) -> Lazy:
+        return self.apply(function, tuple(args), kwargs)
 
     def __getstate__(self) -> Any:
         state = object.__getstate__(self)
@@ -182,7 +143,7 @@ class Lazy(GraphCollection):
 
 
 class Expression(Lazy):
-    """A function of lazy values and constants: an operator, a NumPy ufunc, or a task's function."""
+    """A function of lazy values and constants, outside of a trace."""
 
     __slots__ = ("function", "keywords", "operands")
 
@@ -194,17 +155,56 @@ class Expression(Lazy):
     ) -> None:
         self.function = function
         self.operands = operands
-        self.keywords = keywords
+        self.keywords = keywords or {}
 
     def __repr__(self) -> str:
         return expression_text(self)
 
 
-class Operation(Expression):
-    """An operator of two values. Every subproblem makes one, so construction is kept cheap."""
+def minimum(first: Any, *others: Any) -> Any:
+    """Python's `min` of values, of which some are lazy.
 
-    __slots__ = ()
-    __init__ = object.__init__
+    >>> from pipeline.apps.fibonacci import fib
+    >>> minimum(fib(6), 5, fib(7)).compute(), minimum(3, 2)
+    (5, 2)
+    """
+    return _apply(min, first, *others)
+
+
+def maximum(first: Any, *others: Any) -> Any:
+    """Python's `max` of values, of which some are lazy.
+
+    >>> from pipeline.apps.fibonacci import fib
+    >>> maximum(fib(6), 5, fib(7)).compute()
+    13
+    """
+    return _apply(max, first, *others)
+
+
+def where(condition: Any, first: Any, second: Any) -> Any:
+    """The first value where a condition holds, else the second; both are computed.
+
+    A condition that is an array chooses element by element, as `numpy.where` does.
+
+    >>> from pipeline.apps.fibonacci import fib
+    >>> where(fib(6) > 7, fib(3), 0).compute()
+    2
+    """
+    return _apply(choose, condition, first, second)
+
+
+def choose(condition: Any, first: Any, second: Any) -> Any:
+    """What `where` computes."""
+    if getattr(condition, "ndim", 0):
+        return np.where(condition, first, second)
+    return first if condition else second
+
+
+def _apply(function: Callable[..., Any], *operands: Any) -> Any:
+    for operand in operands:
+        if isinstance(operand, Lazy):
+            return operand.apply(function, operands)
+    return function(*operands)  # as `minimum(2, 3)`
 
 
 def expression_text(value: object, depth: int = 3) -> str:
@@ -230,7 +230,6 @@ def expression_text(value: object, depth: int = 3) -> str:
     if value.function is operator.getitem:
         return f"{texts[0]}[{texts[1]}]"
     texts += [
-        f"{name}={expression_text(operand, depth - 1)}"
-        for name, operand in (value.keywords or {}).items()
+        f"{name}={expression_text(operand, depth - 1)}" for name, operand in value.keywords.items()
     ]
     return f"{getattr(value.function, '__name__', value.function)}({', '.join(texts)})"

@@ -1,5 +1,7 @@
-"""Speed, beside its peers, in one run: `python -m tests.benchmarks`; `… caching`, of the cache;
-`… memory`, of budgets of memory.
+"""Speed, beside its peers, in one run: `python -m tests.benchmarks`.
+
+`… caching` prints the tables of the cache, `… recurrences` those of dynamic programming, `… memory`
+those of budgets of memory.
 
 The machine may be noisy: what counts is the ratio, within one run.
 """
@@ -10,7 +12,7 @@ import sys
 from functools import partial
 
 from pipeline import contrast, count
-from tests.benchmarks import caching, fusing, isolating, memory
+from tests.benchmarks import caching, fusing, isolating, memory, recurrences
 from tests.benchmarks.clock import medians
 from tests.functions import fib
 
@@ -54,7 +56,12 @@ def graphs() -> None:
     isolating.beside_optimize()
 
 
-TABLES = {"graphs": graphs, "caching": caching.main, "memory": memory.table}
+TABLES = {
+    "graphs": graphs,
+    "caching": caching.main,
+    "memory": memory.table,
+    "recurrences": recurrences.main,
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ["graphs"]:

@@ -13,7 +13,7 @@ import pytest
 from pipeline import GraphError, recurrence, task, trace
 from pipeline.graph import CallTask
 from pipeline.program.backends import BACKENDS, TORCH_SAME, TORCH_UFUNCS, load_backend
-from pipeline.program.program import lower
+from pipeline.program.program import program_of
 
 Array = np.ndarray[Any, Any]
 
@@ -299,7 +299,7 @@ def test_pytorchs_functions_take_numbers_in_full_precision(function: Any) -> Non
     everything: tuple[Any, ...] = (A > 0, 0.1, A) if function is np.where else (0.1, A)
     operands = everything[: getattr(function, "nin", 3)]
     node = CallTask("y", function, tuple(f"a{n}" for n in range(len(operands))))
-    program, _ = lower({"y": node}, ["y"], ["y"])
+    program, _ = program_of({"y": node}, ["y"], ["y"])
     backend = load_backend("torch")
     assert backend is not None
     result = backend.guarded(backend.translated(program), ())(*operands)

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.graph import CallTask
+from pipeline.program import Named
 from pipeline.program.buffers import MIN_BYTES, SHAPED, UFUNCS, run_and_plan
-from pipeline.program.program import lower
-from pipeline.trace import Body, Named, Step
+from pipeline.program.program import program_of
+from tests.graphs import body
 
 if TYPE_CHECKING:
     from pipeline.program import Program
@@ -22,11 +23,11 @@ SIDE = 64  # 64 × 64 float64 are over the limit
 A = np.linspace(-1, 1, SIDE * SIDE).reshape(SIDE, SIDE)
 
 
-def program_of(outputs: str, **tasks: tuple[Any, str]) -> Program:
+def program_for(outputs: str, **tasks: tuple[Any, str]) -> Program:
     nodes: dict[Any, Any] = {
         key: CallTask(key, f, tuple(inputs)) for key, (f, inputs) in tasks.items()
     }
-    program, _ = lower(nodes, list(nodes), list(outputs))
+    program, _ = program_of(nodes, list(nodes), list(outputs))
     return program
 
 
@@ -34,8 +35,8 @@ def buffers(program: Program) -> list[np.ndarray[Any, Any]]:
     return [value for value in program.constants if isinstance(value, np.ndarray)]
 
 
-def with_constant(function: Any, constant: Any) -> Body:
-    return Body((constant,), (Step(function, (0, 1)),))
+def with_constant(function: Any, constant: Any) -> Program:
+    return body(1, (constant,), (function, 0, -1))
 
 
 @pytest.mark.parametrize("function", UFUNCS, ids=lambda function: function.__name__)
@@ -53,21 +54,21 @@ def test_an_operator_and_its_ufunc_make_the_same_bits(function: Any) -> None:
 
 
 def test_what_stays_inside_gets_a_buffer_and_elementwise_steps_share_it() -> None:
-    program = program_of("d", b=(np.tanh, "a"), c=(operator.mul, "ba"), d=(np.sum, "c"))
+    program = program_for("d", b=(np.tanh, "a"), c=(operator.mul, "ba"), d=(np.sum, "c"))
     first, planned = run_and_plan(program, (A,))
     assert [buffer.shape for buffer in buffers(planned)] == [(SIDE, SIDE)]
     assert planned(A) == first == np.sum(np.tanh(A) * A)
 
 
 def test_a_product_does_not_write_into_its_operands() -> None:
-    program = program_of("d", b=(np.tanh, "a"), c=(operator.matmul, "bb"), d=(np.sum, "c"))
+    program = program_for("d", b=(np.tanh, "a"), c=(operator.matmul, "bb"), d=(np.sum, "c"))
     first, planned = run_and_plan(program, (A,))
     assert len(buffers(planned)) == 2
     assert planned(A) == first
 
 
 def test_outputs_are_never_written_again_nor_what_they_show() -> None:
-    program = program_of(
+    program = program_for(
         "cdf", b=(np.tanh, "a"), c=(operator.neg, "b"), e=(operator.neg, "c"),
         d=(np.transpose, "e"), f=(with_constant(operator.getitem, slice(3)), "b"),
     )  # fmt: skip
@@ -81,7 +82,7 @@ def test_outputs_are_never_written_again_nor_what_they_show() -> None:
 
 
 def test_a_buffer_lives_as_long_as_a_view_of_it() -> None:
-    program = program_of(
+    program = program_for(
         "z", b=(np.tanh, "a"), v=(np.transpose, "b"), c=(np.cos, "a"), d=(np.sin, "c"),
         e=(operator.add, "dv"), z=(np.sum, "e"),
     )  # fmt: skip
@@ -96,7 +97,7 @@ def test_what_a_function_of_the_user_was_given_may_be_kept() -> None:
         kept.append(value)
         return float(value[0, 0])
 
-    program = program_of("d", b=(np.tanh, "a"), c=(keep, "b"), d=(operator.neg, "c"))
+    program = program_for("d", b=(np.tanh, "a"), c=(keep, "b"), d=(operator.neg, "c"))
     _, planned = run_and_plan(program, (A,))
     planned(A)
     planned(A * 2)
@@ -107,8 +108,8 @@ def test_shapes_that_depend_on_values_get_no_buffer() -> None:
     def positive(x: Any) -> Any:
         return x[x > 0]
 
-    own = program_of("d", b=(positive, "a"), c=(np.tanh, "b"), d=(np.sum, "c"))
-    mask = program_of("d", m=(with_constant(operator.gt, 0), "a"), b=(operator.getitem, "am"),
+    own = program_for("d", b=(positive, "a"), c=(np.tanh, "b"), d=(np.sum, "c"))
+    mask = program_for("d", m=(with_constant(operator.gt, 0), "a"), b=(operator.getitem, "am"),
                    c=(np.tanh, "b"), d=(np.sum, "c"))  # fmt: skip
     for program in (own, mask):
         _, planned = run_and_plan(program, (A,))
@@ -132,7 +133,7 @@ class Quantity(float):
         return np.asarray(other) * float(self)
 
 
-FIRST = Body((0,), (Step(operator.getitem, (0, 1)),))
+FIRST = body(1, (0,), (operator.getitem, 0, -1))
 WRONG: list[tuple[str, dict[str, Any], tuple[Any, ...], tuple[Any, ...]]] = [
     ("ragged", {"b": (FIRST, "a"), "c": (operator.add, "bb"), "z": (np.sum, "c")},
      (RAGGED,), (RAGGED_TOO,)),
@@ -153,7 +154,7 @@ WRONG: list[tuple[str, dict[str, Any], tuple[Any, ...], tuple[Any, ...]]] = [
 @pytest.mark.parametrize(("tasks", "first", "other"), [case[1:] for case in WRONG],
                          ids=[case[0] for case in WRONG])  # fmt: skip
 def test_what_shapes_and_types_do_not_say(tasks: Any, first: Any, other: Any) -> None:
-    program = program_of("z", **tasks)
+    program = program_for("z", **tasks)
     expected = program(*other)
     _, planned = run_and_plan(program, first)
     for _ in range(2):
@@ -162,18 +163,18 @@ def test_what_shapes_and_types_do_not_say(tasks: Any, first: Any, other: Any) ->
 
 
 def test_the_order_of_axes_stays() -> None:
-    program = program_of("d", b=(operator.add, "aa"), c=(np.tanh, "b"), d=(np.ravel, "c"))
+    program = program_for("d", b=(operator.add, "aa"), c=(np.tanh, "b"), d=(np.ravel, "c"))
     turned = np.asfortranarray(A)
     first, planned = run_and_plan(program, (turned,))
     np.testing.assert_array_equal(planned(turned), first)
-    total = program_of("d", b=(operator.add, "aa"), d=(np.sum, "b"))
+    total = program_for("d", b=(operator.add, "aa"), d=(np.sum, "b"))
     first, planned = run_and_plan(total, (turned,))
     assert planned(turned) == first
     assert buffers(planned)[0].strides == turned.strides
 
 
 def test_small_arrays_and_other_types_are_left_alone() -> None:
-    program = program_of("c", b=(operator.add, "aa"), c=(np.sum, "b"))
+    program = program_for("c", b=(operator.add, "aa"), c=(np.sum, "b"))
     for value in (A[:2, :2], A.astype(object), np.ma.masked_array(A), 3):
         _, planned = run_and_plan(program, (value,))
         assert buffers(planned) == []
@@ -181,9 +182,9 @@ def test_small_arrays_and_other_types_are_left_alone() -> None:
 
 
 def test_keywords_of_constants_are_shapes_too() -> None:
-    summed = Body((0,), (Step(Named(np.sum, ("axis",)), (0, 1)),))
+    summed = body(1, (0,), (Named(np.sum, ("axis",)), 0, -1))
     wide = np.tile(A, (1, SIDE))
-    program = program_of("e", b=(summed, "a"), c=(operator.mul, "ab"), e=(np.sum, "c"))
+    program = program_for("e", b=(summed, "a"), c=(operator.mul, "ab"), e=(np.sum, "c"))
     first, planned = run_and_plan(program, (wide,))
     assert len(buffers(planned)) == 1
     assert planned(wide) == first
@@ -205,7 +206,7 @@ def test_a_planned_program_gives_the_same_bits_run_after_run(data: Any) -> None:
         inputs = tuple(data.draw(st.integers(0, number - 1)) for _ in range(arity))
         tasks[number] = CallTask(number, function, inputs)
     outputs = data.draw(st.lists(st.sampled_from(list(tasks)), min_size=1, max_size=3, unique=True))
-    program, inputs = lower(tasks, list(tasks), outputs)
+    program, inputs = program_of(tasks, list(tasks), outputs)
     if inputs:
         with np.errstate(all="ignore"):
             _, planned = run_and_plan(program, (A,))
@@ -220,8 +221,8 @@ def test_a_planned_program_gives_the_same_bits_run_after_run(data: Any) -> None:
 @pytest.mark.parametrize("axis", [1, -1, 0])
 def test_extremes_of_many_short_rows(function: Any, axis: int) -> None:
     named = Named(function, ("axis", "keepdims"))
-    body = Body((axis, True), (Step(named, (0, 1, 2)),))
-    program = program_of("c", b=(body, "a"), c=(operator.neg, "b"))
+    task = body(1, (axis, True), (named, 0, -1, -2))
+    program = program_for("c", b=(task, "a"), c=(operator.neg, "b"))
     for dtype in ("float32", "float64", "int16", "complex64"):
         rows = (np.random.default_rng(0).normal(size=(400, 10)) * 99).astype(dtype)
         if dtype != "int16":

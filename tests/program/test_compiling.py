@@ -14,11 +14,11 @@ from hypothesis import given
 
 from pipeline import CompiledGraph, GraphError, recurrence, task, trace
 from pipeline.graph import CallTask
+from pipeline.program import Named
 from pipeline.program.compiling import MAX_KINDS, MAX_STEPS, compiled
-from pipeline.program.program import lower
-from pipeline.trace import Body, Named, Step
+from pipeline.program.program import program_of
 from tests.functions import failing, fib, square
-from tests.graphs import graphs, values_of
+from tests.graphs import body, constant, graphs, values_of
 
 
 @recurrence
@@ -174,7 +174,7 @@ def test_a_program_pickles_without_its_buffers() -> None:
 
 @given(graphs())
 def test_compiled_a_program_computes_the_same(graph: Any) -> None:
-    program, _ = lower(graph.tasks, list(graph.tasks), list(dict.fromkeys(graph.keys)))
+    program, _ = program_of(graph.tasks, list(graph.tasks), list(dict.fromkeys(graph.keys)))
     run = compiled(program, graph.outputs)
     assert run is not None
     assert run() == values_of(graph)
@@ -183,21 +183,21 @@ def test_compiled_a_program_computes_the_same(graph: Any) -> None:
 def test_every_form_of_a_step() -> None:
     functions: list[Any] = [
         (neg, "a", -5), (pos, "a", 5), (invert, "a", -6), (abs, "a", 5), (add, "aa", 10),
-        (pow, "aa", 3125), (divmod, "aa", (1, 0)), (Body(), "a", 5), (max, "aaa", 5),
-        (Body((list(range(2, 9)),), (Step(getitem, (1, 0)),)), "a", 7),
-        (Body((2,), (Step(Named(round, ("ndigits",)), (0, 1)),)), "a", 5),
-        (Body((np.add, 1), (Step(lambda f, x, a: f(x, a), (1, 2, 0)),)), "a", 6),
+        (pow, "aa", 3125), (divmod, "aa", (1, 0)), (body(1, ()), "a", 5), (max, "aaa", 5),
+        (body(1, (list(range(2, 9)),), (getitem, -1, 0)), "a", 7),
+        (body(1, (2,), (Named(round, ("ndigits",)), 0, -1)), "a", 5),
+        (body(1, (np.add, 1), (lambda f, x, a: f(x, a), -1, -2, 0)), "a", 6),
     ]  # fmt: skip
     for function, inputs, expected in functions:
-        program, _ = lower({"x": CallTask("x", function, tuple(inputs))}, ["x"], ["x"])
+        program, _ = program_of({"x": CallTask("x", function, tuple(inputs))}, ["x"], ["x"])
         run = compiled(program, TaskRef("x"))
         assert run is not None
         assert run(5) == expected == program(5)
 
 
 def test_source_nests_outputs_as_they_were() -> None:
-    tasks = {key: CallTask(key, Body((key,), ()), ()) for key in "ab"}
-    program, _ = lower(tasks, ["a", "b"], ["a", "b"])
+    tasks = {key: CallTask(key, constant(key), ()) for key in "ab"}
+    program, _ = program_of(tasks, ["a", "b"], ["a", "b"])
     a, b = TaskRef("a"), TaskRef("b")
     for outputs, expected in (
         (a, "a"), ([a, (b,)], ["a", ("b",)]), ({"x": a, 3: [b, a]}, {"x": "a", 3: ["b", "a"]}),
@@ -211,18 +211,18 @@ def test_source_nests_outputs_as_they_were() -> None:
 
 def test_an_error_in_source_names_the_call_it_was_in() -> None:
     graph = failing(30).graph()
-    program, _ = lower(graph.tasks, list(graph.tasks), graph.keys)
+    program, _ = program_of(graph.tasks, list(graph.tasks), graph.keys)
     run = compiled(program, graph.outputs)
     assert run is not None
     with pytest.raises(ZeroDivisionError, match="no 0") as caught:
         run()
     assert caught.value.__notes__ == ["while computing fail(0)"]
     tasks = {
-        "a": CallTask("a", Body((0,), ()), ()),
-        "b": CallTask("b", Body((1,), (Step(add, (0, 1)),)), ("a",)),
-        "c": CallTask("c", Body((1,), (Step(add, (0, 1)), Step(divmod, (1, 0)))), ("a",)),
+        "a": CallTask("a", constant(0), ()),
+        "b": CallTask("b", body(1, (1,), (add, 0, -1)), ("a",)),
+        "c": CallTask("c", body(1, (1,), (add, 0, -1), (divmod, -1, 0)), ("a",)),
     }
-    program, _ = lower(tasks, list(tasks), ["b", "c"])
+    program, _ = program_of(tasks, list(tasks), ["b", "c"])
     run = compiled(program, [TaskRef("b"), TaskRef("c")])
     assert run is not None
     with pytest.raises(ZeroDivisionError) as error:
@@ -232,5 +232,5 @@ def test_an_error_in_source_names_the_call_it_was_in() -> None:
 
 def test_long_programs_are_not_compiled() -> None:
     graph = fib(MAX_STEPS + 10).graph()
-    program, _ = lower(graph.tasks, list(graph.tasks), graph.keys)
+    program, _ = program_of(graph.tasks, list(graph.tasks), graph.keys)
     assert compiled(program, graph.outputs) is None

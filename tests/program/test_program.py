@@ -12,10 +12,9 @@ from hypothesis import given
 
 from pipeline.graph import CallTask
 from pipeline.program import Program
-from pipeline.program.program import lower
-from pipeline.trace import Body, Step
+from pipeline.program.program import Item, program_of
 from tests.functions import failing, fib
-from tests.graphs import graphs, values_of
+from tests.graphs import body, constant, graphs, values_of
 
 
 def nodes(**tasks: tuple[Any, str]) -> dict[Any, Any]:
@@ -24,14 +23,10 @@ def nodes(**tasks: tuple[Any, str]) -> dict[Any, Any]:
     }
 
 
-def constant(value: Any) -> Body:
-    return Body((value,), ())
-
-
 @given(graphs())
 def test_a_program_computes_what_its_tasks_compute(graph: Any) -> None:
     outputs = list(dict.fromkeys(graph.keys))
-    program, inputs = lower(graph.tasks, list(graph.tasks), outputs)
+    program, inputs = program_of(graph.tasks, list(graph.tasks), outputs)
     value = program()
     assert inputs == ()
     values = dict(zip(graph.keys, values_of(graph), strict=True))
@@ -40,35 +35,37 @@ def test_a_program_computes_what_its_tasks_compute(graph: Any) -> None:
 
 def test_a_chain_of_any_length_takes_as_many_slots_as_it_has_values_at_a_time() -> None:
     graph = fib(10_000).graph()
-    program, _ = lower(graph.tasks, list(graph.tasks), graph.keys)
+    program, _ = program_of(graph.tasks, list(graph.tasks), graph.keys)
     assert program.width == 2
     assert program() == graph.compute(scheduler="sync", fuse=False)
 
 
 def test_tasks_that_no_output_needs_are_left_out() -> None:
     tasks = nodes(a=(constant(1), ""), x=(constant(5), ""), y=(abs, "x"), b=(abs, "a"))
-    program, inputs = lower(tasks, list(tasks), ["b"])
-    assert (program(), inputs, program.keys) == (1, (), ("b", "a"))
+    program, inputs = program_of(tasks, list(tasks), ["b"])
+    assert (program(), inputs, program.keys) == (1, (), ["b", "a"])
 
 
 def test_values_from_outside_are_arguments() -> None:
     tasks = nodes(c=(sub, "ab"), d=(mul, "ca"))
-    program, inputs = lower(tasks, list(tasks), ["d", "c"])
+    program, inputs = program_of(tasks, list(tasks), ["d", "c"])
     values = {"a": 10, "b": 4}
     assert program(*[values[key] for key in inputs]) == (60, 6)
 
 
 def test_an_argument_may_be_the_tuple_of_another_block() -> None:
     tasks = nodes(c=(sub, "ab"), d=(mul, "cx"))
-    program, inputs = lower(tasks, list(tasks), ["d"], {"a": ("block", 1), "b": ("block", 0)})
+    program, inputs = program_of(
+        tasks, list(tasks), ["d"], {"a": Item("block", 1), "b": Item("block", 0)}
+    )
     arguments = {"block": (4, 10), "x": 2}
     assert set(inputs) == {"block", "x"}
     assert program(*[arguments[key] for key in inputs]) == 12
 
 
 def test_an_output_may_be_an_argument_a_constant_or_taken_twice() -> None:
-    tasks = nodes(one=(constant(1), ""), same=(Body(), "a"), sum=(add, "aa"))
-    program, inputs = lower(tasks, list(tasks), ["a", "one", "same", "sum"])
+    tasks = nodes(one=(constant(1), ""), same=(body(1, ()), "a"), sum=(add, "aa"))
+    program, inputs = program_of(tasks, list(tasks), ["a", "one", "same", "sum"])
     assert inputs == ("a",)
     assert program(5) == (5, 1, 5, 10)
 
@@ -76,8 +73,8 @@ def test_an_output_may_be_an_argument_a_constant_or_taken_twice() -> None:
 def test_constants_of_any_type_are_kept_distinct() -> None:
     pairs = [(0.0, -0.0), (1, True), (1, 1.0), ("1", 1), (b"1", "1"), ([], [])]
     for left, right in pairs:
-        both = Body((left, right), (Step(lambda a, b: (a, b), (0, 1)),))
-        program, _ = lower(nodes(x=(both, "")), ["x"], ["x"])
+        both = body(0, (left, right), (lambda a, b: (a, b), -1, -2))
+        program, _ = program_of(nodes(x=(both, "")), ["x"], ["x"])
         assert repr(program()) == repr((left, right))
 
 
@@ -100,14 +97,14 @@ def test_a_value_is_freed_after_its_last_use() -> None:
 
     # a and b die in c, c in d; e and f need nothing of them.
     tasks = nodes(a=(make, ""), b=(make, ""), c=(alive, "ab"), d=(alive, "c"), e=(alive, "d"))
-    program, _ = lower(tasks, list(tasks), ["e"])
+    program, _ = program_of(tasks, list(tasks), ["e"])
     program()
     assert seen == [[True, True], [False, False, True], [False, False, False, True]]
 
 
 def test_an_error_names_the_call_it_was_in() -> None:
     graph = failing(30).graph()
-    program, _ = lower(graph.tasks, list(graph.tasks), graph.keys)
+    program, _ = program_of(graph.tasks, list(graph.tasks), graph.keys)
     with pytest.raises(ZeroDivisionError, match="no 0") as caught:
         program()
     assert caught.value.__notes__ == ["while computing fail(0)"]
@@ -119,13 +116,13 @@ def test_an_error_names_its_task_wherever_it_stands(place: int) -> None:
     def fail(*_: Any) -> None:
         raise KeyError("lost")
 
-    two = Body((), (Step(abs, (0,)), Step(abs, (1,))))
+    two = body(1, (), (abs, 0), (abs, 1))
     functions: list[Any] = [constant(3), two, abs, two, two, abs]
-    functions[place] = fail if place != 3 else Body((), (Step(abs, (0,)), Step(fail, (1,))))
+    functions[place] = fail if place != 3 else body(1, (), (abs, 0), (fail, 1))
     tasks = {
         n: CallTask(n, function, (n - 1,) if n else ()) for n, function in enumerate(functions)
     }
-    program, _ = lower(tasks, list(tasks), [5])
+    program, _ = program_of(tasks, list(tasks), [5])
     with pytest.raises(KeyError) as caught:
         program()
     assert caught.value.__notes__ == [f"while computing {place}"]
@@ -133,7 +130,7 @@ def test_an_error_names_its_task_wherever_it_stands(place: int) -> None:
 
 def test_a_program_pickles_small() -> None:
     graph = fib(4000).graph()
-    program, _ = lower(graph.tasks, list(graph.tasks), graph.keys)
+    program, _ = program_of(graph.tasks, list(graph.tasks), graph.keys)
     again = pickle.loads(pickle.dumps(program))  # noqa: S301
     assert isinstance(again, Program)
     assert again() == program()

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from pipeline import LazyValueError, recurrence, task, trace
-from pipeline.trace import BINARY, COMPARISONS, Lazy
-from pipeline.trace.lazy import DECISIONS, UNARY
+from pipeline.program import BINARY, COMPARISONS, UNARY
+from pipeline.trace import Lazy
+from pipeline.trace.lazy import DECISIONS
 from tests.functions import fib, square
 
 

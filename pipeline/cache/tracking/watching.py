@@ -16,9 +16,9 @@ from pipeline.cache.tracking.outcomes import Outcome
 from pipeline.cache.tracking.readers import Holding
 from pipeline.graph import CallTask
 from pipeline.identity import ATOMS, File, Versions
+from pipeline.program import Named, Program
 from pipeline.share import Readings, mark_of, needs_of_task
 from pipeline.store import Store
-from pipeline.trace import Body, Named
 
 _MAX_LOOKED_AT = 1000
 """Items of a list among which paths are looked for."""
@@ -162,8 +162,8 @@ def _constants(node: Any, tasks: Mapping[Key, Any], depth: int = 4) -> Iterator[
         parts = [node.value]
     elif isinstance(node, CallTask):
         parts = [node.function]
-    elif isinstance(node, Body):
-        parts = [*(step.function for step in node.steps), *node.constants]
+    elif isinstance(node, Program):
+        parts = [*node.functions, *node.constants]
     elif isinstance(node, Named):
         parts = [node.function]
     elif isinstance(node, Task):

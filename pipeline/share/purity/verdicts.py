@@ -32,11 +32,11 @@ from pipeline.identity import (
     items_of,
     namespace,
 )
+from pipeline.program import Program
 from pipeline.share.purity import impurities
 from pipeline.share.purity.facts import Needs, is_library, mark_of, method_of, set_mark
 from pipeline.share.purity.impurities import NAMED, Impurity
 from pipeline.share.purity.walk import Walk, names_paths, none_parameters
-from pipeline.trace import Body, Named
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -312,10 +312,8 @@ def needs_of_task(node: Any, walk_of: Callable[[Any], Walk]) -> Needs:
             stack.append(value.value)
         elif isinstance(value, CallTask):
             stack.append(value.function)
-        elif isinstance(value, Body):
-            stack += value.constants
-            stack += (step.function.function if isinstance(step.function, Named)
-                      else step.function for step in value.steps)  # fmt: skip
+        elif isinstance(value, Program):
+            stack += (*value.constants, *value.functions)
         elif isinstance(value, (*NAMED, functools.partial)):
             needs |= walk_of(value).reached(value).needs
         elif not ATOMS.issuperset(map(type, items := items_of(value))):  # long lists of numbers

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import math
-import operator
-import pickle
 import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
@@ -31,9 +29,7 @@ from pipeline import (
     trace,
 )
 from pipeline.identity import is_tracing, session
-from pipeline.trace import Body, StaleCallError
-from pipeline.trace.calls import flatten
-from pipeline.trace.lazy import Expression
+from pipeline.trace import StaleCallError
 from tests.functions import binomial, catalan, edit_distance, fib, square
 
 
@@ -631,55 +627,3 @@ def test_sessions_of_two_threads_fix_their_own_prefixes() -> None:
         thread.join()
         assert f.prefix == new
     assert prefixes == [prefixes[0]] * 2 != [new] * 2
-
-
-# The function of a task
-
-
-def run_body(lazy: Any, **values: int) -> Any:
-    function, calls = flatten(lazy)
-    return function(*(values[repr(call).replace("(", "").replace(")", "")] for call in calls))
-
-
-def test_one_operator_over_its_calls_is_the_function_itself() -> None:
-    function, calls = flatten(fib(2) - fib(1))
-    assert function is operator.sub
-    assert [repr(call) for call in calls] == ["fib(2)", "fib(1)"]
-
-
-def test_operands_in_another_order_make_a_body() -> None:
-    x, y = fib(2), fib(1)
-    assert run_body(x * 2 - y, fib2=7, fib1=3) == 11
-    assert run_body(1 - x, fib2=7) == -6
-    assert run_body(Expression(operator.sub, (y, x)), fib2=7, fib1=3) == -4
-
-
-def test_a_shared_expression_is_computed_once() -> None:
-    evaluated = []
-
-    def note(value: int) -> int:
-        evaluated.append(value)
-        return value
-
-    x = Expression(note, (fib(3),))
-    assert run_body(x * x + x, fib3=5) == 30
-    assert evaluated == [5]
-
-
-def test_keywords_are_passed_by_name() -> None:
-    lazy = Expression(round, (fib(3) / 3,), {"ndigits": 2})
-    assert run_body(lazy, fib3=2) == 0.67
-
-
-def test_structures_are_filled() -> None:
-    assert run_body([fib(2), {"a": (fib(1), 5)}], fib2=7, fib1=3) == [7, {"a": (3, 5)}]
-    assert run_body({"n": 1}) == {"n": 1}
-
-
-def test_a_body_pickles_and_tells_what_it_does() -> None:
-    function, _ = flatten(fib(2) * 2 + 1)
-    again = pickle.loads(pickle.dumps(function))  # noqa: S301
-    assert isinstance(again, Body)
-    assert again(5) == 11
-    assert repr(again) == "<Body: mul, add>"
-    assert repr(Body((1,))) == "<Body: constant>"
