@@ -73,19 +73,17 @@ class Call(Lazy):
         return label(self.key)
 
 
-def _binary(function: Callable[..., Any]) -> Callable[[Value, Any], Value]:
-    def method(self: Value, other: Any) -> Value:
+def _binary(function: Callable[..., Any]) -> Callable[[Value, Any], Lazy]:
+    def method(self: Value, other: Any) -> Lazy:
         recording, kind = self.recording, type(other)
-        if recording is None:
-            return self.apply(function, (self, other))
-        if kind is Value and other.recording is recording:
+        if kind is Value and other.recording is recording is not None:
             operand = other.number
-        elif kind in ATOMS:
+        elif kind in ATOMS and recording is not None:
             items = recording.items
             items.append(other)
             operand = -len(items)
         else:
-            operand = recording.number_of(other)
+            return self.apply(function, (self, other))
         value = Value()
         value.recording = recording
         steps = recording.steps
@@ -122,7 +120,7 @@ class Value(Lazy):
 
     @property
     def is_recorded(self) -> bool:
-        return self.recording is not None
+        return self.recording is not None and self.recording is current_recording()
 
     def apply(
         self,
@@ -130,7 +128,7 @@ class Value(Lazy):
         operands: tuple[Any, ...],
         keywords: dict[str, Any] | None = None,
     ) -> Lazy:
-        if self.recording is None:
+        if not self.is_recorded:
             return super().apply(function, operands, keywords)
         return cast("Lazy", self.recording.step(function, operands, keywords))
 
