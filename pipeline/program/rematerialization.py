@@ -504,5 +504,5 @@ def _written(flow: Flow, order: Sequence[int]) -> Program:
     inputs = tuple([slots.slot(value, []) for value in flow.arguments])
     return replace(
         flow.program, steps=tuple(reversed(steps)), width=slots.width, inputs=inputs,
-        results=results, keys=tuple(keys), ends=array("I", ends),
+        results=results, calls=tuple(keys), ends=array("I", ends),
     )  # fmt: skip
