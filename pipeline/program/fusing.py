@@ -28,7 +28,7 @@ from dask.typing import Key
 from dask.utils import ensure_dict
 
 from pipeline.graph import CallTask, GraphCollection, TaskGraph, inputs_of, toposort
-from pipeline.identity import short_hash
+from pipeline.identity import paused_collector, short_hash
 from pipeline.program.program import Item, Program, Traced, lower, program_of
 
 MAX_TASKS_IN_BLOCK = 4096
@@ -70,8 +70,9 @@ def fuse(graph: TaskGraph) -> TaskGraph:
     >>> list(fuse(fib(2000).graph()).tasks.values())
     [<Block fib(2000): no inputs>]
     """
-    tasks = _fused_calls(graph.traced) if graph.traced else None
-    return TaskGraph(tasks or fuse_tasks(graph.tasks, [graph.keys]), graph.outputs)
+    with paused_collector():  # none of so many new tuples is garbage
+        tasks = _fused_calls(graph.traced) if graph.traced else None
+        return TaskGraph(tasks or fuse_tasks(graph.tasks, [graph.keys]), graph.outputs)
 
 
 def _fused_calls(traced: Traced) -> dict[Key, Any] | None:

@@ -22,7 +22,6 @@ from typing import Any, NamedTuple, TypeGuard
 from dask.typing import Key
 
 from pipeline.graph import function_of, inputs_of, label
-from pipeline.identity import paused_collector
 
 
 class Instruction(NamedTuple):
@@ -312,8 +311,7 @@ def lower(
     """
     writer = _Writer(tape)
     results = tuple([writer.slot(writer.slots, call.number) for call in outputs])
-    with paused_collector():  # none of so many new tuples is garbage
-        writer.add(calls)
+    writer.add(calls)
     program = Program(
         tuple(reversed(writer.steps)),
         writer.width,

@@ -167,26 +167,24 @@ def first_run(call: Any) -> Any:
 
 def table(rounds: int = 5) -> None:
     """Each recurrence, first and again, ÷ `functools.cache`."""
-    print("recurrences                      tasks   cache  first  ÷ (≤ 4)  again  ÷ (≤ 0.7)   s")
+    print("recurrences                      tasks  cache s  first s  ÷ (≤ 4)  again s  ÷ (≤ 0.7)")
     for case in CASES:
         decorated, call = call_of(case)
-        graph = call.graph()
-        program = graph.compile([decorated(*case.base)])
-        start = 0 if case.make in (edit_distance, common_subsequence, knapsack, coin_change) else 1
-        assert program(start) == on_a_deep_stack(functools.partial(cached, case))
-        seconds = on_a_deep_stack(
+        by_cache, first = on_a_deep_stack(
             functools.partial(
                 medians,
                 functools.partial(cached, case),
                 functools.partial(first_run, call),
-                functools.partial(program, 7),
                 rounds=rounds,
             )
         )
-        by_cache, first, again = seconds
+        graph = call.graph()
+        program = graph.compile([decorated(*case.base)])
+        assert call.compute(scheduler="sync") == on_a_deep_stack(functools.partial(cached, case))
+        (again,) = medians(functools.partial(program, 7), rounds=rounds)
         print(
-            f"{case.name:<30}{len(graph):>8,}{by_cache:8.3f}{first:7.3f}{first / by_cache:9.2f}"
-            f"{again:7.3f}{again / by_cache:11.2f}"
+            f"{case.name:<30}{len(graph):>8,}{by_cache:9.3f}{first:9.3f}{first / by_cache:9.2f}"
+            f"{again:9.3f}{again / by_cache:11.2f}"
         )
 
 
