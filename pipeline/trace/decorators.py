@@ -36,7 +36,7 @@ from pipeline.identity import (
     short_repr,
 )
 from pipeline.trace.lazy import Lazy
-from pipeline.trace.recording import Call, LazyPart, Table, Value, current_recording, unresolved
+from pipeline.trace.recording import Call, LazyPart, Table, Unresolved, Value, current_recording
 
 
 class LazyArgumentError(PipelineError, TypeError):
@@ -143,7 +143,7 @@ class LazyFunction(ABC):
         table = recording.table(self)
         if {*map(type, values)} == {int} and not named:  # as in a quick call
             return recording.made(table[values])
-        call = table[unresolved(parts) if LazyPart in map(type, encoded) else parts]
+        call = table[Unresolved(parts) if LazyPart in map(type, encoded) else parts]
         call.arguments = values, named_values
         return recording.made(call)
 

@@ -150,7 +150,7 @@ class Value(Lazy):
             if type(parts) is _Root:
                 self.parts = parts = parts.key()
             return cast("Key", parts)
-        if type(parts) is _Unresolved:
+        if type(parts) is Unresolved:
             self.parts = parts = tuple(map(_resolved, parts))
         elif self.arguments is None and (min(parts) < MIN_INT or max(parts) > MAX_INT):
             self.arguments = parts, {}
@@ -168,7 +168,7 @@ class Value(Lazy):
             if self.table is None:
                 return cast("Lazy", self.parts.value)
             args, kwargs = self.arguments or (self.parts, {})
-            key = None if type(self.parts) is _Unresolved else self.key
+            key = None if type(self.parts) is Unresolved else self.key
             return Call(self.table.function, args, kwargs, key)
         return cast("Lazy", self.recording.expression(self.number))
 
@@ -209,7 +209,7 @@ class Table(dict[tuple[Any, ...], Value]):
         return call
 
 
-class _Unresolved(tuple[Any, ...]):
+class Unresolved(tuple[Any, ...]):
     """Parts of a key with lazy values in them, which become text when somebody needs it."""
 
     __slots__ = ()
@@ -244,11 +244,6 @@ class LazyPart:
             return f"{label(keys[0]):.{KEY_WIDTH}}@{short_hash(keys[0])}"
         value = self.value.lazy() if type(self.value) is Value else self.value
         return f"{expression_text(value):.{KEY_WIDTH}}@{short_hash((encode(function), *keys))}"
-
-
-def unresolved(parts: tuple[Any, ...]) -> Any:
-    """Parts of a key of which some are lazy, to be resolved."""
-    return _Unresolved(parts)
 
 
 def _resolved(part: Any) -> Key:
