@@ -334,10 +334,12 @@ class _Walk:
             chosen = next((owner for owner in spare if not self.is_pinned(owner)), None)
             if chosen is None:
                 chosen = self.cheapest()
-            if chosen is None:
-                self.overrun()
-            else:
+            if chosen is not None:
                 self.drop(chosen)
+            elif self.run is None:
+                raise _Overrun
+            else:  # the run goes on, to observe all steps; the budget holds again for the next
+                return
 
     def cheapest(self) -> int | None:
         """The memory with the least cost ÷ (bytes × staleness) of those that may be dropped."""
@@ -352,7 +354,7 @@ class _Walk:
         return chosen
 
     def overrun(self) -> None:
-        """Give up; but a run goes on, to observe all steps."""
+        """Give up after too many steps; a run goes on without a budget, to observe all of them."""
         if self.run is None:
             raise _Overrun
         self.budget = math.inf
