@@ -26,7 +26,7 @@ def shown(root: Any, selector: str) -> list[bool]:
 def test_every_plot_has_its_picture_and_its_table(opened: Opened) -> None:
     page = opened("tour")
     plots = page.locator(".plot")
-    assert plots.count() == 8
+    assert plots.count() == 9
     for plot in plots.all():
         picture = plot.locator('[role="img"]')
         assert picture.get_attribute("aria-label")
