@@ -23,14 +23,7 @@ from pipeline.identity.attributes import (
     plain_state,
     type_part,
 )
-from pipeline.identity.code.bytecode import (
-    CallSite,
-    CodeNames,
-    Term,
-    Uses,
-    names_in_code,
-    uses_in_code,
-)
+from pipeline.identity.code.bytecode import CodeNames, names_in_code
 from pipeline.identity.code.references import (
     Reference,
     closure_values,
@@ -38,6 +31,7 @@ from pipeline.identity.code.references import (
     library_name,
     references_of,
 )
+from pipeline.identity.code.uses import CallSite, Term, Uses, uses_in_code
 from pipeline.identity.digests import (
     Digester,
     digest,

@@ -1,7 +1,7 @@
 """A program: many small tasks as a straight-line list of steps over numbered slots.
 
 A scheduler spends 30 µs and more on a task; a step takes a twentieth of one. There is one form of
-steps. A `Tape` holds them as they are written, each result in a slot of its own. `lower` makes a
+steps. A `Tape` holds them as they are written, each result in another slot. `lower` makes a
 `Program` of some calls of a tape, in which a slot is reused as soon as nothing needs its value: a
 running program holds what is still needed, and no more.
 

@@ -26,6 +26,9 @@ WEIGHTS, VALUES = (tuple(_DRAWN.choices(range(1, 60), k=100)) for _ in range(2))
 COINS = (1, 5, 10, 25, 50)
 
 
+Decorator = Callable[[Callable[..., Any]], Any]
+
+
 class Case(NamedTuple):
     """A recurrence.
 
@@ -39,10 +42,10 @@ class Case(NamedTuple):
     base: tuple[int, ...]
 
 
-def grid_paths(decorate: Any, *_: Any, modulus: int = 0) -> Any:
+def grid_paths(decorate: Decorator, *_: Any, modulus: int = 0) -> Any:
     """Paths from a corner of a grid to the other."""
 
-    @decorate  # type: ignore[untyped-decorator]
+    @decorate
     def paths(i: int, j: int) -> Any:
         if i == 0 or j == 0:
             return 1
@@ -52,10 +55,10 @@ def grid_paths(decorate: Any, *_: Any, modulus: int = 0) -> Any:
     return paths
 
 
-def edit_distance(decorate: Any, least: Any, _: Any) -> Any:
+def edit_distance(decorate: Decorator, least: Any, _: Any) -> Any:
     """Edits from a prefix of one text to a prefix of another."""
 
-    @decorate  # type: ignore[untyped-decorator]
+    @decorate
     def distance(i: int, j: int) -> Any:
         if i == 0 or j == 0:
             return i + j
@@ -68,10 +71,10 @@ def edit_distance(decorate: Any, least: Any, _: Any) -> Any:
     return distance
 
 
-def common_subsequence(decorate: Any, _: Any, greatest: Any) -> Any:
+def common_subsequence(decorate: Decorator, _: Any, greatest: Any) -> Any:
     """The length of the longest common subsequence of two prefixes."""
 
-    @decorate  # type: ignore[untyped-decorator]
+    @decorate
     def length(i: int, j: int) -> Any:
         if i == 0 or j == 0:
             return 0
@@ -82,10 +85,10 @@ def common_subsequence(decorate: Any, _: Any, greatest: Any) -> Any:
     return length
 
 
-def knapsack(decorate: Any, _: Any, greatest: Any) -> Any:
+def knapsack(decorate: Decorator, _: Any, greatest: Any) -> Any:
     """The value of the best of the first items that fit."""
 
-    @decorate  # type: ignore[untyped-decorator]
+    @decorate
     def best(items: int, room: int) -> Any:
         if items == 0:
             return 0
@@ -97,10 +100,10 @@ def knapsack(decorate: Any, _: Any, greatest: Any) -> Any:
     return best
 
 
-def coin_change(decorate: Any, least: Any, _: Any) -> Any:
+def coin_change(decorate: Decorator, least: Any, _: Any) -> Any:
     """The fewest coins of an amount."""
 
-    @decorate  # type: ignore[untyped-decorator]
+    @decorate
     def coins(amount: int) -> Any:
         if amount == 0:
             return 0
@@ -110,10 +113,10 @@ def coin_change(decorate: Any, least: Any, _: Any) -> Any:
     return coins
 
 
-def partitions(decorate: Any, *_: Any) -> Any:
+def partitions(decorate: Decorator, *_: Any) -> Any:
     """Partitions of a number into parts up to a size."""
 
-    @decorate  # type: ignore[untyped-decorator]
+    @decorate
     def number(n: int, largest: int) -> Any:
         if n == 0:
             return 1

@@ -1,6 +1,7 @@
 """What code is, and what it reaches.
 
 - `bytecode` – compiled code: what it does, without its formatting, and what it names
+- `uses` – what compiled code does with what it names
 - `references` – what a function reaches, and where the project ends and libraries begin
 - `bindings` – the names by which a definition reaches values, and whether they are still the same
 """

@@ -27,7 +27,8 @@ from pipeline.identity.attributes import (
     library_attribute,
     type_part,
 )
-from pipeline.identity.code.bytecode import Import, code_content, names_in_code, uses_in_code
+from pipeline.identity.code.bytecode import Import, code_content, names_in_code
+from pipeline.identity.code.uses import uses_in_code
 from pipeline.identity.modules import (
     Library,
     UnimportedModule,
