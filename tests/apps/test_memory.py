@@ -50,6 +50,7 @@ def test_the_gradient_trades_memory_for_work() -> None:
 
 def test_budgets_of_memory_lie_on_the_curve_of_binomial_checkpoints() -> None:
     curve = budget_plot(hidden=16, width=16, examples=512)
+    assert curve.svg.count("stroke-width: 6") == len(curve.table.rows) + 1  # and the legend
     names, megabytes, shares, again, least, _ = zip(*curve.table.rows, strict=True)
     assert names[0] == "everything kept"
     assert names[-1] == "as little as possible"
@@ -60,7 +61,8 @@ def test_budgets_of_memory_lie_on_the_curve_of_binomial_checkpoints() -> None:
     assert again[0] == least[0] == 0
     for runs, possible in zip(again[:3], least, strict=False):
         assert possible <= runs <= 1.4 * possible
-    (theory,) = curve.figure.axes[0].get_lines()
+    theory, *points = curve.figure.axes[0].get_lines()
+    assert len(points) == len(names)
     assert theory.get_label() == "fewest possible: binomial checkpoints"
     assert np.asarray(theory.get_xydata()).shape == (16, 2)
 
