@@ -1,6 +1,6 @@
 """Straight-line programs: many cheap tasks run as one.
 
-- `operators` – the operators of Python, their functions and symbols
+- `operators` – the operators of Python, their functions and symbols, and what `where` does
 - `program` – steps on a tape, and a program that is lowered from them
 - `fusing` – which cheap tasks run together as a block: `fuse`, and what Dask calls before a run
 - `compiling` – a graph as a function: its program as Python source
@@ -21,7 +21,7 @@ from pipeline.program.fusing import (
     optimizer_of,
     runnable_tasks,
 )
-from pipeline.program.operators import BINARY, COMPARISONS, SYMBOLS, UNARY
+from pipeline.program.operators import BINARY, COMPARISONS, SYMBOLS, UNARY, choose
 from pipeline.program.program import Named, Program, Tape, Traced, is_body
 from pipeline.program.rematerialization import BudgetError
 
@@ -40,6 +40,7 @@ __all__ = [
     "Program",
     "Tape",
     "Traced",
+    "choose",
     "fuse",
     "fuse_tasks",
     "is_body",

@@ -7,17 +7,19 @@ Operators, and functions that are not NumPy's, stay: they do what the library's 
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import reduce
+from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pipeline.graph import GraphError, label
+from pipeline.program.operators import choose
 from pipeline.program.program import Named, Program
 
 Run = Callable[..., Any]
@@ -52,9 +54,7 @@ class Backend(NamedTuple):
             if function is None:
                 steps[start + 1] = self.constant(operands[0])
                 continue
-            base, names = function, tuple[str, ...]()
-            if isinstance(function, Named):
-                base, names = function.function, function.names
+            base = function.function if isinstance(function, Named) else function
             found = self.counterpart(base)
             if found is None:
                 call = label(program.task_before(len(steps) - start - 4))
@@ -62,17 +62,19 @@ class Backend(NamedTuple):
                     f"{call} calls {_path(base)}, which has no counterpart for the backend "
                     f"{self.name}: use another function, or compile for numpy"
                 )
-            steps[start] = Named(found, names) if names else found
+            steps[start] = found
+            if isinstance(function, Named):
+                steps[start] = replace(function, function=found)
         constants = tuple(map(self.constant, program.constants))
         return replace(program, steps=tuple(steps), constants=constants)
 
     def counterpart(self, function: Any) -> Any:
         """The library's function for one of NumPy's, or None; any other function as it is."""
-        path = _path(function)
+        inner = _inner(function)
+        path = _path(inner)
         if path is None:
-            return self.table.get(_inner(function), function)
-        function = _inner(function)
-        if _get(np, path) is not function:
+            return self.table.get(inner, function) if isinstance(inner, Hashable) else function
+        if _get(np, path) is not inner:
             return None
         return self.table.get(path) or _get(self.namespace, path)
 
@@ -130,17 +132,43 @@ def _jax() -> Backend:
         # NumPy's array takes no index that is traced.
         return (numpy.asarray(value) if isinstance(value, np.ndarray) else value)[index]
 
-    def extreme(builtin: Any, function: Any) -> Any:
-        """Python's own would branch on a value that is traced."""
-        return lambda *values: reduce(function, values) if len(values) > 1 else builtin(*values)
-
-    table = {
-        operator.getitem: item,
-        min: extreme(min, numpy.minimum),
-        max: extreme(max, numpy.maximum),
-    }
+    table = {operator.getitem: item, **_jax_choices(jax, numpy)}
+    table |= {getattr(math, name): getattr(numpy, name) for name in ("ceil", "floor", "trunc")}
     return Backend("jax", numpy, table, lambda value: value, guarded, jax.jit,
                    lambda: jax.enable_x64(True))  # fmt: skip
+
+
+def _jax_choices(jax: Any, numpy: Any) -> dict[Any, Run]:
+    """Python's own would branch on a value that is traced."""
+
+    def chosen(condition: Any, first: Any, second: Any) -> Any:
+        if not isinstance(condition, jax.Array) or condition.ndim:
+            return choose(condition, first, second, numpy.where)
+        shapes = numpy.shape(first), numpy.shape(second)
+        if len(set(shapes)) > 1:
+            raise TypeError(
+                f"the shape, {shapes[0]} or {shapes[1]}, depends on a value, which JAX does not "
+                "support: choose between values of one shape"
+            )
+        return numpy.where(condition, first, second)
+
+    def extreme(name: str, is_better: Run) -> Run:
+        def call(*values: Any) -> Any:
+            best, *others = values if len(values) > 1 else values[0]
+            for value in others:
+                condition = is_better(value, best)
+                if numpy.size(condition) > 1:
+                    raise TypeError(f"{name} compares numbers, not arrays: use numpy.{name}imum")
+                best = chosen(condition, value, best)
+            return best
+
+        return call
+
+    return {
+        choose: chosen,
+        min: extreme("min", operator.lt),
+        max: extreme("max", operator.gt),
+    }
 
 
 _WIDE = ("float64", "complex128", "int64", "uint64")
@@ -160,15 +188,15 @@ def _torch() -> Backend:
     def guarded(run: Run, _: Sequence[str]) -> Run:
         return lambda *values: run(*map(tensor, values))
 
-    def of_tensors(function: Any) -> Any:
+    def of_tensors(function: Any, kept: Any = torch.Tensor, count: int | None = None) -> Any:
         """NumPy's functions take numbers, too. An array of NumPy keeps their precision."""
 
         def call(*operands: Any, **named: Any) -> Any:
             tensors = [
-                value if isinstance(value, torch.Tensor) else torch.as_tensor(np.asarray(value))
-                for value in operands
+                value if isinstance(value, kept) else torch.as_tensor(np.asarray(value))
+                for value in operands[:count]
             ]
-            return function(*tensors, **named)
+            return function(*tensors, *operands[len(tensors) :], **named)
 
         return call
 
@@ -178,14 +206,13 @@ def _torch() -> Backend:
             x, axis, correction=ddof, keepdim=keepdims
         )
 
-    same = {path: _get(torch, path) for path in TORCH_SAME.split()}
-    ufuncs = {path: _get(torch, path) for path in TORCH_UFUNCS.split()}
-    ufuncs |= {
+    ufuncs = {path: _get(torch, path) for path in TORCH_UFUNCS.split()} | {
         "equal": torch.eq,
         "power": torch.pow,
         "sign": lambda x: torch.where(torch.isnan(x), x, torch.sign(x)),
+        "where": lambda condition, *values: torch.where(condition.bool(), *values),
     }
-    table = same | {path: of_tensors(function) for path, function in ufuncs.items()} | {
+    others = {path: _get(torch, path) for path in TORCH_SAME.split()} | {
         "dot": torch.matmul,
         "expand_dims": torch.unsqueeze,
         "max": torch.amax,
@@ -196,7 +223,11 @@ def _torch() -> Backend:
             tuple(range(x.ndim))[::-1] if axes is None else axes
         ),
         "var": spread(torch.var),
-    }  # fmt: skip
+    }
+    table: dict[Any, Run] = {path: of_tensors(function) for path, function in ufuncs.items()}
+    kept = torch.Tensor, str, list, tuple
+    table |= {path: of_tensors(function, kept, 1) for path, function in others.items()}
+    table[choose] = partial(choose, where=table["where"])
     return Backend("torch", None, table, tensor, guarded)
 
 
@@ -211,7 +242,7 @@ TORCH_UFUNCS = """
     floor_divide fmax fmin greater greater_equal hypot isfinite isinf isnan less less_equal log
     log10 log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or logical_xor matmul
     maximum minimum multiply negative not_equal positive rad2deg remainder sin sinh sqrt square
-    subtract tan tanh trunc where
+    subtract tan tanh trunc
 """
 
 _BACKENDS: dict[str, Callable[[], Backend | None]] = {

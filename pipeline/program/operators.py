@@ -7,6 +7,8 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 Table = dict[str, tuple[Callable[..., Any], str | None]]
 
 BINARY: Table = {
@@ -54,3 +56,13 @@ SYMBOLS = {
     for table in (BINARY, COMPARISONS, UNARY)
     for function, symbol in table.values()
 }
+
+
+def choose(condition: Any, first: Any, second: Any, where: Callable[..., Any] = np.where) -> Any:
+    """What `pipeline.where` computes.
+
+    where: chooses element by element
+    """
+    if getattr(condition, "ndim", 0):
+        return where(condition, first, second)
+    return first if condition else second

@@ -11,12 +11,10 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import numpy as np
-
 from pipeline import PipelineError
 from pipeline.graph import MAX_TASKS, GraphCollection, TaskGraph
 from pipeline.identity import is_tracing, short_repr
-from pipeline.program import BINARY, COMPARISONS, SYMBOLS, UNARY
+from pipeline.program import BINARY, COMPARISONS, SYMBOLS, UNARY, choose
 
 if TYPE_CHECKING:
     from pipeline.trace.tracing import Memoize
@@ -191,13 +189,6 @@ def where(condition: Any, first: Any, second: Any) -> Any:
     2
     """
     return _apply(choose, condition, first, second)
-
-
-def choose(condition: Any, first: Any, second: Any) -> Any:
-    """What `where` computes."""
-    if getattr(condition, "ndim", 0):
-        return np.where(condition, first, second)
-    return first if condition else second
 
 
 def _apply(function: Callable[..., Any], *operands: Any) -> Any:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import random
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pipeline import GraphError, recurrence, task, trace
+from pipeline import GraphError, maximum, minimum, recurrence, task, trace, where
 from pipeline.graph import CallTask
 from pipeline.program.backends import BACKENDS, TORCH_SAME, TORCH_UFUNCS, load_backend
 from pipeline.program.program import program_of
@@ -131,19 +133,78 @@ def test_numbers_and_inputs_that_nothing_needs(backend: str) -> None:
 
 @others
 def test_a_recurrence_of_numbers(backend: str) -> None:
-    """Edit distance: Python's `min` of three values, which JAX would refuse to compare."""
+    """Edit distance: the least of three values, which JAX would refuse to compare."""
     library(backend)
-    least = task(min, cheap=True)
 
     @recurrence
     def distance(i: int, j: int) -> Any:
         if not i or not j:
             return i + j
         changed = distance(i - 1, j - 1) + ("kitten"[i - 1] != "sitting"[j - 1]) * x(0)
-        return least(distance(i - 1, j) + 1, distance(i, j - 1) + 1, changed)
+        return minimum(distance(i - 1, j) + 1, distance(i, j - 1) + 1, changed)
 
     program = distance(6, 7).graph().compile([x(0)], backend)
     assert [int(program(1)), int(program(2))] == [3, 5]
+
+
+NAN = float("nan")
+CHOICES: list[tuple[Any, tuple[Any, Any]]] = [
+    (lambda a, b: minimum(a, b, 2), (3, 1)),
+    (lambda a, b: maximum(2, a, b), (3, 1)),
+    (lambda a, b: [minimum(a, b), minimum(b, a), maximum(a, b), maximum(b, a)], (NAN, 1.0)),
+    (lambda a, b: task(min, cheap=True)([a, b]), (3, 1)),
+    (lambda a, b: where(a > b, a, b - a), (3, 1)),
+    (lambda a, b: where(a > 3, b, -b), (3, A)),
+    (lambda a, b: where(a > b, a, 0.5), (A, B)),
+    (lambda a, b: where(a, b, -1.0), (A > 0, 2.0)),
+    (lambda a, b: where(np.array([True, False, True, True, False]), a, b), (A, B)),
+    (lambda a, b: where(True, a, 0) + b, (A, B)),
+    (lambda a, b: np.where(a, a, b), (np.eye(5), B)),
+    (lambda a, b: [math.floor(a), math.ceil(b), math.trunc(b)], (3.7, -1.2)),
+]
+
+
+@others
+@pytest.mark.parametrize("number", range(len(CHOICES)))
+def test_values_that_are_chosen(backend: str, number: int) -> None:
+    """Python's `min` and `max` are not symmetric where a value is not a number."""
+    library(backend)
+    choose, operands = CHOICES[number]
+    graph = trace(lambda: choose(x(0), x(1)))
+    with wide(backend):
+        results = graph.compile([x(0), x(1)], backend)(*operands)
+    for result, right in zip(*map(np.atleast_1d, (results, graph.compile([x(0), x(1)])(*operands))),
+                             strict=True):  # fmt: skip
+        np.testing.assert_array_equal(result, right)
+
+
+def test_jax_names_choices_that_are_no_arrays_of_one_shape() -> None:
+    library("jax")
+    for choose, message in (
+        (lambda a, b: minimum(a, b), r"^min compares numbers, not arrays: use numpy.minimum"),
+        (lambda a, b: where(a[0] > 0, a, b[0]), r"^the shape, \(2,\) or \(\), depends on a value"),
+    ):
+        program = trace(lambda choose=choose: choose(x(0), x(1))).compile([x(0), x(1)], "jax")
+        with pytest.raises(TypeError, match=message) as caught:
+            program(PAIR, PAIR)
+        assert "while computing " in caught.value.__notes__[0]
+
+
+@dataclass
+class Shift:
+    """A function that cannot be hashed."""
+
+    by: float
+
+    def __call__(self, value: Any) -> Any:
+        return value + self.by
+
+
+@others
+def test_a_function_without_hash_stays(backend: str) -> None:
+    library(backend)
+    shift = task(Shift(2), cheap=True)
+    assert float(trace(lambda: shift(x(0))).compile([x(0)], backend)(1)) == 3
 
 
 @others
@@ -274,7 +335,7 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("path", [*TORCH_SAME.split(), *TORCH_UFUNCS.split(), "max", "min", "dot",
                                   "equal", "expand_dims", "power", "reshape", "sign", "std",
-                                  "transpose", "var"])  # fmt: skip
+                                  "transpose", "var", "where"])  # fmt: skip
 def test_each_function_of_pytorchs_table_agrees_with_numpys(path: str) -> None:
     library("torch")
     backend = load_backend("torch")
