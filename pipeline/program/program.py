@@ -190,13 +190,15 @@ class Tape:
     items: calls and constants; the number of the first is -1, of the next -2, and so on
     kind: the type of the calls. A call has the number of an item, and that of its result: of a
         step, or of another item
+    same: the numbers of calls that have two, by the other one
     """
 
-    __slots__ = ("items", "kind", "steps")
+    __slots__ = ("items", "kind", "same", "steps")
 
     def __init__(self, kind: Any) -> None:
         self.steps: list[Any] = []
         self.items: list[Any] = []
+        self.same: dict[int, int] = {}
         self.kind: Any = kind
 
     def add(self, item: Any) -> int:
@@ -310,7 +312,10 @@ def lower(
     calls makes, by number: `bind` makes arguments of them.
     """
     writer = _Writer(tape)
-    results = tuple([writer.slot(writer.slots, call.number) for call in outputs])
+    for call in outputs:
+        if call.number not in writer.slots:
+            writer.slots[call.number] = writer.new_slot()
+    results = tuple([writer.slots[call.number] for call in outputs])
     writer.add(calls)
     program = Program(
         tuple(reversed(writer.steps)),
@@ -322,14 +327,14 @@ def lower(
         writer.keys,
         array("I", writer.ends),
     )
-    return program, writer.slots
+    return program, {number: slot for number, slot in writer.slots.items() if slot >= 0}
 
 
 class _Writer:
     """The steps written so far, from the last one; and the slots of the values that they need.
 
-    slots: of the values of calls, by number
-    constant_slots: by the id of the constant, counted from the last one
+    slots: of calls and constants, by number; constants have those below 0
+    inner: the slots of results of steps, by number
     """
 
     def __init__(self, tape: Tape) -> None:
@@ -337,97 +342,110 @@ class _Writer:
         self.steps: list[Any] = []
         self.width = 0
         self.slots: dict[int, int] = {}
+        self.inner: dict[int, int] = {}
         self.free: list[int] = []
         self.constants: list[Any] = []
-        self.constant_slots: dict[int, int] = {}
         self.keys: list[Any] = []
         self.ends: list[int] = []
 
-    def slot(self, bank: dict[int, int], number: int) -> int:
+    def new_slot(self) -> int:
         """A slot that nothing needs, for a value that some later step needs."""
-        if number in bank:
-            return bank[number]
         if self.free:
-            slot = self.free.pop()
-        else:
-            slot = self.width
-            self.width += 1
-        bank[number] = slot
-        return slot
+            return self.free.pop()
+        self.width += 1
+        return self.width - 1
 
-    def constant(self, value: Any) -> int:
+    def constant(self, number: int) -> int:
         """The slot of a constant."""
-        self.constants.append(value)
-        slot = self.constant_slots[id(value)] = -len(self.constants)
+        self.constants.append(self.tape.items[~number])
+        slot = self.slots[number] = -len(self.constants)
         return slot
 
     def add(self, calls: Sequence[Any]) -> None:  # noqa: C901 - each step passes here
         """Write the calls that are needed, from the last one on."""
-        steps, slots, free = self.steps, self.slots, self.free
+        steps, slots, inner, free = self.steps, self.slots, self.inner, self.free
         tape, items, kind = self.tape.steps, self.tape.items, self.tape.kind
+        same = self.tape.same
         add_key, add_end = self.keys.append, self.ends.append
-        constants = self.constant_slots
-        inner: dict[int, int] = {}  # the slots of results of steps
         for call in reversed(calls):
-            spare = slots.pop(call.number, None)
-            if spare is None:
+            o = slots.pop(call.number, None)
+            if o is None:
                 continue
             add_key(call)
             add_end(len(steps))
             number = call.result
             if number < 0:
-                self.add_item(items[~number], spare)
+                self.add_item(number, o)
                 continue
             while True:
-                o = spare
-                a, b = tape[number + 1], tape[number + 2]
-                places = []
-                for operand in a if b is None else (a, b):
-                    if operand >= 0:
-                        bank = inner
-                    else:
-                        item = items[~operand]
-                        if type(item) is not kind:
-                            slot = constants.get(id(item))
-                            places.append(self.constant(item) if slot is None else slot)
-                            continue
-                        bank, operand = slots, item.number
-                    slot = bank.get(operand)
-                    if slot is None:
-                        # Its last use: the result takes its slot, or the slot is cleared.
-                        if spare is not None:
-                            slot = bank[operand] = spare
-                            spare = None
-                        else:
-                            slot = self.slot(bank, operand)
-                            if slot != o:
-                                steps += (slot, None, None, None)
-                    places.append(slot)
-                if spare is not None:
-                    free.append(spare)
-                if b is not None:
-                    steps += (o, places[1], places[0], tape[number])
+                # At the last use of a value, the result takes its slot, or the slot is cleared.
+                function, a, b, _ = tape[number : number + 4]
+                is_taken = False
+                if b is None:
+                    first, is_taken = self.places(a, o)
+                    steps += (o, None, first, function)
                 else:
-                    a = places[0] if len(places) == 1 else tuple(places)
-                    steps += (o, None, a, tape[number])
+                    if same:
+                        a, b = same.get(a, a), same.get(b, b)
+                    bank = inner if a >= 0 else slots
+                    first = bank.get(a)
+                    if first is None:
+                        if a < 0 and type(items[~a]) is not kind:
+                            first = self.constant(a)
+                        else:
+                            first = bank[a] = o
+                            is_taken = True
+                    bank = inner if b >= 0 else slots
+                    second = bank.get(b)
+                    if second is None:
+                        if b < 0 and type(items[~b]) is not kind:
+                            second = self.constant(b)
+                        elif is_taken:
+                            second = bank[b] = self.new_slot()
+                            steps += (second, None, None, None)
+                        else:
+                            second = bank[b] = o
+                            is_taken = True
+                    steps += (o, second, first, function)
+                if not is_taken:
+                    free.append(o)
                 if not inner:
                     break
                 number -= 4
-                spare = inner.pop(number, None)
-                if spare is None:  # this step is not needed, or another body's
+                if number not in inner:  # this step is not needed, or another body's
                     number = max(inner)
-                    spare = inner.pop(number)
+                o = inner.pop(number)
 
-    def add_item(self, item: Any, o: int) -> None:
+    def places(self, operands: Sequence[int], o: int) -> tuple[Any, bool]:
+        """The slots of any number of operands, and whether one takes that of the result."""
+        is_taken = False
+        places = []
+        for operand in operands:
+            number = self.tape.same.get(operand, operand)
+            bank = self.inner if number >= 0 else self.slots
+            slot = bank.get(number)
+            if slot is None and number < 0 and type(self.tape.items[~number]) is not self.tape.kind:
+                slot = self.constant(number)
+            elif slot is None and is_taken:
+                slot = bank[number] = self.new_slot()
+                self.steps += (slot, None, None, None)
+            elif slot is None:
+                slot = bank[number] = o
+                is_taken = True
+            places.append(slot)
+        return places[0] if len(places) == 1 else tuple(places), is_taken
+
+    def add_item(self, number: int, o: int) -> None:
         """Write a body that returns a constant, or the value of another call."""
-        if type(item) is self.tape.kind and item.number not in self.slots:
-            self.slots[item.number] = o
-            return
-        self.free.append(o)
-        if type(item) is self.tape.kind:
-            self.steps += (o, None, self.slots[item.number], _identity)
+        number = self.tape.same.get(number, number)
+        if type(self.tape.items[~number]) is not self.tape.kind:
+            self.free.append(o)
+            self.steps += (o, None, self.tape.items[~number], None)
+        elif number in self.slots:
+            self.free.append(o)
+            self.steps += (o, None, self.slots[number], _identity)
         else:
-            self.steps += (o, None, item, None)
+            self.slots[number] = o
 
 
 def _identity(value: Any) -> Any:

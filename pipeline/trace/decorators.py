@@ -171,7 +171,7 @@ class LazyFunction(ABC):
 
 def _quick_call(function: LazyFunction, names: list[str]) -> Callable[..., Any]:
     """The call of a function that takes these arguments, in which integers need no encoding."""
-    scope = {"_table_of": function.table.get, "_call": function._call}
+    scope = {"Value": Value, "_table_of": function.table.get, "_call": function._call}
     wrapped: Any = function.__wrapped__
     code = _quick_code(function.__name__, tuple(names))
     return FunctionType(code, scope, function.__name__, wrapped.__defaults__)
@@ -184,16 +184,23 @@ def _quick_code(name: str, names: tuple[str, ...]) -> CodeType:
     if {" and ".join(f"type({argument}) is int" for argument in names)}:
         _table = _table_of()
         if _table is not None:
-            _made = _table[{arguments},]
+            _parts = {arguments},
             _recording = _table.recording
+            _made = _table.get(_parts)
+            if _made is None:  # `_table[_parts]` without its cost: half of all calls are new
+                _made = _table[_parts] = Value()
+                _made.table, _made.parts, _made.recording = _table, _parts, _recording
+                _made.arguments, _made.caller, _made.state = None, _recording.caller, 0
+                _items = _recording.items
+                _items.append(_made)
+                _made.number = -len(_items)
+                _recording.stack.append(_made)
+                return _made
             if _made.caller is _recording.caller:
                 return _recording.again(_made)
             _made.caller = _recording.caller
-            _state = _made.state
-            if _state < 1:
-                if _state:
-                    _recording.refuse_cycle(_made)
-                _recording.stack.append(_made)
+            if _made.state != 1:
+                _recording.need(_made)
             return _made
     return _call({arguments})
 """

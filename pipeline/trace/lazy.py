@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from functools import reduce
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pipeline import PipelineError
@@ -97,6 +98,8 @@ class Lazy(GraphCollection):
             self._graph: TaskGraph = self.graph()
         return self._graph
 
+    minimum_with, maximum_with = _operation(min), _operation(max)
+
     __pandas_priority__ = 6000  # above that of a DataFrame, so that it leaves operators to us
 
     locals().update(
@@ -160,23 +163,41 @@ class Expression(Lazy):
 
 
 def minimum(first: Any, *others: Any) -> Any:
-    """Python's `min` of values, of which some are lazy.
+    """Python's `min` of values, or of a list of them; some may be lazy.
 
     >>> from pipeline.apps.fibonacci import fib
     >>> minimum(fib(6), 5, fib(7)).compute(), minimum(3, 2)
     (5, 2)
     """
-    return _apply(min, first, *others)
+    if not others:
+        return reduce(minimum, first)
+    for second in others:
+        if isinstance(first, Lazy):
+            first = first.minimum_with(second)
+        elif isinstance(second, Lazy):
+            first = second.apply(min, (first, second))
+        else:
+            first = min(first, second)
+    return first
 
 
 def maximum(first: Any, *others: Any) -> Any:
-    """Python's `max` of values, of which some are lazy.
+    """Python's `max` of values, or of a list of them; some may be lazy.
 
     >>> from pipeline.apps.fibonacci import fib
     >>> maximum(fib(6), 5, fib(7)).compute()
     13
     """
-    return _apply(max, first, *others)
+    if not others:
+        return reduce(maximum, first)
+    for second in others:
+        if isinstance(first, Lazy):
+            first = first.maximum_with(second)
+        elif isinstance(second, Lazy):
+            first = second.apply(max, (first, second))
+        else:
+            first = max(first, second)
+    return first
 
 
 def where(condition: Any, first: Any, second: Any) -> Any:
@@ -188,14 +209,10 @@ def where(condition: Any, first: Any, second: Any) -> Any:
     >>> where(fib(6) > 7, fib(3), 0).compute()
     2
     """
-    return _apply(choose, condition, first, second)
-
-
-def _apply(function: Callable[..., Any], *operands: Any) -> Any:
-    for operand in operands:
+    for operand in (condition, first, second):
         if isinstance(operand, Lazy):
-            return operand.apply(function, operands)
-    return function(*operands)  # as `minimum(2, 3)`
+            return operand.apply(choose, (condition, first, second))
+    return choose(condition, first, second)
 
 
 def expression_text(value: object, depth: int = 3) -> str:

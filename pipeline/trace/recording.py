@@ -79,9 +79,7 @@ def _binary(function: Callable[..., Any]) -> Callable[[Value, Any], Lazy]:
         if kind is Value and other.recording is recording is not None:
             operand = other.number
         elif kind in ATOMS and recording is not None:
-            items = recording.items
-            items.append(other)
-            operand = -len(items)
+            operand = recording.constants.get(id(other)) or recording.constant(other)
         else:
             return self.apply(function, (self, other))
         value = Value()
@@ -92,6 +90,25 @@ def _binary(function: Callable[..., Any]) -> Callable[[Value, Any], Lazy]:
         return value
 
     return method
+
+
+def _reflected(function: Callable[..., Any]) -> Callable[[Value, Any], Lazy]:
+    def method(self: Value, other: Any) -> Lazy:
+        recording = self.recording
+        if type(other) not in ATOMS or recording is None:
+            return self.apply(function, (other, self))
+        value = Value()
+        value.recording = recording
+        operand = recording.constants.get(id(other)) or recording.constant(other)
+        steps = recording.steps
+        value.number = number = len(steps)
+        steps += (function, operand, self.number, number)
+        return value
+
+    return method
+
+
+_OPERATORS = {name: function for name, (function, _) in BINARY.items() if name != "pow"}
 
 
 class Value(Lazy):
@@ -133,13 +150,11 @@ class Value(Lazy):
         return cast("Lazy", self.recording.step(function, operands, keywords))
 
     locals().update(
-        {
-            f"__{name}__": _binary(function)
-            for name, (function, _) in BINARY.items()
-            if name != "pow"
-        }
+        {f"__{name}__": _binary(function) for name, function in _OPERATORS.items()}
+        | {f"__r{name}__": _reflected(function) for name, function in _OPERATORS.items()}
         | {f"__{name}__": _binary(function) for name, (function, _) in COMPARISONS.items()}
     )
+    minimum_with, maximum_with = _binary(min), _binary(max)
     __hash__ = Lazy.__hash__
 
     @property
@@ -271,15 +286,17 @@ class Recording(Tape):
 
     stack: calls to trace, and calls that wait for those above them
     caller: whose body runs
+    constants: the numbers of the constants, by their ids
     calls: all that are traced, inputs before their consumers
     """
 
-    __slots__ = ("caller", "calls", "outer", "stack", "tables")
+    __slots__ = ("caller", "calls", "constants", "outer", "stack", "tables")
 
     def __init__(self) -> None:
         super().__init__(Value)
         self.stack: list[Value] = []
         self.caller: Any = self
+        self.constants: dict[int, int] = {}
         self.calls: list[Value] = []
         self.tables: dict[LazyFunction, Table] = {}
         self.outer: Recording | None = None
@@ -302,6 +319,7 @@ class Recording(Tape):
             function.table.set(None)
             table.clear()
             table.recording = None
+        self.constants.clear()
         for item in self.items:
             if type(item) is Value:
                 item.recording = item.caller = None
@@ -331,6 +349,7 @@ class Recording(Tape):
         value.recording, value.table, value.arguments = self, call.table, call.arguments
         value.parts, value.state, value.caller = call.parts, DONE, None
         value.number = self.add(call)
+        self.same[value.number] = call.number
         return value
 
     def need(self, call: Value) -> None:
@@ -396,7 +415,12 @@ class Recording(Tape):
                 )
                 return self.step(Fill(structure), tuple(lazy)).number
             _check_constant(value)
-        return self.add(value)
+        return self.constants.get(id(value)) or self.constant(value)
+
+    def constant(self, value: Any) -> int:
+        """The number of a constant that no step has used."""
+        number = self.constants[id(value)] = self.add(value)
+        return number
 
     def replay(self, lazy: Lazy) -> Value:
         """A lazy value from outside, in this recording. Its calls are made again, as of now."""
