@@ -8,9 +8,11 @@ write into them: a further run allocates nothing large but its outputs.
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,9 +52,13 @@ VIEWS = frozenset(
 )  # fmt: skip
 """Functions whose result may share the memory of their operand."""
 
-SHAPED = VIEWS | {
-    np.sum, np.mean, np.max, np.min, np.prod, np.dot, np.zeros_like, np.ones_like,
-}  # fmt: skip
+COPYING = frozenset((operator.getitem, np.reshape, np.ravel))
+"""Those of them that may copy it."""
+
+REDUCING = frozenset((np.sum, np.mean, np.max, np.min, np.prod))
+"""Functions whose result lacks one axis of their operand, or all."""
+
+SHAPED = VIEWS | REDUCING | {np.dot, np.zeros_like, np.ones_like}
 """Functions whose result has a shape that depends on shapes and constants alone."""
 
 REDUCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
@@ -104,6 +110,35 @@ def run_and_plan(program: Program, arguments: tuple[Any, ...]) -> tuple[Any, Pro
             steps[start] = _observing(function, start, observed)
     value = replace(program, steps=tuple(steps))(*arguments)
     return value, _with_buffers(program, observed)
+
+
+def expected_bytes(function: Any, operands: Sequence[Any]) -> int | None:
+    """The bytes of a result before it is computed; None where only the function knows them."""
+    base = function.function if isinstance(function, Named) else function
+    if not operands or not all(map(_is_plain, operands)):
+        return None
+    array, shapes = operands[0], list(map(np.shape, operands))
+    if base in REDUCING and array.size:
+        return int(array.size // min(shapes[0], default=1) * max(array.itemsize, 8))
+    if base in VIEWS and shapes[0]:
+        return int(array.nbytes) if base in COPYING else 0
+    ufunc = np.matmul if base is np.dot else _ufunc(base, len(operands))
+    if ufunc is None:
+        return None
+    if not any(shapes):
+        return sys.getsizeof(0.0)
+    empty = [
+        np.empty((0,) * len(shape), value.dtype) if shape else value
+        for value, shape in zip(operands, shapes, strict=True)
+    ]
+    try:
+        itemsize, matrix = ufunc(*empty).itemsize, ()
+        if ufunc is np.matmul:
+            matrix = *shapes[0][-2:-1], *shapes[1][1:][-1:]
+            shapes = [shape[:-2] for shape in shapes]
+        return int(prod((*np.broadcast_shapes(*shapes), *matrix)) * itemsize)
+    except (TypeError, ValueError):  # the step raises it
+        return 0
 
 
 def _observing(

@@ -25,7 +25,7 @@ from pipeline.program.backends import load_backend
 from pipeline.program.buffers import run_and_plan
 from pipeline.program.operators import BINARY, COMPARISONS, SYMBOLS
 from pipeline.program.program import Instruction, Named, Program, program_of
-from pipeline.program.rematerialization import budget_bytes, run_within
+from pipeline.program.rematerialization import Flow, budget_bytes, run_within
 
 MAX_KINDS = 8
 """Kinds of arguments for which a compiled graph keeps its buffers."""
@@ -86,10 +86,13 @@ class CompiledGraph:
             inputs=tuple([slots[key] if key in slots else next(unused) for key in self.inputs]),
             width=program.width + len(self.inputs) - len(slots),
         )
-        self.backend = backend
-        self.plan: Callable[[Program, tuple[Any, ...]], tuple[Any, Program]] = run_and_plan
-        if memory is not None:
-            self.plan = partial(run_within, budget_bytes(memory, backend))
+        self.backend, self.has_budget = backend, memory is not None
+        self.plan: Callable[[tuple[Any, ...]], tuple[Any, Program]]
+        if memory is None:
+            self.plan = partial(run_and_plan, self.program)
+        else:
+            budget = budget_bytes(memory, backend)
+            self.plan = partial(run_within, budget, Flow(self.program))
         self.run: Run | None
         self._load()
         self.idle: dict[Any, deque[Run]] = {}
@@ -119,7 +122,7 @@ class CompiledGraph:
         try:
             run = idle.pop()
         except IndexError:
-            value, program = self.plan(self.program, values)
+            value, program = self.plan(values)
             run = self._run(program)
             outputs = self._outputs(value)
         else:
@@ -148,7 +151,8 @@ class CompiledGraph:
             self.run = self.library.guarded(run, list(map(label, self.inputs)))
 
     def _run(self, program: Program, jit: Callable[[Run], Run] | None = None) -> Run:
-        run = compiled(program, self.outputs, jit)
+        # To compile a program takes memory, more than a budget may leave.
+        run = None if self.has_budget else compiled(program, self.outputs, jit)
         if run is not None:
             return run
 

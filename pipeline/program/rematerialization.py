@@ -1,10 +1,10 @@
 """Memory as a budget: values over it are dropped, and computed again when they are needed.
 
-The first run with each kind of arguments is observed: then the bytes and the time of each step are
-known, and an order of steps is planned in which some run several times. To make space it drops the
-value with the least cost ÷ (bytes × staleness), as in Dynamic Tensor Rematerialization (Kirisame et
-al., ICLR 2021). The cost is the time to compute the value again, with all dropped values that it
-needs. DTR looks back, at the last use of a value; a plan knows its next one, and looks ahead.
+The first run with each kind of arguments keeps to the budget, and observes the bytes of each value.
+Then the order of steps for further runs is planned in the same way, with all bytes known. To make
+room, a run drops the value with the least cost ÷ (bytes × staleness), as in Dynamic Tensor
+Rematerialization (Kirisame et al., ICLR 2021). The cost is that of all dropped values that it takes
+to compute the value again. DTR looks back, at the last use of a value; here the next one is known.
 
 Bytes are those of all values that a program holds, its results included, above its arguments and
 constants: of an array as NumPy allocates it, once for all its views; of other values as
@@ -16,11 +16,9 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_right
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import product
-from statistics import median
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -30,22 +28,25 @@ from dask.typing import Key
 from dask.utils import format_bytes, parse_bytes
 
 from pipeline import PipelineError
-from pipeline.graph import label
+from pipeline.graph import CallTask, label
 from pipeline.identity import short_repr
-from pipeline.program.buffers import VIEWS
-from pipeline.program.program import Program
+from pipeline.program.buffers import VIEWS, expected_bytes
+from pipeline.program.program import Program, program_of
 
 MAX_WORK = 5
-"""A plan runs at most so many times the steps of its program."""
+"""A run takes at most so many times the steps of its program."""
 
-EXPONENTS = 1.0, 0.5, 0.25
-"""Of the staleness. DTR takes 1; with less, a long chain takes less time at some budgets."""
+EXPONENT = 0.25
+"""Of the staleness. DTR takes 1; a long chain takes less time with less."""
+
+MIN_SECONDS = 0.01
+"""Quicker steps have equal costs, so that each process drops the same values."""
 
 
 class BudgetError(PipelineError, ValueError):
-    """A budget of memory that is no number of bytes, or that no plan keeps.
+    """A budget of memory that is no number of bytes, or that a run cannot keep.
 
-    least: the bytes of a budget that a plan keeps; None where that is not known
+    least: the bytes of a budget that runs keep; None where that is not known
     """
 
     least: int | None = None
@@ -71,47 +72,6 @@ def budget_bytes(memory: Any, backend: str = "numpy") -> int:
     return budget
 
 
-def run_within(budget: int, program: Program, arguments: tuple[Any, ...]) -> tuple[Any, Program]:
-    """The value of a program, and a program that does the same for such arguments in the budget.
-
-    This run keeps to the budget, too, as far as it can without knowing the bytes of results: it
-    expects none to be larger than the largest operand. Raises `BudgetError` if no plan keeps to it.
-    """
-    flow = Flow(program)
-    run = _Run(flow, arguments)
-    _Walk(flow, run.observed.order(flow), run.observed, budget, run=run).go()
-    results = tuple([run.values[value] for value in flow.results])
-    steps = plan(flow, run.observed.smooth(flow), budget)
-    return results if len(results) > 1 else results[0], _written(flow, steps)
-
-
-def plan(flow: Flow, observed: Observed, budget: int) -> list[int]:
-    """The quickest order of steps, with repetitions, that was found to keep to a budget."""
-    order = observed.order(flow)
-    if observed.peak(flow, order) <= budget:
-        return order
-    even = replace(observed, seconds=dict.fromkeys(observed.seconds, 1.0))
-    plans = []
-    for costs, exponent in product((observed, even), EXPONENTS):
-        walk = _Walk(flow, order, costs, budget, exponent)
-        if walk.go():
-            plans.append(walk.steps)
-    if plans:
-        return min(plans, key=lambda steps: sum(observed.seconds[number] for number in steps))
-    # Even costs: the bytes that the error states are the same in each process.
-    low, high = budget, observed.peak(flow, order)
-    while high - low > max(1, high // 100):
-        middle = (low + high) // 2
-        is_kept = _Walk(flow, order, even, middle, EXPONENTS[-1]).go()
-        low, high = (low, middle) if is_kept else (middle, high)
-    error = BudgetError(
-        f"memory={budget:,} bytes: the least that a plan was found for, of at most {MAX_WORK} "
-        f"times the steps, is {high:,} bytes ({format_bytes(high)}); give as much"
-    )
-    error.least = high
-    raise error
-
-
 class Flow:
     """A program's steps as values: step n makes the value n.
 
@@ -119,15 +79,15 @@ class Flow:
 
     sources: the operands of each step
     results: the values that the program returns
-    needed: the steps that a result needs, in the order of the program
+    order: the steps that a result needs
+    uses: of each value, and of its views: the places in the order, with one after all for a result
     """
 
     def __init__(self, program: Program) -> None:
         self.program = program
         self.instructions = list(program.instructions())
-        self.arguments = [
-            -1 - len(program.constants) - place for place in range(len(program.inputs))
-        ]
+        first = -1 - len(program.constants)
+        self.arguments = [first - place for place in range(len(program.inputs))]
         held: dict[int, int] = dict(zip(program.inputs, self.arguments, strict=True))
         self.sources: list[tuple[int, ...]] = []
         for number, step in enumerate(self.instructions):
@@ -135,7 +95,16 @@ class Flow:
             self.sources.append(tuple([held.get(slot, slot) for slot in operands]))
             held[step.result] = number
         self.results = [held.get(slot, slot) for slot in program.results]
-        self.needed = self.useful(range(len(self.sources)))
+        self.order = self._early(self.useful(range(len(self.sources))))
+        self.uses: dict[int, list[int]] = {number: [] for number in self.order}
+        for value in {*self.results} & self.uses.keys():
+            self.uses[value].append(len(self.order))
+        for place, number in reversed([*enumerate(self.order)]):
+            self.uses[number].sort()
+            is_view = self.instructions[number].function in VIEWS
+            for source in self.sources[number]:
+                if source >= 0:
+                    self.uses[source] += [place, *(self.uses[number] if is_view else ())]
 
     def useful(self, steps: Sequence[int]) -> list[int]:
         """Those of some steps whose results are used before the same step runs again."""
@@ -148,153 +117,156 @@ class Flow:
                 kept.append(number)
         return kept[::-1]
 
+    def _early(self, steps: Sequence[int]) -> list[int]:
+        """The steps, where one that ends a value, or a program's result, follows its operands.
+
+        A recursion meets the gradient of a weight long after its adjoint, and would hold all
+        adjoints until then.
+        """
+        owner: dict[int, int] = {}
+        for number in steps:
+            is_view = self.instructions[number].function in VIEWS
+            owner[number] = owner.get(self.sources[number][0], number) if is_view else number
+        last = {
+            owner.get(source): place
+            for place, number in enumerate(steps)
+            for source in self.sources[number]
+        }
+        turn: dict[int, int] = {}
+        for place, number in enumerate(steps):
+            sources = [source for source in self.sources[number] if source >= 0]
+            is_end = any(last[owner[source]] == place for source in sources)
+            is_early = sources and (is_end or owner[number] != number or number not in last)
+            turn[number] = max(turn[source] for source in sources) if is_early else place
+        return sorted(steps, key=turn.__getitem__)
+
     def key(self, number: int) -> Key:
         """The key of a step's task."""
         program = self.program
         return program.task_before(len(program.steps) - self.instructions[number].start - 4)
 
+    def written(self, steps: Sequence[int]) -> Program:
+        """The program that runs steps in some order, and frees each value after its last use."""
+        latest: dict[int, Any] = {}  # by value: the place of the step that made it
+        tasks = {}
+        for place, number in enumerate(steps):
+            sources, instruction = self.sources[number], self.instructions[number]
+            constants = [x for x in sources if -len(self.program.constants) <= x < 0]
+            inputs = [x for x in sources if x not in constants]
+            slots = [inputs.index(x) if x in inputs else -1 - constants.index(x) for x in sources]
+            values = tuple([self.program.constants[-1 - x] for x in constants])
+            operands = instruction.operands[0] if instruction.function is None else tuple(slots)
+            body = Program(
+                (instruction.function, operands, None, len(inputs)), len(inputs) + 1, values,
+                tuple(range(len(inputs))), (len(inputs),),
+            )  # fmt: skip
+            tasks[place] = CallTask(place, body, tuple([latest.get(x, x) for x in inputs]))
+            latest[number] = place
+        results = [latest.get(value, value) for value in self.results]
+        program, needed = program_of(tasks, list(tasks), results)
+        bound = dict(zip(needed, program.inputs, strict=True))
+        return replace(
+            program,
+            width=program.width + len(self.arguments),
+            inputs=tuple([bound.get(x, program.width + n) for n, x in enumerate(self.arguments)]),
+            outputs=self.program.outputs,
+            calls=tuple([self.key(steps[place]) for place in program.keys]),
+        )
+
 
 @dataclass
-class Observed:
-    """What is known of each value: of a step that has not run, what is expected.
+class Known:
+    """What is known of the value of each step, once it ran.
 
-    owner: the value in whose memory it lies: itself, or another for a view; below 0 for memory of
-        arguments and constants
-    bytes: of its memory
-    seconds: to compute it once
+    owner: the step in whose memory it lies: itself, or another for a view
+    bytes: of its own memory; 0 if it lies in that of another value
+    expected: the bytes expected of its first run; infinite where nothing was known
+    cost: of running it once
     """
 
-    owner: dict[int, int] = field(default_factory=dict)
-    bytes: dict[int, int] = field(default_factory=dict)
-    seconds: dict[int, float] = field(default_factory=dict)
-
-    def size(self, number: int) -> int:
-        """The bytes that a step allocates."""
-        return self.bytes[number] if self.owner[number] == number else 0
-
-    def order(self, flow: Flow) -> list[int]:
-        """The program's order; or one in which steps that free memory run early, if that is less.
-
-        Such a step follows its last operand. A recursion meets the gradient of a weight long after
-        its adjoint, and holds all adjoints until then.
-        """
-        last = {
-            self.owner.get(source): place
-            for place, number in enumerate(flow.needed)
-            for source in flow.sources[number]
-        }
-        turn: dict[int, int] = {}
-        for place, number in enumerate(flow.needed):
-            sources = flow.sources[number]
-            owners = {self.owner[source] for source in sources if source >= 0}
-            freed = sum(self.size(owner) for owner in owners if owner >= 0 and last[owner] == place)
-            steps = [turn[source] for source in sources if source >= 0]
-            turn[number] = max(steps) if steps and self.size(number) <= freed else place
-        early = sorted(flow.needed, key=lambda number: turn[number])
-        return min(flow.needed, early, key=lambda steps: self.peak(flow, steps))
-
-    def peak(self, flow: Flow, steps: Sequence[int]) -> int:
-        """The most bytes held at a time, if each value is freed after its last use."""
-        ends: list[list[int]] = [[] for _ in steps]  # by place: the values whose last use it is
-        used = set(flow.results)
-        for place in reversed(range(len(steps))):
-            number = steps[place]
-            used.discard(number)
-            ends[place] = [value for value in {*flow.sources[number]} - used if value >= 0]
-            used.update(ends[place])
-        held = _Held(self)
-        peak = 0
-        for number, ended in zip(steps, ends, strict=True):
-            held.add(number)
-            peak = max(peak, held.bytes)
-            for value in ended:
-                held.remove(value)
-        return peak
-
-    def smooth(self, flow: Flow) -> Observed:
-        """The same, where steps with the same function and sizes take the same time."""
-        alike: dict[Any, list[int]] = defaultdict(list)
-        for number in flow.needed:
-            sizes = tuple([self.bytes[source] for source in flow.sources[number]])
-            alike[flow.instructions[number].function, self.bytes[number], sizes].append(number)
-        seconds = {}
-        for steps in alike.values():
-            seconds.update(dict.fromkeys(steps, median(self.seconds[step] for step in steps)))
-        return replace(self, seconds=seconds)
+    owner: array[int]
+    bytes: array[int]
+    expected: array[float]
+    cost: array[float]
 
 
-class _Held:
-    """The values that a run holds, by the owner of their memory, and their bytes."""
+def run_within(budget: int, flow: Flow, arguments: Sequence[Any]) -> tuple[Any, Program]:
+    """The value of a program, and a program that does the same for such arguments in the budget.
 
-    def __init__(self, observed: Observed) -> None:
-        self.observed = observed
-        self.values: dict[int, set[int]] = {}
-        self.bytes = 0
-
-    def __contains__(self, value: int) -> bool:
-        return value < 0 or value in self.values.get(self.observed.owner[value], ())
-
-    def add(self, value: int) -> None:
-        owner = self.observed.owner[value]
-        if owner not in self.values:
-            self.values[owner] = set()
-            self.bytes += self.observed.bytes[owner] if owner >= 0 else 0
-        self.values[owner].add(value)
-
-    def remove(self, value: int) -> None:
-        owner = self.observed.owner[value]
-        self.values[owner].remove(value)
-        if not self.values[owner]:
-            del self.values[owner]
-            self.bytes -= self.observed.bytes[owner] if owner >= 0 else 0
+    Raises `BudgetError` if this run exceeds the budget.
+    """
+    run = _Run(flow, arguments)
+    walk = _Walk(flow, run.known, budget, run)
+    first = walk.go()
+    if not walk.is_kept:
+        raise _too_small(flow, run.known, budget, walk.budget)
+    results = tuple([run.values[value] for value in flow.results])
+    informed = replace(run.known, expected=array("d", run.known.bytes))
+    plans = [first, _planned(flow, informed, budget) or first]
+    best = min(plans, key=lambda steps: sum(run.known.cost[number] for number in steps))
+    return results if len(results) > 1 else results[0], flow.written(best)
 
 
-class _Overrun(Exception):  # noqa: N818 - no error: another plan may do
-    """A walk that cannot keep to its budget."""
+def _planned(flow: Flow, known: Known, budget: float) -> list[int] | None:
+    """The steps of a run in a budget; None if it exceeds the budget."""
+    try:
+        return _Walk(flow, known, budget).go()
+    except _Overrun:
+        return None
+
+
+def _too_small(flow: Flow, known: Known, budget: int, high: float) -> BudgetError:
+    """The error that states the least budget that first runs and others keep."""
+    least, low = int(high), budget
+    while _planned(flow, known, least) is None:
+        low, least = least, 2 * least
+    while least - low > max(1, least // 100):
+        middle = (low + least) // 2
+        low, least = (middle, least) if _planned(flow, known, middle) is None else (low, middle)
+    error = BudgetError(
+        f"memory={budget:,} bytes: the least that a run was found to keep, in at most {MAX_WORK} "
+        f"times the steps, is {least:,} bytes ({format_bytes(least)}); give as much"
+    )
+    error.least = least
+    return error
+
+
+class _Overrun(Exception):  # noqa: N818 - no error: another budget may do
+    """A plan that exceeds its budget."""
 
 
 class _Walk:
     """The steps of a run that drops values over its budget, and runs steps again for them.
 
-    run: where each step really runs, and is observed; it goes on where no value can be dropped
-    steps: those that ran and were of use
+    run: runs the steps, and learns their bytes. It goes on over the budget, to learn all of them;
+        without it, the bytes are known, and such a walk is an `_Overrun`
+    is_kept: whether it kept to its budget
     """
 
-    def __init__(
-        self, flow: Flow, order: Sequence[int], observed: Observed, budget: float,
-        exponent: float = 1.0, run: _Run | None = None,
-    ) -> None:  # fmt: skip
-        self.flow, self.order, self.observed, self.budget = flow, order, observed, budget
-        self.exponent, self.run = exponent, run
-        self.held = _Held(observed)
+    def __init__(self, flow: Flow, known: Known, budget: float, run: _Run | None = None) -> None:
+        self.flow, self.known, self.budget, self.run = flow, known, budget, run
+        self.is_kept = True
+        self.held: dict[int, list[int]] = {}  # by owner: the values in its memory
+        self.bytes = 0
         self.pins: Counter[int] = Counter()  # operands of steps that are about to run
-        self.uses: dict[int, list[int]] = defaultdict(list)
-        for place, number in enumerate(order):
-            for source in flow.sources[number]:
-                self.uses[source].append(place)
-        for value in flow.results:
-            self.uses[value].append(len(order))
-        self.shown: dict[int, set[int]] = defaultdict(set)  # by owner: all values in its memory
-        for value, owner in observed.owner.items():
-            self.shown[owner].add(value)
-        self.spare: set[int] = set()  # memory that only the steps about to run may use
+        self.has_run = bytearray(len(flow.instructions))
         self.now = 0
         self.steps: list[int] = []
+        self.most_steps = MAX_WORK * len(flow.order)
 
-    def go(self) -> bool:
-        """Whether the walk kept to its budget."""
-        try:
-            for number in self.order:
-                self.make(number)
-                self.now += 1
-            self.pins.update(self.flow.results)
-            for value in self.flow.results:
-                if value not in self.held:
-                    self.make(value)
-        except _Overrun:
-            return False
-        self.steps = self.flow.useful(self.steps)
-        return True
+    def go(self) -> list[int]:
+        """The steps that ran and were of use."""
+        for place, number in enumerate(self.flow.order):
+            self.now = place
+            self.make(number)
+        self.pins.update(self.flow.results)
+        for value in self.flow.results:
+            if not self.is_held(value):
+                self.make(value)
+        return self.flow.useful(self.steps)
+
+    def is_held(self, value: int) -> bool:
+        return value < 0 or value in self.held.get(self.known.owner[value], ())
 
     def make(self, number: int) -> None:
         """Run a step, after those of its operands that were dropped."""
@@ -303,94 +275,89 @@ class _Walk:
         self.pins.update(sources[number])
         while stack:
             step = stack[-1]
-            missing = next((value for value in sources[step] if value not in self.held), None)
+            missing = next((value for value in sources[step] if not self.is_held(value)), None)
             if missing is not None:
                 stack.append(missing)
                 self.pins.update(sources[missing])
                 continue
-            if self.run is not None:
-                self.run.expect(step)
-            self.make_room(self.observed.size(step))
-            if self.run is not None:
-                self.run.step(step)
-                self.shown[self.observed.owner[step]].add(step)
-            self.held.add(step)
-            self.steps.append(step)
-            if len(self.steps) > MAX_WORK * len(self.order):
-                self.overrun()
-            stack.pop()
-            self.pins.subtract(sources[step])
-            owners = {self.observed.owner[value] for value in (*sources[step], step)}
-            self.spare.update(owner for owner in owners if self.next_use(owner) == math.inf)
-        for owner in self.spare & self.held.values.keys():
-            if not self.is_pinned(owner):
-                self.drop(owner)
-        self.spare.clear()
+            self.step(step)
+            self.pins.subtract(sources[stack.pop()])
+            for value in (*sources[step], step):
+                owner = self.known.owner[value] if value >= 0 else value
+                if owner in self.held and self.next_use(owner) == math.inf:
+                    self.drop(owner)
 
-    def make_room(self, size: int) -> None:
-        """Drop values until a result has its bytes: first those without a use after this step."""
-        while self.held.bytes + size > self.budget:
-            spare = self.spare & self.held.values.keys()
-            chosen = next((owner for owner in spare if not self.is_pinned(owner)), None)
-            if chosen is None:
-                chosen = self.cheapest()
-            if chosen is not None:
-                self.drop(chosen)
-            elif self.run is None:
-                raise _Overrun
-            else:  # the run goes on, to observe all steps; the budget holds again for the next
-                return
+    def step(self, step: int) -> None:
+        """Run a step whose operands are held, after there is room for its result."""
+        if self.run is not None:
+            self.run.expect(step)
+        size: float = self.known.bytes[step]
+        if not self.has_run[step]:
+            size = self.known.expected[step]
+        if size == math.inf:
+            size = self.budget / 2
+        while self.bytes + size > self.budget and (owner := self.cheapest()) is not None:
+            self.drop(owner)
+        if self.run is not None:
+            self.run.step(step)
+        self.has_run[step] = True
+        self.steps.append(step)
+        owner = self.known.owner[step]
+        self.bytes += self.known.bytes[owner] if owner not in self.held else 0
+        self.held.setdefault(owner, []).append(step)
+        if self.bytes > self.budget:
+            self.overrun(self.bytes)
+        if len(self.steps) > self.most_steps:
+            self.most_steps += MAX_WORK * len(self.flow.order)
+            self.overrun(2 * self.budget)
+
+    def overrun(self, budget: float) -> None:
+        """Go on with a larger budget, if values have to be learned."""
+        if self.run is None:
+            raise _Overrun
+        self.is_kept, self.budget = False, budget
 
     def cheapest(self) -> int | None:
         """The memory with the least cost ÷ (bytes × staleness) of those that may be dropped."""
         chosen, least = None, math.inf
-        for owner, values in self.held.values.items():
-            if owner < 0 or not self.observed.bytes[owner] or self.is_pinned(owner):
-                continue
-            weight = self.observed.bytes[owner] * (self.next_use(owner) - self.now) ** self.exponent
-            cost = self.cost(values, least * weight)
-            if cost < least * weight:
-                chosen, least = owner, cost / weight
+        for owner, values in self.held.items():
+            if self.known.bytes[owner] and not any(self.pins[value] for value in values):
+                staleness = self.next_use(owner) - self.now
+                weight = self.known.bytes[owner] * staleness**EXPONENT
+                cost = self.cost(values, least * weight)
+                if cost < least * weight:
+                    chosen, least = owner, cost / weight
         return chosen
-
-    def overrun(self) -> None:
-        """Give up after too many steps; a run goes on without a budget, to observe all of them."""
-        if self.run is None:
-            raise _Overrun
-        self.budget = math.inf
 
     def drop(self, owner: int) -> None:
         """Forget all values in some memory."""
-        for value in tuple(self.held.values[owner]):
-            self.held.remove(value)
-            if self.run is not None:
+        values = self.held.pop(owner)
+        self.bytes -= self.known.bytes[owner]
+        if self.run is not None:
+            for value in values:
                 del self.run.values[value]
 
-    def is_pinned(self, owner: int) -> bool:
-        """Whether a value in some memory is about to be used."""
-        return any(self.pins[value] for value in self.held.values[owner])
-
     def next_use(self, owner: int) -> float:
-        """When some memory is used next: the place in the order. A view may have been dropped."""
-        if owner < 0:
-            return 0
+        """The place in the order at which some memory is used next: for operands, now."""
+        if any(self.pins[value] for value in self.held[owner]):
+            return self.now
         places = math.inf
-        for value in self.shown[owner]:
-            uses = self.uses[value]
+        for value in self.held[owner]:
+            uses = self.flow.uses[value]
             place = bisect_right(uses, self.now)
             places = min(places, uses[place] if place < len(uses) else math.inf)
         return places
 
-    def cost(self, values: Iterable[int], limit: float) -> float:
-        """Seconds to compute some values again; at least `limit` if they are more."""
+    def cost(self, values: Sequence[int], limit: float) -> float:
+        """That of computing some values again; at least `limit` if it is more."""
         stack = list(values)
         again = set(stack)
         cost = 0.0
         while stack and cost < limit:
             value = stack.pop()
-            cost += self.observed.seconds[value]
+            cost += self.known.cost[value]
             for source in self.flow.sources[value]:
-                if source not in again and source not in self.held:
+                if source not in again and not self.is_held(source):
                     again.add(source)
                     stack.append(source)
         return cost
@@ -405,21 +372,25 @@ class _Run:
         self.values.update(
             (-1 - place, value) for place, value in enumerate(flow.program.constants)
         )
-        self.observed = Observed()
-        for value in self.values:
-            self.observe(value, ())
-        for number in flow.needed:
-            is_view = flow.instructions[number].function in VIEWS
-            source = flow.sources[number][0] if is_view else number
-            self.observed.owner[number] = self.observed.owner.get(source, number)
-            # Results are held in the end, in whatever order: they do not count as yet.
-            self.observed.bytes[number] = number not in flow.results
+        size = len(flow.instructions)
+        self.known = Known(
+            array("q", range(size)), array("q", bytes(8 * size)),
+            array("d", [math.nan]) * size, array("d", bytes(8 * size)),
+        )  # fmt: skip
+        self.growth: dict[Any, float] = {}  # by function: bytes of its results ÷ of its operands
 
     def expect(self, number: int) -> None:
-        """Expect a step that has not run to make no more bytes than its largest operand has."""
-        if number not in self.observed.seconds:
-            sizes = [self.observed.bytes[source] for source in self.flow.sources[number]]
-            self.observed.bytes[number] = max(sizes, default=0)
+        """Expect as many bytes of a step's first run as its operands suggest."""
+        if not math.isnan(self.known.expected[number]):
+            return
+        function = self.flow.instructions[number].function
+        operands = [self.values[source] for source in self.flow.sources[number]]
+        expected = expected_bytes(function, operands) if function else 0
+        if expected is None:
+            growth = self.growth.get(function, math.inf)
+            self.known.expected[number] = growth * max(1, sum(map(sizeof, operands)))
+        else:
+            self.known.expected[number] = expected
 
     def step(self, number: int) -> None:
         """Run a step. Raises what it raises, with a note that names the call."""
@@ -427,24 +398,26 @@ class _Run:
         start = perf_counter()
         if function is None:
             self.values[number] = self.flow.instructions[number].operands[0]
-        else:
-            try:
-                self.values[number] = function(*[self.values[source] for source in sources])
-            except Exception as error:
-                error.add_note(f"while computing {label(self.flow.key(number))}")
-                raise
+            return
+        operands = [self.values[source] for source in sources]
+        try:
+            value = self.values[number] = function(*operands)
+        except Exception as error:
+            error.add_note(f"while computing {label(self.flow.key(number))}")
+            raise
         seconds = perf_counter() - start
-        self.observed.seconds[number] = min(seconds, self.observed.seconds.get(number, seconds))
-        self.observe(number, sources)
-        if function is None:
-            self.observed.owner[number] = -1
-
-    def observe(self, value: int, sources: Iterable[int]) -> None:
-        """The bytes of a value, and whose memory it has."""
-        memory = _memory(self.values[value])
-        shared = (source for source in sources if _memory(self.values[source]) is memory)
-        self.observed.owner[value] = self.observed.owner[next(shared, value)] if sources else value
-        self.observed.bytes[value] = sizeof(memory)
+        if self.known.cost[number]:  # it ran before
+            return
+        # Powers of ten: that a machine is busy changes no plan.
+        self.known.cost[number] = 10.0 ** round(math.log10(max(seconds, MIN_SECONDS)))
+        memory = _memory(value)
+        shared = [source for source in sources if _memory(self.values[source]) is memory]
+        if shared:
+            self.known.owner[number] = self.known.owner[shared[0]] if shared[0] >= 0 else number
+            return
+        size = self.known.bytes[number] = sizeof(memory)
+        growth = size / max(1, sum(map(sizeof, operands)))
+        self.growth[function] = max(growth, self.growth.get(function, 0.0))
 
 
 def _memory(value: Any) -> Any:
@@ -452,59 +425,3 @@ def _memory(value: Any) -> Any:
     while isinstance(value, np.ndarray) and isinstance(value.base, np.ndarray):
         value = value.base
     return value
-
-
-class _Slots:
-    """The slots of the values that later steps need; as in `lower`, from the last step on."""
-
-    def __init__(self, constants: int) -> None:
-        self.constants = constants
-        self.slots: dict[int, int] = {}
-        self.free: list[int] = []
-        self.width = 0
-
-    def slot(self, value: int, spare: list[int]) -> int:
-        """The slot of a value: a spare one, if it has none."""
-        if -self.constants <= value < 0:
-            return value
-        if value not in self.slots:
-            if not spare and not self.free:
-                self.free.append(self.width)
-                self.width += 1
-            self.slots[value] = (spare or self.free).pop()
-        return self.slots[value]
-
-
-def _written(flow: Flow, order: Sequence[int]) -> Program:
-    """The program that runs steps in some order, and frees each value after its last use."""
-    slots = _Slots(len(flow.program.constants))
-    steps: list[Any] = []
-    keys: list[Key] = []
-    ends: list[int] = []
-    results = tuple([slots.slot(value, []) for value in flow.results])
-    for number in reversed(order):
-        _, function, operands, _ = flow.instructions[number]
-        key = flow.key(number)
-        if not keys or keys[-1] != key:
-            keys.append(key)
-            ends.append(len(steps))
-        result = slots.slots.pop(number)
-        spare = [result]  # for the operand that has its last use here
-        places = []
-        for source in flow.sources[number]:
-            is_last = source not in slots.slots
-            places.append(slots.slot(source, spare))
-            if is_last and 0 <= places[-1] != result:
-                steps += (places[-1], None, None, None)
-        slots.free += spare
-        if function is None:
-            steps += (result, None, *operands, None)
-        elif len(places) == 2:
-            steps += (result, places[1], places[0], function)
-        else:
-            steps += (result, None, places[0] if len(places) == 1 else tuple(places), function)
-    inputs = tuple([slots.slot(value, []) for value in flow.arguments])
-    return replace(
-        flow.program, steps=tuple(reversed(steps)), width=slots.width, inputs=inputs,
-        results=results, calls=tuple(keys), ends=array("I", ends),
-    )  # fmt: skip
