@@ -158,7 +158,7 @@ def line_plot(
     columns = [dict(line.points) for line in lines]
     for at, name in (names or {}).items():
         axes.annotate(name, (at, columns[0][at]), (0, 3), textcoords="offset points",
-                      rotation=60, fontsize=8)  # fmt: skip
+                      rotation=60, fontsize=9.5)  # fmt: skip
     rows = [
         [*([names[at]] if names else []), at,
          *(text(column[at]) if at in column else "–" for column in columns)]

@@ -56,11 +56,11 @@ def fibonacci_page(
     points: of `measure_fibonacci`, which runs now if they are missing
     """
     first, *others = report(fib_call(n), rate=rate, store=store).sections
-    parts = [page.Prose(_FIBONACCI), *first.parts]
+    parts = [first.parts[0], page.Prose([_IDEA, *_FIBONACCI])]
     evaluation = page.Section("fibonacci", "Why naive Fibonacci is slow", parts)
     grown = growth.fibonacci_parts(points or growth.measure_fibonacci(), rate)
     section = page.Section("fibonacci-growth", "How Fibonacci grows", grown)
-    return Page(f"fib({n})", [evaluation, *others, section], _IDEA)
+    return Page(f"fib({n})", [evaluation, *others, section])
 
 
 def mlp_page(
@@ -96,4 +96,4 @@ def tour(first: Page, second: Page, more: Iterable[page.Section] = ()) -> Page:
     """One page of Fibonacci's and of a network's, and of more sections."""
     bridge = page.Section("bridge", "From Fibonacci to backpropagation", [page.Prose(_BRIDGE)])
     sections = [*first.sections, bridge, *second.sections, *more]
-    return Page("Why memoization works", sections, _IDEA)
+    return Page("Why memoization works", sections)

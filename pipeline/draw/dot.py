@@ -200,7 +200,8 @@ def write(
             node = node_id(panel, box.id)
             if box.key is None:
                 text = _lines(f"⋯ {count_tasks(box.tasks)} ⋯", ())
-                dot.node(node, shape="plain", fontcolor=PALE, label=text, tooltip="folded")
+                extra = {"class": "gap"} if is_inline else {"tooltip": "folded"}
+                dot.node(node, shape="plain", fontcolor=PALE, label=text, **extra)
                 continue
             key = subproblem(box.key)
             value = f"= {values[box.key]}" if box.key in values else ""

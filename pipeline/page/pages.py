@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     from pipeline.store import Counts, Store
 
 STYLES = ("page.css", "scene.css", "panel.css", "lesson.css")
-SCRIPTS = ("page.js", "side.js", "memo.js", "lights.js", "scene.js", "slider.js", "strip.js")
+SCRIPTS = (
+    "page.js",
+    "view.js",
+    "side.js",
+    "memo.js",
+    "lights.js",
+    "scene.js",
+    "slider.js",
+    "strip.js",
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -106,7 +115,7 @@ def report(
     """
     explained, before = (store.explain(collection), store.done) if store else (None, None)
     shown = scene(collection, title, style=style, store=store, rate=rate)
-    sections = [Section("evaluation", "The tree and the DAG", [shown], _LEAD)]
+    sections = [Section("evaluation", "The tree and the DAG", [shown, Prose([_LEAD])])]
     if store is not None and before is not None:
         sections.append(store_section(store, before, explained))
     return Page(title or shown.title, sections)

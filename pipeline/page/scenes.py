@@ -83,7 +83,8 @@ def scene(
 ) -> Scene:
     """The scene of a call, of a DAG, or of any Dask collections, after a run of both sides.
 
-    Both run task by task on the scheduler that Dask is set to. A tree that is too large to be drawn
+    Both run task by task on the scheduler that Dask is set to. The right side is shown in the order
+    of its run, the left one in that of the naive recursion. A tree that is too large to be drawn
     in full does not run: the scene shows the first evaluations of the recursion, and predicts how
     long the rest would take.
 
@@ -98,9 +99,7 @@ def scene(
     steps = tasks if is_run else min(tasks, len(graph) + max(len(graph) // 2, 160))
     stride = -(-steps // MAX_FRAMES)
     walks = (
-        Walk(
-            compared.left, _left_order(compared, left), left.seconds if left else {}, tasks, False
-        ),
+        Walk(compared.left, _left_order(compared), left.seconds if left else {}, tasks, False),
         Walk(
             compared.right, ((key, key) for key in right.seconds), right.seconds, len(graph), True
         ),
@@ -165,10 +164,9 @@ def _computation(collection: Any, store: Store | None) -> Callable[[], Any] | No
     return lambda: compute(collection, fuse=False, store=store)[0]
 
 
-def _left_order(compared: Comparison, run: Observation | None) -> Iterator[tuple[Key, Key]]:
-    if run is not None:
-        yield from ((key, subproblem(key)) for key in run.seconds)
-    elif compared.built is not None:
+def _left_order(compared: Comparison) -> Iterator[tuple[Key, Key]]:
+    """The order in which occurrences are numbered: of a call, that of the naive recursion."""
+    if compared.built is not None:
         yield from ((key, subproblem(key)) for key in compared.built.tasks)
     else:
         folded = {box.id for box in compared.left.boxes if box.folded}

@@ -10,6 +10,7 @@ import dask
 import dask.array as da
 
 from pipeline import Store, recurrence, report, task, trace
+from pipeline.apps.gallery import GALLERY, Problem
 from pipeline.apps.mlp import network
 from pipeline.apps.pages import fibonacci_page, mlp_page, tour
 from pipeline.page import Page
@@ -73,6 +74,10 @@ def huge() -> Page:
         return report(halves(HUGE))
 
 
+def textbook(problem: Problem) -> Callable[[], Page]:
+    return lambda: report(problem.call())
+
+
 PAGES: dict[str, Callable[[], Page]] = {
     "fib(6)": lambda: report(fib(6)),
     "fib(0)": lambda: report(fib(0)),
@@ -85,4 +90,5 @@ PAGES: dict[str, Callable[[], Page]] = {
     "evil": evil,
     "huge": huge,
     "tour": lambda: tour(fibonacci_page(6, RATE), mlp_page(network((2, 2, 2, 1)))),
+    **{name: textbook(problem) for name, problem in GALLERY.items()},
 }

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 def test_playing_at_full_speed_comes_to_the_end(opened: Opened) -> None:
     page = opened("fib(6)")
     seen = Seen(page)
+    seen.press("End")
     before = seen.memo()
+    seen.press("Home")
     seen.root.locator("[data-speed]").select_option("100")
     seen.do("play")
     page.wait_for_function("document.querySelector('.playing')")
@@ -132,6 +134,7 @@ def test_the_step_under_way_is_marked_and_told(opened: Opened) -> None:
 def test_the_naive_side_is_told_how_long_it_would_still_take(opened: Opened) -> None:
     page = opened("fib(40)")
     seen = Seen(page)
+    seen.press("End")
     assert seen.counters("dag")[:2] == ["79", "38"]
     assert seen.counters("tree")[0] == f"{seen.frames} of 331,160,281"
     assert f"has {331_160_281 - seen.frames:,} of 331,160,281 calls to go" in seen.said
@@ -145,7 +148,9 @@ def test_the_naive_side_is_told_how_long_it_would_still_take(opened: Opened) -> 
 
 
 def test_a_memory_table_has_every_value_of_a_long_recursion(opened: Opened) -> None:
-    memo = Seen(opened("fib(40)")).memo()
+    seen = Seen(opened("fib(40)"))
+    seen.press("End")
+    memo = seen.memo()
     assert len(memo) == 41
     assert memo["fib(40)"] == ("102334155", "")
     assert memo["fib(38)"] == ("39088169", "2×")

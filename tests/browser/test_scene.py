@@ -111,6 +111,7 @@ def test_in_the_end_the_counters_are_what_is_counted_and_the_table_what_is_compu
     opened: Opened,
 ) -> None:
     seen = Seen(opened("fib(6)"))
+    seen.press("End")
     counts = count(fib(6))
     # fib(2) to fib(6) add two values each: ten are taken, six of them for the first time
     assert seen.counters("tree") == [f"{counts.tree} of {counts.tree}", "0", "12"]
@@ -153,9 +154,11 @@ def test_every_step_counts_one_evaluation_on_either_side(opened: Opened) -> None
 
 def test_two_outputs_and_inputs_taken_twice_are_counted(opened: Opened) -> None:
     seen = Seen(opened("two"))
+    seen.press("End")
     assert seen.counters("tree") == ["40 of 40", "0", "19"]
     assert seen.counters("dag") == ["11", "4", "5"]
     seen = Seen(opened("doubled"))
+    seen.press("End")
     assert seen.counters("tree") == ["63 of 63", "0", "31"]
     assert seen.counters("dag") == ["11", "5", "5"]
     asked = [asked for _, asked in seen.memo().values()]
@@ -165,6 +168,7 @@ def test_two_outputs_and_inputs_taken_twice_are_counted(opened: Opened) -> None:
 def test_a_graph_of_one_task_has_one_step(opened: Opened) -> None:
     seen = Seen(opened("fib(0)"))
     assert seen.frames == 1
+    seen.press("End")
     assert seen.counters("tree") == ["1 of 1", "0"]
     assert seen.memo() == {"fib(0)": ("0", "")}
     seen.press("Home", "ArrowLeft", "ArrowRight", "ArrowRight", "Space", "End")
@@ -188,6 +192,7 @@ def test_what_a_store_has_is_there_before_the_first_step(opened: Opened) -> None
 
 def test_a_graph_as_it_was_built_stands_beside_the_shared_one(opened: Opened) -> None:
     seen = Seen(opened("built"))
+    seen.press("End")
     total = int(seen.text(".tree h3").split()[1])
     assert len(seen.with_class("tree", "done")) == total
     assert len(seen.with_class("dag", "done")) == len(seen.memo())

@@ -49,6 +49,8 @@ class Lights {
     const { of } = side.data.boxes[number];
     this.light(of);
     this.describe(side, number);
+    const { top, bottom } = side.nodes[number]?.getBoundingClientRect() ?? {};
+    this.card.classList.toggle("above", top + bottom > innerHeight);
   }
 
   light(of) {

@@ -14,36 +14,36 @@ class Scene {
     this.timer = null;
     this.scrub.addEventListener("input", () => { this.pause(); this.go(Number(this.scrub.value)); });
     for (const button of all(root, "[data-do]")) button.addEventListener("click", () => this.do(button.dataset.do));
-    const observer = new ResizeObserver(() => this.fit());
-    this.sides.forEach((side) => observer.observe(side.view));
-    this.sides.forEach((side, place) => root.style.setProperty(["--left", "--right"][place], `${side.natural}fr`));
+    new ResizeObserver(() => this.fit()).observe(find(root, ".stage"));
+    addEventListener("resize", () => this.fit());
     root.addEventListener("pointerdown", () => { Scene.current = this; });
     root.addEventListener("focusin", () => { Scene.current = this; });
-    for (const side of this.sides) {
-      for (const button of all(side.element, "[data-zoom]")) {
-        button.addEventListener("click", () => { this.zoom *= Number(button.dataset.zoom); this.fit(); });
+    for (const { element, view } of this.sides) {
+      for (const button of all(element, "[data-zoom]")) {
+        button.addEventListener("click", () => (button.dataset.zoom ? view.zoom(Number(button.dataset.zoom)) : view.fit()));
       }
     }
-    this.zoom = 1;
-    this.isTall = root.classList.contains("tall");
-    this.go(more.frames);
+    this.go(0);
   }
 
-  // One scale for both sides: as large as there is room for. Sides that would be too small to be
-  // read beside each other stand one below the other, each with a scale of its own.
+  // Bar and pictures stand on one screen: on the first one, if the scene begins there.
   fit() {
-    const { left, right } = this;
-    const room = find(this.root, ".sides").clientWidth;
-    if (!room) return; // not shown yet
-    const isNarrow = right.natural < 400 || (room - 330) / (left.natural + right.natural) > 0.55;
-    this.root.classList.toggle("tall", this.isTall || !isNarrow);
-    const rooms = this.sides.map((side) => side.room());
-    const both = isNarrow && !this.isTall ? Math.min(...rooms) : Infinity;
-    this.sides.forEach((side, place) => {
-      side.resize(Math.min(1.2, Math.max(0.35, Math.min(rooms[place], both))) * this.zoom);
-      if (!this.isSeen) side.follow(0); // the output
-    });
-    this.isSeen = true;
+    const stage = find(this.root, ".stage");
+    const frames = this.sides.map(({ view }) => view.frame.getBoundingClientRect());
+    if (!stage.clientWidth) return; // not shown yet
+    stage.style.setProperty("--dag-width", `${Math.ceil(this.right.view.width)}px`);
+    const bar = find(this.root, ".bar").getBoundingClientRect();
+    const screen = document.documentElement.clientHeight;
+    const start = bar.top + scrollY;
+    const above = start < screen / 2 ? start : 0;
+    const [first, second] = frames;
+    const isBelow = second.top > first.bottom;
+    const others = first.top - bar.top + (isBelow ? second.top - first.bottom : 0) + 34;
+    const room = Math.max((screen - above - others) / (isBelow ? 2 : 1), 150);
+    for (const side of this.sides) {
+      if (side.view.isFitted) side.view.fit(room);
+      side.view.follow(side.place);
+    }
   }
 
   get frame() { return this.right.frame; }
@@ -52,12 +52,22 @@ class Scene {
     const steps = { first: 0, back: this.frame - 1, next: this.frame + 1, last: this.more.frames };
     if (what === "play") { if (this.timer) this.pause(); else this.play(); }
     else { this.pause(); this.go(steps[what]); }
+    this.reveal();
+  }
+
+  // A step is seen: the pictures are on the screen, if they are not, the bar goes to its top.
+  reveal() {
+    const { top, bottom } = find(this.root, ".stage").getBoundingClientRect();
+    const last = Math.max(...this.sides.map(({ view }) => view.frame.getBoundingClientRect().bottom));
+    if (top < 0 || Math.min(bottom, last) > document.documentElement.clientHeight) this.root.scrollIntoView({ behavior: "instant" });
   }
 
   go(frame) {
     const to = Math.min(Math.max(frame, 0), this.more.frames);
     this.sides.forEach((side) => side.go(to));
     this.memo.go();
+    const isSmooth = this.timer !== null && Number(this.speed.value) <= 5 && !matchMedia("(prefers-reduced-motion: reduce)").matches;
+    for (const side of this.sides) side.view.follow(side.place, isSmooth);
     this.scrub.value = to;
     this.report(to);
   }
@@ -91,7 +101,6 @@ class Scene {
     const tick = () => {
       const rate = Number(this.speed.value);
       this.go(this.frame + Math.max(1, Math.round(rate / 50)));
-      this.sides.forEach((side) => side.follow());
       if (this.frame >= this.more.frames) this.pause();
       else this.timer = setTimeout(tick, 1000 / Math.min(rate, 50));
     };

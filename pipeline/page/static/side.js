@@ -12,7 +12,7 @@ class Side {
   constructor(element, data, more, memory) {
     Object.assign(this, { element, data, more, memory });
     this.svg = find(element, "svg");
-    this.view = find(element, "[data-view]");
+    this.view = new View(find(element, "[data-view]"), this.svg);
     this.nodes = data.boxes.map((_, number) => find(this.svg, `.box-${number}`));
     this.nodes.forEach((node, number) => node && button(node, number));
     this.edges = all(this.svg, ".edge").map((edge) => [edge, ...[...edge.classList].slice(1).map((name) => Number(name.split("-")[1]))]);
@@ -113,28 +113,12 @@ class Side {
     return `${within}${this.labelOf(number)}${value === null ? "" : ` = ${value}`}${from.length ? `, from ${listed(from, " and ")}` : ""}.`;
   }
 
-  get natural() {
-    return parseFloat(this.svg.getAttribute("width")) * 4 / 3; // from points
+  // The box of the last step in the picture; before the first step, the output.
+  get place() {
+    const number = this.frame ? this.now() ?? this.shownLast : 0;
+    return this.nodes[number] ?? find(this.svg, ".gap");
   }
 
-  // How much larger the picture could be.
-  room() {
-    return (this.element.clientWidth - 10) / this.natural;
-  }
-
-  resize(scale) {
-    const is = this.natural * scale > this.view.clientWidth;
-    this.element.classList.toggle("wide", is || scale < 0.5);
-    this.svg.style.width = `${Math.floor(this.natural * scale)}px`;
-  }
-
-  // Bring a box into view, where not all of the picture is in it.
-  follow(number = this.now()) {
-    const node = this.nodes[number];
-    const { view } = this;
-    if (!node || (view.scrollWidth <= view.clientWidth && view.scrollHeight <= view.clientHeight)) return;
-    const [box, room] = [node.getBoundingClientRect(), view.getBoundingClientRect()];
-    view.scrollLeft += box.left + box.width / 2 - room.left - room.width / 2;
-    view.scrollTop += box.top + box.height / 2 - room.top - room.height / 2;
-  }
+  // Steps after the end of this side show its last box.
+  get shownLast() { return this.data.now.at(-1) ?? 0; }
 }
