@@ -36,7 +36,7 @@ from pipeline.identity import (
     short_repr,
 )
 from pipeline.trace.lazy import Lazy
-from pipeline.trace.recording import Call, LazyPart, Table, Unresolved, Value, current_recording
+from pipeline.trace.values import Call, LazyPart, Table, Unresolved, Value, current_recording
 
 
 class LazyArgumentError(PipelineError, TypeError):

@@ -23,7 +23,8 @@ from pipeline.graph import (
 from pipeline.identity import run_untraced, session, short_repr
 from pipeline.program import Traced
 from pipeline.trace.lazy import Lazy
-from pipeline.trace.recording import DONE, STARTED, Call, Recording, Value, closed
+from pipeline.trace.recording import Recording, closed
+from pipeline.trace.values import DONE, STARTED, Call, Value
 
 Memoize = bool | Callable[[Call], bool]
 """True for the DAG, False for the tree, or a predicate on calls: shared where it is true."""
