@@ -89,16 +89,18 @@ class _Run:
             if self.predicate:
                 self.shared.add(root.key)
         pop, push, done = stack.pop, stack.append, recording.calls.append
+        room, is_watched = self.room, self.predicate is not None
         while stack:
             call = pop()
-            if call.state:
-                if call.state < DONE:  # all that it needs is traced
+            state = call.state
+            if state:
+                if state != DONE:  # all that it needs is traced
                     call.state = DONE
                     done(call)
                 continue
-            self.room -= 1
-            if self.room < 0 or self.predicate:
-                self.enter(root, call)
+            room -= 1
+            if is_watched or room < 0:
+                self.enter(root, call, room)
             call.state = STARTED
             push(call)
             above = len(stack)
@@ -123,11 +125,12 @@ class _Run:
                 done(call)
             elif made > 1:  # the first call that it made is on top
                 stack[above:] = stack[: above - 1 : -1]
+        self.room = room
         return root
 
-    def enter(self, root: Value, call: Value) -> None:
+    def enter(self, root: Value, call: Value, room: int) -> None:
         """Raise `LimitError` for a recurrence over the limit; ask the predicate."""
-        if self.room < 0:
+        if room < 0:
             raise LimitError(
                 f"{label(root.key)} needs over {self.limit:,} subproblems, of which {call!r} is "
                 "one: does the recurrence end? If it does, raise limit="
