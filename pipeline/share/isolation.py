@@ -139,8 +139,9 @@ def _originals(graph: Graph, several: Mapping[int, set[Use]]) -> dict[int, dict[
             continue
         node: Any = graph.tasks.get(key)
         used = places[number] if type(node) is Task and not node.kwargs else None
-        arguments = [node.args[place] for place, _ in used or ()]
-        if used and all(type(argument) is TaskRef for argument in arguments):
+        # Equal tasks may be written in several ways: some arguments by name, or in another task.
+        arguments = [node.args[place] for place, _ in used or () if place < len(node.args)]
+        if used and len(used) == sum(type(argument) is TaskRef for argument in arguments):
             for (_, shared), argument in zip(used, arguments, strict=True):
                 found[shared][number, 0].append(origins.get(argument.key, argument.key))
         else:

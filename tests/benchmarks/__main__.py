@@ -1,7 +1,7 @@
 """Speed, beside its peers, in one run: `python -m tests.benchmarks`.
 
 `… caching` prints the tables of the cache, `… recurrences` those of dynamic programming, `… memory`
-those of budgets of memory.
+those of budgets of memory, `… programs` that of twenty programs which other people write.
 
 The machine may be noisy: what counts is the ratio, within one run.
 """
@@ -12,7 +12,7 @@ import sys
 from functools import partial
 
 from pipeline import contrast, count
-from tests.benchmarks import caching, fusing, isolating, memory, recurrences
+from tests.benchmarks import caching, fusing, isolating, memory, programs, recurrences
 from tests.benchmarks.clock import medians
 from tests.functions import fib
 
@@ -60,6 +60,7 @@ TABLES = {
     "graphs": graphs,
     "caching": caching.main,
     "memory": memory.table,
+    "programs": programs.main,
     "recurrences": recurrences.main,
 }
 

@@ -7,10 +7,12 @@ import heapq
 from typing import TYPE_CHECKING, Any
 
 import dask
+import dask.array as da
 import dask.bag as db
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 from dask import delayed
 from dask.task_spec import List, Task, TaskRef
 
@@ -243,6 +245,14 @@ def test_a_shared_graph_runs_beside_the_graph_that_it_is_made_of() -> None:
     shared = share(one, other)
     assert dask.compute(one, other, *shared, x, scheduler="sync")[:4] == (6, 9, 6, 9)
     assert dask.compute(*share(*share(one, other)), scheduler="sync") == (6, 9)
+
+
+def test_equal_blocks_within_delayed_calls_share_what_they_read() -> None:
+    """A block is a task of its own in one place, and within another task in the others."""
+    columns = da.from_zarr(zarr.array(np.arange(16.0).reshape(4, 4), chunks=(2, 2)))[:, :3]
+    given = [columns, *(delayed(np.percentile)(columns, percent) for percent in (0, 100))]
+    whole, least, most = dask.compute(*share(*given), scheduler="sync")
+    assert (whole.sum(), least, most) == (84, 0, 14)
 
 
 def iseven(x: int) -> bool:
