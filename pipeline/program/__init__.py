@@ -5,6 +5,7 @@
 - `fusing` – which cheap tasks run together as a block: `fuse`, and what Dask calls before a run
 - `compiling` – a graph as a function: its program as Python source
 - `backends` – the same program on the arrays of JAX or PyTorch
+- `flow` – the values that pass between the steps of a program
 - `buffers` – memory that a compiled graph writes over in each run, instead of allocating
 - `rematerialization` – a budget of memory: values over it are dropped and computed again
 """

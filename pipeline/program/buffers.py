@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pipeline.program.flow import VIEWS, Flow
 from pipeline.program.program import Named, Program
 
 MIN_BYTES = 16_384
@@ -46,19 +47,9 @@ UFUNCS: dict[Callable[..., Any], np.ufunc] = {
 }
 """The ufunc of each operator: it can write its result into an array."""
 
-VIEWS = frozenset(
-    (operator.getitem, np.transpose, np.reshape, np.ravel, np.swapaxes, np.expand_dims,
-     np.broadcast_to)
-)  # fmt: skip
-"""Functions whose result may share the memory of their operand."""
-
-COPYING = frozenset((operator.getitem, np.reshape, np.ravel))
-"""Those of them that may copy it."""
-
-REDUCING = frozenset((np.sum, np.mean, np.max, np.min, np.prod))
-"""Functions whose result lacks one axis of their operand, or all."""
-
-SHAPED = VIEWS | REDUCING | {np.dot, np.zeros_like, np.ones_like}
+SHAPED = VIEWS | {
+    np.sum, np.mean, np.max, np.min, np.prod, np.dot, np.zeros_like, np.ones_like,
+}  # fmt: skip
 """Functions whose result has a shape that depends on shapes and constants alone."""
 
 REDUCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
@@ -105,11 +96,12 @@ def run_and_plan(program: Program, arguments: tuple[Any, ...]) -> tuple[Any, Pro
     """The value of a program, and a program that does the same for such arguments with buffers."""
     observed: dict[int, _Observed] = {}
     steps = list(program.steps)
-    for start, function, _, _ in program.instructions():
+    flow = Flow(program)
+    for number, (start, function, _, _) in enumerate(flow.instructions[:-1]):
         if function is not None:
-            steps[start] = _observing(function, start, observed)
+            steps[start] = _observing(function, number, observed)
     value = replace(program, steps=tuple(steps))(*arguments)
-    return value, _with_buffers(program, observed)
+    return value, _with_buffers(flow, observed)
 
 
 def expected_bytes(function: Any, operands: Sequence[Any]) -> int | None:
@@ -117,12 +109,7 @@ def expected_bytes(function: Any, operands: Sequence[Any]) -> int | None:
     base = function.function if isinstance(function, Named) else function
     if not operands or not all(map(_is_plain, operands)):
         return None
-    array, shapes = operands[0], list(map(np.shape, operands))
-    if base in REDUCING and array.size:
-        return int(array.size // min(shapes[0], default=1) * max(array.itemsize, 8))
-    if base in VIEWS and shapes[0]:
-        return int(array.nbytes) if base in COPYING else 0
-    ufunc = np.matmul if base is np.dot else _ufunc(base, len(operands))
+    ufunc, shapes = _ufunc(base, len(operands)), list(map(np.shape, operands))
     if ufunc is None:
         return None
     if not any(shapes):
@@ -142,7 +129,7 @@ def expected_bytes(function: Any, operands: Sequence[Any]) -> int | None:
 
 
 def _observing(
-    function: Callable[..., Any], start: int, observed: dict[int, _Observed]
+    function: Callable[..., Any], number: int, observed: dict[int, _Observed]
 ) -> Callable[..., Any]:
     def observe(*operands: Any) -> Any:
         value = function(*operands)
@@ -150,7 +137,7 @@ def _observing(
         has_array = bool(operands) and type(operands[0]) is np.ndarray and _is_plain(operands[0])
         is_large = type(value) is np.ndarray and value.nbytes >= MIN_BYTES and _is_plain(value)
         layout = _Layout(value.dtype, value.shape, value.strides) if is_plain and is_large else None
-        observed[start] = _Observed(is_plain, operands[0].shape if has_array else None, layout)
+        observed[number] = _Observed(is_plain, operands[0].shape if has_array else None, layout)
         return value
 
     return observe
@@ -164,20 +151,20 @@ def _is_plain(value: Any) -> bool:
     return kind in (bool, int, float, complex)
 
 
-def _with_buffers(program: Program, observed: Mapping[int, _Observed]) -> Program:
-    flow = _flow(program, observed)
+def _with_buffers(flow: Flow, observed: Mapping[int, _Observed]) -> Program:
+    program, lives = flow.program, _lives(flow, observed)
     steps, constants = list(program.steps), list(program.constants)
     buffers: dict[_Layout, dict[int, int]] = {}  # by slot: the last step that needs a buffer
-    for start, function, operands, _ in program.instructions():
-        if start not in flow.fixed:
+    for number, (start, function, operands, _) in enumerate(flow.instructions):
+        if number not in lives.fixed:
             continue
         values = [constants[-slot - 1] if slot < 0 else None for slot in operands]
-        steps[start] = function = _quick(function, values, observed[start].shape)
-        ufunc, layout = _ufunc(function, len(operands)), observed[start].layout
-        if ufunc is None or layout is None or start in flow.leaving:
+        steps[start] = function = _quick(function, values, observed[number].shape)
+        ufunc, layout = _ufunc(function, len(operands)), observed[number].layout
+        if ufunc is None or layout is None or number in lives.leaving:
             continue
         # An elementwise result may replace an operand in its last use.
-        end = start + 1 if ufunc.signature is None else start
+        end = number + 1 if ufunc.signature is None else number
         last_uses = buffers.setdefault(layout, {})
         free = [slot for slot, last in last_uses.items() if last < end]
         # In place is best: that memory is in the processor's cache.
@@ -186,7 +173,7 @@ def _with_buffers(program: Program, observed: Mapping[int, _Observed]) -> Progra
             constants.append(layout.buffer())
             slot = -len(constants)
         last_uses.pop(slot, None)
-        last_uses[slot] = flow.last_use[start]
+        last_uses[slot] = lives.last_use[number]
         steps[start : start + 3] = Named(ufunc, ("out",)), (*operands, slot), None
     return replace(program, steps=tuple(steps), constants=tuple(constants))
 
@@ -227,12 +214,12 @@ def _ufunc(function: Any, arity: int) -> np.ufunc | None:
 
 
 @dataclass
-class _Flow:
-    """Which steps need which results, and until when. A result is named by the start of its step.
+class _Lives:
+    """Which steps need which values, and until when.
 
-    last_use: the last step that needs the result, itself or through a view of its memory
-    leaving: results that somebody may hold when the program has ended
-    fixed: results whose shape and type depend on those of the arguments, and on nothing else
+    last_use: the last step that needs the value, itself or through a view of its memory
+    leaving: values that somebody may hold when the program has ended
+    fixed: values whose shape and type depend on those of the arguments, and on nothing else
     """
 
     last_use: dict[int, int] = field(default_factory=dict)
@@ -240,30 +227,26 @@ class _Flow:
     fixed: set[int] = field(default_factory=set)
 
 
-def _flow(program: Program, observed: Mapping[int, _Observed]) -> _Flow:
-    flow = _Flow()
-    held: dict[int, int] = {}  # by slot: the step whose result it holds
-    memory: dict[int, set[int]] = {}  # by step: the steps whose memory its result may share
-    for start, function, operands, result in program.instructions():
-        if function is None:
-            held.pop(result, None)
+def _lives(flow: Flow, observed: Mapping[int, _Observed]) -> _Lives:
+    lives = _Lives()
+    memory: dict[int, set[int]] = {}  # by value: the values whose memory it may share
+    for number, (_, function, operands, _) in enumerate(flow.instructions):
+        inputs = [source for source in flow.sources[number] if source in memory]
+        shared = set().union(*(memory[source] for source in inputs))
+        if number not in observed:  # it stores a constant, or returns the results
+            lives.leaving |= shared
             continue
         base = function.function if isinstance(function, Named) else function
-        inputs = [held[slot] for slot in operands if slot in held]
-        shared = set().union(*(memory[step] for step in inputs))
         is_ufunc = _ufunc(function, len(operands)) is not None
-        flow.last_use.update(dict.fromkeys((*shared, start), start))
+        lives.last_use.update(dict.fromkeys((*shared, number), number))
         if not is_ufunc and base not in SHAPED:
-            flow.leaving |= shared  # it may keep its operands
+            lives.leaving |= shared  # it may keep its operands
         # An axis, a shape or an index that is computed has no fixed value; a constant has.
         is_shaped = base in SHAPED and all(slot < 0 for slot in operands[1:])
-        seen = observed[start]
+        seen = observed[number]
         is_fixed = seen.is_plain if is_ufunc else is_shaped and seen.shape is not None
-        if is_fixed and flow.fixed.issuperset(inputs):
-            flow.fixed.add(start)
+        if is_fixed and lives.fixed.issuperset(inputs):
+            lives.fixed.add(number)
         is_fresh = is_ufunc or base in SHAPED - VIEWS
-        memory[start] = {start} if is_fresh else {start, *shared}
-        held[result] = start
-    for slot in program.results:
-        flow.leaving |= memory[held[slot]] if slot in held else set()
-    return flow
+        memory[number] = {number} if is_fresh else {number, *shared}
+    return lives

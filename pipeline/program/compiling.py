@@ -23,9 +23,10 @@ from dask.typing import Key
 from pipeline.graph import GraphCollection, GraphError, TaskGraph, fill_outputs, label
 from pipeline.program.backends import load_backend
 from pipeline.program.buffers import run_and_plan
+from pipeline.program.flow import Flow
 from pipeline.program.operators import BINARY, COMPARISONS, SYMBOLS
 from pipeline.program.program import Instruction, Named, Program, program_of
-from pipeline.program.rematerialization import Flow, budget_bytes, run_within
+from pipeline.program.rematerialization import budget_bytes, run_within
 
 MAX_KINDS = 8
 """Kinds of arguments for which a compiled graph keeps its buffers."""

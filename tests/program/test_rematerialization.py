@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import operator
 import pickle
 import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from dask.task_spec import TaskRef
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import PipelineError, TaskGraph, recurrence, task, trace
 from pipeline.apps.mlp.layers import Layers, gradients, initial, value_of
+from pipeline.graph import CallTask
 from pipeline.program import BudgetError, CompiledGraph, Program
-from pipeline.program.rematerialization import MAX_WORK, Flow, budget_bytes, run_within
+from pipeline.program.flow import Flow
+from pipeline.program.rematerialization import MAX_WORK, budget_bytes, run_within
 from tests.functions import fib
 from tests.graphs import graphs, values_of
 
@@ -85,7 +89,7 @@ class Network:
 
 
 def test_first_and_later_runs_of_a_gradient_keep_to_each_budget() -> None:
-    network = Network(hidden=8, width=16, rows=8_000)
+    network = Network(hidden=6, width=16, rows=5_000)
     expected = network.compile(None)(*network.arguments)
     full = network.compile("1GB")
     full(*network.arguments)
@@ -94,7 +98,7 @@ def test_first_and_later_runs_of_a_gradient_keep_to_each_budget() -> None:
         network.compile(1)(*network.arguments)
     least = caught.value.least
     assert least is not None
-    for budget in (int(0.6 * most), int(0.4 * most), least):
+    for budget in (int(0.5 * most), least):
         # Other threads may allocate, too.
         programs = [network.compile(budget) for _ in range(3)]
         first = min(traced_peak(program, *network.arguments) for program in programs)
@@ -107,6 +111,67 @@ def test_first_and_later_runs_of_a_gradient_keep_to_each_budget() -> None:
                 np.testing.assert_array_equal(value[name], gradient)
 
 
+SIDE = 250
+ARRAY_BYTES = SIDE * SIDE * 8
+OWN = 8 * np.getbufsize()
+"""NumPy adds an array to its transpose by way of such a buffer: what a step takes while it runs."""
+
+
+def product(a: Any, b: Any) -> Any:
+    out = a @ b
+    return np.tanh(out, out=out)
+
+
+def rolled(a: Any) -> Any:
+    return np.roll(a, 1, axis=0)
+
+
+def first_rows(a: Any, b: Any) -> Any:
+    """A view of twice the memory."""
+    return np.concatenate((a, b))[:SIDE]
+
+
+UNARY = operator.neg, np.transpose, np.tanh, rolled
+BINARY = operator.add, operator.mul, product, first_rows
+
+
+@st.composite
+def array_graphs(draw: st.DrawFn) -> TaskGraph:
+    """Up to 15 tasks that make arrays of the arrays before them."""
+    tasks: dict[Any, Any] = {("n", 0): CallTask(("n", 0), float, ())}
+    for number in range(1, draw(st.integers(1, 15)) + 1):
+        function = draw(st.sampled_from((*UNARY, *BINARY)))
+        arity = 1 if function in UNARY else 2
+        sources = tuple(("n", draw(st.integers(0, number - 1))) for _ in range(arity))
+        tasks["n", number] = CallTask(("n", number), function, sources)
+    places = draw(st.lists(st.integers(0, len(tasks) - 1), min_size=1, max_size=3))
+    return TaskGraph(tasks, [TaskRef(("n", place)) for place in (*places, len(tasks) - 1)])
+
+
+@settings(max_examples=25)
+@given(array_graphs(), st.floats(0, 1))
+def test_all_runs_keep_to_each_budget_from_the_least_on(graph: TaskGraph, share: float) -> None:
+    array = np.linspace(-1, 1, SIDE * SIDE).reshape(SIDE, SIDE)
+
+    def compiled(memory: Any) -> CompiledGraph:
+        program: CompiledGraph = graph.compile([("n", 0)], memory=memory)
+        return program
+
+    expected = compiled(None)(array)
+    least, full = 1, 2 * ARRAY_BYTES * len(graph)
+    try:
+        compiled(1)(array)
+    except BudgetError as error:
+        least = error.least or 0
+    assert least
+    budget = int(least + share * (full - least))
+    program = compiled(budget)
+    for _ in range(2):
+        assert traced_peak(program, array) <= 1.05 * max(budget, ARRAY_BYTES) + OWN
+        for value, other in zip(program(array), expected, strict=True):
+            np.testing.assert_array_equal(value, other)
+
+
 def test_the_order_of_the_outputs_does_not_matter() -> None:
     """Gradients run as soon as they free an adjoint, the last layer's first."""
     network = Network(hidden=8, width=16, rows=500)
@@ -114,8 +179,8 @@ def test_the_order_of_the_outputs_does_not_matter() -> None:
     arguments = tuple(network.arguments)
     _, program = run_within(10**9, Flow(plain), arguments)
     assert kept_bytes(program, arguments) < 0.6 * kept_bytes(plain, arguments)
-    assert len(program.keys) <= len(plain.keys) * 2  # tasks are interleaved, and none runs twice
-    assert run_counts(program) == run_counts(plain)
+    assert run_counts(program) == run_counts(plain)  # none runs twice
+    assert {*program.keys} == {*plain.keys}
 
 
 def run_counts(program: Program) -> int:
@@ -149,7 +214,7 @@ def test_a_chain_keeps_to_a_budget_or_the_error_states_one_that_it_keeps(
     np.testing.assert_array_equal(value, compiled(array))
     np.testing.assert_array_equal(program(array), value)
     assert kept_bytes(program, (array,)) <= budget
-    assert run_counts(program) <= MAX_WORK * run_counts(compiled.program)
+    assert run_counts(program) <= MAX_WORK * len(Flow(compiled.program).order)
 
 
 @given(graphs(), st.integers(1, 1500))
