@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.graph import GraphError, label
-from pipeline.program.operators import choose
+from pipeline.graph import GraphError, label, map_leaves
+from pipeline.identity import ATOMS
+from pipeline.program.operators import COMPARISONS, choose
 from pipeline.program.program import Named, Program
 
 Run = Callable[..., Any]
@@ -132,46 +133,56 @@ def _jax() -> Backend:
         # NumPy's array takes no index that is traced.
         return (numpy.asarray(value) if isinstance(value, np.ndarray) else value)[index]
 
-    table = {operator.getitem: item, **_jax_choices(jax, numpy)}
-    table |= {getattr(math, name): getattr(numpy, name) for name in ("ceil", "floor", "trunc")}
+    table = {
+        operator.getitem: item,
+        **{getattr(math, name): getattr(numpy, name) for name in ("ceil", "floor", "trunc")},
+        **{function: _comparison(numpy, function) for function, _ in COMPARISONS.values()},
+        choose: partial(_chosen, numpy),
+        min: _extreme(numpy, "min", operator.lt),
+        max: _extreme(numpy, "max", operator.gt),
+    }
     return Backend("jax", numpy, table, lambda value: value, guarded, jax.jit,
                    lambda: jax.enable_x64(True))  # fmt: skip
 
 
-def _jax_choices(jax: Any, numpy: Any) -> dict[Any, Run]:
-    """Python's own would branch on a value that is traced."""
-
-    def chosen(condition: Any, first: Any, second: Any) -> Any:
-        if not isinstance(condition, jax.Array) or condition.ndim:
-            return choose(condition, first, second, numpy.where)
-        shapes = numpy.shape(first), numpy.shape(second)
-        if len(set(shapes)) > 1:
-            raise TypeError(
-                f"the shape, {shapes[0]} or {shapes[1]}, depends on a value, which JAX does not "
-                "support: choose between values of one shape"
-            )
-        return numpy.where(condition, first, second)
-
-    def extreme(name: str, is_better: Run) -> Run:
-        def call(*values: Any) -> Any:
-            best, *others = values if len(values) > 1 else values[0]
-            for value in others:
-                condition = is_better(value, best)
-                if numpy.size(condition) > 1:
-                    raise TypeError(f"{name} compares numbers, not arrays: use numpy.{name}imum")
-                best = chosen(condition, value, best)
-            return best
-
-        return call
-
-    return {
-        choose: chosen,
-        min: extreme("min", operator.lt),
-        max: extreme("max", operator.gt),
-    }
-
-
 _WIDE = ("float64", "complex128", "int64", "uint64")
+
+
+def _comparison(numpy: Any, function: Run) -> Run:
+    """Of two Python numbers, an integer: JAX adds truth values as `or` does."""
+
+    def call(*values: Any) -> Any:
+        result = function(*values)
+        are_numbers = all(getattr(value, "weak_type", type(value) in ATOMS) for value in values)
+        return numpy.where(result, 1, 0) if are_numbers and hasattr(result, "ndim") else result
+
+    return call
+
+
+def _chosen(numpy: Any, condition: Any, first: Any, second: Any) -> Any:
+    """`choose`, which would branch on a number that is traced."""
+    if not isinstance(condition, numpy.ndarray) or condition.ndim:
+        return choose(condition, first, second, numpy.where)
+    shapes = numpy.shape(first), numpy.shape(second)
+    if shapes[0] != shapes[1]:
+        raise TypeError(
+            f"the shape, {shapes[0]} or {shapes[1]}, depends on a value, which JAX does not "
+            "support: choose between values of one shape"
+        )
+    return numpy.where(condition, first, second)
+
+
+def _extreme(numpy: Any, name: str, is_better: Run) -> Run:
+    def call(*values: Any) -> Any:
+        best, *others = values if len(values) > 1 else values[0]
+        for value in others:
+            condition = is_better(value, best)
+            if numpy.ndim(condition):
+                raise TypeError(f"{name} compares numbers, not arrays: use numpy.{name}imum")
+            best = _chosen(numpy, condition, value, best)
+        return best
+
+    return call
 
 
 def _torch() -> Backend:
@@ -188,14 +199,21 @@ def _torch() -> Backend:
     def guarded(run: Run, _: Sequence[str]) -> Run:
         return lambda *values: run(*map(tensor, values))
 
-    def of_tensors(function: Any, kept: Any = torch.Tensor, count: int | None = None) -> Any:
-        """NumPy's functions take numbers, too. An array of NumPy keeps their precision."""
+    def of_tensors(function: Any, path: str, count: int | None = None) -> Any:
+        """NumPy's functions take numbers, too, and make doubles of integers."""
+        ufunc = _get(np, path)
+        kept = (torch.Tensor, str, list, tuple) if count else torch.Tensor
+        integers = isinstance(ufunc, np.ufunc) and (np.dtype(int),) * ufunc.nin + (None,)
+        is_double = integers and ufunc.resolve_dtypes(integers)[-1] == "float64"
 
         def call(*operands: Any, **named: Any) -> Any:
-            tensors = [
+            tensors: list[Any] = [
                 value if isinstance(value, kept) else torch.as_tensor(np.asarray(value))
                 for value in operands[:count]
             ]
+            if is_double:
+                tensors = [x if x.is_floating_point() or x.is_complex() else x.double()
+                           for x in tensors]  # fmt: skip
             return function(*tensors, *operands[len(tensors) :], **named)
 
         return call
@@ -224,11 +242,10 @@ def _torch() -> Backend:
         ),
         "var": spread(torch.var),
     }
-    table: dict[Any, Run] = {path: of_tensors(function) for path, function in ufuncs.items()}
-    kept = torch.Tensor, str, list, tuple
-    table |= {path: of_tensors(function, kept, 1) for path, function in others.items()}
+    table: dict[Any, Run] = {path: of_tensors(own, path) for path, own in ufuncs.items()}
+    table |= {path: of_tensors(own, path, 1) for path, own in others.items()}
     table[choose] = partial(choose, where=table["where"])
-    return Backend("torch", None, table, tensor, guarded)
+    return Backend("torch", None, table, partial(map_leaves, function=tensor), guarded)
 
 
 TORCH_SAME = """

@@ -160,22 +160,26 @@ CHOICES: list[tuple[Any, tuple[Any, Any]]] = [
     (lambda a, b: where(np.array([True, False, True, True, False]), a, b), (A, B)),
     (lambda a, b: where(True, a, 0) + b, (A, B)),
     (lambda a, b: np.where(a, a, b), (np.eye(5), B)),
+    (lambda a, b: [(a > b) + (b < a), -(a == b), (a != b) * 3], (3, 1)),
+    (lambda a, b: [np.tanh(a) / 3, np.divide(b, a), np.add(a, b)], (3, np.arange(2))),
+    (lambda a, b: task(sum, cheap=True)([A, B]) * a + b, (3, B)),
     (lambda a, b: [math.floor(a), math.ceil(b), math.trunc(b)], (3.7, -1.2)),
 ]
 
 
 @others
 @pytest.mark.parametrize("number", range(len(CHOICES)))
-def test_values_that_are_chosen(backend: str, number: int) -> None:
-    """Python's `min` and `max` are not symmetric where a value is not a number."""
+def test_numbers_and_choices_are_pythons(backend: str, number: int) -> None:
+    """`min` depends on the order where a value is not a number, and truth values are integers."""
     library(backend)
     choose, operands = CHOICES[number]
-    graph = trace(lambda: choose(x(0), x(1)))
+    graph = trace(lambda: [choose(x(0), x(1))])
     with wide(backend):
-        results = graph.compile([x(0), x(1)], backend)(*operands)
-    for result, right in zip(*map(np.atleast_1d, (results, graph.compile([x(0), x(1)])(*operands))),
-                             strict=True):  # fmt: skip
-        np.testing.assert_array_equal(result, right)
+        (result,) = graph.compile([x(0), x(1)], backend)(*operands)
+    (expected,) = graph.compile([x(0), x(1)])(*operands)
+    pairs = zip(result, expected, strict=True) if type(expected) is list else [(result, expected)]
+    for value, right in pairs:
+        np.testing.assert_allclose(value, right, rtol=1e-15)
 
 
 def test_jax_names_choices_that_are_no_arrays_of_one_shape() -> None:

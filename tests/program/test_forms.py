@@ -301,13 +301,21 @@ def check_backend(backend: str, drawn: Drawn) -> None:
         for value, right in zip(map(np.asarray, values), drawn.expected, strict=True):
             if not drawn.fails:  # JAX and PyTorch divide by zero
                 assert value.shape == np.shape(right)
-                np.testing.assert_allclose(value, right, rtol=1e-9, atol=1e-9)
+                rounding = 1e3 * rounding_of(right)
+                np.testing.assert_allclose(value, right, rounding, rounding)
     assert note.startswith(("while computing", "while tracing"))
 
 
+def rounding_of(value: Any) -> float:
+    """Of NumPy's type: `np.logaddexp(True, True)` has 16 bits."""
+    dtype = np.result_type(value)
+    return float(np.finfo(dtype if dtype.kind == "f" else float).eps)
+
+
 REFUSED = (
-    "axis -1 is out of bounds for array of dimension 0",
+    "is out of bounds for array of dimension 0",
     "depends on a value, which JAX does not support",
+    "compares numbers, not arrays",
     "a bool tensor",
     "not implemented for",
     "only support floating point",
