@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from statistics import median
@@ -17,7 +18,7 @@ from pipeline import TaskGraph, trace
 from pipeline.apps.mlp.layers import Layers, adjoint_of, initial, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 CASES = {
     "a": (1797, (64, 32, 16, 10)),
@@ -30,7 +31,8 @@ RATE = 0.1
 
 def ours(layers: Layers, arrays: list[Any], share: float) -> Callable[[], object]:
     """The step as a graph, compiled."""
-    graph, inputs = _graph(layers)
+    names = layers.parameters[::-1]  # the last layer first, as by hand
+    graph, inputs = _graph(layers, names)
     program = graph.compile(inputs)
     return lambda: program(*arrays, share)
 
@@ -38,7 +40,7 @@ def ours(layers: Layers, arrays: list[Any], share: float) -> Callable[[], object
 def our_jax(layers: Layers, arrays: list[Any], share: float) -> Callable[[], object]:
     """The same graph on the backend jax."""
     jax = _jax()
-    graph, inputs = _graph(layers)
+    graph, inputs = _graph(layers, layers.parameters)
     program = graph.compile(inputs, backend="jax")
     values = [jax.numpy.asarray(array) for array in arrays]
     return lambda: jax.block_until_ready(program(*values, share))
@@ -48,7 +50,7 @@ def our_torch(layers: Layers, arrays: list[Any], share: float) -> Callable[[], o
     """The same graph on the backend torch."""
     import torch
 
-    graph, inputs = _graph(layers)
+    graph, inputs = _graph(layers, layers.parameters)
     program = graph.compile(inputs, backend="torch")
     values = [torch.tensor(array) for array in arrays]
     return lambda: program(*values, share)
@@ -56,15 +58,15 @@ def our_torch(layers: Layers, arrays: list[Any], share: float) -> Callable[[], o
 
 def naive(layers: Layers, arrays: list[Any], share: float) -> Callable[[], object]:
     """The same step as the sum over all paths: only what is given is shared."""
-    graph, inputs = _graph(layers, memoize=lambda call: call.args[0] in layers.inputs)
+    graph, inputs = _graph(layers, layers.parameters, lambda call: call.args[0] in layers.inputs)
     program = graph.compile(inputs)
     return lambda: program(*arrays, share)
 
 
-def _graph(layers: Layers, memoize: Any = True) -> Any:
+def _graph(layers: Layers, names: Sequence[str], memoize: Any = True) -> Any:
+    """The loss and the new parameters. Their order is that in which a library computes them."""
     value = value_of(layers)
     adjoint = adjoint_of(layers, value)
-    names = layers.parameters[::-1]  # the last layer first, as by hand
     graph = trace(
         lambda: [value("L"), *(value(name) - RATE * adjoint(name) for name in names)],
         memoize=memoize,
@@ -75,7 +77,7 @@ def _graph(layers: Layers, memoize: Any = True) -> Any:
 def unfused(layers: Layers, arrays: list[Any], share: float) -> Callable[[], object]:
     """The same graph, task by task on Dask's synchronous scheduler."""
     given = dict(zip(layers.inputs, [*arrays, share], strict=True))
-    graph, inputs = _graph(layers)
+    graph, inputs = _graph(layers, layers.parameters)
     keys = {call.key: given[name] for call, name in zip(inputs, given, strict=True)}
     tasks = {
         key: DataNode(key, keys[key]) if key in keys else node for key, node in graph.tasks.items()
@@ -271,21 +273,23 @@ def _medians(steps: list[Any], rounds: int, threads: int) -> list[float]:
     # With one thread, what else the machine does is not counted.
     clock = process_time if threads == 1 else perf_counter
     found: list[list[float]] = [[] for _ in steps]
+    order = [place for place, step in enumerate(steps) if step is not None]
+    shuffle = random.Random(0).shuffle  # noqa: S311 - no secrets
     with threadpool_limits(threads):
-        for step in steps:
+        for place in order:
             for _ in range(3):
-                step and step()
+                steps[place]()
         for _ in range(rounds):
-            for step, seconds in zip(steps, found, strict=True):
-                if step is None:
-                    continue
+            shuffle(order)  # what ran before leaves its caches behind
+            for place in order:
+                step = steps[place]
                 start = clock()
                 step()
                 number = max(1, int(0.01 / max(clock() - start, 1e-6)))
                 start = clock()
                 for _ in range(number):
                     step()
-                seconds.append((clock() - start) / number)
+                found[place].append((clock() - start) / number)
     return [median(each) if each else 0.0 for each in found]
 
 
