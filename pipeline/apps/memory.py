@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable, Mapping
-from itertools import count
+from itertools import count, pairwise
 from math import comb, isqrt
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -89,8 +89,8 @@ class Budget(NamedTuple):
 PERCENT = 50, 30, 20, 15
 
 
-class _Budgets:
-    """The gradient of a deep network, run with budgets of memory."""
+class DeepGradient:
+    """The gradient of a deep network, run with budgets of memory, and by hand."""
 
     def __init__(self, hidden: int, width: int, examples: int) -> None:
         self.hidden, self.value_bytes = hidden, width * examples * 8
@@ -125,69 +125,99 @@ class _Budgets:
             lambda: [np.transpose(output(layer - 1)) @ adjoint(layer) for layer in places[1:]]
         )
 
-    def measured(self, name: str, memory: Any, rounds: int = 5) -> Budget:
-        """What a budget costs. Raises `ValueError` with the least bytes if it is too small."""
-        program = self.graph.compile(self.inputs, memory=memory)
-        program(*self.arguments)
-        peaks = []
+    def by_hand(self) -> list[Any]:
+        """The same in NumPy: every √n-th layer is kept, and those in between run again."""
+        x, *weights = self.arguments
+        places = [*range(0, self.hidden, isqrt(self.hidden)), self.hidden]
+
+        def forward(output: Any, start: int, end: int) -> dict[int, Any]:
+            outputs = {start: output}
+            for layer in range(start, end):
+                output = outputs[layer + 1] = np.tanh(output @ weights[layer])
+                self.layers += 1
+            return outputs
+
+        kept = {0: x}
+        for start, end in pairwise(places):
+            kept[end] = forward(kept[start], start, end)[end]
+        delta, gradients = kept.pop(self.hidden), list[Any]()
+        for end, start in pairwise(reversed(places)):
+            outputs = forward(kept.pop(start), start, end)
+            for layer in reversed(range(start + 1, end + 1)):
+                output = outputs.pop(layer)
+                delta = delta * (1 - output * output)
+                gradients.append(outputs[layer - 1].T @ delta)
+                delta = delta @ weights[layer - 1].T
+        return gradients[::-1]
+
+    def cost(self, name: str, run: Callable[[], object], rounds: int = 5) -> Budget:
+        """What a run costs."""
+        peaks, seconds = [], []
         for _round in range(3):  # other threads may allocate, too
             self.layers = 0
             tracemalloc.start()
             before, _ = tracemalloc.get_traced_memory()
-            program(*self.arguments)
+            run()
             peaks.append(tracemalloc.get_traced_memory()[1] - before)
             tracemalloc.stop()
         again = self.layers - self.hidden
-        seconds = []
         for _ in range(rounds):
             start = perf_counter()
-            program(*self.arguments)
+            run()
             seconds.append(perf_counter() - start)
         return Budget(name, min(peaks), again, min(seconds))
 
-    def all(self) -> list[Budget]:
+    def budget(self, name: str, memory: Any) -> Budget:
+        """What a budget costs. Raises `BudgetError` if it is too small."""
+        program = self.graph.compile(self.inputs, memory=memory)
+        program(*self.arguments)
+        return self.cost(name, lambda: program(*self.arguments))
+
+    def budgets(self) -> list[Budget]:
         """Everything kept, budgets in between, and the least that a plan keeps."""
-        budgets = [self.measured("everything kept", "1TB")]
+        budgets = [self.budget("everything kept", "1TB")]
         try:
             for percent in (*PERCENT, 0.1):
                 memory = budgets[0].peak * percent / 100
-                budgets.append(self.measured(f"{percent} %", memory))
+                budgets.append(self.budget(f"{percent} %", memory))
         except BudgetError as error:
-            budgets.append(self.measured("as little as possible", error.least))
+            budgets.append(self.budget("as little as possible", error.least))
         return budgets
 
 
 def budget_plot(hidden: int = 32, width: int = 16, examples: int = 1024) -> page.Plot:
     """Layers that budgets of memory compute again, measured, beside the fewest possible."""
-    network = _Budgets(hidden, width, examples)
-    budgets = network.all()
+    network = DeepGradient(hidden, width, examples)
+    budgets = network.budgets()
+    by_hand = network.cost("√n by hand", network.by_hand)
     full, value = budgets[0].peak, network.value_bytes
     curve = [
         (100 * (full - (hidden - held) * value) / full, 1 + binomial_steps(hidden, held) / hidden)
         for held in range(1, hidden + 1)
     ]
-    figure = Figure(figsize=(4.6, 3.1), layout="constrained")
+    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
     axes = figure.subplots()
     axes.plot(*zip(*curve, strict=True), color=GREY, lw=1.2, zorder=1,
               label="fewest possible: binomial checkpoints")  # fmt: skip
     rows = []
-    for number, budget in enumerate(budgets):
-        at = 100 * budget.peak / full, 1 + budget.again / hidden
-        # A point is a line without length: a page takes no markers, for they are named by ids.
-        axes.plot(*zip(at, at, strict=True), color=DAG, lw=6, solid_capstyle="round", zorder=2,
-                  label="measured" if not number else None)  # fmt: skip
-        place, side = ((0, 7), "left") if number else ((0, 16), "right")
+    for budget in (*budgets, by_hand):
+        at, runs = 100 * budget.peak / full, 1 + budget.again / hidden
+        is_first, is_hand = budget is budgets[0], budget is by_hand
+        # A point is a line of almost no length: a page takes no markers, which are named by ids.
+        axes.plot((at - 0.1, at + 0.1), (runs, runs), color=TREE if is_hand else DAG, lw=7,
+                  solid_capstyle="round", zorder=2,
+                  label="measured: memory=" if is_first else None)  # fmt: skip
         axes.annotate(
-            budget.name, at, place, textcoords="offset points", fontsize=8, ha=side
+            budget.name, (at, runs), (0, 16) if is_first else (7, 4), textcoords="offset points",
+            fontsize=8, ha="right" if is_first else "left",
         )  # fmt: skip
         held = min(hidden, max(1, round(hidden - (full - budget.peak) / value)))
         rows.append([
-            budget.name, budget.peak / 1e6, f"{at[0]:.0f} %", budget.again,
+            budget.name, budget.peak / 1e6, f"{at:.0f} %", budget.again,
             binomial_steps(hidden, held), budget.seconds / budgets[0].seconds,
         ])  # fmt: skip
-    axes.set(
-        xlabel="bytes held at most, % of everything kept", ylabel="runs of each layer", yscale="log"
-    )
+    axes.set(xlabel="bytes held at most, % of everything kept", ylabel="runs of each layer",
+             yscale="log", xlim=(0, 105), ylim=(0.9, 24))  # fmt: skip
     axes.set_yticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
     axes.minorticks_off()
     axes.spines[["top", "right"]].set_visible(False)
@@ -197,8 +227,9 @@ def budget_plot(hidden: int = 32, width: int = 16, examples: int = 1024) -> page
     note = (
         f"The gradient of {hidden} hidden layers, compiled with `memory=`. Values over the budget "
         "are dropped, and computed again when they are needed. Half of the memory costs "
-        f"{budgets[1].again} more runs of a layer. The curve is that of Griewank and Walther "
-        "(Revolve, 2000), where each checkpoint is the value of one layer."
+        f"{budgets[1].again} more runs of a layer. By hand, every {isqrt(hidden)}th layer is kept "
+        f"(√n), for {by_hand.again} more. The curve is that of Griewank and Walther (Revolve, "
+        "2000), where each checkpoint is the value of one layer."
     )
     table = page.Table("Space and time: budgets of memory", head, rows, 1, note)
     return page.Plot(figure, table, note)

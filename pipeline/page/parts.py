@@ -128,6 +128,10 @@ class Plot(Part):
             self.figure.savefig(file, format="svg", transparent=True, metadata=nothing)
         return svg_element(file.getvalue())
 
+    def _repr_svg_(self) -> str:
+        """The figure, in a notebook."""
+        return str(self.svg)
+
 
 def svg_element(svg: str) -> Markup:
     """An SVG file as an element of a page, which may show it twice: ids are unique in a file only.

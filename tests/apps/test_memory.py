@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline import page
-from pipeline.apps.memory import binomial_steps, budget_plot, gradient_memory
+from pipeline.apps.memory import DeepGradient, binomial_steps, budget_plot, gradient_memory
 
 
 @cache
@@ -50,21 +50,30 @@ def test_the_gradient_trades_memory_for_work() -> None:
 
 def test_budgets_of_memory_lie_on_the_curve_of_binomial_checkpoints() -> None:
     curve = budget_plot(hidden=16, width=16, examples=512)
-    assert curve.svg.count("stroke-width: 6") == len(curve.table.rows) + 1  # and the legend
+    assert curve.svg.count("stroke-width: 7") == len(curve.table.rows) + 1  # and the legend
     names, megabytes, shares, again, least, _ = zip(*curve.table.rows, strict=True)
     assert names[0] == "everything kept"
-    assert names[-1] == "as little as possible"
+    assert names[-2:] == ("as little as possible", "√n by hand")
     assert {"50 %", "30 %"} < {*names}
-    assert all(less <= 1.05 * more for more, less in pairwise(megabytes))
+    assert all(less <= 1.05 * more for more, less in pairwise(megabytes[:-1]))
     assert shares[0] == "100 %"
     assert int(shares[1].split()[0]) <= 53
     assert again[0] == least[0] == 0
     for runs, possible in zip(again[:3], least, strict=False):
         assert possible <= runs <= 1.4 * possible
+    assert again[-1] == 16
+    assert megabytes[-1] < 0.7 * megabytes[0]
     theory, *points = curve.figure.axes[0].get_lines()
     assert len(points) == len(names)
     assert theory.get_label() == "fewest possible: binomial checkpoints"
     assert np.asarray(theory.get_xydata()).shape == (16, 2)
+
+
+def test_checkpoints_by_hand_give_the_gradients_of_the_graph() -> None:
+    network = DeepGradient(hidden=7, width=3, examples=5)
+    expected = network.graph.compile(network.inputs)(*network.arguments)
+    for gradient, other in zip(network.by_hand(), expected, strict=True):
+        np.testing.assert_allclose(gradient, other, rtol=1e-12)
 
 
 @cache
