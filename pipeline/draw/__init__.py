@@ -1,6 +1,7 @@
 """Graphs become pictures: the tree beside the DAG, or any graph, as SVG, PNG, PDF or DOT.
 
 - `folding` – panels: which boxes and edges a picture shows, and how a large graph is folded
+- `labels` – what a task is called in a picture: short, and different for different tasks
 - `dot` – panels written as DOT, with style, colours, labels; rendered; saved complete or not at all
 - `pictures` – `contrast` and `visualize`: the tree beside the DAG, or any graph
 """

@@ -26,6 +26,7 @@ from typing import Any, BinaryIO, NamedTuple
 from dask.typing import Key
 
 from pipeline.draw.folding import Box, Panel, levels
+from pipeline.draw.labels import labels
 from pipeline.graph import TaskGraph, label, subproblem
 from pipeline.identity import format_number, printable, short_hash
 
@@ -41,7 +42,8 @@ PALE = "#6b6b6b"
 class Style(NamedTuple):
     """How tasks are named, coloured and joined.
 
-    label: the first line in a task's node
+    label: the first line in a task's node; without it, its call, with no more of the arguments than
+        it takes to distinguish the tasks of a picture
     group, kind: tasks of one group have one colour, and the word for a group; without it each
         subproblem has a colour
     edge: the text at the edge from a task to one of its inputs
@@ -49,7 +51,7 @@ class Style(NamedTuple):
     status: what a run with a store does with a task, a key of `STATUS_COLOURS`; it gives the colour
     """
 
-    label: Callable[[Key], str] = lambda key: label(key, 14)
+    label: Callable[[Key], str] | None = None
     group: Callable[[Key], int] | None = None
     kind: str = "subproblem"
     edge: Callable[[Key, Key], str] | None = None
@@ -192,7 +194,9 @@ def write(
         attributes["label"] = _heading(title)
     edges = {"arrowsize": "0.5", "fontname": _FONT}
     dot = graphviz.Digraph(graph_attr=attributes, node_attr=_NODE, edge_attr=edges)
-    hues = hues or colours(subproblems(panels, graph), style)
+    shown = subproblems(panels, graph)
+    hues = hues or colours(shown, style)
+    name = style.label or labels(shown, {}).texts.__getitem__
     for panel, heading in itertools.zip_longest(panels, headings):
         if heading is not None:
             _place_heading(dot, heading, panel)
@@ -207,7 +211,7 @@ def write(
             value = f"= {values[box.key]}" if box.key in values else ""
             count = _count(box, panel.name, evaluations[key])
             status = style.status(key) if style.status else ""
-            first = _escaped(style.label(box.key) + " again" * box.folded)
+            first = _escaped(name(key) + " again" * box.folded)
             is_pale = box.number > 1 or status == "culled"
             look = _look(hues[key], is_pale, not graph.inputs(box.key))
             look["label"] = _lines(first, filter(None, (value, count, status)))

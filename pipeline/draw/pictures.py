@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,7 @@ from pipeline.draw.dot import (
     write,
 )
 from pipeline.draw.folding import MAX_NODES, Panel, check_nodes, fold, tree_panel, whole_panel
+from pipeline.draw.labels import Labels, labels
 from pipeline.graph import (
     CallTask,
     GraphCollection,
@@ -38,7 +39,6 @@ from pipeline.graph import (
     leaves,
     occurrence,
     occurrences,
-    short_label,
     subproblem,
     tree_size,
     unfold,
@@ -46,7 +46,7 @@ from pipeline.graph import (
 from pipeline.identity import format_number, format_value, short_repr
 from pipeline.program import Block, fuse
 from pipeline.share import ShareReport, share_report
-from pipeline.trace import trace
+from pipeline.trace import Call, trace
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,6 +59,7 @@ class Comparison:
     built: where the left is no tree, the graph as it was built, whose keys are those of its boxes
     names: where the tasks had other keys before, the key in the graph of each
     tasks: then, how many tasks each key of the graph had before
+    parameters: their names, where they are known, by the first item of a key
     """
 
     graph: TaskGraph
@@ -69,6 +70,7 @@ class Comparison:
     built: TaskGraph | None = None
     names: Mapping[Key, Key] | None = None
     tasks: Mapping[Key, int] | None = None
+    parameters: Mapping[Key, Sequence[str]] = field(default_factory=dict)
 
     @property
     def is_call(self) -> bool:
@@ -106,7 +108,17 @@ class Comparison:
         )
         legend = f"{self.style.legend} · solid: evaluated first · dashed: evaluated again"
         text = f"{format_number(self.before)} ÷ {self.after:,} = {factor}"
-        return Heading("sharing factor", text, (legend, marks))
+        common = self.labels.common
+        where = [f"where {', '.join(common)}"] if common else []
+        return Heading("sharing factor", text, (*where, legend, marks))
+
+    @cached_property
+    def labels(self) -> Labels:
+        """The labels of the subproblems, and what is told once."""
+        if self.style.label is not None:
+            return Labels({key: self.style.label(key) for key in self.shown})
+        shown = subproblems((self.left, self.right), self.graph)
+        return labels(shown, self.parameters, is_call=self.is_call)
 
     @cached_property
     def shown(self) -> list[Key]:
@@ -132,7 +144,8 @@ class Comparison:
         self, panels: Sequence[Panel], values: Mapping[Key, str], **options: Any
     ) -> Picture:
         """Some panels, with `options` as for `dot.write`."""
-        return Picture(write(panels, self.graph, values, self.times, self.style, **options))
+        style = self.style._replace(label=self.labels.texts.__getitem__)
+        return Picture(write(panels, self.graph, values, self.times, style, **options))
 
     def inline(self, panel: Panel, values: Mapping[Key, str]) -> Picture:
         """One panel for a page: without headings, with the classes of `dot.write`."""
@@ -158,7 +171,8 @@ def compare(
             raise ValueError(f"{graph!r} is a tree already: contrast the call, or its DAG")
         if store is not None:
             style = style.with_statuses(store.explain(graph).statuses)
-        compared = Comparison(graph, tree_size(graph), len(graph), style, nodes)
+        names = _parameters(collections)
+        compared = Comparison(graph, tree_size(graph), len(graph), style, nodes, parameters=names)
     else:
         shared = collections if isinstance(collections, ShareReport) else share_report(collections)
         if not shared.before:
@@ -173,14 +187,21 @@ def compare(
 def _built_and_shared(shared: ShareReport, style: Style, nodes: int, store: Any) -> Comparison:
     graph, titles, merged = shared.graph, shared.titles, shared.merged
     names = {key: titles[number] for key, number in merged.numbers.items()}
-    if style is PLAIN:
-        style = style._replace(label=lambda key: short_label(key, 14))
     if store is not None:
         style = style.with_statuses(_statuses(shared, names, store))
     built = None if tree_size(graph) == shared.before else _as_built(shared)
     times = dict.fromkeys(graph.tasks, 1)
     times |= {name: 1 + merged.repeats[number] for number, name in titles.items()}
     return Comparison(graph, shared.before, shared.after, style, nodes, built, names, times)
+
+
+def _parameters(collections: Any) -> dict[Key, Sequence[str]]:
+    """The names of the parameters of calls, by the first item of their keys."""
+    calls = [leaf for leaf in leaves(collections) if isinstance(leaf, Call)]
+    return {
+        call.key[0]: list(call.function.defaults)
+        for call in calls if isinstance(call.key, tuple) and call.function.arity is not None
+    }  # fmt: skip
 
 
 def _is_tree(graph: TaskGraph) -> bool:

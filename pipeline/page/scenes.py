@@ -48,11 +48,13 @@ class Side:
 class Scene(Part):
     """Two sides, and the details of each subproblem that they show.
 
+    common: what labels leave out, as it is the same in all of them
     legend: the sharing factor, and the meaning of the marks
     is_tall: whether the pictures stand one below the other
     """
 
     title: str
+    common: str
     legend: str
     sides: Sequence[Side]
     data: Mapping[str, Any]
@@ -113,9 +115,11 @@ def scene(
         for heading, walk in zip(compared.headings, walks, strict=True)
     ]
     sharing = compared.title
-    legend, *details = (line[:1].upper() + line[1:] for line in (sharing.title, *sharing.lines))
+    lines = (sharing.title, *sharing.lines[-2:])
+    legend, *details = (line[:1].upper() + line[1:] for line in lines)
     return Scene(
         title or ", ".join(map(label, graph.keys[:3])),
+        ", ".join(compared.labels.common),
         f"{legend}. {' · '.join(details)}.",
         sides,
         {
@@ -123,7 +127,8 @@ def scene(
             "frames": -(-steps // stride),
             "subproblems": [
                 {
-                    "label": compared.style.label(key),
+                    "label": compared.labels.texts[key],
+                    "call": label(key),
                     "key": repr(key),
                     "arguments": arguments(key),
                     "value": right.values.get(key),

@@ -111,6 +111,17 @@ def test_what_is_evaluated_first_is_drawn_solid(opened: Opened, name: str) -> No
         assert is_first == is_solid == count.startswith("1 of ")
 
 
+@pytest.mark.parametrize("name", [*GALLERY, "built", "evil"])
+def test_the_memo_table_is_as_wide_as_its_texts(opened: Opened, name: str) -> None:
+    page = opened(name)
+    page.keyboard.press("End")
+    narrow = page.locator("[data-memo] :is(th, td)").evaluate_all(
+        "cells => cells.filter(cell => cell.scrollWidth > cell.clientWidth + 1"
+        " || cell.getBoundingClientRect().height > 34).map(cell => cell.textContent)"
+    )
+    assert narrow == []
+
+
 def test_zooming_keeps_the_point_below_the_pointer(opened: Opened) -> None:
     page = opened("fib(40)")
     seen = Seen(page)

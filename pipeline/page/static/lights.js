@@ -85,7 +85,7 @@ class Lights {
     const drawn = left.data.boxes.length === left.data.count ? "" : " of those drawn";
     const here = side === left ? `this is number ${box.number}${drawn}${box.tasks ? `, with ${box.tasks} in it` : ""}` : "on the right 1";
     this.fill([
-      ["call", details.label],
+      ["call", details.call],
       ["key", details.key, "code"],
       ["arguments", details.arguments.join(", ") || "none"],
       ["value", details.value ?? "not seen in this run"],

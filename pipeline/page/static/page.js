@@ -5,9 +5,9 @@ const all = (root, what) => [...root.querySelectorAll(what)];
 const dataOf = (root) => JSON.parse(find(root, 'script[type="application/json"]').textContent);
 
 // Some of many names, and how many more there are.
-const listed = (names, between) => {
-  const more = names.length - 8;
-  return (more > 1 ? [...names.slice(0, 8), `${more.toLocaleString("en")} more`] : names).join(between);
+const listed = (names, between, most = 8) => {
+  const more = names.length - most;
+  return (more > 1 ? [...names.slice(0, most), `${more.toLocaleString("en")} more`] : names).join(between);
 };
 
 const make = (name, text = "", kind = "") => {

@@ -110,7 +110,7 @@ class Side {
       return this.labelOf(input) + (again ? " (from memory)" : "");
     });
     const within = this.data.boxes[number].tasks ? "In " : "";
-    return `${within}${this.labelOf(number)}${value === null ? "" : ` = ${value}`}${from.length ? `, from ${listed(from, " and ")}` : ""}.`;
+    return `${within}${this.labelOf(number)}${value === null ? "" : ` = ${value}`}${from.length ? `, from ${listed(from, " and ", 2)}` : ""}.`;
   }
 
   // The box of the last step in the picture; before the first step, the output.
