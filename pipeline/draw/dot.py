@@ -26,7 +26,7 @@ from typing import Any, BinaryIO, NamedTuple
 from dask.typing import Key
 
 from pipeline.draw.folding import Box, Panel, levels
-from pipeline.draw.labels import labels
+from pipeline.draw.labels import label_tasks
 from pipeline.graph import TaskGraph, label, subproblem
 from pipeline.identity import format_number, printable, short_hash
 
@@ -196,7 +196,7 @@ def write(
     dot = graphviz.Digraph(graph_attr=attributes, node_attr=_NODE, edge_attr=edges)
     shown = subproblems(panels, graph)
     hues = hues or colours(shown, style)
-    name = style.label or labels(shown, {}).texts.__getitem__
+    name = style.label or label_tasks(shown, {}).texts.__getitem__
     for panel, heading in itertools.zip_longest(panels, headings):
         if heading is not None:
             _place_heading(dot, heading, panel)

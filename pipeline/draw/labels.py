@@ -31,7 +31,7 @@ class Labels(NamedTuple):
     common: Sequence[str] = ()
 
 
-def labels(
+def label_tasks(
     keys: Iterable[Key], names: Mapping[Key, Sequence[str]], *, is_call: bool = True
 ) -> Labels:
     """Labels for the subproblems of a picture.
@@ -40,7 +40,7 @@ def labels(
     is_call: whether a task without arguments is a call: `f()`, not `f`
 
     >>> keys = [("f-0123456789ab", n, f"'{'abcdefghijklmnopq'[:n]}'") for n in (1, 17)]
-    >>> labels(keys, {"f-0123456789ab": ("n", "word")})  # doctest: +NORMALIZE_WHITESPACE
+    >>> label_tasks(keys, {"f-0123456789ab": ("n", "word")})  # doctest: +NORMALIZE_WHITESPACE
     Labels(texts={('f-0123456789ab', 1, "'a'"): 'f(1, word[:1])',
                   ('f-0123456789ab', 17, "'abcdefghijklmnopq'"): 'f(17, word)'},
            common=["word = 'abcdefghijklmnopq'"])

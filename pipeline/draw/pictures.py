@@ -28,7 +28,7 @@ from pipeline.draw.dot import (
     write,
 )
 from pipeline.draw.folding import MAX_NODES, Panel, check_nodes, fold, tree_panel, whole_panel
-from pipeline.draw.labels import Labels, labels
+from pipeline.draw.labels import Labels, label_tasks
 from pipeline.graph import (
     CallTask,
     GraphCollection,
@@ -57,7 +57,8 @@ class Comparison:
     before, after: tasks on the left and on the right, exact
     nodes: the most boxes of a panel
     built: where the left is no tree, the graph as it was built, whose keys are those of its boxes
-    names: where the tasks had other keys before, the key in the graph of each
+    shared: of a collection that is no call, what sharing does to it
+    names: then, the key in the graph of each task
     tasks: then, how many tasks each key of the graph had before
     parameters: their names, where they are known, by the first item of a key
     """
@@ -68,14 +69,24 @@ class Comparison:
     style: Style
     nodes: int
     built: TaskGraph | None = None
+    shared: ShareReport | None = None
     names: Mapping[Key, Key] | None = None
     tasks: Mapping[Key, int] | None = None
     parameters: Mapping[Key, Sequence[str]] = field(default_factory=dict)
 
     @property
+    def has_repeats(self) -> bool:
+        """Whether there are two graphs to compare: nothing of a collection may be equal."""
+        return self.is_call or self.after < self.before
+
+    @property
+    def panels(self) -> tuple[Panel, ...]:
+        return (self.left, self.right) if self.has_repeats else (self.right,)
+
+    @property
     def is_call(self) -> bool:
         """Whether the two are the tree and the DAG of calls."""
-        return self.names is None
+        return self.shared is None
 
     @cached_property
     def left(self) -> Panel:
@@ -86,10 +97,14 @@ class Comparison:
 
     @cached_property
     def right(self) -> Panel:
-        return fold(whole_panel(self.graph, "dag"), self.nodes, len(self.graph))
+        name = "dag" if self.has_repeats else "graph"
+        return fold(whole_panel(self.graph, name), self.nodes, len(self.graph))
 
     @property
-    def headings(self) -> tuple[Heading, Heading]:
+    def headings(self) -> tuple[Heading, ...]:
+        """Of the panels."""
+        if not self.has_repeats:
+            return (Heading("graph", count_tasks(self.after), ("as it was built",)),)
         left = "tree" if self.built is None else "graph"
         right, note = ("DAG", "one per call") if self.is_call else ("shared", "as it was built")
         return (
@@ -99,31 +114,41 @@ class Comparison:
 
     @property
     def title(self) -> Heading:
-        """The sharing factor, and the meaning of the marks."""
+        """The sharing factor, what labels leave out, and the meaning of the marks."""
+        if not self.has_repeats:
+            return Heading("no two tasks are equal", "nothing is computed twice", self.legend)
         factor = format_number(Fraction(self.before, max(self.after, 1)))
-        marks = (
-            "×5: evaluated five times in the tree · box: base case"
-            if self.is_call
-            else "×5: five tasks before · box: no inputs"
-        )
-        legend = f"{self.style.legend} · solid: evaluated first · dashed: evaluated again"
         text = f"{format_number(self.before)} ÷ {self.after:,} = {factor}"
-        common = self.labels.common
-        where = [f"where {', '.join(common)}"] if common else []
-        return Heading("sharing factor", text, (*where, legend, marks))
+        where = [f"where {', '.join(self.labels.common)}"] if self.labels.common else []
+        return Heading("sharing factor", text, (*where, *self.legend))
+
+    @property
+    def legend(self) -> tuple[str, ...]:
+        """The meaning of the marks that are in the picture, in two lines."""
+        shown = {box.key for box in self.right.boxes}
+        repeated = [number for key, number in self.times.items() if key in shown and number > 1]
+        looks, marks = [self.style.legend], []
+        if repeated and self.has_repeats:
+            looks += ["solid: evaluated first", "dashed: evaluated again"]
+            number = min(repeated, key=lambda number: (abs(number - 5), number))
+            example = format_number(number)
+            how = "times in the tree" if self.is_call else "times before"
+            marks = [f"×{example}: evaluated {example} {how}"]
+        marks.append(f"box: {'base case' if self.is_call else 'no inputs'}")
+        return " · ".join(looks), " · ".join(marks)
 
     @cached_property
     def labels(self) -> Labels:
         """The labels of the subproblems, and what is told once."""
         if self.style.label is not None:
             return Labels({key: self.style.label(key) for key in self.shown})
-        shown = subproblems((self.left, self.right), self.graph)
-        return labels(shown, self.parameters, is_call=self.is_call)
+        shown = subproblems(self.panels, self.graph)
+        return label_tasks(shown, self.parameters, is_call=self.is_call)
 
     @cached_property
     def shown(self) -> list[Key]:
         """The subproblems in the picture."""
-        boxes = (*self.left.boxes, *self.right.boxes)
+        boxes = (box for panel in self.panels for box in panel.boxes)
         return list({box.key: None for box in boxes if box.key is not None})
 
     @cached_property
@@ -134,7 +159,7 @@ class Comparison:
     @cached_property
     def hues(self) -> dict[Key, str]:
         """The colour of each subproblem, the same in both panels."""
-        return colours(subproblems((self.left, self.right), self.graph), self.style)
+        return colours(subproblems(self.panels, self.graph), self.style)
 
     def unshared(self) -> TaskGraph:
         """The graph on the left, whose keys are those of its boxes. Raises `LimitError`."""
@@ -192,7 +217,7 @@ def _built_and_shared(shared: ShareReport, style: Style, nodes: int, store: Any)
     built = None if tree_size(graph) == shared.before else _as_built(shared)
     times = dict.fromkeys(graph.tasks, 1)
     times |= {name: 1 + merged.repeats[number] for number, name in titles.items()}
-    return Comparison(graph, shared.before, shared.after, style, nodes, built, names, times)
+    return Comparison(graph, shared.before, shared.after, style, nodes, built, shared, names, times)
 
 
 def _parameters(collections: Any) -> dict[Key, Sequence[str]]:
@@ -295,8 +320,7 @@ def contrast(
     """
     pair = compare(collections, style, nodes, store)
     shown = _values(pair.graph, values, pair.shown)
-    panels = (pair.left, pair.right)
-    return pair.picture(panels, shown, headings=pair.headings, title=pair.title)
+    return pair.picture(pair.panels, shown, headings=pair.headings, title=pair.title)
 
 
 def _values(

@@ -2,6 +2,7 @@
 
 - `parts` – what a page is made of: prose, tables, plots, sliders, formulas
 - `scenes` – tree and DAG side by side, evaluated step by step
+- `layers` – a large collection, layer by layer
 - `pages` – `Page`, and `report`, the page of any collection
 - `templates/page.html` – the frame of a page; each other template is one part of it
 - `static/` – styles and scripts; the scripts show texts, Python makes them

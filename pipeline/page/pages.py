@@ -15,10 +15,19 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.draw import PLAIN, Style, atomic_write
+from pipeline.draw import MAX_NODES, PLAIN, Comparison, Style, atomic_write, compare
+from pipeline.graph import label
 from pipeline.identity import format_duration, mask_passwords
+from pipeline.page.layers import LAYERED, layer_parts
 from pipeline.page.parts import Part, Prose, Section, Table
-from pipeline.page.scenes import scene
+from pipeline.page.scenes import (
+    MAX_WHOLE,
+    facts,
+    observe,
+    observe_unshared,
+    scene_of,
+    unshared_seconds,
+)
 
 if TYPE_CHECKING:
     from pipeline.cache import Explanation
@@ -114,17 +123,42 @@ def report(
     <Page: fib(5), 1 sections>
     """
     explained, before = (store.explain(collection), store.done) if store else (None, None)
-    shown = scene(collection, title, style=style, store=store, rate=rate)
-    sections = [Section("evaluation", "The tree and the DAG", [shown, Prose([_LEAD])])]
+    compared = compare(collection, style, MAX_NODES, store, MAX_WHOLE)
+    if compared.is_call or compared.before <= LAYERED:
+        shown = scene_of(compared, collection, title, store=store, rate=rate)
+        title = title or shown.title
+        parts: list[Part] = [shown, Prose(_said(compared, shown.facts))]
+    else:
+        title = title or label(compared.graph.keys[0])
+        ran = observe(collection, compared, store)
+        left = observe_unshared(compared) if store is None else None
+        said = Prose(facts(compared, left, ran.right))
+        unshared = unshared_seconds(compared, left, ran.right)
+        parts = [*layer_parts(compared, unshared, ran.right.seconds), said]
+    sections = [Section("evaluation", _HEADS[compared.is_call], parts)]
     if store is not None and before is not None:
         sections.append(store_section(store, before, explained))
-    return Page(title or shown.title, sections)
+    return Page(title, sections)
 
 
-_LEAD = (
-    "The left side evaluates every task again for each consumer, the right side evaluates it once. "
-    "One colour is one subproblem. Both sides take a step at a time, and the memo table fills."
-)
+_HEADS = {True: "The tree and the DAG", False: "What Dask would run, and what sharing leaves"}
+
+
+def _said(compared: Comparison, facts: Sequence[str]) -> list[str]:
+    """What a scene shows, in words."""
+    if compared.is_call:
+        return [
+            "The left side evaluates every call again for each consumer, the right side evaluates "
+            "it once. One colour is one subproblem. Both sides take a step at a time, and the memo "
+            "table fills."
+        ]
+    if not compared.has_repeats:
+        return [*facts]
+    return [
+        *facts,
+        "The left side is the graph as it was built: Dask runs each of its tasks, equal ones, too. "
+        "The right side runs one of each. One colour is one subproblem.",
+    ]
 
 
 def store_section(

@@ -51,6 +51,7 @@ class Scene(Part):
     common: what labels leave out, as it is the same in all of them
     legend: the sharing factor, and the meaning of the marks
     is_tall: whether the pictures stand one below the other
+    facts: on a collection, in sentences, as counted and measured
     """
 
     title: str
@@ -59,6 +60,7 @@ class Scene(Part):
     sides: Sequence[Side]
     data: Mapping[str, Any]
     is_tall: bool = False
+    facts: Sequence[str] = ()
 
 
 class Walk(NamedTuple):
@@ -86,26 +88,40 @@ def scene(
     """The scene of a call, of a DAG, or of any Dask collections, after a run of both sides.
 
     Both run task by task on the scheduler that Dask is set to. The right side is shown in the order
-    of its run, the left one in that of the naive recursion. A tree that is too large to be drawn
-    in full does not run: the scene shows the first evaluations of the recursion, and predicts how
-    long the rest would take.
+    of its run, the left one in that of the naive recursion. A tree that is too large to be drawn in
+    full does not run: the scene shows the first evaluations of the recursion, and predicts how long
+    the rest would take. A collection in which no two tasks are equal has one side.
 
     store: to run the right side with; the colour of a task is what the store did
     rate: naive calls a second, if that was measured
     """
     compared = compare(collection, style, MAX_NODES, store, MAX_WHOLE)
+    return scene_of(compared, collection, title, store=store, rate=rate)
+
+
+def scene_of(
+    compared: Comparison,
+    collection: Any,
+    title: str = "",
+    *,
+    store: Store | None = None,
+    rate: float | None = None,
+) -> Scene:
+    """The scene of a comparison of some collections."""
     graph, tasks = compared.graph, compared.before
-    right = _observed(collection, compared, store)
-    is_run = store is None and tasks + len(graph) <= MAX_WHOLE
-    left = observed(compared.unshared()) if is_run else None
-    steps = tasks if is_run else min(tasks, len(graph) + max(len(graph) // 2, 160))
+    ran = observe(collection, compared, store)
+    right = ran.right
+    left = observe_unshared(compared) if store is None else None
+    is_all = tasks + len(graph) <= MAX_WHOLE and store is None
+    steps = tasks if is_all else min(tasks, len(graph) + max(len(graph) // 2, 160))
     stride = -(-steps // MAX_FRAMES)
-    walks = (
-        Walk(compared.left, _left_order(compared), left.seconds if left else {}, tasks, False),
-        Walk(
-            compared.right, ((key, key) for key in right.seconds), right.seconds, len(graph), True
-        ),
-    )
+    walks = [
+        Walk(compared.right, ((key, key) for key in right.seconds), right.seconds, len(graph), True)
+    ]
+    if compared.has_repeats:
+        seconds = left.seconds if left else {}
+        order = _left_order(compared)
+        walks.insert(0, Walk(compared.left, order, seconds, tasks, has_memory=False))
     sides = [
         Side(
             heading,
@@ -114,8 +130,7 @@ def scene(
         )
         for heading, walk in zip(compared.headings, walks, strict=True)
     ]
-    sharing = compared.title
-    lines = (sharing.title, *sharing.lines[-2:])
+    lines = (compared.title.title, *compared.legend)
     legend, *details = (line[:1].upper() + line[1:] for line in lines)
     return Scene(
         title or ", ".join(map(label, graph.keys[:3])),
@@ -139,25 +154,99 @@ def scene(
             ],
             "rest": _rest(tasks, right, rate),
             "operations": _operators(graph),
-            "stored": store is not None,
+            "loaded": ran.loaded,
+            "ran": ran.tasks,
         },
         compared.style.rankdir == "LR",
+        facts(compared, left, right) if store is None else (),
     )
 
 
-def _observed(collection: Any, compared: Comparison, store: Store | None) -> Observation:
-    """The run of the right side, by the keys of the graph."""
+class Ran(NamedTuple):
+    """The run of the right side, by the keys of the graph.
+
+    tasks: how many ran; of equal tasks a store may run several
+    loaded: from a store; None without one
+    """
+
+    right: Observation
+    tasks: int
+    loaded: int | None = None
+
+
+def observe(collection: Any, compared: Comparison, store: Store | None) -> Ran:
+    """Run the right side of a comparison on the scheduler that Dask is set to."""
     names = compared.names
+    before = 0 if store is None else store.done.hits
     if store is None or names is None:
-        return observed(compared.graph, compared.shown, _computation(compared.graph, store))
+        graph = compared.graph
+        run = observed(graph, compared.shown, _computation(graph, store))
+        return Ran(run, len(run.seconds), None if store is None else store.done.hits - before)
     # A store knows the tasks by the keys of the collections themselves.
     shown = set(compared.shown)
     keys = [key for key, name in names.items() if name in shown]
     run = observed(collection, keys, _computation(collection, store))
-    return Observation(
-        {names[key]: seconds for key, seconds in run.seconds.items() if key in names},
+    ran = {key: seconds for key, seconds in run.seconds.items() if key in names}
+    merged = Observation(
+        {names[key]: seconds for key, seconds in ran.items()},
         {names[key]: text for key, text in run.values.items()},
     )
+    return Ran(merged, len(ran), store.done.hits - before)
+
+
+def observe_unshared(compared: Comparison) -> Observation | None:
+    """Run the left side, if it differs from the right one and is small enough to be drawn."""
+    is_small = compared.before + len(compared.graph) <= MAX_WHOLE
+    return observed(compared.unshared()) if compared.has_repeats and is_small else None
+
+
+def unshared_seconds(
+    compared: Comparison, left: Observation | None, right: Observation
+) -> dict[Key, float]:
+    """The seconds of all evaluations of each subproblem on the left."""
+    if left is None:
+        return {key: time * compared.times.get(key, 1) for key, time in right.seconds.items()}
+    seconds = dict.fromkeys(right.seconds, 0.0)
+    for key, time in left.seconds.items():
+        seconds[subproblem(key)] = seconds.get(subproblem(key), 0.0) + time
+    return seconds
+
+
+def facts(compared: Comparison, left: Observation | None, right: Observation) -> tuple[str, ...]:
+    """What Dask would run of a collection, what is merged, why not the rest, and what that saves.
+
+    left: the run without sharing; without one, equal tasks are taken to last equally long
+    """
+    shared = compared.shared
+    if shared is None:
+        return ()
+    sentences = [f"Dask would run {count_tasks(compared.before)}."]
+    reasons = [f"{number:,} of {reason}" for reason, number in (*shared.impure, *shared.unknown)]
+    if compared.has_repeats:
+        again = count_tasks(compared.before - compared.after)
+        merged = [f"{times:,} of {name} → {left}" for name, times, left in shared.subproblems]
+        took = sum(right.seconds.values())
+        alone = sum(unshared_seconds(compared, left, right).values())
+        how = "measured" if left else "predicted from the tasks that ran"
+        sentences += [
+            f"Of these, {again} would compute again what another task computes: the same function "
+            f"of the same inputs. Sharing merges them: {_some(merged)}.",
+            f"One task at a time, {count_tasks(compared.before)} take {format_duration(alone)} "
+            f"({how}), and {count_tasks(compared.after)} take {format_duration(took)} (measured)"
+            + (f": sharing saves {format_duration(alone - took)}." if alone > took else "."),
+        ]
+    else:
+        known = "known to be " if reasons else ""
+        sentences.append(f"No two of them are {known}equal: nothing is computed twice.")
+    if reasons:
+        sentences.append(f"Not merged: {_some(reasons)}.")
+    return (" ".join(sentences[:2]), *sentences[2:])
+
+
+def _some(texts: Sequence[str], most: int = 8) -> str:
+    """Some of many texts, and how many more there are."""
+    more = [f"and {len(texts) - most:,} more"] if len(texts) > most else []
+    return "; ".join([*texts[:most], *more])
 
 
 def _computation(collection: Any, store: Store | None) -> Callable[[], Any] | None:

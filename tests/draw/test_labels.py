@@ -13,7 +13,7 @@ from pipeline import contrast, recurrence
 from pipeline.apps.fibonacci import delayed_naive
 from pipeline.apps.gallery import GALLERY
 from pipeline.draw import PLAIN, compare
-from pipeline.draw.labels import labels
+from pipeline.draw.labels import label_tasks
 from tests.functions import fib
 
 HEAD = "f-0123456789ab"
@@ -21,7 +21,7 @@ HEAD = "f-0123456789ab"
 
 def texts(*arguments: Any, names: tuple[str, ...] = ()) -> list[str]:
     keys = [(HEAD, *row) for row in arguments]
-    return list(labels(keys, {HEAD: names}).texts.values())
+    return list(label_tasks(keys, {HEAD: names}).texts.values())
 
 
 @pytest.mark.parametrize("name", GALLERY)

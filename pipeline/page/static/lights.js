@@ -2,7 +2,7 @@
 
 class Lights {
   constructor(root, sides, more) {
-    Object.assign(this, { root, sides, more, pinned: null });
+    Object.assign(this, { root, sides, more, pinned: null, left: sides[0], right: sides.at(-1) });
     this.card = find(root, "[data-card]");
     for (const side of sides) {
       const first = side.nodes[side.order.at(-1)];
@@ -10,8 +10,8 @@ class Lights {
       side.nodes.forEach((node, number) => node && this.listen(side, node, number));
     }
     for (const row of all(root, "[data-memo] tbody tr")) {
-      const number = sides[1].data.boxes.findIndex((box) => box.of === Number(row.dataset.of));
-      row.addEventListener("pointerenter", () => this.show(sides[1], number));
+      const number = this.right.data.boxes.findIndex((box) => box.of === Number(row.dataset.of));
+      row.addEventListener("pointerenter", () => this.show(this.right, number));
       row.addEventListener("pointerleave", () => this.rest());
     }
   }
@@ -77,7 +77,7 @@ class Lights {
       return;
     }
     const details = this.more.subproblems[box.of];
-    const [left, right] = this.sides;
+    const { left, right } = this;
     const names = (owner, numbers) => listed([...new Set((numbers ?? []).map((one) => owner.labelOf(one)))], ", ") || "none";
     // What a folded box takes is not drawn with it, but perhaps on the right.
     const whole = right.data.boxes.findIndex((other) => other.of === box.of);
@@ -89,7 +89,7 @@ class Lights {
       ["key", details.key, "code"],
       ["arguments", details.arguments.join(", ") || "none"],
       ["value", details.value ?? "not seen in this run"],
-      ["occurrences", `${details.times} on the left; ${here}`],
+      ["occurrences", left === right ? details.times : `${details.times} on the left; ${here}`],
       ["took", box.seconds ?? right.data.boxes[whole]?.seconds ?? "not run"],
       ["takes", takes],
       ["is taken by", names(side, side.feeds.get(number))],

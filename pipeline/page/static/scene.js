@@ -5,8 +5,9 @@ class Scene {
     this.root = root;
     const { sides, more } = dataOf(root);
     this.more = more;
-    this.sides = all(root, ".side").map((element, place) => new Side(element, sides[place], more, place === 1));
-    [this.left, this.right] = this.sides;
+    this.sides = all(root, ".side").map((element, place) => new Side(element, sides[place], more, place === sides.length - 1));
+    [this.left, this.right] = [this.sides[0], this.sides.at(-1)];
+    this.isPair = this.left !== this.right;
     this.memo = new Memo(find(root, "[data-memo]"), this.right);
     this.lights = new Lights(root, this.sides, more);
     this.scrub = find(root, "[data-scrub]");
@@ -37,7 +38,7 @@ class Scene {
     const start = bar.top + scrollY;
     const above = start < screen / 2 ? start : 0;
     const [first, second] = frames;
-    const isBelow = second.top > first.bottom;
+    const isBelow = this.isPair && second.top > first.bottom;
     const others = first.top - bar.top + (isBelow ? second.top - first.bottom : 0) + 34;
     const room = Math.max((screen - above - others) / (isBelow ? 2 : 1), 150);
     for (const side of this.sides) {
@@ -85,9 +86,11 @@ class Scene {
   // How the race stands.
   verdict() {
     const { left, right } = this;
-    if (!this.frame) return "Nothing is evaluated yet. Each step evaluates one task on either side.";
+    if (!this.frame) return `Nothing is evaluated yet. Each step evaluates one task${this.isPair ? " on either side" : ""}.`;
     if (!right.isOver()) return "";
-    if (this.more.stored) return `Without memory ${left.data.total} evaluations; with what was stored, ${(right.data.done ?? 0).toLocaleString("en")}.`;
+    const { loaded, ran } = this.more;
+    if (loaded !== null) return `${loaded.toLocaleString("en")} loaded from the store, ${ran.toLocaleString("en")} evaluated; without store and sharing, ${left.data.total} evaluations.`;
+    if (!this.isPair) return `Done: ${right.data.total} evaluations, none of them twice.`;
     if (left.isOver()) return `Both are done: ${left.data.total} evaluation${left.data.total === "1" ? "" : "s"} on the left, ${right.data.done.toLocaleString("en")} on the right.`;
     const { count, total } = left.data;
     const togo = count ? `${(count - left.evaluated()).toLocaleString("en")} of ${total}` : `nearly all of ${total}`;
