@@ -209,7 +209,7 @@ def budget_plot(hidden: int = 32, width: int = 16, examples: int = 1024) -> page
                   label="measured: memory=" if is_first else None)  # fmt: skip
         axes.annotate(
             budget.name, (at, runs), (0, 16) if is_first else (7, 4), textcoords="offset points",
-            fontsize=8, ha="right" if is_first else "left",
+            fontsize=9, ha="right" if is_first else "left",
         )  # fmt: skip
         held = min(hidden, max(1, round(hidden - (full - budget.peak) / value)))
         rows.append([
@@ -221,7 +221,7 @@ def budget_plot(hidden: int = 32, width: int = 16, examples: int = 1024) -> page
     axes.set_yticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
     axes.minorticks_off()
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=9)
     head = ("budget", "MB at most", "of everything", "layers computed again", "fewest possible",
             "time ÷ everything kept")  # fmt: skip
     note = (
