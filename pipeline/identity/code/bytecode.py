@@ -16,7 +16,7 @@ from itertools import takewhile
 from types import CodeType
 from typing import Any, NamedTuple
 
-SUPERINSTRUCTIONS = {
+_SUPERINSTRUCTIONS = {
     "LOAD_FAST_LOAD_FAST": ("LOAD_FAST", "LOAD_FAST"),
     "LOAD_FAST_BORROW_LOAD_FAST_BORROW": ("LOAD_FAST_BORROW", "LOAD_FAST_BORROW"),
     "STORE_FAST_LOAD_FAST": ("STORE_FAST", "LOAD_FAST"),
@@ -72,15 +72,29 @@ def instructions(code: CodeType) -> tuple[dis.Instruction, ...]:
     return tuple(dis.get_instructions(code))
 
 
+def parts(instruction: dis.Instruction, code: CodeType) -> list[tuple[str, Any]]:
+    """The names and arguments of the simple instructions that an instruction consists of.
+
+    The cell of a variable, for an inner function, is no value of it: from Python 3.13 on, the
+    same instruction loads both.
+    """
+    name, argument = instruction.opname, instruction.argval
+    names = _SUPERINSTRUCTIONS.get(name)
+    pairs = list(zip(names, argument, strict=True)) if names else [(name, argument)]
+    cells = {*code.co_cellvars, *code.co_freevars}
+    return [
+        ("LOAD_CLOSURE" if name in _LOCALS and argument in cells else name, argument)
+        for name, argument in pairs
+    ]
+
+
 @lru_cache(512)  # for both that read steps
 def _steps(code: CodeType) -> list[Step]:
     """The instructions, one by one, without those that only document."""
     steps: list[Step] = []
     for instruction in instructions(code):
         name, argument = instruction.opname, instruction.argval
-        if name in SUPERINSTRUCTIONS:
-            pairs = list(zip(SUPERINSTRUCTIONS[name], argument, strict=True))
-        elif name == "RETURN_CONST":
+        if name == "RETURN_CONST":
             pairs = [("LOAD_CONST", argument), ("RETURN_VALUE", None)]
         elif name == "KW_NAMES":  # in older Pythons its argument is only an index
             pairs = [(name, code.co_consts[instruction.arg or 0])]
@@ -88,8 +102,10 @@ def _steps(code: CodeType) -> list[Step]:
             steps[-1] = steps[-1]._replace(name="NOP", argument=None)
             pairs = [("NOP", None)]
         else:
-            name = name.replace("_FORWARD_", "_").replace("JUMP_BACKWARD_IF", "JUMP_IF")
-            pairs = [(name, argument)]
+            pairs = [
+                (part.replace("_FORWARD_", "_").replace("JUMP_BACKWARD_IF", "JUMP_IF"), value)
+                for part, value in parts(instruction, code)
+            ]
         steps += [Step(instruction.offset, *pair) for pair in pairs]
     return steps
 
@@ -235,9 +251,10 @@ class CodeNames(NamedTuple):
     changed: tuple[str, ...]  # globals and variables of enclosing functions that it sets
 
 
-GLOBALS = {"LOAD_GLOBAL", "LOAD_NAME"}
-NAMES = GLOBALS | {
-    "LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FAST", "LOAD_FAST_BORROW", "LOAD_FAST_CHECK"
+GLOBALS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
+_LOCALS = {"LOAD_FAST", "LOAD_FAST_BORROW"}
+NAMES = GLOBALS | _LOCALS | {
+    "LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF", "LOAD_FAST_CHECK"
 }  # fmt: skip
 STORES = {"STORE_FAST", "STORE_DEREF", "STORE_NAME", "STORE_GLOBAL"}
 ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD"}

@@ -18,8 +18,8 @@ from pipeline.identity.code.bytecode import (
     GLOBALS,
     NAMES,
     STORES,
-    SUPERINSTRUCTIONS,
     instructions,
+    parts,
 )
 
 
@@ -165,11 +165,7 @@ class _Machine:
         self.target = 0  # the furthest of the jumps before
         self.steps = instructions(code)
         stores = Counter(
-            name
-            for step in self.steps
-            for part in SUPERINSTRUCTIONS.get(step.opname, (step.opname,))
-            if part in STORES
-            for name in (step.argval if isinstance(step.argval, tuple) else (step.argval,))
+            value for step in self.steps for name, value in parts(step, code) if name in STORES
         )
         parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         self.once = {name for name, count in stores.items() if count == 1} - {*parameters}
@@ -188,9 +184,7 @@ class _Machine:
                 stacks[step.argval] = _merged(kept, stacks.get(step.argval, kept))
                 self.target = max(self.target, step.argval)
             is_end = step.opname in _STOPS
-            names = SUPERINSTRUCTIONS.get(step.opname)
-            parts = zip(names, step.argval, strict=True) if names else [(step.opname, step.argval)]
-            for name, value in parts:
+            for name, value in parts(step, self.code):
                 do = next((do for names, do in _DO.items() if name in names), _Machine.other)
                 do(self, _Instruction(name, value, step.arg, step.offset))
                 self.stack[:0] = [Term()] * (_PADDING - len(self.stack))
@@ -203,7 +197,9 @@ class _Machine:
             owner = f"{_GLOBAL * is_global}{step.value}"
             term = Term((step.value,), is_global, owner=owner, made_from=made_from)
         self.count(term)
-        self.stack += [term] * step.growth()
+        if step.name.startswith("LOAD_FROM_DICT"):
+            self.stack.pop()
+        self.stack += [term] * max(step.growth(), 1)
 
     def load_constant(self, step: _Instruction) -> None:
         is_code = isinstance(step.value, CodeType)
@@ -214,12 +210,22 @@ class _Machine:
     def load_null(self, _: _Instruction) -> None:
         self.stack.append(_NULL)
 
+    def load_cell(self, _: _Instruction) -> None:
+        self.stack.append(Term())
+
     def load_attribute(self, step: _Instruction) -> None:
         term = self.stack.pop()
         self.count(term, -1)
         after = term._replace(path=(*(term.path or ("",)), step.value), constant=(), items=())
         self.count(after)
         self.stack += [after] * (1 + step.growth())
+
+    def load_super_attribute(self, step: _Instruction) -> None:
+        """`super().name`, from Python 3.12 on one instruction."""
+        del self.stack[-3:]
+        after = Term(("", step.value))
+        self.count(after)
+        self.stack += [after] * (3 + step.growth())
 
     def swap(self, step: _Instruction) -> None:
         stack, number = self.stack, step.number or 1
@@ -311,7 +317,7 @@ class _Machine:
         stack += [Term()] * growth
         if step.name.startswith("UNPACK_"):
             stack[-max(growth, 0) - 1] = Term()
-        elif step.name == "MAKE_FUNCTION":
+        elif step.name in ("MAKE_FUNCTION", "SET_FUNCTION_ATTRIBUTE"):
             stack[-1] = Term()
         elif step.name.startswith(_MADE):
             stack[-1] = _made(before[len(stack) - 1 :])
@@ -346,6 +352,11 @@ class _Machine:
         made_from = container.made_from.union(container.path[:1])
         is_part = step.name != "CONTAINS_OP"
         self.stack.append(Term(owner=container.owner, made_from=made_from) if is_part else Term())
+
+    def use_slice(self, step: _Instruction) -> None:
+        """A slice as the key of an item, from Python 3.12 on part of the instruction."""
+        self.stack[-2:] = [Term()]
+        (self.read_item if step.name == "BINARY_SLICE" else self.store_item)(step)
 
     def store_item(self, _: _Instruction) -> None:
         value, container, _key = self.stack[-3:]
@@ -400,6 +411,7 @@ _DO: dict[Container[str], Callable[[_Machine, _Instruction], None]] = {
     frozenset(NAMES): _Machine.load,
     ("LOAD_CONST", "LOAD_SMALL_INT"): _Machine.load_constant,
     ("PUSH_NULL",): _Machine.load_null,
+    ("LOAD_CLOSURE",): _Machine.load_cell,
     frozenset(ATTRIBUTES): _Machine.load_attribute,
     ("SWAP",): _Machine.swap,
     ("COPY",): _Machine.copy,
@@ -411,6 +423,8 @@ _DO: dict[Container[str], Callable[[_Machine, _Instruction], None]] = {
     ("BINARY_OP",): _Machine.operate,
     ("BINARY_SUBSCR", "CONTAINS_OP"): _Machine.read_item,
     ("STORE_SUBSCR",): _Machine.store_item,
+    ("BINARY_SLICE", "STORE_SLICE"): _Machine.use_slice,
+    ("LOAD_SUPER_ATTR",): _Machine.load_super_attribute,
     ("FOR_ITER", "GET_ITER"): _Machine.iterate,
     ("BUILD_MAP", "BUILD_CONST_KEY_MAP"): _Machine.build_dict,
     ("DICT_MERGE", "DICT_UPDATE"): _Machine.merge_dict,

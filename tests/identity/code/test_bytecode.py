@@ -493,7 +493,7 @@ def shown(term: Term) -> Any:
         ("b(**{'c': 1, 'd': a})", ["b(c=1, d='a', *)"]),
         ("c = {'d': 1}\nb(**c, e=2)", ["b(d=1, e=2, *)"]),
         ("[b(c) for c in a]", ["b('c')"]),
-        ("b(1 if a else 2)", ["b('')"]),
+        ("b(1 if a else 2)\nc(3)", ["b('')", "c(3)"]),
         ("b(c(1))", ["b('')", "c(1)"]),
         ("with b(1) as c: c.d(2)", ["b(1)", "c.d(2)"]),
         ("try:\n    b(1)\nfinally:\n    c(2)", ["b(1)", "c(2)", "c(2)"]),
@@ -565,3 +565,26 @@ def test_a_variable_that_code_fills_where_it_has_looked_is_a_cache(
     body: str, is_cache: bool
 ) -> None:
     assert ("B" in uses_in_code(code(body)).caches) is is_cache
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["super().b(1)", "super(a, c).b(1)", "class A:\n    def c(self): super().b(1)"],
+)
+def test_a_method_of_a_base_class_is_called_on_an_unknown_object(body: str) -> None:
+    paths = [call.path for call in uses_in_code(code(body)).calls]
+    assert ("", "b") in paths
+
+
+@pytest.mark.parametrize(("body", "is_changed"), [("c = B[1:]", True), ("c = [B]", False)])
+def test_a_slice_is_a_part_of_what_it_is_taken_of(body: str, is_changed: bool) -> None:
+    assert (uses_in_code(code(f"{body}\nc += a")).changed == "B") is is_changed
+
+
+def test_items_set_by_a_slice_are_stored_items() -> None:
+    assert uses_in_code(code("if a in B: return B[a]\nB[a:] = a")).caches == {"B"}
+
+
+def test_a_variable_that_an_inner_function_closes_over_is_not_passed() -> None:
+    [inner] = inner_codes(code("def g():\n    return lambda: a[1]"))
+    assert uses_in_code(inner).passed == set()
