@@ -16,8 +16,9 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left, bisect_right
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -82,10 +83,10 @@ def run_within(budget: int, flow: Flow, arguments: Sequence[Any]) -> tuple[Any, 
         raise _too_small(run, budget, first.budget)
     run.expected = array("d", run.bytes)
     walks = [first, _Walk(run, budget)]
-    run.cost = run.seconds
+    run.cost = run.typical_seconds()
     walks.append(_Walk(run, budget))
     orders = [flow.useful(walk.steps) for walk in walks if walk.budget == budget]
-    best = min(orders, key=lambda steps: sum(run.seconds[step] for step in steps))
+    best = min(orders, key=lambda steps: sum(run.cost[step] for step in steps))
     return run.results if len(run.results) > 1 else run.results[0], flow.written(best)
 
 
@@ -178,9 +179,9 @@ class _Walk:
     def drop(self, owner: int) -> None:
         """Forget all values in some memory."""
         self.bytes -= self.run.bytes[owner]
-        values = self.held.pop(owner)
-        if self.is_first:
-            self.run.forget(values)
+        for value in self.held.pop(owner):
+            if self.is_first:
+                del self.run.values[value]
 
     def cheapest(self) -> int | None:
         """The memory with the least cost ÷ (bytes × staleness) of those that may be dropped."""
@@ -205,9 +206,7 @@ class _Walk:
 
     def cost(self, values: Sequence[int], limit: float) -> float:
         """That of computing some values again; at least `limit` if it is more."""
-        stack = list(values)
-        again = set(stack)
-        cost = 0.0
+        stack, again, cost = list(values), set(values), 0.0
         while stack and cost < limit:
             value = stack.pop()
             cost += self.run.cost[value]
@@ -251,8 +250,7 @@ class _Run:
     def step(self, number: int) -> None:
         """Run a step. Raises what it raises, with a note that names the call."""
         _, function, operands, _ = self.flow.instructions[number]
-        sources = self.flow.sources[number]
-        values = [self.values[source] for source in sources]
+        values = [self.values[source] for source in self.flow.sources[number]]
         start = perf_counter()
         try:
             value = operands[0] if function is None else function(*values)
@@ -270,9 +268,15 @@ class _Run:
         sizes = [sizeof(self.values[source]) for source in self.flow.sources[number]]
         return int(sum(sizes)) or 1
 
-    def forget(self, values: Iterable[int]) -> None:
-        for value in values:
-            del self.values[value]
+    def typical_seconds(self) -> array[float]:
+        """Of each step: the median of those with the same function and as many bytes."""
+        steps = self.flow.instructions
+        kinds = [(steps[number].function, size) for number, size in enumerate(self.bytes)]
+        alike = defaultdict(list)
+        for number in self.flow.order:
+            alike[kinds[number]].append(self.seconds[number])
+        medians = {kind: median(seconds) for kind, seconds in alike.items()}
+        return array("d", [medians.get(kind, 0.0) for kind in kinds])
 
     def learn(self, number: int, seconds: float) -> None:
         """Learn what a step costs, and in whose memory its value lies."""
