@@ -311,6 +311,8 @@ def _skip_reason(plan: Plan, key: Key, is_output: bool) -> str:
         return _no_digest_reason(plan, key)
     if _is_one_of(store.skip, key, node):
         return "it is one of skip="
+    if key in plan.digests.shuffles.steps:
+        return "a step of a shuffle, of which all run or none"
     is_cheap = isinstance(node, NestedContainer) or (isinstance(node, CallTask) and node.cheap)
     if is_cheap and not is_output and not _is_one_of(store.keep, key, node):
         return "it is cheap, and not an output"
@@ -425,6 +427,8 @@ def _is_watched(plan: Plan, key: Key) -> bool:
     node, status = plan.tasks.get(key), plan.status.get(key)
     if plan.digests.digest(key) is None or status not in ("miss", "skipped"):
         return False
+    if key in plan.digests.shuffles.steps:
+        return False
     if status == "miss":
         return True
     is_call = isinstance(node, CallTask) and node.cheap
@@ -470,7 +474,8 @@ def _needed(plan: Plan, key: Key, limit: int) -> dict[Key, Any]:
         if current in needed:
             continue
         node = needed[current] = plan.tasks.get(current)
-        if node is None or isinstance(node, TaskRef) or len(needed) > limit:
+        is_bound = current in plan.digests.shuffles.steps
+        if node is None or isinstance(node, TaskRef) or is_bound or len(needed) > limit:
             return {}
         stack += inputs_of(node)
     return needed

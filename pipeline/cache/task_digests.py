@@ -60,6 +60,8 @@ class TaskDigests(Numbering):
     reasons: why tasks have no digest
     """
 
+    numbers_shuffles = True
+
     def __init__(
         self,
         tasks: Mapping[Key, Any],

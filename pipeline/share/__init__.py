@@ -3,6 +3,7 @@
 - `purity` – whether a call is a function of its arguments alone; the marks `pure` and `impure`
 - `copying` – handles: copies of values, or read-only views
 - `readings` – what was read of functions and constants, kept while nothing of it changes
+- `shuffles` – the tasks of Dask's shuffles, which pass more than values to each other
 - `numbering` – equal tasks get equal numbers; why a task is not merged
 - `isolation` – which consumer of a merged task gets which handle of its value
 - `merging` – a graph with one task per number
@@ -49,6 +50,7 @@ from pipeline.share.readings import (
 )
 from pipeline.share.rebuilding import Blocks, fuse_lines, unfused, with_iterators
 from pipeline.share.report import ShareReport, share, share_report
+from pipeline.share.shuffles import find_shuffles
 
 __all__ = [
     "DECLARED",
@@ -75,6 +77,7 @@ __all__ = [
     "call_impurity",
     "callable_name",
     "copied",
+    "find_shuffles",
     "fuse_lines",
     "impure",
     "is_arithmetic",

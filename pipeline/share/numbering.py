@@ -44,6 +44,7 @@ from pipeline.share.purity.verdicts import (
 )
 from pipeline.share.purity.walk import may_change
 from pipeline.share.readings import Readings
+from pipeline.share.shuffles import find_shuffles, is_place, specification
 
 SIMPLE = frozenset({int, bool, str, bytes, type(None)})
 """Types whose equal values are the same, within the type."""
@@ -87,7 +88,11 @@ class Numbering:
     scope: the reasons for which a task is impure
     walk: what is known of a function
     versions: how far versions of libraries count
+    shuffles: the tasks of Dask's shuffles
     """
+
+    numbers_shuffles = False
+    """Whether the tasks of shuffles have numbers: equal ones are not one task."""
 
     def __init__(
         self,
@@ -112,6 +117,7 @@ class Numbering:
         self._held: dict[int, list[Any]] = {}  # and in containers, by their ids
         self._methods: dict[tuple[int, int], Impurity | None] = {}  # by function and object
         self._owners: set[tuple[int, int]] = set()  # numbers of tasks, and their objects
+        self.shuffles = find_shuffles(tasks)
         self._alone = _bound_tasks(tasks)
 
     def add(self, outputs: Iterable[Key]) -> None:
@@ -168,6 +174,8 @@ class Numbering:
         if missing := [source for source in sources if source not in self.numbers]:
             return missing
         try:
+            if self.numbers_shuffles and key in self.shuffles:
+                return self._shuffle_number(node)
             if key in self._alone:
                 raise self._alone[key].with_traceback(None)  # which would grow on each raise
             if (target := _target(node)) is not None:
@@ -228,6 +236,14 @@ class Numbering:
         if isinstance(node, GraphNode):
             raise NotMerged(f"a {type(node).__name__}, which belongs to one computation")
         return self.value_number(node, is_declared)
+
+    def _shuffle_number(self, task: Task) -> int:
+        """The number of a task of a shuffle: by what it does, not by the place of the shuffle."""
+        if is_place(task):
+            return self.intern(("value", "the place of a shuffle"))
+        values = specification(task, self.shuffles.ids)
+        numbers = (self.node_number(value, self.numbers, True) for value in values)
+        return self.intern((self.value_number(task.func, True), *numbers))
 
     def _task_number(self, task: Task, numbers: Mapping[Key, int]) -> int:
         if task.func is ProhibitReuse._identity or task.func is isolated or task.func is viewed:

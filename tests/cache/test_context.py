@@ -191,21 +191,6 @@ def test_contexts_may_end_in_any_order(tmp_path: Path) -> None:
     assert dask.config.get("array_optimize", None) is None
 
 
-def test_shuffles_of_a_cluster_run_each_time(tmp_path: Path, client: Client) -> None:
-    """They pass their data beside the graph: a part of one that is loaded would starve the rest."""
-    import dask.dataframe as dd
-    import pandas as pd
-
-    table = pd.DataFrame({"k": list("abab") * 10, "v": range(40)})
-    frame = dd.from_pandas(table, npartitions=4).shuffle("k")
-    with pytest.warns(pipeline.StoreWarning, match="not stored: .*shuffle"):
-        assert pipeline.compute(frame.v.sum(), store=tmp_path) == (780,)
-    for _ in range(2):  # without another warning
-        assert pipeline.compute(frame.v.sum(), store=tmp_path) == (780,)
-        with Store(tmp_path):
-            assert frame.v.max().compute() == 39
-
-
 def test_a_task_that_waits_for_an_equal_one_frees_its_thread(tmp_path: Path) -> None:
     from distributed import Client, LocalCluster, worker_client
 

@@ -59,8 +59,8 @@ def trips(random: np.random.Generator, times: pd.DatetimeIndex) -> pd.DataFrame:
         "driver": random.integers(0, 20_000, rows),
         "city": random.choice(["Bonn", "Kiel", "Köln", "Ulm"], rows),
         "distance": random.gamma(2.0, 3.0, rows),
-        "fare": random.integers(300, 9_000, rows) / 100,
-        "tip": random.integers(0, 900, rows) / 100,
+        "fare": random.integers(300, 9_000, rows),
+        "tip": random.integers(0, 900, rows),
     })  # fmt: skip
 
 

@@ -101,7 +101,7 @@ def custom_graph(folder: Path) -> Any:
 
 def features(trips: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     columns = np.column_stack([trips["distance"], trips["fare"], trips["time"].dt.hour])
-    return columns, (trips["tip"] > 4.5).to_numpy()
+    return columns, (trips["tip"] > 450).to_numpy()
 
 
 def fold(data: tuple[np.ndarray, np.ndarray], number: int, of: int) -> tuple[np.ndarray, ...]:

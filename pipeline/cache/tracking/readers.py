@@ -159,9 +159,21 @@ class _Search:
                 break
             else:
                 self._seen[id(value)] = value
-                stack += [part for part in self._parts(value) if type(part) not in _PLAIN]
+                stack += [part for part in self._parts(value) if not self._is_flat(part)]
         for text in self._texts if self.are_paths else ():
             self._add_text(text)
+
+    def _is_flat(self, value: Any) -> bool:
+        """Whether a value has no parts but strings, which are kept: data has many such lists."""
+        kind = type(value)
+        if kind is not list and kind is not tuple:
+            return kind in _PLAIN
+        kinds = set(map(type, value))
+        if not kinds <= _FLAT:
+            return False
+        if str in kinds:
+            self._texts += [item for item in value if type(item) is str]
+        return True
 
     def _parts(self, value: Any) -> Iterable[Any]:
         """What to look at in a value. Its own files are added."""
@@ -214,6 +226,8 @@ class _Search:
 
 _PLAIN = {*ATOMS, slice, *(np.dtype(code).type for code in "?bBhHiIlLqQefdFDmM")} - {str}
 """Types whose values hold no others."""
+
+_FLAT = _PLAIN | {str}
 
 _MAX_PATH = 4096
 

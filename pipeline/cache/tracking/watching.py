@@ -33,6 +33,7 @@ class Watched(NamedTuple):
     versions: how far versions of libraries count in these digests
     is_pure: whether it is declared pure
     holds_files: whether the function or a constant may hold objects that read files in C
+    is_observed: False for the results of a shuffle, which lie in files of this run
     """
 
     variables: frozenset[str] = frozenset()
@@ -45,6 +46,7 @@ class Watched(NamedTuple):
     versions: Versions = "minor"
     is_pure: bool = False
     holds_files: bool = True
+    is_observed: bool = True
 
     def outcome(
         self, observer: Observer, returned: Iterable[File] = (), before: Iterable[Input] = ()
@@ -127,6 +129,8 @@ class Watcher:
 
     def __call__(self, node: Any) -> Watched:
         """How a task is observed: as any other of its function, if its arguments are plain."""
+        if getattr(node, "key", None) in self._digests.shuffles.results:
+            return Watched(is_observed=False)
         is_plain = type(node) is Task and not node.kwargs and all(map(self._is_plain, node.args))
         if not is_plain:
             return self._watched(node)

@@ -193,6 +193,8 @@ def _are_plain(values: Sequence[Any]) -> bool:
         integers = values if len(kinds) == 1 else [item for item in values if type(item) is int]
         if not _MIN_INT <= min(integers) <= max(integers) <= _MAX_INT:
             return False
+    if kinds == {str} or kinds == {bytes}:
+        return max(map(len, values)) < _LONG_TEXT
     if str in kinds or bytes in kinds:
         return all(len(item) < _LONG_TEXT for item in values if type(item) in (str, bytes))
     return True

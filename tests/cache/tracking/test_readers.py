@@ -219,7 +219,8 @@ def test_a_folder_of_too_many_files_is_an_effect(
 def test_too_many_objects_are_an_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readers, "MAX_OBJECTS", 3)
     assert reads_in_c(len, [list(range(10))]) == ([], [])
-    assert "too many objects" in reads_in_c(len, [[[], [], [], []]]).effects[0]
+    assert reads_in_c(len, [[["a", 1], ("b",), [], []]]) == ([], [])  # as data has many
+    assert "too many objects" in reads_in_c(len, [[[[]], [[]], [[]], [[]]]]).effects[0]
 
 
 def test_a_value_that_contains_itself_is_looked_at_once() -> None:
