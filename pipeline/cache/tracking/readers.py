@@ -348,10 +348,12 @@ def _zarr_array(value: Any) -> Any:
         if key is not None and any(part != slice(None) for part in key.tuple):
             return None
         value = getattr(value, _WRAPPERS[name])
-    is_regular = name == "zarr.core.array.Array" and (
-        type(getattr(value.metadata, "chunk_grid", None)).__name__ == "RegularChunkGrid"
-    )
-    return value if is_regular else None
+    if name != "zarr.core.array.Array":
+        return None
+    if value.metadata.zarr_format == 3:  # version 2 has regular chunks only
+        grid = type(value.metadata.chunk_grid).__name__  # `…Metadata` from Zarr 3.2 on
+        return value if grid.startswith("RegularChunkGrid") else None
+    return value
 
 
 _WRAPPERS = {

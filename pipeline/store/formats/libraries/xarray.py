@@ -102,7 +102,7 @@ def _load_index(tree: Any) -> tuple[Any, dict[Any, xarray.Variable]]:
     if type(tree) is not tuple or len(tree) != 5 or not isinstance(tree[1], pandas.Index):
         raise CodecError("coordinates without an index")
     kind, labels, dim, dtype, described = tree
-    if type(described) is not list:
+    if type(kind) is not str or type(described) is not list:
         raise CodecError("an index without variables")
     heads = {}
     for item in described:
