@@ -197,6 +197,8 @@ def brings_code(value: Any) -> bool:
     """
     if type(value) in ATOMS or (type(value) is np.ndarray and not value.dtype.hasobject):
         return False
+    if type(value) in (list, tuple) and ATOMS.issuperset(map(type, value)):
+        return False
     try:
         _Walk(io.BytesIO(), 5, buffer_callback=lambda _: None).dump(value)
     except Exception:  # it is found, or cannot be looked at

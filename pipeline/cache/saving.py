@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, NamedTuple
 
 from dask._task_spec import NestedContainer
@@ -342,7 +343,7 @@ class Save:
     ) -> Entry | None:
         store, details = self.store, self.details
         if not (self.is_always or has_files):  # nobody returns a file that is not to be kept
-            is_quick = seconds < MIN_SECONDS or seconds < store.cost(_size(value))
+            is_quick = seconds < MIN_SECONDS or seconds < _cost(store, value)
             (store.quick.add if is_quick else store.quick.discard)(details.function)
             if is_quick:
                 return None
@@ -403,6 +404,26 @@ def _size(value: Any) -> int:
     with suppress(Exception):  # a value's own `__sizeof__` may raise anything
         return int(sizeof(value))
     return 0
+
+
+_SECONDS_OF_CONTAINER, _SECONDS_OF_ITEM = 10e-6, 0.3e-6
+"""To encode and decode a list of Python's, and an item of one; arrays and tables are bytes."""
+
+_SAMPLE = 20
+"""Items of a container that are looked at."""
+
+
+def _cost(store: Store, value: Any) -> float:
+    """Seconds to store and load a value once."""
+    return store.cost(_size(value)) + _seconds_of_items(value, 4)
+
+
+def _seconds_of_items(value: Any, depth: int) -> float:
+    if type(value) not in (list, tuple, set, frozenset, dict) or not depth:
+        return _SECONDS_OF_ITEM
+    items = value.items() if type(value) is dict else value
+    sample = [_seconds_of_items(item, depth - 1) for item in islice(items, _SAMPLE)]
+    return _SECONDS_OF_CONTAINER + sum(sample) / max(len(sample), 1) * len(value)
 
 
 # Details

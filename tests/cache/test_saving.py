@@ -81,6 +81,18 @@ def test_a_result_that_is_quick_to_compute_is_not_stored(
     assert DIGEST in store
 
 
+def test_many_small_lists_take_longer_to_store_than_their_bytes_say(tmp_path: Path) -> None:
+    lists = [["a", number] for number in range(100_000)]
+
+    def returned() -> list[list[Any]]:
+        time.sleep(0.2)  # ten million bytes are stored in less
+        return lists
+
+    store = Store(tmp_path)
+    assert save(store, returned, is_always=False)() is lists
+    assert len(store) == 0
+
+
 def test_if_nothing_was_stored_all_that_waited_compute_at_once(tmp_path: Path) -> None:
     """The first could store nothing: the others need not go one after the other."""
     store, numbers = Store(tmp_path), itertools.count()

@@ -147,27 +147,26 @@ class _Search:
         return self.has_file or self.has_handle or self.are_paths or bool(self.effects)
 
     def look(self, values: Iterable[Any]) -> None:
-        stack = list(values)
+        stack = [value for value in values if not self._is_flat(value)]
         while stack:
             value = stack.pop()
-            if type(value) is str:
-                self._texts.append(value)
-            elif type(value) in _PLAIN or id(value) in self._seen:
+            if id(value) in self._seen:
                 continue
-            elif len(self._seen) == MAX_OBJECTS:
+            if len(self._seen) == MAX_OBJECTS:
                 self.effects["it has too many objects, any of which may read a file"] = None
                 break
-            else:
-                self._seen[id(value)] = value
-                stack += [part for part in self._parts(value) if not self._is_flat(part)]
+            self._seen[id(value)] = value
+            stack += [part for part in self._parts(value) if not self._is_flat(part)]
         for text in self._texts if self.are_paths else ():
             self._add_text(text)
 
     def _is_flat(self, value: Any) -> bool:
         """Whether a value has no parts but strings, which are kept: data has many such lists."""
         kind = type(value)
+        if kind is str:
+            self._texts.append(value)
         if kind is not list and kind is not tuple:
-            return kind in _PLAIN
+            return kind in _FLAT
         kinds = set(map(type, value))
         if not kinds <= _FLAT:
             return False

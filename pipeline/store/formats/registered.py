@@ -133,6 +133,8 @@ def _of_library(kind: type) -> tuple[str, LibraryFormat] | None:
     file = file_of(kind.__module__)
     for name, form in import_module(file).FORMATS.items() if file else ():
         module, _, attribute = name.rpartition(".")
+        if module.startswith("dask.") and module not in sys.modules:
+            continue  # it takes a second, and nobody has made such a value
         meant = getattr(import_module(module), attribute, None)
         if kind is meant or (form.is_family and meant is not None and issubclass(kind, meant)):
             _found[kind] = name, form

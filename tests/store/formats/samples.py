@@ -201,8 +201,12 @@ def pillow_values() -> list[Any]:
 
 
 def python_values() -> list[Any]:
+    from dask.dataframe.backends import ShuffleGroupResult
+
     items = np.array([[1, "a"], [None, (2,)]], object)
     return [
+        np.linalg.qr(np.eye(2)), np.linalg.svd(np.eye(3)), np.linalg.eigh(np.eye(2)),
+        ShuffleGroupResult({0: [1], 1: []}),
         items, items.T, items[0, 1:], np.array(3, object), np.empty((0, 2), object),
         collections.OrderedDict(b=1, a=[2]), np.dtype("f4"), np.dtype([("a", "i1")]),
         np.dtype(object), np.dtypes.StringDType(), memoryview(b"ab"), memoryview(bytearray(3)),

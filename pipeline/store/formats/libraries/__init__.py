@@ -7,7 +7,7 @@ written: it checks its tree, runs no code of it, and makes nothing that is much 
 - `sklearn` – estimators and pipelines, by skops
 - `torch`, `jax` – tensors, by safetensors, and arrays
 - `pillow` – images
-- `python` – dicts with an order, views of memory, arrays of objects, dtypes
+- `python` – dicts with an order, views of memory, arrays of objects, dtypes; results of `linalg`
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from pipeline.store.entry import CodecError, UnstorableError, noun
 
 _FILES = {
-    "PIL": "pillow", "builtins": "python", "collections": "python", "jax": "jax", "jaxlib": "jax",
-    "numpy": "python",
+    "PIL": "pillow", "builtins": "python", "collections": "python", "dask": "python", "jax": "jax",
+    "jaxlib": "jax", "numpy": "python",
     "polars": "polars", "pyarrow": "arrow", "scipy": "scipy", "sklearn": "sklearn",
     "torch": "torch", "xarray": "xarray",
 }  # fmt: skip

@@ -1,4 +1,5 @@
-"""Dicts with an order, which may have attributes, views of memory, arrays of objects, dtypes."""
+"""Dicts with an order, which may have attributes, views of memory, arrays of objects, dtypes; what
+functions of `numpy.linalg` and Dask's shuffles return."""
 
 from __future__ import annotations
 
@@ -63,7 +64,28 @@ def _load_view(tree: Any) -> memoryview:
     return memoryview(array).toreadonly() if is_readonly else memoryview(array)
 
 
+def _named_tuple(kind: Any) -> LibraryFormat:
+    def load(tree: Any) -> Any:
+        return kind(*parts_of(tree, *[np.ndarray] * len(kind._fields)))
+
+    return LibraryFormat(tuple, load)
+
+
+def _load_groups(tree: Any) -> Any:
+    from dask.dataframe.backends import ShuffleGroupResult
+
+    if type(tree) is not dict:
+        raise CodecError("groups that are no dict")
+    return ShuffleGroupResult(tree)
+
+
+_LINALG = {type(np.linalg.qr(np.eye(1))), type(np.linalg.svd(np.eye(1))),
+           type(np.linalg.eigh(np.eye(1)))}  # fmt: skip
+"""Their module is private: they are found by what returns them."""
+
 FORMATS = {
+    **{f"{kind.__module__}.{kind.__name__}": _named_tuple(kind) for kind in _LINALG},
+    "dask.dataframe.backends.ShuffleGroupResult": LibraryFormat(dict, _load_groups),
     "builtins.memoryview": LibraryFormat(_dump_view, _load_view),
     "collections.OrderedDict": LibraryFormat(_dump_ordered, _load_ordered),
     "numpy.ndarray": LibraryFormat(_dump_objects, _load_objects),
