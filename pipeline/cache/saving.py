@@ -413,9 +413,16 @@ _SAMPLE = 20
 """Items of a container that are looked at."""
 
 
+_IMPORTS = {"sklearn": ("skops.io", 3.0)}
+"""By package: what its format imports, and the seconds that this takes."""
+
+
 def _cost(store: Store, value: Any) -> float:
     """Seconds to store and load a value once."""
-    return store.cost(_size(value)) + _seconds_of_items(value, 4)
+    package = type(value).__module__.partition(".")[0]
+    module, seconds = _IMPORTS.get(package, ("sys", 0.0))
+    new = 0.0 if module in sys.modules else seconds
+    return store.cost(_size(value)) + _seconds_of_items(value, 4) + new
 
 
 def _seconds_of_items(value: Any, depth: int) -> float:

@@ -147,8 +147,8 @@ def _version(package: str, versions: Versions, _: tuple[int, ...]) -> str:
     with suppress(PackageNotFoundError):  # quicker than to search all
         found.append(_installed(distribution(package), package)._replace(name=package))
     if not any(installed.code for installed in found):
-        others = (_installed(other, package) for other in distributions())
-        found += [other for other in others if other.code]
+        others = (other for other in distributions() if _holds(other, package))
+        found += [installed for other in others if (installed := _installed(other, package)).code]
     code = sorted(line for installed in found for line in installed.counted_code(versions))
     if not any(installed.code for installed in found):
         own = namespace(sys.modules.get(package)).get("__version__", "without a version")
@@ -190,15 +190,21 @@ class _Installed(NamedTuple):
         return sorted({*self.code} - {*self.recorded}) if is_release else self.code
 
 
+def _holds(known: Distribution, package: str) -> bool:
+    """Whether a distribution has files of a package. Its metadata take longer to read."""
+    record = known.read_text("RECORD") or ""
+    return any(f"\n{head}" in f"\n{record}" for head in (f"{package}/", f"{package}."))
+
+
 def _installed(known: Distribution, package: str) -> _Installed:
     """What a distribution has of a package. All files count if it has no source files."""
     # Packages of conda name the folder where they were built, and come from an index.
     is_conda = (known.read_text("INSTALLER") or "").strip() == "conda"
     is_indexed = is_conda or not known.read_text("direct_url.json")
     installed = _Installed(known.metadata["Name"], known.version, is_indexed)
-    record, heads = known.read_text("RECORD") or "", (f"{package}/", f"{package}.")
-    if not any(record.startswith(head) or f"\n{head}" in record for head in heads):
+    if not _holds(known, package):
         return installed
+    record, heads = known.read_text("RECORD") or "", (f"{package}/", f"{package}.")
     folder = str(known.locate_file(""))
     lines = [line for line in record.splitlines() if line.startswith(heads) and line[-1] != ","]
     recorded = [line for line in lines if line.partition(",")[0].endswith(".py")] or lines

@@ -6,6 +6,7 @@ import functools
 import itertools
 import operator
 import pickle
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -91,6 +92,22 @@ def test_many_small_lists_take_longer_to_store_than_their_bytes_say(tmp_path: Pa
     store = Store(tmp_path)
     assert save(store, returned, is_always=False)() is lists
     assert len(store) == 0
+
+
+def test_an_import_that_takes_longer_than_the_task_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sklearn.linear_model import Ridge
+
+    def fitted() -> Any:
+        time.sleep(0.1)
+        return Ridge().fit([[0.0], [1.0]], [0.0, 1.0])
+
+    monkeypatch.delitem(sys.modules, "skops.io", raising=False)
+    store = Store(tmp_path)
+    save(store, fitted, is_always=False)()
+    assert len(store) == 0
+    assert "skops.io" not in sys.modules
 
 
 def test_if_nothing_was_stored_all_that_waited_compute_at_once(tmp_path: Path) -> None:
