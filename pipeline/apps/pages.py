@@ -76,7 +76,8 @@ def mlp_page(
     points: of `measure_gradients`, which runs now if they are missing
     store: to compute the gradients of all weights with
     """
-    sections = lesson(net, weights)
+    forward, chain, *others = lesson(net, weights)
+    sections = [chain, forward, *others]  # the scene is on the first screen
     if store is not None:
         graph = gradient(net)
         before, explained = store.done, store.explain(graph)
@@ -89,11 +90,12 @@ def mlp_page(
             "backpropagation-memory", "A gradient: space and time", gradient_memory(), _MEMORY
         ),
     ]
-    return Page(f"Backpropagation in {net}", sections, _IDEA)
+    return Page(f"Backpropagation in {net}", sections)
 
 
 def tour(first: Page, second: Page, more: Iterable[page.Section] = ()) -> Page:
     """One page of Fibonacci's and of a network's, and of more sections."""
     bridge = page.Section("bridge", "From Fibonacci to backpropagation", [page.Prose(_BRIDGE)])
-    sections = [*first.sections, bridge, *second.sections, *more]
+    later = sorted(second.sections, key=lambda section: section.name != "forward")
+    sections = [*first.sections, bridge, *later, *more]
     return Page("Why memoization works", sections)

@@ -36,7 +36,8 @@ PALETTE = ("#4477aa", "#ddbb44", "#888888", "#aa3377", "#66ccee", "#228833", "#e
 STATUS_COLOURS = {"hit": "#228833", "miss": "#4477aa", "skipped": "#aa3377", "culled": "#888888"}
 """What a run with a store does with a task. Culled tasks are pale, too."""
 
-PALE = "#6b6b6b"
+PALE = "#737373"
+"""Texts and lines outside of nodes: it can be read on white paper and on dark."""
 
 
 class Style(NamedTuple):
@@ -146,9 +147,13 @@ def _heading(heading: Heading) -> str:
 
 # Graphs
 
+_TEXT = {"shape": "box", "style": "", "color": "transparent", "margin": "0", "height": "0"}
+"""A node that is text alone: its outline says where its middle is."""
+
 _FONT = "Helvetica,Arial,sans-serif"
 _GRAPH = {
-    "bgcolor": "#ffffff", "fontname": _FONT, "labelloc": "t", "margin": "0.1",
+    "bgcolor": "transparent", "fontname": _FONT, "fontcolor": PALE, "labelloc": "t",
+    "margin": "0.1",
     "nodesep": "0.17", "ranksep": "0.32", "ordering": "out",
 }  # fmt: skip
 _BLOCK = {
@@ -188,8 +193,6 @@ def write(
     import graphviz
 
     attributes = {**_GRAPH, "rankdir": style.rankdir}
-    if is_inline:
-        attributes["bgcolor"] = "transparent"
     if title:
         attributes["label"] = _heading(title)
     edges = {"arrowsize": "0.5", "fontname": _FONT}
@@ -198,14 +201,14 @@ def write(
     hues = hues or colours(shown, style)
     name = style.label or label_tasks(shown, {}).texts.__getitem__
     for panel, heading in itertools.zip_longest(panels, headings):
-        if heading is not None:
-            _place_heading(dot, heading, panel)
+        _place_heading(dot, heading, panel, graph)
+        spine = _spine(panel)
         for place, box in enumerate(panel.boxes):
             node = node_id(panel, box.id)
             if box.key is None:
                 text = _lines(f"⋯ {count_tasks(box.tasks)} ⋯", ())
                 extra = {"class": "gap"} if is_inline else {"tooltip": "folded"}
-                dot.node(node, shape="plain", fontcolor=PALE, label=text, **extra)
+                dot.node(node, fontcolor=PALE, label=text, **_TEXT, **extra)
                 continue
             key = subproblem(box.key)
             value = f"= {values[box.key]}" if box.key in values else ""
@@ -215,6 +218,8 @@ def write(
             is_pale = box.number > 1 or status == "culled"
             look = _look(hues[key], is_pale, not graph.inputs(box.key))
             look["label"] = _lines(first, filter(None, (value, count, status)))
+            if box.id in spine:
+                look["group"] = panel.name
             if is_inline:
                 marks = " has-value" * bool(value) + " has-count" * bool(count)
                 look["class"] = f"box-{place}{marks}"
@@ -274,13 +279,39 @@ def _edges(dot: Any, panel: Panel, style: Style, is_inline: bool) -> None:
             dot.edge(node_id(panel, consumer), node_id(panel, source), **look)
 
 
-def _place_heading(dot: Any, heading: Heading, panel: Panel) -> None:
-    """A heading above the outputs."""
-    dot.node(panel.name, id=panel.name, shape="plain", label=_heading(heading))
+def _place_heading(dot: Any, heading: Heading | None, panel: Panel, graph: TaskGraph) -> None:
+    """A heading above the outputs. It keeps them in order, also without text."""
     sources = {source for _, source in panel.edges}
-    for box in panel.boxes:
-        if box.id not in sources:
-            dot.edge(panel.name, node_id(panel, box.id), style="invis", weight="9")
+    places = {key: place for place, key in enumerate(graph.keys)}
+    outputs = [box for box in panel.boxes if box.id not in sources]
+    outputs.sort(key=lambda box: places.get(subproblem(box.key), 0) if box.key else len(places))
+    if heading is not None:
+        dot.node(panel.name, id=panel.name, fontcolor=PALE, label=_heading(heading), **_TEXT)
+    elif len(outputs) > 1:
+        dot.node(panel.name, style="invis", label="", width="0", height="0")
+    else:
+        return
+    for box in outputs:
+        dot.edge(panel.name, node_id(panel, box.id), style="invis", weight="9")
+
+
+def _spine(panel: Panel) -> set[Key]:
+    """The boxes on a longest path from the only output of a DAG: they stand in one column."""
+    inputs: dict[Key, dict[Key, None]] = {box.id: {} for box in panel.boxes}
+    for consumer, source in panel.edges:
+        inputs[consumer][source] = None
+    outputs = inputs.keys() - {source for _, source in panel.edges}
+    if panel.name != "dag" or len(outputs) != 1:
+        return set()
+    height: dict[Key, int] = {}
+    for box in reversed(panel.boxes):  # inputs come first
+        height[box.id] = 1 + max((height[source] for source in inputs[box.id]), default=0)
+    [box_id] = outputs
+    spine = {box_id}
+    while inputs[box_id]:
+        box_id = max(inputs[box_id], key=height.__getitem__)
+        spine.add(box_id)
+    return spine
 
 
 def _outlines(dot: Any, panel: Panel, blocks: Mapping[Key, Key]) -> None:
@@ -336,6 +367,8 @@ class Picture:
         dpi = "-Gdpi=160" if format == "png" else ""
         with closing(pygraphviz.AGraph(string=self.dot)) as graph, _without_font_warnings():
             drawn: bytes = graph.draw(format=format, prog="dot", args=dpi)
+        if format == "svg":
+            return _centred(drawn.decode()).encode()
         # Only this part of a file depends on the time.
         return re.sub(rb"/CreationDate \(.*?\)", b"/CreationDate (D:19700101000000Z)", drawn)
 
@@ -356,6 +389,31 @@ class Picture:
     def _repr_svg_(self) -> str:
         return self.render("svg").decode()
 
+
+def _centred(svg: str) -> str:
+    """An SVG whose lines of text are centred by their middle: the reader's fonts may be others."""
+
+    def with_middle(group: re.Match[str]) -> str:
+        text = group[0]
+        points = re.findall(r'points="([^"]*)"', text)
+        if round_one := re.search(r'<ellipse [^>]*cx="([-\d.]+)"', text):
+            middle = float(round_one[1])
+        elif points and 'class="graph"' not in text:
+            xs = [float(point.split(",")[0]) for point in points[0].split()]
+            middle = (min(xs) + max(xs)) / 2
+        elif 'class="graph"' in text:
+            middle = left + width / 2 - float(re.findall(r"translate\(([-\d.]+)", text)[0])
+        else:
+            return text
+        return re.sub(
+            r'text-anchor="start" x="[-\d.]+"', f'text-anchor="middle" x="{middle:g}"', text
+        )
+
+    left, _, width, _ = map(float, re.findall(r'viewBox="([^"]*)"', svg)[0].split())
+    return _GROUP.sub(with_middle, svg)
+
+
+_GROUP = re.compile(r'(?s)<g id="[^"]*" class="(?:node|graph)\b[^>]*>.*?(?=<!-- |</svg>)')
 
 _stderr_lock = Lock()
 """One rendering at a time: the standard error belongs to the process, not to a thread."""

@@ -175,8 +175,8 @@ def _forward(known: Facts) -> page.Section:
     targets = ", ".join(f"{target:g}" for target in net.y)
     text = (
         f"{net} has {_many(net.sizes[0], 'input')} x, {layers}{outputs}. φ is {net.activation}, "
-        f"the outputs ŷ are linear, and the loss L is {net.loss}: for this example, with the "
-        f"target y {targets}, it is {loss}. w1_12 is the weight of "
+        f"the outputs ŷ are linear, and the loss L is {net.loss}. This example has "
+        f"{_many(len(net.y), 'target')} y = {targets}, and L = {loss}. w1_12 is the weight of "
         "layer 1 from input 1 to node 2, b1_2 that node's bias, z1_2 its weighted sum, O1_2 its "
         "output."
     )
@@ -237,13 +237,13 @@ def _chain(known: Facts, offered: Sequence[str]) -> page.Section:
     number = len(known.net.parameters)
     offer = f"Of the {number:,} weights and biases, {len(offered)} can be chosen here."
     options = {**{name: _of_one(known, name) for name in offered}, ALL: _of_all(known)}
-    words = page.Prose([text, offer] if len(offered) < number else [text])
-    parts = [words, page.Choice("The derivative by", options)]
-    return page.Section("chain", "The chain rule, weight by weight", parts, lead)
+    words = page.Prose([lead, text, offer] if len(offered) < number else [lead, text])
+    parts = [page.Choice("The derivative by", options), words]
+    return page.Section("chain", "The chain rule, weight by weight", parts)
 
 
 def _of_one(known: Facts, weight: str) -> list[page.Part]:
-    """The network with a weight's paths, the formulas, the scene, and the adjoints it reuses."""
+    """The scene, the network with a weight's paths, the formulas, and the adjoints it reuses."""
     net, layer = known.net, known.net[weight].layer
     graph = backward(net, weight, local=known.local)
     look = style(net, known.local)
@@ -257,7 +257,7 @@ def _of_one(known: Facts, weight: str) -> list[page.Part]:
          mathml_factored(net, weight, adjoints)),
     ])  # fmt: skip
     scene = page.scene(graph, f"∂L/∂{weight}, tree and DAG", style=look)
-    return [_network(net, weight), formulas, scene, _reused(known, weight, evaluations)]
+    return [scene, _network(net, weight), formulas, _reused(known, weight, evaluations)]
 
 
 def _of_all(known: Facts) -> list[page.Part]:
@@ -280,7 +280,7 @@ def _of_all(known: Facts) -> list[page.Part]:
         note="Path sum: expanded, written out. Recursion: factored, an adjoint evaluated for each "
         "consumer. Backpropagation: each adjoint once. The local derivatives are known.",
     )
-    return [page.Prose([text]), scene, work]
+    return [scene, page.Prose([text]), work]
 
 
 def _network(net: Network, weight: str) -> page.Part:

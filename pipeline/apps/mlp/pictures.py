@@ -12,7 +12,7 @@ from dask.typing import Key
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline import Picture, Style, contrast
+from pipeline import Picture, Style, contrast, count
 from pipeline.apps.mlp.chain import backward, local_values, values
 from pipeline.apps.mlp.epochs import Epoch
 from pipeline.apps.mlp.formulas import path_count, paths
@@ -77,7 +77,8 @@ def adjoints(
     """
     graph = backward(net, last_first(net) if weights is None else weights)
     look = style(net, local_values(net) if numbers else None, len(graph.keys))
-    return contrast(graph, values=numbers, style=look)
+    nodes = 100 if len(graph.keys) <= 2 else min(100, count(graph).tree - 1)  # repeats are folded
+    return contrast(graph, values=numbers, style=look, nodes=nodes)
 
 
 def diagram(net: Network, weight: str, *, numbers: bool = False) -> Picture:
@@ -109,20 +110,21 @@ def diagram(net: Network, weight: str, *, numbers: bool = False) -> Picture:
     looks = _path_looks(net, weight)
     wire = next(iter(looks))
     if wire[0] != weight:  # a bias has a node of its own instead
-        looks[wire] |= {"label": label(weight), "fontcolor": "#1a1a1a"}
+        looks[wire] |= {"label": label(weight), "fontcolor": _GREY}
     for before, after in pairwise(columns):
         for edge in product(before, after):
             dot.edge(*edge, **looks.get(edge, {}))
     if wire[0] == weight:
-        dot.node(weight, shape="plain", style="", label=label(weight))
+        dot.node(weight, shape="plain", style="", label=label(weight), fontcolor=_GREY)
         dot.edge(*wire, **looks[wire])
     return Picture(str(dot.source))
 
 
 _FONT = "Helvetica,Arial,sans-serif"
+_GREY = "#737373"  # to be read on white paper and on dark
 _GRAPH = {
-    "rankdir": "LR", "bgcolor": "#ffffff", "nodesep": "0.25", "ranksep": "0.9", "splines": "line",
-    "fontname": _FONT, "labelloc": "t",
+    "rankdir": "LR", "bgcolor": "transparent", "nodesep": "0.25", "ranksep": "0.9",
+    "splines": "line",    "fontname": _FONT, "labelloc": "t", "fontcolor": _GREY,
 }  # fmt: skip
 _NODE = {
     "fontname": _FONT, "fontsize": "12", "shape": "circle", "width": "0.62", "margin": "0.02",
@@ -194,8 +196,9 @@ def plot_mistaken(x: Array, labels: Array, predicted: Array, most: int = 24) -> 
     side = round(x.shape[1] ** 0.5)
     wrong = np.flatnonzero(labels != predicted)[:most]
     rows = max(1, -(-len(wrong) // 8))
-    figure = Figure(figsize=(9, 1.45 * rows), layout="constrained")
-    for axes in figure.subplots(rows, 8, squeeze=False).flat:
+    columns = max(1, -(-len(wrong) // rows))
+    figure = Figure(figsize=(1.15 * columns, 1.45 * rows), layout="constrained")
+    for axes in figure.subplots(rows, columns, squeeze=False).flat:
         axes.set_axis_off()
     for axes, place in zip(figure.axes, wrong, strict=False):
         axes.imshow(x[place].reshape(side, side), cmap="Greys")

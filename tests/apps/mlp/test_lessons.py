@@ -51,7 +51,7 @@ def test_each_weight_has_its_picture_its_formulas_its_scene_and_its_adjoints(
 ) -> None:
     for name, parts in options(sections.values()).items():
         if name != ALL:
-            assert [type(part) for part in parts] == [Figure, Equations, Scene, Table]
+            assert [type(part) for part in parts] == [Scene, Figure, Equations, Table]
             assert name in kind(parts, Figure).caption
         else:
             assert [type(part) for part in parts] == [Prose, Scene, Table]
@@ -146,7 +146,7 @@ def test_a_network_that_is_too_large_to_be_drawn_is_told_and_counted(
 ) -> None:
     monkeypatch.setattr("pipeline.apps.mlp.pictures.WIRES", 2)
     first = next(iter(options(lesson(network((3, 1)))).values()))
-    assert first[0].paragraphs == ["3-1 has 3 edges: a picture shows 2 at the most."]
+    assert first[1].paragraphs == ["3-1 has 3 edges: a picture shows 2 at the most."]
     with pytest.raises(NetworkError, match="no weight"):
         lesson(NET, ["O1_1"])
 
