@@ -36,8 +36,8 @@ PALETTE = ("#4477aa", "#ddbb44", "#888888", "#aa3377", "#66ccee", "#228833", "#e
 STATUS_COLOURS = {"hit": "#228833", "miss": "#4477aa", "skipped": "#aa3377", "culled": "#888888"}
 """What a run with a store does with a task. Culled tasks are pale, too."""
 
-PALE = "#737373"
-"""Texts and lines outside of nodes: it can be read on white paper and on dark."""
+PALE, GREY = "#6b6b6b", "#737373"
+"""Texts in pale nodes; texts outside of nodes, which can be read on white paper and on dark."""
 
 
 class Style(NamedTuple):
@@ -142,7 +142,7 @@ def _lines(first: str, others: Iterable[str], font: str = 'point-size="10"') -> 
 
 def _heading(heading: Heading) -> str:
     first = f'<font point-size="14"><b>{_escaped(heading.title)}</b></font>'
-    return _lines(first, heading.lines, f'point-size="11" color="{PALE}"')
+    return _lines(first, heading.lines, f'point-size="11" color="{GREY}"')
 
 
 # Graphs
@@ -152,7 +152,7 @@ _TEXT = {"shape": "box", "style": "", "color": "transparent", "margin": "0", "he
 
 _FONT = "Helvetica,Arial,sans-serif"
 _GRAPH = {
-    "bgcolor": "transparent", "fontname": _FONT, "fontcolor": PALE, "labelloc": "t",
+    "bgcolor": "transparent", "fontname": _FONT, "fontcolor": GREY, "labelloc": "t",
     "margin": "0.1",
     "nodesep": "0.17", "ranksep": "0.32", "ordering": "out",
 }  # fmt: skip
@@ -208,7 +208,7 @@ def write(
             if box.key is None:
                 text = _lines(f"⋯ {count_tasks(box.tasks)} ⋯", ())
                 extra = {"class": "gap"} if is_inline else {"tooltip": "folded"}
-                dot.node(node, fontcolor=PALE, label=text, **_TEXT, **extra)
+                dot.node(node, fontcolor=GREY, label=text, **_TEXT, **extra)
                 continue
             key = subproblem(box.key)
             value = f"= {values[box.key]}" if box.key in values else ""
@@ -227,7 +227,7 @@ def write(
                 tooltip = printable(f"{label(box.key)}; key {box.key!r}")[:1000]
                 look["tooltip"] = str(graphviz.escape(tooltip))
             dot.node(node, id=node, **look)
-        _edges(dot, panel, style, is_inline)
+        _edges(dot, panel, style, spine, is_inline)
         _outlines(dot, panel, blocks)
     for left, right in itertools.pairwise(panels):
         _separate(dot, left, right)
@@ -259,7 +259,8 @@ def _look(hue: str, is_pale: bool, is_base: bool) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _edges(dot: Any, panel: Panel, style: Style, is_inline: bool) -> None:
+def _edges(dot: Any, panel: Panel, style: Style, spine: Sequence[Key], is_inline: bool) -> None:
+    column = dict(itertools.pairwise(spine))
     boxes = {box.id: (place, box) for place, box in enumerate(panel.boxes)}
     inputs: dict[Key, Counter[Key]] = defaultdict(Counter)
     for consumer, source in panel.edges:
@@ -269,10 +270,12 @@ def _edges(dot: Any, panel: Panel, style: Style, is_inline: bool) -> None:
             (start, user), (end, used) = boxes[consumer], boxes[source]
             is_double = uses > 1 and user.key is not None and used.key is not None
             look = {"color": "#777777:invis:#777777" if is_double else "#777777"}
+            if consumer in column and source in spine and column[consumer] != source:
+                look["weight"] = "0"  # it goes round the column, and does not bend it
             if style.edge and user.key is not None and used.key is not None:
                 text = style.edge(subproblem(user.key), subproblem(used.key))
                 font = f'<font point-size="10">{_escaped(f" {text} ")}</font>'
-                look |= {"label": f"<{font}>", "fontcolor": PALE}
+                look |= {"label": f"<{font}>", "fontcolor": GREY}
             if is_inline:
                 look["class"] = f"from-{start} to-{end}"
             look["style"] = "dashed" if used.number > 1 else "solid"
@@ -286,7 +289,9 @@ def _place_heading(dot: Any, heading: Heading | None, panel: Panel, graph: TaskG
     outputs = [box for box in panel.boxes if box.id not in sources]
     outputs.sort(key=lambda box: places.get(subproblem(box.key), 0) if box.key else len(places))
     if heading is not None:
-        dot.node(panel.name, id=panel.name, fontcolor=PALE, label=_heading(heading), **_TEXT)
+        column = {"group": panel.name} if panel.name == "dag" and len(outputs) == 1 else {}
+        look = {**_TEXT, **column, "fontcolor": GREY, "label": _heading(heading)}
+        dot.node(panel.name, id=panel.name, **look)
     elif len(outputs) > 1:
         dot.node(panel.name, style="invis", label="", width="0", height="0")
     else:
@@ -295,22 +300,22 @@ def _place_heading(dot: Any, heading: Heading | None, panel: Panel, graph: TaskG
         dot.edge(panel.name, node_id(panel, box.id), style="invis", weight="9")
 
 
-def _spine(panel: Panel) -> set[Key]:
+def _spine(panel: Panel) -> list[Key]:
     """The boxes on a longest path from the only output of a DAG: they stand in one column."""
     inputs: dict[Key, dict[Key, None]] = {box.id: {} for box in panel.boxes}
     for consumer, source in panel.edges:
         inputs[consumer][source] = None
     outputs = inputs.keys() - {source for _, source in panel.edges}
     if panel.name != "dag" or len(outputs) != 1:
-        return set()
+        return []
     height: dict[Key, int] = {}
     for box in reversed(panel.boxes):  # inputs come first
         height[box.id] = 1 + max((height[source] for source in inputs[box.id]), default=0)
     [box_id] = outputs
-    spine = {box_id}
+    spine = [box_id]
     while inputs[box_id]:
         box_id = max(inputs[box_id], key=height.__getitem__)
-        spine.add(box_id)
+        spine.append(box_id)
     return spine
 
 

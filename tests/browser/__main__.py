@@ -1,6 +1,6 @@
-"""Screenshots: `python -m tests.browser FOLDER` shows the whole page, in both widths and schemes.
+"""Screenshots: `python -m tests.browser FOLDER` shows the whole page, in three widths and both schemes.
 
-It also makes the picture of the page that the README shows, `outputs/report.png`.
+It also makes the picture of the page that the README shows, `outputs/pictures/report.png`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 from tests.browser.conftest import ARGUMENTS, executable
 from tests.browser.made import PAGES
 
-WIDTHS = (1280, 400)
-README = Path(__file__).parent.parent.parent / "outputs" / "report.png"
+WIDTHS = (1920, 1280, 400)
+README = Path(__file__).parent.parent.parent / "outputs" / "pictures" / "report.png"
 
 
 def main(folder: Path) -> None:
@@ -32,30 +32,21 @@ def main(folder: Path) -> None:
                 page.goto(place)
                 page.screenshot(path=folder / f"tour-{width}-{scheme}.png", full_page=True)
         page = browser.new_page(
-            viewport={"width": 1180, "height": 900}, reduced_motion="reduce"
+            viewport={"width": 1180, "height": 820}, reduced_motion="reduce"
         )  # so that nothing moves while it is measured
         shown(page, place)
         browser.close()
 
 
 def shown(page: Any, place: str) -> None:
-    """Save the first scene at step 12, when the DAG is done, with fib(3) pinned."""
+    """Save the first screen at step 12, when the DAG is done, with fib(3) pinned."""
     page.goto(place)
     scene = page.locator("[data-scene]").first
     scene.locator("[data-scrub]").fill("12")
     scene.locator('.tree [data-box][aria-label^="fib(3)"]').first.click()
     page.mouse.move(5, 5)
     page.evaluate("document.activeElement.blur()")
-    page.evaluate("document.querySelector('.bar').scrollIntoView()")
-    bar, card = (scene.locator(each).bounding_box() for each in (".bar", "[data-card]"))
-    height = card["y"] + card["height"] - bar["y"]
-    clip = {
-        "x": bar["x"] - 12,
-        "y": bar["y"] - 6,
-        "width": bar["width"] + 24,
-        "height": height + 12,
-    }
-    page.screenshot(path=README, clip=clip)
+    page.screenshot(path=README)
 
 
 if __name__ == "__main__":

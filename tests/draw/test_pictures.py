@@ -460,3 +460,54 @@ def test_names_lead_from_the_collections_to_the_graph() -> None:
 def test_what_cannot_be_compared_is_an_error(collections: Any, nodes: int, error: type) -> None:
     with pytest.raises(error):
         compare(collections, PLAIN, nodes)
+
+
+def test_lines_of_text_are_centred_by_their_middle() -> None:
+    for node in nodes(contrast(fib(5), values=True)):
+        outline = shape(node)
+        if outline.tag == f"{SVG}ellipse":
+            middle = float(str(outline.get("cx")))
+        else:
+            xs = [float(point.split(",")[0]) for point in str(outline.get("points")).split()]
+            middle = (min(xs) + max(xs)) / 2
+        for text in node.iter(f"{SVG}text"):
+            assert text.get("text-anchor") == "middle"
+            assert float(str(text.get("x"))) == pytest.approx(middle, abs=0.01)
+
+
+def test_the_longest_path_of_a_dag_is_a_column() -> None:
+    drawn = {texts(node)[0]: shape(node) for node in nodes(contrast(fib(6)), "dag-")}
+    middles = {float(str(drawn[f"fib({n})"].get("cx"))) for n in range(2, 7)}
+    assert len(middles) == 1
+
+
+def test_outputs_have_one_order_on_both_sides() -> None:
+    graph = trace([square(n) for n in (3, 1, 2)])
+    for panel in ("tree-", "dag-"):
+        drawn = nodes(contrast(graph), panel)
+        places = {float(str(next(node.iter(f"{SVG}text")).get("x"))): node for node in drawn}
+        order = [texts(places[x])[0] for x in sorted(places)]
+        assert [text for text in order if text.startswith("square")] == [
+            "square(3)", "square(1)", "square(2)",
+        ]  # fmt: skip
+
+
+def test_the_paper_is_transparent() -> None:
+    source = contrast(fib(4)).render("svg").decode()
+    assert "#ffffff" not in source
+    assert 'fill="white"' not in source
+
+
+def test_marks_that_are_not_in_the_picture_are_not_explained() -> None:
+    text = all_text(contrast(fib(1)))
+    assert "evaluated" not in text
+    assert "dashed" not in text
+    assert "×3: evaluated 3 times in the tree" in all_text(contrast(fib(4)))
+
+
+def test_a_collection_without_equal_tasks_is_one_graph() -> None:
+    picture = contrast(delayed(sum)([delayed(abs)(-1), delayed(abs)(-2)]))
+    assert len(nodes(picture)) == 3
+    text = all_text(picture)
+    assert "graph: 3 tasks" in text
+    assert "nothing is computed twice" in text

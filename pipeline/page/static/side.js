@@ -113,12 +113,13 @@ class Side {
     return `${within}${this.labelOf(number)}${value === null ? "" : ` = ${value}`}${from.length ? `, from ${listed(from, " and ", 2)}` : ""}.`;
   }
 
-  // The box of the last step in the picture; before the first step, the output.
+  // The box of the last step in the picture, or the last of this side; before the first step, the
+  // topmost output.
   get place() {
-    const number = this.frame ? this.now() ?? this.shownLast : 0;
-    return this.nodes[number] ?? find(this.svg, ".gap");
+    const number = this.frame ? this.now() ?? this.data.now.at(-1) : null;
+    const top = (node) => node.getBoundingClientRect().top;
+    const outputs = () => this.nodes.filter((node, place) => node && !this.feeds.has(place));
+    const node = number === null || number === undefined ? outputs().sort((one, other) => top(one) - top(other))[0] : this.nodes[number];
+    return node ?? find(this.svg, ".gap");
   }
-
-  // Steps after the end of this side show its last box.
-  get shownLast() { return this.data.now.at(-1) ?? 0; }
 }

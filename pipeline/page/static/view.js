@@ -7,7 +7,7 @@ class View {
   constructor(frame, svg) {
     Object.assign(this, { frame, svg, scale: 1, isFitted: true, room: Infinity });
     [this.width, this.height] = ["width", "height"].map((name) => parseFloat(svg.getAttribute(name)) * PIXELS);
-    const sizes = all(svg, "text").map((text) => parseFloat(text.getAttribute("font-size")));
+    const sizes = all(svg, "text").map((text) => parseFloat(getComputedStyle(text).fontSize));
     this.least = LEAST / PIXELS / Math.min(...sizes);
     frame.addEventListener("wheel", (event) => {
       if (!event.ctrlKey) return; // a touchpad's pinch has it, too
@@ -19,7 +19,7 @@ class View {
   }
 
   resize(scale) {
-    const widest = Math.max(...all(this.svg, ".node").map((node) => node.getBBox().width)) * PIXELS;
+    const widest = Math.max(1, ...all(this.svg, ".node").map((node) => node.getBBox().width)) * PIXELS;
     this.scale = Math.max(Math.min(scale, 4, (this.frame.clientWidth - 14) / widest), this.least);
     this.svg.style.width = `${this.width * this.scale}px`;
     const { scrollWidth, clientWidth, scrollHeight, clientHeight } = this.frame;
@@ -92,7 +92,7 @@ class View {
   }
 }
 
-for (const frame of all(document, ".picture .view")) {
+for (const frame of all(document, ".picture .view, .plot [role=img]")) {
   const view = new View(frame, find(frame, "svg"));
   new ResizeObserver(() => view.isFitted && view.fit()).observe(frame);
 }

@@ -54,7 +54,7 @@ def test_each_weight_has_its_picture_its_formulas_its_scene_and_its_adjoints(
             assert [type(part) for part in parts] == [Scene, Figure, Equations, Table]
             assert name in kind(parts, Figure).caption
         else:
-            assert [type(part) for part in parts] == [Prose, Scene, Table]
+            assert [type(part) for part in parts] == [Scene, Prose, Table]
 
 
 def test_the_first_memo_table_holds_the_values(sections: dict[str, Section]) -> None:
