@@ -49,8 +49,8 @@ class Lights {
     const { of } = side.data.boxes[number];
     this.light(of);
     this.describe(side, number);
-    const { top, bottom } = side.nodes[number]?.getBoundingClientRect() ?? {};
-    this.card.classList.toggle("above", top + bottom > innerHeight);
+    const bottom = side.nodes[number]?.getBoundingClientRect().bottom ?? 0;
+    this.card.classList.toggle("above", bottom > innerHeight - this.card.offsetHeight - 20);
   }
 
   light(of) {
