@@ -1,4 +1,4 @@
-"""Screenshots: `python -m tests.browser FOLDER` shows the whole page, in three widths and both schemes.
+"""Screenshots: `python -m tests.browser FOLDER` shows the page in three widths and both schemes.
 
 It also makes the picture of the page that the README shows, `outputs/pictures/report.png`.
 """
