@@ -3,7 +3,7 @@
 Each runs plain, shared and through an empty store in one new process, and through the full store
 in another, on threads and on a cluster of two processes. The environment: BENCH_MB, the megabytes
 of each data set (100); BENCH_DIR, a folder for data and stores; BENCH_ROUNDS, of which the medians
-are taken (1); BENCH_PROGRAMS, the names of some.
+are taken (1); BENCH_PROGRAMS and BENCH_SCHEDULERS, the names of some.
 """
 
 from __future__ import annotations
@@ -95,9 +95,10 @@ def main() -> None:
         data = make(Path(folder) / "data", float(settings.get("BENCH_MB", "100")))
         tiny = make(Path(folder) / "tiny", 1)
         rows = []
+        schedulers = settings.get("BENCH_SCHEDULERS", " ".join(SCHEDULERS)).split()
         print(f"| {' | '.join(HEAD)} |\n|{' --- |' * len(HEAD)}")
         for name in names:
-            for scheduler in SCHEDULERS:
+            for scheduler in schedulers:
                 rounds = int(settings.get("BENCH_ROUNDS", "1"))
                 rows.append(measure(name, scheduler, data, tiny, rounds))
                 print(f"| {' | '.join(rows[-1].cells())} |", flush=True)

@@ -9,7 +9,12 @@ from typing import Any, NamedTuple
 from dask.task_spec import DataNode, Task, TaskRef
 from dask.typing import Key
 
-from pipeline.cache.task_digests import TaskDigests, task_function, unwrapped
+from pipeline.cache.task_digests import (
+    TaskDigests,
+    is_of_the_project,
+    task_function,
+    unwrapped,
+)
 from pipeline.cache.tracking.inputs import Input, changed, result_input
 from pipeline.cache.tracking.observer import Observer
 from pipeline.cache.tracking.outcomes import Outcome
@@ -149,12 +154,23 @@ class Watcher:
         constants = list(_constants(node, digests.tasks))
         files = [(value, digests.of_value(value)) for value in constants if isinstance(value, File)]
         needs = needs_of_task(node, digests.walk)
-        is_pure = self._store.purity == "declared" or mark_of(task_function(node)) is True
+        is_pure = self._store.purity == "declared" or _is_declared(node, constants)
         return Watched(
             needs.variables, tuple(context.name for context in needs.contexts), needs.readers,
             needs.seeded, needs.keepers, absolute_paths(constants), tuple(files),
             self._store.versions, is_pure, self._holds_files([node, *constants]),
         )  # fmt: skip
+
+
+def _is_declared(node: Any, constants: Iterable[Any]) -> bool:
+    """Whether the functions of a user that a task calls are declared pure.
+
+    constants: also the functions that it passes to one of a library, as `map_partitions` does
+    """
+    function = task_function(node)
+    own = [function, *constants] if is_of_the_project(function) else constants
+    marks = [mark_of(item) for item in own if is_of_the_project(item)]
+    return mark_of(function) is True or (bool(marks) and all(mark is True for mark in marks))
 
 
 def _constants(node: Any, tasks: Mapping[Key, Any], depth: int = 4) -> Iterator[Any]:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,37 @@ def computed(store: Path, collection: Any, **options: Any) -> str:
 def is_stored(store: Path, collection: Any) -> bool:
     explanation = explained(store, collection)
     return explanation.count("hit") > 0 == explanation.count("miss") + explanation.count("skipped")
+
+
+def noted(trips: pd.DataFrame) -> pd.DataFrame:
+    with open("notes", "a") as file:
+        file.write("x")
+    return trips
+
+
+@pipeline.pure
+def declared(trips: pd.DataFrame) -> pd.DataFrame:
+    with open("notes", "a") as file:
+        file.write("y")
+    return trips
+
+
+@pytest.mark.parametrize(("functions", "is_found"), [([declared], True), ([noted], False),
+                                                     ([declared, noted], False)])  # fmt: skip
+def test_a_declared_function_counts_where_dask_calls_it(
+    functions: list[Any], is_found: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pd.DataFrame({"a": [1, 2]}).to_parquet("a.parquet")
+    frame = dd.read_parquet("a.parquet")
+    for function in functions:
+        frame = frame.map_partitions(function, meta=frame._meta)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", pipeline.StoreWarning)
+        pipeline.compute(frame, store="store", scheduler="sync")
+    refused = [one for one in caught if issubclass(one.category, pipeline.StoreWarning)]
+    assert bool(refused) is not is_found
+    assert is_stored(Path("store"), frame) is is_found
 
 
 # Each reader
