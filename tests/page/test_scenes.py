@@ -7,6 +7,7 @@ import re
 from html import unescape
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -235,3 +236,17 @@ def test_what_a_store_has_of_several_collections_is_told(tmp_path: Any) -> None:
     found = scene(asked, store=store)
     assert found.sides[1].data["done"] == 0
     assert {each["value"] for each in found.data["subproblems"]} >= {"800", "1600"}
+
+
+def test_what_a_store_loaded_and_what_ran_is_counted(tmp_path: Any) -> None:
+    def abs_of(number: int) -> int:
+        return abs(number)
+
+    equal = delayed(sum)([delayed(abs_of)(-1) for _ in range(3)])
+    with dask.config.set(scheduler="sync"):
+        first = scene(equal, store=Store(tmp_path)).data
+        again = scene(equal, store=Store(tmp_path)).data
+    # Of three equal tasks all run, or the later ones load the result of the first.
+    assert first["ran"] + first["loaded"] == 4
+    assert (again["ran"], again["loaded"]) == (0, 1)
+    assert scene(equal).data["loaded"] is None
