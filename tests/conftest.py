@@ -1,4 +1,7 @@
-"""Schedulers for the tests: local ones by name, a cluster in this process's children."""
+"""Schedulers for the tests: local ones by name, a cluster in this process's children.
+
+A test that needs a library or a system that is not here is skipped, and says what it needs.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,57 @@ import dask
 import pytest
 from hypothesis import settings
 
+from pipeline import StoreError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from distributed import Client
+
+LIBRARIES = {
+    "PIL", "autograd", "h5netcdf", "h5py", "netCDF4", "pandas", "pyarrow", "scipy", "sklearn",
+    "tqdm", "xarray", "zarr",
+}  # fmt: skip
+"""Libraries of the extra `test`."""
+UNIX = {
+    "SIGALRM", "SIGKILL", "WNOHANG", "fcntl", "fork", "geteuid", "getuid", "killpg", "mkfifo",
+    "resource", "setsid",
+}  # fmt: skip
+"""Modules and names of `os` and `signal` that Windows does not have."""
+
+
+def missing(error: BaseException | None) -> str | None:
+    """What is missing here, if that is why an error was raised."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and error.name in LIBRARIES:
+            return f"it needs {error.name}: pip install 'dask-memo[test]'"
+        if isinstance(error, ImportError | AttributeError) and error.name in UNIX:
+            return f"it needs {error.name}, which Unix has"
+        if isinstance(error, StoreError) and "(flock), and this system has none" in str(error):
+            return "it needs locks on files, which Unix has"
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _skip_if_missing(report: Any, call: pytest.CallInfo[Any], path: str) -> None:
+    if report.failed and call.excinfo and (what := missing(call.excinfo.value)):
+        report.outcome, report.longrepr = "skipped", (path, 0, f"Skipped: {what}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    report = yield
+    _skip_if_missing(report, report.call, str(collector.path))
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, Any, Any]:
+    report = yield
+    _skip_if_missing(report, call, str(item.path))
+    return report
 
 
 # How long an example takes is the machine's affair, not a fact about behaviour.

@@ -21,6 +21,10 @@ from pipeline.schedule import SCHEDULERS
 if TYPE_CHECKING:
     from pipeline import Store
 
+    _NumberType = click.ParamType[float]
+else:
+    _NumberType = click.ParamType  # generic since Click 8.4
+
 Decorator = Callable[[Any], Any]
 
 _VARIABLE = "PIPELINE_STORE"
@@ -103,7 +107,7 @@ def layer_sizes(text: str) -> tuple[int, ...]:
         raise click.BadParameter(f"{text!r} is not a network: {rule}") from None
 
 
-class Amount(click.ParamType[float]):
+class Amount(_NumberType):
     """A number with a unit, 0 or more.
 
     parse: gives the number; raises an error of Python for a text without meaning

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from pipeline.identity import mask_passwords, short_repr
 from pipeline.store.backends.disk import Disk
 from pipeline.store.backends.index import Stat, Usage
-from pipeline.store.backends.locks import Lease, Waiting
+from pipeline.store.backends.locks import HAS_LOCKS, Lease, Waiting
 from pipeline.store.backends.remote import Remote
 from pipeline.store.entry import Entry
 from pipeline.store.errors import StoreError
@@ -79,6 +79,9 @@ def backend_at(
         raise StoreError(f"{short_repr(url)} is no store: give a folder, or s3://bucket/cache")
     name = mask_passwords(place)
     protocol, separator, path = place.partition("://")
+    if not HAS_LOCKS and (not separator or protocol in _FILES):
+        raise StoreError(f"{name}: a store in a folder needs locks on files (flock), and this "
+                         "system has none: give a URL, or use Windows' Linux (WSL)")  # fmt: skip
     if not separator:
         return name, Disk(os.path.expanduser(place), durable, shared)
     if protocol in _FILES:

@@ -19,7 +19,9 @@ from functools import cache
 
 from pipeline.store.backends.claims import LEASE
 
-if sys.platform == "win32":  # which has no such locks
+HAS_LOCKS = sys.platform != "win32"
+
+if sys.platform == "win32":
     LOCK_EX = LOCK_NB = LOCK_UN = 0
 
     def flock(*_: int) -> None:

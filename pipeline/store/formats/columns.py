@@ -146,8 +146,13 @@ def _build_sparse(pandas: Any, kind: str, length: int, places: Any, values: Any,
         raise CodecError(f"a sparse column of {length} in {values.nbytes} bytes")
     if len(places) and not 0 <= places.min() <= places.max() < length:
         raise CodecError("a sparse column with elements outside")
-    make = pandas.arrays.SparseArray.from_indices  # since pandas 3.1
-    return make(values, places, length, fill_value=fill, kind=kind, dtype=values.dtype)
+    sparse = pandas.arrays.SparseArray
+    if hasattr(sparse, "from_indices"):  # since pandas 3.1
+        return sparse.from_indices(values, places, length, fill, kind, values.dtype)
+    from pandas.core.arrays.sparse.array import make_sparse_index
+
+    index = make_sparse_index(length, places, kind)
+    return sparse(values, index, dtype=pandas.SparseDtype(values.dtype, fill))
 
 
 def _build_numbers(pandas: Any, numbers: np.ndarray[Any, Any], head: Any) -> Any:
