@@ -353,7 +353,7 @@ class Save:
 
 def _small_content(store: Store, value: Any) -> str:
     """The content of a value as a store would have it, if that is found quickly."""
-    if _size(value) <= _MAX_HASHED:
+    if _size(value) <= _MAX_HASHED and not _seconds_of_import(value):
         with suppress(Exception):  # a value's own methods may raise anything
             payload = encoded(value, store.pickle)
             return checksum(payload).hex() if size(payload) <= _MAX_HASHED else ""
@@ -419,10 +419,13 @@ _IMPORTS = {"sklearn": ("skops.io", 3.0)}
 
 def _cost(store: Store, value: Any) -> float:
     """Seconds to store and load a value once."""
+    return store.cost(_size(value)) + _seconds_of_items(value, 4) + _seconds_of_import(value)
+
+
+def _seconds_of_import(value: Any) -> float:
     package = type(value).__module__.partition(".")[0]
     module, seconds = _IMPORTS.get(package, ("sys", 0.0))
-    new = 0.0 if module in sys.modules else seconds
-    return store.cost(_size(value)) + _seconds_of_items(value, 4) + new
+    return 0.0 if module in sys.modules else seconds
 
 
 def _seconds_of_items(value: Any, depth: int) -> float:
