@@ -97,9 +97,11 @@ def _futures(client: Any, expr: Any, keys: Any, *args: Any, **kwargs: Any) -> An
     store = _entered[-1]
     expr = expr.optimize() if hasattr(expr, "optimize") else expr
     if store.is_shared:
-        tasks, _, annotations = open_graph(expr, list(keys))
+        tasks, _, annotations, inner = open_graph(expr, list(keys))
         process = where_tasks_run(client.get)
-        plan = make_plan(store, tasks, keys, is_local=False, is_final=True, process=process)
+        plan = make_plan(
+            store, tasks, keys, is_local=False, is_final=True, process=process, inner=inner
+        )
         count_plan(plan)
         tasks = remaining_tasks(plan, plan.outputs, annotations)
         expr = as_expression(tasks, plan.outputs, annotations)

@@ -236,7 +236,8 @@ def explain(store: Store, *collections: Any) -> Explanation:
     """
     # Without this import there is no client.
     process = where_tasks_run(get_scheduler()) if "distributed" in sys.modules else None
-    plan, past = make_plan(store, *open_collections(collections), process=process), _Past(store)
+    tasks, outputs, _, inner = open_collections(collections)
+    plan, past = make_plan(store, tasks, outputs, process=process, inner=inner), _Past(store)
     lines, missed = [], set()
     for key in plan.digests.numbers:
         if (status := plan.status.get(key)) is None:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import chain, islice
@@ -58,6 +58,7 @@ class Plan:
     reasons: why tasks are skipped
     found: the results of hits
     changes: why results of misses that are stored are not loaded: what changed
+    inner: the tasks that run inside others; their results are not stored
     opened: the entries of outputs that this process loads, verified, with their payloads
     """
 
@@ -72,6 +73,7 @@ class Plan:
     found: dict[Key, Found] = field(default_factory=dict)
     changes: dict[Key, str] = field(default_factory=dict)
     opened: dict[Key, tuple[Entry, memoryview]] = field(default_factory=dict)
+    inner: Set[Key] = frozenset()
 
 
 def make_plan(
@@ -84,6 +86,7 @@ def make_plan(
     digests: TaskDigests | None = None,
     process: Callable[[], Process] | None = None,
     readings: Readings | None = None,
+    inner: Set[Key] = frozenset(),
 ) -> Plan:
     """Plan a run: see `Plan`. Raises `GraphError` for a cycle.
 
@@ -91,6 +94,7 @@ def make_plan(
     digests: of these tasks, as far as they are known
     process: finds the process where the tasks run, if that is not this one
     readings: what `share` has just read of these tasks
+    inner: the tasks that Dask runs inside others: stored results are loaded, no others are stored
     """
     is_observed = is_local or store.is_shared
     scope = STORING if is_observed else UNTRACKED
@@ -99,7 +103,7 @@ def make_plan(
         readings = Readings(store.versions)
     digests = digests or TaskDigests(tasks, scope, readings)
     run = Run(uuid4().hex, is_local, time.time())
-    plan = Plan(store, tasks, list(outputs), digests, run, is_final)
+    plan = Plan(store, tasks, list(outputs), digests, run, is_final, inner=inner)
     digests.add(plan.outputs)
     targets = {final_key(tasks, key) for key in plan.outputs}
     work = dict.fromkeys(key for key in digests.numbers if is_work(tasks.get(key)))
@@ -119,6 +123,9 @@ def make_plan(
     if is_loading and _find_by_content(plan, checked):
         needed = set(chain.from_iterable(_needed_work(plan, work)))
         plan.status = {key: status for key, status in plan.status.items() if key in needed}
+    for key in inner & plan.status.keys():
+        if plan.status[key] == "miss" and not _is_one_of(store.keep, key, tasks[key]):
+            plan.status[key], plan.reasons[key] = "skipped", "it runs inside another task"
     for key in work:
         plan.status.setdefault(key, "culled")
     return plan

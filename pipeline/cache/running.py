@@ -1,5 +1,6 @@
 """Run a graph through a store: load what is stored, compute the rest, store its results."""
 
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +27,10 @@ from pipeline.graph import fill_outputs, inputs_of, toposort
 from pipeline.program import LoadTask, fuse_tasks
 from pipeline.share import (
     Readings,
+    fuse_inner,
     fuse_lines,
+    graphs_of,
+    inner_keys,
     last_readings,
     task_dict,
     unfused,
@@ -66,12 +70,12 @@ class StoreScheduler:
         readings: Readings | None = last_readings()  # before any task runs
         if is_planned.get():
             return self.scheduler(dsk, keys, **options)
-        tasks, outputs, annotations = open_graph(dsk, keys)
+        tasks, outputs, annotations, inner = open_graph(dsk, keys)
         try:
             for is_loading in (True, True, False):
                 plan = make_plan(
                     self.store, tasks, outputs, is_loading, self.is_local,
-                    process=where_tasks_run(self.scheduler), readings=readings,
+                    process=where_tasks_run(self.scheduler), readings=readings, inner=inner,
                 )  # fmt: skip
                 readings = None  # tasks may change what was read
                 try:
@@ -199,27 +203,30 @@ def _save_outputs(plan: Plan, values: Mapping[Key, Any], is_isolated: bool) -> N
             plan.store.note_call(details.function, digest, details.code, details.arguments, why)
 
 
-def open_collections(collections: Sequence[Any]) -> tuple[dict[Key, Any], list[Key]]:
-    """The tasks of some collections as a run through a store sees them, and their outputs."""
-    opened: list[tuple[dict[Key, Any], list[Key]]] = [({}, [])]
+class Opened(NamedTuple):
+    """What a scheduler gets.
+
+    inner: the tasks that Dask would run inside others
+    """
+
+    tasks: dict[Key, Any]
+    outputs: list[Key]
+    annotations: Annotations
+    inner: set[Key]
+
+
+def open_collections(collections: Sequence[Any]) -> Opened:
+    """The tasks of some collections as a run through a store sees them."""
+    opened = [Opened({}, [], {}, set())]
 
     def get(dsk: Any, keys: list[Key], **_: Any) -> list[None]:
-        tasks, outputs, _ = open_graph(dsk, keys)
-        opened.append((tasks, outputs))
+        opened.append(open_graph(dsk, keys))
         return [None for _ in keys]
 
     if unpacked := list(map(unfused, unpack_collections(*collections)[0])):
         with planned():
             dask.compute(*unpacked, traverse=False, optimize_graph=False, scheduler=get)
     return opened[-1]
-
-
-class Opened(NamedTuple):
-    """What a scheduler gets: tasks, the outputs, and annotations."""
-
-    tasks: dict[Key, Any]
-    outputs: list[Key]
-    annotations: Annotations
 
 
 def open_graph(dsk: Any, keys: Any) -> Opened:
@@ -233,16 +240,19 @@ def open_graph(dsk: Any, keys: Any) -> Opened:
             annotations[key][kind] = value
     tasks = task_dict(graph)
     outputs = output_keys(tasks, flatten([keys]))
-    return Opened(with_iterators(tasks, outputs), outputs, annotations)
+    inner = inner_keys(graphs_of(dsk), outputs)
+    return Opened(with_iterators(tasks, outputs), outputs, annotations, inner)
 
 
 def output_keys(tasks: Mapping[Key, Any], keys: Iterable[Key]) -> list[Key]:
     """The outputs that some keys stand for, once each: a task that only gathers has many."""
+    arrays = sys.modules.get("dask.array.core")
+    gathering = (fill_outputs, list, getattr(arrays, "finalize", list))
     outputs: dict[Key, None] = {}
     for key in keys:
         node: Any = tasks.get(key)
         is_final = type(node) is Task and str(key).startswith("finalize")
-        is_gathering = is_final and node.func in (fill_outputs, list)
+        is_gathering = is_final and node.func in gathering
         outputs |= dict.fromkeys(inputs_of(node) if is_gathering else [key])
     return list(outputs)
 
@@ -261,6 +271,9 @@ def remaining_tasks(plan: Plan, outputs: Sequence[Key], annotations: Annotations
         and type(node) is not LoadTask
         and key not in annotations
     }
+    if plan.inner:
+        tasks = fuse_inner(tasks, plan.inner & blocks.keys(), outputs)
+        blocks = {key: tasks[key] for key in blocks if key in tasks}
     if len(blocks) > 1:
         others = [node for key, node in tasks.items() if key not in blocks]
         needed = {key for node in others for key in inputs_of(node)}

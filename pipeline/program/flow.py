@@ -108,7 +108,8 @@ class Flow:
             width=program.width + 1,  # the last slot takes arguments that no step uses
             inputs=tuple([slots.get(value, program.width) for value in self.arguments]),
             outputs=self.program.outputs,
-            calls=tuple([self.key(steps[place]) for place in program.keys]),
+            # A constant has no call, and raises nothing.
+            calls=tuple([self.key(steps[max(place, 0)]) for place in program.keys]),
         )
 
 

@@ -12,6 +12,7 @@
 - `report` – `share`, `share_report`, and what they did
 """
 
+from pipeline.share.blocks import fuse_inner, graphs_of, inner_keys
 from pipeline.share.copying import Again, IsolationError, copied, isolated
 from pipeline.share.isolation import is_arithmetic, is_reading, is_trusted
 from pipeline.share.numbering import (
@@ -78,8 +79,11 @@ __all__ = [
     "callable_name",
     "copied",
     "find_shuffles",
+    "fuse_inner",
     "fuse_lines",
+    "graphs_of",
     "impure",
+    "inner_keys",
     "is_arithmetic",
     "is_reading",
     "is_trusted",

@@ -74,7 +74,7 @@ def literals(folder: Path) -> None:
     """A literal list that many tasks share."""
     store, numbers = Store(folder), [number / 3 for number in range(NUMBERS)]
     collections = [delayed(add)(numbers, [number]) for number in range(SHARED)]
-    tasks, outputs = open_collections(collections)
+    tasks, outputs = open_collections(collections)[:2]
     node = delayed(numbers)
     planned = seconds(lambda: make_plan(store, tasks, outputs))
     whole = seconds(lambda: plan(store, *[delayed(add)(node, [number]) for number in range(20)]))

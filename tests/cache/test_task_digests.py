@@ -39,7 +39,7 @@ def digests(tasks: dict[Any, Any], *keys: Any) -> list[str | None]:
 
 def of(collection: Any) -> str | None:
     """The digest of the one output of a collection."""
-    tasks, [key] = open_collections([collection])
+    tasks, [key] = open_collections([collection])[:2]
     return digests(tasks, key)[0]
 
 

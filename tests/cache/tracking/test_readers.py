@@ -48,7 +48,7 @@ def values_of(tasks: dict[Any, Any], node: Any) -> list[Any]:
 
 def task_reads(collection: Any, function: str) -> list[list[Place]]:
     """What each task of a function reads in C."""
-    tasks, _ = open_collections([collection])
+    tasks, _ = open_collections([collection])[:2]
     nodes = [node for node in tasks.values() if getattr(node, "func", None) is not None]
     return [
         sorted(reads_in_c(function_of(node), values_of(tasks, node)).places)
