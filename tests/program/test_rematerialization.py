@@ -293,3 +293,9 @@ def test_another_backend_manages_its_memory_itself() -> None:
 def test_a_budget_is_parsed_as_dask_parses_bytes() -> None:
     texts = ["64MB", "64 MiB", "1e3", 10_000, "5 kB", 2.5]
     assert [budget_bytes(text) for text in texts] == [64 * 10**6, 64 * 2**20, 1000, 10000, 5000, 2]
+
+
+def test_a_task_of_constants_alone_runs_within_a_budget() -> None:
+    outputs = [x(0), x(1), task(operator.add)(0.25, True) - 0]
+    program = trace(lambda: outputs).compile(outputs[:2], memory="1GB")
+    assert program(1, 2) == program(1, 2) == [1, 2, 1.25]
