@@ -7,6 +7,7 @@
 - `numbering` – equal tasks get equal numbers; why a task is not merged
 - `isolation` – which consumer of a merged task gets which handle of its value
 - `merging` – a graph with one task per number
+- `blocks` – what Dask would run as one task of an array
 - `rebuilding` – the tasks of any collection (array, dataframe, bag, delayed, dict), and the
   collection rebuilt from merged tasks
 - `report` – `share`, `share_report`, and what they did

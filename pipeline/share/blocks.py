@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from dask._expr import HLGExpr
 from dask.blockwise import Blockwise
 from dask.highlevelgraph import HighLevelGraph
@@ -15,6 +16,10 @@ from dask.typing import Key
 from dask.utils import ensure_dict
 
 from pipeline.graph import CallTask, inputs_of, toposort
+from pipeline.share.copying import isolated, viewed
+
+
+_QUICK = (isolated, viewed, np.transpose, np.reshape, np.expand_dims, np.broadcast_to)
 
 
 def graphs_of(dsk: Any) -> list[HighLevelGraph]:
@@ -43,22 +48,57 @@ def inner_keys(graphs: Iterable[HighLevelGraph], outputs: Collection[Key]) -> se
 
 
 def fuse_inner(
-    tasks: Mapping[Key, Any], inner: Collection[Key], outputs: Iterable[Key]
+    tasks: Mapping[Key, Any],
+    inner: Collection[Key],
+    outputs: Iterable[Key],
+    is_repeated: bool = False,
 ) -> dict[Key, Any]:
-    """The tasks, where each inner one with one consumer runs within it."""
-    uses = Counter(key for node in tasks.values() for key in set(inputs_of(node)))
+    """The tasks, where each inner one with one consumer runs within it.
+
+    is_repeated: whether an elementwise one with several consumers runs within each of them, as it
+        would in Dask; else it is a task
+    """
     order = toposort(tasks, outputs)
-    whole: dict[Key, Key] = {}  # the task within which an inner one runs
+    uses = Counter(key for node in order.values() for key in set(inputs_of(node)))
+    wholes: dict[Key, dict[Key, None]] = {}  # the tasks within which an inner one runs
     for key in reversed(order):
         for source in inputs_of(order[key]) if _is_fusable(order[key]) else ():
-            if source in inner and uses[source] == 1 and _is_fusable(order.get(source)):
-                whole[source] = whole.get(key, key)
+            node = order.get(source)
+            is_alone = uses[source] == 1 or (is_repeated and _is_elementwise(node))
+            if source in inner and is_alone and _is_fusable(node):
+                wholes.setdefault(source, {}).update(wholes.get(key, {key: None}))
     parts: dict[Key, list[Any]] = {}
     for key, node in order.items():
-        parts.setdefault(whole.get(key, key), []).append(node)
+        for whole in wholes.get(key, (key,)):
+            parts.setdefault(whole, []).append(node)
     fused = {key: Task.fuse(*nodes, key=key) if len(nodes) > 1 else nodes[0]
              for key, nodes in parts.items()}  # fmt: skip
     return toposort(fused, outputs)
+
+
+def fuse_as_dask(
+    tasks: Mapping[Key, Any], graphs: Sequence[HighLevelGraph], outputs: Sequence[Key]
+) -> Mapping[Key, Any]:
+    """Merged tasks of arrays: at most as many as Dask runs of the graphs that they come from.
+
+    There are more where a function of the user's would run twice.
+    """
+    inner = inner_keys(graphs, outputs)
+    if not inner:
+        return tasks
+    every = set().union(*(ensure_dict(graph) for graph in graphs))
+    inner |= tasks.keys() - every  # what merging has added: handles, and tasks behind them
+    shared = fuse_inner(tasks, inner, outputs)
+    is_more = len(shared) > len(every - inner)
+    return fuse_inner(tasks, inner, outputs, is_repeated=True) if is_more else shared
+
+
+def _is_elementwise(node: Any) -> bool:
+    """Whether a task is an operator of NumPy, a view, or a handle of its value."""
+    function = getattr(node, "func", None)
+    function = getattr(function, "func", function)  # of a partial
+    is_operator = getattr(function, "__module__", "") == "_operator"
+    return is_operator or isinstance(function, np.ufunc) or function in _QUICK
 
 
 def _is_fusable(node: Any) -> bool:

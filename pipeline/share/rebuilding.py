@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from dask._expr import Expr
@@ -26,6 +26,7 @@ from pipeline.graph import (
     toposort,
 )
 from pipeline.identity import short_hash, short_repr
+from pipeline.share.blocks import fuse_as_dask
 from pipeline.share.merging import Merged
 from pipeline.share.numbering import task_dict
 from pipeline.share.purity.verdicts import is_used_up
@@ -180,6 +181,12 @@ def rebuild_all(opened: Sequence[Opened], merged: Merged) -> Iterator[Any]:
     kept = [key for part in opened if part.keeps_keys for key in part.keys]
     is_any_frame = any(_is_frame(part.collection) for part in opened)
     lines = fuse_lines(merged.tasks, kept) if is_any_frame else {}
+
+    @cache
+    def blocks() -> Mapping[Key, Any]:
+        arrays = [part.collection for part in opened if _is_array(part.collection)]
+        return fuse_as_dask(merged.tasks, [part.__dask_graph__() for part in arrays], kept)
+
     for part in opened:
         names = part.keys if part.keeps_keys else [merged.output_key(key) for key in part.keys]
         is_one = is_many and isinstance(part.collection, Delayed)
@@ -189,6 +196,8 @@ def rebuild_all(opened: Sequence[Opened], merged: Merged) -> Iterator[Any]:
         is_same = all(node is merged.original.get(key) for key, node in tasks.items())
         if is_same and names == part.keys and not is_graph(part.collection):
             yield part.collection
+        elif _is_array(part.collection):
+            yield part.rebuild(toposort(blocks(), names), merged)
         else:
             yield part.rebuild(
                 toposort(lines, names) if _is_frame(part.collection) else tasks, merged
@@ -206,6 +215,13 @@ def fuse_lines(tasks: Mapping[Key, Any], keys: Iterable[Key]) -> dict[Key, Any]:
     futures = {key: node for key, node in tasks.items() if isinstance(node, TaskRef)}
     own = {key: node for key, node in tasks.items() if key not in futures}
     return {**fuse_linear_task_spec(own, set(keys)), **futures}
+
+
+def _is_array(collection: Any) -> bool:
+    """Whether Dask optimizes a collection as arrays; those of xarray, too."""
+    array = sys.modules.get("dask.array")
+    optimize = getattr(collection, "__dask_optimize__", None)
+    return array is not None and optimize is array.Array.__dask_optimize__
 
 
 # For a run through a store, which needs every task

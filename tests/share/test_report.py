@@ -87,7 +87,7 @@ def test_two_pipelines_over_the_same_inputs() -> None:
 def test_an_array_without_a_name_standardized_twice() -> None:
     given = standardized(MATRIX) + standardized(MATRIX)
     shared = share(given)
-    assert (optimized(given), optimized(shared)) == (122, 98)
+    assert (optimized(given), optimized(shared)) == (122, 70)
     assert same(shared.compute(scheduler="sync"), given.compute(scheduler="sync"))
 
 
