@@ -18,7 +18,6 @@ from dask.utils import ensure_dict
 from pipeline.graph import CallTask, inputs_of, toposort
 from pipeline.share.copying import isolated, viewed
 
-
 _QUICK = (isolated, viewed, np.transpose, np.reshape, np.expand_dims, np.broadcast_to)
 
 
