@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.cache import memoize
     from pipeline.compute import compute
-    from pipeline.draw import Picture, Style, contrast
+    from pipeline.draw import Picture, Style, contrast, race
     from pipeline.graph import GraphError, LimitError, TaskGraph, count, occurrences
     from pipeline.identity import File, UnkeyableError, digest
     from pipeline.page import report
@@ -53,14 +53,14 @@ __all__ = [
     "LazyValueError", "LimitError", "Picture", "PipelineError", "Recurrence", "SchedulerError",
     "StaleCallError", "Store", "StoreError", "StoreWarning", "Style", "TaskGraph",
     "UnkeyableError", "compute", "contrast", "count", "digest", "fuse", "impure", "maximum",
-    "measure", "memoize", "minimum", "occurrences", "pure", "recurrence", "register_format",
+    "measure", "memoize", "minimum", "occurrences", "pure", "race", "recurrence", "register_format",
     "report", "scheduler", "share", "share_report", "storable", "task", "trace", "where",
 ]  # fmt: skip
 
 _NAMES = {
     "cache": "memoize",
     "compute": "compute",
-    "draw": "Picture Style contrast",
+    "draw": "Picture Style contrast race",
     "graph": "GraphError LimitError TaskGraph count occurrences",
     "identity": "File UnkeyableError digest",
     "page": "report",

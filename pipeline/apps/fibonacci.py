@@ -132,10 +132,11 @@ def delayed_naive(n: int) -> Delayed:
 
 
 def pictures(folder: Path) -> list[Path]:
-    """The contrasts of fib(5), fib(6) and delayed calls, and the blocks of a graph."""
-    from pipeline import contrast  # late: numbers alone need no pictures
+    """The contrasts of fib(5), fib(6) and delayed calls, a race, and the blocks of a graph."""
+    from pipeline import contrast, race  # late: numbers alone need no pictures
 
     contrasts = [contrast(fib(n)).save(folder / f"fib-{n}.svg") for n in (5, 6)]
     path = folder / "fib-blocks.svg"
     (factors(fib(6)) + factors(fib(5))).graph().visualize(path, blocks=True)
-    return [*contrasts, path, contrast(delayed_naive(5)).save(folder / "share-5.svg")]
+    shared = contrast(delayed_naive(5)).save(folder / "share-5.svg")
+    return [*contrasts, path, shared, race(fib(6)).save(folder / "race.svg")]

@@ -4,11 +4,13 @@
 - `labels` – what a task is called in a picture: short, and different for different tasks
 - `dot` – panels written as DOT, with style, colours, labels; rendered; saved complete or not at all
 - `pictures` – `contrast` and `visualize`: the tree beside the DAG, or any graph
+- `races` – `race`: the two evaluated step by step, as an animated SVG
 """
 
 from pipeline.draw.dot import FORMATS, PLAIN, Heading, Picture, Style, atomic_write, count_tasks
 from pipeline.draw.folding import MAX_NODES, Panel, tree_panel
 from pipeline.draw.pictures import Comparison, compare, contrast, visualize
+from pipeline.draw.races import Race, race
 
 __all__ = [
     "FORMATS",
@@ -18,11 +20,13 @@ __all__ = [
     "Heading",
     "Panel",
     "Picture",
+    "Race",
     "Style",
     "atomic_write",
     "compare",
     "contrast",
     "count_tasks",
+    "race",
     "tree_panel",
     "visualize",
 ]

@@ -6,7 +6,7 @@ The two are the tree and the DAG, or a graph as it was built and as shared.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -45,6 +45,7 @@ from pipeline.graph import (
 )
 from pipeline.identity import format_number, format_value, short_repr
 from pipeline.program import Block, fuse
+from pipeline.schedule import recursion
 from pipeline.share import ShareReport, share_report
 from pipeline.trace import Call, trace
 
@@ -160,6 +161,17 @@ class Comparison:
     def hues(self) -> dict[Key, str]:
         """The colour of each subproblem, the same in both panels."""
         return colours(subproblems(self.panels, self.graph), self.style)
+
+    def evaluations(self) -> Iterator[tuple[Key, Key]]:
+        """The box and the subproblem of each evaluation on the left, in order.
+
+        Occurrences are numbered in this order: of a call, that of the naive recursion.
+        """
+        if self.built is not None:
+            yield from ((key, subproblem(key)) for key in self.built.tasks)
+        else:
+            folded = {box.id for box in self.left.boxes if box.folded}
+            yield from ((call.within, call.key) for call in recursion(self.graph, folded))
 
     def unshared(self) -> TaskGraph:
         """The graph on the left, whose keys are those of its boxes. Raises `LimitError`."""

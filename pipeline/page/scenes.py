@@ -14,7 +14,7 @@ from pipeline.draw import MAX_NODES, PLAIN, Comparison, Style, compare, count_ta
 from pipeline.graph import TaskGraph, arguments, label, subproblem
 from pipeline.identity import format_duration, format_number
 from pipeline.page.parts import Part, svg_element
-from pipeline.schedule import Observation, frames, observed, operations, recursion
+from pipeline.schedule import Observation, frames, observed, operations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -120,7 +120,7 @@ def scene_of(
     ]
     if compared.has_repeats:
         seconds = left.seconds if left else {}
-        order = _left_order(compared)
+        order = compared.evaluations()
         walks.insert(0, Walk(compared.left, order, seconds, tasks, has_memory=False))
     sides = [
         Side(
@@ -256,15 +256,6 @@ def _computation(collection: Any, store: Store | None) -> Callable[[], Any] | No
     from pipeline.compute import compute  # the whole path, above all folders
 
     return lambda: compute(collection, fuse=False, store=store)[0]
-
-
-def _left_order(compared: Comparison) -> Iterator[tuple[Key, Key]]:
-    """The order in which occurrences are numbered: of a call, that of the naive recursion."""
-    if compared.built is not None:
-        yield from ((key, subproblem(key)) for key in compared.built.tasks)
-    else:
-        folded = {box.id for box in compared.left.boxes if box.folded}
-        yield from ((call.within, call.key) for call in recursion(compared.graph, folded))
 
 
 def _side(walk: Walk, compared: Comparison, steps: int, stride: int) -> dict[str, Any]:

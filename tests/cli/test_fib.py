@@ -96,3 +96,19 @@ def test_a_number_imports_no_more_than_it_uses() -> None:
     assert "pipeline.apps.fibonacci" in modules
     heavy = {"matplotlib", "pandas", "distributed", "rich.progress", "pipeline.store"}
     assert not heavy & modules
+
+
+def test_a_race_is_saved(tmp_path: Path) -> None:
+    path = tmp_path / "race.svg"
+    assert run("fib", "6", "--race", str(path))[1].splitlines()[-1] == f"saved {path}"
+    assert "tree: 25 of 25 tasks" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [(["40"], "nodes=100 at most"), (["5", "6"], "--race shows one N, not 5 6")],
+)
+def test_what_cannot_race_is_one_line(numbers: list[str], message: str) -> None:
+    code, text, error = run("fib", *numbers, "--race", "race.svg")
+    assert (code, text) == (2, "")
+    assert message in error.splitlines()[-1]

@@ -21,7 +21,7 @@ def test_the_whole_job(tmp_path: Path) -> None:
     names = {"summary.json"} | {f"fib-{name}.svg" for name in ("5", "6", "blocks", "growth")} | {
         f"mlp-{name}.svg" for name in ("w3_11", "w1_11", "all", "paths", "growth")
     } | {"weights.npz", "training.svg", "confusion.svg", "mistaken.svg", "share-5.svg",
-         "report.html"
+         "race.svg", "report.html"
     }  # fmt: skip
     assert {path.name for path in out.iterdir()} == names
     summary = json.loads((out / "summary.json").read_text())
