@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -133,6 +134,12 @@ def test_the_oldest_python_and_all_later_ones_are_classifiers() -> None:
     assert PROJECT["requires-python"] == f">=3.{versions[0]}"
     assert versions == [*range(versions[0], versions[0] + len(versions))]
     assert sys.version_info.minor in versions
+
+
+def test_the_workflow_runs_each_python() -> None:
+    text = (ROOT / ".github/workflows/tests.yml").read_text(encoding="utf-8")
+    names = [text.rpartition(" ")[2] for text in PROJECT["classifiers"] if ":: 3." in text]
+    assert f"python: {json.dumps(names)}" in text
 
 
 def test_each_extra_has_a_line_that_says_what_it_is_for() -> None:
