@@ -179,11 +179,8 @@ def script_argument(*, required: bool = True) -> Decorator:
     return click.argument("place", required=required, metavar=metavar, type=kind)
 
 
-def load_collection(place: str) -> Any:
-    """Run a script, and return the value that it has under a name.
-
-    A function that is no collection is called without arguments.
-    """
+def load_value(place: str) -> Any:
+    """Run a script, and return the value that it has under a name."""
     path, colon, name = place.rpartition(":")
     if not colon or not path or not name.isidentifier():
         raise click.UsageError(
@@ -199,18 +196,32 @@ def load_collection(place: str) -> Any:
     if name not in names:
         known = sorted(name for name, value in names.items() if _is_collection(value))
         fail(f"{path} has no {name!r}; its collections: {', '.join(known) or 'none'}", 2)
-    value = names[name]
+    return names[name]
+
+
+def load_collection(place: str) -> Any:
+    """The collection under a name; a function there is called without arguments."""
+    return _called(place, load_value(place))
+
+
+def _called(place: str, value: Any) -> Any:
     if callable(value) and not _is_collection(value):
+        path, _, name = place.rpartition(":")
         with user_code(f"{name}() in {path}"):
-            value = value()
+            return value()
     return value
 
 
 def load_tasks(place: str) -> Any:
-    """The same, where tasks are needed."""
+    """The collection under a name, where tasks are needed."""
+    return tasks_of(place, load_value(place))
+
+
+def tasks_of(place: str, value: Any) -> Any:
+    """A value under a name, or what it returns, if that has tasks."""
     from dask.base import unpack_collections
 
-    value = load_collection(place)
+    value = _called(place, value)
     if not unpack_collections(value)[0]:
         fail_without_tasks(place, value)
     return value

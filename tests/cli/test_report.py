@@ -98,6 +98,8 @@ def test_without_more_it_is_fibonacci_and_a_network(
         (["mlp", "2"], 2, "2"),
         (["mlp", "2-1", "--weight", "w9_99"], 2, "w9_99"),
         (["none.py:result"], 2, "none.py"),
+        (["fib", "--args", "6"], 2, "--args are those of a recurrence in a script"),
+        (["my.py:fib", "6"], 2, "arguments of a recurrence in a script follow --args"),
         (["fib", "6", "--out", "page.txt"], 2, "html"),
         (["fib", "6", "--out", "none/page.html"], 2, "none"),
     ],
@@ -107,6 +109,105 @@ def test_what_cannot_be_done_is_one_line(arguments: list[str], code: int, messag
     assert message in error.splitlines()[-1]
     assert text == ""
     assert status == code
+
+
+OWN = """
+from dask import delayed
+from pipeline import maximum, recurrence, task
+
+@recurrence
+def fib(n):
+    return n if n < 2 else fib(n - 1) + fib(n - 2)
+
+@recurrence
+def common(one, other, *, weight=1):
+    if not one or not other:
+        return 0
+    if one[0] == other[0]:
+        return weight + common(one[1:], other[1:], weight=weight)
+    return maximum(common(one[1:], other, weight=weight), common(one, other[1:], weight=weight))
+
+@recurrence
+def steps(coins, amount):
+    return 1 if amount == 0 else sum(steps(coins, amount - c) for c in coins if c <= amount)
+
+@recurrence
+def broken(n):
+    return n.nothing
+
+@task
+def work(n):
+    return n
+
+def naive(n):
+    return n if n < 2 else naive(n - 1) + naive(n - 2)
+
+result = delayed(abs)(4)
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    path = tmp_path / "my.py"
+    path.write_text(OWN)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "title", "tasks"),
+    [
+        ("fib", ["6"], "fib(6)", (25, 7)),
+        ("fib", ["n=6"], "fib(6)", (25, 7)),
+        ("common", ["abc, bac"], "common('abc', 'bac', weight=1)", (11, 9)),
+        ("common", ["abc", "'bac', weight=2"], "common('abc', 'bac', weight=2)", (11, 9)),
+        ("steps", ["(1, 2), 5"], "steps((1, 2), 5)", (20, 6)),
+    ],
+)
+def test_a_recurrence_of_a_user_is_called_and_shown(
+    own: Path, tmp_path: Path, name: str, args: list[str], title: str, tasks: tuple[int, int]
+) -> None:
+    out = tmp_path / "page.html"
+    options = [option for text in args for option in ("--args", text)]
+    code, text, error = run("report", f"{own}:{name}", *options, "--json", "--out", str(out))
+    assert (code, error) == (0, "")
+    assert json.loads(text)["title"] == title
+    page = out.read_text()
+    assert f"tree: {tasks[0]} tasks" in page
+    assert f"DAG: {tasks[1]} tasks" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "message"),
+    [
+        ("naive", ["6"], "write @recurrence above its def"),
+        ("work", ["6"], "<task work>, and --args are those of a recurrence"),
+        ("result", ["6"], "--args are those of a recurrence"),
+        ("fib", [], "missing 1 required positional argument: 'n'; give its arguments"),
+        ("fib", ["6, 7"], "takes 1 positional argument but 2 were given"),
+        ("fib", ["m=6"], "my.py:fib is fib(n): "),
+        ("common", ["a-b, c"], "are no values of Python"),
+        ("common", ["a b"], "are no values of Python"),
+        ("common", ["1) + f(2"], "are no values of Python"),
+        ("fib", ["*(6, 7)"], "are no values of Python"),
+        ("none", ["6"], "has no 'none'"),
+    ],
+)
+def test_what_cannot_be_called_is_one_line(
+    own: Path, tmp_path: Path, name: str, args: list[str], message: str
+) -> None:
+    out = tmp_path / "page.html"
+    options = [option for text in args for option in ("--args", text)]
+    code, text, error = run("report", f"{own}:{name}", *options, "--out", str(out))
+    assert (code, text) == (2, "")
+    assert message in error.splitlines()[-1]
+    assert not out.exists()
+
+
+def test_an_error_in_the_body_of_a_recurrence_is_one_line(own: Path, tmp_path: Path) -> None:
+    out = tmp_path / "page.html"
+    code, _, error = run("report", f"{own}:broken", "--args", "6", "--out", str(out))
+    assert code == 1
+    assert f"{own}:broken ended with AttributeError" in error.splitlines()[-1]
 
 
 def test_what_is_no_collection_is_an_error(script: Path, tmp_path: Path) -> None:
