@@ -18,11 +18,13 @@ from typing import Any, NamedTuple
 
 _SUPERINSTRUCTIONS = {
     "LOAD_FAST_LOAD_FAST": ("LOAD_FAST", "LOAD_FAST"),
-    "LOAD_FAST_BORROW_LOAD_FAST_BORROW": ("LOAD_FAST_BORROW", "LOAD_FAST_BORROW"),
+    "LOAD_FAST_BORROW_LOAD_FAST_BORROW": ("LOAD_FAST", "LOAD_FAST"),
     "STORE_FAST_LOAD_FAST": ("STORE_FAST", "LOAD_FAST"),
     "STORE_FAST_STORE_FAST": ("STORE_FAST", "STORE_FAST"),
 }
 """Instructions of the interpreter that are two in one."""
+_PLAIN = {"LOAD_FAST_BORROW": "LOAD_FAST", "NOT_TAKEN": "NOP"}
+"""Instructions that do the same as others: the layout decides which of them is there."""
 
 _PASSES = {"NOP", "JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT"}
 _ENDS = {"RETURN_VALUE", "RAISE_VARARGS", "RERAISE"}
@@ -80,10 +82,10 @@ def parts(instruction: dis.Instruction, code: CodeType) -> list[tuple[str, Any]]
     """
     name, argument = instruction.opname, instruction.argval
     names = _SUPERINSTRUCTIONS.get(name)
-    pairs = list(zip(names, argument, strict=True)) if names else [(name, argument)]
+    pairs = zip(names, argument, strict=True) if names else [(_PLAIN.get(name, name), argument)]
     cells = {*code.co_cellvars, *code.co_freevars}
     return [
-        ("LOAD_CLOSURE" if name in _LOCALS and argument in cells else name, argument)
+        ("LOAD_CLOSURE" if name == "LOAD_FAST" and argument in cells else name, argument)
         for name, argument in pairs
     ]
 
@@ -252,9 +254,8 @@ class CodeNames(NamedTuple):
 
 
 GLOBALS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
-_LOCALS = {"LOAD_FAST", "LOAD_FAST_BORROW"}
-NAMES = GLOBALS | _LOCALS | {
-    "LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF", "LOAD_FAST_CHECK"
+NAMES = GLOBALS | {
+    "LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF", "LOAD_FAST", "LOAD_FAST_CHECK"
 }  # fmt: skip
 STORES = {"STORE_FAST", "STORE_DEREF", "STORE_NAME", "STORE_GLOBAL"}
 ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD"}

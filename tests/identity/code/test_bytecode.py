@@ -374,6 +374,19 @@ def test_instructions_between_a_name_and_its_call_do_not_count(
     assert chains == (Chain(("np", name), is_global=True),)
 
 
+def test_a_borrowed_variable_counts_as_a_loaded_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def borrowed(code: CodeType) -> Iterator[dis.Instruction]:
+        for entry in get_instructions(code):
+            if entry.opname.startswith("POP_JUMP"):
+                yield entry._replace(opname="NOT_TAKEN", opcode=dis.opmap["NOP"])
+            is_load = entry.opname == "LOAD_FAST"
+            yield entry._replace(opname="LOAD_FAST_BORROW") if is_load else entry
+
+    loaded = content("return x - y if x else y", head="\n\n\n\n\n\ndef f(x, y):")
+    monkeypatch.setattr(dis, "get_instructions", borrowed)
+    assert loaded == content("return x - y if x else y", head="\n\n\n\n\n\n\ndef f(x, y):")
+
+
 def test_two_borrowed_variables_count_as_two(monkeypatch: pytest.MonkeyPatch) -> None:
     def borrowed(code: CodeType) -> Iterator[dis.Instruction]:
         for entry in get_instructions(code):
