@@ -12,14 +12,13 @@ import click
 
 from pipeline import scheduler
 from pipeline.apps import fibonacci
-from pipeline.cli.options import computing_options, output_file, picture_option
+from pipeline.cli.options import computing_options, picture_option, race_of, race_option
 from pipeline.cli.screen import Bar, print_result, print_table, print_text
 from pipeline.graph import MAX_TASKS
 from pipeline.identity import all_digits, format_duration, format_number, shorten
 
 if TYPE_CHECKING:
     from pipeline import Store
-    from pipeline.draw import Race
 
 
 def traceable(text: str) -> int:
@@ -41,8 +40,7 @@ def traceable(text: str) -> int:
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("numbers", nargs=-1, required=True, type=traceable, metavar="N [N ...]")
 @picture_option("--save", text="Draw the tree beside the DAG, of all N together.")
-@click.option("--race", "race_file", type=output_file("svg"), metavar="PATH.svg",
-              help="Draw the race of tree against DAG, an animated SVG.")  # fmt: skip
+@race_option
 @click.option("--full", is_flag=True, help="Print all digits of long integers.")
 @computing_options()
 def fib(
@@ -59,7 +57,9 @@ def fib(
     pipeline fib 6 --race race.svg
     pipeline fib 2000 --store cache
     """
-    racing = None if race_file is None else _race(numbers)
+    if race_file and len(numbers) > 1:
+        raise click.UsageError("--race shows one N: give one, like pipeline fib 6 --race race.svg")
+    race = race_of(fibonacci.fib(numbers[0])) if race_file else None
     rate = fibonacci.naive_rate()
     with scheduler(scheduler_name):
         fibonacci.fib(2).compute()  # so that no row pays for the workers' start
@@ -75,26 +75,10 @@ def fib(
 
         with Bar("draw"):
             files.append(contrast(trace([fibonacci.fib(n) for n in numbers])).save(save))
-    if race_file and racing:
-        files.append(racing.save(race_file))
+    if race and race_file:
+        files.append(race.save(race_file))
     fields = {"rows": list(map(asdict, rows)), "naive_calls_per_second": rate}
     print_result(fields, files, store)
-
-
-def _race(numbers: tuple[int, ...]) -> Race:
-    """The race of one number; an error for others comes before any work."""
-    from pipeline import LimitError, race
-
-    try:
-        (n,) = numbers
-        return race(fibonacci.fib(n))
-    except LimitError as error:
-        raise click.UsageError(f"--race: {error}") from None
-    except ValueError:
-        given = " ".join(map(str, numbers))
-        raise click.UsageError(
-            f"--race shows one N, not {given}: pipeline fib 6 --race …"
-        ) from None
 
 
 def print_rows(

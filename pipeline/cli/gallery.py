@@ -14,7 +14,7 @@ from dask.typing import Key
 
 from pipeline import Call, contrast, count, report
 from pipeline.apps.gallery import GALLERY, Problem, run_in_order, tabulate
-from pipeline.cli.options import json_option, output_file, picture_option
+from pipeline.cli.options import json_option, output_file, picture_option, race_of, race_option
 from pipeline.cli.screen import (
     Bar,
     print_json,
@@ -51,10 +51,14 @@ _ARGUMENT_WIDTH = 40
 @click.argument("name", required=False, metavar="[NAME]", type=click.Choice(list(GALLERY)))
 @click.argument("texts", nargs=-1, metavar="[ARGS ...]")
 @picture_option("--save", text="Draw the tree beside the DAG, with values.")
+@race_option
 @click.option("--report", "page", type=output_file("html"), metavar="PATH.html",
               help="Save a page that shows tree and DAG step by step.")  # fmt: skip
 @json_option
-def gallery(name: str | None, texts: tuple[str, ...], save: Path | None, page: Path | None) -> None:
+def gallery(
+    name: str | None, texts: tuple[str, ...], save: Path | None, race_file: Path | None,
+    page: Path | None,
+) -> None:  # fmt: skip
     """Textbook recursions: their trees, their DAGs, and the order of their tables.
 
     Without NAME all are listed, each with an example of ARGS, which are the default.
@@ -62,18 +66,22 @@ def gallery(name: str | None, texts: tuple[str, ...], save: Path | None, page: P
     \b
     pipeline gallery
     pipeline gallery edit-distance kitten sitting
+    pipeline gallery binomial 5 2 --race race.svg
     pipeline gallery knapsack 10 5:10,4:40,6:30,3:50 --save knapsack.svg
     """
     for text in texts:
         if text.startswith("--"):
             raise click.UsageError(f"no such option: {text}; see pipeline gallery --help")
     if name is None:
-        if save or page:
-            raise click.UsageError("--save and --report show one problem: name it, like binomial")
+        if save or page or race_file:
+            raise click.UsageError(
+                "--save, --race and --report show one problem: name it, like binomial"
+            )
         _list()
         return
     problem = GALLERY[name]
     call = call_of(problem, texts)
+    race = race_of(call) if race_file else None
     with Bar("trace"):
         graph = call.graph()
     with task_bar():
@@ -84,6 +92,8 @@ def gallery(name: str | None, texts: tuple[str, ...], save: Path | None, page: P
     with Bar("draw"):
         if save:
             files.append(contrast(call, values=table).save(save))
+        if race and race_file:
+            files.append(race.save(race_file))
         if page:
             title = f"{label(call.key, _ARGUMENT_WIDTH)}: {problem.question}"
             files.append(report(call, title=title).save(page))

@@ -19,7 +19,8 @@ from pipeline.identity import short_repr
 from pipeline.schedule import SCHEDULERS
 
 if TYPE_CHECKING:
-    from pipeline import Store
+    from pipeline import Call, Store
+    from pipeline.draw import Race
 
     _NumberType = click.ParamType[float]
 else:
@@ -86,6 +87,22 @@ def picture_option(*names: str, text: str) -> Decorator:
     suffixes = ("svg", "png", "pdf", "dot")
     metavar = f"PATH.{'|'.join(suffixes)}"
     return click.option(*names, type=output_file(*suffixes), metavar=metavar, help=text)
+
+
+race_option = click.option(
+    "--race", "race_file", type=output_file("svg"), metavar="PATH.svg",
+    help="Draw the race of tree against DAG: an animated SVG.",
+)  # fmt: skip
+
+
+def race_of(call: Call) -> Race:
+    """The race of a call; a large one is an error of usage."""
+    from pipeline import LimitError, race
+
+    try:
+        return race(call)
+    except LimitError as error:
+        raise click.UsageError(f"--race: {error}") from None
 
 
 out_option = click.option(

@@ -24,7 +24,7 @@ from tests.command import run
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-README = (Path(__file__).parent.parent.parent / "README.md").read_text()
+GUIDE = (Path(__file__).parent.parent.parent / "pipeline" / "cli" / "README.md").read_text()
 
 
 SCRIPT = """
@@ -94,10 +94,10 @@ def test_the_first_help_fits_a_screen_and_lists_all_commands_and_exit_codes() ->
 
 
 @pytest.mark.parametrize("path", LEAVES)
-def test_every_command_takes_json_and_has_a_place_in_the_readme(path: str) -> None:
+def test_every_command_takes_json_and_has_a_place_in_the_guide(path: str) -> None:
     assert "--json" in [name for option in ALL[path].params for name in option.opts]
     group, name = path.rsplit(" ", 1)
-    assert re.search(rf"`{group}[^`]* ?\b{name}\b|`{group} [^|]*\b{name} ", README), path
+    assert re.search(rf"`{group}[^`]* ?\b{name}\b|`{group} [^|]*\b{name} ", GUIDE), path
 
 
 def test_the_version_comes_with_those_of_python_and_dask() -> None:

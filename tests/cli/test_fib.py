@@ -106,7 +106,7 @@ def test_a_race_is_saved(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("numbers", "message"),
-    [(["40"], "nodes=100 at most"), (["5", "6"], "--race shows one N, not 5 6")],
+    [(["40"], "nodes=100 at most"), (["5", "6"], "--race shows one N: give one")],
 )
 def test_what_cannot_race_is_one_line(numbers: list[str], message: str) -> None:
     code, text, error = run("fib", *numbers, "--race", "race.svg")

@@ -170,7 +170,7 @@ def test_a_huge_tree_is_drawn_folded(tmp_path: Path) -> None:
     (["knapsack", "5", "0:1"], "items is '0:1', and must be at most 25 pairs, weight:value"),
     (["--nope"], "'--nope' is not one of 'binomial'"),
     (["bell", "--nope"], "no such option: --nope; see pipeline gallery --help"),
-    (["--save", "a.svg"], "--save and --report show one problem: name it, like binomial"),
+    (["--save", "a.svg"], "--save, --race and --report show one problem: name it, like binomial"),
     (["bell", "--save", "a.bmp"], "cannot write 'a.bmp': the file name ends in .svg"),
     (["bell", "--report", "a.txt"], "cannot write 'a.txt': the file name ends in .html"),
     (["bell", "--report", "/none/a.html"], "the folder /none does not exist"),
@@ -201,3 +201,12 @@ def test_the_command_in_a_process_of_its_own() -> None:
     done = process("-W", "error", "-m", "pipeline", "gallery", "coins", "11", "1,5,10")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("coins(11, (1, 5, 10)) = 4\n")
+
+
+def test_a_race_is_saved_of_a_small_problem(tmp_path: Path) -> None:
+    path = tmp_path / "race.svg"
+    assert output("binomial", "5", "2", "--race", str(path)).splitlines()[-1] == f"saved {path}"
+    assert "tree: 19 of 19 tasks" in path.read_text()
+    code, out, err = run("gallery", "bell", "10", "--race", str(path))
+    assert (code, out) == (2, "")
+    assert "1,024 tasks would be folded" in err.splitlines()[-1]
