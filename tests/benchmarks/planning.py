@@ -56,7 +56,7 @@ def project(functions: int = FUNCTIONS, group: int = FUNCTIONS) -> list[Any]:
 
 
 def plan(store: Store, *collections: Any) -> object:
-    return make_plan(store, *open_collections(collections))
+    return make_plan(store, *open_collections(collections)[:2])
 
 
 def functions(folder: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.benchmarks import caching
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_the_cache_measures_each_peer_that_is_installed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

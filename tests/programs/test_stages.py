@@ -80,6 +80,7 @@ def write_air(path: Path, last: int) -> None:
     array.to_dataset().to_zarr(path, encoding=chunks, consolidated=False)
 
 
+@pytest.mark.slow
 def test_edits_of_a_climatology(climatology: stages.Project) -> None:
     project = climatology
     assert project.run()[1] == {"corrected": 5}

@@ -25,7 +25,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(tmp_path_factory.mktemp("programs") / "data", 1)
 
 
-QUICK = "custom_graph", "percentiles", "rechunk", "images", "climatology", "tpch_1"
+QUICK = "custom_graph", "rechunk", "climatology"
 """Programs of each kind that take less than a second."""
 
 _MARKED = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in PROGRAMS]
