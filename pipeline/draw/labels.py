@@ -1,7 +1,7 @@
 """Labels of a picture: short, and different for different tasks.
 
-What all calls of a function have in common is told once. A part of a long sequence is a slice of
-it. Any other argument is cut off, but not so far that two tasks look alike.
+What all calls of a function have in common stands in the title. A part of a long sequence is a
+slice of it. Any other argument is cut off, but not so far that two tasks look alike.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WHOLE = 10_000
 
 
 class Labels(NamedTuple):
-    """The label of each task, and what is told once: `items = ((2, 12), (1, 10))`."""
+    """The label of each task, and what stands in the title: `items = ((2, 12), (1, 10))`."""
 
     texts: Mapping[Key, str]
     common: Sequence[str] = ()
@@ -36,7 +36,7 @@ def label_tasks(
 ) -> Labels:
     """Labels for the subproblems of a picture.
 
-    names: of the parameters, by the first item of a key; without them no argument is told once
+    names: of the parameters, by the first item of a key; without them the title has no argument
     is_call: whether a task without arguments is a call: `f()`, not `f`
 
     >>> keys = [("f-0123456789ab", n, f"'{'abcdefghijklmnopq'[:n]}'") for n in (1, 17)]

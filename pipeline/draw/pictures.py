@@ -140,7 +140,7 @@ class Comparison:
 
     @cached_property
     def labels(self) -> Labels:
-        """The labels of the subproblems, and what is told once."""
+        """The labels of the subproblems, and what stands in the title."""
         if self.style.label is not None:
             return Labels({key: self.style.label(key) for key in self.shown})
         shown = subproblems(self.panels, self.graph)

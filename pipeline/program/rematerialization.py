@@ -221,7 +221,7 @@ class _Run:
     """A run that is observed: the values that it holds, and what is known of all values.
 
     owner: of each value: that in whose memory it lies: itself, or another for a view
-    bytes: of its own memory; 0 if it lies in that of another value
+    bytes: of its memory; 0 if it lies in that of another value
     expected: the bytes before its step ran for the first time; infinite where nothing was known
     seconds: of its step; cost: the same, as a first run takes it
     growth: by function: the bytes of its results ÷ those of its operands, at most

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from functools import reduce
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pipeline import PipelineError
@@ -162,41 +161,36 @@ class Expression(Lazy):
         return expression_text(self)
 
 
-def minimum(first: Any, *others: Any) -> Any:
+def minimum(*values: Any) -> Any:
     """Python's `min` of values, or of a list of them; some may be lazy.
 
     >>> from pipeline.apps.fibonacci import fib
     >>> minimum(fib(6), 5, fib(7)).compute(), minimum(3, 2)
     (5, 2)
     """
-    if not others:
-        return reduce(minimum, first)
-    for second in others:
-        if isinstance(first, Lazy):
-            first = first.minimum_with(second)
-        elif isinstance(second, Lazy):
-            first = second.apply(min, (first, second))
-        else:
-            first = min(first, second)
-    return first
+    return _fold(min, "minimum_with", values)
 
 
-def maximum(first: Any, *others: Any) -> Any:
+def maximum(*values: Any) -> Any:
     """Python's `max` of values, or of a list of them; some may be lazy.
 
     >>> from pipeline.apps.fibonacci import fib
     >>> maximum(fib(6), 5, fib(7)).compute()
     13
     """
-    if not others:
-        return reduce(maximum, first)
+    return _fold(max, "maximum_with", values)
+
+
+def _fold(function: Callable[..., Any], method: str, values: tuple[Any, ...]) -> Any:
+    """`min` or `max`, as an operator between each value and the result for those before it."""
+    first, *others = values if len(values) > 1 else list(*values) or [function([])]
     for second in others:
         if isinstance(first, Lazy):
-            first = first.maximum_with(second)
+            first = getattr(first, method)(second)
         elif isinstance(second, Lazy):
-            first = second.apply(max, (first, second))
+            first = second.apply(function, (first, second))
         else:
-            first = max(first, second)
+            first = function(first, second)
     return first
 
 

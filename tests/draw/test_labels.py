@@ -1,4 +1,4 @@
-"""Labels: short, different for different tasks, with what is common told once."""
+"""Labels: short, different for different tasks, with what is common in the title."""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ class Drawn:
                 values.append(run(body, value, kinds))
             except BodyError as error:
                 values.append(error)
-            except Exception:
+            except Exception:  # whatever a body raises, each form must raise
                 values.append(BodyError(n))
         return values
 
