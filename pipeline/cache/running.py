@@ -240,7 +240,7 @@ def open_graph(dsk: Any, keys: Any) -> Opened:
             annotations[key][kind] = value
     tasks = task_dict(graph)
     outputs = output_keys(tasks, flatten([keys]))
-    inner = inner_keys(graphs_of(dsk), outputs)
+    inner = inner_keys(graphs_of(dsk), [*outputs, *flatten([keys])])
     return Opened(with_iterators(tasks, outputs), outputs, annotations, inner)
 
 
