@@ -38,10 +38,10 @@ from pipeline.identity import (
     run_untraced,
     session,
     short_hash,
-    short_repr,
 )
 from pipeline.identity.encoder import state_of
 from tests.functions import fib
+from tests.names import shown
 
 
 class Colour(enum.Enum):
@@ -190,7 +190,7 @@ def test_what_is_encoded_today_is_found_next_year(value: Any, encoded: Any) -> N
 @pytest.mark.parametrize(
     "value",
     [threading.Lock(), (c for c in "a"), object(), (1, object()), {"a": threading.Lock()}],
-    ids=repr,
+    ids=shown,
 )
 def test_values_without_content_are_refused(value: Any) -> None:
     with pytest.raises(UnkeyableError):
@@ -282,7 +282,7 @@ def test_the_state_of_a_list_holds_its_items() -> None:
     assert [1, 2] in state_of(Many([1, 2]))
 
 
-@pytest.mark.parametrize("value", [threading.Lock(), object(), (c for c in "a")], ids=repr)
+@pytest.mark.parametrize("value", [threading.Lock(), object(), (c for c in "a")], ids=shown)
 def test_objects_without_state_are_refused_with_a_remedy(value: Any) -> None:
     with pytest.raises(UnkeyableError, match=r"no key for a .*; pass what it is made from"):
         state_of(value)
@@ -358,7 +358,7 @@ lru_cache = functools.lru_cache
         (defaultdict(int), defaultdict(list)), (Counter("a"), Counter("b")),
         (Reduced(1), Reduced(2)), (Tags({1}), {1}), (FrozenTags({1}), FrozenTags({2})),
     ],
-    ids=lambda value: short_repr(value, 30),
+    ids=shown,
 )  # fmt: skip
 def test_they_differ(one: Any, other: Any) -> None:
     assert encode(one) != encode(other)
@@ -378,7 +378,7 @@ def test_they_differ(one: Any, other: Any) -> None:
         ({lambda: 1, lambda: 2}, {lambda: 2, lambda: 1}), (deque([1]), deque([1])),
         ({len: 1, max: 2, 1: 3, "a": 4}, {"a": 4, 1: 3, max: 2, len: 1}), (str.upper, str.upper),
     ],
-    ids=lambda value: short_repr(value, 30),
+    ids=shown,
 )  # fmt: skip
 def test_they_agree(one: Any, other: Any) -> None:
     assert encode(one) == encode(other)
@@ -512,7 +512,7 @@ def test_a_session_encodes_an_object_once_and_verifies_it_once() -> None:
     assert counted.times == 4
 
 
-@pytest.mark.parametrize("value", [Node(1), {"a": Node(1)}, (1, [Node(1)])], ids=repr)
+@pytest.mark.parametrize("value", [Node(1), {"a": Node(1)}, (1, [Node(1)])], ids=shown)
 def test_an_object_that_changes_within_a_session_is_an_error(value: Any) -> None:
     node = value
     while not isinstance(node, Node):

@@ -21,6 +21,7 @@ from dask.task_spec import DataNode, Task, TaskRef
 
 from pipeline import PipelineError
 from pipeline.share.copying import Again, IsolationError, isolated, viewed
+from tests.names import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,9 +110,9 @@ def test_two_names_of_one_object_stay_one() -> None:
         5, True, 1.5, "text", b"bytes", None, 2j, range(3), np.float64(1), np.int8(1),
         len, int, test_cells_of_frames_are_copied, np.sin, decimal.Decimal(1),
         datetime.datetime(2026, 11, 21), datetime.timedelta(1), np.datetime64(1, "s"),
-        delayed(len)([1]),
+        delayed(len)([1], dask_key_name="a"),
     ],
-    ids=repr,
+    ids=shown,
 )  # fmt: skip
 def test_what_nobody_can_change_is_not_copied(value: Any) -> None:
     assert isolated(value, NOTHING) is value

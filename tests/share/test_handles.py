@@ -15,6 +15,7 @@ from dask.utils import methodcaller
 from pipeline.share.isolation import is_arithmetic, is_reading
 from pipeline.share.merging import Merged
 from tests.functions import fib, square
+from tests.names import shown
 
 READING = (
     "all", "any", "amax", "amin", "argmax", "argmin", "argsort", "average", "bincount", "corrcoef",
@@ -86,7 +87,7 @@ def test_a_method_that_only_reads_gets_a_view(name: str) -> None:
         (node(methodcaller("ravel"), TaskRef("a")), False),
         (node(len, TaskRef("a")), False), (DataNode("x", 1), False), (Alias("x", "a"), False),
     ],
-    ids=str,
+    ids=shown,
 )  # fmt: skip
 def test_who_only_reads(consumer: Any, is_it: bool) -> None:
     assert is_reading(consumer) is is_it
@@ -114,7 +115,7 @@ OTHERS: tuple[Any, ...] = (
         *((getattr(operator, name), True) for name in OPERATORS),
         *((built_in, True) for built_in in BUILT_IN), *((other, False) for other in OTHERS),
     ],
-    ids=str,
+    ids=shown,
 )  # fmt: skip
 def test_who_does_arithmetic(function: Any, is_it: bool) -> None:
     assert is_arithmetic(node(function, 1)) is is_it
@@ -124,7 +125,7 @@ def test_who_does_arithmetic(function: Any, is_it: bool) -> None:
 @pytest.mark.parametrize(
     ("call", "is_it"),
     [(fib(4), True), (square(2), False), (square(2) + 1, False), (fib(2) - fib(3) * 2, True)],
-    ids=str,
+    ids=shown,
 )
 def test_calls_do_arithmetic_if_all_their_operations_do(call: Any, is_it: bool) -> None:
     assert all(map(is_arithmetic, call.graph().tasks.values())) is is_it

@@ -22,6 +22,7 @@ from pipeline import File, pure
 from pipeline.graph import GraphError
 from pipeline.share import Numbering
 from pipeline.share.copying import isolated, viewed
+from tests.names import shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -308,13 +309,13 @@ def both(one: Any, other: Any) -> list[int]:
     return numbers({**INPUTS, **tasks}, *tasks)
 
 
-@pytest.mark.parametrize(("one", "other"), SAME, ids=str)
+@pytest.mark.parametrize(("one", "other"), SAME, ids=shown)
 def test_these_tasks_are_one(one: Any, other: Any) -> None:
     for first, second in (both(one, other), both(other, one)):
         assert first == second > 0
 
 
-@pytest.mark.parametrize(("one", "other"), OTHER, ids=str)
+@pytest.mark.parametrize(("one", "other"), OTHER, ids=shown)
 def test_these_tasks_are_two(one: Any, other: Any) -> None:
     for first, second in (both(one, other), both(other, one)):
         assert first != second
@@ -350,7 +351,7 @@ def test_a_task_that_may_change_its_object_is_not_merged_with_another_that_has_i
         (task(with_seed), "with_seed(seed=None): it is random without a seed"),
         (task(sorted, key=time.time), "time.time: it reads the time of day"),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_the_reason_why_a_task_is_not_merged(node: Task, reason: str) -> None:
     numbering = Numbering({**INPUTS, "x": node})

@@ -18,6 +18,7 @@ import pytest
 
 from pipeline import LazyArgumentError, UnkeyableError, recurrence, task
 from tests.functions import fib, square
+from tests.names import shown
 
 
 def test_decorated_functions_keep_their_face() -> None:
@@ -57,7 +58,7 @@ def test_a_lazy_argument_of_a_recurrence_is_refused(call: Any) -> None:
         call()
 
 
-@pytest.mark.parametrize("value", [[1], {1: 2}, threading.Lock(), (c for c in "a")], ids=repr)
+@pytest.mark.parametrize("value", [[1], {1: 2}, threading.Lock(), (c for c in "a")], ids=shown)
 def test_an_unkeyable_argument_is_refused(value: Any) -> None:
     @recurrence
     def f(x: int, y: Any) -> Any:
@@ -67,7 +68,7 @@ def test_an_unkeyable_argument_is_refused(value: Any) -> None:
         f(1, value)
 
 
-@pytest.mark.parametrize("value", [threading.Lock(), [threading.Lock()]], ids=repr)
+@pytest.mark.parametrize("value", [threading.Lock(), [threading.Lock()]], ids=shown)
 def test_an_unkeyable_argument_of_a_task_is_refused(value: Any) -> None:
     with pytest.raises(UnkeyableError, match=r"^square\(.*\): no key for a .*; pass"):
         square(value)

@@ -16,6 +16,7 @@ import pipeline.apps.fibonacci
 from pipeline.identity import Library, closure_values, definition_parts, library_name
 from pipeline.identity.code.references import is_held, references_of
 from tests.functions import fib
+from tests.names import shown
 
 if TYPE_CHECKING:
     from types import FunctionType
@@ -96,7 +97,7 @@ def test_the_parts_of_a_class() -> None:
         (type(iter([])), "builtins.list_iterator"),
         (pipeline.apps.fibonacci.fib, None),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_a_name_is_that_under_which_a_library_offers_a_value(value: Any, name: str | None) -> None:
     assert library_name(value) == name

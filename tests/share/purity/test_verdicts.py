@@ -61,6 +61,7 @@ from pipeline.share.purity.impurities import (
     WRITES,
 )
 from pipeline.share.purity.verdicts import is_used_up, method_impurity, method_name
+from tests.names import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -532,7 +533,7 @@ def test_a_method_that_a_function_may_call_on_an_argument_counts(name: str) -> N
         (Library("secrets", "token_hex"), "secrets: it is random"),
         (Library("secrets"), "secrets: it is random"),
     ],
-    ids=repr,
+    ids=shown,
 )  # fmt: skip
 def test_a_verdict_names_what_is_called(function: Any, text: str) -> None:
     assert verdict(function) == text

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.store import CodecError, UnstorableError
 from pipeline.store.formats import arrays
+from tests.names import shown
 
 OVERLAPPING = np.dtype({"names": ["a", "b"], "formats": ["i4", "i2"], "offsets": [0, 2]})
 MANY = np.dtype([(f"field{place}", "f8") for place in range(600)])
@@ -183,7 +184,7 @@ def test_texts_of_any_length_keep_missing_values() -> None:
     assert repr(back.tolist()) == repr(array.tolist())
 
 
-@pytest.mark.parametrize("missing", [[3], [object()], ["x"]], ids=str)
+@pytest.mark.parametrize("missing", [[3], [object()], ["x"]], ids=shown)
 def test_texts_with_other_marks_for_the_missing_are_refused(missing: list[Any]) -> None:
     with pytest.raises(CodecError):
         arrays.build_texts([1], False, True, missing, ["a"])

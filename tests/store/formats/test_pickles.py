@@ -22,6 +22,7 @@ from pipeline.store import CodecError, UnstorableError, encoded
 from pipeline.store.entry import UnreadableError
 from pipeline.store.formats.codec import decoded
 from tests.fuzz import mutated, packed, payload, unpacked
+from tests.names import shown
 
 
 class Node:
@@ -118,7 +119,7 @@ def test_the_arrays_of_an_object_are_not_in_its_pickle() -> None:
         (Node(pickle), [Node], "a module: no format"),
         ([lambda: 1], [Node], "a function: no format"),
     ],
-    ids=str,
+    ids=shown,
 )  # fmt: skip
 def test_other_objects_are_refused_by_name(value: Any, classes: list[Any], why: str) -> None:
     with pytest.raises(UnstorableError, match=why):

@@ -20,6 +20,7 @@ from pipeline.store.formats import registered
 from pipeline.store.formats.codec import decoded
 from tests.command import process
 from tests.fuzz import back, payload
+from tests.names import shown
 
 
 class Track:
@@ -149,7 +150,7 @@ def test_a_format_counts_before_the_mark_of_a_storable_class() -> None:
         ((np.ndarray, dump, load), "it has one"),
         (("pandas:DataFrame", dump, load), "it has one"),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_what_cannot_be_registered_is_an_error(arguments: Any, why: str) -> None:
     with pytest.raises(UnstorableError, match=why):

@@ -104,7 +104,7 @@ def fail() -> Any:
      Box[int](3), Box(Box("a")), Step(1), Step(2, {"a": Step(3)}), Couple(1, [Couple(2, 3)]),
      Named("a"),
      {Frozen(1): {Step(1), Step(2)}}, [Frozen(None)] * 3],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_an_object_comes_back_equal_and_of_its_class(value: Any) -> None:
     assert back(value) == value

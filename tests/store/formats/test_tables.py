@@ -19,6 +19,7 @@ from pipeline.store import CodecError, UnstorableError, encoded
 from pipeline.store.formats import tables
 from pipeline.store.formats.codec import decoded
 from tests.fuzz import DAY, FRAME, back, packed, payload, same, unpacked
+from tests.names import shown
 
 
 def described(**attrs: Any) -> pd.DataFrame:
@@ -176,7 +177,7 @@ class Derived(pd.DataFrame):  # type: ignore[misc] # pandas has no types here
         (FRAME.groupby("kind", observed=True), "a DataFrameGroupBy: no format"),
         (pd.offsets.Day(), "a Day: no format"),
     ],
-    ids=lambda value: f"{value!r:.40}",
+    ids=shown,
 )
 def test_other_tables_are_refused_with_a_reason(value: Any, why: str) -> None:
     with pytest.raises(UnstorableError, match=why):
@@ -232,7 +233,7 @@ def test_a_missing_column_does_not_end_a_list_early() -> None:
     "options",
     [{"compression": "lz4"}, {"compression": "zstd"},
      {"metadata_version": pa.ipc.MetadataVersion.V4}],
-    ids=str,
+    ids=shown,
 )  # fmt: skip
 def test_a_stream_that_may_be_compressed_is_refused_before_it_is_unpacked(options: Any) -> None:
     with pytest.raises(CodecError, match="compressed"):
@@ -342,7 +343,7 @@ def test_other_heads_are_refused(head: Any) -> None:
         (NUMBERS, ("sparse", "integer", 3, np.array([1, 1], "i4"), np.ones(2), 0)),
         (NUMBERS, ("sparse", "none", 3, np.array([1], "i4"), np.ones(1), 0)),
     ],
-    ids=lambda value: f"{value!s:.40}",
+    ids=shown,
 )  # fmt: skip
 def test_columns_with_heads_of_other_columns_are_refused(array: Any, head: Any) -> None:
     index = pd.RangeIndex(len(array))
