@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from contextvars import ContextVar
+from threading import Lock
 from typing import Any, NamedTuple
 
 from xxhash import xxh3_128
@@ -23,6 +24,15 @@ from pipeline.store.entry import CodecError, FileBytes, UnreadableError, Unstora
 _SMALL = 1 << 18  # bytes up to which a file is read once, not each time it is hashed or written
 _WRITTEN = 1 << 24  # bytes that are written at a time
 _EXECUTABLE = 0o100
+
+_putting_back = Lock()
+"""Held from the look at a file to its writing: who puts it back second leaves it as it is."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_putting_back.acquire,
+        after_in_parent=_putting_back.release,
+        after_in_child=_putting_back.release,
+    )
 
 
 class Copy(NamedTuple):
@@ -44,22 +54,24 @@ class Copy(NamedTuple):
         is_flushed: whether it is on the disk when this returns
         """
         try:
-            path = os.path.realpath(self.path)  # what a link points to is written, as by the task
-            found = signature_of(path)
-            is_same = found is not None and self._is_content(path, found)
-            if found is None or not is_same:
-                self._check_place(path, folders)
-                self._write(path, is_flushed)
-            elif bool(found.mode & _EXECUTABLE) != self.is_executable:
-                self._check_place(path, folders)
-                executable = found.mode | (found.mode & 0o444) >> 2
-                os.chmod(
-                    path, stat.S_IMODE(executable if self.is_executable else found.mode & ~0o111)
-                )
+            with _putting_back:
+                self._put_back(folders, is_flushed)
         except OSError as error:
             raise UnreadableError(
                 f"{self.path} cannot be put back: {error.strerror or error}"
             ) from error
+
+    def _put_back(self, folders: Iterable[str] | None, is_flushed: bool) -> None:
+        path = os.path.realpath(self.path)  # what a link points to is written, as by the task
+        found = signature_of(path)
+        if found is None or not self._is_content(path, found):
+            self._check_place(path, folders)
+            self._write(path, is_flushed)
+        elif bool(found.mode & _EXECUTABLE) != self.is_executable:
+            self._check_place(path, folders)
+            executable = found.mode | (found.mode & 0o444) >> 2
+            mode = executable if self.is_executable else found.mode & ~0o111
+            os.chmod(path, stat.S_IMODE(mode))
 
     def _is_content(self, path: str, found: Signature) -> bool:
         is_same_size = found.is_file and found.size == len(self.data)

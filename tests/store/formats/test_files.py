@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +126,26 @@ def test_a_failure_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch, place:
     assert [path for path in Path().rglob("*") if path.is_file()] == []
     copy.put_back(None, is_flushed=False)
     assert Path(place).read_bytes() == b"a"
+
+
+def test_a_file_that_threads_put_back_at_once_is_written_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A task that reads it after the first has put it back must not see it change."""
+    written: list[str] = []
+    replace = os.replace
+
+    def slowly(source: str, target: str) -> None:
+        time.sleep(0.05)  # meanwhile the other threads come here, too
+        replace(source, target)
+        written.append(target)
+
+    monkeypatch.setattr(os, "replace", slowly)
+    copy = Copy("out", HASH, False, memoryview(b"a"))
+    with ThreadPoolExecutor(3) as threads:
+        for done in [threads.submit(copy.put_back, None, False) for _ in range(3)]:
+            done.result()
+    assert [Path(path).name for path in written] == ["out"]
 
 
 def test_large_files_of_a_set_are_in_order() -> None:
