@@ -21,6 +21,8 @@ from pipeline.page.parts import (
     Prose,
     Section,
     Slider,
+    Step,
+    Steps,
     Table,
 )
 from pipeline.page.scenes import Scene, scene
@@ -39,6 +41,8 @@ __all__ = [
     "Scene",
     "Section",
     "Slider",
+    "Step",
+    "Steps",
     "Table",
     "Tradeoff",
     "format_duration",

@@ -68,6 +68,8 @@ class Figure(Part):
 class Table(Part):
     """Rows under a head. From the column `left` on, cells are aligned to the right.
 
+    marks: a class for each row, to be lit by `Steps`
+
     >>> Table("Tasks", ("n", "tree"), [(6, 25), (200, 10**30)]).texts
     [['6', '25'], ['200', '1.0e30']]
     """
@@ -77,6 +79,7 @@ class Table(Part):
     rows: Sequence[Sequence[Any]]
     left: int = 1
     note: str = ""
+    marks: Sequence[str] = ()
 
     @property
     def texts(self) -> list[list[str]]:
@@ -183,6 +186,36 @@ class Slider(Part):
     def longest(self) -> list[str]:
         """The longest text of each column: the page reserves space for it."""
         return [max(column, key=len) for column in zip(*self.data["rows"], strict=True)]
+
+
+class Step(NamedTuple):
+    """A step in words.
+
+    task: the label of the task that takes it, in a scene
+    """
+
+    note: str
+    task: str
+
+
+@dataclass(frozen=True)
+class Steps(Part):
+    """Parts that show the same things: a step lights what has the class `step-0`, `step-1`, …
+
+    label: of the steps
+
+    A scene before it lights the steps of the task that it evaluates.
+    """
+
+    label: str
+    steps: Sequence[Step]
+    parts: Sequence[Part]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The steps as JavaScript reads them."""
+        notes, tasks = zip(*self.steps, strict=True)
+        return {"rows": [[note] for note in notes], "tasks": tasks}
 
 
 class MemoryRun(NamedTuple):

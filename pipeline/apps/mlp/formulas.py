@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from itertools import groupby, islice, product
 from math import prod
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
@@ -25,6 +26,8 @@ MOST, FEW = 8, 2
 
 Partial = tuple[str, str]
 """∂c/∂v, as (c, v)."""
+
+_NONE: Mapping[Any, str] = MappingProxyType({})
 
 
 class Equation(NamedTuple):
@@ -169,10 +172,24 @@ def _latex_name(name: str) -> str:
     return base + (f"^{{({layer})}}" if layer else "") + (f"_{{{nodes}}}" if nodes else "")
 
 
-def mathml_expanded(net: Network, weight: str, hues: Sequence[str] = ()) -> Markup:
+def edges(net: Network, weight: str) -> list[Partial]:
+    """The local derivatives ∂c/∂v on the paths of a weight, as (c, v), from the loss on.
+
+    >>> from pipeline.apps.mlp.networks import network
+    >>> edges(network((1, 1, 1)), "w1_11")
+    [('L', 'ŷ'), ('ŷ', 'O1_1'), ('O1_1', 'w1_11')]
+    """
+    names = reachable(net, weight)
+    return [(consumer, name) for name in names for consumer in net.consumers(name)]
+
+
+def mathml_expanded(
+    net: Network, weight: str, hues: Sequence[str] = (), marks: Mapping[Partial, str] = _NONE
+) -> Markup:
     """∂L/∂w as the sum over all paths, one path in a line: browsers do not break formulas.
 
     hues: colours that mark the lines, in the order of the paths
+    marks: classes of local derivatives
 
     Factors of an earlier line have the class `again`. Raises `NetworkError` for a name that the
     network does not have.
@@ -182,7 +199,7 @@ def mathml_expanded(net: Network, weight: str, hues: Sequence[str] = ()) -> Mark
     written: set[Partial] = set()
     for number, factors in enumerate(products):
         row = [_EMPTY, _element("mo", "+")] if number else [derivative(left), _EQUALS]
-        row.append(_product(factors, written))
+        row.append(_product(factors, marks, written))
         if number < len(hues) and terms > 1:
             row.append(_element("mtext", "━━", kind="path", style=f"color:{hues[number]}"))
         rows.append(row)
@@ -192,10 +209,16 @@ def mathml_expanded(net: Network, weight: str, hues: Sequence[str] = ()) -> Mark
     return _table(rows)
 
 
-def mathml_factored(net: Network, weight: str, values: Mapping[str, str] | None = None) -> Markup:
+def mathml_factored(
+    net: Network,
+    weight: str,
+    values: Mapping[str, str] = _NONE,
+    marks: Mapping[Partial, str] = _NONE,
+) -> Markup:
     """∂L/∂w by adjoints, one equation for each.
 
     values: of the adjoints ∂L/∂v, as text, by the name of v
+    marks: classes of local derivatives
 
     Raises `NetworkError` for a name that the network does not have.
     """
@@ -204,37 +227,40 @@ def mathml_factored(net: Network, weight: str, values: Mapping[str, str] | None 
     for (_, layer), group in kinds:
         equations = list(group)
         shown = equations if len(equations) <= MOST else equations[:FEW]
-        rows += [_equation(equation, (values or {}).get(equation.left[1])) for equation in shown]
+        rows += [_equation(equation, values.get(equation.left[1]), marks) for equation in shown]
         if len(shown) < len(equations):
             rest = _mathml_rest(len(equations), f"adjoints of layer {layer}", "node")
             rows.append([_EMPTY, _EMPTY, rest])
     return _table(rows)
 
 
-def derivative(pair: Partial) -> Markup:
-    """∂c/∂v of (c, v) as MathML.
+def derivative(pair: Partial, kind: str = "") -> Markup:
+    """∂c/∂v of (c, v) as MathML, of a class.
 
     >>> derivative(("L", "x1"))  # doctest: +ELLIPSIS
     Markup('<mfrac><mrow>...<mi>L</mi></mrow>...<msub><mi>x</mi><mn>1</mn></msub>...</mfrac>')
     """
     above, below = (_element("mrow", _PARTIAL, _name(name)) for name in pair)
-    return _element("mfrac", above, below)
+    return _element("mfrac", above, below, kind=kind)
 
 
-def _equation(equation: Equation, value: str | None) -> list[Markup]:
+def _equation(equation: Equation, value: str | None, marks: Mapping[Partial, str]) -> list[Markup]:
     """The cells of a line: left side, sign, sum, and the value if it is known."""
-    products = [_product(product) for product in equation.products]
+    products = [_product(product, marks) for product in equation.products]
     if len(products) > MOST:
         products = [*products[:FEW], _mathml_rest(equation.terms, "products", "consumer")]
     row = [derivative(equation.left), _EQUALS, _joined(products, "+")]
     return row if value is None else [*row, _element("mrow", _EQUALS, _element("mn", value))]
 
 
-def _product(pairs: Sequence[Partial], written: Collection[Partial] = ()) -> Markup:
+def _product(
+    pairs: Sequence[Partial], marks: Mapping[Partial, str], written: Collection[Partial] = ()
+) -> Markup:
     """Factors with dots between them. ∂L/∂L has none: it is 1."""
+    shown = [(pair, derivative(pair, marks.get(pair, ""))) for pair in pairs]
     factors = [
-        _element("mrow", derivative(pair), kind="again") if pair in written else derivative(pair)
-        for pair in pairs
+        _element("mrow", factor, kind="again") if pair in written else factor
+        for pair, factor in shown
     ]
     return _joined(factors, "⋅") if factors else _element("mn", "1")
 

@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 from pipeline import count, occurrences, page, trace
 from pipeline.apps.mlp.chain import adjoint_of, backward, local_of, value_of, values
 from pipeline.apps.mlp.counts import Work, backpropagation, call_tree, expanded
-from pipeline.apps.mlp.formulas import mathml_expanded, mathml_factored, path_count, reachable
+from pipeline.apps.mlp.formulas import (
+    Partial,
+    edges,
+    mathml_expanded,
+    mathml_factored,
+    path_count,
+    reachable,
+)
 from pipeline.apps.mlp.networks import Network, NetworkError, Variable, checked
 from pipeline.apps.mlp.pictures import HUES, diagram, last_first, name_of, style
 
@@ -19,6 +26,9 @@ OFFERED = 24
 """A network with more weights and biases offers only the first of each layer."""
 
 ALL = "all weights"
+
+EDGES = 200
+"""A weight with more edges on its paths has a step for the first ones, from the loss on."""
 
 ROWS = 30
 """A longer table shows its first rows."""
@@ -186,7 +196,7 @@ def _forward(known: Facts) -> page.Section:
         "inputs."
     )
     rows = [
-        [name, known.values[net.name(net[name]._replace(kind="z"))].value, *known.values[name]]
+        [*_outputs(known, name), *known.values[name][1:]]
         for layer in range(1, len(net.sizes))
         for name in net.nodes(layer)
     ]
@@ -243,21 +253,58 @@ def _chain(known: Facts, offered: Sequence[str]) -> page.Section:
 
 
 def _of_one(known: Facts, weight: str) -> list[page.Part]:
-    """The scene, the network with a weight's paths, the formulas, and the adjoints it reuses."""
+    """The scene, and a step for each edge: the network, the formulas, and both memo tables."""
     net, layer = known.net, known.net[weight].layer
     graph = backward(net, weight, local=known.local)
     look = style(net, known.local)
     evaluations = {name_of(key): number for key, number in occurrences(graph).items()}
     products = _many(path_count(net, weight), "product")
     adjoints = {name: page.format_value(memo.value) for name, memo in known.adjoints.items()}
+    every = edges(net, weight)
+    taken = every[:EDGES]
+    first = f", the first {len(taken)} of {len(every):,}" if len(taken) < len(every) else ""
+    marks = {pair: f"step-{number}" for number, pair in enumerate(taken)}
     formulas = page.Equations([
         (f"Expanded: {products}, {_work(expanded(net.sizes, layer))}",
-         mathml_expanded(net, weight, HUES)),
+         mathml_expanded(net, weight, HUES, marks)),
         (f"Factored: {_work(backpropagation(net.sizes, layer))}",
-         mathml_factored(net, weight, adjoints)),
+         mathml_factored(net, weight, adjoints, marks)),
     ])  # fmt: skip
-    scene = page.scene(graph, f"∂L/∂{weight}, tree and DAG", style=look)
-    return [scene, _network(net, weight), formulas, _reused(known, weight, evaluations)]
+    rows = _marks_by_row(marks)
+    tables = [_read(known, weight, rows), _reused(known, weight, evaluations, rows)]
+    steps = page.Steps(
+        f"An edge at a time{first}",
+        [_step(known, pair) for pair in taken],
+        [_network(net, weight, marks), formulas, *tables],
+    )
+    return [page.scene(graph, f"∂L/∂{weight}, tree and DAG", style=look), steps]
+
+
+def _marks_by_row(marks: Mapping[Partial, str]) -> dict[str, str]:
+    """The classes of the edges that read a row of the memo tables, by its variable.
+
+    ∂c/∂v reads the values of c, and ∂L/∂c is its factor. The loss is in no table: ∂L/∂ŷ reads ŷ.
+    """
+    rows: dict[str, str] = {}
+    for (consumer, name), mark in marks.items():
+        row = name if consumer == "L" else consumer
+        rows[row] = f"{rows.get(row, '')} {mark}".strip()
+    return rows
+
+
+def _step(known: Facts, pair: Partial) -> page.Step:
+    """An edge in words: the product of what both tables hold."""
+    consumer, name = pair
+    slope = page.format_value(float(known.local(consumer, name)))
+    if consumer == "L":
+        text = f"∂L/∂{name} = {slope}: the backward pass starts here."
+    else:
+        adjoint = page.format_value(known.adjoints[consumer].value)
+        text = (
+            f"∂L/∂{consumer} · ∂{consumer}/∂{name} = {adjoint} · {slope}, added to ∂L/∂{name}. "
+            f"The first table has {consumer}, the second ∂L/∂{consumer}."
+        )
+    return page.Step(text, f"∂L/∂{name}")
 
 
 def _of_all(known: Facts) -> list[page.Part]:
@@ -283,16 +330,35 @@ def _of_all(known: Facts) -> list[page.Part]:
     return [scene, page.Prose([text]), work]
 
 
-def _network(net: Network, weight: str) -> page.Part:
+def _network(net: Network, weight: str, marks: Mapping[Partial, str]) -> page.Part:
     text = f"The network, and the paths from {weight} to the loss"
     try:
-        picture = diagram(net, weight, numbers=True)
+        picture = diagram(net, weight, numbers=True, marks=marks)
     except NetworkError as error:  # too large to draw
         return page.Prose([f"{error}."])
     return page.Figure(picture, text, f"{text}: one colour, one path. Numbers are values.")
 
 
-def _reused(known: Facts, weight: str, evaluations: Mapping[str, int]) -> page.Table:
+def _read(known: Facts, weight: str, marks: Mapping[str, str]) -> page.Table:
+    """The nodes on the paths of a weight, from the loss on."""
+    net = known.net
+    names = [name for name in reachable(net, weight) if net[name].kind == "O"]
+    rows = [_outputs(known, name) for name in names]
+    shown = [marks.get(name, "") for name in names]
+    head = ("node", "z", "output")
+    return _cut(page.Table("First memo table: values", head, rows, marks=shown))
+
+
+def _outputs(known: Facts, name: str) -> list[Any]:
+    """A node, its weighted sum, and its output."""
+    net = known.net
+    z = net.name(net[name]._replace(kind="z"))
+    return [name, known.values[z].value, known.values[name].value]
+
+
+def _reused(
+    known: Facts, weight: str, evaluations: Mapping[str, int], marks: Mapping[str, str]
+) -> page.Table:
     """The adjoints on the paths of a weight, and the weights that need them, too."""
     names = [name for name in reachable(known.net, weight) if name in evaluations]
     rows: list[list[Any]] = []
@@ -311,8 +377,8 @@ def _reused(known: Facts, weight: str, evaluations: Mapping[str, int]) -> page.T
     )
     head = ("adjoint", "in memory before?", "needed by", "value", "evaluated in the tree",
             "weights in all")  # fmt: skip
-    title = f"The adjoints of {weight}: which of them are reused"
-    return _cut(page.Table(title, head, rows, 3, note))
+    title = "Second memo table: adjoints, and which of them are reused"
+    return _cut(page.Table(title, head, rows, 3, note, [marks.get(name, "") for name in names]))
 
 
 def _memory(known: Facts) -> page.Section:
@@ -354,7 +420,7 @@ def _cut(table: page.Table) -> page.Table:
     if len(table.rows) <= ROWS:
         return table
     note = f"{table.note} The first {ROWS} of {len(table.rows):,} rows.".strip()
-    return replace(table, rows=table.rows[:ROWS], note=note)
+    return replace(table, rows=table.rows[:ROWS], note=note, marks=table.marks[:ROWS])
 
 
 def _work(work: Work) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise, product
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, pairwise, product, starmap
+from types import MappingProxyType
 from typing import Any
 
 import graphviz
@@ -15,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from pipeline import Picture, Style, contrast, count
 from pipeline.apps.mlp.chain import backward, local_values, values
 from pipeline.apps.mlp.epochs import Epoch
-from pipeline.apps.mlp.formulas import path_count, paths
+from pipeline.apps.mlp.formulas import Partial, path_count, paths
 from pipeline.apps.mlp.networks import Network, NetworkError, checked
 
 Array = np.ndarray[Any, Any]
@@ -81,10 +82,17 @@ def adjoints(
     return contrast(graph, values=numbers, style=look, nodes=nodes)
 
 
-def diagram(net: Network, weight: str, *, numbers: bool = False) -> Picture:
+def diagram(
+    net: Network,
+    weight: str,
+    *,
+    numbers: bool = False,
+    marks: Mapping[Partial, str] = MappingProxyType({}),
+) -> Picture:
     """The network, and the paths from a weight to the loss, one colour for each.
 
     numbers: whether to show the values of the variables
+    marks: classes of the edges of local derivatives
 
     Raises `NetworkError` for what is no weight or bias, and for a network of over 2,000 edges.
     """
@@ -101,36 +109,46 @@ def diagram(net: Network, weight: str, *, numbers: bool = False) -> Picture:
         graph_attr={**_GRAPH, "label": _title(net, weight)}, node_attr=_NODE, edge_attr=_EDGE
     )
     columns = [*map(net.nodes, range(len(net.sizes))), ["L"]]
+    looks = _path_looks(net, weight)
+    first = next(iter(looks))
+    # Graphviz draws the edges of the last node last: the label lies above other edges.
+    for name in sorted(chain(*columns), key=lambda name: name == first[0]):
+        dot.node(name, label=label(name))
     for column in columns:
         with dot.subgraph(graph_attr={"rank": "same"}) as same:
             for name in column:
-                same.node(name, label=label(name))
+                same.node(name)
             for above, below in pairwise(column):
                 same.edge(above, below, style="invis", weight="99")
-    looks = _path_looks(net, weight)
-    wire = next(iter(looks))
-    if wire[0] != weight:  # a bias has a node of its own instead
-        looks[wire] |= {"label": label(weight), "fontcolor": _GREY}
-    for before, after in pairwise(columns):
-        for edge in product(before, after):
-            dot.edge(*edge, **looks.get(edge, {}))
-    if wire[0] == weight:
+    if first[0] == weight:  # a bias has a node
         dot.node(weight, shape="plain", style="", label=label(weight), fontcolor=_GREY)
-        dot.edge(*wire, **looks[wire])
+    else:
+        looks[first]["taillabel"] = _ON_EDGE.format(label(weight).replace("\n", "<br/>"))
+    for edge, look in looks.items():
+        look["class"] = marks.get((edge[1], weight if edge == first else edge[0]), "")
+    for edge in dict.fromkeys([*chain(*starmap(product, pairwise(columns))), first]):
+        dot.edge(*edge, **looks.get(edge, {}))
     return Picture(str(dot.source))
 
 
 _FONT = "Helvetica,Arial,sans-serif"
 _GREY = "#737373"  # to be read on white paper and on dark
 _GRAPH = {
-    "rankdir": "LR", "bgcolor": "transparent", "nodesep": "0.25", "ranksep": "0.9",
-    "splines": "line",    "fontname": _FONT, "labelloc": "t", "fontcolor": _GREY,
+    "rankdir": "LR", "bgcolor": "transparent", "nodesep": "0.25", "ranksep": "1.0",
+    "splines": "line", "fontname": _FONT, "labelloc": "t", "fontcolor": _GREY,
 }  # fmt: skip
 _NODE = {
     "fontname": _FONT, "fontsize": "12", "shape": "circle", "width": "0.62", "margin": "0.02",
     "style": "filled", "fillcolor": "#f5f5f5", "color": "#888888",
 }  # fmt: skip
-_EDGE = {"color": "#c4c4c4", "arrowsize": "0.5", "fontname": _FONT, "fontsize": "10"}
+_EDGE = {
+    "color": "#a0a0a0", "arrowsize": "0.5", "fontname": _FONT, "fontsize": "10",
+    "labelangle": "0", "labeldistance": "3.6",
+}  # fmt: skip
+_ON_EDGE = (
+    '<<table border="0" cellborder="0" cellpadding="1" style="rounded" bgcolor="#f5f5f5">'
+    "<tr><td>{}</td></tr></table>>"
+)
 
 
 def _title(net: Network, weight: str) -> str:

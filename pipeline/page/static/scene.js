@@ -70,6 +70,8 @@ class Scene {
     const isSmooth = this.timer !== null && Number(this.speed.value) <= 5 && !matchMedia("(prefers-reduced-motion: reduce)").matches;
     for (const side of this.sides) side.view.follow(side.place, isSmooth);
     this.scrub.value = to;
+    const now = this.right.now();
+    if (now !== null) this.root.dispatchEvent(new CustomEvent("step", { bubbles: true, detail: this.right.labelOf(now) }));
     this.report(to);
   }
 

@@ -92,7 +92,9 @@ class View {
   }
 }
 
+const views = new Map();
 for (const frame of all(document, ".picture .view, .plot [role=img]")) {
   const view = new View(frame, find(frame, "svg"));
+  views.set(frame, view);
   new ResizeObserver(() => view.isFitted && view.fit()).observe(frame);
 }

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pipeline.apps.mlp import NetworkError, backward, counts, forward, gradient, network, values
+from pipeline.apps.mlp.chain import local_values
+from pipeline.apps.mlp.formulas import edges
 from pipeline.apps.mlp.lessons import ALL, OFFERED, Switched, facts, lesson, needing
 from pipeline.apps.mlp.networks import Network
 from pipeline.apps.mlp.pictures import name_of
-from pipeline.page import Choice, Equations, Figure, Page, Prose, Scene, Section, Table
+from pipeline.page import Choice, Equations, Figure, Page, Prose, Scene, Section, Steps, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from pipeline.page import Part
 
 NET = network((2, 2, 2, 1), "tanh", seed=3)
+NUMBER = re.compile(r"(?<= )-?[\d.]+e?-?\d*(?=[,: ])")
 DEEP = network((4, 4, 4, 4, 4, 2))
 
 
@@ -27,8 +32,13 @@ def sections() -> dict[str, Section]:
 
 
 def kind(parts: Iterable[Part], wanted: type[Any]) -> Any:
-    """The first part of a type."""
-    return next(part for part in parts if isinstance(part, wanted))
+    """The first part of a type; also one of those that are lit together."""
+    return next(part for part in flat(parts) if isinstance(part, wanted))
+
+
+def flat(parts: Iterable[Part]) -> Iterator[Part]:
+    for part in parts:
+        yield from part.parts if isinstance(part, Steps) else [part]
 
 
 def tables(section: Section) -> dict[str, Table]:
@@ -51,7 +61,8 @@ def test_each_weight_has_its_picture_its_formulas_its_scene_and_its_adjoints(
 ) -> None:
     for name, parts in options(sections.values()).items():
         if name != ALL:
-            assert [type(part) for part in parts] == [Scene, Figure, Equations, Table]
+            assert [type(part) for part in parts] == [Scene, Steps]
+            assert [type(part) for part in flat(parts)] == [Scene, Figure, Equations, Table, Table]
             assert name in kind(parts, Figure).caption
         else:
             assert [type(part) for part in parts] == [Scene, Prose, Table]
@@ -94,7 +105,7 @@ def test_an_adjoint_is_told_to_be_shared_if_it_is_in_the_graphs_of_several_weigh
     for name, parts in options(sections.values()).items():
         if name == ALL:
             continue
-        rows = kind(parts, Table).rows
+        rows = [part for part in flat(parts) if isinstance(part, Table)][1].rows
         assert {row[0] for row in rows} == {f"∂L/∂{each}" for each in graphs[name]}
         tree = backward(NET, name, memoize=False)
         assert sum(int(row[4]) for row in rows) == len(tree)
@@ -108,6 +119,39 @@ def test_an_adjoint_is_told_to_be_shared_if_it_is_in_the_graphs_of_several_weigh
                       if NET[each].layer == NET[name].layer and needing.index(each)
                       < needing.index(name)]  # fmt: skip
             assert there.startswith("yes") == bool(later or before)
+
+
+def test_a_step_is_a_product_of_what_both_tables_hold(sections: dict[str, Section]) -> None:
+    adjoints = backward(NET, ["ŷ", "O2_2", "O2_1", "O1_2", "O1_1"]).compute()
+    expected = gradient(NET).compute()
+    local = local_values(NET)
+    for name, parts in options(sections.values()).items():
+        if name == ALL:
+            continue
+        steps = kind_of_steps(parts)
+        total = 0.0
+        for step, (consumer, variable) in zip(steps.steps, edges(NET, name), strict=True):
+            numbers = [
+                float(text) for text in re.findall(r"(?<= )-?[\d.]+e?-?\d*(?=[,: ])", step.note)
+            ]
+            factors = [local(consumer, variable)]
+            if consumer != "L":
+                factors.insert(0, adjoints[consumer])
+            assert numbers[: len(factors)] == pytest.approx(factors, rel=1e-4)
+            assert step.task == f"∂L/∂{variable}"
+            total += prod(factors) if variable == name else 0
+        assert total == pytest.approx(expected[name])
+
+
+def kind_of_steps(parts: Iterable[Part]) -> Steps:
+    return next(part for part in parts if isinstance(part, Steps))
+
+
+def test_of_many_edges_the_first_have_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.apps.mlp.lessons.EDGES", 2)
+    steps = kind_of_steps(options(lesson(NET))["w1_11"])
+    assert [step.task for step in steps.steps] == ["∂L/∂ŷ", "∂L/∂O2_2"]
+    assert steps.label == "An edge at a time, the first 2 of 6"
 
 
 def test_the_formulas_tell_their_work(sections: dict[str, Section]) -> None:
@@ -146,7 +190,7 @@ def test_a_network_that_is_too_large_to_be_drawn_is_told_and_counted(
 ) -> None:
     monkeypatch.setattr("pipeline.apps.mlp.pictures.WIRES", 2)
     first = next(iter(options(lesson(network((3, 1)))).values()))
-    assert first[1].paragraphs == ["3-1 has 3 edges: a picture shows 2 at the most."]
+    assert kind(first, Prose).paragraphs == ["3-1 has 3 edges: a picture shows 2 at the most."]
     with pytest.raises(NetworkError, match="no weight"):
         lesson(NET, ["O1_1"])
 
@@ -163,7 +207,7 @@ def test_a_page_is_small_and_well_formed() -> None:
     assert len(page.encode()) < 1_500_000
     assert page.count("<math ") == 2 * len(NET.parameters)
     assert page.count("data-scene ") == len(NET.parameters) + 1
-    assert page.count("<mfrac>") == page.count("</mfrac>")
+    assert page.count("<mfrac") == page.count("</mfrac>")
 
 
 SHAPES = [
