@@ -230,8 +230,8 @@ def explain(store: Store, *collections: Any) -> Explanation:
     """What a run of some collections would do with each task, and why. Nothing is computed.
 
     A hit is loaded; a miss is computed, and stored if that is worth it; a skipped task is computed,
-    neither looked up nor stored; a culled task is not needed by any task that runs. The reason of
-    a miss is how it differs from the nearest result of the same function; or that it is equal to
+    neither looked up nor stored; a culled task has no consumer that runs. The reason of a
+    miss is how it differs from the nearest result of the same function; or that it is equal to
     another task, whose result it loads if that is stored in time.
     """
     # Without this import there is no client.
@@ -267,7 +267,7 @@ def _line(plan: Plan, key: Key, past: _Past) -> Line:
             return line._replace(why=_miss_reason(plan, key, past))
         case "skipped":
             return line._replace(why=plan.reasons[key])
-    return line._replace(why="not needed by what runs")
+    return line._replace(why="no consumer runs")
 
 
 def _miss_reason(plan: Plan, key: Key, past: _Past) -> str:

@@ -54,7 +54,7 @@ class Plan:
     is_final: nobody plans again if an entry is lost: the worker that misses it computes the result
     status: `hit`, loaded; `miss`, computed and stored if that is worth it, or loaded if an equal
         task has just been stored; `skipped`, computed and neither looked up nor stored; `culled`,
-        not needed by any task that runs
+        without a consumer that runs
     reasons: why tasks are skipped
     found: the results of hits
     changes: why results of misses that are stored are not loaded: what changed

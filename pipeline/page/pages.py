@@ -180,7 +180,7 @@ def store_section(
     if explained is not None:
         note = (
             "Hits are loaded; misses are computed; skipped tasks are computed without a look-up; "
-            "culled tasks are not needed."
+            "culled tasks have no consumer that runs."
         )
         parts.append(Table("Tasks, and why", ("", "task", "why"), explained.rows(), 3, note))
     return Section(name, "What the store did", parts)

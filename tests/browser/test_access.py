@@ -29,7 +29,8 @@ CONTRAST = """
   };
   const behind = (element) => {
     const layers = [];
-    const shape = element.closest("g.node")?.querySelector("ellipse, polygon");
+    const shape = element.closest("g.node")?.querySelector("ellipse, polygon")
+      ?? element.closest("g.edge")?.querySelector("path:not([fill='none'])");
     if (shape) {
       const style = getComputedStyle(shape);
       if (style.fill !== "none") {

@@ -183,7 +183,7 @@ def test_tasks_of_one_status_share_a_row(tmp_path: Path) -> None:
     ]
     pipeline.compute(parts, store=store, scheduler="sync")
     [culled, hit, total] = str(store.explain(parts)).splitlines()
-    assert culled == "culled  5 of slow  not needed by what runs"
+    assert culled == "culled  5 of slow  no consumer runs"
     assert hit.startswith("hit     sum(…)")
     assert "bytes, took" in hit
     assert total == "1 hit, 5 culled"
