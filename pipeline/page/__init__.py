@@ -2,6 +2,7 @@
 
 - `parts` – what a page is made of: prose, tables, plots, sliders, formulas
 - `scenes` – tree and DAG side by side, evaluated step by step
+- `code` – the source of a scene's recurrences, and the line of each call in it
 - `layers` – a large collection, layer by layer
 - `pages` – `Page`, and `report`, the page of any collection
 - `templates/page.html` – the frame of a page; each other template is one part of it

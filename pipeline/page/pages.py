@@ -39,6 +39,7 @@ SCRIPTS = (
     "view.js",
     "side.js",
     "memo.js",
+    "code.js",
     "lights.js",
     "scene.js",
     "slider.js",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pipeline.draw import MAX_NODES, PLAIN, Comparison, Style, compare, count_tasks
 from pipeline.graph import TaskGraph, arguments, label, subproblem
 from pipeline.identity import format_duration, format_number
+from pipeline.page.code import Code, code_of
 from pipeline.page.parts import Part, svg_element
 from pipeline.schedule import Observation, frames, observed, operations
 
@@ -52,6 +53,7 @@ class Scene(Part):
     legend: the sharing factor, and the meaning of the marks
     is_tall: whether the pictures stand one below the other
     facts: on a collection, in sentences, as counted and measured
+    code: of calls that are labelled as such
     """
 
     title: str
@@ -61,6 +63,7 @@ class Scene(Part):
     data: Mapping[str, Any]
     is_tall: bool = False
     facts: Sequence[str] = ()
+    code: Code | None = None
 
 
 class Walk(NamedTuple):
@@ -131,6 +134,9 @@ def scene_of(
         for heading, walk in zip(compared.headings, walks, strict=True)
     ]
     lines = (compared.title.title, *compared.legend)
+    # Labels of a style's own are no calls of the source.
+    is_code = compared.is_call and compared.style.label is None
+    code = code_of(graph, compared.shown) if is_code else None
     legend, *details = (line[:1].upper() + line[1:] for line in lines)
     return Scene(
         title or ", ".join(map(label, graph.keys[:3])),
@@ -156,9 +162,11 @@ def scene_of(
             "operations": _operators(graph),
             "loaded": ran.loaded,
             "ran": ran.tasks,
+            "code": code and code.data,
         },
         compared.style.rankdir == "LR",
         facts(compared, left, right) if store is None else (),
+        code,
     )
 
 

@@ -15,7 +15,7 @@ from pipeline.trace.decorators import LazyArgumentError, Recurrence, Task, recur
 from pipeline.trace.forms import CallForm, form_of, set_form
 from pipeline.trace.lazy import Lazy, LazyValueError, maximum, minimum, where
 from pipeline.trace.recording import StaleCallError
-from pipeline.trace.tracing import Memoize, trace
+from pipeline.trace.tracing import Memoize, TracedGraph, trace
 from pipeline.trace.values import Call
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Recurrence",
     "StaleCallError",
     "Task",
+    "TracedGraph",
     "form_of",
     "maximum",
     "minimum",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import cached_property
 from typing import Any
 
@@ -171,6 +171,11 @@ class TracedGraph(TaskGraph):
                 call.key, function, tuple(map(tape.key, inputs)), call.is_cheap
             )
         return toposort(tasks, self.keys)
+
+    def calls(self, keys: Container[Key]) -> dict[Key, Call]:
+        """The calls of some of its tasks. That of an expression is none."""
+        found = {call.key: call.lazy() for call in self.traced.calls if call.key in keys}
+        return {key: call for key, call in found.items() if isinstance(call, Call)}
 
     def __reduce__(self) -> Any:
         return _again, (self.tasks, self.outputs, self.token)

@@ -9,6 +9,7 @@ class Scene {
     [this.left, this.right] = [this.sides[0], this.sides.at(-1)];
     this.isPair = this.left !== this.right;
     this.memo = new Memo(find(root, "[data-memo]"), this.right);
+    this.code = more.code && new Code(root, this.left, this.right, more.code);
     this.lights = new Lights(root, this.sides, more);
     this.scrub = find(root, "[data-scrub]");
     this.speed = find(root, "[data-speed]");
@@ -41,8 +42,9 @@ class Scene {
     const isBelow = this.isPair && second.top > first.bottom;
     const others = first.top - bar.top + (isBelow ? second.top - first.bottom : 0) + 34;
     const room = Math.max((screen - above - others) / (isBelow ? 2 : 1), 150);
+    const source = isBelow ? 0 : find(this.root, ".source")?.offsetHeight ?? 0; // below the pictures
     for (const side of this.sides) {
-      if (side.view.isFitted) side.view.fit(room);
+      if (side.view.isFitted) side.view.fit(Math.max(room - source, Math.min(room, 300)));
       side.view.follow(side.place);
     }
   }
@@ -67,6 +69,7 @@ class Scene {
     const to = Math.min(Math.max(frame, 0), this.more.frames);
     this.sides.forEach((side) => side.go(to));
     this.memo.go();
+    this.code?.go();
     const isSmooth = this.timer !== null && Number(this.speed.value) <= 5 && !matchMedia("(prefers-reduced-motion: reduce)").matches;
     for (const side of this.sides) side.view.follow(side.place, isSmooth);
     this.scrub.value = to;
