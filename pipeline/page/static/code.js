@@ -34,8 +34,8 @@ class Code {
     const line = (place) => code.calls[of(stack[place])]?.[of(stack[place + 1])];
     const state = (box, place) => {
       if (box !== number) return line(place) ? `line ${line(place)}` : "";
-      if (left.data.boxes[box].tasks && of(box) !== null) return `${left.data.boxes[box].tasks}, folded`;
-      return left.isDone(box) ? `= ${left.valueOf(box)}` : "";
+      if (left.isDone(box)) return `= ${left.valueOf(box)}`;
+      return left.data.boxes[box].tasks && of(box) !== null ? `${left.data.boxes[box].tasks}, folded` : "";
     };
     this.put(this.stack, stack.map((box, place) => [left.labelOf(box), state(box, place), box === number ? "now" : ""]), 1);
     const place = stack.findLastIndex((box) => code.places[of(box)]);

@@ -1,0 +1,153 @@
+"""The source, the call stack and the look-ups, step by step."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipeline.apps.gallery import GALLERY
+from pipeline.graph import label, tree_size
+from tests.browser.scenes import Seen
+from tests.functions import fib
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline import TaskGraph
+    from tests.browser.scenes import Opened
+
+STEPS = """
+() => {
+  const scene = document.querySelector("[data-scene]");
+  const texts = (what) => [...scene.querySelectorAll(what)].map((found) => found.textContent);
+  const rows = (what) => [...scene.querySelectorAll(`${what} li`)].map((row) =>
+    [row.firstChild.textContent, row.lastChild.textContent]);
+  const steps = [];
+  for (let step = 1; step <= Number(scene.querySelector("[data-scrub]").max); step += 1) {
+    scene.querySelector('[data-do="next"]').click();
+    const seen = scene.querySelector("[data-source]:not([hidden])");
+    steps.push({
+      stack: rows("[data-stack]"),
+      looked: rows("[data-looked]"),
+      head: seen.firstChild.textContent,
+      lit: [...seen.querySelectorAll(".lit")].map((line) => line.textContent.trim()),
+      hits: Number(scene.querySelector(".dag [data-hits]").textContent),
+    });
+  }
+  return steps;
+}
+"""
+
+
+def stacks(graph: TaskGraph) -> Iterator[list[Any]]:
+    """The calls that go on as each call of the naive recursion returns, the first call first."""
+
+    def evaluate(stack: list[Any]) -> Iterator[list[Any]]:
+        for key in graph.inputs(stack[-1]):
+            yield from evaluate([*stack, key])
+        yield stack
+
+    for key in graph.keys:
+        yield from evaluate([key])
+
+
+@pytest.mark.parametrize("name", ["binomial", "hofstadter-female", "lcs"])
+def test_the_stack_is_that_of_the_recursion_and_the_lit_line_returns(
+    opened: Opened, name: str
+) -> None:
+    graph = GALLERY[name].call().graph()
+    steps = opened(name).evaluate(STEPS)
+    for step, stack in zip(steps, stacks(graph), strict=True):
+        calls = [*map(label, stack)]
+        if len(calls) > 7:
+            calls[1 : len(calls) - 5] = [f"… {len(calls) - 6} more"]
+        assert [call for call, _ in step["stack"]] == calls
+        *waiting, (_, value) = step["stack"]
+        assert all(re.fullmatch(r"line \d+|", line) for _, line in waiting)
+        assert value.startswith("= ")
+        function = stack[-1][0].rpartition("-")[0]
+        assert step["head"].startswith(f"def {function}(")
+        [lit] = step["lit"]
+        is_base = not graph.inputs(stack[-1])
+        assert lit.startswith("return")
+        assert (f"{function}(" in lit or "male(" in lit) is not is_base
+
+
+def test_found_look_ups_are_the_hits_and_replace_the_calls_of_a_tree(opened: Opened) -> None:
+    steps = opened("fib(6)").evaluate(STEPS)
+    dag, found = fib(6).graph(), Counter[str]()
+    values = {label(key): (key, fib(key[1]).compute()) for key in dag.tasks}
+    for step in steps[: len(dag)]:
+        *inputs, (row, how) = step["looked"]
+        key, value = values.pop(row.partition("]")[0].removeprefix("memo["))
+        assert (row, how) == (f"memo[{label(key)}] ← {value}", "computed and kept")
+        names = [row.partition("]")[0].removeprefix("memo[") for row, _ in inputs]
+        assert names == [label(source) for source in dag.inputs(key)]
+        for name, (_, how) in zip(names, inputs, strict=True):
+            size = tree_size(fib(int(name[4:-1])).graph())
+            again = f"found: replaces {size} call{'s' if size > 1 else ''}"
+            assert how == (again if found[name] else "first use")
+            found[name] += 1
+        assert step["hits"] == found.total() - len(found)
+    assert not values
+
+
+def test_when_the_dag_is_done_it_has_what_the_tree_repeats(opened: Opened) -> None:
+    steps = opened("fib(6)").evaluate(STEPS)
+    seen = Counter[Any]()
+    replaced = []
+    for number, (step, stack) in enumerate(zip(steps, stacks(fib(6).graph()), strict=True)):
+        again = [key for key in stack if seen[key]]
+        seen[stack[-1]] += 1
+        if number < 7:
+            continue
+        assert len(step["looked"]) == (len(again) > 0)
+        for row, how in step["looked"]:
+            size = tree_size(fib(again[0][1]).graph())
+            assert row == f"memo[{label(again[0])}] → {fib(again[0][1]).compute()}"
+            assert how == f"replaces {size} call{'s' if size > 1 else ''}"
+            replaced.append(row)
+    # The second fib(3) takes 5 steps, and the second fib(4) 9; of the second fib(2) one remained.
+    assert Counter(replaced) == {
+        "memo[fib(2)] → 1": 1,
+        "memo[fib(3)] → 2": 5,
+        "memo[fib(4)] → 3": 9,
+    }
+
+
+def test_a_folded_call_has_its_def_line_and_a_deep_stack_an_ellipsis(opened: Opened) -> None:
+    steps = opened("fib(40)").evaluate(STEPS)
+    assert max(len(step["stack"]) for step in steps) == 7
+    assert any(re.fullmatch(r"… \d+ more", call) for step in steps for call, _ in step["stack"])
+    folded = [step for step in steps if step["stack"][-1][1].endswith("folded")]
+    assert folded
+    for step in folded:
+        assert step["lit"] == [step["head"]]
+
+
+def test_the_line_is_in_sight_beside_the_pictures(opened: Opened) -> None:
+    page = opened("fib(6)", viewport={"width": 1280, "height": 800})
+    below = page.locator(".said").bounding_box()["y"]
+    for _ in range(9):
+        page.keyboard.press("ArrowRight")
+        for what in (".source .lit", "[data-stack] .now"):
+            box = page.locator(what).first.bounding_box()
+            assert 0 < box["y"] < box["y"] + box["height"] <= 800
+        assert page.locator(".said").bounding_box()["y"] == below
+    page.keyboard.press("Home")
+    assert page.locator(".source .lit").count() == 0
+    assert page.locator("[data-stack] li").count() == 0
+
+
+def test_a_collection_of_no_calls_has_no_code(opened: Opened) -> None:
+    assert opened("built").locator(".source, .calls").count() == 0
+
+
+def test_what_a_store_loaded_is_looked_up_there(opened: Opened) -> None:
+    page = opened("part loaded")
+    Seen(page).press("ArrowRight")
+    rows = page.locator("[data-looked] li").all_inner_texts()
+    assert any("from the store" in row for row in rows)
