@@ -1,42 +1,42 @@
-// Pointing at a node lights its subproblem on both sides, what it takes and what takes it.
+// Pointing at a node, or at a row of the memo table, lights its subproblem on both sides, what it
+// takes and what takes it.
 
 class Lights {
   constructor(root, sides, more) {
-    Object.assign(this, { root, sides, more, pinned: null, left: sides[0], right: sides.at(-1) });
-    this.card = find(root, "[data-card]");
-    for (const side of sides) {
-      const first = side.nodes[side.order.at(-1)];
-      first?.setAttribute("tabindex", "0");
-      side.nodes.forEach((node, number) => node && this.listen(side, node, number));
-    }
-    for (const row of all(root, "[data-memo] tbody tr")) {
-      const number = this.right.data.boxes.findIndex((box) => box.of === Number(row.dataset.of));
-      row.addEventListener("pointerenter", () => this.show(this.right, number));
-      row.addEventListener("pointerleave", () => this.rest());
-    }
+    Object.assign(this, { root, sides, more, pinned: null, left: sides[0], right: sides.at(-1), card: find(root, "[data-card]") });
+    for (const side of sides) side.nodes[side.order.at(-1)]?.setAttribute("tabindex", "0");
+    const on = (kinds, act) => kinds.forEach((kind) => root.addEventListener(kind, ({ target }) => {
+      const place = this.placeOf(target);
+      if (place) act(...place);
+    }));
+    on(["pointerover", "focusin"], (side, number) => this.show(side, number));
+    on(["pointerout", "focusout"], () => this.rest());
+    on(["click"], (side, number) => this.pin(side, number));
   }
 
-  listen(side, node, number) {
-    node.addEventListener("pointerenter", () => this.show(side, number));
-    node.addEventListener("pointerleave", () => this.rest());
-    node.addEventListener("focus", () => this.show(side, number));
-    node.addEventListener("blur", () => this.rest());
-    node.addEventListener("click", () => this.pin(side, number));
+  placeOf(target) {
+    const node = target.closest("[data-box]");
+    const row = target.closest("[data-memo] tbody tr");
+    if (node) return [this.sides.find(({ svg }) => svg.contains(node)), Number(node.dataset.box)];
+    return row && [this.right, this.right.data.boxes.findIndex(({ of }) => of === Number(row.dataset.of))];
+  }
+
+  press(place) {
+    const press = (isPressed) => this.pinned?.[0].nodes[this.pinned[1]]?.setAttribute("aria-pressed", isPressed);
+    press(false);
+    this.pinned = place;
+    press(true);
+    this.root.classList.toggle("pinned", place !== null);
   }
 
   pin(side, number) {
-    const again = this.pinned && this.pinned[0] === side && this.pinned[1] === number;
-    this.pinned?.[0].nodes[this.pinned[1]].setAttribute("aria-pressed", "false");
-    this.pinned = again ? null : [side, number];
-    this.root.classList.toggle("pinned", !again);
-    if (!again) side.nodes[number].setAttribute("aria-pressed", "true");
+    const isSame = this.pinned?.[0] === side && this.pinned[1] === number;
+    this.press(isSame ? null : [side, number]);
     this.show(side, number);
   }
 
   release() {
-    this.pinned?.[0].nodes[this.pinned[1]].setAttribute("aria-pressed", "false");
-    this.pinned = null;
-    this.root.classList.remove("pinned");
+    this.press(null);
     this.rest();
   }
 
@@ -46,8 +46,7 @@ class Lights {
   }
 
   show(side, number) {
-    const { of } = side.data.boxes[number];
-    this.light(of);
+    this.light(side.data.boxes[number].of);
     this.describe(side, number);
     const bottom = side.nodes[number]?.getBoundingClientRect().bottom ?? 0;
     this.card.classList.toggle("above", bottom > innerHeight - this.card.offsetHeight - 20);
@@ -58,33 +57,26 @@ class Lights {
     this.card.hidden = of === null;
     for (const side of this.sides) {
       const same = new Set(side.order.filter((number) => of !== null && side.data.boxes[number].of === of));
-      const inputs = new Set([...same].flatMap((number) => side.takes.get(number) ?? []));
-      const consumers = new Set([...same].flatMap((number) => side.feeds.get(number) ?? []));
-      side.nodes.forEach((node, number) => {
-        node?.classList.toggle("same", same.has(number));
-        node?.classList.toggle("input", inputs.has(number));
-        node?.classList.toggle("consumer", consumers.has(number));
-      });
+      const near = (links) => new Set([...same].flatMap((number) => links.get(number) ?? []));
+      for (const [kind, numbers] of Object.entries({ same, input: near(side.takes), consumer: near(side.feeds) })) {
+        side.nodes.forEach((node, number) => node?.classList.toggle(kind, numbers.has(number)));
+      }
       for (const [edge, consumer, input] of side.edges) edge.classList.toggle("on", same.has(consumer) || same.has(input));
     }
     for (const row of all(this.root, "[data-memo] tbody tr")) row.classList.toggle("same", Number(row.dataset.of) === of);
   }
 
   describe(side, number) {
+    const { left, right, more } = this;
     const box = side.data.boxes[number];
-    if (box.of === null) {
-      this.fill([["folded", box.tasks]]);
-      return;
-    }
-    const details = this.more.subproblems[box.of];
-    const { left, right } = this;
+    const details = more.subproblems[box.of];
     const names = (owner, numbers) => listed([...new Set((numbers ?? []).map((one) => owner.labelOf(one)))], ", ") || "none";
     // What a folded box takes is not drawn with it, but perhaps on the right.
-    const whole = right.data.boxes.findIndex((other) => other.of === box.of);
+    const whole = right.data.boxes.findIndex(({ of }) => of === box.of);
     const takes = box.tasks ? (whole < 0 ? "what is folded away" : names(right, right.takes.get(whole))) : names(side, side.takes.get(number));
     const drawn = left.data.boxes.length === left.data.count ? "" : " of those drawn";
     const here = side === left ? `this is number ${box.number}${drawn}${box.tasks ? `, with ${box.tasks} in it` : ""}` : "on the right 1";
-    this.fill([
+    const rows = details ? [
       ["call", details.call],
       ["key", details.key, "code"],
       ["arguments", details.arguments.join(", ") || "none"],
@@ -93,10 +85,7 @@ class Lights {
       ["took", box.seconds ?? right.data.boxes[whole]?.seconds ?? "not run"],
       ["takes", takes],
       ["is taken by", names(side, side.feeds.get(number))],
-    ]);
-  }
-
-  fill(rows) {
+    ] : [["folded", box.tasks]];
     this.card.replaceChildren(...rows.map(([name, text, kind]) => {
       const row = make("div");
       row.append(make("dt", name), make("dd", text, kind));
@@ -106,9 +95,8 @@ class Lights {
 
   // The next node in the order of evaluation.
   move(node, step) {
-    const side = this.sides.find((other) => other.nodes.includes(node));
-    const place = side.order.indexOf(side.nodes.indexOf(node));
-    const next = side.nodes[side.order[Math.min(Math.max(place + step, 0), side.order.length - 1)]];
+    const [side, number] = this.placeOf(node);
+    const next = side.nodes[side.order.at(Math.min(Math.max(side.order.indexOf(number) + step, 0), side.order.length - 1))];
     node.setAttribute("tabindex", "-1");
     next.setAttribute("tabindex", "0");
     next.focus();

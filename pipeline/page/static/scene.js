@@ -133,7 +133,7 @@ class Scene {
     const node = event.target.closest?.("[data-box]");
     const steps = { ArrowRight: "next", ArrowLeft: "back", Home: "first", End: "last" };
     if (event.key === "Escape") this.lights.release();
-    else if (node && (event.key === "Enter" || event.key === " ")) node.dispatchEvent(new MouseEvent("click"));
+    else if (node && (event.key === "Enter" || event.key === " ")) node.dispatchEvent(new MouseEvent("click", { bubbles: true }));
     else if (node && event.key === "ArrowUp") this.lights.move(node, 1);
     else if (node && event.key === "ArrowDown") this.lights.move(node, -1);
     else if (event.key === " ") this.do("play");

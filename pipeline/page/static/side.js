@@ -4,8 +4,8 @@
 // Graphviz gives a node the class of its box, and an edge those of its ends: from-3 to-5.
 const button = (node, number) => {
   const label = all(node, "text").map((text) => text.textContent).join(", ");
-  const attributes = { "data-box": number, role: "button", tabindex: -1, "aria-label": label, "aria-pressed": false };
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.dataset.box = number;
+  Object.assign(node, { role: "button", ariaLabel: label, ariaPressed: false, tabIndex: -1 });
 };
 
 class Side {
@@ -87,13 +87,8 @@ class Side {
   report() {
     const hits = this.at("hits");
     const calls = (this.evaluated() + hits).toLocaleString("en");
-    const put = (what, text) => {
-      const place = find(this.element, `[data-${what}]`);
-      if (place) place.textContent = text;
-    };
-    put("calls", this.memory ? calls : `${calls} of ${this.data.total}`);
-    put("hits", hits.toLocaleString("en"));
-    put("work", this.at("work").toLocaleString("en"));
+    const texts = { calls: this.memory ? calls : `${calls} of ${this.data.total}`, hits: hits.toLocaleString("en"), work: this.at("work").toLocaleString("en") };
+    for (const [what, text] of Object.entries(texts)) find(this.element, `[data-${what}]`)?.replaceChildren(text);
     const part = this.data.count ? this.evaluated() / this.data.count : 0;
     find(this.element, ".track i").style.width = `${100 * (this.isOver() ? 1 : part)}%`;
   }

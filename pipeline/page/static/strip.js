@@ -4,23 +4,22 @@ for (const part of all(document, "[data-strip]")) {
   const { runs } = dataOf(part);
   const range = find(part, "input");
   const show = () => {
-    all(part, "[data-run]").forEach((section, place) => fill(section, runs[place], range.valueAsNumber));
-    range.setAttribute("aria-valuetext", `step ${range.valueAsNumber + 1} of ${Number(range.max) + 1}`);
+    const step = range.valueAsNumber;
+    range.setAttribute("aria-valuetext", `step ${step + 1} of ${Number(range.max) + 1}`);
+    all(part, "[data-run]").forEach((section, place) => {
+      const { cells, notes } = runs[place];
+      const at = Math.min(step, notes.length - 1);
+      const rows = all(section, "[data-cells]").map((row) => [...row.children]);
+      for (const cell of rows.flat()) delete cell.dataset.held;
+      for (const [row, column, first, last, again] of cells) {
+        const { dataset } = rows[row][column];
+        // A value that is kept hides a copy of it that is computed again.
+        if (first <= at && at <= last && dataset.held !== "kept") dataset.held = again ? "again" : "kept";
+      }
+      section.toggleAttribute("data-over", step >= notes.length - 1);
+      find(section, "[data-now]").textContent = notes[at];
+    });
   };
   range.addEventListener("input", show);
   show();
-}
-
-function fill(section, { cells, notes }, step) {
-  const at = Math.min(step, notes.length - 1);
-  const rows = all(section, "[data-cells]").map((row) => [...row.children]);
-  for (const cell of rows.flat()) delete cell.dataset.held;
-  for (const [row, column, first, last, again] of cells) {
-    if (at < first || last < at) continue;
-    const { dataset } = rows[row][column];
-    // A value that is kept hides a copy of it that is computed again.
-    if (dataset.held !== "kept") dataset.held = again ? "again" : "kept";
-  }
-  section.toggleAttribute("data-over", step >= notes.length - 1);
-  find(section, "[data-now]").textContent = notes[at];
 }

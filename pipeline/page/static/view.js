@@ -22,10 +22,10 @@ class View {
     const widest = Math.max(1, ...all(this.svg, ".node").map((node) => node.getBBox().width)) * PIXELS;
     this.scale = Math.max(Math.min(scale, 4, (this.frame.clientWidth - 14) / widest), this.least);
     this.svg.style.width = `${this.width * this.scale}px`;
-    const { scrollWidth, clientWidth, scrollHeight, clientHeight } = this.frame;
+    const { scrollWidth, clientWidth, scrollHeight, clientHeight, classList, parentElement } = this.frame;
     const isPannable = scrollWidth > clientWidth + 1 || scrollHeight > clientHeight + 1;
-    this.frame.classList.toggle("pannable", isPannable);
-    this.frame.parentElement.classList.toggle("zoomable", isPannable || !this.isFitted);
+    classList.toggle("pannable", isPannable);
+    parentElement.classList.toggle("zoomable", isPannable || !this.isFitted);
   }
 
   // As large as there is room for, if it can be read.
@@ -83,12 +83,8 @@ class View {
     const { clientWidth, clientHeight } = this.frame;
     const [x, y] = [box.left - frame.left, box.top - frame.top];
     const isSeen = x >= 6 && x + box.width <= clientWidth - 6 && y >= 6 && y + box.height <= clientHeight - 6;
-    if (isSeen) return;
-    this.frame.scrollBy({
-      left: box.left + box.width / 2 - frame.left - clientWidth / 2,
-      top: box.top + box.height / 2 - frame.top - clientHeight / 2,
-      behavior: isSmooth ? "smooth" : "instant",
-    });
+    const [left, top] = [x + (box.width - clientWidth) / 2, y + (box.height - clientHeight) / 2];
+    if (!isSeen) this.frame.scrollBy({ left, top, behavior: isSmooth ? "smooth" : "instant" });
   }
 }
 
