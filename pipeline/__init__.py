@@ -26,12 +26,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.cache import memoize
     from pipeline.compute import compute
-    from pipeline.draw import Picture, Style, contrast, race
+    from pipeline.draw import Picture, Style, contrast, race, timeline
     from pipeline.graph import GraphError, LimitError, TaskGraph, count, occurrences
     from pipeline.identity import File, UnkeyableError, digest
     from pipeline.page import report
     from pipeline.program import BudgetError, CompiledGraph, fuse
-    from pipeline.schedule import SchedulerError, measure, scheduler
+    from pipeline.schedule import SchedulerError, measure, record, scheduler
     from pipeline.share import impure, pure, share, share_report
     from pipeline.store import Store, StoreError, StoreWarning, register_format, storable
     from pipeline.trace import (
@@ -53,19 +53,20 @@ __all__ = [
     "LazyValueError", "LimitError", "Picture", "PipelineError", "Recurrence", "SchedulerError",
     "StaleCallError", "Store", "StoreError", "StoreWarning", "Style", "TaskGraph",
     "UnkeyableError", "compute", "contrast", "count", "digest", "fuse", "impure", "maximum",
-    "measure", "memoize", "minimum", "occurrences", "pure", "race", "recurrence", "register_format",
-    "report", "scheduler", "share", "share_report", "storable", "task", "trace", "where",
+    "measure", "memoize", "minimum", "occurrences", "pure", "race", "record", "recurrence",
+    "register_format", "report", "scheduler", "share", "share_report", "storable", "task",
+    "timeline", "trace", "where",
 ]  # fmt: skip
 
 _NAMES = {
     "cache": "memoize",
     "compute": "compute",
-    "draw": "Picture Style contrast race",
+    "draw": "Picture Style contrast race timeline",
     "graph": "GraphError LimitError TaskGraph count occurrences",
     "identity": "File UnkeyableError digest",
     "page": "report",
     "program": "BudgetError CompiledGraph fuse",
-    "schedule": "SchedulerError measure scheduler",
+    "schedule": "SchedulerError measure record scheduler",
     "share": "impure pure share share_report",
     "store": "Store StoreError StoreWarning register_format storable",
     "trace": "Call LazyArgumentError LazyValueError Recurrence StaleCallError "

@@ -30,6 +30,7 @@ from pipeline.cache.task_digests import CodeDescriber, TaskDigests, alias_target
 from pipeline.cache.tracking import Outcome, Process, Watcher, merged
 from pipeline.graph import CallTask, function_of, inputs_of, toposort
 from pipeline.program import LoadTask
+from pipeline.schedule import noting
 from pipeline.share import DECLARED, STORING, UNTRACKED, Impurity, Readings, is_arithmetic
 from pipeline.store import Entry, Store
 
@@ -408,8 +409,11 @@ def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
             load = Load(
                 store, entry.digest, entry.checksum, plan.opened.get(key), recompute, inputs
             )
-            # Workers that cannot reach the store get the value.
-            tasks[key] = LoadTask(key, load, (), False) if is_reachable else DataNode(key, load())
+            if is_reachable:
+                tasks[key] = LoadTask(key, load, (), False)
+            else:  # workers get the value
+                with noting("loaded", key):
+                    tasks[key] = DataNode(key, load())
         elif key in upstream and _is_watched(plan, key):
             if digest not in details:
                 detail = details[digest] = task_details(key, plan.tasks[key], plan.digests)

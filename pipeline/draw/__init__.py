@@ -5,12 +5,14 @@
 - `dot` – panels written as DOT, with style, colours, labels; rendered; saved complete or not at all
 - `pictures` – `contrast` and `visualize`: the tree beside the DAG, or any graph
 - `races` – `race`: the two evaluated step by step, as an animated SVG
+- `timelines` – `timeline`: what ran where and when, of one run or of several on one time axis
 """
 
 from pipeline.draw.dot import FORMATS, PLAIN, Heading, Picture, Style, atomic_write, count_tasks
 from pipeline.draw.folding import MAX_NODES, Panel, tree_panel
 from pipeline.draw.pictures import Comparison, compare, contrast, visualize
 from pipeline.draw.races import Race, race
+from pipeline.draw.timelines import Timeline, timeline
 
 __all__ = [
     "FORMATS",
@@ -22,11 +24,13 @@ __all__ = [
     "Picture",
     "Race",
     "Style",
+    "Timeline",
     "atomic_write",
     "compare",
     "contrast",
     "count_tasks",
     "race",
+    "timeline",
     "tree_panel",
     "visualize",
 ]

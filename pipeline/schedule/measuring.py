@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import get_ident
 from time import perf_counter, time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
 
 from dask.callbacks import Callback
@@ -19,6 +19,9 @@ from dask.typing import Key, no_default
 from pipeline.graph import function_name
 from pipeline.identity import format_duration
 from pipeline.program import Block, LoadTask, Part
+from pipeline.schedule.notes import untimed
+
+T = TypeVar("T")
 
 NO_VALUE = no_default
 """The value of a run whose result stayed on a cluster, or inside a block."""
@@ -58,7 +61,7 @@ def task_runs(handle: Callable[[Run], None]) -> Iterator[None]:
     current client calls it at the end. Of a block, each task that it ran is a run. Failed tasks are
     none.
     """
-    with _cluster_runs(handle), _LocalRuns(handle):
+    with cluster_tasks(_cluster_runs, handle), _LocalRuns(handle):
         yield
 
 
@@ -97,53 +100,70 @@ class _LocalRuns(Callback):  # type: ignore[misc] # Dask is untyped
         end = _EPOCH + perf_counter()
         worker = worker or get_ident()  # None on the synchronous scheduler
         run = Run(key, worker, _EPOCH + self.started.pop(key), end, sizeof(value), value)
-        for part in _runs(dsk.get(key), run):
+        for part in _runs(untimed(dsk.get(key)), run):
             self.handle(part)
 
 
-@contextmanager
-def _cluster_runs(handle: Callable[[Run], None]) -> Iterator[None]:
+def _cluster_runs(task: Any, details: Mapping[str, Any]) -> list[Run]:
+    """The runs of a task of a cluster."""
+    spans = [span for span in details["startstops"] if span["action"] == "compute"]
+    begin = min((span["start"] for span in spans), default=0.0)
+    end = begin + sum(span["stop"] - span["start"] for span in spans)
+    run = Run(task.key, details.get("worker"), begin, end, details.get("nbytes") or 0)
+    return _runs(task.run_spec, run)
+
+
+def current_client() -> Any:
+    """The client that Dask computes with; None if there is none."""
     # Without this import there is no client.
     distributed = sys.modules.get("distributed")
     try:
-        client = distributed.default_client() if distributed else None
+        return distributed.default_client() if distributed else None
     except ValueError:
-        client = None
+        return None
+
+
+@contextmanager
+def cluster_tasks(
+    describe: Callable[[Any, Mapping[str, Any]], list[T]], handle: Callable[[T], None]
+) -> Iterator[None]:
+    """Call a function at the end for all that the tasks of the client's cluster are described by.
+
+    describe: called in the scheduler for each finished task, with its state, and with what the
+        worker reports; there the task itself says what it is
+    """
+    client = current_client()
     if client is None:
         yield
         return
     name = f"pipeline-{uuid4().hex}"
-    client.register_plugin(_plugin(), name=name)
+    client.register_plugin(_plugin(describe), name=name)
     try:
         yield
     finally:
         # Dask passes the scheduler to a parameter of this name.
-        for run in client.run_on_scheduler(
-            lambda dask_scheduler: dask_scheduler.plugins[name].runs
+        for description in client.run_on_scheduler(
+            lambda dask_scheduler: dask_scheduler.plugins[name].descriptions
         ):
-            handle(run)
+            handle(description)
         client.unregister_scheduler_plugin(name)
 
 
-def _plugin() -> Any:
+def _plugin(describe: Callable[[Any, Mapping[str, Any]], list[T]]) -> Any:
     from distributed.diagnostics.plugin import SchedulerPlugin  # half a second to import
 
     class Listener(SchedulerPlugin):  # type: ignore[misc] # Dask is untyped
-        """In the scheduler: there the tasks themselves say which of them are blocks."""
+        """In the scheduler."""
 
         def __init__(self) -> None:
-            self.runs: list[Run] = []
+            self.descriptions: list[T] = []
 
         async def start(self, scheduler: Any) -> None:
             self.scheduler = scheduler
 
         def transition(self, key: Key, start: str, finish: str, *_: Any, **details: Any) -> None:
             if start == "processing" and finish == "memory":
-                spans = [span for span in details["startstops"] if span["action"] == "compute"]
-                begin = min((span["start"] for span in spans), default=0.0)
-                end = begin + sum(span["stop"] - span["start"] for span in spans)
-                run = Run(key, details.get("worker"), begin, end, details.get("nbytes") or 0)
-                self.runs += _runs(self.scheduler.tasks[key].run_spec, run)
+                self.descriptions += describe(self.scheduler.tasks[key], details)
 
     return Listener()
 
