@@ -128,15 +128,20 @@ def test_a_folded_call_has_its_def_line_and_a_deep_stack_an_ellipsis(opened: Ope
         assert step["lit"] == [step["head"]]
 
 
-def test_the_line_is_in_sight_beside_the_pictures(opened: Opened) -> None:
+def test_line_and_stack_are_in_sight_and_nothing_moves(
+    opened: Opened,
+) -> None:
     page = opened("fib(6)", viewport={"width": 1280, "height": 800})
-    below = page.locator(".said").bounding_box()["y"]
+    places = [
+        page.locator(what) for what in (".tree .view", ".dag .view", "[data-memo] thead", ".source")
+    ]
+    boxes = [place.bounding_box() for place in places]
     for _ in range(9):
         page.keyboard.press("ArrowRight")
         for what in (".source .lit", "[data-stack] .now"):
             box = page.locator(what).first.bounding_box()
             assert 0 < box["y"] < box["y"] + box["height"] <= 800
-        assert page.locator(".said").bounding_box()["y"] == below
+        assert [place.bounding_box() for place in places] == boxes
     page.keyboard.press("Home")
     assert page.locator(".source .lit").count() == 0
     assert page.locator("[data-stack] li").count() == 0

@@ -6,7 +6,7 @@ class Code {
   constructor(root, left, right, code) {
     Object.assign(this, { left, right, code, sources: all(root, "[data-source]") });
     [this.stack, this.looked] = ["stack", "looked"].map((name) => find(root, `[data-${name}]`));
-    const most = (lengths) => `${1.5 * Math.min(Math.max(...lengths), SHOWN)}em`;
+    const most = (lengths) => `${20 * Math.min(Math.max(...lengths), SHOWN)}px`;
     this.stack.style.minHeight = most(left.order.map((number) => this.waiting(number).length));
     this.looked.style.minHeight = most(right.order.map((number) => new Set(right.takes.get(number)).size + 1));
   }

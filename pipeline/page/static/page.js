@@ -24,3 +24,10 @@ for (const choice of all(document, "[data-choice]")) {
   select.addEventListener("change", choose);
   choose(); // a browser may remember an earlier choice
 }
+
+// In a notebook's frame a fragment is one of the notebook, which the frame would load.
+if (location.protocol === "about:") {
+  for (const link of all(document, 'a[href^="#"]')) {
+    link.addEventListener("click", (event) => { event.preventDefault(); find(document, link.hash).scrollIntoView(); });
+  }
+}
