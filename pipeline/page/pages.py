@@ -80,7 +80,7 @@ class Page:
 
     def _repr_html_(self) -> str:
         """The page in a notebook, in a frame that isolates its styles and scripts."""
-        # In pixels: VS Code's notebooks are as high as all their cells, and 85vh would grow with it.
+        # In pixels: a notebook in VS Code is as high as its cells, and 85vh would grow with it.
         return Markup(
             '<iframe srcdoc="{}" title="{}" sandbox="allow-scripts"'
             ' style="width: 100%; height: 760px; border: 0"></iframe>'
