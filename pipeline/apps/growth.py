@@ -26,7 +26,7 @@ GOLDEN = (1 + math.sqrt(5)) / 2
 LARGEST_N = 200
 LARGEST_NET = 100
 
-TREE, DAG, GREY = "#aa3377", "#4477aa", "#777777"
+TREE, DAG, GREY = "#aa3377", "#4477aa", "#797979"
 
 SIZES = {"depth": "hidden layers of width 3", "width": "width of 3 hidden layers"}
 SHAPES: dict[str, Callable[[int], tuple[int, ...]]] = {
@@ -195,7 +195,7 @@ def plot_fibonacci(points: Sequence[FibonacciGrowth]) -> Figure:
         least, most = min(y for _, y in lines[1].points), max(y for _, y in lines[0].points)
         axes.set(ylim=(least / 2, most * 2))
         axes.legend(frameon=False, fontsize=9)
-    return _on_any_paper(figure)
+    return on_any_paper(figure)
 
 
 def _gradient_lines(points: Sequence[GradientGrowth], along: str, unit: str) -> list[Line]:
@@ -219,10 +219,10 @@ def plot_gradients(points: Sequence[GradientGrowth]) -> Figure:
         axes = figure.add_subplot(2, 2, place)
         _draw(axes, x, y if along == "depth" else "", _gradient_lines(points, along, unit))
     figure.axes[0].legend(frameon=False, fontsize=9)
-    return _on_any_paper(figure)
+    return on_any_paper(figure)
 
 
-def _on_any_paper(figure: Figure) -> Figure:
+def on_any_paper(figure: Figure) -> Figure:
     """The figure, transparent, in greys that can be read on white paper and on dark."""
     figure.patch.set_alpha(0)
     for axes in figure.axes:
@@ -231,7 +231,8 @@ def _on_any_paper(figure: Figure) -> Figure:
         for spine in axes.spines.values():
             spine.set_color(GREY)
         legend = axes.get_legend()
-        for text in [axes.xaxis.label, axes.yaxis.label, *(legend.texts if legend else ())]:
+        labels = [axes.title, axes.xaxis.label, axes.yaxis.label]
+        for text in [*labels, *(legend.texts if legend else ())]:
             text.set_color(GREY)
     return figure
 

@@ -36,8 +36,8 @@ PALETTE = ("#4477aa", "#ddbb44", "#888888", "#aa3377", "#66ccee", "#228833", "#e
 STATUS_COLOURS = {"hit": "#228833", "miss": "#4477aa", "skipped": "#aa3377", "culled": "#888888"}
 """What a run with a store does with a task. Culled tasks are pale, too."""
 
-PALE, GREY = "#6b6b6b", "#737373"
-"""Texts in pale nodes; texts outside of nodes, which can be read on white paper and on dark."""
+PALE, GREY = "#6b6b6b", "#797979"
+"""Texts in pale nodes; texts outside of nodes: as readable on white paper as on dark."""
 
 
 class Style(NamedTuple):

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline import Picture, Style, contrast, count
+from pipeline.apps.growth import GREY, on_any_paper
 from pipeline.apps.mlp.chain import backward, local_values, values
 from pipeline.apps.mlp.epochs import Epoch
 from pipeline.apps.mlp.formulas import Partial, path_count, paths
@@ -22,10 +23,11 @@ from pipeline.apps.mlp.networks import Network, NetworkError, checked
 Array = np.ndarray[Any, Any]
 
 HUES = (
-    "#aa3377", "#4477aa", "#228833", "#cc7711", "#66ccee", "#888888", "#ddbb44", "#332288",
-    "#ee7788", "#117733", "#882255", "#000000",
+    "#aa3377", "#4477aa", "#228833", "#cc7711", "#1e96b4", "#888888", "#a58200", "#7766cc",
+    "#dd5566", "#117733", "#aa6644", "#5588ff",
 )  # fmt: skip
-"""One colour for each path; a picture draws so many paths, and gives the number of all."""
+"""One colour for each path, seen on white paper and on dark; a picture draws so many paths, and
+gives the number of all."""
 
 COLOURS = ("blue", "yellow", "grey", "purple", "cyan", "green", "pink")
 """The first colours of pictures, in words."""
@@ -121,7 +123,7 @@ def diagram(
             for above, below in pairwise(column):
                 same.edge(above, below, style="invis", weight="99")
     if first[0] == weight:  # a bias has a node
-        dot.node(weight, shape="plain", style="", label=label(weight), fontcolor=_GREY)
+        dot.node(weight, shape="plain", style="", label=label(weight), fontcolor=GREY)
     else:
         looks[first]["taillabel"] = _ON_EDGE.format(label(weight).replace("\n", "<br/>"))
     for edge, look in looks.items():
@@ -132,17 +134,16 @@ def diagram(
 
 
 _FONT = "Helvetica,Arial,sans-serif"
-_GREY = "#737373"  # to be read on white paper and on dark
 _GRAPH = {
     "rankdir": "LR", "bgcolor": "transparent", "nodesep": "0.25", "ranksep": "1.0",
-    "splines": "line", "fontname": _FONT, "labelloc": "t", "fontcolor": _GREY,
+    "splines": "line", "fontname": _FONT, "labelloc": "t", "fontcolor": GREY,
 }  # fmt: skip
 _NODE = {
     "fontname": _FONT, "fontsize": "12", "shape": "circle", "width": "0.62", "margin": "0.02",
     "style": "filled", "fillcolor": "#f5f5f5", "color": "#888888",
 }  # fmt: skip
 _EDGE = {
-    "color": "#a0a0a0", "arrowsize": "0.5", "fontname": _FONT, "fontsize": "10",
+    "color": "#8c8c8c", "arrowsize": "0.5", "fontname": _FONT, "fontsize": "10",
     "labelangle": "0", "labeldistance": "3.6",
 }  # fmt: skip
 _ON_EDGE = (
@@ -192,7 +193,7 @@ def plot_curves(history: Sequence[Epoch]) -> Figure:
         axes.set(xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
-    return figure
+    return on_any_paper(figure)
 
 
 def plot_confusion(matrix: Array) -> Figure:
@@ -202,11 +203,11 @@ def plot_confusion(matrix: Array) -> Figure:
     axes = figure.subplots()
     axes.imshow(np.sqrt(matrix), cmap="Blues")
     for row, column in np.argwhere(matrix):
-        is_dark = matrix[row, column] > matrix.max() / 2
+        is_dark = matrix[row, column] > 0.48 * matrix.max()  # there, white and black are equal
         axes.text(column, row, matrix[row, column], ha="center", va="center", fontsize=9,
                   color="white" if is_dark else "black")  # fmt: skip
     axes.set(xlabel="taken for", ylabel="label", xticks=labels, yticks=labels)
-    return figure
+    return on_any_paper(figure)
 
 
 def plot_mistaken(x: Array, labels: Array, predicted: Array, most: int = 24) -> Figure:
@@ -221,4 +222,4 @@ def plot_mistaken(x: Array, labels: Array, predicted: Array, most: int = 24) -> 
     for axes, place in zip(figure.axes, wrong, strict=False):
         axes.imshow(x[place].reshape(side, side), cmap="Greys")
         axes.set_title(f"{labels[place]}, taken for {predicted[place]}", fontsize=8)
-    return figure
+    return on_any_paper(figure)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 from pipeline.apps.mlp import NetworkError, network
 from pipeline.apps.mlp.epochs import Epoch
@@ -103,6 +104,24 @@ def test_of_many_paths_some_are_drawn_and_all_are_counted() -> None:
 def test_the_confusion_matrix_counts_every_example() -> None:
     labels, guessed = np.array([0, 1, 2, 2]), np.array([0, 2, 2, 2])
     assert confusion(labels, guessed, 3).tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 2]]
+
+
+def test_numbers_are_read_on_each_colour_of_the_confusion_matrix() -> None:
+    matrix = np.arange(100).reshape(10, 10)
+    figure = plot_confusion(matrix)
+    [axes] = figure.axes
+    for text in axes.texts:
+        column, row = map(int, text.get_position())
+        colours = to_rgb(text.get_color()), axes.images[0].to_rgba(matrix[row, column] ** 0.5)
+        lights = [np.dot(linear(colour), (0.2126, 0.7152, 0.0722)) for colour in colours]
+        assert (max(lights) + 0.05) / (min(lights) + 0.05) > 4.5
+
+
+def linear(colour: Any) -> list[float]:
+    """Red, green and blue as amounts of light (WCAG 2.2)."""
+    return [
+        part / 12.92 if part <= 0.04 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]
+    ]
 
 
 def test_figures_show_their_labels_and_are_the_same_twice(tmp_path: Path) -> None:
