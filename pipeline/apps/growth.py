@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter
 
 from pipeline import TaskGraph, count, measure, page
 from pipeline.apps.fibonacci import fib
@@ -138,6 +138,9 @@ def _draw(
             color=line.colour, lw=line.width, ms=4, label=line.label,
         )  # fmt: skip
     axes.set(xlabel=x, ylabel=y, yscale="log" if is_log else "linear")
+    if is_log:  # 10 k and 1 ms: an exponent would be too small to read
+        axes.yaxis.set_major_formatter(EngFormatter("s" if y.startswith("seconds") else ""))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -217,7 +220,9 @@ def plot_gradients(points: Sequence[GradientGrowth]) -> Figure:
     cases = product(SIZES.items(), rows.items())
     for place, ((along, x), (unit, y)) in zip((1, 3, 2, 4), cases, strict=True):
         axes = figure.add_subplot(2, 2, place)
-        _draw(axes, x, y if along == "depth" else "", _gradient_lines(points, along, unit))
+        _draw(axes, x, y, _gradient_lines(points, along, unit))
+        if along == "width":
+            axes.set(ylabel="")
     figure.axes[0].legend(frameon=False, fontsize=9)
     return on_any_paper(figure)
 

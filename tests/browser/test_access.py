@@ -78,6 +78,52 @@ def test_letters_stand_out(opened: Opened, name: str) -> None:
             assert page.evaluate(CONTRAST) == [], (scheme, step)
 
 
+# Letters that are small, that stick out of their picture, or that are cut off by a box that hides
+# what does not fit. A box that scrolls shows all.
+CUT = """
+(least) => {
+  const found = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const text = walker.currentNode.textContent.trim();
+    const element = walker.currentNode.parentElement;
+    if (!/[\\p{L}\\p{N}]/u.test(text) || element.closest("script, style, .skip, option")) continue;
+    if (!element.checkVisibility({ visibilityProperty: true })) continue;
+    const { a, b } = element.getScreenCTM?.() ?? { a: 1, b: 0 };
+    const size = parseFloat(getComputedStyle(element).fontSize) * Math.hypot(a, b);
+    if (size < least) found.push([text, size]);
+    const range = document.createRange();
+    range.selectNodeContents(walker.currentNode);
+    const box = range.getBoundingClientRect();
+    for (let each = element; each; each = each.parentElement) {
+      const { overflowX, overflowY } = getComputedStyle(each);
+      const { left, right, top, bottom } = each.getBoundingClientRect();
+      const isWide = box.left < left - 2 || box.right > right + 2;
+      const isHigh = box.top < top - 2 || box.bottom > bottom + 2;
+      if (overflowX === "hidden" && isWide || overflowY === "hidden" && isHigh) {
+        found.push([text, each.tagName]);
+      }
+      if (overflowX === "auto" || overflowY === "auto") break;
+    }
+  }
+  return found;
+}
+"""
+
+
+@pytest.mark.parametrize("width", [400, 1280, 1920])
+@pytest.mark.parametrize("name", [*PAGES, "edit-distance"])
+def test_nothing_is_cut_off_or_small_and_only_boxes_scroll(
+    opened: Opened, name: str, width: int
+) -> None:
+    page = opened(name, viewport={"width": width, "height": 800})
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.keyboard.press("End")
+        assert page.evaluate(CUT, 9) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_every_control_has_a_name(opened: Opened, name: str) -> None:
     page = opened(name)

@@ -203,7 +203,7 @@ def plot_confusion(matrix: Array) -> Figure:
     axes = figure.subplots()
     axes.imshow(np.sqrt(matrix), cmap="Blues")
     for row, column in np.argwhere(matrix):
-        is_dark = matrix[row, column] > 0.48 * matrix.max()  # there, white and black are equal
+        is_dark = matrix[row, column] > 0.52 * matrix.max()  # there, white and black are equal
         axes.text(column, row, matrix[row, column], ha="center", va="center", fontsize=9,
                   color="white" if is_dark else "black")  # fmt: skip
     axes.set(xlabel="taken for", ylabel="label", xticks=labels, yticks=labels)
