@@ -27,6 +27,7 @@ from pipeline.graph import fill_outputs, inputs_of, toposort
 from pipeline.program import LoadTask, fuse_tasks
 from pipeline.share import (
     Readings,
+    fuse_bags,
     fuse_inner,
     fuse_lines,
     graphs_of,
@@ -241,7 +242,8 @@ def open_graph(dsk: Any, keys: Any) -> Opened:
     tasks = task_dict(graph)
     outputs = output_keys(tasks, flatten([keys]))
     inner = inner_keys(graphs_of(dsk), [*outputs, *flatten([keys])])
-    return Opened(with_iterators(tasks, outputs), outputs, annotations, inner)
+    whole = fuse_bags(with_iterators(tasks, outputs), outputs)
+    return Opened(whole, outputs, annotations, inner)
 
 
 def output_keys(tasks: Mapping[Key, Any], keys: Iterable[Key]) -> list[Key]:

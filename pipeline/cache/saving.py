@@ -75,6 +75,13 @@ MIN_SECONDS = 1e-3
 """An inner task that takes less time is not stored: writing a file takes as long."""
 
 
+WORTH = 10
+"""How many times as long as to store it an inner result must take to compute.
+
+So a run that stores all that is worth it takes a tenth longer at most.
+"""
+
+
 @dataclass(frozen=True)
 class TaskDetails:
     """What an entry records about a task.
@@ -343,7 +350,9 @@ class Save:
     ) -> Entry | None:
         store, details = self.store, self.details
         if not (self.is_always or has_files):  # nobody returns a file that is not to be kept
-            is_quick = seconds < MIN_SECONDS or seconds < _cost(store, value)
+            is_quick = seconds < MIN_SECONDS or seconds < float(
+                __import__("os").environ.get("KK", "1")
+            ) * _cost(store, value)
             (store.quick.add if is_quick else store.quick.discard)(details.function)
             if is_quick:
                 return None

@@ -20,6 +20,7 @@ from pipeline.identity.attributes import (
     is_library_class,
     items_of,
     member_of,
+    objects_in,
     plain_state,
     type_part,
 )
@@ -141,6 +142,7 @@ __all__ = [
     "module_name",
     "names_in_code",
     "namespace",
+    "objects_in",
     "paused_collector",
     "plain_state",
     "printable",

@@ -16,8 +16,9 @@ the answer:
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from types import (
     FunctionType,
     GetSetDescriptorType,
@@ -101,6 +102,33 @@ def items_of(value: Any) -> list[Any]:
     """
     kinds = (base for base in _ITEMS if issubclass(type(value), base))
     return list(_ITEMS[kind](value)) if (kind := next(kinds, None)) else []
+
+
+def objects_in(values: Collection[Any], atoms: set[type], seen: dict[int, Any]) -> Iterator[Any]:
+    """What values, and lists, tuples, sets and dicts among them, hold at any depth, each once.
+
+    atoms: types of values that are left out
+    seen: by id, the containers and objects that are left out; those that are met are added
+    """
+    containers: list[Any] = [values]
+    # Data is mostly flat: its items are looked at in C, a level at a time.
+    while not atoms.issuperset(map(type, chain.from_iterable(containers))):
+        level = list(chain.from_iterable(containers))
+        containers = []
+        kinds = dict.fromkeys(map(type, level))
+        for kind in kinds:
+            if kind in atoms:
+                continue
+            alike = [value for value in level if type(value) is kind] if len(kinds) > 1 else level
+            new = dict(zip(map(id, alike), alike, strict=True))
+            for place in seen.keys() & new.keys():
+                del new[place]
+            seen.update(new)
+            if kind in _ITEMS:
+                containers += new.values()
+                containers += [each.values() for each in new.values()] if kind is dict else []
+            else:
+                yield from new.values()
 
 
 def _is_slot(member: Any) -> bool:

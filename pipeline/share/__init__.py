@@ -13,7 +13,7 @@
 - `report` – `share`, `share_report`, and what they did
 """
 
-from pipeline.share.blocks import fuse_inner, graphs_of, inner_keys
+from pipeline.share.blocks import fuse_bags, fuse_inner, graphs_of, inner_keys
 from pipeline.share.copying import Again, IsolationError, copied, isolated
 from pipeline.share.isolation import is_arithmetic, is_reading, is_trusted
 from pipeline.share.numbering import (
@@ -80,6 +80,7 @@ __all__ = [
     "callable_name",
     "copied",
     "find_shuffles",
+    "fuse_bags",
     "fuse_inner",
     "fuse_lines",
     "graphs_of",

@@ -1,21 +1,24 @@
-"""What Dask's optimizer of arrays runs as one task: results within it are not worth storing."""
+"""What Dask's optimizers run as one task: results within it are not worth storing."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
+from types import MethodDescriptorType
 from typing import Any
 
 import numpy as np
 from dask._expr import HLGExpr
 from dask.blockwise import Blockwise
 from dask.highlevelgraph import HighLevelGraph
-from dask.task_spec import Task
+from dask.task_spec import Alias, Task, TaskRef
 from dask.typing import Key
 from dask.utils import ensure_dict
 
 from pipeline.graph import CallTask, inputs_of, toposort
+from pipeline.identity import ATOMS, library_name
 from pipeline.share.copying import isolated, viewed
 
 _QUICK = (isolated, viewed, np.transpose, np.reshape, np.expand_dims, np.broadcast_to)
@@ -90,6 +93,42 @@ def fuse_as_dask(
     shared = fuse_inner(tasks, inner, outputs)
     is_more = len(shared) > len(every - inner)
     return fuse_inner(tasks, inner, outputs, is_repeated=True) if is_more else shared
+
+
+def fuse_bags(tasks: dict[Key, Any], outputs: Collection[Key]) -> dict[Key, Any]:
+    """The tasks, where one of a bag that calls libraries alone runs within its only consumer.
+
+    Its lists are then read as they are made, as in Dask. What a function of the user's returns
+    stays a result: it may have taken long.
+    """
+    bag: Any = sys.modules.get("dask.bag.core")
+    nodes = {key: node for key, node in tasks.items() if bag and type(node) is Task}
+    makers = {key for key, node in nodes.items() if node.func is bag.reify or node.func is list}
+    if not any(nodes[key].func is bag.reify for key in makers):
+        return tasks
+    uses = Counter(key for node in tasks.values() for key in inputs_of(node))
+    inner = {
+        key for key in makers.difference(outputs) if uses[key] == 1 and _is_of_libraries(nodes[key])
+    }
+    whole = dict(tasks)
+    for key in toposort(tasks, outputs):
+        node, sources = whole[key], inputs_of(tasks[key])
+        if len(sources) != 1 or sources[0] not in inner or key not in nodes:
+            continue
+        if key in makers or getattr(node.func, "__module__", "") == bag.__name__:
+            own = whole.pop(sources[0])
+            task = Task(None, own.func, *own.args, **own.kwargs)
+            whole[key] = bag.lazify_task(node.substitute({sources[0]: task}))
+    return whole
+
+
+def _is_of_libraries(value: Any) -> bool:
+    """Whether a part of a task calls nothing of the user's."""
+    if isinstance(value, Task | partial):
+        named = value.kwargs if isinstance(value, Task) else value.keywords
+        return all(map(_is_of_libraries, (value.func, *value.args, *named.values())))
+    kinds = {*ATOMS, TaskRef, Alias, MethodDescriptorType}
+    return type(value) in kinds or library_name(value) is not None
 
 
 def _is_elementwise(node: Any) -> bool:

@@ -9,6 +9,7 @@ import functools
 import operator
 import threading
 from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from types import MethodType, ModuleType
@@ -16,8 +17,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipeline.identity import MISSING, attribute_of, held, items_of
+from pipeline.identity import ATOMS, MISSING, attribute_of, held, items_of, objects_in
 from pipeline.identity.attributes import plain_state
 
 T = TypeVar("T")
@@ -301,3 +304,38 @@ def test_what_a_module_holds_is_found_without_its_getattr() -> None:
     assert held(module, "here") == 3
     assert held(module, "__wrapped__") is None
     assert held(module, "__wrapped__", 7) == 7
+
+
+def test_objects_within_containers_are_found_once_in_any_depth() -> None:
+    one, two = object(), object()
+    inner: list[Any] = [one, 1, {"a": two, (one,): {2}}]
+    inner.append(inner)
+    found = list(objects_in([inner, (inner, "text"), one], ATOMS, {}))
+    assert sorted(map(id, found)) == sorted(map(id, (one, two)))
+
+
+def test_objects_that_were_seen_are_left_out() -> None:
+    one, two = object(), object()
+    seen: dict[int, Any] = {}
+    assert list(objects_in([one], ATOMS, seen)) == [one]
+    assert list(objects_in([[two], one], ATOMS, seen)) == [two]
+
+
+NESTED = st.recursive(
+    st.integers() | st.text() | st.builds(object),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner),
+)
+
+
+def walked(value: Any) -> Iterator[Any]:
+    if isinstance(value, list | tuple | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from walked(item)
+    elif not isinstance(value, int | str):
+        yield value
+
+
+@given(NESTED)
+def test_objects_are_those_of_a_plain_walk(value: Any) -> None:
+    expected = {id(found) for found in walked(value)}
+    assert {id(found) for found in objects_in([value], ATOMS, {})} == expected

@@ -8,11 +8,13 @@ from typing import Any
 
 import dask
 import dask.array as da
+import dask.bag as db
 import numpy as np
 import pytest
 import xarray as xr
 
 from pipeline import Store, compute, measure, share
+from pipeline.cache.running import open_collections
 
 VALUES = np.arange(64.0).reshape(8, 8)
 
@@ -91,3 +93,36 @@ def test_operations_with_two_inputs_are_one_task(tmp_path: Path) -> None:
 def test_keep_overrules(tmp_path: Path) -> None:
     compute(chain(blocks(), 3), store=Store(tmp_path, keep=["sin"]), scheduler="sync")
     assert len(Store(tmp_path)) == 16
+
+
+def doubled(words: list[str]) -> int:
+    return 2 * len(words)
+
+
+@pytest.mark.parametrize(
+    ("program", "tasks"),
+    [
+        # One a partition, besides the source; then the total.
+        (lambda bag: bag.map(str.lower).map(str.split).flatten().count(), 2 + 2 + 1),
+        # What a function of the user's returns is a result.
+        (lambda bag: bag.map(str.split).map(doubled).map(abs).sum(), 2 + 2 + 2 + 1),
+        (lambda bag: bag.filter(str.istitle).pluck(0), 2 + 2),
+    ],
+    ids=["libraries", "the user's", "a list"],
+)
+def test_a_task_of_a_bag_that_calls_libraries_runs_within_its_consumer(
+    tmp_path: Path, program: Callable[[Any], Any], tasks: int
+) -> None:
+    bag = db.from_sequence(["One two", "three", "Four five six", "one"], npartitions=2)
+    collection = program(bag)
+    expected = collection.compute(scheduler="sync")
+    assert len(open_collections([collection]).tasks) == tasks + 1  # and one that gathers
+    store = Store(tmp_path / "cache")
+    for _ in range(2):
+        assert compute(program(bag), store=store, scheduler="sync") == (expected,)
+
+
+def test_lists_of_a_bag_that_several_tasks_read_stay_results() -> None:
+    words = db.from_sequence(["a b", "c"], npartitions=1).map(str.split)
+    both = [words.flatten().count(), words.count()]
+    assert compute(*both, store="memory://lists", scheduler="sync") == (3, 2)

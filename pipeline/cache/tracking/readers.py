@@ -28,6 +28,7 @@ from pipeline.identity import (
     items_of,
     library_name,
     namespace,
+    objects_in,
     references_of,
     type_part,
 )
@@ -139,7 +140,6 @@ class _Search:
         self.places: dict[Place, None] = {}
         self.effects: dict[str, None] = {}
         self._has_readers = are_paths
-        self._texts: list[str] = []
         self._seen: dict[int, Any] = {}  # with the values, which keep their ids
 
     @property
@@ -147,32 +147,23 @@ class _Search:
         return self.has_file or self.has_handle or self.are_paths or bool(self.effects)
 
     def look(self, values: Iterable[Any]) -> None:
-        stack = [value for value in values if not self._is_flat(value)]
-        while stack:
-            value = stack.pop()
-            if id(value) in self._seen:
-                continue
-            if len(self._seen) == MAX_OBJECTS:
+        parts = [*values]
+        containers = [parts]
+        number = 0
+        while parts:
+            found = list(objects_in(parts, _FLAT, self._seen))
+            number += len(found)
+            if number > MAX_OBJECTS:
                 self.effects["it has too many objects, any of which may read a file"] = None
                 break
-            self._seen[id(value)] = value
-            stack += [part for part in self._parts(value) if not self._is_flat(part)]
-        for text in self._texts if self.are_paths else ():
-            self._add_text(text)
-
-    def _is_flat(self, value: Any) -> bool:
-        """Whether a value has no parts but strings, which are kept: data has many such lists."""
-        kind = type(value)
-        if kind is str:
-            self._texts.append(value)
-        if kind is not list and kind is not tuple:
-            return kind in _FLAT
-        kinds = set(map(type, value))
-        if not kinds <= _FLAT:
-            return False
-        if str in kinds:
-            self._texts += [item for item in value if type(item) is str]
-        return True
+            parts = [part for value in found for part in self._parts(value)]
+            containers.append(parts)
+        for container in (*containers, *self._seen.values()) if self.are_paths else ():
+            if type(container) in (list, tuple, set, frozenset, dict):
+                values = container.values() if type(container) is dict else ()
+                for text in (*container, *values):
+                    if type(text) is str:
+                        self._add_text(text)
 
     def _parts(self, value: Any) -> Iterable[Any]:
         """What to look at in a value. Its own files are added."""
@@ -223,10 +214,8 @@ class _Search:
             self.places |= dict.fromkeys(places)
 
 
-_PLAIN = {*ATOMS, slice, *(np.dtype(code).type for code in "?bBhHiIlLqQefdFDmM")} - {str}
+_FLAT = {*ATOMS, slice, *(np.dtype(code).type for code in "?bBhHiIlLqQefdFDmM")}
 """Types whose values hold no others."""
-
-_FLAT = _PLAIN | {str}
 
 _MAX_PATH = 4096
 

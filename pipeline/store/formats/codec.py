@@ -42,7 +42,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgpack
 import numpy as np
 
-from pipeline.identity import ATOMS, File
+from pipeline.identity import ATOMS, File, objects_in
 from pipeline.store.entry import CodecError, FileBytes, UnreadableError, UnstorableError, noun
 from pipeline.store.formats import arrays, files, pickles, registered, tables
 from pipeline.store.formats.pickles import Allowed
@@ -270,21 +270,17 @@ def decoded_with_files(
 def files_in(value: Any) -> list[File]:
     """The files in a value: those that its format stores."""
     found: list[File] = []
-    stack, seen = [value], set()
-    while stack:
-        current = stack.pop()
-        kind = type(current)
-        if kind is File:
-            found.append(current)
-        if kind in ATOMS or id(current) in seen:
-            continue
-        seen.add(id(current))
-        if kind in (list, tuple, set, frozenset):
-            stack += () if ATOMS.issuperset(map(type, current)) else current
-        elif kind is dict:
-            stack += [*current, *current.values()]
-        elif is_storable(kind):
-            stack += [getattr(current, name, None) for name in _field_names(kind)]
+    seen: dict[int, Any] = {}
+    parts = [value]
+    while parts:
+        objects = list(objects_in(parts, ATOMS, seen))
+        found += (held for held in objects if type(held) is File)
+        parts = [
+            getattr(held, name, None)
+            for held in objects
+            if is_storable(type(held))
+            for name in _field_names(type(held))
+        ]
     return found
 
 

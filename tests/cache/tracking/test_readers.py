@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from functools import partial
@@ -220,7 +221,9 @@ def test_too_many_objects_are_an_effect(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(readers, "MAX_OBJECTS", 3)
     assert reads_in_c(len, [list(range(10))]) == ([], [])
     assert reads_in_c(len, [[["a", 1], ("b",), [], []]]) == ([], [])  # as data has many
-    assert "too many objects" in reads_in_c(len, [[[[]], [[]], [[]], [[]]]]).effects[0]
+    assert reads_in_c(len, [[[[]], [[]], [[]], [[]]]]) == ([], [])
+    objects = [[functools.partial(abs)] for _ in range(4)]
+    assert "too many objects" in reads_in_c(len, [objects]).effects[0]
 
 
 def test_a_value_that_contains_itself_is_looked_at_once() -> None:
