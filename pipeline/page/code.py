@@ -97,7 +97,8 @@ def code_of(graph: TaskGraph, shown: Sequence[Key]) -> Code:
             }
     sizes = tree_sizes(graph, shown)
     known = [source for source in sources.values() if source]
-    return Code(known, places, made, [format_number(sizes[key]) for key in shown])
+    texts = [f"{format_number(sizes[key])} call{'s' * (sizes[key] > 1)}" for key in shown]
+    return Code(known, places, made, texts)
 
 
 def source_of(function: Any) -> Source | None:

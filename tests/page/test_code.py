@@ -14,7 +14,6 @@ import pytest
 from pipeline import PipelineError, TaskGraph, recurrence, task, trace
 from pipeline.apps.gallery import GALLERY
 from pipeline.draw import PLAIN
-from pipeline.graph import tree_size
 from pipeline.page import scene
 from pipeline.page.code import Code, code_of, observe_lines, source_of
 from tests.functions import fib
@@ -78,11 +77,11 @@ def test_lines_are_those_of_a_script_from_def_on_without_the_docstring(script: P
     assert [number for number, _ in source.lines] == [9, 14, 15, 16, 17, 18, 19]
     lines = SCRIPT.splitlines()
     assert all(text == lines[number - 1] for number, text in source.lines)
-    graph, keys, code = of_call(steps(4))
+    _, keys, code = of_call(steps(4))
     assert code.places == [(0, 15, 15), (0, 15, 15), (0, 19, 19), (0, 19, 19), (0, 19, 19)]
     assert [key[1] for key in keys] == [1, 0, 2, 3, 4]
     assert code.calls == [{}, {}, {0: 16, 1: 19}, {2: 16, 0: 19}, {3: 16, 2: 19}]
-    assert code.sizes == [str(tree_size(steps(key[1]).graph())) for key in graph.tasks]
+    assert code.sizes == ["1 call", "1 call", "3 calls", "5 calls", "9 calls"]
 
 
 def test_a_file_that_changed_since_it_ran_has_no_source(script: Path) -> None:

@@ -26,8 +26,7 @@ for (const choice of all(document, "[data-choice]")) {
 }
 
 // In a notebook's frame a fragment is one of the notebook, which the frame would load.
-if (location.protocol === "about:") {
-  for (const link of all(document, 'a[href^="#"]')) {
-    link.addEventListener("click", (event) => { event.preventDefault(); find(document, link.hash).scrollIntoView(); });
-  }
-}
+document.addEventListener("click", (event) => {
+  const link = event.target.closest('a[href^="#"]');
+  if (link && location.protocol === "about:") { event.preventDefault(); find(document, link.hash).scrollIntoView(); }
+});
