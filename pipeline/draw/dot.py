@@ -193,6 +193,8 @@ def write(
     import graphviz
 
     attributes = {**_GRAPH, "rankdir": style.rankdir}
+    if style.rankdir == "LR":
+        attributes["nodesep"] = "0.06"  # one below the other, many would be high
     if title:
         attributes["label"] = _heading(title)
     edges = {"arrowsize": "0.5", "fontname": _FONT}
@@ -400,14 +402,14 @@ def _centred(svg: str) -> str:
 
     def with_middle(group: re.Match[str]) -> str:
         text = group[0]
-        points = re.findall(r'points="([^"]*)"', text)
-        if round_one := re.search(r'<ellipse [^>]*cx="([-\d.]+)"', text):
-            middle = float(round_one[1])
-        elif points and 'class="graph"' not in text:
-            xs = [float(point.split(",")[0]) for point in points[0].split()]
-            middle = (min(xs) + max(xs)) / 2
-        elif 'class="graph"' in text:
+        outline = _OUTLINE if 'class="node' in text else _ROUNDED
+        if 'class="graph"' in text:
             middle = left + width / 2 - float(re.findall(r"translate\(([-\d.]+)", text)[0])
+        elif round_one := re.search(r'<ellipse [^>]*cx="([-\d.]+)"', text):
+            middle = float(round_one[1])
+        elif found := outline.search(text):
+            xs = [float(x) for x in re.findall(r"(-?[\d.]+),", found[1])]
+            middle = (min(xs) + max(xs)) / 2
         else:
             return text
         return re.sub(
@@ -418,7 +420,12 @@ def _centred(svg: str) -> str:
     return _GROUP.sub(with_middle, svg)
 
 
-_GROUP = re.compile(r'(?s)<g id="[^"]*" class="(?:node|graph)\b[^>]*>.*?(?=<!-- |</svg>)')
+_GROUP = re.compile(
+    r'(?s)<g id="[^"]*" class="(?:node|edge|cluster|graph)\b[^>]*>.*?(?=<!-- |<g id="clust|</svg>)'
+)
+_OUTLINE = re.compile(r'<polygon [^>]*points="([^"]*)"')
+_ROUNDED = re.compile(r'<path fill="#[^>]* d="([^"]*)"')
+"""The outline of a node that is a box; the one of a block, or of a label on an edge."""
 
 _stderr_lock = Lock()
 """One rendering at a time: the standard error belongs to the process, not to a thread."""

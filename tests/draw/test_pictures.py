@@ -475,6 +475,15 @@ def test_lines_of_text_are_centred_by_their_middle() -> None:
             assert float(str(text.get("x"))) == pytest.approx(middle, abs=0.01)
 
 
+def test_the_name_of_a_block_is_centred_in_its_outline() -> None:
+    svg = ElementTree.fromstring(fib(5).graph().visualize(blocks=True).render("svg"))  # noqa: S314
+    [block] = [group for group in svg.iter(f"{SVG}g") if group.get("class") == "cluster"]
+    [outline], [name] = block.iter(f"{SVG}path"), block.iter(f"{SVG}text")
+    xs = [float(x) for x in re.findall(r"(-?[\d.]+),", str(outline.get("d")))]
+    assert name.get("text-anchor") == "middle"
+    assert float(str(name.get("x"))) == pytest.approx((min(xs) + max(xs)) / 2, abs=0.01)
+
+
 def test_the_longest_path_of_a_dag_is_a_column() -> None:
     drawn = {texts(node)[0]: shape(node) for node in nodes(contrast(fib(6)), "dag-")}
     middles = {float(str(drawn[f"fib({n})"].get("cx"))) for n in range(2, 7)}

@@ -76,7 +76,7 @@ def test_the_same_runs_give_the_same_bytes(kind: str, tmp_path: Path) -> None:
 def test_the_paper_is_transparent_and_texts_outside_of_bars_are_grey() -> None:
     svg = timeline(FIRST, SECOND).render("svg").decode()
     colours = set(re.findall(r"<text[^>]*fill: (#\w+)", svg))
-    assert colours <= {"#737373", "#ffffff", "#1a1a1a"}
+    assert colours <= {"#797979", "#ffffff", "#1a1a1a"}
     assert not re.search(r"<text(?![^>]*fill: #)", svg)
     assert not re.search(r"<path[^>]*style=\"fill: #ffffff", svg)
 

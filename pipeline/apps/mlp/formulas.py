@@ -24,6 +24,9 @@ TERMS = 64
 MOST, FEW = 8, 2
 """Of more than `MOST` products of an adjoint, or adjoints of a layer, MathML writes `FEW`."""
 
+LINE = 4
+"""The most products in a line: browsers do not break formulas."""
+
 Partial = tuple[str, str]
 """∂c/∂v, as (c, v)."""
 
@@ -186,7 +189,7 @@ def edges(net: Network, weight: str) -> list[Partial]:
 def mathml_expanded(
     net: Network, weight: str, hues: Sequence[str] = (), marks: Mapping[Partial, str] = _NONE
 ) -> Markup:
-    """∂L/∂w as the sum over all paths, one path in a line: browsers do not break formulas.
+    """∂L/∂w as the sum over all paths, one path in a line.
 
     hues: colours that mark the lines, in the order of the paths
     marks: classes of local derivatives
@@ -222,12 +225,13 @@ def mathml_factored(
 
     Raises `NetworkError` for a name that the network does not have.
     """
-    rows = []
+    rows: list[list[Markup]] = []
     kinds = groupby(factoring(net, weight), lambda equation: net[equation.left[1]][:2])
     for (_, layer), group in kinds:
         equations = list(group)
         shown = equations if len(equations) <= MOST else equations[:FEW]
-        rows += [_equation(equation, values.get(equation.left[1]), marks) for equation in shown]
+        for equation in shown:
+            rows += _equation(equation, values.get(equation.left[1]), marks)
         if len(shown) < len(equations):
             rest = _mathml_rest(len(equations), f"adjoints of layer {layer}", "node")
             rows.append([_EMPTY, _EMPTY, rest])
@@ -244,13 +248,21 @@ def derivative(pair: Partial, kind: str = "") -> Markup:
     return _element("mfrac", above, below, kind=kind)
 
 
-def _equation(equation: Equation, value: str | None, marks: Mapping[Partial, str]) -> list[Markup]:
-    """The cells of a line: left side, sign, sum, and the value if it is known."""
+def _equation(
+    equation: Equation, value: str | None, marks: Mapping[Partial, str]
+) -> list[list[Markup]]:
+    """The cells of each line: left side, sign, sum; in the last one the value if it is known."""
     products = [_product(product, marks) for product in equation.products]
     if len(products) > MOST:
         products = [*products[:FEW], _mathml_rest(equation.terms, "products", "consumer")]
-    row = [derivative(equation.left), _EQUALS, _joined(products, "+")]
-    return row if value is None else [*row, _element("mrow", _EQUALS, _element("mn", value))]
+    rows = [
+        [_EMPTY, _element("mo", "+"), _joined(products[start : start + LINE], "+")]
+        for start in range(0, len(products), LINE)
+    ]
+    rows[0][:2] = [derivative(equation.left), _EQUALS]
+    if value is not None:
+        rows[-1].append(_element("mrow", _EQUALS, _element("mn", value)))
+    return rows
 
 
 def _product(

@@ -182,13 +182,14 @@ def _forward(known: Facts) -> page.Section:
     hidden = [_many(size, "node") for size in net.sizes[1:-1]]
     layers = f"{_many(len(hidden), 'hidden layer')} ({', '.join(hidden)}), " if hidden else ""
     outputs = f"and {_many(net.sizes[-1], 'output')} ŷ{', with no hidden layer' * (not hidden)}"
-    targets = ", ".join(f"{target:g}" for target in net.y)
+    targets = " and ".join(f"{target:g}" for target in net.y)
+    is_one = len(net.y) == 1
     text = (
         f"{net} has {_many(net.sizes[0], 'input')} x, {layers}{outputs}. φ is {net.activation}, "
-        f"the outputs ŷ are linear, and the loss L is {net.loss}. This example has "
-        f"{_many(len(net.y), 'target')} y = {targets}, and L = {loss}. w1_12 is the weight of "
-        "layer 1 from input 1 to node 2, b1_2 that node's bias, z1_2 its weighted sum, O1_2 its "
-        "output."
+        f"the outputs ŷ are linear, and the loss is {net.loss}. In this example the "
+        f"target{'s' * (not is_one)} y {'is' if is_one else 'are'} {targets}. Its loss is L = "
+        f"{loss}. w1_12 is the weight of layer 1 from input 1 to node 2, b1_2 that node's bias, "
+        "z1_2 its weighted sum, O1_2 its output."
     )
     reuse = (
         "Each value is computed once and kept. The next layer reads it, and the local derivatives "

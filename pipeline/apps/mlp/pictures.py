@@ -126,10 +126,9 @@ def diagram(
         dot.node(weight, shape="plain", style="", label=label(weight), fontcolor=GREY)
     else:
         looks[first]["taillabel"] = _ON_EDGE.format(label(weight).replace("\n", "<br/>"))
-    for edge, look in looks.items():
-        look["class"] = marks.get((edge[1], weight if edge == first else edge[0]), "")
     for edge in dict.fromkeys([*chain(*starmap(product, pairwise(columns))), first]):
-        dot.edge(*edge, **looks.get(edge, {}))
+        mark = marks.get((edge[1], weight if edge == first else edge[0]), "")
+        dot.edge(*edge, **looks.get(edge, {}), **{"class": mark})
     return Picture(str(dot.source))
 
 
