@@ -10,7 +10,6 @@ import pytest
 
 from pipeline.apps.gallery import GALLERY
 from pipeline.graph import label, tree_size
-from tests.browser.scenes import Seen
 from tests.functions import fib
 
 if TYPE_CHECKING:
@@ -20,13 +19,14 @@ if TYPE_CHECKING:
     from tests.browser.scenes import Opened
 
 STEPS = """
-() => {
+(most = Infinity) => {
   const scene = document.querySelector("[data-scene]");
   const texts = (what) => [...scene.querySelectorAll(what)].map((found) => found.textContent);
   const rows = (what) => [...scene.querySelectorAll(`${what} li`)].map((row) =>
     [row.firstChild.textContent, row.lastChild.textContent]);
   const steps = [];
-  for (let step = 1; step <= Number(scene.querySelector("[data-scrub]").max); step += 1) {
+  const last = Math.min(most, Number(scene.querySelector("[data-scrub]").max));
+  for (let step = 1; step <= last; step += 1) {
     scene.querySelector('[data-do="next"]').click();
     const seen = scene.querySelector("[data-source]:not([hidden])");
     steps.push({
@@ -119,7 +119,7 @@ def test_when_the_dag_is_done_it_has_what_the_tree_repeats(opened: Opened) -> No
 
 
 def test_a_folded_call_has_its_def_line_and_a_deep_stack_an_ellipsis(opened: Opened) -> None:
-    steps = opened("fib(40)").evaluate(STEPS)
+    steps = opened("fib(40)").evaluate(STEPS, 50)
     assert max(len(step["stack"]) for step in steps) == 7
     assert any(re.fullmatch(r"… \d+ more", call) for step in steps for call, _ in step["stack"])
     folded = [step for step in steps if step["stack"][-1][1].endswith("folded")]
@@ -151,8 +151,16 @@ def test_a_collection_of_no_calls_has_no_code(opened: Opened) -> None:
     assert opened("built").locator(".source, .calls").count() == 0
 
 
-def test_what_a_store_loaded_is_looked_up_there(opened: Opened) -> None:
-    page = opened("part loaded")
-    Seen(page).press("ArrowRight")
-    rows = page.locator("[data-looked] li").all_inner_texts()
-    assert any("from the store" in row for row in rows)
+def test_what_a_store_loaded_replaces_the_calls_below_it(opened: Opened) -> None:
+    steps = opened("part loaded").evaluate(STEPS)  # fib(7), of which fib(3) and fib(4) are stored
+    first, *later = [row for step in steps for row in step["looked"]]
+    assert first == ["memo[fib(4)] → 3", "from the store"]
+    assert not [text for row in later for text in row if "null" in text]
+    over = [step["looked"] for step in steps if step["looked"] and len(step["looked"]) == 1]
+    assert ["memo[fib(4)] → 3", "from the store: replaces 9 calls"] in [row for [row] in over]
+    assert {row[0] for [row] in over} <= {
+        "memo[fib(3)] → 2",
+        "memo[fib(4)] → 3",
+        "memo[fib(5)] → 5",
+    }
+    assert all("null" not in text for step in steps for row in step["stack"] for text in row)

@@ -28,7 +28,8 @@ class Code {
     const stack = now === null ? [] : this.waiting(now);
     const { tasks } = left.data.boxes[now] ?? {};
     const line = (place) => code.calls[this.of(stack[place])]?.[this.of(stack[place + 1])];
-    const last = now === null ? "" : left.isDone(now) ? `= ${left.valueOf(now)}` : this.of(now) !== null && tasks && `${tasks}, folded`;
+    const value = now === null || !left.isDone(now) ? null : left.valueOf(now); // none of what a store made needless
+    const last = value !== null ? `= ${value}` : this.of(now) !== null && tasks && !left.isDone(now) && `${tasks}, folded`;
     put(this.stack, stack.map((box, place) => [left.labelOf(box), box === now ? last : line(place) && `line ${line(place)}`, box === now && "now"]), 1);
     put(this.looked, this.lookups(stack), SHOWN - 2);
     // A statement, once its value is there; the line of a call, as long as the call goes on; or `def`.
@@ -51,9 +52,10 @@ class Code {
     const memo = (box, arrow) => `memo[${right.labelOf(box)}] ${arrow} ${right.valueOf(box)}`;
     const replaced = (box) => `replaces ${this.code.sizes[this.of(box, right)]}`;
     if (now === null) {
-      const again = this.of(stack.find((box) => left.data.boxes[box].number > 1));
-      const whole = right.order.find((box) => this.of(box, right) === again);
-      return whole === undefined ? [] : [[memo(whole, "→"), replaced(whole), "hit"]];
+      const whole = (box) => right.order.find((other) => this.of(other, right) === this.of(box));
+      const isLoaded = (box) => right.data.boxes[whole(box)]?.at === null;
+      const again = stack.find((box) => left.data.boxes[box].number > 1 || isLoaded(box));
+      return again === undefined || whole(again) === undefined ? [] : [[memo(whole(again), "→"), (isLoaded(again) ? "from the store: " : "") + replaced(whole(again)), "hit"]];
     }
     const inputs = right.takes.get(now) ?? [];
     const rows = [...new Set(inputs)].map((input) => {
