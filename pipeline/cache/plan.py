@@ -77,6 +77,7 @@ class Plan:
     inner: Set[Key] = frozenset()
 
 
+@noting("planned")
 def make_plan(
     store: Store,
     tasks: Mapping[Key, Any],

@@ -6,13 +6,16 @@ import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from math import nan
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.draw.dot import GREY, PALETTE, atomic_write, count_tasks
 from pipeline.graph import function_name
 from pipeline.identity import cut, format_duration, printable
-from pipeline.schedule import Recording, Sample, Span
+from pipeline.schedule import Interval, Recording, Sample, Span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,12 +36,12 @@ class Inches(NamedTuple):
     width: float = 9.0
     left: float = 0.95
     right: float = 0.2
-    head: float = 0.36
+    head: float = 0.42
     lanes: float = 4.0
     lane: float = 0.3
     memory: float = 0.6
-    gap: float = 0.12
-    axis: float = 0.42
+    gap: float = 0.14
+    axis: float = 0.58
     line: float = 0.2
 
     @property
@@ -49,7 +52,7 @@ class Inches(NamedTuple):
 
 SIZE = Inches()
 PIXELS = 100 * SIZE.plot
-"""Tasks that are narrower than one of these are drawn together."""
+"""On the time axis."""
 
 
 def timeline(*runs: Recording) -> Timeline:
@@ -177,7 +180,8 @@ def summary(run: Recording, first: Recording | None = None) -> str:
     computed = len(run.tasks) - loaded
     parts = [format_duration(run.seconds)]
     if first is not None and 0 < run.seconds < first.seconds:
-        parts.append(f"{first.seconds / run.seconds:,.1f} times as quick")
+        ratio = first.seconds / run.seconds
+        parts.append(f"{ratio:,.{int(ratio < 10)}f} times as quick")
     if computed or not loaded:
         fused = f", {total - loaded:,} before fusing" if total > len(run.tasks) else ""
         parts.append(f"{computed:,} computed{fused}")
@@ -195,6 +199,15 @@ class Scale(NamedTuple):
     factor: float
     end: float
 
+    @property
+    def pixel(self) -> float:
+        """The seconds of a pixel: shorter tasks are drawn together."""
+        return self.end / PIXELS
+
+    def at(self, seconds: float) -> float:
+        """A time in the unit of the axis."""
+        return seconds / self.factor
+
 
 def scale_of(runs: Iterable[Recording]) -> Scale:
     """One time axis for all runs."""
@@ -209,100 +222,53 @@ def scale_of(runs: Iterable[Recording]) -> Scale:
 def _figure(runs: Sequence[Recording]) -> Figure:
     from matplotlib.figure import Figure
 
-    scale, hues = scale_of(runs), hues_of(runs)
-    marks = _marks(runs)
-    lanes = [max(min(SIZE.lane * len(run.workers), SIZE.lanes), SIZE.lane) for run in runs]
-    legend = SIZE.line * (1 + _lines_of(hues, runs) + len(marks))
-    panel = SIZE.head + SIZE.memory + 2 * SIZE.gap
-    height = sum(lanes) + panel * len(runs) + SIZE.axis + legend
+    scale, hues, limits = scale_of(runs), hues_of(runs), _limits(runs)
+    lanes = [min(SIZE.lane * max(len(run.workers), 1), SIZE.lanes) for run in runs]
+    rows = _rows([*_functions(runs, hues), *_marks(runs)])
+    height = sum(lanes) + len(runs) * (SIZE.head + SIZE.gap + SIZE.memory) + SIZE.axis
+    height += SIZE.line * len(rows)
     figure = Figure(figsize=(SIZE.width, height))
     figure.patch.set_alpha(0)
-
-    def axes_at(top: float, inches: float) -> Axes:
-        place = (SIZE.left / SIZE.width, 1 - (top + inches) / height,
-                 SIZE.plot / SIZE.width, inches / height)  # fmt: skip
-        axes = figure.add_axes(place)
-        axes.patch.set_alpha(0)
-        axes.tick_params(length=0, colors=GREY, labelsize=9)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
-        axes.set_xlim(0, scale.end / scale.factor * 1.005)
-        axes.grid(axis="x", color=GREY, alpha=0.2, lw=0.6)
-        axes.set_axisbelow(True)
-        return axes
-
-    peak = _peak(runs)
     top = 0.0
     for run, inches in zip(runs, lanes, strict=True):
-        top += SIZE.head
-        above = axes_at(top, inches)
-        head = summary(run, None if run is runs[0] else runs[0])
-        _draw_lanes(above, run, head, scale, hues, inches)
-        top += inches + SIZE.gap
-        below = axes_at(top, SIZE.memory)
-        _draw_memory(below, run, scale, peak)
-        top += SIZE.memory + SIZE.gap
-        is_last = run is runs[-1]
+        above = _axes(figure, top + SIZE.head, inches, scale)
+        _write_head(above, run, None if run is runs[0] else runs[0])
+        _draw_lanes(above, run, scale, hues, inches)
+        top += SIZE.head + inches + SIZE.gap
+        below = _axes(figure, top, SIZE.memory, scale)
+        _draw_memory(below, run, scale, limits)
+        top += SIZE.memory
         above.tick_params(labelbottom=False)
-        below.tick_params(labelbottom=is_last)
-        if is_last:
+        below.tick_params(labelbottom=run is runs[-1])
+        if run is runs[-1]:
             below.set_xlabel(scale.unit, color=GREY, fontsize=9)
-    _draw_legend(figure, height - legend, runs, hues, marks)
+    for place, row in enumerate(rows):
+        _draw_legend(figure, row, height - SIZE.line * (len(rows) - place - 0.5))
     return figure
 
 
-def _draw_lanes(
-    axes: Axes, run: Recording, head: str, scale: Scale, hues: Mapping[str, str], inches: float
-) -> None:
-    """The lanes of a run, under a head."""
-    lanes = max(len(run.workers), 1)
-    axes.set_ylim(lanes - 0.5, -0.5)
-    is_labelled = inches / lanes > 0.14
-    axes.set_yticks(range(len(run.workers)) if is_labelled else [], run.workers * is_labelled)
-    name = axes.text(
-        0,
-        1,
-        f"{printable(run.name)}  " * bool(run.name),
-        weight="bold",
-        va="bottom",
-        transform=axes.transAxes,
-        color=GREY,
-        fontsize=10,
-        parse_math=False,
+def _axes(figure: Figure, top: float, inches: float, scale: Scale) -> Axes:
+    """Axes with a time axis, so many inches below the top."""
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes(
+        (SIZE.left / width, 1 - (top + inches) / height, SIZE.plot / width, inches / height)
     )
-    axes.annotate(head, (1, 0), xycoords=name, va="bottom", color=GREY, fontsize=9)
-    pixel = scale.end / PIXELS
-    boxes: dict[tuple[str, str], list[Box]] = {}
-    moved: list[Box] = []
-    for bar in bars_of(run, pixel):
-        hue = hues.get(_name(bar.task), OTHERS)
-        start, end = bar.start / scale.factor, max(bar.end, bar.start + pixel) / scale.factor
-        moved += [
-            Box(part.start / scale.factor, bar.lane - 0.45, part.end / scale.factor,
-                bar.lane - 0.38)
-            for part in bar.task.intervals if part.kind == "moved"
-        ]  # fmt: skip
-        if bar.task.is_loaded:
-            boxes.setdefault((hue, "loaded"), []).append(
-                Box(start, bar.lane - 0.26, end, bar.lane + 0.26)
-            )
-            continue
-        saving = [part for part in bar.task.intervals if part.kind == "saved"]
-        for kind, left, right in _cut(bar, saving):
-            top = bar.lane - (0.32 if kind == "computed" else -0.06)
-            right = max(right, left + pixel)
-            boxes.setdefault((hue, "computed"), []).append(
-                Box(left / scale.factor, top, right / scale.factor, bar.lane + 0.32)
-            )
-        if is_labelled:
-            _write_in(axes, bar, start, (saving[0].start / scale.factor if saving else end), hue,
-                      scale)  # fmt: skip
-    for (hue, kind), shapes in boxes.items():
-        hollow = {"facecolor": "none", "edgecolor": hue, "lw": 1.4}
-        _add_boxes(axes, shapes, **(hollow if kind == "loaded" else {"facecolor": hue, "lw": 0}))
-    _add_boxes(axes, moved, facecolor=GREY, lw=0)
-    _draw_path(axes, run, scale)
-    axes.axvline(run.seconds / scale.factor, color=GREY, lw=1, ls=(0, (2, 2)))
+    axes.patch.set_alpha(0)
+    axes.tick_params(length=0, colors=GREY, labelsize=9)
+    axes.spines[:].set_visible(False)
+    axes.set_xlim(0, scale.at(scale.end))
+    axes.grid(axis="x", color=GREY, alpha=0.2, lw=0.6)
+    axes.set_axisbelow(True)
+    return axes
+
+
+def _write_head(axes: Axes, run: Recording, first: Recording | None) -> None:
+    text: dict[str, Any] = {"va": "bottom", "color": GREY, "parse_math": False}
+    name = axes.text(
+        0, 1, f"{printable(run.name)}  " * bool(run.name),
+        transform=axes.transAxes, weight="bold", fontsize=10, **text,
+    )  # fmt: skip
+    axes.annotate(summary(run, first), (1, 0), xycoords=name, fontsize=9, **text)
 
 
 class Box(NamedTuple):
@@ -314,43 +280,105 @@ class Box(NamedTuple):
     bottom: float
 
 
+def _draw_lanes(
+    axes: Axes, run: Recording, scale: Scale, hues: Mapping[str, str], inches: float
+) -> None:
+    lanes = max(len(run.workers), 1)
+    is_labelled = inches / lanes > 0.14
+    axes.set_ylim(lanes - 0.5, -0.5)
+    axes.set_yticks(range(len(run.workers)) if is_labelled else [], run.workers * is_labelled)
+    for interval in run.planning:
+        axes.axvspan(scale.at(interval.start), scale.at(interval.end), color=GREY, alpha=0.15, lw=0)
+    solid: dict[str, list[Box]] = defaultdict(list)
+    hollow: dict[str, list[Box]] = defaultdict(list)
+    moved: list[Box] = []
+    for bar in bars_of(run, scale.pixel):
+        hue = hues.get(_name(bar.task), OTHERS)
+        solid[hue] += _solid(bar, scale)
+        hollow[hue] += _hollow(bar, scale)
+        moved += _moved(bar, scale)
+        if is_labelled:
+            _write_in(axes, bar, hue, scale)
+    for hue, boxes in solid.items():
+        _add_boxes(axes, boxes, facecolor=hue, lw=0)
+    for hue, boxes in hollow.items():
+        _add_boxes(axes, boxes, facecolor="none", edgecolor=hue, lw=1.4)
+    _add_boxes(axes, moved, facecolor=GREY, lw=0)
+    _draw_path(axes, run, scale)
+    axes.axvline(scale.at(run.seconds), color=GREY, lw=1, ls=(0, (2, 2)))
+
+
+def _solid(bar: Bar, scale: Scale) -> list[Box]:
+    """What was computed, in full height, and what was saved, low."""
+    if bar.task.is_loaded:
+        return []
+    boxes, at = [], bar.start
+    for part in _saving(bar):
+        boxes += [_box(bar, scale, at, part.start), _box(bar, scale, part.start, part.end, LOW)]
+        at = part.end
+    return [*boxes, _box(bar, scale, at, bar.end)] if at < bar.end or not boxes else boxes
+
+
+def _saving(bar: Bar) -> list[Interval]:
+    return [part for part in bar.task.intervals if part.kind == "saved"]
+
+
+def _hollow(bar: Bar, scale: Scale) -> list[Box]:
+    return [_box(bar, scale, bar.start, bar.end, 0.26, 0.26)] if bar.task.is_loaded else []
+
+
+def _moved(bar: Bar, scale: Scale) -> list[Box]:
+    """When the inputs of a task came from elsewhere: thin, above the bar."""
+    moved = [part for part in bar.task.intervals if part.kind == "moved"]
+    return [_box(bar, scale, part.start, part.end, 0.45, -0.38) for part in moved]
+
+
+def _box(
+    bar: Bar, scale: Scale, start: float, end: float, above: float = 0.32, below: float = 0.32
+) -> Box:
+    """A box in the lane of a bar. A thin gap sets it apart from the next one.
+
+    above, below: the middle of the lane, which is 1 high
+    """
+    right = max(end - 0.7 * scale.pixel, start + scale.pixel)
+    return Box(scale.at(start), bar.lane - above, scale.at(right), bar.lane + below)
+
+
+LOW = -0.06
+"""How far above the middle what is saved reaches."""
+
+
 def _add_boxes(axes: Axes, boxes: Sequence[Box], **look: Any) -> None:
     """Rectangles as one path: a file of thousands stays small."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path as Shape
 
-    if not boxes:
-        return
     points = [
         corner
         for left, top, right, bottom in boxes
         for corner in ((left, top), (right, top), (right, bottom), (left, bottom), (left, top))
     ]
     codes = [Shape.MOVETO, *[Shape.LINETO] * 3, Shape.CLOSEPOLY] * len(boxes)
-    axes.add_patch(PathPatch(Shape(points, codes), clip_on=False, **look))
+    if boxes:
+        axes.add_patch(PathPatch(Shape(points, codes), clip_on=False, **look))
 
 
-def _cut(bar: Bar, saving: Sequence[Any]) -> list[tuple[str, float, float]]:
-    """A bar in its parts: computed and saved, in turn."""
-    parts, at = [], bar.start
-    for part in saving:
-        parts += [("computed", at, part.start), ("saved", part.start, part.end)]
-        at = part.end
-    return [*parts, ("computed", at, bar.end)] if bar.end > at or not parts else parts
-
-
-def _write_in(axes: Axes, bar: Bar, start: float, end: float, hue: str, scale: Scale) -> None:
+def _write_in(axes: Axes, bar: Bar, hue: str, scale: Scale) -> None:
     """Write into a bar what fits: the function, how many tasks were fused, who takes the value."""
     task = bar.task
-    room = (end - start) * scale.factor / scale.end * SIZE.plot * 72 - 6
+    start, end = bar.start, min([bar.end, *(part.start for part in _saving(bar))])
+    letters = ((end - start) / scale.end * SIZE.plot * 72 - 5) / (8 * 0.62)
+    if task.is_loaded or letters < 3:
+        return
     fused = f" [{task.fused}]" if task.fused > 1 else ""
     taken = f" →{task.consumers}" if task.consumers > 1 else ""
     name = _name(task)
     texts = (name + fused + taken, name + fused, name, (fused + taken).strip())
-    text = next((text for text in texts if text and len(text) * 8 * 0.62 < room), "")
-    if text:
-        axes.text((start + end) / 2, bar.lane, text, ha="center", va="center_baseline", fontsize=8,
-                  color=_ink(hue), parse_math=False)  # fmt: skip
+    text = next((text for text in texts if len(text) <= letters), "")
+    axes.text(
+        scale.at((start + end) / 2), bar.lane, text, fontsize=8, color=_ink(hue),
+        ha="center", va="center_baseline", parse_math=False,
+    )  # fmt: skip
 
 
 def _ink(hue: str) -> str:
@@ -360,26 +388,19 @@ def _ink(hue: str) -> str:
 
 
 def _draw_path(axes: Axes, run: Recording, scale: Scale) -> None:
-    """The critical path, under its tasks; dotted while it waits."""
-    chain = [task for task in run.critical_path if not task.is_loaded or len(run.tasks) > 1]
-    lanes = {worker: place for place, worker in enumerate(run.workers)}
-    xs: list[float] = []
-    ys: list[float] = []
-    waits: list[tuple[list[float], list[float]]] = []
-    for place, task in enumerate(chain):
-        start, end, y = task.start / scale.factor, task.end / scale.factor, lanes[task.worker] + 0.4
-        xs += [start, end, float("nan")]
-        ys += [y, y, float("nan")]
-        if place + 1 < len(chain):
-            later = chain[place + 1]
-            after, below = later.start / scale.factor, lanes[later.worker] + 0.4
-            waits.append(([end, after, after], [y, y, below]))
-    for across, down in waits:
-        axes.plot(across, down, color=PATH, lw=1, ls=(0, (1, 1)), clip_on=False)
+    """The critical path, under its tasks, and dotted where it waits."""
+    lanes = {worker: place + 0.4 for place, worker in enumerate(run.workers)}
+    chain = [(scale.at(task.start), scale.at(task.end), lanes[task.worker])
+             for task in run.critical_path]  # fmt: skip
+    for (_, end, y), (after, _, below) in pairwise(chain):
+        axes.plot([end, after, after], [y, y, below], color=PATH, lw=1, ls=(0, (1, 1)),
+                  clip_on=False)  # fmt: skip
+    xs = [x for start, end, _ in chain for x in (start, end, nan)]
+    ys = [height for _, _, y in chain for height in (y, y, nan)]
     axes.plot(xs, ys, color=PATH, lw=2.4, solid_capstyle="butt", clip_on=False)
 
 
-def _peak(runs: Iterable[Recording]) -> tuple[int, int]:
+def _limits(runs: Iterable[Recording]) -> tuple[int, int]:
     """The least and the most bytes in all runs, at least a twentieth apart."""
     sizes = [sample.bytes for run in runs for sample in run.memory] or [0]
     return min(sizes), max(max(sizes), min(sizes) * 21 // 20, min(sizes) + 1)
@@ -390,7 +411,7 @@ def thinned(memory: Sequence[Sample], seconds: float) -> list[Sample]:
     most: dict[int, Sample] = {}
     for sample in memory:
         place = int(sample.seconds / seconds)
-        most[place] = max(most.get(place, sample), sample, key=lambda one: one.bytes)
+        most[place] = max(most.get(place, sample), sample, key=attrgetter("bytes"))
     return [*most.values()]
 
 
@@ -398,13 +419,12 @@ def _draw_memory(axes: Axes, run: Recording, scale: Scale, limits: tuple[int, in
     least, most = limits
     bottom = least - (most - least) * 0.1
     axes.set_ylim(bottom, most + (most - least) * 0.25)
-    axes.set_yticks([least, most], [f"{size / 1e6:,.0f} MB" for size in limits])
-    memory = thinned(run.memory, 2 * scale.end / PIXELS)
-    if not memory:
-        return
-    at = [sample.seconds / scale.factor for sample in memory]
-    sizes = [sample.bytes for sample in memory]
-    axes.fill_between(at, sizes, bottom, color=MEMORY, alpha=0.25, lw=0)
+    axes.set_yticks(limits, [f"{size / 1e6:,.0f} MB" for size in limits])
+    memory = thinned(run.memory, 2 * scale.pixel)
+    at, sizes = [scale.at(sample.seconds) for sample in memory], [one.bytes for one in memory]
+    # A page takes no shapes that are used by name, such as those of `fill_between`.
+    axes.fill([*at, *at[-1:], *at[:1]], [*sizes, *[bottom] * (2 * bool(at))],
+              color=MEMORY, alpha=0.25, lw=0)  # fmt: skip
     axes.plot(at, sizes, color=MEMORY, lw=1.3)
     axes.text(0, 1, "memory", transform=axes.transAxes, color=GREY, fontsize=8, va="center")
 
@@ -412,53 +432,59 @@ def _draw_memory(axes: Axes, run: Recording, scale: Scale, limits: tuple[int, in
 # The legend
 
 
-def _marks(runs: Sequence[Recording]) -> list[str]:
-    """What the marks in the picture mean."""
-    tasks = [task for run in runs for task in run.tasks]
-    kinds = {part.kind for task in tasks for part in task.intervals}
-    marks = {
-        "orange line: critical path, dotted where it waits": any(run.critical_path for run in runs),
-        "hollow: loaded": any(task.is_loaded for task in tasks),
-        "low: saved": "saved" in kinds,
-        "thin grey: moved between workers": "moved" in kinds,
-        "[12]: 12 tasks fused": any(task.fused > 1 for task in tasks),
-        "→3: 3 tasks share its value": any(task.consumers > 1 for task in tasks),
-    }
-    shown = [text for text, is_there in marks.items() if is_there]
-    return [" · ".join(shown[:4]), *([" · ".join(shown[4:])] if shown[4:] else [])]
-
-
-def _lines_of(hues: Mapping[str, str], runs: Sequence[Recording]) -> int:
-    return len(_rows(_entries(hues, runs)))
-
-
 class Entry(NamedTuple):
-    """A colour of the legend and its text."""
+    """An entry of the legend: a mark, which looks as in the picture, and its text.
 
-    hue: str
+    mark: a colour, or one of `path`, `loaded`, `saved`, `moved`, `planning`, or letters
+    """
+
+    mark: str
     text: str
 
     @property
     def inches(self) -> float:
-        return 0.35 + len(self.text) * 0.078
+        return 0.36 + len(self.text) * 0.073
 
 
-def _entries(hues: Mapping[str, str], runs: Sequence[Recording]) -> list[Entry]:
+def _functions(runs: Sequence[Recording], hues: Mapping[str, str]) -> list[Entry]:
+    """The colours of the functions, with their seconds."""
     seconds: dict[str, float] = defaultdict(float)
     for run in runs:
         for task in run.tasks:
             name = _name(task)
             seconds[name if name in hues else ""] += task.seconds
-    entries = [Entry(hue, f"{name} {format_duration(seconds[name])}") for name, hue in hues.items()]
-    others = [Entry(OTHERS, f"others {format_duration(seconds[''])}")] if "" in seconds else []
-    return entries + others
+    names = {
+        **dict(zip(hues.values(), hues, strict=True)),
+        **({OTHERS: ""} if "" in seconds else {}),
+    }
+    return [
+        Entry(hue, f"{name or 'others'} {format_duration(seconds[name])}")
+        for hue, name in names.items()
+    ]
+
+
+def _marks(runs: Sequence[Recording]) -> list[Entry]:
+    """The marks that are in the picture, and their meanings."""
+    tasks = [task for run in runs for task in run.tasks]
+    kinds = {part.kind for task in tasks for part in task.intervals}
+    marks = {
+        Entry("path", "critical path, dotted where it waits"): bool(tasks),
+        Entry("saved", "saved"): "saved" in kinds,
+        Entry("loaded", "loaded"): any(task.is_loaded for task in tasks),
+        Entry("moved", "moved between workers"): "moved" in kinds,
+        Entry("planning", "the store plans"): any(run.planning for run in runs),
+        Entry("[3]", "3 tasks, fused"): any(task.fused > 1 for task in tasks),
+        Entry("→3", "3 tasks share its value"): any(task.consumers > 1 for task in tasks),
+    }
+    return [mark for mark, is_there in marks.items() if is_there]
 
 
 def _rows(entries: Iterable[Entry]) -> list[list[Entry]]:
-    rows: list[list[Entry]] = [[]]
-    room = SIZE.plot
+    """The entries in lines; the marks begin a line."""
+    rows: list[list[Entry]] = []
+    room = 0.0
     for entry in entries:
-        if rows[-1] and entry.inches > room:
+        if not rows or entry.inches > room or entry.mark == "path":
             rows.append([])
             room = SIZE.plot
         rows[-1].append(entry)
@@ -466,23 +492,36 @@ def _rows(entries: Iterable[Entry]) -> list[list[Entry]]:
     return rows
 
 
-def _draw_legend(
-    figure: Figure, top: float, runs: Sequence[Recording], hues: Mapping[str, str],
-    marks: Sequence[str],
-) -> None:  # fmt: skip
+def _draw_legend(figure: Figure, row: Iterable[Entry], top: float) -> None:
+    """A line of the legend, so many inches below the top."""
+    width, height = figure.get_size_inches()
+    left, y = SIZE.left, 1 - top / height
+    for entry in row:
+        _draw_mark(figure, entry.mark, left / width, y)
+        figure.text((left + 0.22) / width, y, entry.text, color=GREY, fontsize=8.5,
+                    va="center", parse_math=False)  # fmt: skip
+        left += entry.inches
+
+
+def _draw_mark(figure: Figure, mark: str, x: float, y: float) -> None:
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Rectangle
 
     width, height = figure.get_size_inches()
-    at = top + SIZE.line
-    for row in _rows(_entries(hues, runs)):
-        left = SIZE.left
-        for entry in row:
-            figure.add_artist(Rectangle((left / width, 1 - (at + 0.04) / height), 0.12 / width,
-                                        0.1 / height, color=entry.hue, lw=0))  # fmt: skip
-            figure.text((left + 0.17) / width, 1 - (at + 0.035) / height, entry.text, color=GREY,
-                        fontsize=8.5, parse_math=False)  # fmt: skip
-            left += entry.inches
-        at += SIZE.line
-    for line in marks:
-        figure.text(SIZE.left / width, 1 - (at + 0.035) / height, line, color=GREY, fontsize=8.5)
-        at += SIZE.line
+    w, h = 0.16 / width, 0.11 / height
+    lines = {"path": (PATH, 2.4), "moved": (GREY, 2.0)}
+    boxes: dict[str, dict[str, Any]] = {
+        "loaded": {"facecolor": "none", "edgecolor": GREY, "lw": 1.4},
+        "planning": {"facecolor": GREY, "alpha": 0.3, "lw": 0},
+    }
+    if mark in lines:
+        hue, thick = lines[mark]
+        figure.add_artist(Line2D([x, x + w], [y, y], color=hue, lw=thick, solid_capstyle="butt"))
+    elif mark == "saved":
+        figure.add_artist(Rectangle((x, y - h / 2), w / 2, h, facecolor=GREY, lw=0))
+        figure.add_artist(Rectangle((x, y - h / 2), w, h * 0.4, facecolor=GREY, lw=0))
+    elif mark in boxes or mark.startswith("#"):
+        look = boxes.get(mark) or {"facecolor": mark, "lw": 0}
+        figure.add_artist(Rectangle((x, y - h / 2), w, h, **look))
+    else:
+        figure.text(x, y, mark, color=GREY, fontsize=8.5, va="center", parse_math=False)

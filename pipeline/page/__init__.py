@@ -4,6 +4,7 @@
 - `scenes` – tree and DAG side by side, evaluated step by step
 - `code` – the source of a scene's recurrences, and the line of each call in it
 - `layers` – a large collection, layer by layer
+- `runs` – what ran where and when
 - `pages` – `Page`, and `report`, the page of any collection
 - `templates/page.html` – the frame of a page; each other template is one part of it
 - `static/` – styles and scripts; the scripts show texts, Python makes them

@@ -20,11 +20,13 @@ from pipeline.graph import label
 from pipeline.identity import format_duration, mask_passwords
 from pipeline.page.layers import LAYERED, layer_parts
 from pipeline.page.parts import Part, Prose, Section, Table
+from pipeline.page.runs import time_section
 from pipeline.page.scenes import (
     MAX_WHOLE,
     facts,
     observe,
     observe_unshared,
+    recordings,
     scene_of,
     unshared_seconds,
 )
@@ -130,6 +132,7 @@ def report(
         shown = scene_of(compared, collection, title, store=store, rate=rate)
         title = title or shown.title
         parts: list[Part] = [shown, Prose(_said(compared, shown.facts))]
+        runs = shown.runs
     else:
         title = title or label(compared.graph.keys[0])
         ran = observe(collection, compared, store)
@@ -137,7 +140,10 @@ def report(
         said = Prose(facts(compared, left, ran.right))
         unshared = unshared_seconds(compared, left, ran.right)
         parts = [*layer_parts(compared, unshared, ran.right.seconds), said]
+        runs = recordings(left, ran.right)
     sections = [Section("evaluation", _HEADS[compared.is_call], parts)]
+    if runs:
+        sections.append(time_section(runs))
     if store is not None and before is not None:
         sections.append(store_section(store, before, explained))
     return Page(title, sections)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from pipeline.draw import Heading, Panel
+    from pipeline.schedule import Recording
     from pipeline.store import Store
 
 MAX_WHOLE = 2000
@@ -54,6 +55,7 @@ class Scene(Part):
     is_tall: whether the pictures stand one below the other
     facts: on a collection, in sentences, as counted and measured
     code: of calls that are labelled as such
+    runs: of a collection, over time
     """
 
     title: str
@@ -64,6 +66,7 @@ class Scene(Part):
     is_tall: bool = False
     facts: Sequence[str] = ()
     code: Code | None = None
+    runs: Sequence[Recording] = ()
 
 
 class Walk(NamedTuple):
@@ -167,6 +170,7 @@ def scene_of(
         compared.style.rankdir == "LR",
         facts(compared, left, right) if store is None else (),
         code,
+        recordings(left, right),
     )
 
 
@@ -182,22 +186,29 @@ class Ran(NamedTuple):
     loaded: int | None = None
 
 
+def recordings(left: Observation | None, right: Observation) -> list[Recording]:
+    """The runs of a collection over time."""
+    return [run.recording for run in (left, right) if run is not None and run.recording is not None]
+
+
 def observe(collection: Any, compared: Comparison, store: Store | None) -> Ran:
     """Run the right side of a comparison on the scheduler that Dask is set to."""
     names = compared.names
+    name = "" if compared.is_call else "shared" if compared.has_repeats else "as built"
     before = 0 if store is None else store.done.hits
     if store is None or names is None:
         graph = compared.graph
-        run = observed(graph, compared.shown, _computation(graph, store))
+        run = observed(graph, compared.shown, _computation(graph, store), name)
         return Ran(run, len(run.seconds), None if store is None else store.done.hits - before)
     # A store knows the tasks by the keys of the collections themselves.
     shown = set(compared.shown)
     keys = [key for key, name in names.items() if name in shown]
-    run = observed(collection, keys, _computation(collection, store))
+    run = observed(collection, keys, _computation(collection, store), "with the store")
     ran = {key: seconds for key, seconds in run.seconds.items() if key in names}
     merged = Observation(
         {names[key]: seconds for key, seconds in ran.items()},
         {names[key]: text for key, text in run.values.items()},
+        run.recording,
     )
     return Ran(merged, len(ran), store.done.hits - before)
 
@@ -205,7 +216,9 @@ def observe(collection: Any, compared: Comparison, store: Store | None) -> Ran:
 def observe_unshared(compared: Comparison) -> Observation | None:
     """Run the left side, if it differs from the right one and is small enough to be drawn."""
     is_small = compared.before + len(compared.graph) <= MAX_WHOLE
-    return observed(compared.unshared()) if compared.has_repeats and is_small else None
+    if not (compared.has_repeats and is_small):
+        return None
+    return observed(compared.unshared(), name="" if compared.is_call else "as built")
 
 
 def unshared_seconds(

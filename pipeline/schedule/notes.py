@@ -30,9 +30,9 @@ Samples = list[tuple[float, int]]
 class Note(NamedTuple):
     """Something that a thread of a process did for a while.
 
-    kind: ran, loaded, or saved
+    kind: ran, loaded, saved, or planned
     start, end: seconds since 1970
-    key: of the task; None within a task
+    key: of the task; None within a task, and of a plan
     """
 
     kind: str

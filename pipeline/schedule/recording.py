@@ -99,6 +99,7 @@ class Recording:
     seconds: from start to end
     workers: in the order of their names; those of a cluster also if they were idle
     tasks: by their start
+    planning: when a store planned what to load and what to compute
     memory: of the processes that run tasks, together, as the operating system reports it
     """
 
@@ -106,6 +107,7 @@ class Recording:
     seconds: float = 0.0
     workers: list[str] = field(default_factory=list)
     tasks: list[Span] = field(default_factory=list)
+    planning: list[Interval] = field(default_factory=list)
     memory: list[Sample] = field(default_factory=list)
 
     @property
@@ -263,7 +265,7 @@ class _Recorder(Callback):  # type: ignore[misc] # Dask is untyped
         """Complete a recording that lasted from `begin` to `end`."""
         notes = [*self.notes, *self.journal.of_all_processes()]
         ran = self._tasks([note for note in notes if note.kind == "ran"])
-        parts = _Parts([note for note in notes if note.kind != "ran"], begin)
+        parts = _Parts([note for note in notes if note.kind in ("loaded", "saved")], begin)
         lanes = {(task.home, task.thread) for task in ran}
         idle = self.workers.keys() - {home for home, _ in lanes}
         names = self._names({*lanes, *((address, 0) for address in idle)})
@@ -281,6 +283,10 @@ class _Recorder(Callback):  # type: ignore[misc] # Dask is untyped
         recording.seconds = end - begin
         recording.workers = [*({"main"} & used - {*names.values()}), *names.values()]
         recording.tasks = sorted(spans, key=lambda span: (span.start, span.end))
+        recording.planning = [
+            Interval("planned", note.start - begin, note.end - begin)
+            for note in notes if note.kind == "planned"
+        ]  # fmt: skip
         recording.memory = _together(self.samples, begin)
 
     def _process(self, home: str) -> str:
@@ -390,11 +396,11 @@ class _Parts:
 
 
 def _together(samples: Mapping[str, Samples], begin: float) -> list[Sample]:
-    """The memory of several processes, each as at its last sample."""
-    changes = sorted((at, process, size) for process, own in samples.items() for at, size in own)
+    """The memory of several processes since the beginning, each as at its last sample."""
+    changes = [(at, process, size) for process, own in samples.items() for at, size in own]
     sizes: dict[str, int] = {}
-    together = []
-    for at, process, size in changes:
+    together: dict[float, int] = {}
+    for at, process, size in sorted(changes):
         sizes[process] = size
-        together.append(Sample(at - begin, sum(sizes.values())))
-    return together
+        together[max(at - begin, 0.0)] = sum(sizes.values())
+    return [Sample(at, size) for at, size in together.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import nullcontext
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -16,22 +17,28 @@ from pipeline.graph import CallTask, TaskGraph, children, function_of, inputs_of
 from pipeline.identity import format_value
 from pipeline.program import Program
 from pipeline.schedule.measuring import NO_VALUE, Run, task_runs
+from pipeline.schedule.recording import Recording, record
 
 
 class Observation(NamedTuple):
-    """A run: the seconds of its tasks, as they finished; and values, as text."""
+    """A run: the seconds of its tasks, as they finished; values, as text; the run over time."""
 
     seconds: dict[Key, float]
     values: dict[Key, str]
+    recording: Recording | None = None
 
 
 def observed(
-    collection: Any, keys: Collection[Key] = (), run: Callable[[], Any] | None = None
+    collection: Any,
+    keys: Collection[Key] = (),
+    run: Callable[[], Any] | None = None,
+    name: str = "",
 ) -> Observation:
     """Run collections task by task, on the scheduler that Dask is set to, and record what happens.
 
     keys: whose values to record, as text
     run: what computes a collection, or a graph through a store
+    name: of the run, to record it over time, too
 
     >>> from pipeline.apps.fibonacci import fib
     >>> graph = fib(4).graph()
@@ -49,7 +56,7 @@ def observed(
         if task.key in keys and task.value is not NO_VALUE:
             values[task.key] = format_value(task.value)
 
-    with task_runs(add):
+    with task_runs(add), record(name) if name else nullcontext() as recording:
         # Dask would take a token of the graph, which costs more than the run.
         value = collection.compute(fuse=False) if run is None else run()
     # No task shows the outputs that a store loads before the run.
@@ -59,7 +66,7 @@ def observed(
     missing = keys - values.keys()
     if missing and run is None:
         values |= _formatted(collection, missing)  # on a cluster, whose workers keep the values
-    return Observation(seconds, values)
+    return Observation(seconds, values, recording)
 
 
 def _outputs(collection: Any, value: Any) -> Iterator[tuple[Key, Any]]:

@@ -30,10 +30,12 @@ FIRST = Recording("first run", 2.0, ["thread 1", "thread 2"], [
     span("load", "thread 1", 0.1, 0.5, consumers=2),
     span("load", "thread 2", 0.2, 0.9, fused=3, intervals=saved(0.8, 0.9)),
     span("mean", "thread 1", 0.9, 1.9, inputs=(("load-0123456789ab", 0.1),)),
-], [Sample(0.0, 100_000_000), Sample(1.0, 300_000_000), Sample(2.0, 200_000_000)])  # fmt: skip
+], memory=[
+    Sample(0.0, 100_000_000), Sample(1.0, 300_000_000), Sample(2.0, 200_000_000),
+])  # fmt: skip
 SECOND = Recording("second run", 0.25, ["main"], [
     span("mean", "main", 0.1, 0.2, intervals=(Interval("loaded", 0.1, 0.2),)),
-], [Sample(0.0, 100_000_000)])  # fmt: skip
+], memory=[Sample(0.0, 100_000_000)])  # fmt: skip
 
 
 def texts(svg: bytes) -> list[str]:
@@ -57,7 +59,7 @@ def test_the_picture_names_what_it_shows() -> None:
         assert text in shown
     assert "250 ms · 8.0 times as quick · 1 loaded" in shown
     marks = " ".join(shown)
-    assert all(mark in marks for mark in ("critical path", "hollow: loaded", "low: saved"))
+    assert all(mark in marks for mark in ("critical path", "loaded", "saved", "3 tasks, fused"))
     assert "moved" not in marks
 
 

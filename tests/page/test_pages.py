@@ -102,7 +102,7 @@ def test_reasons_of_a_store_are_escaped(tmp_path: Path) -> None:
 
 
 def test_the_same_run_makes_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    def observed(graph: Any, wanted: Any = (), store: Any = None) -> Observation:
+    def observed(graph: Any, wanted: Any = (), run: Any = None, name: str = "") -> Observation:
         return Observation(dict.fromkeys(graph.tasks, 1e-3), dict.fromkeys(wanted, "1"))
 
     monkeypatch.setattr("pipeline.page.scenes.observed", observed)
