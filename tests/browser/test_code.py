@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from tests.browser.scenes import Opened
 
 STEPS = """
-(most = Infinity) => {
+(most) => {
   const scene = document.querySelector("[data-scene]");
   const texts = (what) => [...scene.querySelectorAll(what)].map((found) => found.textContent);
   const rows = (what) => [...scene.querySelectorAll(`${what} li`)].map((row) =>
     [row.firstChild.textContent, row.lastChild.textContent]);
   const steps = [];
-  const last = Math.min(most, Number(scene.querySelector("[data-scrub]").max));
+  const last = Math.min(most ?? Infinity, Number(scene.querySelector("[data-scrub]").max));
   for (let step = 1; step <= last; step += 1) {
     scene.querySelector('[data-do="next"]').click();
     const seen = scene.querySelector("[data-source]:not([hidden])");
