@@ -350,9 +350,7 @@ class Save:
     ) -> Entry | None:
         store, details = self.store, self.details
         if not (self.is_always or has_files):  # nobody returns a file that is not to be kept
-            is_quick = seconds < MIN_SECONDS or seconds < float(
-                __import__("os").environ.get("KK", "1")
-            ) * _cost(store, value)
+            is_quick = seconds < max(MIN_SECONDS, WORTH * _cost(store, value))
             (store.quick.add if is_quick else store.quick.discard)(details.function)
             if is_quick:
                 return None
@@ -379,10 +377,13 @@ def save(
         if not is_reachable:
             return None
         try:
-            return store.put(
+            start = time.perf_counter()
+            entry = store.put(
                 free_variant(store, digest, inputs), value, inputs=listed(store, inputs),
                 loading=loading, seconds=seconds, behind=behind, **vars(details),
             )  # fmt: skip
+            store.note_cost(_size(value), type(value).__name__, time.perf_counter() - start)
+            return entry
         except (UnstorableError, StoreError) as error:
             what = getattr(error, "what", "a result that is too large")
             store.failures.warn_later(
@@ -428,7 +429,8 @@ _IMPORTS = {"sklearn": ("skops.io", 3.0)}
 
 def _cost(store: Store, value: Any) -> float:
     """Seconds to store and load a value once."""
-    return store.cost(_size(value)) + _seconds_of_items(value, 4) + _seconds_of_import(value)
+    seconds = store.cost(_size(value), type(value).__name__)
+    return seconds + _seconds_of_items(value, 4) + _seconds_of_import(value)
 
 
 def _seconds_of_import(value: Any) -> float:

@@ -61,6 +61,7 @@ _MOST_EVICTED = 500  # entries for which others wait, if there is space before
 _CANDIDATES = 4, 512, -1  # entries of a class that are considered together; -1: all
 _NOTES_KEPT = 30 * 86400  # seconds that notes without entries are kept
 _LONG_NOTE = 1 << 16  # characters of arguments above which a note omits them
+_NOTEWORTHY = 1 << 16  # bytes of a result from which on its storing says what a byte takes
 _NEVER = 1e10  # seconds that storing takes where it fails: more than any task
 
 
@@ -159,6 +160,7 @@ class Store:
         self._is_counting = max_bytes is not None or self.backend.is_local
         self._is_counted = max_bytes is None  # else once: anybody may have put files there
         self._cost: tuple[float, float] | None = None
+        self._rates: dict[str, float] = {}  # seconds for a byte, by kind
         self._seconds: dict[str, float] = {}  # to compute entries again
         self._verified: dict[str, tuple[int, ...]] = {}  # identities of large files
         self._unreadable: set[str] = set()  # entries that only others can load
@@ -505,14 +507,24 @@ class Store:
         """
         return self.backend.lease(digest, waiting, task)
 
-    def cost(self, length: int) -> float:
-        """Seconds to store and load a result of some bytes once, as measured at the first call."""
+    def cost(self, length: int, kind: str = "bytes") -> float:
+        """Seconds to store and load a result of some bytes once.
+
+        As measured at the first call, or since then for results of a kind, which take longer.
+        """
         if self._cost is None:
             # The least of several: another program on the machine makes nothing slower.
             tries = range(3 if self.backend.is_local else 1)
             small, large = (min(self._trial(n) for _ in tries) for n in (64, 1 << 20))
             self._cost = small, max(large - small, 0.0) / 2**20
-        return self._cost[0] + length * self._cost[1]
+        small, rate = self._cost
+        return small + length * max(rate, self._rates.get(kind, 0.0))
+
+    def note_cost(self, length: int, kind: str, seconds: float) -> None:
+        """Note how long it took to store a result of a kind."""
+        if length >= _NOTEWORTHY:
+            before = self._rates.get(kind, seconds / length)
+            self._rates[kind] = (before + seconds / length) / 2  # the machine's load may change
 
     def _trial(self, length: int) -> float:
         """Seconds to store and load some bytes."""
