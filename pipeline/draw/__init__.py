@@ -10,6 +10,7 @@
 
 from pipeline.draw.dot import FORMATS, PLAIN, Heading, Picture, Style, atomic_write, count_tasks
 from pipeline.draw.folding import MAX_NODES, Panel, tree_panel
+from pipeline.draw.labels import Slices, slices
 from pipeline.draw.pictures import Comparison, compare, contrast, visualize
 from pipeline.draw.races import Race, race
 from pipeline.draw.timelines import Timeline, timeline
@@ -23,6 +24,7 @@ __all__ = [
     "Panel",
     "Picture",
     "Race",
+    "Slices",
     "Style",
     "Timeline",
     "atomic_write",
@@ -30,6 +32,7 @@ __all__ = [
     "contrast",
     "count_tasks",
     "race",
+    "slices",
     "timeline",
     "tree_panel",
     "visualize",

@@ -122,8 +122,19 @@ def _named(
     return [*shown], common
 
 
-def _slices(name: str, encoded: Sequence[Key]) -> list[str] | None:
-    """Sequences as slices of the longest; None if they are no such slices."""
+class Slices(NamedTuple):
+    """Slices of a sequence: where each starts and stops in it."""
+
+    whole: Sequence[Key]
+    bounds: Sequence[tuple[int, int]]
+
+
+def slices(encoded: Sequence[Key]) -> Slices | None:
+    """Sequences as slices of the longest, each as early as it occurs; None if they are no such.
+
+    >>> slices(["'ab'", "'a'", "'b'", "''"])
+    Slices(whole='ab', bounds=[(0, 2), (0, 1), (1, 2), (0, 0)])
+    """
     if all(isinstance(value, str) and _PLAIN.fullmatch(value) for value in encoded):
         values: list[Sequence[Key]] = [str(value)[1:-1] for value in encoded]
     elif all(isinstance(value, tuple) and value[:1] not in _TAGS for value in encoded):
@@ -131,7 +142,7 @@ def _slices(name: str, encoded: Sequence[Key]) -> list[str] | None:
     else:
         return None
     whole = max(values, key=len)
-    shown = []
+    bounds = []
     for value in values:
         start = next(
             (at for at in range(len(whole) - len(value) + 1)
@@ -139,10 +150,20 @@ def _slices(name: str, encoded: Sequence[Key]) -> list[str] | None:
         )  # fmt: skip
         if start is None:
             return None
-        stop = start + len(value)
-        bounds = f"{start or ''}:{stop if stop < len(whole) else ''}"
-        empty = "''" if isinstance(whole, str) else "()"
-        shown.append(empty if not value else name if bounds == ":" else f"{name}[{bounds}]")
+        bounds.append((start, start + len(value)))
+    return Slices(whole, bounds)
+
+
+def _slices(name: str, encoded: Sequence[Key]) -> list[str] | None:
+    """Slices of one sequence, as text; None if they are no such slices."""
+    found = slices(encoded)
+    if found is None:
+        return None
+    shown, size = [], len(found.whole)
+    empty = "''" if isinstance(found.whole, str) else "()"
+    for start, stop in found.bounds:
+        bounds = f"{start or ''}:{stop if stop < size else ''}"
+        shown.append(empty if start == stop else name if bounds == ":" else f"{name}[{bounds}]")
     return shown
 
 

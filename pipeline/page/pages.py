@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pipeline.cache import Explanation
     from pipeline.store import Counts, Store
 
-STYLES = ("page.css", "scene.css", "panel.css", "lesson.css")
+STYLES = ("page.css", "scene.css", "table.css", "panel.css", "lesson.css")
 SCRIPTS = (
     "page.js",
     "view.js",
@@ -43,6 +43,7 @@ SCRIPTS = (
     "memo.js",
     "code.js",
     "lights.js",
+    "table.js",
     "scene.js",
     "slider.js",
     "strip.js",

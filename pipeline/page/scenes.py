@@ -15,16 +15,18 @@ from pipeline.graph import TaskGraph, arguments, label, subproblem
 from pipeline.identity import format_duration, format_number
 from pipeline.page.code import Code, code_of
 from pipeline.page.parts import Part, svg_element
+from pipeline.page.tables import grid
 from pipeline.schedule import Observation, frames, observed, operations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from dask.typing import Key
     from markupsafe import Markup
 
     from pipeline.draw import Heading, Panel
     from pipeline.schedule import Recording
+    from pipeline.page.tables import Grid
     from pipeline.store import Store
 
 MAX_WHOLE = 2000
@@ -56,6 +58,7 @@ class Scene(Part):
     facts: on a collection, in sentences, as counted and measured
     code: of calls that are labelled as such
     runs: of a collection, over time
+    table: the memo table as a row or a grid, where there is one
     """
 
     title: str
@@ -67,6 +70,7 @@ class Scene(Part):
     facts: Sequence[str] = ()
     code: Code | None = None
     runs: Sequence[Recording] = ()
+    table: Grid | None = None
 
 
 class Walk(NamedTuple):
@@ -115,7 +119,8 @@ def scene_of(
 ) -> Scene:
     """The scene of a comparison of some collections."""
     graph, tasks = compared.graph, compared.before
-    ran = observe(collection, compared, store)
+    table = grid(compared)
+    ran = observe(collection, compared, store, [cell.key for cell in table.cells] if table else ())
     right = ran.right
     left = observe_unshared(compared) if store is None else None
     is_all = tasks + len(graph) <= MAX_WHOLE and store is None
@@ -166,11 +171,13 @@ def scene_of(
             "loaded": ran.loaded,
             "ran": ran.tasks,
             "code": code and code.data,
+            "table": table and table.data(right, compared.right, stride),
         },
         compared.style.rankdir == "LR",
         facts(compared, left, right) if store is None else (),
         code,
         recordings(left, right),
+        table,
     )
 
 
@@ -191,14 +198,20 @@ def recordings(left: Observation | None, right: Observation) -> list[Recording]:
     return [run.recording for run in (left, right) if run is not None and run.recording is not None]
 
 
-def observe(collection: Any, compared: Comparison, store: Store | None) -> Ran:
-    """Run the right side of a comparison on the scheduler that Dask is set to."""
+def observe(
+    collection: Any, compared: Comparison, store: Store | None, keys: Collection[Key] = ()
+) -> Ran:
+    """Run the right side of a comparison on the scheduler that Dask is set to.
+
+    keys: of a call's graph, whose values to record besides those that the pictures show
+    """
     names = compared.names
     name = "" if compared.is_call else "shared" if compared.has_repeats else "as built"
     before = 0 if store is None else store.done.hits
     if store is None or names is None:
         graph = compared.graph
-        run = observed(graph, compared.shown, _computation(graph, store), name)
+        shown = {*compared.shown, *keys}
+        run = observed(graph, shown, _computation(graph, store), name)
         return Ran(run, len(run.seconds), None if store is None else store.done.hits - before)
     # A store knows the tasks by the keys of the collections themselves.
     shown = set(compared.shown)

@@ -64,6 +64,7 @@ class Lights {
       for (const [edge, consumer, input] of side.edges) edge.classList.toggle("on", same.has(consumer) || same.has(input));
     }
     for (const row of all(this.root, "[data-memo] tbody tr")) row.classList.toggle("same", Number(row.dataset.of) === of);
+    this.root.dispatchEvent(new CustomEvent("light", { detail: of }));
   }
 
   describe(side, number) {

@@ -11,6 +11,7 @@ class Scene {
     this.memo = new Memo(find(root, "[data-memo]"), this.right);
     this.code = more.code && new Code(root, this.left, this.right, more.code);
     this.lights = new Lights(root, this.sides, more);
+    this.table = more.table?.cells.length ? new Table(this, more.table) : null;
     this.scrub = find(root, "[data-scrub]");
     this.speed = find(root, "[data-speed]");
     this.timer = null;
@@ -42,9 +43,9 @@ class Scene {
     const isBelow = this.isPair && second.top > first.bottom;
     const others = first.top - bar.top + (isBelow ? second.top - first.bottom : 0) + 34;
     const room = Math.max((screen - above - others) / (isBelow ? 2 : 1), 150);
-    const source = isBelow ? 0 : find(this.root, ".source")?.offsetHeight ?? 0; // below the pictures
+    const below = isBelow ? 0 : find(this.root, ".below").offsetHeight;
     for (const side of this.sides) {
-      if (side.view.isFitted) side.view.fit(Math.max(room - source, Math.min(room, 300)));
+      if (side.view.isFitted) side.view.fit(Math.max(room - below, Math.min(room, 280)));
       side.view.follow(side.place);
     }
   }
@@ -58,8 +59,9 @@ class Scene {
     this.reveal();
   }
 
-  // A step is seen: the pictures are on the screen, if they are not, the bar goes to its top.
+  // A step is seen: the table or the pictures are on the screen. If they are not, the bar goes to its top.
   reveal() {
+    if (this.table?.isSeen()) return;
     const { top, bottom } = find(this.root, ".stage").getBoundingClientRect();
     const last = Math.max(...this.sides.map(({ view }) => view.frame.getBoundingClientRect().bottom));
     if (top < 0 || Math.min(bottom, last) > document.documentElement.clientHeight) this.root.scrollIntoView({ behavior: "instant" });
@@ -70,6 +72,7 @@ class Scene {
     this.sides.forEach((side) => side.go(to));
     this.memo.go();
     this.code?.go();
+    this.table?.go();
     const isSmooth = this.timer !== null && Number(this.speed.value) <= 5 && !matchMedia("(prefers-reduced-motion: reduce)").matches;
     for (const side of this.sides) side.view.follow(side.place, isSmooth);
     this.scrub.value = to;
