@@ -163,13 +163,16 @@ class Spot(NamedTuple):
 
 
 def grid(compared: Comparison) -> Grid | None:
-    """The table of some calls; None if they do not differ in one or two integers alone."""
+    """The table of some calls; None if they do not differ in one or two integers alone.
+
+    None, too, if no cell takes the value of another.
+    """
     calls = _calls(compared) if compared.is_call else {}
     axes = _axes([*calls.values()])
     if not axes:
         return None
     if len(axes) == 1:
-        axes = [Axis("", 0, dict.fromkeys(axes[0].places, 0), lambda _: ""), *axes]
+        axes = [Axis("", 0, dict.fromkeys(axes[0].places, 0), _no_label), *axes]
     elif axes[0].label is str and axes[1].label is not str:  # as people do, a sequence goes down
         axes.reverse()
     down, across = axes
@@ -180,7 +183,9 @@ def grid(compared: Comparison) -> Grid | None:
         for function, group in calls.items()
         for key, values in group.values.items()
     }
-    return _filled(compared.graph, spots, down, across)
+    filled = _filled(compared.graph, spots, down, across)
+    has_sources = any(cell.sources for cell in filled.cells)
+    return filled if has_sources or filled.size > MAX_CELLS else None
 
 
 def _calls(compared: Comparison) -> dict[Key, Calls]:
@@ -208,7 +213,7 @@ def _calls(compared: Comparison) -> dict[Key, Calls]:
 
 def _varying(keys: Sequence[Key], parameters: Sequence[str]) -> Calls:
     """The arguments in which the calls of a function differ; of a single call, its integers."""
-    rows = [key[1:] for key in keys if isinstance(key, tuple)]
+    rows = [[*map(_value, key[1:])] if isinstance(key, tuple) else [] for key in keys]
     columns = [*zip(*rows, strict=True)] if len({*map(len, rows)}) == 1 else []
     places = [
         place for place, column in enumerate(columns)
@@ -217,6 +222,12 @@ def _varying(keys: Sequence[Key], parameters: Sequence[str]) -> Calls:
     names = [parameters[place] if place < len(parameters) else "" for place in places]
     values = ([row[place] for place in places] for row in rows)
     return Calls(names, dict(zip(keys, values, strict=True)) if places else {})
+
+
+def _value(argument: Key) -> Key:
+    """An argument without its name, if it has one."""
+    is_named = isinstance(argument, tuple) and argument[:1] == ("kw",)
+    return argument[2] if is_named else argument
 
 
 def _axes(calls: Sequence[Calls]) -> list[Axis]:
@@ -256,6 +267,10 @@ def _ends(name: str, argument: int, values: Sequence[Key]) -> list[Axis]:
     return [Axis("start", argument, starts), Axis("stop", argument, stops)]
 
 
+def _no_label(_: int) -> str:
+    return ""
+
+
 def _text(item: Key) -> str:
     """A letter of a text, or a member of a tuple."""
     return item if isinstance(item, str) and len(item) == 1 else arguments(("", item), 14)[0]
@@ -273,7 +288,8 @@ def _filled(graph: TaskGraph, spots: Mapping[Key, Spot], down: Axis, across: Axi
         return Grid(size)
     rows = {line: row for row, line in enumerate(product(functions, lines))}
     columns = {side: column for column, side in enumerate(sides)}
-    is_slice = bool(down.name) and down.argument == across.argument
+    has_one_axis = down.label is _no_label
+    is_slice = down.argument == across.argument and not has_one_axis
     shortest = min(spot.across - spot.down for spot in spots.values()) if is_slice else -math.inf
     outside = frozenset(
         (row, column)
@@ -283,7 +299,7 @@ def _filled(graph: TaskGraph, spots: Mapping[Key, Spot], down: Axis, across: Axi
     places = {key: (rows[spot.function, spot.down], columns[spot.across])
               for key, spot in spots.items()}  # fmt: skip
     cells = _cells(graph, places)
-    is_named = len(functions) > 1 or not down.name
+    is_named = len(functions) > 1 or has_one_axis
     return Grid(
         size - len(outside),
         (down.name, across.name),
@@ -319,7 +335,7 @@ def _cells(graph: TaskGraph, places: Mapping[Key, tuple[int, int]]) -> list[Cell
 def bottom_up(cells: Sequence[Cell]) -> Order:
     """An order of the cells in which the sources of each come first: two loops, where they do.
 
-    >>> bottom_up([Cell("a", 0, 0), Cell("b", 0, 1, [0, 2]), Cell("c", 1, 0)])
+    >>> bottom_up([Cell("a", 0, 0), Cell("b", 0, 1, [0, 2]), Cell("c", 1, 0, [0])])
     Order(numbers=[0, 2, 1], words='column by column, top to bottom')
     """
     for is_down, first, second in product((True, False), (1, -1), (1, -1)):

@@ -1,4 +1,4 @@
-// Pointing at a node, or at a row of the memo table, lights its subproblem on both sides, what it
+// Pointing at a node, or at a row or a cell of the memo table, lights its subproblem on both sides, what it
 // takes and what takes it.
 
 class Lights {
@@ -16,7 +16,7 @@ class Lights {
 
   placeOf(target) {
     const node = target.closest("[data-box]");
-    const row = target.closest("[data-memo] tbody tr");
+    const row = target.closest("[data-of]");
     if (node) return [this.sides.find(({ svg }) => svg.contains(node)), Number(node.dataset.box)];
     return row && [this.right, this.right.data.boxes.findIndex(({ of }) => of === Number(row.dataset.of))];
   }

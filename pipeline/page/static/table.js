@@ -1,18 +1,18 @@
 // The memo table as a row or a grid: a cell for each subproblem, filled as the DAG runs or bottom-up.
 
 class Table {
-  constructor({ root, right, lights, more }, { cells, path, notes }) {
-    Object.assign(this, { right, more, cells, path, notes, pointed: null });
-    this.element = find(root, "[data-grid]");
+  constructor({ root, right, more }, { cells, path, notes }) {
+    Object.assign(this, { right, cells, path, notes, pointed: null, element: find(root, "[data-grid]") });
     this.nodes = all(this.element, "[data-cell]"); // row by row, as the cells are
-    const of = (number) => right.data.boxes[cells[number].box]?.of;
     this.nodes.forEach((node, number) => {
-      const { box } = cells[number];
-      if (box !== null) node.style.setProperty("--hue", more.subproblems[of(number)].hue);
-      node.addEventListener("pointerenter", () => { if (box === null) this.point(number); else lights.show(right, box); });
-      node.addEventListener("pointerleave", () => { this.point(null); lights.rest(); });
+      const of = right.data.boxes[cells[number].box]?.of;
+      if (of === undefined) return; // its box is folded away
+      node.dataset.of = of;
+      node.style.setProperty("--hue", more.subproblems[of].hue);
     });
-    root.addEventListener("light", ({ detail }) => this.point(detail === null ? null : cells.findIndex((_, number) => of(number) === detail)));
+    this.element.addEventListener("pointerover", ({ target }) => this.point(this.nodes.indexOf(target)));
+    this.element.addEventListener("pointerout", () => this.point(-1));
+    root.addEventListener("light", ({ detail }) => this.point(this.nodes.findIndex(({ dataset }) => dataset.of === String(detail))));
     this.element.addEventListener("change", () => this.go());
     new ResizeObserver(() => this.draw()).observe(find(this.element, "table"));
   }
@@ -31,7 +31,7 @@ class Table {
     this.nodes.forEach((node, number) => {
       const { value, [order]: turn } = this.cells[number];
       const isDone = turn ? turn[1] < frame : value !== null;
-      node.textContent = isDone ? value ?? "?" : "";
+      node.textContent = isDone ? value : "";
       node.dataset.rank = turn ? turn[0] + 1 : "";
       node.classList.toggle("done", isDone);
       if (turn?.[1] === frame - 1 && turn[0] >= (this.cells[this.now]?.[order][0] ?? 0)) this.now = number;
