@@ -3,6 +3,7 @@
 - `parts` – what a page is made of: prose, tables, plots, sliders, formulas
 - `scenes` – tree and DAG side by side, evaluated step by step
 - `code` – the source of a scene's recurrences, and the line of each call in it
+- `tables` – the memo table as a row or a grid, its bottom-up order, and the path of the result
 - `layers` – a large collection, layer by layer
 - `runs` – what ran where and when
 - `pages` – `Page`, and `report`, the page of any collection

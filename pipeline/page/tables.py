@@ -58,7 +58,7 @@ class Order(NamedTuple):
 class Grid:
     """A memo table, its calls in rows and columns.
 
-    size: the number of cells, empty ones included; of more than `most`, none is shown
+    size: the number of cells, empty ones included, or any over `most`: then none is shown
     names: of the arguments of rows and columns, where they are known
     cells: row by row
     path: the calls from which the result follows, where the recurrence chooses least or greatest
@@ -203,7 +203,8 @@ def _calls(compared: Comparison) -> dict[Key, Calls]:
     outputs.pop("expression", None)
     calls: dict[Key, Calls] = {}
     for function in (*outputs, *(name for name in groups if name not in outputs)):
-        group = _varying(groups[function], compared.parameters.get(function, ()))
+        some = groups[function][: MAX_CELLS + 1]  # of more, none is shown
+        group = _varying(some, compared.parameters.get(function, ()))
         if _axes([*calls.values(), group]):
             calls[function] = group
         elif function in outputs:
@@ -213,8 +214,9 @@ def _calls(compared: Comparison) -> dict[Key, Calls]:
 
 def _varying(keys: Sequence[Key], parameters: Sequence[str]) -> Calls:
     """The arguments in which the calls of a function differ; of a single call, its integers."""
-    rows = [[*map(_value, key[1:])] if isinstance(key, tuple) else [] for key in keys]
-    columns = [*zip(*rows, strict=True)] if len({*map(len, rows)}) == 1 else []
+    is_plain = len({len(key) if isinstance(key, tuple) else 0 for key in keys}) == 1
+    rows = [[*map(_value, key[1:])] for key in keys if isinstance(key, tuple)] if is_plain else []
+    columns = [*zip(*rows, strict=True)]
     places = [
         place for place, column in enumerate(columns)
         if len(set(column)) > 1 or (len(keys) == 1 and type(column[0]) is int)

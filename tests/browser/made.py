@@ -89,6 +89,7 @@ PAGES: dict[str, Callable[[], Page]] = {
     "part loaded": lambda: loaded(7, 4),
     "evil": evil,
     "huge": huge,
+    "long words": lambda: report(GALLERY["edit-distance"].call("intentions", "executions")),
     "tour": lambda: tour(fibonacci_page(6, RATE), mlp_page(network((2, 2, 2, 1)))),
     **{name: textbook(problem) for name, problem in GALLERY.items()},
 }

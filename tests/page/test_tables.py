@@ -17,7 +17,7 @@ from pipeline.apps.gallery import GALLERY
 from pipeline.apps.mlp import gradient, network
 from pipeline.draw import PLAIN, compare
 from pipeline.graph import arguments
-from pipeline.page import scene
+from pipeline.page import Page, Section, scene
 from pipeline.page.tables import EMPTY, MAX_CELLS, Cell, Grid, bottom_up, grid
 from pipeline.schedule import observed
 from tests.functions import binomial, chain, edit_distance, fib
@@ -245,14 +245,15 @@ def test_other_arguments_have_no_grid(call: Any) -> None:
     assert found is None
 
 
-def test_a_table_over_the_limit_has_its_size_alone() -> None:
+def test_a_table_over_the_limit_is_a_sentence() -> None:
     assert MAX_CELLS == 900
-    assert table_of(fib(899)).cells
-    large = table_of(fib(3000))
-    assert (large.cells, large.rows, large.size) == ((), (), 3001)
-    html = scene(fib(3000)).table
-    assert html is not None
-    assert html.size == 3001
+    assert len(table_of(fib(899)).cells) == 900
+    large = table_of(fib(900))
+    assert (large.cells, large.rows, large.columns) == ((), (), ())
+    assert large.size > large.most == 900
+    html = Page("large", [Section("one", "One", [scene(fib(1500))])]).render()
+    assert "has over 900 cells: too many to show." in html
+    assert "data-cell>" not in html
 
 
 def test_rows_and_columns_without_a_call_are_left_out_of_a_large_table() -> None:

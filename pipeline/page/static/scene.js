@@ -35,13 +35,13 @@ class Scene {
     const frames = this.sides.map(({ view }) => view.frame.getBoundingClientRect());
     if (!stage.clientWidth) return; // not shown yet
     stage.style.setProperty("--dag-width", `${Math.ceil(this.right.view.width)}px`);
-    const bar = find(this.root, ".bar").getBoundingClientRect();
+    const { top } = this.root.getBoundingClientRect(); // that of its bar, which may be stuck to the screen
     const screen = document.documentElement.clientHeight;
-    const start = bar.top + scrollY;
+    const start = top + scrollY;
     const above = start < screen / 2 ? start : 0;
     const [first, second] = frames;
     const isBelow = this.isPair && second.top > first.bottom;
-    const others = first.top - bar.top + (isBelow ? second.top - first.bottom : 0) + 34;
+    const others = first.top - top + (isBelow ? second.top - first.bottom : 0) + 34;
     const room = Math.max((screen - above - others) / (isBelow ? 2 : 1), 150);
     const below = isBelow ? 0 : find(this.root, ".below").offsetHeight;
     for (const side of this.sides) {

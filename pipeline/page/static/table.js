@@ -26,7 +26,7 @@ class Table {
   go() {
     const { frame } = this.right;
     const order = find(this.element, "input:checked").value;
-    this.now = null;
+    let last = -1;
     this.isOver = true;
     this.nodes.forEach((node, number) => {
       const { value, [order]: turn } = this.cells[number];
@@ -34,13 +34,14 @@ class Table {
       node.textContent = isDone ? value : "";
       node.dataset.rank = turn ? turn[0] + 1 : "";
       node.classList.toggle("done", isDone);
-      if (turn?.[1] === frame - 1 && turn[0] >= (this.cells[this.now]?.[order][0] ?? 0)) this.now = number;
+      if (isDone && turn && turn[0] >= (this.cells[last]?.[order][0] ?? 0)) last = number;
       this.isOver &&= isDone;
     });
+    this.now = this.cells[last]?.[order][1] === frame - 1 ? last : null;
     this.element.classList.toggle("loop", order === "loop");
     find(this.element.parentElement, "[data-order]").textContent = this.notes[order] + (this.isOver && this.path.length ? ` ${this.notes.path}` : "");
     this.draw();
-    this.follow(this.nodes[this.now]);
+    this.follow(this.nodes[last]);
   }
 
   // Arrows from what the cell takes: the one that is pointed at, or the last; in the end, those of the result.
