@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from pipeline.draw import Heading, Panel
-    from pipeline.schedule import Recording
     from pipeline.page.tables import Grid
+    from pipeline.schedule import Recording
     from pipeline.store import Store
 
 MAX_WHOLE = 2000

@@ -133,7 +133,7 @@ def test_line_and_stack_are_in_sight_and_nothing_moves(
 ) -> None:
     page = opened("fib(6)", viewport={"width": 1280, "height": 800})
     places = [
-        page.locator(what) for what in (".tree .view", ".dag .view", ".memo .table", ".source")
+        page.locator(what) for what in (".tree .view", ".dag .view", "[data-memo] thead", ".source")
     ]
     boxes = [place.bounding_box() for place in places]
     for _ in range(9):

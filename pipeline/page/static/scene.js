@@ -43,7 +43,7 @@ class Scene {
     const isBelow = this.isPair && second.top > first.bottom;
     const others = first.top - top + (isBelow ? second.top - first.bottom : 0) + 34;
     const room = Math.max((screen - above - others) / (isBelow ? 2 : 1), 150);
-    const below = isBelow ? 0 : find(this.root, ".below").offsetHeight;
+    const below = isBelow ? 0 : find(this.root, ".below")?.offsetHeight ?? 0;
     for (const side of this.sides) {
       if (side.view.isFitted) side.view.fit(Math.max(room - below, Math.min(room, 280)));
       side.view.follow(side.place);
