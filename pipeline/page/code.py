@@ -6,6 +6,7 @@ import __future__
 import ast
 import linecache
 import sys
+import warnings
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Source(NamedTuple):
-    """The lines of a function with their numbers, from `def` on, without its docstring.
+    """The lines of a function with their numbers, from `def` or `lambda` on, without its docstring.
 
     statements: the first and last line of each; of a compound one, only its head
     """
@@ -107,22 +108,24 @@ def source_of(function: Any) -> Source | None:
     if code is None:
         return None
     linecache.checkcache(code.co_filename)
-    text = "".join(linecache.getlines(code.co_filename, function.__globals__))
+    lines = linecache.getlines(code.co_filename, function.__globals__)
+    text = "".join(lines)
     # A file may have changed since it was imported. Annotations are texts in some, and so in code.
     flags = code.co_flags & __future__.annotations.compiler_flag
     try:
-        tree = ast.parse(text)
-        whole = compile(text, code.co_filename, "exec", flags, dont_inherit=True)
+        with warnings.catch_warnings(action="ignore"):  # the first compilation warned
+            tree = ast.parse(text)
+            whole = compile(text, code.co_filename, "exec", flags, dont_inherit=True)
     except (SyntaxError, ValueError):
         return None
-    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.Lambda)]
     node = next((node for node in nodes if _first_line(node) == code.co_firstlineno), None)
     if node is None or code not in _codes(whole):
         return None
     omitted = _docstring(node)
-    lines = text.splitlines()
     numbers = [line for line in range(node.lineno, _end(node) + 1) if line not in omitted]
-    indent = node.col_offset
+    head = lines[node.lineno - 1]
+    indent = len(head) - len(head.lstrip())
     statements = [
         (part.lineno, (part.body[0].lineno - 1 if hasattr(part, "body") else _end(part)))
         for part in ast.walk(node) if isinstance(part, ast.stmt) and part is not node
@@ -130,17 +133,20 @@ def source_of(function: Any) -> Source | None:
     return Source([(line, lines[line - 1][indent:].rstrip()) for line in numbers], statements)
 
 
-def _first_line(node: ast.FunctionDef) -> int:
+def _first_line(node: ast.FunctionDef | ast.Lambda) -> int:
     """As of its code: decorators come first."""
-    return min([node.lineno, *[part.lineno for part in node.decorator_list]])
+    decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else []
+    return min([node.lineno, *[part.lineno for part in decorators]])
 
 
-def _end(node: ast.stmt) -> int:
+def _end(node: ast.stmt | ast.expr) -> int:
     return node.end_lineno or node.lineno
 
 
-def _docstring(node: ast.FunctionDef) -> range:
+def _docstring(node: ast.FunctionDef | ast.Lambda) -> range:
     """Its lines, if others remain."""
+    if isinstance(node, ast.Lambda):
+        return range(0)
     first, *others = node.body
     if ast.get_docstring(node) is None or not others or first.lineno == node.lineno:
         return range(0)

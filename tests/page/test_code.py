@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 import sys
+import warnings
 from itertools import count as counter
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,9 @@ def test_a_file_that_changed_since_it_ran_has_no_source(script: Path) -> None:
     assert source_of(steps.__wrapped__) is None  # the docstring is code, too
     script.write_text(SCRIPT + "# a comment below\n")
     assert source_of(steps.__wrapped__) is not None
+    script.write_text(SCRIPT + "# a form feed \x0c and an escape\n'\\d'\n")
+    with warnings.catch_warnings(action="error"):
+        assert source_of(steps.__wrapped__) is not None
     script.write_text("def (")
     assert source_of(steps.__wrapped__) is None
     script.unlink()
@@ -146,6 +150,18 @@ def test_a_body_that_raises_in_a_second_run_has_its_def_line() -> None:
     code = code_of(graph, list(graph.tasks))
     start = code.sources[0].lines[0][0]
     assert (code.places, code.calls) == ([(0, start, start)], [{}])
+
+
+def test_the_source_of_a_lambda_is_its_lines() -> None:
+    halved = recurrence(
+        lambda n: n if n == 0 else halved(n // 2)
+    )  # fmt: skip
+    source = source_of(halved.__wrapped__)
+    assert source is not None
+    assert [text for _, text in source.lines] == ["lambda n: n if n == 0 else halved(n // 2)"]
+    lines = observe_lines(halved(4))
+    assert lines is not None
+    assert lines.made == {halved(2).key: source.lines[0][0]}
 
 
 def test_tasks_and_functions_in_c_have_no_source() -> None:
