@@ -25,6 +25,7 @@ from pipeline.cache.saving import save, task_details
 from pipeline.cache.tracking import Process, add_inputs, this_process
 from pipeline.graph import fill_outputs, inputs_of, toposort
 from pipeline.program import LoadTask, fuse_tasks
+from pipeline.schedule import noting
 from pipeline.share import (
     Readings,
     fuse_bags,
@@ -151,8 +152,10 @@ def _load_outputs(plan: Plan) -> dict[Key, Any]:
     start = time.perf_counter()
     finals = {key: final_key(plan.tasks, key) for key in plan.outputs}
     entries = {final: plan.opened[final] for final in finals.values() if final in plan.opened}
-    values = {final: plan.store.value(*entry) for final, entry in entries.items()}
-    for final in values:
+    values: dict[Key, Any] = {}
+    for final, entry in entries.items():
+        with noting("loaded", final):
+            values[final] = plan.store.value(*entry)
         add_inputs(plan.found[final].outcome.inputs)  # this run may be a part of a task
     count_plan(plan, time.perf_counter() - start)
     return {key: values[final] for key, final in finals.items() if final in values}

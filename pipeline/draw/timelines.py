@@ -166,7 +166,8 @@ def hues_of(runs: Iterable[Recording]) -> dict[str, str]:
 
 
 def _name(task: Span) -> str:
-    return cut(printable(function_name(task.key)), 40)
+    """The name of its function. The name of a merged task says so, but it does the same."""
+    return cut(printable(function_name(task.key).removesuffix("-shared")), 40)
 
 
 def summary(run: Recording, first: Recording | None = None) -> str:
@@ -443,7 +444,7 @@ class Entry(NamedTuple):
 
     @property
     def inches(self) -> float:
-        return 0.36 + len(self.text) * 0.073
+        return 0.36 + len(self.text) * 0.07
 
 
 def _functions(runs: Sequence[Recording], hues: Mapping[str, str]) -> list[Entry]:
@@ -474,7 +475,7 @@ def _marks(runs: Sequence[Recording]) -> list[Entry]:
         Entry("moved", "moved between workers"): "moved" in kinds,
         Entry("planning", "the store plans"): any(run.planning for run in runs),
         Entry("[3]", "3 tasks, fused"): any(task.fused > 1 for task in tasks),
-        Entry("→3", "3 tasks share its value"): any(task.consumers > 1 for task in tasks),
+        Entry("→3", "shared by 3 tasks"): any(task.consumers > 1 for task in tasks),
     }
     return [mark for mark, is_there in marks.items() if is_there]
 

@@ -141,7 +141,7 @@ def untimed(node: Any) -> Any:
 
 
 class Sampler(Thread):
-    """Samples the memory of this process, and of the processes that it started.
+    """Samples the memory of this process, and of the processes that it started, until `stop`.
 
     samples: by the name of the process
     """
@@ -151,27 +151,27 @@ class Sampler(Thread):
         self.samples: dict[str, Samples] = defaultdict(list)
         self.has_children = has_children
         self.is_over = Event()
+        self.sample()
 
     def run(self) -> None:
+        while not self.is_over.wait(SECONDS_BETWEEN_SAMPLES):
+            self.sample()
+
+    def sample(self) -> None:
         import psutil
 
         host, own = process_name().split(":")
-        processes: dict[int, Any] = {}
-        while True:
-            children = active_children() if self.has_children else ()
-            for number in (int(own), *(child.pid for child in children if child.pid)):
-                with suppress(psutil.Error):  # it has ended
-                    if number not in processes:
-                        processes[number] = psutil.Process(number)
-                    size = processes[number].memory_info().rss
-                    self.samples[f"{host}:{number}"].append((time(), size))
-            if self.is_over.wait(SECONDS_BETWEEN_SAMPLES):
-                break
+        children = active_children() if self.has_children else ()
+        for number in (int(own), *(child.pid for child in children if child.pid)):
+            with suppress(psutil.Error):  # it has ended
+                size = psutil.Process(number).memory_info().rss
+                self.samples[f"{host}:{number}"].append((time(), size))
 
     def stop(self) -> dict[str, Samples]:
         """All samples; the last one is of now."""
         self.is_over.set()
         self.join()
+        self.sample()
         return dict(self.samples)
 
 

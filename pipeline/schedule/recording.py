@@ -287,7 +287,7 @@ class _Recorder(Callback):  # type: ignore[misc] # Dask is untyped
             Interval("planned", note.start - begin, note.end - begin)
             for note in notes if note.kind == "planned"
         ]  # fmt: skip
-        recording.memory = _together(self.samples, begin)
+        recording.memory = _together(self.samples, begin, end)
 
     def _process(self, home: str) -> str:
         """The process of a worker."""
@@ -395,12 +395,12 @@ class _Parts:
         ]
 
 
-def _together(samples: Mapping[str, Samples], begin: float) -> list[Sample]:
-    """The memory of several processes since the beginning, each as at its last sample."""
+def _together(samples: Mapping[str, Samples], begin: float, end: float) -> list[Sample]:
+    """The memory of several processes in a recording, each as at its last sample."""
     changes = [(at, process, size) for process, own in samples.items() for at, size in own]
     sizes: dict[str, int] = {}
     together: dict[float, int] = {}
     for at, process, size in sorted(changes):
         sizes[process] = size
-        together[max(at - begin, 0.0)] = sum(sizes.values())
+        together[min(max(at, begin), end) - begin] = sum(sizes.values())
     return [Sample(at, size) for at, size in together.items()]
