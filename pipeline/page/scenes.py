@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pipeline.draw import Heading, Panel
     from pipeline.page.tables import Grid
     from pipeline.schedule import Recording
-    from pipeline.store import Store
+    from pipeline.store import Counts, Store
 
 MAX_WHOLE = 2000
 """The most tasks of both sides together that are drawn one by one; of more, some are folded."""
@@ -184,7 +184,7 @@ def scene_of(
 class Ran(NamedTuple):
     """The run of the right side, by the keys of the graph.
 
-    tasks: how many ran; of equal tasks a store may run several
+    tasks: how many were computed; of equal tasks with a store perhaps several
     loaded: from a store; None without one
     """
 
@@ -207,14 +207,15 @@ def observe(
     """
     names = compared.names
     name = "" if compared.is_call else "shared" if compared.has_repeats else "as built"
-    before = 0 if store is None else store.done.hits
-    if store is None or names is None:
-        graph = compared.graph
-        shown = {*compared.shown, *keys}
+    graph, shown = compared.graph, {*compared.shown, *keys}
+    if store is None:
+        run = observed(graph, shown, name=name)
+        return Ran(run, len(run.seconds))
+    before = store.done
+    if names is None:
         run = observed(graph, shown, _computation(graph, store), name)
-        return Ran(run, len(run.seconds), None if store is None else store.done.hits - before)
+        return Ran(run, *_done(before, store.done))
     # A store knows the tasks by the keys of the collections themselves.
-    shown = set(compared.shown)
     keys = [key for key, name in names.items() if name in shown]
     run = observed(collection, keys, _computation(collection, store), "with the store")
     ran = {key: seconds for key, seconds in run.seconds.items() if key in names}
@@ -223,7 +224,13 @@ def observe(
         {names[key]: text for key, text in run.values.items()},
         run.recording,
     )
-    return Ran(merged, len(ran), store.done.hits - before)
+    return Ran(merged, *_done(before, store.done))
+
+
+def _done(before: Counts, after: Counts) -> tuple[int, int]:
+    """How many tasks a store computed between two counts, and how many it loaded."""
+    computed = after.misses + after.skipped - before.misses - before.skipped
+    return computed, after.hits - before.hits
 
 
 def observe_unshared(compared: Comparison) -> Observation | None:
@@ -283,10 +290,8 @@ def _some(texts: Sequence[str], most: int = 8) -> str:
     return "; ".join([*texts[:most], *more])
 
 
-def _computation(collection: Any, store: Store | None) -> Callable[[], Any] | None:
-    """Compute a collection, or a graph through a store; None for a graph alone."""
-    if isinstance(collection, TaskGraph) and store is None:
-        return None
+def _computation(collection: Any, store: Store) -> Callable[[], Any]:
+    """Compute a collection, or a graph, through a store."""
     from pipeline.compute import compute  # the whole path, above all folders
 
     return lambda: compute(collection, fuse=False, store=store)[0]

@@ -249,4 +249,7 @@ def test_what_a_store_loaded_and_what_ran_is_counted(tmp_path: Any) -> None:
     # Of three equal tasks all run, or the later ones load the result of the first.
     assert first["ran"] + first["loaded"] == 4
     assert (again["ran"], again["loaded"]) == (0, 1)
+    with dask.config.set(scheduler="sync"):
+        kept = scene(equal, store=Store(tmp_path / "kept", keep=[abs_of])).data
+    assert (kept["ran"], kept["loaded"]) == (2, 2)
     assert scene(equal).data["loaded"] is None
