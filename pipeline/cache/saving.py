@@ -49,6 +49,7 @@ from pipeline.graph import (
     subproblem,
 )
 from pipeline.identity import display_name, short_repr
+from pipeline.schedule import noting
 from pipeline.store import (
     Entry,
     Lease,
@@ -122,7 +123,8 @@ class Load:
             put_back(self.store, self.inputs)
             opened = self.opened or self.store.open(self.digest)
             if opened and opened[0].checksum == self.checksum:  # not another variant in its place
-                value = self.store.value(*opened)
+                with noting("loaded"):
+                    value = self.store.value(*opened)
                 add_inputs(passed_on(self.inputs, self.digest, self.checksum.hex()))
                 return value
         add_inputs(self.inputs)
@@ -244,7 +246,8 @@ class Save:
         opened = self.store.open(found.entry.digest)
         if opened is None or opened[0].checksum != found.entry.checksum:
             raise LostError(found.entry.digest)
-        value = self.store.value(*opened)
+        with noting("loaded"):
+            value = self.store.value(*opened)
         self.store.count_load(opened[0])
         add_inputs(found.outcome.inputs)
         return value
@@ -378,10 +381,11 @@ def save(
             return None
         try:
             start = time.perf_counter()
-            entry = store.put(
-                free_variant(store, digest, inputs), value, inputs=listed(store, inputs),
-                loading=loading, seconds=seconds, behind=behind, **vars(details),
-            )  # fmt: skip
+            with noting("saved"):
+                entry = store.put(
+                    free_variant(store, digest, inputs), value, inputs=listed(store, inputs),
+                    loading=loading, seconds=seconds, behind=behind, **vars(details),
+                )  # fmt: skip
             store.note_cost(_size(value), type(value).__name__, time.perf_counter() - start)
             return entry
         except (UnstorableError, StoreError) as error:

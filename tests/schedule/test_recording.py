@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask
 import dask.array as da
@@ -14,10 +14,13 @@ from dask import delayed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import measure, record, share
+from pipeline import Store, compute, measure, record, share
 from pipeline.schedule import Interval, Recording, Span, longest_chain
 from tests.collections_ import clean, feature, load
-from tests.functions import fail, fib
+from tests.functions import fail, fib, square
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def pipelines() -> list[Any]:
@@ -120,6 +123,47 @@ def test_without_tasks_there_is_no_critical_path() -> None:
     assert longest_chain([]) == []
 
 
+def test_a_second_run_with_a_store_loads_and_computes_nothing(
+    scheduler: str, tmp_path: Path
+) -> None:
+    results = [delayed(square.__wrapped__)(delayed(sum)([n, 1])) for n in range(4)]
+    with record() as first:
+        compute(results, store=tmp_path)
+    with record() as second:
+        assert compute(results, store=tmp_path) == ([1, 4, 9, 16],)
+    assert not any(task.is_loaded for task in first.tasks)
+    assert sum(task.is_saved for task in first.tasks) == 4
+    assert second.tasks
+    assert all(task.is_loaded for task in second.tasks)
+    assert {task.key for task in second.tasks} <= {task.key for task in first.tasks}
+    assert [plan.kind for plan in first.planning + second.planning] == ["planned", "planned"]
+
+
+def test_loaded_inputs_of_computed_tasks(scheduler: str, tmp_path: Path) -> None:
+    store = Store(tmp_path, keep={"fib"})
+    compute(fib(6), store=store, fuse=False)
+    with record() as run:
+        compute(fib(7), store=store, fuse=False)
+    assert {task.key[1]: task.is_loaded for task in run.tasks} == {5: True, 6: True, 7: False}
+
+
+def test_an_equal_task_of_the_run_is_loaded(tmp_path: Path) -> None:
+    twice = [delayed(sorted)([3, 1], pure=False), delayed(sorted)([3, 1], pure=False)]
+    with record() as run:
+        compute(twice, store=tmp_path, scheduler="sync")
+    assert [task.is_loaded for task in run.tasks] == [False, True]
+    assert [task.is_saved for task in run.tasks] == [True, False]
+
+
+def test_intervals_of_a_task_are_within_it(scheduler: str, tmp_path: Path) -> None:
+    with record() as run:
+        compute(delayed(sorted)([3, 1]), store=tmp_path)
+    [task] = run.tasks
+    [saved] = task.intervals
+    assert saved.kind == "saved"
+    assert task.start <= saved.start < saved.end <= task.end
+
+
 def test_fused_tasks_are_counted(scheduler: str) -> None:
     with record() as run:
         fib(6).compute()
@@ -180,6 +224,19 @@ def test_idle_workers_of_a_cluster_have_a_lane(client: Any) -> None:
         delayed(abs)(-1).compute()
     assert run.workers == ["worker 1", "worker 2"]
     assert len(lanes(run)) == 1
+
+
+def test_workers_in_this_process_note_once(tmp_path: Path) -> None:
+    from distributed import Client
+
+    with (
+        Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None),
+        record() as run,
+    ):
+        compute(delayed(sorted)([3, 1]), store=tmp_path)
+    [task] = run.tasks
+    assert [part.kind for part in task.intervals] == ["saved"]
+    assert run.memory
 
 
 def test_inputs_from_another_worker_are_moved(client: Any) -> None:
