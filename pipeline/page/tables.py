@@ -35,7 +35,7 @@ MAX_CELLS = 900
 EMPTY = "–"
 """The label of an empty prefix or suffix."""
 
-_LEAST, _GREATEST = {"min", "minimum"}, {"max", "maximum"}
+_CHOICES = {"min", "minimum", "max", "maximum"}
 
 
 class Cell(NamedTuple):
@@ -388,14 +388,12 @@ def _path(graph: TaskGraph, numbers: Mapping[Key, int]) -> list[tuple[int, int]]
     Bodies run again for it, so they must be operators alone.
     """
     steps = [step for node in graph.tasks.values() for step in _steps(node)]
-    names = {getattr(step, "__name__", "") for step in steps}
-    is_least, is_greatest = not names.isdisjoint(_LEAST), not names.isdisjoint(_GREATEST)
-    if is_least == is_greatest or len(graph.keys) != 1 or not all(map(_is_operator, steps)):
+    has_choice = any(getattr(step, "__name__", "") in _CHOICES for step in steps)
+    if not has_choice or len(graph.keys) != 1 or not all(map(_is_operator, steps)):
         return []
     values: dict[Key, Any] = {}
     for key, node in graph.tasks.items():
         values[key] = node(values)
-    far = math.inf if is_least else -math.inf
     path: dict[tuple[int, int], None] = {}
     stack: list[tuple[int | None, Key]] = [(None, graph.keys[0])]
     seen: set[tuple[int | None, Key]] = set()
@@ -407,7 +405,7 @@ def _path(graph: TaskGraph, numbers: Mapping[Key, int]) -> list[tuple[int, int]]
             cell = numbers[key]
         if (cell, key) not in seen:
             seen.add((cell, key))
-            sources = _explaining(graph.tasks[key], values[key], values, far)
+            sources = _explaining(graph.tasks[key], values[key], values)
             stack += [(cell, source) for source in reversed(sources)]
     return [*path]
 
@@ -427,15 +425,17 @@ def _is_operator(step: Any) -> bool:
     return is_known or getattr(step, "__module__", "") == "_operator"
 
 
-def _explaining(node: Any, value: Any, values: Mapping[Key, Any], far: float) -> list[Key]:
-    """Sources that alone yield a value. The others may be as large, or as small, as can be."""
+def _explaining(node: Any, value: Any, values: Mapping[Key, Any]) -> list[Key]:
+    """Sources that yield a value alone: it stays as it is with the others infinitely far away."""
     function, sources = function_of(node), inputs_of(node)
     near = {source: values[source] for source in sources}
     explaining = []
     for source in near:
-        tried = {**near, source: far}
-        if _yields(function, [tried[other] for other in sources], value):
-            near = tried
+        for far in (math.inf, -math.inf):
+            tried = {**near, source: far}
+            if _yields(function, [tried[other] for other in sources], value):
+                near = tried
+                break
         else:
             explaining.append(source)
     return explaining

@@ -39,6 +39,15 @@ STEPS = """
 }
 """
 
+IS_FRAMED = """
+(node) => {
+  const box = node.getBoundingClientRect();
+  const frame = node.closest(".view").getBoundingClientRect();
+  const isAcross = box.left >= frame.left && box.right <= frame.right;
+  return isAcross && box.top >= frame.top && box.bottom <= frame.bottom;
+}
+"""
+
 
 def table_of(call: Any) -> Grid:
     table = grid(compare(call, PLAIN, 100))
@@ -120,6 +129,23 @@ def test_pointing_at_a_cell_lights_its_subproblem_and_the_other_way_round(
         lit = [at for at, (_, kinds, _) in enumerate(seen.page.evaluate(CELLS)) if "same" in kinds]
         assert lit == [number]
         seen.node("dag", labels[cell.key]).dispatch_event("pointerout")
+
+
+def test_pointing_at_a_cell_brings_its_nodes_into_both_pictures(opened: Opened) -> None:
+    page = opened("matrix-chain", viewport={"width": 1280, "height": 800})
+    seen = Seen(page)
+    seen.press("ArrowRight")
+
+    result = page.locator("[data-cell]").nth(4)
+    for act in (result.hover, result.click):
+        act()
+        for side in ("tree", "dag"):
+            assert seen.root.locator(f".{side} .same").first.evaluate(IS_FRAMED)
+        page.mouse.move(1, 1)
+        # What is pinned stays in view.
+        where = ".same" if act == result.click else ".now"
+        for side in ("tree", "dag"):
+            assert seen.root.locator(f".{side} {where}").first.evaluate(IS_FRAMED)
 
 
 def test_a_cell_that_is_folded_away_has_arrows(opened: Opened) -> None:

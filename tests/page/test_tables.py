@@ -369,6 +369,31 @@ def test_the_path_of_the_fewest_steps_is_as_long_as_the_result() -> None:
         assert len(steps) - 1 == plain(n) == fewest(n).compute()
 
 
+def test_a_source_that_a_choice_leaves_out_explains_nothing() -> None:
+    # The least value falls as the first source grows: that source does not explain it.
+    @recurrence
+    def lowest(n: int) -> Any:
+        return n if n < 2 else minimum(100 - lowest(n - 1), lowest(n - 2) + 1)
+
+    steps = steps_of(table_of(lowest(7)))
+    assert steps == [7, 5, 3, 1]
+
+    @recurrence
+    def game(n: int, turn: int) -> Any:
+        if n < 2:
+            return n + turn
+        one, other = game(n - 1, 1 - turn), game(n - 2, 1 - turn) * 2
+        return (maximum if turn else minimum)(one, other)
+
+    call = game(9, 1)
+    table = table_of(call)
+    values = values_of(table, call)
+    assert len(table.path) >= 4
+    for cell, source in pairwise(steps_of(table)):
+        is_next = table.cells[cell].key[1] - table.cells[source].key[1] == 1
+        assert values[cell] == values[source] * (1 if is_next else 2)
+
+
 def test_where_nothing_is_chosen_there_is_no_path() -> None:
     for name in ("fib", "binomial", "catalan", "hofstadter-female", "coins", "two outputs"):
         assert table_of(GRIDS[name]()).path == []

@@ -61,7 +61,8 @@ class Scene {
 
   // A step is seen: the table or the pictures are on the screen. If they are not, the bar goes to its top.
   reveal() {
-    if (this.table?.isSeen()) return;
+    const table = this.table?.element.getBoundingClientRect();
+    if (table?.top >= 0 && table.bottom <= document.documentElement.clientHeight) return;
     const { top, bottom } = find(this.root, ".stage").getBoundingClientRect();
     const last = Math.max(...this.sides.map(({ view }) => view.frame.getBoundingClientRect().bottom));
     if (top < 0 || Math.min(bottom, last) > document.documentElement.clientHeight) this.root.scrollIntoView({ behavior: "instant" });

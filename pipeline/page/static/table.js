@@ -1,8 +1,8 @@
 // The memo table as a row or a grid: a cell for each subproblem, filled as the DAG runs or bottom-up.
 
 class Table {
-  constructor({ root, right, more }, { cells, path, notes }) {
-    Object.assign(this, { right, cells, path, notes, pointed: null, element: find(root, "[data-grid]") });
+  constructor({ root, sides, right, more }, { cells, path, notes }) {
+    Object.assign(this, { sides, right, cells, path, notes, pointed: null, element: find(root, "[data-grid]") });
     this.nodes = all(this.element, "[data-cell]"); // row by row, as the cells are
     this.nodes.forEach((node, number) => {
       const of = right.data.boxes[cells[number].box]?.of;
@@ -10,8 +10,8 @@ class Table {
       node.dataset.of = of;
       node.style.setProperty("--hue", more.subproblems[of].hue);
     });
-    this.element.addEventListener("pointerover", ({ target }) => this.point(this.nodes.indexOf(target)));
-    this.element.addEventListener("pointerout", () => this.point(-1));
+    this.element.addEventListener("pointerover", ({ target }) => { this.point(this.nodes.indexOf(target)); this.reveal(target.dataset.of); });
+    this.element.addEventListener("pointerout", () => { this.point(-1); this.reveal(); });
     root.addEventListener("light", ({ detail }) => this.point(this.nodes.findIndex(({ dataset }) => dataset.of === String(detail))));
     this.element.addEventListener("change", () => this.go());
     new ResizeObserver(() => this.draw()).observe(find(this.element, "table"));
@@ -20,6 +20,15 @@ class Table {
   point(number) {
     this.pointed = number < 0 ? null : number;
     this.draw();
+  }
+
+  // Bring a subproblem into both pictures; without one, the box of the step.
+  reveal(of) {
+    if (!of && this.element.closest(".pinned")) return;
+    for (const side of this.sides) {
+      const number = side.data.boxes.findIndex((box) => String(box.of) === of);
+      side.view.follow(side.nodes[number] ?? side.place);
+    }
   }
 
   // A cell has its rank in an order, and the frame after which it is filled. What a store loaded has neither.
@@ -48,7 +57,7 @@ class Table {
   draw() {
     const shown = this.pointed ?? this.now;
     const isPath = this.pointed === null && this.isOver && this.path.length > 0;
-    const pairs = isPath ? this.path : (this.cells[shown]?.takes ?? []).map((source) => [shown, source]);
+    const pairs = !this.element.clientWidth ? [] : isPath ? this.path : (this.cells[shown]?.takes ?? []).map((source) => [shown, source]);
     const on = new Set(pairs.flat());
     this.nodes.forEach((node, number) => {
       node.classList.toggle("now", number === this.now && !isPath);
@@ -76,11 +85,6 @@ class Table {
     const angle = Math.atan2(stop[1] - turn[1], stop[0] - turn[0]);
     const [one, other] = [0.5, -0.5].map((by) => [stop[0] - 6 * Math.cos(angle + by), stop[1] - 6 * Math.sin(angle + by)]);
     return `M${start}Q${turn} ${stop}M${one}L${stop}L${other}`;
-  }
-
-  isSeen() {
-    const { top, bottom } = find(this.element, ".table").getBoundingClientRect();
-    return top >= 0 && bottom <= document.documentElement.clientHeight;
   }
 
   follow(node) {
