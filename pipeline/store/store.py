@@ -10,12 +10,15 @@ import atexit
 import errno
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from threading import RLock
 from typing import Any, get_args
 from weakref import ref
+
+from dask.utils import format_bytes, parse_bytes
 
 from pipeline.identity import Versions, short_repr
 from pipeline.store.backends import (
@@ -69,8 +72,9 @@ class Store:
     """Results by digest, in a folder or at any URL that fsspec knows.
 
     url: a folder, made where it is missing, or `s3://bucket/cache`, `memory://`, …
-    max_bytes: bound of all entries. Above it, entries are evicted that are quick to compute again,
-        large, and long unused
+    max_bytes: bound of all entries: a number, or text as "20GB". Above it, entries are evicted that
+        are quick to compute again, large, and long unused. "50%" is half of the space of the disk
+        that is free or the store's; a store at a URL then has no bound. None lifts it
     memory: bound of the values that this process keeps, as "200MB": those that were used last. Each
         use gets a copy. What another process removes is kept here until then
     pickle: classes whose objects are pickled, if they have no format: loading them runs the code
@@ -118,7 +122,7 @@ class Store:
         self,
         url: str | os.PathLike[str],
         *,
-        max_bytes: int | None = None,
+        max_bytes: int | str | None = "50%",
         memory: int | str | None = None,
         pickle: bool | Iterable[type] = False,
         durable: bool | str = "end",
@@ -132,11 +136,10 @@ class Store:
         readonly: bool = False,
         options: dict[str, Any] | None = None,
     ) -> None:
-        if max_bytes is not None and (type(max_bytes) is not int or max_bytes < 1):
-            raise StoreError(f"max_bytes={max_bytes!r}: give a number of bytes, 1 or more, or None")
         if not isinstance(durable, bool) and durable != "end":
             raise StoreError(f'durable={durable!r}: give True, "end" or False')
-        self.max_bytes, self.pickle, self.durable = max_bytes, _allowed(pickle), durable
+        self.max_bytes, self._share = _most(max_bytes)
+        self.pickle, self.durable = _allowed(pickle), durable
         if purity not in ("observed", "declared"):
             raise StoreError(f'purity={purity!r}: give "observed" or "declared"')
         if versions not in get_args(Versions):
@@ -157,8 +160,8 @@ class Store:
         self.quick: set[str] = set()  # functions that are quicker to compute than to load
         self._lock = RLock()
         self._is_swept = False
-        self._is_counting = max_bytes is not None or self.backend.is_local
-        self._is_counted = max_bytes is None  # else once: anybody may have put files there
+        self._is_counting = self.max_bytes is not None or self.backend.is_local
+        self._is_counted = self.max_bytes is None  # else once: anybody may have put files there
         self._cost: tuple[float, float] | None = None
         self._rates: dict[str, float] = {}  # seconds for a byte, by kind
         self._seconds: dict[str, float] = {}  # to compute entries again
@@ -189,7 +192,7 @@ class Store:
         return True  # also an empty one
 
     def __reduce__(self) -> tuple[Any, ...]:
-        settings = {"max_bytes": self.max_bytes,
+        settings = {"max_bytes": f"{100 * self._share}%" if self._share else self.max_bytes,
                     "memory": self.memory and self.memory.max_bytes,
                     "pickle": self.pickle, "durable": self.durable,
                     "files": self.files, "keep": sorted(self.keep), "skip": sorted(self.skip),
@@ -551,14 +554,30 @@ class Store:
         growth = max(length - (before.bytes if before else 0), 0)
         total = self.backend.total() if self._is_counted else self.backend.usage().bytes
         self._is_counted = True
-        if self.max_bytes is not None and total + growth > self.max_bytes:
-            total = self._evict(self.max_bytes - growth, digest)
-            if total + growth > self.max_bytes:
+        bound = self._bound(total)
+        if bound is not None and total + growth > bound:
+            if self._share:
+                self.failures.warn_later(
+                    "bound",
+                    f"{self.url} has {format_bytes(total)}: entries are removed for new ones, so "
+                    f"that {self._share:.0%} of the space that it could have is enough. "
+                    "Store(max_bytes=…) sets another bound, max_bytes=None lifts it",
+                )
+            total = self._evict(max(bound - growth, 0), digest)
+            if total + growth > bound:
                 raise OSError(
                     errno.ENOSPC,
-                    f"{total:,} stored bytes cannot be removed for max_bytes={self.max_bytes:,}",
+                    f"{total:,} stored bytes cannot be removed for max_bytes={bound:,}",
                 )
         self.backend.set_total(total + growth)
+
+    def _bound(self, total: int) -> int | None:
+        """The most bytes that all entries may have, if they have some now."""
+        if not self._share or not self.backend.is_local:
+            return self.max_bytes
+        with suppress(OSError):
+            return int(self._share * (shutil.disk_usage(self.backend.address).free + total))
+        return None
 
     def _evict(self, bound: int, spared: str = "") -> int:
         """Remove entries until the others fit into a bound; returns the bytes that are left."""
@@ -610,8 +629,7 @@ class Store:
         for digest, stat in before.items():
             if unused is not None and now - stat.used > unused:
                 self.remove(digest)
-        bound = max_bytes if max_bytes is not None else self.max_bytes
-        self.backend.usage()  # before the lock, as in `_write`
+        bound = max_bytes if max_bytes is not None else self._bound(self.backend.usage().bytes)
         with self.backend.locked():
             total = self.backend.usage().bytes if bound is None else self._evict(bound)
             self.backend.set_total(total)
@@ -739,6 +757,24 @@ def _store_of_worker(address: str, settings: dict[str, Any], formats: Any = ()) 
         store.failures.in_worker = True  # nobody else emits its warnings, or logs its counts
         _stores.setdefault(identity, store)
     return _stores[identity]
+
+
+def _most(max_bytes: Any) -> tuple[int | None, float]:
+    """A bound as a number of bytes, or as a share of the space."""
+    if max_bytes is None:
+        return None, 0.0
+    number, share = 0, 0.0
+    with suppress(ValueError, AttributeError, TypeError):
+        if isinstance(max_bytes, str) and max_bytes.endswith("%"):
+            share = float(max_bytes[:-1]) / 100
+        elif type(max_bytes) in (int, str):
+            number = parse_bytes(max_bytes)
+    if number < 1 and not 0 < share <= 1:
+        raise StoreError(
+            f"max_bytes={short_repr(max_bytes)}: give a number of bytes, 1 or more, "
+            'a text such as "20GB" or "50%", or None'
+        )
+    return (None, share) if share else (number, 0.0)
 
 
 def _allowed(pickle: Any) -> Allowed:

@@ -77,6 +77,8 @@ def test_arrays_stay_when_their_entry_goes(store: Store) -> None:
         (lambda: Store("x", max_bytes=0), "max_bytes=0: give a number of bytes, 1 or more"),
         (lambda: Store("x", versions="all"), 'give one of "minor", "exact", "ignore"'),  # type: ignore[arg-type]
         (lambda: Store("x", max_bytes=True), "max_bytes=True"),
+        (lambda: Store("x", max_bytes="0%"), "max_bytes='0%'"),
+        (lambda: Store("x", max_bytes="much"), 'max_bytes=\'much\': .* such as "20GB" or "50%"'),
         (lambda: Store("x", max_bytes=1e9), "max_bytes=1000000000.0"),  # type: ignore[arg-type]
         (lambda: Store("x", keep=[3]), "keep=3: give functions, or their names"),
         (lambda: Store("nothing://x"), "nothing"),
@@ -293,6 +295,37 @@ def test_a_load_counts_as_a_use(store: Store) -> None:
     bounded(store, 151_000).put(DIGESTS[3], bytes(50_000))
     assert DIGESTS[0] in store
     assert DIGESTS[1] not in store or DIGESTS[2] not in store
+
+
+def test_a_store_takes_half_of_the_space_and_says_once_that_it_removes(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = Store(store.url, durable=False)
+    limits = []
+
+    def usage(_: str) -> Any:  # a disk of 400,000 bytes that nobody else uses
+        limits.append(400_000 - store.backend.count())
+        return type("Usage", (), {"free": limits[-1]})
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    for digest in DIGESTS[:8]:
+        share.put(digest, bytes(50_000), behind=1.0)
+    assert 2 <= len(store) <= 3
+    with pytest.warns(
+        StoreWarning, match=r"entries are removed .* max_bytes=None lifts it"
+    ) as told:
+        share.failures.emit_warnings()
+    assert len(told) == 1
+    before = len(limits)
+    unbounded = Store(store.url, durable=False, max_bytes=None)
+    for digest in DIGESTS[10:18]:
+        unbounded.put(digest, bytes(50_000))
+    assert len(store) >= 10
+    assert len(limits) == before
+
+
+def test_a_bound_is_a_text_too(tmp_path: Path) -> None:
+    assert Store(tmp_path, max_bytes="20GB").max_bytes == 20 * 10**9
 
 
 def test_a_result_over_the_bound_is_refused(store: Store) -> None:
