@@ -50,7 +50,8 @@ def report(
 
     By default it is about fib(6) and the network 2-2-2-1. A collection in a script is run twice,
     as it was built and as it is shared. A recurrence there is called with --args. With --store it
-    is run once, and the page shows what was loaded, and why the rest was computed.
+    is run once, and the page shows what was loaded, and why the rest was computed. It also shows
+    what ran where and when: in parallel with --scheduler threads.
 
     \b
     pipeline report

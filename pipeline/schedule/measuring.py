@@ -114,13 +114,14 @@ def _cluster_runs(task: Any, details: Mapping[str, Any]) -> list[Run]:
 
 
 def current_client() -> Any:
-    """The client that Dask computes with; None if there is none."""
+    """The client that Dask computes with; None if there is none, or one that has to be awaited."""
     # Without this import there is no client.
     distributed = sys.modules.get("distributed")
     try:
-        return distributed.default_client() if distributed else None
+        client = distributed.default_client() if distributed else None
     except ValueError:
         return None
+    return None if client is None or client.asynchronous else client
 
 
 @contextmanager

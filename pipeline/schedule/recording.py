@@ -36,8 +36,8 @@ from pipeline.schedule.notes import (
 
 
 class Interval(NamedTuple):
-    """A while within a task, or before it: its result or an equal one was `loaded`, its result was
-    `saved`, or its inputs were `moved` from another worker or from the disk.
+    """A while in which a result was `loaded` or `saved`, the inputs of a task were `moved` from
+    another worker or from the disk, or a store `planned` a run.
 
     start, end: seconds since the start of the recording
     """
