@@ -19,7 +19,8 @@ CONTRAST = """
 () => {
   const parse = (text) => {
     const numbers = text.match(/[\\d.]+/g).map(Number);
-    return { rgb: numbers.slice(0, 3), a: numbers[3] ?? 1 };
+    const most = text.startsWith("color(") ? 255 : 1; // a mixed colour has parts from 0 to 1
+    return { rgb: numbers.slice(0, 3).map((each) => each * most), a: numbers[3] ?? 1 };
   };
   const over = ({ rgb, a }, below) => rgb.map((each, n) => each * a + below[n] * (1 - a));
   const light = (rgb) => {

@@ -34,7 +34,7 @@ class Table {
   // A cell has its rank in an order, and the frame after which it is filled. What a store loaded has neither.
   go() {
     const { frame } = this.right;
-    const order = find(this.element, "input:checked").value;
+    const order = find(this.element, "input").checked ? "loop" : "run";
     let last = -1;
     this.isOver = true;
     this.nodes.forEach((node, number) => {
