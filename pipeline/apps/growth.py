@@ -157,7 +157,7 @@ def line_plot(
     figure = Figure(figsize=(4.6, 3.1), layout="constrained")
     axes = figure.subplots()
     _draw(axes, x, y, lines, is_log=is_log, marks=False)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
     columns = [dict(line.points) for line in lines]
     for at, name in (names or {}).items():
         axes.annotate(name, (at, columns[0][at]), (0, 3), textcoords="offset points",

@@ -239,11 +239,12 @@ def _chain(known: Facts, offered: Sequence[str]) -> page.Section:
         "the weight to the loss. Factored, each adjoint on the way is computed once."
     )
     text = (
-        "The tree on the left evaluates an adjoint again for each consumer (dashed); the DAG on "
-        "the right reads it from memory. An edge is one product with a local derivative. One "
-        "weight shares little; all weights, the last of the list, share most of the work. In the "
-        "formulas, a name's layer stands above it, in parentheses; factors of an earlier line are "
-        "pale."
+        "∂L/∂v needs the adjoints of v's consumers, which are nearer to the loss. So the pass goes "
+        "backward, and finds what earlier layers share in memory. The tree on the left evaluates "
+        "an adjoint again for each consumer (dashed); the DAG on the right reads it from memory. "
+        "An edge is one product with a local derivative. One weight shares little; all weights, "
+        "the last of the list, share most of the work. In the formulas, a name's layer stands "
+        "above it, in parentheses; factors of an earlier line are pale."
     )
     number = len(known.net.parameters)
     offer = f"Of the {number:,} weights and biases, {len(offered)} can be chosen here."

@@ -41,7 +41,7 @@ class Scene {
     const above = start < screen / 2 ? start : 0;
     const [first, second] = frames;
     const isBelow = this.isPair && second.top > first.bottom;
-    const others = first.top - top + (isBelow ? second.top - first.bottom : 0) + 34;
+    const others = first.top - top + (isBelow ? second.top - first.bottom : 0) + 12;
     const room = Math.max((screen - above - others) / (isBelow ? 2 : 1), 150);
     const below = isBelow ? 0 : find(this.root, ".below")?.offsetHeight ?? 0;
     for (const side of this.sides) {
