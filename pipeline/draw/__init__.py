@@ -2,13 +2,15 @@
 
 - `folding` – panels: which boxes and edges a picture shows, and how a large graph is folded
 - `labels` – what a task is called in a picture: short, and different for different tasks
-- `dot` – panels written as DOT, with style, colours, labels; rendered; saved complete or not at all
+- `files` – what is drawn, as bytes, and as files that are complete or absent
+- `dot` – panels written as DOT, with style, colours, labels; rendered by Graphviz
 - `pictures` – `contrast` and `visualize`: the tree beside the DAG, or any graph
 - `races` – `race`: the two evaluated step by step, as an animated SVG
 - `timelines` – `timeline`: what ran where and when, of one run or of several on one time axis
 """
 
-from pipeline.draw.dot import FORMATS, PLAIN, Heading, Picture, Style, atomic_write, count_tasks
+from pipeline.draw.dot import PLAIN, Heading, Picture, Style, count_tasks
+from pipeline.draw.files import FORMATS, atomic_write
 from pipeline.draw.folding import MAX_NODES, Panel, tree_panel
 from pipeline.draw.labels import Slices, slices
 from pipeline.draw.pictures import Comparison, compare, contrast, visualize

@@ -1,4 +1,4 @@
-"""DOT: how panels are written, drawn by Graphviz, and saved.
+"""DOT: how panels are written, and drawn by Graphviz.
 
 A subproblem has the same colour in every panel. Its first evaluation is solid; every repeat is
 faded and dashed. Base cases are boxes, all other tasks are round. Graphviz comes inside
@@ -12,19 +12,18 @@ import html
 import itertools
 import os
 import re
-import stat
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Lock
 from types import MappingProxyType
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from dask.typing import Key
 
+from pipeline.draw.files import FORMATS, Drawing
 from pipeline.draw.folding import Box, Panel, levels
 from pipeline.draw.labels import label_tasks
 from pipeline.graph import TaskGraph, label, subproblem
@@ -349,24 +348,16 @@ def _separate(dot: Any, left: Panel, right: Panel) -> None:
 
 # Rendering
 
-FORMATS = ("svg", "png", "pdf", "dot")
-
 
 @dataclass(frozen=True, repr=False)
-class Picture:
+class Picture(Drawing):
     """DOT source that can be rendered, saved, and shown in a notebook."""
 
     dot: str
 
-    def render(self, format: str) -> bytes:  # noqa: A002 - the field's word
-        """The picture as SVG, PNG, PDF or DOT. The same picture gives the same bytes.
+    formats = FORMATS
 
-        Raises `ValueError` for any other format.
-        """
-        if format not in FORMATS:
-            raise ValueError(
-                f"cannot draw as {format!r}: a file name ends in .{', .'.join(FORMATS)}"
-            )
+    def _drawn(self, format: str) -> bytes:  # noqa: A002 - the field's word
         if format == "dot":
             return self.dot.encode()
         import pygraphviz
@@ -379,22 +370,8 @@ class Picture:
         # Only this part of a file depends on the time.
         return re.sub(rb"/CreationDate \(.*?\)", b"/CreationDate (D:19700101000000Z)", drawn)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the picture in the format of the file's suffix, and return the path.
-
-        Raises `ValueError` for another suffix, `OSError` where the file cannot be written.
-        """
-        path = Path(path)
-        drawn = self.render(path.suffix.removeprefix(".").lower())
-        with atomic_write(path) as file:
-            file.write(drawn)
-        return path
-
     def __repr__(self) -> str:
         return f"<Picture: {len(self.dot):,} characters of DOT>"
-
-    def _repr_svg_(self) -> str:
-        return self.render("svg").decode()
 
 
 def _centred(svg: str) -> str:
@@ -449,53 +426,3 @@ def _without_font_warnings() -> Iterator[None]:
             for line in messages:
                 if not line.startswith(_NOISE):
                     os.write(2, line)
-
-
-# Files that are complete or absent
-
-
-@contextmanager
-def atomic_write(path: str | os.PathLike[str], mode: int | None = None) -> Iterator[BinaryIO]:
-    """Write a file under a temporary name; rename it when it is complete, delete it on an error.
-
-    An older file of the name stays until then. Its mode is kept, unless one is given, and a link
-    still points to it. A pipe, or any other path that is no regular file, is written directly.
-
-    Raises `OSError` where it cannot be written.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     with atomic_write(f"{folder}/a.txt") as file:
-    ...         found = file.write(b"12345678"), os.listdir(folder) == ["a.txt"]
-    >>> found
-    (8, False)
-    """
-    target = os.path.realpath(path)
-    exists = os.path.exists(target)
-    if exists and not (os.path.isfile(target) and os.access(target, os.W_OK)):
-        with open(path, "wb") as file:  # raises the error of a folder
-            yield file
-        return
-    if mode is None and exists:
-        mode = stat.S_IMODE(os.stat(target).st_mode)
-    temporary = os.path.join(os.path.dirname(target), f".pipeline-{os.urandom(8).hex()}.part")
-    try:
-        with _create(temporary, 0o666 if mode is None else mode, os.fspath(path)) as file:
-            if mode is not None:  # the umask has cleared bits of it
-                os.chmod(temporary, mode)
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-
-
-def _create(temporary: str, mode: int, path: str) -> BinaryIO:
-    """Create a file; an error names the path that the file is to have."""
-    try:
-        return open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode))
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from None

@@ -17,7 +17,8 @@ from xml.etree import ElementTree
 import dask
 from dask.typing import Key
 
-from pipeline.draw.dot import PLAIN, Heading, Picture, Style, atomic_write, count_tasks, node_id
+from pipeline.draw.dot import PLAIN, Heading, Picture, Style, count_tasks, node_id
+from pipeline.draw.files import atomic_write
 from pipeline.draw.folding import MAX_NODES, Panel
 from pipeline.draw.pictures import Comparison, compare
 from pipeline.graph import LimitError

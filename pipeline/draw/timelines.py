@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import nan
 from operator import attrgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.draw.dot import GREY, PALETTE, atomic_write, count_tasks
+from pipeline.draw.dot import GREY, PALETTE, count_tasks
+from pipeline.draw.files import Drawing
 from pipeline.graph import function_name
 from pipeline.identity import cut, format_duration, printable
 from pipeline.schedule import Interval, Recording, Sample, Span
@@ -20,8 +20,6 @@ from pipeline.schedule import Interval, Recording, Sample, Span
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-FORMATS = ("svg", "png", "pdf")
 
 HUES = tuple(hue for hue in PALETTE if hue != "#888888")
 """Colours of the functions that take longest."""
@@ -73,7 +71,7 @@ def timeline(*runs: Recording) -> Timeline:
 
 
 @dataclass(frozen=True, repr=False)
-class Timeline:
+class Timeline(Drawing):
     """Runs, one above the other on one time axis, as a picture to save and to show."""
 
     runs: tuple[Recording, ...]
@@ -85,15 +83,9 @@ class Timeline:
         """The picture, as a figure of matplotlib."""
         return _figure(self.runs)
 
-    def render(self, format: str) -> bytes:  # noqa: A002 - the field's word
-        """The picture as SVG, PNG or PDF. The same recordings give the same bytes.
+    formats = ("svg", "png", "pdf")
 
-        Raises `ValueError` for any other format.
-        """
-        if format not in FORMATS:
-            raise ValueError(
-                f"cannot draw as {format!r}: a file name ends in .{', .'.join(FORMATS)}"
-            )
+    def _drawn(self, format: str) -> bytes:  # noqa: A002 - the field's word
         from matplotlib import rc_context
 
         file = io.BytesIO()
@@ -101,20 +93,6 @@ class Timeline:
         with rc_context({"svg.fonttype": "none", "svg.hashsalt": "pipeline"}):
             self.figure().savefig(file, format=format, dpi=160, metadata=dates)
         return file.getvalue()
-
-    def save(self, path: str | Path) -> Path:
-        """Write the picture in the format of the file's suffix, and return the path.
-
-        Raises `ValueError` for another suffix, `OSError` where the file cannot be written.
-        """
-        path = Path(path)
-        drawn = self.render(path.suffix.removeprefix(".").lower())
-        with atomic_write(path) as file:
-            file.write(drawn)
-        return path
-
-    def _repr_svg_(self) -> str:
-        return self.render("svg").decode()
 
 
 # What is drawn
