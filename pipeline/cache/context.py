@@ -19,6 +19,7 @@ from pipeline.cache.running import (
     count_plan,
     flush,
     is_planned,
+    note_lost_scheduler,
     open_graph,
     planned,
     remaining_tasks,
@@ -53,17 +54,24 @@ def enter(store: Store) -> Store:
     return store
 
 
-def leave(store: Store, *exception: Any) -> None:
+def leave(
+    store: Store,
+    kind: Any = None,
+    error: BaseException | None = None,
+    traceback: Any = None,
+) -> None:
     """Stop sending runs through a store, as often as it was entered."""
     # The last one that is this store: another thread may have entered others since.
     place = max(place for place, entered in enumerate(_entered) if entered is store)
     del _entered[place]
     if not _entered:
-        _settings.__exit__(*exception)
+        _settings.__exit__(kind, error, traceback)
         dask.base.get_scheduler = _get_scheduler
         if _graph_to_futures is not None:
             sys.modules["distributed.client"].Client._graph_to_futures = _graph_to_futures
-    flush(store, _get_scheduler())
+    scheduler = _get_scheduler()
+    note_lost_scheduler(error, store, scheduler)
+    flush(store, scheduler)
     store.failures.emit_warnings()
 
 

@@ -108,8 +108,12 @@ class StoreScheduler:
         tasks: Any = remaining_tasks(plan, missing, annotations)
         if self.is_client:
             tasks = as_expression(tasks, missing, annotations)
-        with planned():
-            computed = self.scheduler(tasks, missing, **options)
+        try:
+            with planned():
+                computed = self.scheduler(tasks, missing, **options)
+        except Exception as error:
+            note_lost_scheduler(error, self.store, self.scheduler)
+            raise
         return values | dict(zip(missing, computed, strict=True))
 
 
@@ -121,6 +125,23 @@ def flush(store: Store, scheduler: Any) -> None:
         with suppress(Exception):  # no worker, or one that has gone
             client.run(flush_all)
     store.flush()
+
+
+def note_lost_scheduler(error: BaseException | None, store: Store, scheduler: Any) -> None:
+    """If a client has lost its scheduler, add to the error what a new run finds.
+
+    scheduler: of Dask, or the method of a client
+    """
+    is_client = where_tasks_run(scheduler) is not None
+    is_closed = is_client and scheduler.__self__.status != "running"
+    is_lost = is_closed or getattr(error, "reason", "") == "scheduler-connection-lost"
+    note = (
+        f"The connection to the scheduler is lost. Results stored in {store.url} are kept: "
+        "a new run loads them, and computes only the rest."
+    )
+    is_noted = note in getattr(error, "__notes__", [])
+    if error is not None and is_lost and store.is_shared and not is_noted:
+        error.add_note(note)
 
 
 def where_tasks_run(scheduler: Any) -> Callable[[], Process] | None:

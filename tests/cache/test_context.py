@@ -12,10 +12,12 @@ import dask.array as da
 import dask.base
 import pytest
 from dask import delayed
+from dask.task_spec import Task
 
 import pipeline
 from pipeline import Store, measure
 from pipeline.apps.fibonacci import fib
+from pipeline.cache import StoreScheduler
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -207,3 +209,33 @@ def test_a_task_that_waits_for_an_equal_one_frees_its_thread(tmp_path: Path) -> 
     ):  # fmt: skip
         futures = [client.compute(delayed(outer, pure=False)(1)) for _ in range(2)]
         assert [future.result(timeout=300) for future in futures] == [2, 2]
+
+
+def test_the_error_at_a_lost_scheduler_says_once_that_stored_results_are_kept(
+    tmp_path: Path,
+) -> None:
+    from distributed.client import FutureCancelledError
+
+    def lost(*_: Any, **__: Any) -> Any:
+        raise FutureCancelledError("f-1", "scheduler-connection-lost")
+
+    def run(store: Store) -> None:
+        with store:
+            StoreScheduler(store, lost)({"f-1": Task("f-1", fib, 1)}, ["f-1"])
+
+    store = Store(tmp_path)
+    with pytest.raises(FutureCancelledError) as explicit:
+        StoreScheduler(store, lost)({"f-1": Task("f-1", fib, 1)}, ["f-1"])
+    with pytest.raises(FutureCancelledError) as in_context, store:
+        lost()
+    with pytest.raises(FutureCancelledError) as both:
+        run(store)
+    for raised in (explicit, in_context, both):
+        [note] = raised.value.__notes__
+        assert f"Results stored in {store.url} are kept" in note
+
+
+def test_the_error_of_a_task_says_nothing_of_the_scheduler(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError) as raised, Store(tmp_path):
+        delayed(int.__floordiv__)(1, 0).compute(scheduler="sync")
+    assert not any("scheduler" in note for note in raised.value.__notes__)

@@ -1,0 +1,1 @@
+"""Clusters of processes that lose workers, clients and schedulers in mid-run."""

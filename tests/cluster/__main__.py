@@ -1,0 +1,9 @@
+"""Run the program in a process of its own: `python -m tests.cluster STORE LOG ADDRESS`."""
+
+import json
+import sys
+
+from tests.cluster.program import run
+
+if __name__ == "__main__":
+    print(json.dumps(run(*sys.argv[1:])))
