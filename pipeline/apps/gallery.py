@@ -119,7 +119,7 @@ def catalan(n: int) -> Any:
 
 
 @_shown(10, source="L. Euler 1748; Knuth, TAOCP 4A, 7.2.1.4; OEIS A000041, A026807",
-        table="rows are least parts, the largest first; columns are sums")  # fmt: skip
+        table="rows are n, columns are least parts; row by row, from the right")  # fmt: skip
 def partitions(n: int, least: int = 1) -> Any:
     """In how many ways is n a sum, in any order?
 
