@@ -1,6 +1,7 @@
 """A persistent map from digest to result, on disk or at a URL. It knows no graphs.
 
-- `store` – `Store`: puts, gets, verifies; evicts entries over `max_bytes`; failures are warnings
+- `store` – `Store`: puts, gets, verifies; failures are warnings
+- `space` – how much all entries may have, `max_bytes`; which are evicted for others
 - `backends` – where it keeps bytes: a folder, or a URL
 - `entry` – the file of one result: a header with checksums, and the payload
 - `formats` – values as bytes and back, without pickle; `storable` and `register_format`

@@ -7,10 +7,8 @@ which holds bytes (`disk`, `remote`), the codec of values, and the rules of the 
 from __future__ import annotations
 
 import atexit
-import errno
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -18,7 +16,7 @@ from threading import RLock
 from typing import Any, get_args
 from weakref import ref
 
-from dask.utils import format_bytes, parse_bytes
+from dask.utils import format_bytes
 
 from pipeline.identity import Versions, short_repr
 from pipeline.store.backends import (
@@ -32,7 +30,6 @@ from pipeline.store.backends import (
     Usage,
     Waiting,
     backend_at,
-    eviction_order,
     nearby,
     parse_history,
     parse_notes,
@@ -56,12 +53,10 @@ from pipeline.store.errors import LostError, StoreError
 from pipeline.store.failures import Failures, reason_of
 from pipeline.store.formats import Allowed, add_formats, decoded_with_files, encoded, script_formats
 from pipeline.store.memory import MISSING, Memory
+from pipeline.store.space import Space
 
 _LARGE = 1 << 18  # bytes from which on an entry is verified once per process, not at each load
 _RECENT = 60.0  # seconds in which several uses of an entry count as one
-_SPARE = 20  # an eviction frees one part in so many more, so that the next one is not due soon
-_MOST_EVICTED = 500  # entries for which others wait, if there is space before
-_CANDIDATES = 4, 512, -1  # entries of a class that are considered together; -1: all
 _NOTES_KEPT = 30 * 86400  # seconds that notes without entries are kept
 _LONG_NOTE = 1 << 16  # characters of arguments above which a note omits them
 _NOTEWORTHY = 1 << 16  # bytes of a result from which on its storing says what a byte takes
@@ -138,7 +133,6 @@ class Store:
     ) -> None:
         if not isinstance(durable, bool) and durable != "end":
             raise StoreError(f'durable={durable!r}: give True, "end" or False')
-        self.max_bytes, self._share = _most(max_bytes)
         self.pickle, self.durable = _allowed(pickle), durable
         if purity not in ("observed", "declared"):
             raise StoreError(f'purity={purity!r}: give "observed" or "declared"')
@@ -154,17 +148,16 @@ class Store:
         self.readonly = readonly
         is_written = not readonly or upstream is not None
         self.failures = Failures(self.url, self.backend.is_local, is_written)
+        self.space = Space(max_bytes, self.backend, self._headers, self._warn_of_evictions)
         self.upstream = self._joined(upstream)
+        self.space.backend = self.backend
         self.counts, self._logged = Counts(), Counts()  # of this run, of the runs before
         self.memory = None if memory is None else Memory(memory)
         self.quick: set[str] = set()  # functions that are quicker to compute than to load
         self._lock = RLock()
         self._is_swept = False
-        self._is_counting = self.max_bytes is not None or self.backend.is_local
-        self._is_counted = self.max_bytes is None  # else once: anybody may have put files there
         self._cost: tuple[float, float] | None = None
         self._rates: dict[str, float] = {}  # seconds for a byte, by kind
-        self._seconds: dict[str, float] = {}  # to compute entries again
         self._verified: dict[str, tuple[int, ...]] = {}  # identities of large files
         self._unreadable: set[str] = set()  # entries that only others can load
         self._noted: set[str] = set()  # topics
@@ -181,9 +174,22 @@ class Store:
             if store.backend.address == self.backend.address:
                 raise StoreError(f"upstream={store.url!r} is the store itself: give another place")
             shared = upstream_at(store.url, store.backend, self.readonly, store.options)
-            host = Host(self.max_bytes, self._make_space, self.failures.warn_later)
+            host = Host(self.space.max_bytes, self.space.make, self.failures.warn_later)
             self.backend = Mirrored(self.backend, shared, host)
         return store
+
+    @property
+    def max_bytes(self) -> int | str | None:
+        """The bound of all entries, as it was given."""
+        return self.space.given
+
+    def _warn_of_evictions(self, total: int, share: float) -> None:
+        self.failures.warn_later(
+            "bound",
+            f"{self.url} has {format_bytes(total)}: entries are removed for new ones, so that "
+            f"{share:.0%} of the space that it could have is enough. Store(max_bytes=…) sets "
+            "another bound, max_bytes=None lifts it",
+        )
 
     def __repr__(self) -> str:
         return f"Store({self.url!r})"
@@ -192,7 +198,7 @@ class Store:
         return True  # also an empty one
 
     def __reduce__(self) -> tuple[Any, ...]:
-        settings = {"max_bytes": f"{100 * self._share}%" if self._share else self.max_bytes,
+        settings = {"max_bytes": self.max_bytes,
                     "memory": self.memory and self.memory.max_bytes,
                     "pickle": self.pickle, "durable": self.durable,
                     "files": self.files, "keep": sorted(self.keep), "skip": sorted(self.skip),
@@ -450,18 +456,17 @@ class Store:
         digest, buffers = entry.digest, packed(entry, payload)
         length = size(buffers)
         self._check_written()
-        if self.max_bytes is not None and length > self.max_bytes:
-            raise StoreError(f"{length:,} bytes exceed max_bytes={self.max_bytes:,}")
+        if (most := self.space.max_bytes) is not None and length > most:
+            raise StoreError(f"{length:,} bytes exceed max_bytes={most:,}")
         if not self._is_swept:
             self._is_swept = True
             with suppress(Exception):  # the writing fails, too, and says why
                 self.backend.sweep()
-        if not self._is_counted and self.backend.is_local:
-            self.backend.usage()  # before the lock: it may take long where there is no index yet
-        self.backend.write(digest, buffers, lambda: self._make_space(digest, length), entry)
+        self.space.prepare()
+        self.backend.write(digest, buffers, lambda: self.space.make(digest, length), entry)
         self._forget(digest)
         self._unreadable.discard(digest)
-        self._seconds[digest] = entry.behind
+        self.space.seconds[digest] = entry.behind
         self.note_call(entry.function, digest, entry.code, entry.arguments)
         return length
 
@@ -490,8 +495,7 @@ class Store:
         self._check_written()
         with self.backend.locked():
             freed = self.backend.remove(_checked(digest))
-            if freed and self._is_counting:
-                self.backend.set_total(max(self.backend.total() - freed, 0))
+            self.space.free(freed or 0)
         self._forget(digest)
         return freed is not None
 
@@ -540,78 +544,6 @@ class Store:
                 return time.perf_counter() - start
         return _NEVER
 
-    # The bound
-
-    def _make_space(self, digest: str, length: int) -> None:
-        """Count an entry that is about to be stored, and evict others for it; locked.
-
-        Raises `OSError` if not enough of them can be removed.
-        """
-        if not self._is_counting:
-            return
-        before = self.backend.stat(digest)
-        # Never too few: after a kill the previous entry is still there.
-        growth = max(length - (before.bytes if before else 0), 0)
-        total = self.backend.total() if self._is_counted else self.backend.usage().bytes
-        self._is_counted = True
-        bound = self._bound(total)
-        if bound is not None and total + growth > bound:
-            if self._share:
-                self.failures.warn_later(
-                    "bound",
-                    f"{self.url} has {format_bytes(total)}: entries are removed for new ones, so "
-                    f"that {self._share:.0%} of the space that it could have is enough. "
-                    "Store(max_bytes=…) sets another bound, max_bytes=None lifts it",
-                )
-            total = self._evict(max(bound - growth, 0), digest)
-            if total + growth > bound:
-                raise OSError(
-                    errno.ENOSPC,
-                    f"{total:,} stored bytes cannot be removed for max_bytes={bound:,}",
-                )
-        self.backend.set_total(total + growth)
-
-    def _bound(self, total: int) -> int | None:
-        """The most bytes that all entries may have, if they have some now."""
-        if not self._share or not self.backend.is_local:
-            return self.max_bytes
-        with suppress(OSError):
-            return int(self._share * (shutil.disk_usage(self.backend.address).free + total))
-        return None
-
-    def _evict(self, bound: int, spared: str = "") -> int:
-        """Remove entries until the others fit into a bound; returns the bytes that are left."""
-        goal, removed = bound, 0
-        for most in _CANDIDATES:
-            is_less = True
-            while is_less:
-                total, order = self.backend.least_useful(most) or self._least_useful(goal)
-                if total <= goal:
-                    return total
-                goal, before = bound - bound // _SPARE, total
-                for digest in order:
-                    if total <= goal or (total <= bound and removed >= _MOST_EVICTED):
-                        return total
-                    removed += 1
-                    if digest != spared:
-                        with suppress(OSError):  # another user's
-                            total -= self.backend.evict(digest) or 0
-                            self._seconds.pop(digest, None)
-                is_less = total < before
-        return total
-
-    def _least_useful(self, bound: int) -> tuple[int, list[str]]:
-        """The bytes of all entries, and their order of eviction if they exceed a bound."""
-        stats = self.backend.stats()
-        total = sum(stat.bytes for stat in stats.values())
-        if total <= bound:
-            return total, []
-        # Others wait meanwhile: three seconds for 100,000 entries, but once per process.
-        with suppress(OSError):  # an entry that cannot be read is worth nothing
-            for entry in self._headers(stats.keys() - self._seconds.keys()):
-                self._seconds[entry.digest] = entry.behind
-        return total, eviction_order(stats, self._seconds, time.time())
-
     def gc(self, max_bytes: int | None = None, unused: float | None = None) -> tuple[int, int]:
         """Remove the files of killed writers, entries above a bound, and long unused entries.
 
@@ -629,9 +561,10 @@ class Store:
         for digest, stat in before.items():
             if unused is not None and now - stat.used > unused:
                 self.remove(digest)
-        bound = max_bytes if max_bytes is not None else self._bound(self.backend.usage().bytes)
+        used = self.backend.usage().bytes  # before the lock, as in `_write`
+        bound = max_bytes if max_bytes is not None else self.space.bound(used)
         with self.backend.locked():
-            total = self.backend.usage().bytes if bound is None else self._evict(bound)
+            total = self.backend.usage().bytes if bound is None else self.space.evict(bound)
             self.backend.set_total(total)
         with suppress(OSError):  # if something cannot be read, more notes stay
             times = self.backend.topics()
@@ -757,24 +690,6 @@ def _store_of_worker(address: str, settings: dict[str, Any], formats: Any = ()) 
         store.failures.in_worker = True  # nobody else emits its warnings, or logs its counts
         _stores.setdefault(identity, store)
     return _stores[identity]
-
-
-def _most(max_bytes: Any) -> tuple[int | None, float]:
-    """A bound as a number of bytes, or as a share of the space."""
-    if max_bytes is None:
-        return None, 0.0
-    number, share = 0, 0.0
-    with suppress(ValueError, AttributeError, TypeError):
-        if isinstance(max_bytes, str) and max_bytes.endswith("%"):
-            share = float(max_bytes[:-1]) / 100
-        elif type(max_bytes) in (int, str):
-            number = parse_bytes(max_bytes)
-    if number < 1 and not 0 < share <= 1:
-        raise StoreError(
-            f"max_bytes={short_repr(max_bytes)}: give a number of bytes, 1 or more, "
-            'a text such as "20GB" or "50%", or None'
-        )
-    return (None, share) if share else (number, 0.0)
 
 
 def _allowed(pickle: Any) -> Allowed:

@@ -325,7 +325,7 @@ def test_a_store_takes_half_of_the_space_and_says_once_that_it_removes(
 
 
 def test_a_bound_is_a_text_too(tmp_path: Path) -> None:
-    assert Store(tmp_path, max_bytes="20GB").max_bytes == 20 * 10**9
+    assert Store(tmp_path, max_bytes="20GB").space.max_bytes == 20 * 10**9
 
 
 def test_a_result_over_the_bound_is_refused(store: Store) -> None:
