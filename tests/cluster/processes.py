@@ -49,11 +49,14 @@ class Processes:
         for process in self._processes:
             self.kill(process)
 
-    def start(self, *command: object, **options: Any) -> subprocess.Popen[str]:
-        """Start Python with some arguments."""
+    def start(
+        self, *command: object, settings: dict[str, str] | None = None, **options: Any
+    ) -> subprocess.Popen[str]:
+        """Start Python with some arguments. settings: environment variables"""
         process = subprocess.Popen(
             [sys.executable, *map(str, command)],
-            env=os.environ | _SETTINGS, cwd=_ROOT, text=True, start_new_session=True, **options,
+            env=os.environ | _SETTINGS | (settings or {}), cwd=_ROOT, text=True,
+            start_new_session=True, **options,
         )  # fmt: skip
         self._processes.append(process)
         return process
@@ -75,16 +78,18 @@ class Cluster:
     """A scheduler and three workers of one thread each. Their nannies start them again.
 
     folder: for its files; it is made
+    worker_ttl: how long the scheduler waits for a sign of life of a worker
     """
 
-    def __init__(self, processes: Processes, folder: Path) -> None:
+    def __init__(self, processes: Processes, folder: Path, worker_ttl: str = "5 minutes") -> None:
         folder.mkdir()
         file = folder / "scheduler.json"
         with open(folder / "output", "w") as output:
-            options = {"stdout": output, "stderr": output}
+            options: dict[str, Any] = {"stdout": output, "stderr": output}
             self.scheduler = processes.start(
                 "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", 0,
-                "--no-dashboard", "--scheduler-file", file, **options,
+                "--no-dashboard", "--scheduler-file", file,
+                settings={"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": worker_ttl}, **options,
             )  # fmt: skip
             self.address: str = until(lambda: _address_in(file))
             self.workers = [

@@ -9,6 +9,7 @@ import json
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,8 +33,8 @@ class Place:
         self.processes, self.folder = processes, folder
         self.store, self.log = folder / "store", folder / "log"
 
-    def cluster(self, name: str = "cluster") -> Cluster:
-        return Cluster(self.processes, self.folder / name)
+    def cluster(self, name: str = "cluster", **settings: str) -> Cluster:
+        return Cluster(self.processes, self.folder / name, **settings)
 
     def program(self, where: str) -> subprocess.Popen[str]:
         """Start the program: see `run` in `program.py`."""
@@ -53,6 +54,14 @@ class Place:
         assert not list((self.store / "leases").iterdir())
         assert value(self.store, self.log, "sync") == VALUE
         assert notes(self.log) == before
+
+
+@contextmanager
+def quick(before: float = 0) -> Iterator[None]:
+    """Nobody waits for over 30 seconds here; before: seconds that pass before the wait."""
+    start = time.monotonic()
+    yield
+    assert time.monotonic() - start < before + 30
 
 
 def returned(program: subprocess.Popen[str]) -> Any:
@@ -83,33 +92,45 @@ def test_a_worker_killed_every_700_milliseconds_costs_few_tasks(place: Place) ->
         time.sleep(0.7)
     assert returned(program) == RETURNED
     twice = sum(count > 1 for count in ended(place.log).values())
+    print(f"{len(killed)} workers killed, {twice} of {TASKS} tasks computed twice")
     assert len(killed) >= 5
     assert twice <= len(killed) / 2
     place.check()
 
 
-def test_a_worker_stopped_for_ten_seconds_holds_up_nobody_for_longer(place: Place) -> None:
-    cluster_program = place.program(place.cluster().address)
-    place.wait_for(20)
+def stopped(place: Place) -> int:
+    """Stop a worker within a task, of which it has the lease."""
 
-    def stopped() -> int | None:
-        """A worker that is stopped in a task, of which it has the lease."""
+    def stop() -> int:
         process = notes(place.log)[-1].process
         place.processes.send(process, signal.SIGSTOP)
         if [note.what for note in notes(place.log) if note.process == process][-1] == "began":
             return process
         place.processes.send(process, signal.SIGCONT)
-        return None
+        return 0
 
-    process = until(stopped)
-    assert process is not None
-    end = time.monotonic() + 10
+    place.wait_for(20)
+    return until(stop)
+
+
+def test_a_worker_stopped_for_ten_seconds_holds_up_nobody_for_longer(place: Place) -> None:
+    cluster_program = place.program(place.cluster().address)
+    process, end = stopped(place), time.monotonic() + 10
     other_program = place.program("threads")  # it waits for the lease
     time.sleep(max(end - time.monotonic(), 0))
     assert cluster_program.poll() is other_program.poll() is None
     place.processes.send(process, signal.SIGCONT)
-    assert returned(cluster_program) == returned(other_program) == RETURNED
+    with quick():
+        assert returned(cluster_program) == returned(other_program) == RETURNED
     assert set(ended(place.log).values()) == {1}
+    place.check()
+
+
+def test_a_worker_that_stays_stopped_is_restarted_and_blocks_no_lease(place: Place) -> None:
+    program = place.program(place.cluster(worker_ttl="5s").address)
+    stopped(place)
+    with quick(5):
+        assert returned(program) == RETURNED
     place.check()
 
 
@@ -129,7 +150,8 @@ def test_a_lost_scheduler_is_an_error_that_says_what_a_rerun_computes(place: Pla
     program = place.program(cluster.address)
     place.wait_for(60)
     place.processes.kill(cluster.scheduler)
-    [_, note] = returned(program)["error"]
+    with quick():
+        [_, note] = returned(program)["error"]
     assert f"Results stored in {place.store} are kept" in note
     for worker in cluster.workers:
         place.processes.kill(worker)
@@ -151,12 +173,16 @@ def test_retired_workers_lose_no_result(place: Place) -> None:
             address = sorted(client.scheduler_info(n_workers=-1)["workers"])[0]
             assert address in client.retire_workers([address])
     assert returned(program) == RETURNED
+    assert ended(place.log).total() <= TASKS + 2  # a worker has one task at a time
     place.check()
 
 
 def test_a_cluster_that_grows_and_shrinks_loses_no_result(place: Place) -> None:
     assert returned(place.program("adaptive")) == RETURNED
-    assert len({note.process for note in notes(place.log)}) >= 3
+    processes = [note.process for note in notes(place.log)]
+    assert len(set(processes)) >= 3
+    assert len(set(processes[-10:])) == 1
+    assert ended(place.log).total() <= TASKS + 2
     place.check()
 
 
