@@ -142,7 +142,12 @@ def grid_paths(down: int, right: int) -> Any:
 @_shown("ate", "tea", source="R. A. Wagner and M. J. Fischer, JACM 21, 1974, 168–173",
         table="rows are prefixes of one, columns those of the other; row by row")  # fmt: skip
 def edit_distance(one: str, other: str) -> Any:
-    """How few letters are put in, left out or replaced?"""
+    """How few letters are put in, left out or replaced?
+
+    An entry is the least of three: the one above, plus 1, as a letter of one is left out; the one
+    to the left, plus 1, as a letter of other is put in; and the one before both, plus 1 if the last
+    letters differ.
+    """
     if not one or not other:
         return len(one) + len(other)
     return _least(

@@ -89,15 +89,17 @@ class Grid:
             for row, label in enumerate(self.rows)
         ]
 
-    @property
-    def notes(self) -> dict[str, str]:
-        """Both orders, and what they leave empty, in sentences."""
+    def notes(self, *, is_one: bool) -> dict[str, str]:
+        """Both orders, and what they leave empty, in sentences. is_one: whether they are equal"""
         empty = self.size - len(self.cells)
         needed = f"{len(self.cells):,} of {self.size:,} cells" if empty else "every cell"
-        run = f"Top-down, in the order of the run (small numbers). The result needs {needed}."
+        order = "in the order of the run (small numbers)"
+        run = f"Top-down, {order}. The result needs {needed}."
         loop = f"Bottom-up, {self.order.words}. Each cell comes after its sources."
         if empty:
             loop += f" A loop over the full table also fills the {empty:,} hatched cells."
+        if is_one:
+            run = loop = f"Filled {order}: a loop that goes bottom-up has the same."
         if self.is_sparse:
             run += " Rows and columns without a call are left out."
         return {
@@ -117,6 +119,9 @@ class Grid:
         keys = {cell.key for cell in self.cells}
         ranks = {key: rank for rank, key in enumerate(filter(keys.__contains__, ran))}
         turns = {number: turn for turn, number in enumerate(self.order.numbers)}
+        is_one = len(self.cells) == self.size and all(
+            ranks.get(cell.key) == turns[number] for number, cell in enumerate(self.cells)
+        )
         return {
             "cells": [
                 {
@@ -129,7 +134,7 @@ class Grid:
                 for number, (key, _, _, sources) in enumerate(self.cells)
             ],
             "path": self.path,
-            "notes": self.notes,
+            "notes": self.notes(is_one=is_one),
         }
 
 

@@ -143,7 +143,7 @@ def test_the_naive_side_is_told_how_long_it_would_still_take(opened: Opened) -> 
     seen.do("first")
     seen.root.locator("[data-speed]").select_option("100")
     seen.do("play")
-    page.wait_for_function("!document.querySelector('.playing')")
+    page.wait_for_function("!document.querySelector('.playing')", timeout=60_000)
     assert "calls to go" in seen.said
 
 

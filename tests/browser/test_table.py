@@ -71,7 +71,10 @@ def test_cells_fill_in_the_order_of_the_switch_with_arrows_from_their_sources(
     numbers = {cell.key: number for number, cell in enumerate(table.cells)}
     turns = [numbers[key] for key in ran] if order == "run" else [*table.order.numbers]
     page = opened(name)
-    page.locator("[data-grid] input").set_checked(order == "loop")
+    switch = page.locator("[data-grid] input")
+    assert switch.is_hidden() == (name == "hofstadter-female")  # a loop has the order of the run
+    if switch.is_visible():
+        switch.set_checked(order == "loop")
     steps = page.evaluate(STEPS)
     for count, (texts, now, arrows, sources) in enumerate(steps[: len(turns) - 1], 1):
         done = set(turns[:count])

@@ -222,9 +222,9 @@ def test_cells_that_the_result_does_not_need_are_empty() -> None:
     shown = [number for _, numbers in table.lines for number in numbers]
     assert [number for number in shown if number is not None] == [*range(19)]
     assert (table.size, shown.count(None)) == (30, 11)
-    assert table.notes["run"].endswith("The result needs 19 of 30 cells.")
-    assert table.notes["loop"].endswith("also fills the 11 hatched cells.")
-    assert "hatched" not in table_of(fib(6)).notes["loop"]
+    assert table.notes(is_one=False)["run"].endswith("The result needs 19 of 30 cells.")
+    assert table.notes(is_one=False)["loop"].endswith("also fills the 11 hatched cells.")
+    assert "hatched" not in table_of(fib(6)).notes(is_one=True)["loop"]
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_rows_and_columns_without_a_call_are_left_out_of_a_large_table() -> None
     table = table_of(halves(100_000))
     assert table.is_sparse
     assert {int(column) for column in table.columns} == {cell.key[1] for cell in table.cells}
-    assert table.notes["run"].endswith("Rows and columns without a call are left out.")
+    assert table.notes(is_one=False)["run"].endswith("Rows and columns without a call are left out.")
     assert not table_of(halves(60)).is_sparse
 
 

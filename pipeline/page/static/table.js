@@ -13,6 +13,7 @@ class Table {
     this.element.addEventListener("pointerover", ({ target }) => { this.point(this.nodes.indexOf(target)); this.reveal(target.dataset.of); });
     this.element.addEventListener("pointerout", () => { this.point(-1); this.reveal(); });
     root.addEventListener("light", ({ detail }) => this.point(this.nodes.findIndex(({ dataset }) => dataset.of === String(detail))));
+    find(this.element, "label").hidden = notes.run === notes.loop;
     this.element.addEventListener("change", () => this.go());
     new ResizeObserver(() => this.draw()).observe(find(this.element, "table"));
   }
