@@ -10,6 +10,7 @@ import warnings
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import getdoc
 from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,10 +31,12 @@ class Source(NamedTuple):
     """The lines of a function with their numbers, from `def` or `lambda` on, without its docstring.
 
     statements: the first and last line of each; of a compound one, only its head
+    doc: the docstring, as paragraphs
     """
 
     lines: Sequence[tuple[int, str]]
     statements: Sequence[tuple[int, int]]
+    doc: Sequence[str] = ()
 
     def statement(self, line: int) -> tuple[int, int]:
         """The first and last line of the smallest statement with this line."""
@@ -130,7 +133,8 @@ def source_of(function: Any) -> Source | None:
         (part.lineno, (part.body[0].lineno - 1 if hasattr(part, "body") else _end(part)))
         for part in ast.walk(node) if isinstance(part, ast.stmt) and part is not node
     ]  # fmt: skip
-    return Source([(line, lines[line - 1][indent:].rstrip()) for line in numbers], statements)
+    shown = [(line, lines[line - 1][indent:].rstrip()) for line in numbers]
+    return Source(shown, statements, (getdoc(function) or "").split("\n\n"))
 
 
 def _first_line(node: ast.FunctionDef | ast.Lambda) -> int:

@@ -105,7 +105,7 @@ class Grid:
         return {
             "run": run,
             "loop": loop,
-            "path": "Arrows show the choices that lead to the result.",
+            "path": "Arrows show the choices that lead from a base case to the result.",
         }
 
     def data(self, run: Observation, panel: Panel, stride: int) -> dict[str, Any]:

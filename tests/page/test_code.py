@@ -196,3 +196,10 @@ def test_a_scene_has_the_code_of_calls_that_are_labelled_as_such() -> None:
     assert scene(fib(40)).code is not None
     assert scene(fib(5), style=PLAIN._replace(label=str)).code is None
     assert scene(dask.delayed(abs)(-1)).code is None
+
+
+def test_a_docstring_is_shown_as_paragraphs() -> None:
+    source = source_of(GALLERY["edit-distance"].function.__wrapped__)
+    assert source is not None
+    assert source.doc[0] == "How few letters are put in, left out or replaced?"
+    assert source.doc[1].startswith("An entry is the least of three")

@@ -260,7 +260,9 @@ def test_rows_and_columns_without_a_call_are_left_out_of_a_large_table() -> None
     table = table_of(halves(100_000))
     assert table.is_sparse
     assert {int(column) for column in table.columns} == {cell.key[1] for cell in table.cells}
-    assert table.notes(is_one=False)["run"].endswith("Rows and columns without a call are left out.")
+    assert table.notes(is_one=False)["run"].endswith(
+        "Rows and columns without a call are left out."
+    )
     assert not table_of(halves(60)).is_sparse
 
 
