@@ -198,7 +198,7 @@ def budget_plot(hidden: int = 32, width: int = 16, examples: int = 1024) -> page
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
     axes = figure.subplots()
     axes.plot(*zip(*curve, strict=True), color=GREY, lw=1.2, zorder=1,
-              label="fewest possible: binomial checkpoints")  # fmt: skip
+              label="fewest possible")  # fmt: skip
     rows = []
     for budget in (*budgets, by_hand):
         at, runs = 100 * budget.peak / full, 1 + budget.again / hidden
@@ -225,11 +225,12 @@ def budget_plot(hidden: int = 32, width: int = 16, examples: int = 1024) -> page
     head = ("budget", "MB at most", "of everything", "layers computed again", "fewest possible",
             "time ÷ everything kept")  # fmt: skip
     note = (
-        f"The gradient of {hidden} hidden layers, compiled with `memory=`. Values over the budget "
-        "are dropped, and computed again when they are needed. Half of the memory costs "
+        f"The gradient of {hidden} hidden layers, compiled with a budget of bytes: "
+        "`compile(inputs, memory=…)`. Values over the budget are dropped, and computed again when "
+        "they are needed. Half of the memory costs "
         f"{budgets[1].again} more runs of a layer. By hand, every {isqrt(hidden)}th layer is kept "
-        f"(√n), for {by_hand.again} more. The curve is that of Griewank and Walther (Revolve, "
-        "2000), where each checkpoint is the value of one layer."
+        f"(√n), for {by_hand.again} more. The curve is the fewest runs that any choice of kept "
+        "layers (checkpoints) needs: Griewank and Walther, Revolve, 2000."
     )
     table = page.Table("Space and time: budgets of memory", head, rows, 1, note)
     return page.Plot(figure, table, note)
@@ -312,7 +313,7 @@ def _against_recomputed(title: str, tradeoffs: Mapping[str, page.Tradeoff], note
     fields = {
         "peak": "peak in recursion order",
         "dask_peak": "peak in Dask's order",
-        "table": "memo table at the end",
+        "table": "if nothing is released",
     }
     lines = [
         Line(label, [(run.recomputed, getattr(run, field) / 1000) for run in tradeoffs.values()],

@@ -65,7 +65,7 @@ def test_budgets_of_memory_lie_on_the_curve_of_binomial_checkpoints() -> None:
     assert megabytes[-1] < 0.7 * megabytes[0]
     theory, *points = curve.figure.axes[0].get_lines()
     assert len(points) == len(names)
-    assert theory.get_label() == "fewest possible: binomial checkpoints"
+    assert theory.get_label() == "fewest possible"
     assert np.asarray(theory.get_xydata()).shape == (16, 2)
 
 

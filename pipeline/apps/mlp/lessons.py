@@ -378,7 +378,7 @@ def _reused(
         f"in memory when {weight} needs them, and {new:,} must be evaluated."
     )
     head = ("adjoint", "in memory before?", "needed by", "value", "evaluated in the tree",
-            "weights in all")  # fmt: skip
+            "weights that need it")  # fmt: skip
     title = "Second memo table: adjoints, and which of them are reused"
     return _cut(page.Table(title, head, rows, 3, note, [marks.get(name, "") for name in names]))
 
