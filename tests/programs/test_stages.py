@@ -39,6 +39,7 @@ ONE_FILE = {"clean": 1, "features": 1, **MODEL}
 
 @pytest.mark.slow  # storing a model imports all of scikit-learn
 def test_edits_of_six_stages(pipeline_of_trips: stages.Project) -> None:
+    pytest.importorskip("skops", reason="models are stored by skops")
     project, folder = pipeline_of_trips, pipeline_of_trips.folder / "trips"
     first = {"clean": FILES, "features": FILES, **MODEL}
     value, ran = project.run()
