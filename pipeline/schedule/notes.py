@@ -65,7 +65,7 @@ class Journal:
         if note.process == self.process:
             self.notes.append(note)
         else:
-            # A worker of a cluster, elsewhere, may have processes of its own.
+            # A worker of a cluster, elsewhere, may start processes, too.
             with suppress(OSError), open(os.path.join(self.name, str(os.getpid())), "ab") as file:
                 file.write(pickle.dumps(note))
 

@@ -1,4 +1,4 @@
-"""Run the program in a process of its own: `python -m tests.cluster STORE LOG ADDRESS`."""
+"""Run the program in another process: `python -m tests.cluster STORE LOG ADDRESS`."""
 
 import json
 import sys
