@@ -11,10 +11,12 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Any
 from weakref import ref
 
 import numpy as np
+from dask.base import is_dask_collection
 from xxhash import xxh3_128_digest
 
 Array = np.ndarray[Any, Any]
@@ -109,7 +111,7 @@ def table_content(value: Any) -> tuple[Any, ...] | None:
             extras = (value.attrs, bool(value.flags.allows_duplicate_labels))
             index = _index(value.index, pandas)
         if isinstance(value, pandas.DataFrame):
-            columns = [_column(value.iloc[:, place].array) for place in range(value.shape[1])]
+            columns = [_column(column.array) for _, column in value.items()]
             return ("DataFrame", _index(value.columns, pandas), index, columns, *extras)
         if isinstance(value, pandas.Series):
             return ("Series", value.name, index, _column(value.array), *extras)
@@ -137,6 +139,36 @@ def tensor_content(value: Any) -> tuple[Any, ...] | None:
     plain = value.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
     head = (str(value.dtype), str(value.device), list(value.shape), value.requires_grad)
     return (*head, plain.view(torch.uint8).numpy(), vars(value))
+
+
+_FINISHING = ("_dask_postcompute", "_dask_finalize")
+
+
+def without_blocks(method: Any) -> tuple[Any, ...] | None:
+    """A value of xarray without its blocks, if this method makes it of computed blocks; else None.
+
+    Such a method belongs to a value that is not computed. The blocks are arguments of its call.
+    """
+    owner = method.__self__
+    module = getattr(type(owner), "__module__", "")
+    is_finishing = method.__name__ in _FINISHING and module.startswith("xarray.")
+    return _without_blocks(owner) if is_finishing else None
+
+
+def _without_blocks(value: Any) -> tuple[Any, ...]:
+    head = (type(value), value._attrs, value._encoding)
+    if not hasattr(value, "_variables"):
+        return (*head, value._dims, None if is_dask_collection(value) else value)
+    parts = {repr(name): _without_blocks(part) for name, part in value._variables.items()}
+    kinds = {repr(name): type(index) for name, index in value._indexes.items()}
+    # What is read from zarr has coordinates in any order.
+    order = [name for name in value._variables if name not in value._coord_names]
+    return (
+        *head,
+        sorted(parts.items(), key=itemgetter(0)),
+        order,
+        sorted(kinds.items(), key=itemgetter(0)),
+    )
 
 
 def _index(index: Any, pandas: Any) -> tuple[Any, ...]:

@@ -28,6 +28,8 @@ from types import (
 )
 from typing import Any, cast
 
+import numpy as np
+
 from pipeline.identity.modules import Library, is_library, is_library_module, namespace
 
 HEAP_TYPE = 1 << 9
@@ -102,6 +104,17 @@ def items_of(value: Any) -> list[Any]:
     """
     kinds = (base for base in _ITEMS if issubclass(type(value), base))
     return list(_ITEMS[kind](value)) if (kind := next(kinds, None)) else []
+
+
+def is_data(value: Any) -> bool:
+    """Whether a value is an array, or a dict of arrays by their names, that holds no objects.
+
+    Other values may be data, too: this is fast.
+    """
+    if type(value) is dict:
+        is_named = all(type(name) is str for name in value)
+        return is_named and all(type(item) is not dict and is_data(item) for item in value.values())
+    return type(value) is np.ndarray and not value.dtype.hasobject
 
 
 def objects_in(values: Collection[Any], atoms: set[type], seen: dict[int, Any]) -> Iterator[Any]:

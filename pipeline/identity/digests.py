@@ -147,7 +147,7 @@ def _version(package: str, versions: Versions, _: tuple[int, ...]) -> str:
     with suppress(PackageNotFoundError):  # quicker than to search all
         found.append(_installed(distribution(package), package)._replace(name=package))
     if not any(installed.code for installed in found):
-        others = (other for other in distributions() if _holds(other, package))
+        others = (other for other in distributions() if _holds(_record(other), package))
         found += [installed for other in others if (installed := _installed(other, package)).code]
     code = sorted(line for installed in found for line in installed.counted_code(versions))
     if not any(installed.code for installed in found):
@@ -190,10 +190,23 @@ class _Installed(NamedTuple):
         return sorted({*self.code} - {*self.recorded}) if is_release else self.code
 
 
-def _holds(known: Distribution, package: str) -> bool:
+def _record(known: Distribution) -> str:
+    return known.read_text("RECORD") or ""
+
+
+def _name_and_version(known: Distribution) -> tuple[str, str]:
+    """Those of a distribution, without the parser of mails, which takes milliseconds."""
+    head, *_ = (known.read_text("METADATA") or "").partition("\n\n")
+    fields = dict(re.findall(r"^(Name|Version): *(.*\S) *$", head, re.MULTILINE))
+    if len(fields) < 2:
+        return known.metadata["Name"], known.version
+    return fields["Name"], fields["Version"]
+
+
+def _holds(record: str, package: str) -> bool:
     """Whether a distribution has files of a package. Its metadata take longer to read."""
-    record = known.read_text("RECORD") or ""
-    return any(f"\n{head}" in f"\n{record}" for head in (f"{package}/", f"{package}."))
+    heads = f"{package}/", f"{package}."
+    return record.startswith(heads) or any(f"\n{head}" in record for head in heads)
 
 
 def _installed(known: Distribution, package: str) -> _Installed:
@@ -201,10 +214,10 @@ def _installed(known: Distribution, package: str) -> _Installed:
     # Packages of conda name the folder where they were built, and come from an index.
     is_conda = (known.read_text("INSTALLER") or "").strip() == "conda"
     is_indexed = is_conda or not known.read_text("direct_url.json")
-    installed = _Installed(known.metadata["Name"], known.version, is_indexed)
-    if not _holds(known, package):
+    record, heads = _record(known), (f"{package}/", f"{package}.")
+    installed = _Installed(*_name_and_version(known), is_indexed)
+    if not _holds(record, package):
         return installed
-    record, heads = known.read_text("RECORD") or "", (f"{package}/", f"{package}.")
     folder = str(known.locate_file(""))
     lines = [line for line in record.splitlines() if line.startswith(heads) and line[-1] != ","]
     recorded = [line for line in lines if line.partition(",")[0].endswith(".py")] or lines

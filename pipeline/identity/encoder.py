@@ -24,7 +24,13 @@ from dask.base import is_dask_collection
 from dask.typing import Key
 
 from pipeline import PipelineError
-from pipeline.identity.arrays import TABLE_MODULES, array_content, table_content, tensor_content
+from pipeline.identity.arrays import (
+    TABLE_MODULES,
+    array_content,
+    table_content,
+    tensor_content,
+    without_blocks,
+)
 from pipeline.identity.attributes import (
     MISSING,
     held,
@@ -405,7 +411,10 @@ class Encoder:
         shape = "×".join(map(str, value.shape))
         if value.dtype.hasobject:
             return _joined(_array, (value.dtype, shape), [self.encode(value.tolist())])
-        hashed = short_hash((repr(value.dtype), shape, array_content(value)))
+        # What zarr reads has an explicit order of bytes, which is that of the machine.
+        is_explicit = value.dtype.byteorder == "<" and value.dtype.isnative
+        dtype = value.dtype.newbyteorder("=") if is_explicit else value.dtype
+        hashed = short_hash((repr(dtype), shape, array_content(value)))
         return f"{value.dtype}[{shape}]#{hashed}"
 
     def container(self, value: Any) -> Key:
@@ -611,7 +620,7 @@ def _built_in_state(value: Any) -> tuple[Any, ...] | None:
     attributes = namespace(value)
     match value:
         case MethodType():
-            return (value.__func__, value.__self__)
+            return (value.__func__, without_blocks(value) or value.__self__)
         case functools.partial():  # asking for its attributes creates them
             return (value.func, value.args, value.keywords, attributes or None)
         case np.ma.MaskedArray():  # printing it changes its pickle

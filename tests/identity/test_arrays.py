@@ -12,6 +12,7 @@ import pytest
 from pipeline import digest
 from pipeline.identity import freeze_array
 from pipeline.identity.arrays import array_content, table_content
+from pipeline.store import decoded, encoded
 
 MATRIX = np.arange(6.0).reshape(2, 3)
 
@@ -278,3 +279,16 @@ def test_the_digest_of_a_table_leaves_its_memory_as_it_was() -> None:
 def test_other_values_have_no_table_content() -> None:
     assert table_content(pd.Timestamp("2020")) is None
     assert table_content(3) is None
+
+
+def test_the_order_of_bytes_of_the_machine_has_one_digest() -> None:
+    """What zarr reads names the order: `<f8`."""
+    named = MATRIX.view(np.dtype("f8").newbyteorder("<"))
+    assert repr(named.dtype) == "dtype('<f8')"
+    assert digest(named) == digest(MATRIX)
+    assert digest(named.astype(">f8")) != digest(MATRIX)
+
+
+def test_an_index_of_what_zarr_reads_is_stored() -> None:
+    index = pd.Index(np.arange(3.0).view(np.dtype("f8").newbyteorder("<")))
+    assert decoded(b"".join(encoded(index))).equals(index)

@@ -20,8 +20,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.identity import ATOMS, MISSING, attribute_of, held, items_of, objects_in
+from pipeline.identity import ATOMS, MISSING, attribute_of, held, is_data, items_of, objects_in
 from pipeline.identity.attributes import plain_state
+from tests.names import shown
 
 T = TypeVar("T")
 
@@ -319,6 +320,19 @@ def test_objects_that_were_seen_are_left_out() -> None:
     seen: dict[int, Any] = {}
     assert list(objects_in([one], ATOMS, seen)) == [one]
     assert list(objects_in([[two], one], ATOMS, seen)) == [two]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (np.arange(3), True), ({"n": np.arange(3)}, True), (np.array([None]), False),
+        ({1: np.arange(3)}, False), ({"n": {"n": np.arange(3)}}, False), ({"n": "text"}, False),
+        (np.ma.array([1]), False), ([np.arange(3)], False), ("text", False),
+    ],
+    ids=shown,
+)  # fmt: skip
+def test_data_is_arrays_without_objects(value: Any, expected: bool) -> None:
+    assert is_data(value) is expected
 
 
 NESTED = st.recursive(

@@ -19,7 +19,6 @@ import time
 import tracemalloc
 import weakref
 from hashlib import sha256
-from importlib.metadata import distribution
 from importlib.metadata import version as distribution_version
 from pathlib import Path
 from types import ModuleType
@@ -34,7 +33,7 @@ from pipeline import scheduler as on
 from pipeline.identity import Versions, encode, short_repr
 from pipeline.identity.digests import _PYTHON, Digester, _version, digest_under, library_version
 from tests.digest_values import DIFFER, agree
-from tests.projects import edited
+from tests.projects import edited, installed
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -473,14 +472,11 @@ def test_functions_that_call_each_other_in_circles_have_digests() -> None:
     assert digest(ping) != digest(pong)
 
 
-def test_libraries_count_by_name_and_version(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libraries_count_by_name_and_version() -> None:
     before = digest(np.sin)
-    with monkeypatch.context() as patch:
-        patch.setattr(type(distribution("numpy")), "version", "0.0.0")
-        _version.cache_clear()
+    with installed("0.0.0"):
         assert digest(np.sin) != before
         assert digest(len) == digest(len)
-    _version.cache_clear()
     assert digest(np.sin) == before
 
 
@@ -528,7 +524,9 @@ def test_a_digest_is_found_next_year(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert digest([1, "a"]) == "e77de8de2e54fb648fb03292358d14d9"
     assert digest("\ud800") == "672f7e8694eaa335006a782ae364c8aa"
-    assert Digester().encode(np.random.mtrand._rand.normal) == "method#0325f6718f49cd2d22c9ea6b"
+    normal = np.random.mtrand._rand.normal
+    if normal.__module__ == "numpy.random":  # which older versions of NumPy do not say
+        assert Digester().encode(normal) == "method#0325f6718f49cd2d22c9ea6b"
     assert Digester().encode(random.random) == "builtin_function_or_method#fe317319bcd8319455fa3beb"
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         (json.dumps, "json.dumps"),
         (collections.OrderedDict, "collections.OrderedDict"),
         (np.sum, "numpy.sum"),
-        (np.sin, "numpy.sin"),
+        (np.sin, "numpy.sin" if hasattr(np.sin, "__module__") else None),  # NumPy 2.0: no module
         (np.ndarray, "numpy.ndarray"),
         (str.upper, None),  # a method descriptor: encoded by what pickle makes of it
         (pipeline.contrast, "pipeline.contrast"),
