@@ -16,27 +16,25 @@ An object that others may write into is stored once: where it is again, there is
 such objects, in the order in which they are complete. So `[row, row]` comes back with one row.
 Some formats have a buffer beside their parts: each takes the next one, so what is loaded is as
 large as the bytes. Types are exact: a subclass may hold more than its base, and has no format.
-Classes of the program have one if they are marked by `storable`. All formats in two functions, of
-the program or of `libraries`, have one tag; the name of the format is the first part.
+Dataclasses, named tuples and enums of the program have one: see `objects`. All formats in two
+functions, of the program or of `libraries`, have one tag; the name of the format is the first part.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import pickle
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from enum import Enum
 from fractions import Fraction
 from functools import partial
 from itertools import chain
 from operator import attrgetter, itemgetter
 from traceback import format_exception_only
-from types import EllipsisType, MemberDescriptorType, NoneType
-from typing import Any, NamedTuple, TypeVar
+from types import EllipsisType, NoneType
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgpack
@@ -44,11 +42,9 @@ import numpy as np
 
 from pipeline.identity import ATOMS, File, objects_in
 from pipeline.store.entry import CodecError, FileBytes, UnreadableError, UnstorableError, noun
-from pipeline.store.formats import arrays, files, pickles, registered, tables
+from pipeline.store.formats import arrays, files, objects, pickles, registered, tables
 from pipeline.store.formats.pickles import Allowed
 from pipeline.store.formats.registered import path_of
-
-Class = TypeVar("Class", bound=type)
 
 _ALIGNMENT = 64
 _MAX_DEPTH = 200
@@ -66,9 +62,6 @@ _MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
 
 # Errors of the reader, not of the bytes.
 _OWN_ERRORS = (MemoryError, RecursionError, ImportError, ZoneInfoNotFoundError)
-
-_marked: dict[str, type] = {}  # the classes marked in this process, by module and qualified name
-_MARK = "__pipeline_storable__"
 
 _Seen = dict[int, tuple[int, Any]]
 """The numbers of mutable objects, by id; each with its object, so that no other gets its id."""
@@ -273,13 +266,13 @@ def files_in(value: Any) -> list[File]:
     seen: dict[int, Any] = {}
     parts = [value]
     while parts:
-        objects = list(objects_in(parts, ATOMS, seen))
-        found += (held for held in objects if type(held) is File)
+        known = list(objects_in(parts, ATOMS, seen))
+        found += (held for held in known if type(held) is File)
         parts = [
             getattr(held, name, None)
-            for held in objects
-            if is_storable(type(held))
-            for name in _field_names(type(held))
+            for held in known
+            if objects.is_object(type(held))
+            for name in objects.field_names(type(held))
         ]
     return found
 
@@ -381,114 +374,6 @@ def _zone_parts(zone: ZoneInfo) -> tuple[str]:
     return (zone.key,)
 
 
-def storable(kind: Class) -> Class:
-    """Mark a dataclass or a NamedTuple as storable: a store can keep its objects.
-
-    The fields of an object are stored as values. Loading sets these fields and runs no code of the
-    class: no `__init__`, no `__post_init__`. The class must be marked in each process that loads,
-    which it is where its module is imported.
-
-    >>> @storable
-    ... @dataclasses.dataclass(frozen=True)
-    ... class Fit:
-    ...     slope: float
-    ...     error: float
-    >>> Fit(2.0, 0.1)
-    Fit(slope=2.0, error=0.1)
-
-    Raises `UnstorableError` for other classes, and for those that hold more than their fields.
-    """
-    if not isinstance(kind, type) or not (_is_named_tuple(kind) or _is_plain_dataclass(kind)):
-        raise UnstorableError(
-            f"cannot mark {getattr(kind, '__qualname__', kind)!r} as storable",
-            "it is no dataclass of plain fields and no NamedTuple; put @dataclass below "
-            "@storable, or store a dict of its attributes",
-        )
-    setattr(kind, _MARK, True)
-    _marked[path_of(kind)] = kind
-    return kind
-
-
-def is_storable(kind: type) -> bool:
-    """Whether a class is marked, and no other was marked by its name since."""
-    path = path_of(kind)
-    if path.startswith("__main__:") and _MARK in vars(kind):
-        _marked[path] = kind  # a class of the main script arrives in a worker by value, marked
-    return _marked.get(path) is kind
-
-
-def script_classes() -> tuple[type, ...]:
-    """The marked classes of the main script, which other processes cannot import."""
-    return tuple(kind for path, kind in _marked.items() if path.startswith("__main__:"))
-
-
-def _object_parts(value: Any) -> list[Any]:
-    """The path of an object's class, the names of its fields, and their values."""
-    kind = type(value)
-    names = _field_names(kind)
-    extra = getattr(value, "__dict__", {}).keys() - {*names, "__orig_class__"}
-    for name in sorted(extra):
-        # A cached property is computed from the fields again.
-        if not hasattr(inspect.getattr_static(kind, name, None), "__set_name__"):
-            why = f"its attribute {name} is no field; declare it as one, field(init=False)"
-            raise UnstorableError(noun(value), why)
-    for name in names:
-        if not hasattr(value, name):
-            raise UnstorableError(noun(value), f"its field {name} is not set; set it, to None say")
-    values = value if issubclass(kind, tuple) else [getattr(value, name) for name in names]
-    return [path_of(kind), " ".join(names), *values]
-
-
-def _build_object(path: Any, fields: Any, *values: Any) -> Any:
-    """The object with these field values; no code of its class runs."""
-    if type(path) is not str:
-        raise CodecError(f"an object whose class is {noun(path)}")
-    if (kind := _marked.get(path)) is None:
-        module = path.partition(":")[0]
-        raise UnreadableError(
-            f"{path!r} is not known here: import {module!r}, which marks it @storable"
-        )
-    names = _field_names(kind)
-    if type(fields) is not str or fields != " ".join(names) or len(values) != len(names):
-        raise CodecError(
-            f"{path} has the fields {', '.join(names)} now, and had {fields!r}: compute it again"
-        )
-    if issubclass(kind, tuple):
-        return tuple.__new__(kind, values)
-    made = object.__new__(kind)
-    for name, value in zip(names, values, strict=True):
-        object.__setattr__(made, name, value)
-    return made
-
-
-def _field_names(kind: Any) -> tuple[str, ...]:
-    if issubclass(kind, tuple):
-        return tuple(kind._fields)
-    return tuple(field.name for field in dataclasses.fields(kind))
-
-
-def _is_named_tuple(kind: type) -> bool:
-    # A class derived from a NamedTuple may have attributes beside the fields.
-    return issubclass(kind, tuple) and hasattr(kind, "_fields") and not kind.__dictoffset__
-
-
-def _is_plain_dataclass(kind: type) -> bool:
-    """Whether objects hold their fields alone, and setting a field runs no code of the class."""
-    if not dataclasses.is_dataclass(kind) or issubclass(kind, Enum | type):
-        return False
-    try:
-        object.__new__(kind)
-    except TypeError:  # it derives from a list, say, or is abstract
-        return False
-    names = set(_field_names(kind))
-    members = [member for base in kind.__mro__ for member in vars(base).items()]
-    slots = {name for name, member in members if isinstance(member, MemberDescriptorType)}
-    static = [inspect.getattr_static(kind, name, None) for name in names]
-    setters = [member for member in static if hasattr(type(member), "__set__")]
-    return slots <= names and all(isinstance(member, MemberDescriptorType) for member in setters)
-
-
-_ZONES = {NoneType, timezone, ZoneInfo, int}
 _DAY, _CLOCK = (
     ("year", "month", "day"),
     ("hour", "minute", "second", "microsecond", "tzinfo", "fold"),
@@ -496,7 +381,7 @@ _DAY, _CLOCK = (
 _TABLE = _Format(2, object, tables.table_parts, tables.build_table, {tuple})
 _SCALAR = _Format(11, np.generic, arrays.scalar_parts, arrays.build_scalar, {str, bytes})
 _TEXTS = _Format(12, np.dtypes.StringDType, arrays.text_parts, arrays.build_texts, {list, bool})
-_OBJECT = _Format(13, object, _object_parts, _build_object, None)
+_OBJECT = _Format(13, object, objects.object_parts, objects.build_object, None)
 _REGISTERED = _Format(60, object, registered.dumped, registered.loaded, None)
 _FORMATS = (
     _Format(1, np.ndarray, arrays.array_parts, arrays.build_array, {bool}),
@@ -522,9 +407,9 @@ _FORMATS = (
     _Format(36, Fraction, lambda value: value.as_integer_ratio(), Fraction, {int}),
     _Format(40, date, attrgetter(*_DAY), date, {int}),
     _Format(41, time, attrgetter(*_CLOCK), lambda *parts: time(*parts[:-1], fold=parts[-1]),
-            _ZONES),
+            None),
     _Format(42, datetime, attrgetter(*_DAY, *_CLOCK),
-            lambda *parts: datetime(*parts[:-1], fold=parts[-1]), _ZONES),
+            lambda *parts: datetime(*parts[:-1], fold=parts[-1]), None),
     _Format(43, timedelta, attrgetter("days", "seconds", "microseconds"), timedelta, {int}),
     _Format(44, timezone, lambda value: value.__getinitargs__(), timezone, {timedelta, str}),
     _Format(45, ZoneInfo, _zone_parts, ZoneInfo, {str}),
@@ -555,7 +440,7 @@ def _format_of(value: Any) -> _Format:
         return _SCALAR
     if registered.is_registered(kind):
         return _REGISTERED
-    if is_storable(kind):
+    if objects.is_object(kind):
         return _OBJECT
     if tables.is_table(kind):
         return _TABLE

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from datetime import timedelta, timezone
+from datetime import timedelta, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -100,10 +99,7 @@ def build_column(pandas: Any, columns: Iterator[Any], head: Any) -> Any:
                 raise CodecError(f"intervals from {noun(left)} to {noun(right)}")
             return pandas.arrays.IntervalArray.from_arrays(left, right, closed)
         case str("texts"), str("python" | "pyarrow") as storage, bool(is_nan):
-            if (column := next(columns)).type != "large_string":
-                raise CodecError(f"a column of texts that holds {column.type}")
-            options = {"na_value": np.nan} if is_nan else {}
-            return pandas.StringDtype(storage, **options).__from_arrow__(column)
+            return _build_texts(pandas, next(columns), storage, is_nan)
         case (str("arrow"),):
             return pandas.arrays.ArrowExtensionArray(next(columns))
         case (str("masked"),):
@@ -173,14 +169,31 @@ def _build_numbers(pandas: Any, numbers: np.ndarray[Any, Any], head: Any) -> Any
     raise CodecError(f"no column has the head {head!r:.100}")
 
 
+def _build_texts(pandas: Any, column: Any, storage: str, is_nan: bool) -> Any:
+    if column.type != "large_string":
+        raise CodecError(f"a column of texts that holds {column.type}")
+    dtype = pandas.StringDtype(storage, **({"na_value": np.nan} if is_nan else {}))
+    if storage == "python" and is_nan:  # of which pandas 2 would make another class
+        return pandas.array(column.to_numpy(zero_copy_only=False), dtype=dtype)
+    return dtype.__from_arrow__(column)
+
+
 def _numbers(column: Any) -> np.ndarray[Any, Any]:
     if column.null_count:
         raise CodecError("a column of numbers with missing ones")
     return np.array(column.to_numpy(zero_copy_only=False))
 
 
+def zone_of(moment: Any) -> Any:
+    """The time zone of a moment: that of pytz, as pandas 2 has it, knows one offset alone."""
+    zone = moment.tzinfo
+    pytz: Any = sys.modules.get("pytz")
+    is_offset = pytz is not None and isinstance(zone, pytz.tzinfo.DstTzInfo)
+    return pytz.timezone(zone.zone) if is_offset else zone
+
+
 def localized(moments: Any, zone: Any) -> Any:
-    if not isinstance(zone, timezone | ZoneInfo):  # pandas would open a file by its name
+    if not isinstance(zone, tzinfo):  # pandas would open a file by its name
         raise CodecError("a table of times without a time zone")
     return moments.tz_localize("UTC").tz_convert(zone)
 

@@ -113,12 +113,12 @@ def remedy_of(kind: type) -> str:
 
 def _own(kind: type) -> Registered | None:
     for form in [*_registered.values()][::-1]:  # others may register meanwhile
-        if kind is (_imported(form.path) if form.kind is None else form.kind):
+        if kind is (imported(form.path) if form.kind is None else form.kind):
             return form
     return None
 
 
-def _imported(path: str) -> Any:
+def imported(path: str) -> Any:
     """What is at a path, if its module is imported."""
     module, _, name = path.partition(":")
     return reduce(
@@ -133,9 +133,8 @@ def _of_library(kind: type) -> tuple[str, LibraryFormat] | None:
     file = file_of(kind.__module__)
     for name, form in import_module(file).FORMATS.items() if file else ():
         module, _, attribute = name.rpartition(".")
-        if module.startswith("dask.") and module not in sys.modules:
-            continue  # it takes a second, and nobody has made such a value
-        meant = getattr(import_module(module), attribute, None)
+        # Nobody has made such a value before its module is imported.
+        meant = getattr(sys.modules.get(module), attribute, None)
         if kind is meant or (form.is_family and meant is not None and issubclass(kind, meant)):
             _found[kind] = name, form
             return name, form
@@ -153,6 +152,9 @@ def dumped(value: Any) -> tuple[str, Any]:
         return name, dump(value)
     except UnstorableError:
         raise
+    except ImportError as error:
+        library = error.name or name.partition(".")[0]
+        raise UnstorableError(noun(value), f"{error}; pip install {library}") from error
     except Exception as error:
         why = f"the dump of {name} raised {_text(error)}; change what it holds, or the format"
         raise UnstorableError(noun(value), why) from error
@@ -187,7 +189,7 @@ def _loaded_by_program(name: str, tree: Any) -> Any:
         value = form.load(tree)
     except Exception as error:
         raise UnreadableError(f"the load of {name} raised {_text(error)}") from error
-    meant = _imported(name) if form.kind is None else form.kind
+    meant = imported(name) if form.kind is None else form.kind
     if type(value) is not meant:
         raise UnreadableError(f"the load of {name} returned {noun(value)}, of another type")
     return value

@@ -24,6 +24,7 @@ from pipeline.store.formats.columns import (
     column_head,
     frequency_parts,
     localized,
+    zone_of,
 )
 from pipeline.store.formats.streams import is_flat, read_batches, stream_of
 
@@ -92,10 +93,9 @@ def build_table(view: memoryview, head: Any) -> Any:
 
 def _head(value: Any, columns: Columns) -> tuple[Any, ...]:
     """The head of a table; appends its columns to `columns`."""
-    kind = type(value).__name__
-    if kind in ("NaTType", "NAType"):
-        return (kind,)
-    pandas = sys.modules["pandas"]
+    kind, pandas = type(value).__name__, sys.modules["pandas"]
+    if head := _other_head(value, kind, pandas):
+        return head
     if type(value) is getattr(pandas.arrays, kind, None):
         if kind in _TIMED_ARRAYS and getattr(value, "freq", None) is not None:
             raise UnstorableError(noun(value), "it has a frequency; return an Index of it")
@@ -119,10 +119,20 @@ def _head(value: Any, columns: Columns) -> tuple[Any, ...]:
     return _scalar_head(value, kind)
 
 
+def _other_head(value: Any, kind: str, pandas: Any) -> tuple[Any, ...]:
+    """The head of a mark of the missing, a dtype or an offset; empty for any other value."""
+    if kind in ("NaTType", "NAType"):
+        return (kind,)
+    if isinstance(value, pandas.api.extensions.ExtensionDtype):
+        return ("Dtype", pandas.Series([], dtype=value))
+    offset = pandas.offsets.BaseOffset
+    return ("Offset", frequency_parts(value)) if isinstance(value, offset) else ()
+
+
 def _scalar_head(value: Any, kind: str) -> tuple[Any, ...]:
     """The head of a moment or an interval."""
     if kind in ("Timestamp", "Timedelta"):
-        zone = (value.tzinfo,) if kind == "Timestamp" else ()
+        zone = (zone_of(value),) if kind == "Timestamp" else ()
         return (kind, value.asm8.view("i8").item(), value.unit, *zone)
     if kind == "Period":
         return (kind, value.ordinal, frequency_parts(value.freq))
@@ -164,6 +174,10 @@ def _build_scalar(pandas: Any, head: Any) -> Any:
             return pandas.Period(ordinal=ordinal, freq=build_frequency(pandas, freq))
         case str("Interval"), left, right, str(closed):
             return pandas.Interval(left, right, closed)
+        case str("Dtype"), pandas.Series() as series:
+            return series.dtype
+        case str("Offset"), tuple(parts):
+            return build_frequency(pandas, parts)
         case (str("NaTType" | "NAType") as kind,):
             return pandas.NaT if kind == "NaTType" else pandas.NA
     raise UnreadableError(f"no table has the head {head!r:.100}: a newer release may know it")

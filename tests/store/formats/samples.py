@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import array
 import collections
 import datetime
 import io
+import ipaddress
 import os
+import pathlib
+import random
+import re
+import time
+import types
+import uuid
 from decimal import Decimal
 from importlib import import_module
 from typing import Any
@@ -18,7 +26,7 @@ from tests.fuzz import same
 NEEDS = {
     "arrow": ("pyarrow",), "jax": ("jax", "ml_dtypes"), "pillow": ("PIL",), "polars": ("polars",),
     "python": (), "scipy": ("scipy",), "sklearn": ("skops", "sklearn"),
-    "torch": ("safetensors", "torch"), "xarray": ("xarray",),
+    "torch": ("safetensors", "torch"), "xarray": ("xarray", "zarr"),
 }  # fmt: skip
 """The libraries that a file of formats needs."""
 
@@ -76,9 +84,22 @@ def polars_values() -> list[Any]:
     ]  # fmt: skip
 
 
+def _of_zarr() -> Any:
+    """What is read from zarr: its encoding has codecs."""
+    import xarray as xr
+    from numcodecs import Zlib  # type: ignore[import-untyped]
+    from zarr.codecs import BytesCodec, ZstdCodec
+
+    encoding = {"compressors": (ZstdCodec(level=3),), "serializer": BytesCodec()}
+    made = xr.DataArray(np.zeros(2), {"x": [1.5, 2]}, "x")
+    made.encoding = {**encoding, "filters": [Zlib(2)]}
+    return made
+
+
 def xarray_values() -> list[Any]:
     import pandas as pd
     import xarray as xr
+    from xarray.core.indexing import PandasIndexingAdapter
 
     wide = {"unit": "K", "n": [1]}
     dataset = xr.Dataset(
@@ -95,7 +116,9 @@ def xarray_values() -> list[Any]:
         dataset, dataset.t, stacked, stacked.t, stacked.t[0], dataset.t.T, dataset.t.variable,
         xr.DataArray(np.zeros((2, 2))), xr.DataArray([1], dims="a", name=("n", 1)), kinds, kinds.c,
         dataset.drop_indexes("x"), dataset.set_index(x="lon"), dataset.x, xr.Dataset(),
-        dataset.assign_coords(time=periods), xr.Dataset(coords={"x": [1]}),
+        dataset.assign_coords(time=periods), xr.Dataset(coords={"x": [1]}), _of_zarr(),
+        PandasIndexingAdapter(pd.Index([1, 2])), PandasIndexingAdapter(periods),
+        PandasIndexingAdapter(pd.Index(["a"]), np.dtype("U1")),
     ]  # fmt: skip
 
 
@@ -116,16 +139,36 @@ def scipy_values() -> list[Any]:
         sparse.csr_array((3, 4)), sparse.coo_array(([1, 2], ([0, 3],))), sparse.eye_array(3),
         sparse.csr_array(np.array([0, 1, 2])),
         sparse.bsr_array(np.kron(np.eye(2), np.ones((2, 3)))),
-        sparse.coo_matrix(([1, 2], ([0, 0], [1, 1])), shape=(2, 2)),
+        sparse.coo_matrix(([1, 2], ([0, 0], [1, 1])), shape=(2, 2)), *_of_scipy_functions(),
+    ]  # fmt: skip
+
+
+def _of_scipy_functions() -> list[Any]:
+    from scipy import optimize, stats
+
+    one, other = [1.0, 2.0, 3.0, 5.0], [2.0, 4.0, 5.0, 5.5]
+    return [
+        optimize.minimize(lambda x: ((x - 1) ** 2).sum(), np.zeros(2)),
+        optimize.minimize(lambda x: ((x - 1) ** 2).sum(), np.zeros(2), bounds=[(0, 9)] * 2),
+        stats.linregress(one, other), stats.ttest_ind(one, other), stats.pearsonr(one, other),
+        stats.describe(one), stats.chi2_contingency([[1, 2], [3, 4]]), stats.ks_2samp(one, other),
     ]  # fmt: skip
 
 
 def sklearn_values() -> list[Any]:
     from sklearn.compose import ColumnTransformer
-    from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
+    from sklearn.datasets import load_iris
+    from sklearn.ensemble import (
+        GradientBoostingRegressor,
+        HistGradientBoostingClassifier,
+        RandomForestClassifier,
+    )
     from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.feature_selection import SelectKBest
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit, TimeSeriesSplit
+    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
@@ -144,7 +187,11 @@ def sklearn_values() -> list[Any]:
         GradientBoostingRegressor(n_estimators=2, random_state=1).fit(x, y),
         DecisionTreeClassifier(max_depth=2, random_state=0).fit(x, y), SVC().fit(x, y),
         FunctionTransformer(np.log), TfidfVectorizer().fit(["a few words", "few other words"]),
-        MLPClassifier((2,), tol=1.0, random_state=0).fit(x, y),
+        MLPClassifier((2,), tol=1.0, random_state=0).fit(x, y), load_iris(),
+        GridSearchCV(LogisticRegression(), {"C": [1, 2]}, cv=KFold(2), scoring="f1_macro"),
+        SelectKBest(k=2).fit(x, y), KNeighborsClassifier().fit(x, y), KFold(3), TimeSeriesSplit(2),
+        KNeighborsRegressor(algorithm="ball_tree").fit(x, y), ShuffleSplit(2, random_state=0),
+        HistGradientBoostingClassifier(max_iter=2, random_state=0).fit(x, y),
     ]  # fmt: skip
 
 
@@ -201,16 +248,55 @@ def pillow_values() -> list[Any]:
 
 
 def python_values() -> list[Any]:
+    import pandas as pd
     from dask.dataframe.backends import ShuffleGroupResult
+    from dask.dataframe.rolling import CombinedOutput
 
     items = np.array([[1, "a"], [None, (2,)]], object)
     return [
         np.linalg.qr(np.eye(2)), np.linalg.svd(np.eye(3)), np.linalg.eigh(np.eye(2)),
-        ShuffleGroupResult({0: [1], 1: []}),
+        CombinedOutput([pd.DataFrame({"a": [1]}), 1, None]), ShuffleGroupResult({0: [1], 1: []}),
         items, items.T, items[0, 1:], np.array(3, object), np.empty((0, 2), object),
-        collections.OrderedDict(b=1, a=[2]), np.dtype("f4"), np.dtype([("a", "i1")]),
+        collections.OrderedDict(b=1, a=[2]), *_containers(), *_of_the_standard_library(),
+        *_of_random_numbers(), np.eye(2).view(np.matrix), np.poly1d([1, 2], variable="y"),
+        np.rec.array([(1, 2.5)], dtype=[("a", "i8"), ("b", "f8")]),
+        np.polynomial.Polynomial.fit(np.arange(5), np.arange(5) ** 2, 2),
+        np.polynomial.Chebyshev([1, 2], symbol="t"), np.dtype("f4"), np.dtype([("a", "i1")]),
         np.dtype(object), np.dtypes.StringDType(), memoryview(b"ab"), memoryview(bytearray(3)),
         np.arange(6.0).reshape(2, 3).data,
+    ]  # fmt: skip
+
+
+def _containers() -> list[Any]:
+    return [
+        collections.defaultdict(int, b=1, a=2), collections.defaultdict(list, a=[1]),
+        collections.defaultdict(None, a=1), collections.defaultdict(np.float64),
+        collections.defaultdict(collections.Counter, a=collections.Counter("aa")),
+        collections.Counter("abca"), collections.deque([1, [2]], maxlen=4), collections.deque(),
+        collections.ChainMap({"a": 1}, {"b": [2]}), {"a": 1}.keys(), {"a": 1}.values(),
+        {"a": [1]}.items(), types.MappingProxyType({"a": 1}), types.SimpleNamespace(b=1, a=[2]),
+    ]  # fmt: skip
+
+
+def _of_the_standard_library() -> list[Any]:
+    return [
+        pathlib.Path("a/b.csv"), pathlib.PurePosixPath("/a"), pathlib.PureWindowsPath("c:/a"),
+        re.compile("a+", re.IGNORECASE), re.compile(b"a"), uuid.uuid5(uuid.NAMESPACE_DNS, "a"),
+        uuid.UUID(int=1, is_safe=uuid.SafeUUID.safe), ipaddress.ip_address("127.0.0.1"),
+        ipaddress.ip_address("::1"), ipaddress.ip_network("10.0.0.0/8"), array.array("d", [1.5]),
+        ipaddress.ip_interface("10.0.0.1/8"), array.array("i"), time.gmtime(0),
+    ]  # fmt: skip
+
+
+def _of_random_numbers() -> list[Any]:
+    used, normal = np.random.default_rng(3), np.random.RandomState(3)
+    used.random(5, dtype=np.float32)
+    normal.normal()  # it keeps another one
+    kinds = (np.random.MT19937, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64)
+    return [
+        np.random.default_rng(1), used, normal, np.random.RandomState(np.random.PCG64(1)),
+        np.random.SeedSequence(1, spawn_key=(2,)), np.random.SeedSequence([1, 2]),
+        *(np.random.Generator(kind(5)) for kind in kinds), np.random.Philox(1), random.Random(1),  # noqa: S311
     ]  # fmt: skip
 
 
@@ -283,7 +369,6 @@ def _others_of_scipy() -> list[tuple[Any, str]]:
 
 def _others_of_sklearn() -> list[tuple[Any, str]]:
     from sklearn.base import BaseEstimator
-    from sklearn.feature_selection import SelectKBest
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer
 
@@ -293,7 +378,6 @@ def _others_of_sklearn() -> list[tuple[Any, str]]:
     return [
         (FunctionTransformer(lambda x: x), "skops knows no .*lambda"),
         (FunctionTransformer(len), "skops knows no builtins.len"),
-        (SelectKBest(), "skops knows no sklearn.*f_classif"),
         (make_pipeline(Own()), "skops knows no .*Own"),
         (Own(), "no format for .*Own"),
     ]
@@ -361,7 +445,8 @@ def equal(one: Any, other: Any) -> bool:
 def described(value: Any) -> Any:
     """A value as plain values and arrays."""
     kind = type(value)
-    if describe := _DESCRIBED.get(kind.__module__.partition(".")[0]):
+    describe: Any = _DESCRIBED.get(kind.__module__.partition(".")[0])
+    if describe:
         return repr(kind), *describe(value)
     if isinstance(value, list | tuple):
         return [kind, *map(described, value)]
@@ -385,6 +470,8 @@ def _of_polars(value: Any) -> tuple[Any, ...]:
 
 
 def _of_xarray(value: Any) -> tuple[Any, ...]:
+    if type(value).__name__ == "PandasIndexingAdapter":
+        return value.array, value.dtype
     if hasattr(value, "data_vars"):
         own = {name: described(part) for name, part in value.data_vars.items()}
         head = [own, sorted(value.variables, key=str), value.attrs, value.encoding]
@@ -403,6 +490,12 @@ def _of_xarray(value: Any) -> tuple[Any, ...]:
 
 
 def _of_scipy(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, dict):
+        return (described(dict(value)),)
+    if isinstance(value, tuple):
+        return described(list(value)), described(getattr(value, "__dict__", {}))
+    if hasattr(value, "sk"):
+        return value.sk, value.yk
     names = ("data", "indices", "indptr", "coords", "offsets", "blocksize")
     arrays = {"lil": (), "dok": ()}.get(value.format, names)
     inner = [getattr(value, name, None) for name in arrays]
@@ -416,7 +509,12 @@ def _of_sklearn(value: Any) -> tuple[Any, ...]:
 
 def _of_numpy(value: Any) -> tuple[Any, ...]:
     if isinstance(value, np.random.RandomState):
-        return (described(value.get_state()),)
+        return type(value._bit_generator), described(value.get_state(legacy=False))
+    if isinstance(value, np.random.Generator | np.random.BitGenerator):
+        bits: Any = getattr(value, "bit_generator", value)
+        return described(bits.state), described(bits.seed_seq)
+    if isinstance(value, np.random.SeedSequence):
+        return (value.state,)
     if isinstance(value, np.ndarray) and value.dtype == object:
         return value.shape, described(value.tolist())
     if isinstance(value, np.ufunc):
@@ -443,6 +541,6 @@ def _of_pillow(value: Any) -> tuple[Any, ...]:
 
 _DESCRIBED = {
     "PIL": _of_pillow, "jax": _of_jax, "jaxlib": _of_jax, "numpy": _of_numpy, "polars": _of_polars,
-    "pyarrow": _of_arrow, "scipy": _of_scipy, "sklearn": _of_sklearn, "torch": _of_torch,
-    "xarray": _of_xarray,
+    "pyarrow": _of_arrow, "scipy": _of_scipy, "sklearn": _of_sklearn, "_loss": _of_sklearn,
+    "torch": _of_torch, "xarray": _of_xarray, "random": lambda value: value.getstate(),
 }  # fmt: skip

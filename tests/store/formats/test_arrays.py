@@ -64,6 +64,7 @@ def test_dtypes_that_npy_does_not_keep_are_refused(dtype: Any) -> None:
 
 
 VALID = "{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }\n"
+KNOWS_A = np.lib.NumpyVersion(np.__version__) < "2.4.0"  # as another name of S
 
 
 def test_a_header_may_be_as_another_program_writes_it() -> None:
@@ -86,7 +87,7 @@ def test_a_header_may_be_as_another_program_writes_it() -> None:
         headed(VALID.replace("False", "0"), bytes(8)),
         headed(VALID.replace("'<f8'", "'|O'"), bytes(8)),
         headed(VALID.replace("'<f8'", "'O'"), bytes(8)),
-        headed(VALID.replace("'<f8'", "'|a8'"), bytes(8)),
+        *([] if KNOWS_A else [headed(VALID.replace("'<f8'", "'|a8'"), bytes(8))]),
         headed(VALID.replace("'<f8'", "'f4,O'"), bytes(12)),
         headed(VALID.replace("'<f8'", "[('a', '|O')]"), bytes(8)),
         headed(VALID.replace("'<f8'", "[('a', '<f8', (99999, 99999, 99999))]"), bytes(8)),

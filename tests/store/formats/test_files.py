@@ -46,7 +46,9 @@ def joined(value: Any) -> bytes:
     return b"".join(pieces(encoded(value)))
 
 
-@pytest.mark.parametrize("content", [b"", b"a", LARGE[: 1 << 18], LARGE[: (1 << 18) + 1], LARGE])
+@pytest.mark.parametrize(
+    "content", [b"", b"a", LARGE[: 1 << 18], LARGE[: (1 << 18) + 1], LARGE], ids=len
+)
 def test_a_value_has_the_content_of_its_files(content: bytes) -> None:
     payload = encoded([written(content), 1])
     assert size(payload) == len(joined([File("out"), 1]))

@@ -173,6 +173,15 @@ def test_an_error_of_a_dump_names_the_type_and_the_cause() -> None:
         encoded(Celsius(1))
 
 
+def test_a_dump_that_lacks_a_library_names_it() -> None:
+    def dump(_: Any) -> Any:
+        raise ModuleNotFoundError("No module named 'skops'", name="skops")
+
+    register_format(Celsius, dump, Celsius)
+    with pytest.raises(UnstorableError, match="a Celsius: No module named 'skops'; pip install"):
+        encoded(Celsius(1))
+
+
 def test_an_error_of_a_load_names_the_type_and_the_cause() -> None:
     for wrong, why in ((fail, "raised KeyError: 'of mine'"), (lambda _: 3, "returned an int")):
         register_format(Celsius, lambda value: value.degrees, wrong)

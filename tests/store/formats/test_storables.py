@@ -193,6 +193,87 @@ def test_a_class_derived_from_a_marked_one_is_not_marked() -> None:
         encoded(Derived(1))
 
 
+class Colour(enum.Enum):
+    RED = "red"
+    FIRST = 1
+
+
+class Access(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+class Pair(NamedTuple):
+    a: int
+    b: Any = None
+
+
+class Ranked(namedtuple("Ranked", "a")):
+    rank: Any
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Point:
+    x: int
+    kind: Colour = Colour.RED
+
+
+@dataclasses.dataclass
+class Closing:
+    """A dataclass with code that runs after it is loaded."""
+
+    x: int = 0
+
+    def __del__(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Colour.RED, Access.WRITE, Pair(1, [2]), Point(1), {Colour.FIRST: [Point(2)]}],
+    ids=str,
+)
+def test_classes_of_the_project_need_no_mark(value: Any) -> None:
+    assert back(value) == value
+    assert type(back(value)) is type(value)
+
+
+def test_a_member_of_an_enum_comes_back_as_the_same_object() -> None:
+    assert back([Colour.RED, Colour.FIRST]) == [Colour.RED, Colour.FIRST]
+    assert back(Colour.RED) is Colour.RED
+
+
+def test_attributes_of_a_named_tuple_are_stored() -> None:
+    value = Ranked(1)
+    value.rank = [3]
+    assert back(value) == value
+    assert back(value).rank == [3]
+
+
+def test_a_member_with_another_value_is_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = payload(Colour.FIRST)
+    monkeypatch.setattr(f"{__name__}.Colour", enum.Enum("Colour", {"FIRST": 2}, module=__name__))
+    with pytest.raises(CodecError, match="Colour has no such member now"):
+        decoded(data)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [(Closing(), "mark the class"), (Access.READ | Access.WRITE, "is no member by name")],
+    ids=repr,
+)  # fmt: skip
+def test_objects_that_are_more_than_their_fields_are_refused(value: Any, why: str) -> None:
+    with pytest.raises(UnstorableError, match=why):
+        encoded(value)
+
+
+def test_a_class_is_found_only_where_its_module_is_imported() -> None:
+    data = crafted("colorsys_of_mine:Pair", "a b", 1, 2)
+    with pytest.raises(UnreadableError, match="import 'colorsys_of_mine'"):
+        decoded(data)
+    assert decoded(crafted(f"{__name__}:Pair", "a b", 1, 2)) == Pair(1, 2)
+
+
 def crafted(*parts: Any) -> bytes:
     """The payload of an object with these parts: path of its class, names of fields, values."""
     tree, buffers = unpacked(payload(parts))

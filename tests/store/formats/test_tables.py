@@ -80,7 +80,7 @@ COLUMNS: list[Any] = [
     pd.array(np.array(["2020"], "M8[s]")), pd.array(np.array([1], "m8[ns]")),
     pd.arrays.NumpyExtensionArray(np.arange(2)), pd.arrays.SparseArray([0, 1]),
     pd.period_range("2020", periods=2, freq="M").array, pd.interval_range(0, 2).array,
-    pd.date_range("2020", periods=2, tz="UTC").array,
+    pd.DatetimeIndex(["2020", "2021"], tz="UTC").array,
     pd.array([[1]], pd.ArrowDtype(pa.list_(pa.int8()))),
 ]  # fmt: skip
 
@@ -175,13 +175,26 @@ class Derived(pd.DataFrame):  # type: ignore[misc] # pandas has no types here
         (described(lock=object()), "an object: no format"),
         (Derived(FRAME), "a Derived"),
         (FRAME.groupby("kind", observed=True), "a DataFrameGroupBy: no format"),
-        (pd.offsets.Day(), "a Day: no format"),
+        (pd.Grouper(key="a"), "a Grouper: no format"),
     ],
     ids=shown,
 )
 def test_other_tables_are_refused_with_a_reason(value: Any, why: str) -> None:
     with pytest.raises(UnstorableError, match=why):
         encoded(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [pd.offsets.MonthEnd(2), pd.DateOffset(months=1), pd.CategoricalDtype(["b", "a"], ordered=True),
+     pd.Int64Dtype(), pd.StringDtype("pyarrow"), pd.DatetimeTZDtype("us", "Europe/Paris"),
+     pd.Series([1, "a", None]).to_frame("a").convert_dtypes().dtypes],
+    ids=shown,
+)  # fmt: skip
+def test_offsets_and_dtypes_come_back_as_they_were(value: Any) -> None:
+    made = back(value)
+    assert type(made) is type(value)
+    assert made.equals(value) if isinstance(value, pd.Series) else made == value
 
 
 def test_a_table_without_a_format_is_pickled_if_pickle_is_allowed() -> None:

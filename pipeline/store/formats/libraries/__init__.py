@@ -7,7 +7,7 @@ written: it checks its tree, runs no code of it, and makes nothing that is much 
 - `sklearn` – estimators and pipelines, by skops
 - `torch`, `jax` – tensors, by safetensors, and arrays
 - `pillow` – images
-- `python` – dicts with an order, views of memory, arrays of objects, dtypes; results of `linalg`
+- `python` – types of the standard library, those of NumPy that are no plain arrays, zones of pytz
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ from typing import Any, NamedTuple
 
 from pipeline.store.entry import CodecError, UnstorableError, noun
 
-_FILES = {
-    "PIL": "pillow", "builtins": "python", "collections": "python", "dask": "python", "jax": "jax",
-    "jaxlib": "jax", "numpy": "python",
-    "polars": "polars", "pyarrow": "arrow", "scipy": "scipy", "sklearn": "sklearn",
-    "torch": "torch", "xarray": "xarray",
+_OF_PYTHON = (
+    "_collections_abc", "_io", "array", "builtins", "collections", "dask", "io", "ipaddress",
+    "numpy", "pathlib", "pytz", "random", "re", "time", "types", "uuid",
+)  # fmt: skip
+_FILES = dict.fromkeys(_OF_PYTHON, "python") | {
+    "PIL": "pillow", "jax": "jax", "jaxlib": "jax", "polars": "polars", "pyarrow": "arrow",
+    "scipy": "scipy", "sklearn": "sklearn", "torch": "torch", "xarray": "xarray",
+    "numcodecs": "xarray", "zarr": "xarray",
 }  # fmt: skip
 
 

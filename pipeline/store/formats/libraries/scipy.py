@@ -1,4 +1,4 @@
-"""Sparse arrays and matrices of SciPy, by the arrays that they consist of."""
+"""Sparse arrays and matrices of SciPy, by the arrays that they consist of; what it optimized."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.store.entry import CodecError, UnstorableError, noun
-from pipeline.store.formats.libraries import LibraryFormat, is_of
+from pipeline.store.formats.libraries import LibraryFormat, is_of, parts_of
 
 _PARTS = {
     "csr": ("data", "indices", "indptr"),
@@ -74,8 +74,26 @@ def _check_places(made: Any) -> None:
                 raise CodecError("a sparse matrix with elements outside")
 
 
+def _load_result(tree: Any) -> Any:
+    from scipy.optimize import OptimizeResult
+
+    return OptimizeResult(*parts_of(tree, dict))
+
+
+def _load_inverse(tree: Any) -> Any:
+    from scipy.optimize import LbfgsInvHessProduct
+
+    return LbfgsInvHessProduct(*parts_of(tree, np.ndarray, np.ndarray))
+
+
 FORMATS = {
-    f"scipy.sparse.{form}_{kind}": LibraryFormat(_dump, _loading(form, kind))
-    for form in (*_PARTS, *_STORED_AS)
-    for kind in ("array", "matrix")
+    **{
+        f"scipy.sparse.{form}_{kind}": LibraryFormat(_dump, _loading(form, kind))
+        for form in (*_PARTS, *_STORED_AS)
+        for kind in ("array", "matrix")
+    },
+    "scipy.optimize.OptimizeResult": LibraryFormat(lambda value: (dict(value),), _load_result),
+    "scipy.optimize.LbfgsInvHessProduct": LibraryFormat(
+        lambda value: (value.sk, value.yk), _load_inverse
+    ),
 }

@@ -1,4 +1,5 @@
-"""Estimators and pipelines of scikit-learn, by skops, which makes no object of an unknown type.
+"""Estimators, pipelines and splitters of scikit-learn, by skops, which makes no object of an
+unknown type; its bunches.
 
 A file of skops is a zip of a schema and arrays, with the addresses of objects for names. The tree
 has the same schema and arrays under numbers, so equal estimators have equal bytes; the arrays are
@@ -27,15 +28,37 @@ _KERNELS = (
 _TRUSTED = [
     _TREE,  # skops does not trust it, since its content may be wrong: `_check` reads that
     "numpy.dtype",
+    "numpy.mean",
     "scipy.sparse._csr.csr_matrix",
     "sklearn.calibration._CalibratedClassifier",
+    "sklearn.cluster._bisect_k_means._BisectingTree",
+    "sklearn.cluster._kmeans._kmeans_single_lloyd",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
     *(f"sklearn.gaussian_process.kernels.{name}" for name in _KERNELS),
+    "sklearn.neighbors._ball_tree.BallTree",
+    "sklearn.neighbors._kd_tree.KDTree",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
 ]
 """Types that skops does not know: their objects hold attributes, and loading runs none of them."""
+
+_TRUSTED_IN = (
+    "sklearn._loss.link.", "sklearn._loss.loss.", "sklearn.feature_selection._mutual_info.",
+    "sklearn.feature_selection._univariate_selection.", "sklearn.metrics._classification.",
+    "sklearn.metrics._dist_metrics.", "sklearn.metrics._ranking.", "sklearn.metrics._regression.",
+    "sklearn.metrics._scorer.", "sklearn.model_selection._split.",
+)  # fmt: skip
+"""Modules of splitters, scorers, distances, and functions that estimators have as parameters."""
+
+
+def _trusted(data: bytes) -> list[str]:
+    """The types in a file of skops that are trusted beside those that it knows."""
+    from skops import io as skops
+
+    unknown = skops.get_untrusted_types(data=data)
+    return [name for name in unknown if name in _TRUSTED or name.startswith(_TRUSTED_IN)]
 
 
 def _dump(estimator: Any) -> Any:
@@ -45,7 +68,7 @@ def _dump(estimator: Any) -> Any:
         data = skops.dumps(estimator)
     except Exception as error:
         raise UnstorableError(noun(estimator), f"skops cannot store it: {error}") from error
-    if unknown := {*skops.get_untrusted_types(data=data)} - {*_TRUSTED}:
+    if unknown := {*skops.get_untrusted_types(data=data)} - {*_trusted(data)}:
         raise UnstorableError(
             noun(estimator),
             f"skops knows no {', '.join(sorted(unknown))}; replace it, or use "
@@ -133,13 +156,15 @@ def _protocol() -> int:
 
 def _load(tree: Any) -> Any:
     from sklearn.base import BaseEstimator
+    from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
     from skops import io as skops
 
     text, files = parts_of(tree, str, list)
     if json.loads(text)["protocol"] != _protocol():
         raise CodecError("an estimator by another version of skops")
-    made = skops.loads(_zipped(text, files), trusted=_TRUSTED)
-    if not isinstance(made, BaseEstimator):
+    data = _zipped(text, files)
+    made = skops.loads(data, trusted=_trusted(data))
+    if not isinstance(made, BaseEstimator | BaseCrossValidator | BaseShuffleSplit):
         raise CodecError(f"{noun(made)} that should be an estimator")
     _check(made)
     return made
@@ -151,9 +176,14 @@ def _check(estimator: Any) -> None:
 
     features: set[int] = set()
     for value in _reached(estimator):
-        if f"{type(value).__module__}.{type(value).__name__}" == _TREE:
+        name = type(value).__name__
+        if f"{type(value).__module__}.{name}" == _TREE:
             _check_tree(value)
             features.add(value.n_features)
+        elif name == "TreePredictor":
+            _check_predictor(value, getattr(estimator, "n_features_in_", 0))
+        elif name in ("KDTree", "BallTree"):
+            _check_places(*value.__getstate__()[:7])
         elif sparse.issparse(value) and value.format in ("csr", "csc", "bsr"):
             value.check_format(full_check=True)
     if features and features != {getattr(estimator, "n_features_in_", None)}:
@@ -191,8 +221,61 @@ def _check_tree(tree: Any) -> None:
         raise CodecError("a tree with features outside")
 
 
+def _check_predictor(tree: Any, features: int) -> None:
+    """The same of a tree of the gradient boosting by histograms."""
+    places, nodes = np.arange(len(tree.nodes)), tree.nodes
+    inner = nodes["is_leaf"] == 0
+    by_set = inner & (nodes["is_categorical"] != 0)
+    for children in (nodes["left"], nodes["right"]):
+        if not ((places < children) & (children < len(nodes)))[inner].all():
+            raise CodecError("a tree with children that come before their parents, or nowhere")
+    for indexes, number in (
+        (nodes["feature_idx"][inner], features),
+        (nodes["bitset_idx"][by_set], len(tree.raw_left_cat_bitsets)),
+        (nodes["bitset_idx"][by_set], len(tree.binned_left_cat_bitsets)),
+    ):
+        if not ((indexes >= 0) & (indexes < number)).all():
+            raise CodecError("a tree with features or categories outside")
+
+
+def _check_places(
+    data: Any, places: Any, nodes: Any, bounds: Any, _: Any, levels: int, number: int
+) -> None:
+    """The nodes of a tree of neighbours are all there, and hold places of its data."""
+    many, ends = len(data), nodes["idx_end"]
+    leaves = np.flatnonzero(nodes["is_leaf"] == 0) * 2 + 2
+    are_known = (
+        number == len(nodes) == 2**levels - 1 == bounds.shape[1]
+        and bounds.shape[2] == data.shape[1]
+        and ((places >= 0) & (places < many)).all()
+        and ((nodes["idx_start"] >= 0) & (nodes["idx_start"] <= ends) & (ends <= many)).all()
+        and (leaves < number).all()
+        and len(places) == many
+    )
+    if not are_known:
+        raise CodecError("a tree of neighbours with places outside")
+
+
+def _dump_bunch(value: Any) -> Any:
+    return dict(value), dict(vars(value))
+
+
+def _load_bunch(tree: Any) -> Any:
+    from sklearn.utils import Bunch
+
+    items, attributes = parts_of(tree, dict, dict)
+    made = Bunch()
+    made.update(items)
+    vars(made).update(attributes)
+    return made
+
+
+_ESTIMATOR = LibraryFormat(
+    _dump, _load, is_family=True, remedy="store its parts, or use Store(pickle=[its class])"
+)
 FORMATS = {
-    "sklearn.base.BaseEstimator": LibraryFormat(
-        _dump, _load, is_family=True, remedy="store its parts, or use Store(pickle=[its class])"
-    ),
+    "sklearn.base.BaseEstimator": _ESTIMATOR,
+    "sklearn.model_selection.BaseCrossValidator": _ESTIMATOR,
+    "sklearn.model_selection.BaseShuffleSplit": _ESTIMATOR,
+    "sklearn.utils.Bunch": LibraryFormat(_dump_bunch, _load_bunch),
 }

@@ -1,4 +1,7 @@
-"""Data arrays, datasets and variables of xarray: dimensions, coordinates, indexes, attributes."""
+"""Data arrays, datasets and variables of xarray: dimensions, coordinates, indexes, attributes.
+
+What is read from zarr names codecs in its encoding, and what xarray maps has adapters of indexes.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.store.entry import CodecError, UnstorableError, noun
+from pipeline.store.entry import CodecError, UnreadableError, UnstorableError, noun
 from pipeline.store.formats.libraries import LibraryFormat, parts_of
 
 if TYPE_CHECKING:
@@ -144,7 +147,54 @@ def _load_dataset(tree: Any) -> xarray.Dataset:
     return made
 
 
+def _dump_codec(codec: Any) -> Any:
+    tree = type(codec).__name__, codec.to_dict()
+    if _load_codec(tree) != codec:
+        raise UnstorableError(noun(codec), "it would come back changed; delete value.encoding")
+    return tree
+
+
+def _load_codec(tree: Any) -> Any:
+    from zarr import codecs
+    from zarr.abc.codec import BaseCodec
+
+    name, settings = parts_of(tree, str, dict)
+    kind = getattr(codecs, name, None)
+    if not isinstance(kind, type) or not issubclass(kind, BaseCodec):
+        raise CodecError(f"a codec {name!r:.100}")
+    return kind.from_dict(settings)
+
+
+def _dump_filter(codec: Any) -> Any:
+    return (codec.get_config(),)
+
+
+def _load_filter(tree: Any) -> Any:
+    from numcodecs import registry  # type: ignore[import-untyped]
+
+    [settings] = parts_of(tree, dict)
+    if settings["id"] not in registry.codec_registry:  # another library would be imported
+        raise UnreadableError(f"a codec {settings['id']!r:.100}: import what registers it")
+    return registry.get_codec(settings)
+
+
+def _dump_adapter(adapter: Any) -> Any:
+    return adapter.array, adapter.dtype if isinstance(adapter.dtype, np.dtype) else None
+
+
+def _load_adapter(tree: Any) -> Any:
+    import pandas
+    from xarray.core.indexing import PandasIndexingAdapter
+
+    if type(tree) is not tuple or len(tree) != 2 or not isinstance(tree[0], pandas.Index):
+        raise CodecError("an adapter without an index")
+    return PandasIndexingAdapter(*tree)
+
+
 FORMATS = {
+    "numcodecs.abc.Codec": LibraryFormat(_dump_filter, _load_filter, is_family=True),
+    "xarray.core.indexing.PandasIndexingAdapter": LibraryFormat(_dump_adapter, _load_adapter),
+    "zarr.abc.codec.BaseCodec": LibraryFormat(_dump_codec, _load_codec, is_family=True),
     "xarray.Variable": LibraryFormat(_dump_variable, _load_variable),
     "xarray.DataArray": LibraryFormat(_dump_array, _load_array),
     "xarray.Dataset": LibraryFormat(_dump_dataset, _load_dataset),
