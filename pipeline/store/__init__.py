@@ -2,16 +2,20 @@
 
 - `store` – `Store`: puts, gets, verifies; failures are warnings
 - `space` – how much all entries may have, `max_bytes`; which are evicted for others
+- `costs` – the seconds to store a result, as measured here
+- `notes` – what was computed, and why something is not stored
 - `backends` – where it keeps bytes: a folder, or a URL
 - `entry` – the file of one result: a header with checksums, and the payload
 - `formats` – values as bytes and back, without pickle; `storable` and `register_format`
   add some
 - `memory` – values that were used lately, kept in this process
+- `spilling` – workers of Dask that are short of memory do not write what a store has
 - `failures` – what fails: how long it is left alone, and the warnings that are due
 - `errors` – `StoreError`, `StoreWarning`, `LostError`
 """
 
 from pipeline.store.backends import Counts, Lease, flush_all, nearby
+from pipeline.store.costs import estimated_bytes, seconds_of_import
 from pipeline.store.entry import (
     CodecError,
     Entry,
@@ -32,6 +36,7 @@ from pipeline.store.formats import (
     storable,
 )
 from pipeline.store.memory import MISSING
+from pipeline.store.spilling import note_place
 from pipeline.store.store import Store
 
 __all__ = [
@@ -48,13 +53,16 @@ __all__ = [
     "checksum",
     "decoded",
     "encoded",
+    "estimated_bytes",
     "files_in",
     "flush_all",
     "is_storable",
     "nearby",
+    "note_place",
     "pieces",
     "register_format",
     "script_classes",
+    "seconds_of_import",
     "size",
     "storable",
     "unpacked",

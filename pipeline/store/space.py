@@ -1,4 +1,7 @@
-"""The space of a store: how many bytes its entries may have, and which go for others."""
+"""The space of a store: how many bytes its entries may have, and which go for others.
+
+The order is `eviction_order` of `backends.index`, which keeps it for a folder.
+"""
 
 from __future__ import annotations
 

@@ -1,19 +1,18 @@
 """`Store`: results by digest. They outlive the run, the process and the machine.
 
 It knows no graphs: `pipeline.cache` computes the digests of tasks. A store composes a backend,
-which holds bytes (`disk`, `remote`), the codec of values, and the rules of the `index`.
+which holds bytes (`disk`, `remote`), the codec of values, its bound (`space`), and its notes.
 """
 
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from threading import RLock
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, get_args, overload
 from weakref import ref
 
 from dask.utils import format_bytes
@@ -30,13 +29,11 @@ from pipeline.store.backends import (
     Usage,
     Waiting,
     backend_at,
-    nearby,
-    parse_history,
-    parse_notes,
     sum_runs,
     topic_of,
     upstream_at,
 )
+from pipeline.store.costs import Costs
 from pipeline.store.entry import (
     DIGEST,
     CodecError,
@@ -53,14 +50,18 @@ from pipeline.store.errors import LostError, StoreError
 from pipeline.store.failures import Failures, reason_of
 from pipeline.store.formats import Allowed, add_formats, decoded_with_files, encoded, script_formats
 from pipeline.store.memory import MISSING, Memory
+from pipeline.store.notes import Notes
 from pipeline.store.space import Space
+
+if TYPE_CHECKING:
+    from pipeline.cache import Explanation, MemoizedFunction, Memoizer, Verification
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _LARGE = 1 << 18  # bytes from which on an entry is verified once per process, not at each load
 _RECENT = 60.0  # seconds in which several uses of an entry count as one
 _NOTES_KEPT = 30 * 86400  # seconds that notes without entries are kept
-_LONG_NOTE = 1 << 16  # characters of arguments above which a note omits them
-_NOTEWORTHY = 1 << 16  # bytes of a result from which on its storing says what a byte takes
-_NEVER = 1e10  # seconds that storing takes where it fails: more than any task
 
 
 class Store:
@@ -151,16 +152,15 @@ class Store:
         self.space = Space(max_bytes, self.backend, self._headers, self._warn_of_evictions)
         self.upstream = self._joined(upstream)
         self.space.backend = self.backend
+        self.notes = Notes(self.backend, self.failures, self.is_written)
+        self.costs = Costs(self.backend, self.failures)
         self.counts, self._logged = Counts(), Counts()  # of this run, of the runs before
         self.memory = None if memory is None else Memory(memory)
         self.quick: set[str] = set()  # functions that are quicker to compute than to load
         self._lock = RLock()
         self._is_swept = False
-        self._cost: tuple[float, float] | None = None
-        self._rates: dict[str, float] = {}  # seconds for a byte, by kind
         self._verified: dict[str, tuple[int, ...]] = {}  # identities of large files
         self._unreadable: set[str] = set()  # entries that only others can load
-        self._noted: set[str] = set()  # topics
         self._next_log = 0.0
 
     def _joined(self, upstream: Any) -> Store | None:
@@ -209,19 +209,33 @@ class Store:
 
     # What concerns graphs is in `pipeline.cache`, which is above: hence the late imports.
 
+    @overload
+    def memoize(
+        self,
+        function: Callable[P, R],
+        *,
+        ignore: Iterable[str] = ...,
+        version: str | int | None = ...,
+    ) -> MemoizedFunction[P, R]: ...
+
+    @overload
+    def memoize(
+        self, function: None = ..., *, ignore: Iterable[str] = ..., version: str | int | None = ...
+    ) -> Memoizer: ...
+
     def memoize(self, function: Any = None, *, ignore: Any = (), version: Any = None) -> Any:
         """A function whose results are kept here, called as it is: see `pipeline.memoize`."""
         from pipeline.cache import memoize
 
         return memoize(function, store=self, ignore=ignore, version=version)
 
-    def explain(self, *collections: Any) -> Any:
+    def explain(self, *collections: Any) -> Explanation:
         """What a run of some collections would do with each task, and why: see `Explanation`."""
         from pipeline.cache import explain
 
         return explain(self, *collections)
 
-    def verify(self, *collections: Any, recompute: float = 0.05, seed: int = 0) -> Any:
+    def verify(self, *collections: Any, recompute: float = 0.05, seed: int = 0) -> Verification:
         """Whether the stored results are reliable: see `pipeline.cache.verify`."""
         from pipeline.cache import verify
 
@@ -467,7 +481,7 @@ class Store:
         self._forget(digest)
         self._unreadable.discard(digest)
         self.space.seconds[digest] = entry.behind
-        self.note_call(entry.function, digest, entry.code, entry.arguments)
+        self.notes.add_call(entry.function, digest, entry.code, entry.arguments)
         return length
 
     def count_load(self, entry: Entry) -> None:
@@ -514,36 +528,6 @@ class Store:
         """
         return self.backend.lease(digest, waiting, task)
 
-    def cost(self, length: int, kind: str = "bytes") -> float:
-        """Seconds to store and load a result of some bytes once.
-
-        As measured at the first call, or since then for results of a kind, which take longer.
-        """
-        if self._cost is None:
-            # The least of several: another program on the machine makes nothing slower.
-            tries = range(3 if self.backend.is_local else 1)
-            small, large = (min(self._trial(n) for _ in tries) for n in (64, 1 << 20))
-            self._cost = small, max(large - small, 0.0) / 2**20
-        small, rate = self._cost
-        return small + length * max(rate, self._rates.get(kind, 0.0))
-
-    def note_cost(self, length: int, kind: str, seconds: float) -> None:
-        """Note how long it took to store a result of a kind."""
-        if length >= _NOTEWORTHY:
-            before = self._rates.get(kind, seconds / length)
-            self._rates[kind] = (before + seconds / length) / 2  # the machine's load may change
-
-    def _trial(self, length: int) -> float:
-        """Seconds to store and load some bytes."""
-        with self.failures.tolerating("written") as is_reachable:
-            if is_reachable:
-                entry, payload = Entry(os.urandom(16).hex()), encoded(bytes(length))
-                start = time.perf_counter()
-                view = self.backend.trial(entry.digest, packed(entry, payload))
-                unpacked(view, entry.digest)
-                return time.perf_counter() - start
-        return _NEVER
-
     def gc(self, max_bytes: int | None = None, unused: float | None = None) -> tuple[int, int]:
         """Remove the files of killed writers, entries above a bound, and long unused entries.
 
@@ -576,57 +560,7 @@ class Store:
         removed = before.keys() - self.backend.stats().keys()
         return len(removed), sum(before[digest].bytes for digest in removed)
 
-    # Notes
-
-    def note_call(
-        self, function: str, digest: str, code: str, arguments: list[list[str]], reason: str = ""
-    ) -> None:
-        """Note that a call was computed, for `history`, and why it is not stored."""
-        if function:
-            is_long = sum(len(text) for pair in arguments for text in pair) > _LONG_NOTE
-            value = [digest, code, [] if is_long else arguments, reason]
-            # The process that runs the graph may read what its workers note.
-            self.note(topic_of(function), value, is_urgent=self.failures.in_worker)
-
-    def history(self, function: str) -> list[list[Any]]:
-        """The computed calls of a function: digest, code, arguments, and why it is not stored."""
-        return parse_history(self.noted(topic_of(function)))
-
-    def noted(self, topic: str) -> list[Any]:
-        """The notes on a topic."""
-        with suppress(Exception):
-            return parse_notes(self.backend.notes(topic)) if self.failures.is_reachable else []
-        return []
-
-    def noted_all(self, topics: Iterable[str]) -> dict[str, list[Any]]:
-        """The notes on many topics, requested together, of which the last note counts."""
-        with suppress(Exception):
-            lines = self.backend.noted(topics) if self.failures.is_reachable else {}
-            return {topic: parse_notes(found) for topic, found in lines.items()}
-        return {}
-
-    def note(self, topic: str, value: Any, is_urgent: bool = True) -> None:
-        """Add to the notes on a topic, if the store can be written.
-
-        is_urgent: whether other processes see it at once; else within a second
-        """
-        try:
-            if self.failures.is_reachable and self.is_written:
-                note = self.backend.note if is_urgent else self.backend.note_later
-                note(topic, json.dumps(value))
-        except Exception:  # the result is there; a warning would not help
-            self.failures.rest()
-
-    def note_once(self, topic: str, describe: Callable[[], Any]) -> None:
-        """Note the first description of a topic."""
-        if topic not in self._noted and self.is_written:
-            self._noted.add(topic)
-            with (
-                nearby(),
-                self.failures.tolerating("written") as is_reachable,
-            ):  # to ask upstream takes longer
-                if is_reachable and not self.backend.notes(topic):
-                    self.backend.note(topic, json.dumps(describe()))
+    # Runs
 
     def log(self) -> None:
         """Note the counts of this run, and start again from zero."""
@@ -634,7 +568,7 @@ class Store:
             counts, self.counts = self.counts, Counts()
             self._logged += counts
         if counts:
-            self.note("runs", vars(counts))
+            self.notes.add("runs", vars(counts))
 
     def log_soon(self) -> None:
         """Note the counts, at most once a second, and when the program ends."""
@@ -648,7 +582,7 @@ class Store:
 
     def stats(self) -> Counts:
         """The counts of all runs, this one included."""
-        return sum_runs(self.noted("runs")) + self.counts
+        return sum_runs(self.notes.on("runs")) + self.counts
 
     @property
     def done(self) -> Counts:

@@ -1,7 +1,8 @@
 """Speed, beside its peers, in one run: `python -m tests.benchmarks`.
 
 `… caching` prints the tables of the cache, `… recurrences` those of dynamic programming, `… memory`
-those of budgets of memory, `… programs` that of twenty programs which other people write.
+those of budgets of memory, `… programs` that of twenty programs which other people write,
+`… spilling` that of workers with little memory.
 
 The machine may be noisy: what counts is the ratio, within one run.
 """
@@ -12,7 +13,7 @@ import sys
 from functools import partial
 
 from pipeline import contrast, count
-from tests.benchmarks import caching, fusing, isolating, memory, programs, recurrences
+from tests.benchmarks import caching, fusing, isolating, memory, programs, recurrences, spilling
 from tests.benchmarks.clock import medians
 from tests.functions import fib
 
@@ -62,6 +63,7 @@ TABLES = {
     "memory": memory.table,
     "programs": programs.main,
     "recurrences": recurrences.main,
+    "spilling": spilling.table,
 }
 
 if __name__ == "__main__":

@@ -135,6 +135,16 @@ def test_a_worker_that_stays_stopped_is_restarted_and_blocks_no_lease(place: Pla
     place.check()
 
 
+def test_a_worker_that_stays_stopped_holds_up_no_other_program(place: Place) -> None:
+    place.program(place.cluster().address)
+    process = stopped(place)
+    other_program = place.program("threads")  # it waits for the lease
+    with quick(20):
+        assert returned(other_program) == RETURNED
+    assert set(ended(place.log).values()) == {1}
+    assert [note.what for note in notes(place.log) if note.process == process][-1] == "began"
+
+
 def test_a_killed_client_is_started_again_and_computes_the_rest(place: Place) -> None:
     cluster = place.cluster()
     program = place.program(cluster.address)

@@ -416,14 +416,6 @@ def test_gc_removes_unused_entries_and_those_above_a_bound(store: Store) -> None
     assert bounded(store, 15_000).gc()[0] == 1
 
 
-def test_the_cost_of_storing_is_measured_once_and_leaves_nothing(store: Store) -> None:
-    small, large = store.cost(0), store.cost(10**9)
-    assert 0 < small < large < 100
-    assert store.cost(0) == small
-    assert len(store) == 0
-    assert os.listdir(f"{store.url}/temporary") == []
-
-
 def test_threads_store_and_remove_at_the_same_time(store: Store) -> None:
     errors: list[Exception] = []
     tight = bounded(store, 100_000)
@@ -488,7 +480,7 @@ def test_gc_removes_old_notes_without_entries(
     codes = [32 * letter for letter in "abc"]
     for n, code in enumerate(codes):
         store.put(DIGESTS[n], n, function=f"f{n}", code=code)
-        store.note_once(f"code-{code}", dict)
+        store.notes.add_once(f"code-{code}", dict)
     store.counts.hits = 3
     store.log()
     store.remove(DIGESTS[1])
@@ -497,35 +489,16 @@ def test_gc_removes_old_notes_without_entries(
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 31 * 86400)
     monkeypatch.setattr(time, "time_ns", lambda: int((now + 31 * 86400) * 1e9))
-    store.note("code-" + codes[2], "anew")
+    store.notes.add("code-" + codes[2], "anew")
     store.remove(DIGESTS[2])
     store.gc()
     assert store.backend.topics().keys() >= {"runs", f"code-{codes[0]}", topic_of("f0")}
     assert not store.backend.topics().keys() & {f"code-{codes[1]}", topic_of("f1"), topic_of("f2")}
-    assert store.history("f0")
+    assert store.notes.history("f0")
     assert store.stats().hits == 3
 
 
 # Notes and warnings
-
-
-def test_the_history_of_a_function_lists_its_computed_calls(store: Store) -> None:
-    store.put(DIGEST, 1, function="f/../<lambda>", code="c", arguments=[["1", "h"]])
-    store.put(32 * "b", 1)
-    assert store.history("f/../<lambda>") == [[DIGEST, "c", [["1", "h"]], ""]]
-    assert store.history("g") == []
-
-
-def test_a_note_that_is_no_history_is_skipped(store: Store) -> None:
-    for line in ("{", "3", "[]", "[1, 2, 3, 4]", '["a", "b", [1], ""]', '["a", "b", [["c"]], ""]',
-                 100_000 * "[", '["a", "b", [["c", "d"]], ""]'):  # fmt: skip
-        store.backend.note(topic_of("f"), line)
-    assert store.history("f") == [["a", "b", [["c", "d"]], ""]]
-
-
-def test_a_note_omits_a_million_arguments(store: Store) -> None:
-    store.put(DIGEST, 1, function="sum", arguments=[["x", "h"]] * 100_000)
-    assert store.history("sum") == [[DIGEST, "", [], ""]]
 
 
 def test_runs_are_added_up_and_stay_so_when_there_are_many(store: Store) -> None:
@@ -542,13 +515,6 @@ def test_runs_are_added_up_and_stay_so_when_there_are_many(store: Store) -> None
         store.backend.note("runs", line)
     store.counts.misses = 4
     assert store.stats() == Counts(hits=12_000, misses=4, saved=3000.0)
-
-
-def test_the_first_description_of_a_topic_is_kept(store: Store) -> None:
-    for text in ("one", "two"):
-        store.note_once("code-1", lambda text=text: text)  # type: ignore[misc]
-        Store(store.url).note_once("code-1", lambda text=text: text)  # type: ignore[misc]
-    assert store.noted("code-1") == ["one"]
 
 
 def raising(store: Store, *errors: Exception) -> list[str]:
@@ -629,11 +595,11 @@ def test_a_note_that_cannot_be_written_is_no_warning(
 
     for broken in (store, remote := Store("memory://noted")):
         monkeypatch.setattr(broken.backend, "note", refused)
-        broken.note("code-1", "x")
+        broken.notes.add("code-1", "x")
         assert raising(broken) == []
     assert store.failures.is_reachable
     assert not remote.failures.is_reachable
-    remote.note("code-1", "x")
+    remote.notes.add("code-1", "x")
 
 
 def test_an_unstorable_result_is_one_warning_on_a_read_only_store(

@@ -6,6 +6,7 @@
 - `upstream` – entries in one of these, and read from and written to another, which a team shares
 - `claims` – which folder is a store, and who may use its files
 - `locks` – locks on files, and leases: one process computes a task while others wait
+- `files` – files of a disk: written, read, mapped, and kept open
 - `flushing` – many files are written to the disk together
 - `index` – size, work and last use of all entries in SQLite: which one is evicted first
 - `notes` – what runs computed, and how often they hit
@@ -13,6 +14,7 @@
 
 from pipeline.store.backends.backend import Backend, backend_at
 from pipeline.store.backends.disk import Disk
+from pipeline.store.backends.files import OpenFile
 from pipeline.store.backends.index import Stat, Usage, eviction_order
 from pipeline.store.backends.locks import Lease, Waiting
 from pipeline.store.backends.notes import Counts, parse_history, parse_notes, sum_runs, topic_of
@@ -27,6 +29,7 @@ __all__ = [
     "Host",
     "Lease",
     "Mirrored",
+    "OpenFile",
     "Stat",
     "Usage",
     "Waiting",

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from pipeline.identity import mask_passwords, short_repr
 from pipeline.store.backends.disk import Disk
+from pipeline.store.backends.files import OpenFile
 from pipeline.store.backends.index import Stat, Usage
 from pipeline.store.backends.locks import HAS_LOCKS, Lease, Waiting
 from pipeline.store.backends.remote import Remote
@@ -38,6 +39,9 @@ class Backend(Protocol):
     def known(self, digests: Iterable[str]) -> set[str]: ...  # those with entries; "" has none
     def digests(self) -> Iterator[str]: ...  # of all entries, sorted
     def read(self, digest: str) -> tuple[memoryview, Stat] | None: ...  # None if it is missing
+    def keep_open(
+        self, digest: str
+    ) -> OpenFile | None: ...  # its bytes stay; None where they may not
     def heads(self, digests: Iterable[str], length: int) -> Iterator[tuple[str, memoryview]]: ...
     def distant(self, digests: Iterable[str]) -> list[str]: ...  # those that are worth a `fetch`
     def fetch(self, digests: Iterable[str], is_whole: bool = ...) -> None: ...  # for the next reads
@@ -52,7 +56,7 @@ class Backend(Protocol):
     def flush(self) -> None: ...  # wait for what is written in the background
     def trial(self, digest: str, buffers: list[Any]) -> memoryview: ...  # write, read and remove
     def remove(self, digest: str) -> int | None: ...  # bytes that it frees; None if it is missing
-    def evict(self, digest: str) -> int | None: ...  # remove it to make space
+    def evict(self, digest: str) -> int | None: ...  # remove it for others: not upstream, too
     def sweep(self) -> int: ...  # remove the files of killed writers
     def lease(self, digest: str, waiting: Waiting = ..., task: str = ...) -> Lease | None: ...
     def locked(self) -> AbstractContextManager[None]: ...

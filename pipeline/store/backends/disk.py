@@ -21,18 +21,15 @@ be wrong until it is counted again.
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 import re
 import stat
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from itertools import count
 from threading import local
 from typing import Any, TypeVar
-from weakref import WeakSet
 
 from pipeline.store.backends.claims import (
     OWNER,
@@ -43,6 +40,14 @@ from pipeline.store.backends.claims import (
     is_marked,
     make_folder,
     open_file,
+)
+from pipeline.store.backends.files import (
+    OpenFile,
+    keep_open,
+    names_in,
+    read_file,
+    stat_of,
+    write,
 )
 from pipeline.store.backends.flushing import CAN_FLUSH_TOGETHER, Flusher
 from pipeline.store.backends.index import (
@@ -59,19 +64,15 @@ from pipeline.store.backends.index import (
 )
 from pipeline.store.backends.locks import Lease, Waiting, holding, lock, release
 from pipeline.store.backends.notes import PendingNotes, append_notes, checked_topic, write_pending
-from pipeline.store.entry import DIGEST, Entry, pieces
+from pipeline.store.entry import DIGEST, Entry
 from pipeline.store.entry import size as length_of
 
 T = TypeVar("T")
 
 _OPEN = os.O_RDWR | os.O_CREAT
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # or opening a pipe waits for its writer
 
-_TICK = 0.1  # seconds in which two changes of a file may have the same time, at most
 _ATTEMPTS = 10  # as another process may put its own new folder in the place of an empty one
 _ABANDONED = 3600  # seconds after which a temporary file counts as abandoned, without locks
-_MAPPED = 1 << 18  # bytes from which on a file is mapped, not read
-_JOINED = 1 << 16  # bytes up to which buffers are joined and written at once
 _UNFLUSHED = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM}
 """Errors of file systems that cannot flush a folder, or cannot open it."""
 
@@ -133,6 +134,9 @@ class Disk:
             return read_file(self._path(digest))
         return None
 
+    def keep_open(self, digest: str) -> OpenFile | None:
+        return keep_open(self._path(digest))
+
     def heads(self, digests: Iterable[str], length: int) -> Iterator[tuple[str, memoryview]]:
         for digest in digests:
             with suppress(FileNotFoundError):
@@ -140,7 +144,7 @@ class Disk:
 
     def stat(self, digest: str) -> Stat | None:
         with suppress(FileNotFoundError):
-            return _stat(os.stat(self._path(digest)))
+            return stat_of(os.stat(self._path(digest)))
         return None
 
     def stats(self) -> dict[str, Stat]:
@@ -412,82 +416,3 @@ def _sweep(folder: str, pattern: re.Pattern[str]) -> int:
             finally:
                 release(file)
     return swept
-
-
-def _stat(state: os.stat_result) -> Stat:
-    identity = state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
-    is_fresh = time.time() - state.st_ctime < _TICK
-    return Stat(state.st_size, state.st_mtime, () if is_fresh else identity)
-
-
-# Files
-
-
-def names_in(path: str) -> list[str]:
-    """The names in a folder, which may be missing."""
-    with suppress(FileNotFoundError, NotADirectoryError):
-        return os.listdir(path)
-    return []
-
-
-def write(file: int, buffers: list[Any]) -> None:
-    """Write buffers to an open file, one after the other."""
-    parts: Iterable[Any] = pieces(buffers)
-    if length_of(buffers) <= _JOINED:
-        parts = [b"".join(parts)]
-    for view in (memoryview(part).cast("B") for part in parts if memoryview(part).nbytes):
-        while view:
-            view = view[os.write(file, view) :]
-
-
-def read_file(path: str, length: int | None = None) -> tuple[memoryview, Stat]:
-    """The bytes of a file, or the first of them, and its state before the reading.
-
-    A large file is mapped, and stays readable when it is removed. A pipe or folder is empty.
-    """
-    file = os.open(path, os.O_RDONLY | _NO_WAIT)
-    try:
-        state, data = os.fstat(file), bytearray()
-        size = state.st_size if stat.S_ISREG(state.st_mode) else 0
-        length = size if length is None else min(length, size)
-        if length >= _MAPPED and (view := _mapped(file, length)):
-            return view, _stat(state)
-        while len(data) < length and (more := os.read(file, length - len(data))):
-            data += more
-        return memoryview(data), _stat(state)
-    finally:
-        os.close(file)
-
-
-_maps: WeakSet[mmap.mmap] = WeakSet()  # which keep a file open
-_MAP_OPTIONS: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
-_NO_RESERVE = 0x4000 if sys.platform == "linux" else 0
-"""Or Linux refuses to map a file that is larger than the memory. Python 3.11 has no name for it."""
-
-
-def _mapped(file: int, length: int) -> memoryview | None:
-    """A private map of an open file. None if too many files are open.
-
-    A change in it changes neither the file nor another map: a loaded result is as good as a
-    computed one.
-    """
-    if _MAP_OPTIONS or len(_maps) < _most_maps():
-        with suppress(OSError, ValueError):  # no memory, or the file has just become shorter
-            map_ = mmap.mmap(
-                file, length, mmap.MAP_PRIVATE | _NO_RESERVE, mmap.PROT_READ | mmap.PROT_WRITE,
-                **_MAP_OPTIONS,
-            )  # fmt: skip
-            if not _MAP_OPTIONS:
-                _maps.add(map_)
-            return memoryview(map_)
-    return None
-
-
-def _most_maps() -> int:
-    """How many files maps may keep open: a quarter of what the process may open."""
-    try:
-        import resource
-    except ImportError:
-        return 128
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return most // 4 if most > 0 else 1 << 16  # -1: no limit

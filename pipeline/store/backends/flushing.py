@@ -1,4 +1,4 @@
-"""Flushing many files together: one call of the system for all that was written in a second."""
+"""Many files are written to the disk together: a call flushes all that was written in a second."""
 
 from __future__ import annotations
 

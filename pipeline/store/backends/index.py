@@ -72,7 +72,8 @@ _packb = msgpack.Packer(unicode_errors="surrogatepass").pack
 class Stat(NamedTuple):
     """The file of an entry.
 
-    used: when it was last used, in seconds since 1970
+    used: when it was last used, in seconds since 1970: the time of the file, which a load sets, at
+        most once a minute
     identity: changes with the file. Empty where a change could go unnoticed
     """
 

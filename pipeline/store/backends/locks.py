@@ -35,6 +35,7 @@ _PATIENCE = (
     60.0  # seconds until the first message that a thread waits; the next after twice as long
 )
 _PAUSE, _LONGEST_PAUSE = 0.0005, 0.05  # seconds between two tries for a lease
+_STOPPED = 20.0  # seconds for which an owner is stopped until nobody waits for it
 _PART = 20  # a thread that has waited goes on later by one part in so many, at most
 
 _log = logging.getLogger("pipeline")
@@ -114,7 +115,8 @@ class Lease:
     """The right to compute a task, which one thread of one process has at a time.
 
     The file of a lease says who owns it. What is left of a killed owner is taken over. A file of
-    one byte says that its owner has finished, and nothing is stored.
+    one byte says that its owner has finished, and nothing is stored. Nobody waits for long for a
+    process of this machine that is stopped (SIGSTOP, Ctrl-Z): then the task is computed twice.
 
     path: of the task's lock file; open_file: opens it, and makes it where it is missing
     waiting: see `Waiting`. A thread that waits for a minute logs for whom
@@ -133,27 +135,27 @@ class Lease:
         self.path, self._owner = path, os.getpid()
         self._file: int | None = None
         for _ in range(_TRIES):
-            file = open_file()
+            file, is_free = open_file(), True
             try:
                 if lock(file, is_patient=False) is False:
                     with waiting() as is_over:
-                        _wait(file, is_over, task or path)
+                        is_free = _wait(file, is_over, task or path)
                 state = os.fstat(file)
                 with suppress(FileNotFoundError):  # its owner has finished, and removed the file
-                    if state.st_size != 1 and os.path.samestat(os.stat(path), state):
+                    if is_free and state.st_size != 1 and os.path.samestat(os.stat(path), state):
                         _note_owner(file, state.st_size)
                         self._file = file
             finally:
                 if self._file is None:
                     release(file)
-            if self._file is not None or state.st_size == 1:
+            if self._file is not None or state.st_size == 1 or not is_free:
                 return
 
     @property
     def is_vain(self) -> bool:
-        """Whether another owner finished without a result.
+        """Whether another owner finished without a result, or is stopped.
 
-        Then nobody holds the lease: all who waited compute at the same time.
+        Then nobody that runs holds the lease: all who waited compute at the same time.
         """
         return self._file is None
 
@@ -170,10 +172,11 @@ class Lease:
         release(file)
 
 
-def _wait(file: int, is_over: Callable[[], bool] | None, task: str) -> None:
-    """Wait for the lock of a lease."""
+def _wait(file: int, is_over: Callable[[], bool] | None, task: str) -> bool:
+    """Wait for the lock of a lease. False if its owner is stopped, and the lock is not free."""
     # It polls: a thread that waits in `flock` ends neither with Ctrl-C nor with the process.
     start, due = time.monotonic(), _PATIENCE
+    ran = start  # when the owner was last seen to run
     while lock(file, is_patient=False) is False:
         seconds = time.monotonic() - start
         if _is_ending or (is_over is not None and is_over()):
@@ -182,7 +185,24 @@ def _wait(file: int, is_over: Callable[[], bool] | None, task: str) -> None:
             due *= 2
             _log.warning("%s waits for %s, which computes it; Ctrl-C ends the wait",
                          task, _owner_of(file))  # fmt: skip
+        if seconds >= 1 and not _is_stopped(file):
+            ran = time.monotonic()
+        if time.monotonic() - ran > _STOPPED:
+            _log.warning("%s is computed here, too: %s is stopped", task, _owner_of(file))
+            return False
         time.sleep(min(max(seconds / _PART, _PAUSE), _LONGEST_PAUSE))
+    return True
+
+
+def _is_stopped(file: int) -> bool:
+    """Whether the owner of a lease is a stopped process of this machine."""
+    import psutil
+
+    process, _, machine = os.pread(file, 200, 0).removeprefix(LEASE).partition(b" on ")
+    with suppress(psutil.Error, ValueError):  # it has ended, or has not noted itself yet
+        is_here = machine == platform.node().encode()
+        return is_here and psutil.Process(int(process)).status() == psutil.STATUS_STOPPED
+    return False
 
 
 def _note_owner(file: int, length: int) -> None:

@@ -2,7 +2,7 @@
 
 Notes are lines of JSON by topic. `runs` has one line per run, `function-…` one line per computed
 call of a function, `code-…` one description of a function's code. A folder keeps each topic in a
-file, which can be lost without harm.
+file, which can be lost without harm. `gc` removes old topics with a hash, and keeps those without.
 """
 
 from __future__ import annotations

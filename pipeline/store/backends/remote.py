@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from fsspec import get_filesystem_class
 from fsspec.core import split_protocol, url_to_fs
+from fsspec.implementations.dirfs import DirFileSystem
 
 from pipeline.identity import mask_passwords
 from pipeline.store.backends.index import Stat, Usage
@@ -104,6 +105,8 @@ class Bucket:
             if is_s3:
                 options["config_kwargs"] = {**_S3_SETTINGS, **settings}
             fs, path = url_to_fs(self.url, **options)
+            if isinstance(fs, DirFileSystem):  # before 2026.5 it could read files only whole
+                fs, path = fs.fs, f"{fs.path}/{path}"
             if is_s3 and "retries" not in settings:
                 fs.retries = 1  # botocore has tried already; s3fs would multiply that by five
             self._is_thread_safe = bool(fs.async_impl) or self._is_thread_safe
@@ -271,6 +274,9 @@ class Remote:
         data = fetched.data if fetched and whole else self.bucket.read(_path(digest))
         # A copy that the reader may change, as it may a map of a local file.
         return None if data is None else (memoryview(bytearray(data)), Stat(len(data), 0.0))
+
+    def keep_open(self, digest: str) -> None:
+        """None: what is removed at a URL is gone."""
 
     def heads(self, digests: Iterable[str], length: int) -> Iterator[tuple[str, memoryview]]:
         names = list(digests)

@@ -135,9 +135,9 @@ def test_shared_is_for_folders() -> None:
 def test_two_users_of_a_group_use_one_store(lab: Path, mask: int) -> None:
     def reads() -> Any:
         store = shared(lab)
-        read = store.get(DIGESTS[1]), store.history("f1"), store.stats().stored
+        read = store.get(DIGESTS[1]), store.notes.history("f1"), store.stats().stored
         store.put(DIGESTS[1], "new", function="f1")
-        store.note("runs", {"other": 1})
+        store.notes.add("runs", {"other": 1})
         store.log()
         return read
 
@@ -161,7 +161,7 @@ def test_two_users_of_a_group_use_one_store(lab: Path, mask: int) -> None:
     value, history, stored = as_user(BOB, reads, mask)
     assert (value, len(history), stored) == ([1], 2, 2)
     assert as_user(ADA, lambda: shared(lab).get(DIGESTS[1]), mask) == "new"
-    assert as_user(ADA, lambda: len(shared(lab).history("f1")), mask) == 3
+    assert as_user(ADA, lambda: len(shared(lab).notes.history("f1")), mask) == 3
     assert as_user(BOB, removes, mask) == (True, True, 0)
     as_user(ADA, lambda: put(lab, *range(16)), mask)
     assert as_user(BOB, lambda: len(shared(lab)), mask) == 16
@@ -257,8 +257,8 @@ def store_with_all(place: Path) -> Store:
     """A store with a file in each folder, without its mark."""
     store = Store(place, durable=False)
     store.put(DIGESTS[0], [0], function="f", code="ab")
-    store.note(f"content-{DIGESTS[0]}", ["a"])
-    store.note(f"code-{DIGESTS[0]}", {"its own": {}})
+    store.notes.add(f"content-{DIGESTS[0]}", ["a"])
+    store.notes.add(f"code-{DIGESTS[0]}", {"its own": {}})
     store.log()
     lease = store.lease(DIGESTS[1])
     assert lease is not None  # its file stays, as after a kill
@@ -281,7 +281,7 @@ def test_what_is_left_of_a_removed_store_is_a_store(tmp_path: Path) -> None:
     store = store_with_all(tmp_path)
     assert not is_refused(tmp_path)
     assert store.get(DIGESTS[0]) == [0]
-    assert store.history("f")
+    assert store.notes.history("f")
 
 
 @pytest.mark.parametrize("kept", ["entries", "temporary", "leases", "notes", "size"])

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import errno
-import gc
 import os
 import shutil
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from threading import Barrier
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pipeline.store.backends import disk, locks
 from pipeline.store.backends.claims import open_file
-from pipeline.store.backends.disk import Disk, names_in, read_file, write
+from pipeline.store.backends.disk import Disk
+from pipeline.store.backends.files import names_in
+from tests.store.open_files import has_proc, open_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -239,18 +239,6 @@ def test_a_link_in_a_store_does_not_lead_out_of_it(tmp_path: Path, name: str) ->
     assert not (tmp_path / "none").exists()
 
 
-has_proc = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="open files are counted")
-
-
-def files(folder: Path) -> int:
-    """How many files of a folder this process has open; a cluster of other tests opens its own."""
-    count = 0
-    for file in os.listdir("/proc/self/fd"):
-        with suppress(OSError):
-            count += os.readlink(f"/proc/self/fd/{file}").startswith(str(folder))
-    return count
-
-
 # Temporary files
 
 
@@ -341,11 +329,11 @@ def test_a_file_that_cannot_be_flushed_is_removed(
     folder = Disk(tmp_path)
     put(folder, ONE)
     monkeypatch.setattr(os, "fsync", broken)
-    before = files(tmp_path)
+    before = open_files(tmp_path)
     with pytest.raises(OSError, match="Input/output"):
         put(folder, TWO)
     assert temporary(folder) == []
-    assert files(tmp_path) == before
+    assert open_files(tmp_path) == before
 
 
 # Files
@@ -406,79 +394,3 @@ def test_a_folder_that_cannot_be_flushed_is_no_error_but_a_broken_disk_is(
     refusing(errno.EIO)
     with pytest.raises(OSError, match="refused"):
         put(folder, ONE)
-
-
-def test_partial_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = os.write
-    monkeypatch.setattr(os, "write", lambda file, data: original(file, data[:1000]))
-    parts: list[Any] = [
-        b"",
-        os.urandom(100),
-        memoryview(os.urandom(70_000)),
-        b"",
-        bytearray(b"end"),
-    ]
-    file = open_file(str(tmp_path / "a"), os.O_WRONLY | os.O_CREAT)
-    write(file, parts)
-    write(file, [])
-    os.close(file)
-    assert (tmp_path / "a").read_bytes() == b"".join(parts)
-
-
-@pytest.mark.parametrize("size", [0, 1, 1 << 18, (1 << 18) + 1])
-def test_a_file_is_read_as_a_whole_or_its_beginning(tmp_path: Path, size: int) -> None:
-    path = tmp_path / "a"
-    path.write_bytes(data := os.urandom(size))
-    view, state = read_file(str(path), None)
-    assert (bytes(view), state.bytes) == (data, size)
-    assert bytes(read_file(str(path), 10)[0]) == data[:10]
-    path.unlink()
-    assert bytes(view) == data
-
-
-def test_pipes_and_folders_are_read_as_empty(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path, tmp_path / "pipe"):
-        assert bytes(read_file(str(path), None)[0]) == b""
-    with pytest.raises(FileNotFoundError):
-        read_file(str(tmp_path / "none"), None)
-
-
-@has_proc
-def test_maps_keep_few_files_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "a"
-    path.write_bytes(data := os.urandom(1 << 18))
-    before = files(tmp_path)
-    held = [read_file(str(path), None)[0] for _ in range(5)]
-    opened_for_maps = 5 if sys.version_info < (3, 13) else 0
-    assert files(tmp_path) == before + opened_for_maps
-    monkeypatch.setattr(disk, "_most_maps", lambda: len(disk._maps))
-    held += [read_file(str(path), None)[0] for _ in range(5)]
-    assert files(tmp_path) == before + opened_for_maps
-    assert all(bytes(view) == data for view in held)
-    held.clear()
-    gc.collect()
-    assert files(tmp_path) == before
-
-
-@has_proc
-def test_a_file_that_cannot_be_mapped_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "a"
-    path.write_bytes(data := os.urandom(1 << 19))
-    for error in (OSError(errno.ENOMEM, "no memory"), ValueError("it is shorter now")):
-
-        def refused(*_: object, error: Exception = error, **__: object) -> None:
-            raise error
-
-        monkeypatch.setattr("mmap.mmap", refused)
-        before = files(tmp_path)
-        assert bytes(read_file(str(path), None)[0]) == data
-        assert files(tmp_path) == before
-
-
-def test_a_folder_that_is_missing_has_no_names(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    assert names_in(str(tmp_path)) == ["file"]
-    assert names_in(str(tmp_path / "none")) == names_in(str(tmp_path / "file")) == []

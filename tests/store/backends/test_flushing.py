@@ -1,4 +1,4 @@
-"""Entries that are flushed together."""
+"""What is written is flushed together, and notes with it."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_notes_of_calls_are_written_when_they_are_read_or_flushed(tmp_path: Path
     store = Store(str(tmp_path))
     stored(store, 0, 1)
     assert noted(store) == []
-    assert [line[0] for line in Store(store.url).history("f")] == DIGESTS[:2]
+    assert [line[0] for line in Store(store.url).notes.history("f")] == DIGESTS[:2]
     stored(store, 2)
     store.flush()
     assert noted(store) == DIGESTS[:3]

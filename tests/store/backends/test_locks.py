@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -209,6 +212,39 @@ def test_a_long_wait_is_logged_with_its_owner(
     expected = f"f(3) waits for process {os.getpid()} on {platform.node()} since 20"
     assert all(message.startswith(expected) for message in caplog.messages)
     assert len(caplog.messages) < 10  # each wait is twice as long as the one before
+
+
+_OWNER = """
+import os, sys
+from pipeline.store.backends.locks import Lease
+path = sys.argv[1]
+lease = Lease(path, lambda: os.open(path, os.O_RDWR | os.O_CREAT))
+print("owned", flush=True)
+sys.stdin.readline()
+lease.end(True)
+"""
+
+
+def test_nobody_waits_for_a_stopped_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(locks, "_STOPPED", 1.2)
+    path = tmp_path / "lease"
+    command = [sys.executable, "-c", _OWNER, os.fspath(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        owner.stdout.readline()
+        owner.send_signal(signal.SIGSTOP)
+        lease = Lease(os.fspath(path), lambda: opened(path), task="f(3)")
+        lease.end(True)
+        assert lease.is_vain
+        assert path.exists()
+        owner.send_signal(signal.SIGCONT)
+        owner.communicate(b"end")
+    [message] = caplog.messages
+    assert message.startswith(f"f(3) is computed here, too: process {owner.pid} on")
+    assert not path.exists()
+    leased(path).end(True)
 
 
 @pytest.mark.parametrize(

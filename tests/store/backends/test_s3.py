@@ -359,7 +359,7 @@ def test_a_bucket_is_an_upstream(server: Server, url: str, tmp_path: Path) -> No
 def test_a_silent_bucket_costs_its_time_once(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.store.backends.upstream._PATIENCE", 0.5)
+    monkeypatch.setattr("pipeline.store.backends.upstream.requests._PATIENCE", 0.5)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -382,10 +382,10 @@ def test_a_missing_bucket_upstream_is_a_warning(server: Server, tmp_path: Path) 
 
 def test_many_notes_are_read_once_and_then_as_one(server: Server, store: Store) -> None:
     for number in range(150):
-        store.note("topic", number)
-    assert store.noted("topic") == list(range(150))
+        store.notes.add("topic", number)
+    assert store.notes.on("topic") == list(range(150))
     with server.requests() as requests:
-        assert store.noted("topic") == list(range(150))
+        assert store.notes.on("topic") == list(range(150))
     assert len(requests) <= 3, requests
 
 

@@ -19,7 +19,7 @@ from dask import delayed
 
 import pipeline
 from pipeline import Store, StoreError, StoreWarning, measure
-from pipeline.store.backends import upstream as upstreams
+from pipeline.store.backends.upstream import requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,7 +167,7 @@ silent = pytest.fixture(silent_server)
 def test_a_silent_upstream_costs_its_time_once(
     silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upstreams, "_PATIENCE", 0.3)
+    monkeypatch.setattr(requests, "_PATIENCE", 0.3)
     parts = [delayed(abs)(-number) for number in range(20)]
     start = time.monotonic()
     with caught() as messages:
@@ -208,7 +208,7 @@ def test_results_are_upstream_when_a_process_ends(folder: str, tmp_path: Path) -
     )
     subprocess.run([sys.executable, "-c", program, tmp_path / "one", folder], check=True)
     assert len(Store(folder)) == 50
-    assert len(Store(folder).history("f")) == 50
+    assert len(Store(folder).notes.history("f")) == 50
 
 
 def test_a_fork_writes_upstream(folder: str, tmp_path: Path) -> None:
