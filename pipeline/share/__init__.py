@@ -2,11 +2,10 @@
 
 - `purity` – whether a call is a function of its arguments alone; the marks `pure` and `impure`
 - `copying` – handles: copies of values, or read-only views
-- `readings` – what was read of functions and constants, kept while nothing of it changes
-- `shuffles` – the tasks of Dask's shuffles, which pass more than values to each other
-- `numbering` – equal tasks get equal numbers; why a task is not merged
+- `numbering` – equal tasks get equal numbers; why a task is not merged; what was read for that
 - `isolation` – which consumer of a merged task gets which handle of its value
 - `merging` – a graph with one task per number
+- `digest_keys` – keys by which a cluster runs equal programs of several clients once
 - `blocks` – what Dask would run as one task of an array
 - `rebuilding` – the tasks of any collection (array, dataframe, bag, delayed, dict), and the
   collection rebuilt from merged tasks
@@ -15,16 +14,27 @@
 
 from pipeline.share.blocks import fuse_bags, fuse_inner, graphs_of, inner_keys
 from pipeline.share.copying import Again, IsolationError, copied, isolated
+from pipeline.share.digest_keys import hash_lines, signature_digest
 from pipeline.share.isolation import is_arithmetic, is_reading, is_trusted
-from pipeline.share.numbering import (
-    SIMPLE,
+from pipeline.share.numbering.numbering import (
     FunctionNumber,
     NotMerged,
     Numbering,
     project_objects,
     stable_number,
-    task_dict,
 )
+from pipeline.share.numbering.readings import (
+    SIMPLE,
+    KeptFunction,
+    Readings,
+    argument_content,
+    kept_function,
+    last_readings,
+    partial_signature,
+    reading_once,
+    signature,
+)
+from pipeline.share.numbering.shuffles import find_shuffles
 from pipeline.share.purity.facts import Context, Needs, mark_of, number_of_declarations
 from pipeline.share.purity.impurities import USED_UP, Impurity, register_reader
 from pipeline.share.purity.verdicts import (
@@ -42,17 +52,8 @@ from pipeline.share.purity.verdicts import (
     pure,
 )
 from pipeline.share.purity.walk import Walk
-from pipeline.share.readings import (
-    KeptFunction,
-    Readings,
-    argument_content,
-    kept_function,
-    last_readings,
-    reading_once,
-)
-from pipeline.share.rebuilding import Blocks, fuse_lines, unfused, with_iterators
-from pipeline.share.report import ShareReport, share, share_report
-from pipeline.share.shuffles import find_shuffles
+from pipeline.share.rebuilding import Blocks, fuse_lines, task_dict, unfused, with_iterators
+from pipeline.share.report import ShareReport, share, share_for_run, share_report
 
 __all__ = [
     "DECLARED",
@@ -84,6 +85,7 @@ __all__ = [
     "fuse_inner",
     "fuse_lines",
     "graphs_of",
+    "hash_lines",
     "impure",
     "inner_keys",
     "is_arithmetic",
@@ -97,12 +99,16 @@ __all__ = [
     "needs_of",
     "needs_of_task",
     "number_of_declarations",
+    "partial_signature",
     "project_objects",
     "pure",
     "reading_once",
     "register_reader",
     "share",
+    "share_for_run",
     "share_report",
+    "signature",
+    "signature_digest",
     "stable_number",
     "task_dict",
     "unfused",

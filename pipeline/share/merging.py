@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
+from uuid import uuid4
 
 from dask._expr import ProhibitReuse
 from dask.task_spec import Alias, GraphNode, Task, TaskRef
 from dask.typing import Key
+from dask.utils import key_split
 
 from pipeline.graph import CallTask, inputs_of, subproblem
 from pipeline.identity import short_hash
 from pipeline.share.copying import Again
+from pipeline.share.digest_keys import (
+    MOST_COPIES,
+    Program,
+    connected,
+    has_handle,
+    hash_lines,
+    pure_programs,
+)
 from pipeline.share.isolation import (
     Graph,
     Handle,
@@ -21,8 +32,12 @@ from pipeline.share.isolation import (
     handles,
     inline_handle,
 )
-from pipeline.share.numbering import Numbering
-from pipeline.share.readings import kept_readings
+from pipeline.share.numbering.numbering import Numbering
+from pipeline.share.numbering.readings import Readings, kept_readings
+
+OutputPlace = Literal["here", "cluster", "sent"]
+"""Where the outputs of a run are: in this process; on a cluster, which may keep them for a client;
+on a cluster that sends them to the client, and forgets them."""
 
 
 class Merged:
@@ -43,11 +58,16 @@ class Merged:
     """
 
     def __init__(
-        self, tasks: Mapping[Key, Any], outputs: Iterable[Key], renamed: Iterable[Key] = ()
-    ) -> None:
-        """renamed: more outputs, whose keys may change."""
-        outputs, renamed = list(outputs), list(renamed)
-        numbering = Numbering(tasks, readings=kept_readings())
+        self, tasks: Mapping[Key, Any], outputs: Iterable[Key], renamed: Iterable[Key] = (),
+        place: OutputPlace = "here",
+    ) -> None:  # fmt: skip
+        """Merge equal tasks.
+
+        renamed: more outputs, whose keys may change
+        place: of the outputs; on a cluster, keys are digests, which other clients have, too
+        """
+        outputs, renamed, readings = list(outputs), list(renamed), kept_readings()
+        numbering = Numbering(tasks, readings=readings)
         numbering.add([*outputs, *renamed])
         self.numbers = numbering.numbers
         self.unmerged = Counter(numbering.reasons.values())
@@ -78,8 +98,13 @@ class Merged:
         )
         self.handles = handles(self._graph, self.repeats) if self.repeats else {}
         self._uses: dict[tuple[int, Use], Handle] = {}
-        if self.repeats or self.origins or any(type(node) is CallTask for node in self._nodes()):
-            self._name(outputs, fixed)
+        self._named: dict[int, str] = {}  # keys that are digests, or that no other run has
+        if place != "here":
+            kept = {self.numbers[key] for key in outputs}
+            self._name_by_digests(kept, fixed, readings, is_sent=place == "sent")
+        is_any = self.repeats or self.origins or self._named
+        if is_any or any(type(node) is CallTask for node in self._nodes()):
+            self._name(outputs, fixed.union(self._named))
             self._name_handles()
             self.tasks = dict(self._merged(outputs))
         else:
@@ -98,6 +123,50 @@ class Merged:
         for key in outputs:
             if (target := self.output_key(key)) != key:
                 yield key, Alias(key, target)
+
+    def _name_by_digests(
+        self, kept: set[int], fixed: set[int], readings: Readings, is_sent: bool
+    ) -> None:
+        """Give digests as keys to the tasks of programs that may have them.
+
+        A program that was shared before has such keys. It is a part of another one now, so its
+        tasks get keys that no other run has.
+
+        kept: the numbers of outputs that keep their keys
+        is_sent: whether the cluster forgets the outputs
+        """
+        shared = {number for key, number in self.numbers.items()
+                  if has_handle(self.original.get(key))}  # fmt: skip
+        again, others = list[list[int]](), list[list[int]]()
+        for numbers in connected(self._graph):
+            if not shared.isdisjoint(numbers):
+                again.append(numbers)
+            elif kept.isdisjoint(numbers) and self._is_delayed(numbers):
+                others.append(numbers)
+        outputs: dict[int, dict[Use, None]] = {}
+        for number, use, _ in self._graph.output_uses(self.defining):
+            outputs.setdefault(number, {})[use] = None
+        programs = [
+            Program(self._graph, digests, self.handles, outputs, is_sent)
+            for digests in pure_programs(self._graph, others, readings)
+        ]
+        programs = [program for program in programs if program.is_rerunnable()]
+        copies = sum(program.copies for program in programs)
+        tasks = sum(len(program.digests) for program in programs)
+        for program in programs if copies <= max(MOST_COPIES, tasks // 20) else ():
+            self.handles.update(program.handles)
+            self._named.update(program.keys())
+        run = uuid4().hex
+        for number in itertools.chain(*again):
+            key = self.keys[number]
+            if type(key) is str and number not in fixed:
+                self._named[number] = f"{key_split(key)}-{hash_lines([run, key])}"
+        self.keys.update(self._named)
+
+    def _is_delayed(self, numbers: Iterable[int]) -> bool:
+        """Whether tasks have keys as those of `Delayed` objects."""
+        keys = map(self.defining.__getitem__, numbers)
+        return all(type(key) is str and type(self.original[key]) is not CallTask for key in keys)
 
     def _name(self, outputs: Iterable[Key], fixed: set[int]) -> None:
         """Give each number the key of an output that has it, or the key of its call."""
@@ -122,19 +191,23 @@ class Merged:
         for number, found in self.handles.items():
             first = self.defining[number]
             is_call = type(self.original[first]) is CallTask
-            if self.keys[number] in self.original:
+            is_named = number in self._named
+            if self.keys[number] in self.original and not is_named:
                 self.keys[number] = _derived(first, "shared", is_call)
             for handle in found:
                 self._uses.update(((number, use), handle) for use in handle.uses)
                 outputs = [place for user, place in handle.uses if user is None]
                 if outputs:
-                    handle.key = outputs[0]
+                    own = _derived(outputs[0], short_hash(self.keys[number]), is_call)
+                    handle.key = own if is_named else outputs[0]
                 elif is_call or not self._is_used_once(number, handle):
+                    head = self.keys[number] if is_named else handle.originals[0]
                     users = sorted(
-                        repr(self.defining[user]) for user, _ in handle.uses if user is not None
+                        repr((self.keys[user] if is_named else self.defining[user], place))
+                        for user, place in handle.uses
+                        if user is not None
                     )
-                    tag = short_hash((repr(handle.originals[0]), *users))
-                    handle.key = _derived(handle.originals[0], tag, is_call)
+                    handle.key = _derived(head, short_hash((repr(head), *users)), is_call)
 
     def _is_used_once(self, number: int, handle: Handle) -> bool:
         """Whether one argument of one task gets a handle."""
@@ -194,7 +267,7 @@ class Merged:
     def _handles_of(self, number: int, sources: Sequence[Key]) -> Iterator[tuple[Key, Handle]]:
         """The inputs of a merged task that are handles."""
         uses = self._graph.uses(number, sources, self.handles)
-        by_origin = {origin: self._uses[used, use] for used, use, origin in uses}
+        by_origin = {origin: self._uses.get((used, use)) for used, use, origin in uses}
         for source in sources:
             handle = by_origin.get(self.origins.get(source, source))
             if handle is not None:

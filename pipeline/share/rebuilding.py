@@ -9,12 +9,13 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 from dask._expr import Expr
-from dask._task_spec import fuse_linear_task_spec
+from dask._task_spec import convert_legacy_graph, fuse_linear_task_spec
 from dask.base import collections_to_expr, get_scheduler, is_dask_collection
 from dask.core import flatten, istask
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
-from dask.task_spec import GraphNode, List, Task, TaskRef
+from dask.task_spec import Alias, GraphNode, List, Task, TaskRef
+from dask.tokenize import normalize_token
 from dask.typing import Key
 
 from pipeline.graph import (
@@ -28,7 +29,6 @@ from pipeline.graph import (
 from pipeline.identity import short_hash, short_repr
 from pipeline.share.blocks import fuse_as_dask
 from pipeline.share.merging import Merged
-from pipeline.share.numbering import task_dict
 from pipeline.share.purity.verdicts import is_used_up
 
 _MANY_DELAYED = 8
@@ -125,10 +125,58 @@ def _open_frame(collection: Any, expression: Any) -> Opened:
     name = keys[0][0].rpartition("-")[0]
 
     def rebuild(tasks: Mapping[Key, Any], _: Any) -> Any:
-        return from_graph(dict(tasks), expression._meta, expression.divisions, keys, name)
+        layer = _Layer(tasks, expression._name)
+        return from_graph(layer, expression._meta, expression.divisions, keys, name)
 
     tasks = task_dict(expression.__dask_graph__(), keys)
     return Opened(collection, tasks, keys, rebuild)
+
+
+class _Layer(dict[Key, Any]):
+    """The tasks of a dataframe, by the name of its expression: Dask would hash each of them."""
+
+    def __init__(self, tasks: Mapping[Key, Any], name: str) -> None:
+        super().__init__(tasks)
+        self.name = name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
+
+normalize_token.register(_Layer, lambda layer: ("shared", layer.name, repr(list(layer))))
+
+
+def task_dict(
+    dsk: Mapping[Key, Any], keys: Sequence[Key] | None = None, seen: set[int] | None = None
+) -> dict[Key, Any]:
+    """A graph as one dict of task specifications; legacy tasks are converted.
+
+    keys: the outputs, which decide the tasks that layers need to create
+    seen: layers of other collections, by id, which are skipped
+    """
+    layers: Iterable[Any] = [dsk]
+    if isinstance(dsk, HighLevelGraph):
+        layers = dsk.layers.values()
+        if keys is not None and any(type(layer) is not MaterializedLayer for layer in layers):
+            layers = dsk.cull(set(keys)).layers.values()
+    if seen is not None:
+        layers = [layer for layer in layers if id(layer) not in seen]
+        seen.update(map(id, layers))
+    tasks: dict[Key, Any] = {}
+    for layer in layers:
+        tasks.update(layer.mapping if type(layer) is MaterializedLayer else layer)
+    found, kinds = set(map(type, tasks.values())), GraphNode | TaskRef
+    if TaskRef in found:  # it is an alias, or data on a cluster
+        refs = {key: node.key for key, node in tasks.items() if type(node) is TaskRef}
+        tasks |= {key: Alias(key, ref) for key, ref in refs.items() if ref in tasks and ref != key}
+    if all(issubclass(kind, kinds) for kind in found):
+        return tasks
+    legacy = {key: node for key, node in tasks.items() if not isinstance(node, kinds)}
+    converted = convert_legacy_graph(legacy, tasks)
+    for key in legacy.keys() - converted.keys():  # aliases of themselves
+        del tasks[key]
+    tasks.update(converted)
+    return tasks
 
 
 def open_dict(dsk: Mapping[Key, Any], keys: Any) -> Opened:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -26,7 +27,8 @@ from pipeline.graph import (
     short_label,
     subproblem,
 )
-from pipeline.share.merging import Merged
+from pipeline.schedule import note_merged
+from pipeline.share.merging import Merged, OutputPlace
 from pipeline.share.purity.impurities import Impurity
 from pipeline.share.rebuilding import is_graph, joined, open_all, rebuild_all
 
@@ -58,16 +60,35 @@ def share_report(*collections: Any, keys: Any = None) -> ShareReport:
 
     As text, the report says all that is in it.
     """
+    return _report(collections, keys, "cluster" if _is_on_cluster() else "here")
+
+
+def share_for_run(*collections: Any) -> tuple[Any, ...]:
+    """The same collections for a run that follows at once: the caller alone gets its outputs."""
+    return _report(collections, None, "sent" if _is_on_cluster() else "here").collections
+
+
+def _report(collections: Sequence[Any], keys: Any, place: OutputPlace) -> ShareReport:
     with _without_collection():
         unpacked = [_unpacked(argument) for argument in collections]
         opened = open_all([part for parts, _ in unpacked for part in parts], keys)
         outputs = [key for part in opened if part.keeps_keys for key in part.keys]
         renamed = [key for part in opened if not part.keeps_keys for key in part.keys]
-        merged = Merged(joined(opened), outputs, renamed)
+        merged = Merged(joined(opened), outputs, renamed, place)
         merged.unmerged.update(part.note for part in opened if part.note)
+        note_merged({merged.keys[number]: 1 + more for number, more in merged.repeats.items()})
         rebuilt = rebuild_all(opened, merged)
         shared = tuple(repack([next(rebuilt) for _ in parts]) for parts, repack in unpacked)
     return ShareReport(shared, merged, list(dict.fromkeys([*outputs, *renamed])))
+
+
+def _is_on_cluster() -> bool:
+    """Whether this process has a client of a scheduler that other processes may have, too."""
+    distributed = sys.modules.get("distributed")
+    with suppress(ValueError):  # there is no client
+        scheduler = distributed.Client.current().scheduler if distributed else None
+        return scheduler is not None and not scheduler.address.startswith("inproc:")
+    return False
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import operator
@@ -18,7 +19,7 @@ from dask._expr import ProhibitReuse
 from dask._task_spec import Dict, Tuple, _execute_subgraph
 from dask.task_spec import Alias, DataNode, List, Task, TaskRef
 
-from pipeline import File, pure
+from pipeline import File, digest, pure
 from pipeline.graph import GraphError
 from pipeline.share import Numbering
 from pipeline.share.copying import isolated, viewed
@@ -406,3 +407,31 @@ def test_a_helper_that_is_declared_pure_may_hold_a_generator() -> None:
     helper: Any = pure(lambda: generator.normal())
     first, second = both(task(lambda: helper()), task(lambda: helper()))
     assert first == second
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        (slice(0, 1), slice(0, True), slice(0, 1.0), slice(0, 1, None), slice(0, 1, 1)),
+        ((1, (2,)), (1, (2.0,)), (True, (2,)), [1, (2,)], (1, [2]), (1, 2)),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 1, "b": True}),
+        (0.0, -0.0, False, 0, (0.0,), (-0.0,)),
+        (functools.partial(round, ndigits=1), functools.partial(round, ndigits=True),
+         functools.partial(round, 1), functools.partial(pow, 1)),
+    ],
+    ids=shown,
+)  # fmt: skip
+def test_constants_have_one_number_if_their_content_is_equal(others: tuple[Any, ...]) -> None:
+    again = copy.deepcopy(others)
+    tasks = {
+        (place, number): Task((place, number), repr, value)
+        for place, values in enumerate((others, again))
+        for number, value in enumerate(values)
+    }
+    found = numbers(tasks, *tasks)
+    contents = [digest(value) for value in others]  # the order of a dict counts in a task
+    assert found[: len(others)] == found[len(others) :]
+    if type(others[0]) is dict:
+        assert len(set(found)) == len(others)
+    else:
+        assert len(set(found)) == len(set(contents))

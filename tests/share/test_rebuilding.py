@@ -145,3 +145,15 @@ def test_an_iterator_that_several_may_read_stays_a_task(
 def test_tasks_without_iterators_stay_as_they_are() -> None:
     tasks = {"a": Task("a", sum, [1]), "b": Task("b", abs, TaskRef("a"))}
     assert with_iterators(tasks, ["b"]) is tasks
+
+
+def test_frames_of_equal_keys_and_other_tasks_stay_apart() -> None:
+    table = pd.DataFrame({"a": [1, 2]})
+
+    def frame(factor: int) -> Any:
+        doubled = Task("block", operator.mul, factor, factor)
+        tasks = {"block": doubled, "two": Task("two", operator.mul, table, TaskRef("block"))}
+        return dd.from_graph(tasks, table.iloc[:0], (None, None), ["two"], "from-graph")
+
+    one, two = share(frame(2)), share(frame(3))  # at the same time
+    assert [list(part.compute(scheduler="sync").a) for part in (one, two)] == [[4, 8], [9, 18]]

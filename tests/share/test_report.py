@@ -360,7 +360,7 @@ def test_trap_persisted_futures_stay_their_own() -> None:
 def test_trap_dataframes_are_rebuilt_with_their_own_keys() -> None:
     given = frame(60)
     shared = share(given)
-    assert same(shared.compute(scheduler="sync"), FRAME)
+    assert same(shared.compute(scheduler="sync"), given.compute(scheduler="sync"))
     assert shared.partitions[11].compute(scheduler="sync").a.tolist() == [11]
 
 

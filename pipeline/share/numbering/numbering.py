@@ -7,14 +7,13 @@ their numbers. An impure task, and one of unknown content, equals no other; `Not
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 from dask._expr import ProhibitReuse
-from dask._task_spec import NestedContainer, _execute_subgraph, convert_legacy_graph
-from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from dask._task_spec import NestedContainer, _execute_subgraph
 from dask.task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 from dask.typing import Key
 
@@ -29,11 +28,14 @@ from pipeline.identity import (
 )
 from pipeline.share.copying import IMMUTABLE, isolated, viewed
 from pipeline.share.isolation import is_arithmetic
+from pipeline.share.numbering.readings import SIMPLE, Readings, partial_signature, signature
+from pipeline.share.numbering.shuffles import find_shuffles, is_place, specification
 from pipeline.share.purity import impurities
 from pipeline.share.purity.facts import mark_of
 from pipeline.share.purity.impurities import NAMED, Impurity
 from pipeline.share.purity.verdicts import (
     MERGING,
+    UNTRACKED,
     Scope,
     call_impurity,
     callable_name,
@@ -43,11 +45,6 @@ from pipeline.share.purity.verdicts import (
     method_name,
 )
 from pipeline.share.purity.walk import may_change
-from pipeline.share.readings import Readings
-from pipeline.share.shuffles import find_shuffles, is_place, specification
-
-SIMPLE = frozenset({int, bool, str, bytes, type(None)})
-"""Types whose equal values are the same, within the type."""
 
 _WRITABLE = frozenset({list, dict, set, bytearray, np.ndarray})
 """The most frequent of the types that others may write into."""
@@ -113,6 +110,8 @@ class Numbering:
         self._functions: dict[int, tuple[Any, FunctionNumber | NotMerged]] = {}
         self._simple: dict[int, int] = {}  # functions that are judged without their arguments
         self._values: dict[int, tuple[Any, Any]] = {}
+        self._plain: dict[Hashable, int] = {}  # values, by their signatures
+        self._partials: dict[Hashable, FunctionNumber] = {}
         self._objects: dict[int, Any] = {}  # of the project's classes, by number
         self._held: dict[int, list[Any]] = {}  # and in containers, by their ids
         self._methods: dict[tuple[int, int], Impurity | None] = {}  # by function and object
@@ -132,7 +131,7 @@ class Numbering:
                 continue
             node: Any = tasks.get(key)
             number = None
-            if type(node) is Task and not node.kwargs and key not in alone:
+            if type(node) is Task and key not in alone:
                 number = self._simple_number(node)
             if number is None:
                 number = self._number_of(key, node)
@@ -149,22 +148,36 @@ class Numbering:
         function = self._simple.get(id(task.func))
         if function is None:
             return None
-        numbers, signature, missing = self.numbers, [function], []
+        numbers, made_of, missing = self.numbers, [function], []
         for argument in task.args:
             kind = type(argument)
-            if kind is TaskRef:
-                number = numbers.get(argument.key)
+            if kind is TaskRef or kind is Alias:
+                source = argument.key if kind is TaskRef else argument.target
+                number = numbers.get(source)
                 if number is None:
-                    missing.append(argument.key)
-                elif number < 0 or number in self._objects or number in signature:
+                    missing.append(source)
+                elif number < 0 or number in self._objects or number in made_of:
                     return None  # perhaps a value that changes, or one that is used twice
                 else:
-                    signature.append(number)
-            elif kind in SIMPLE:
-                signature.append(self.intern((kind, argument)))
+                    made_of.append(number)
+            elif (number := self._immutable_number(argument)) is not None:
+                made_of.append(number)
             else:
                 return None
-        return missing or self.intern(tuple(signature))
+        named = []
+        for name, argument in task.kwargs.items():
+            if (number := self._immutable_number(argument)) is None:
+                return None
+            named.append(("by name", name, number))
+        return missing or self.intern((*made_of, *named))
+
+    def _immutable_number(self, value: Any) -> int | None:
+        """The number of a constant that nobody may write into, if that is found quickly."""
+        kind = type(value)
+        if kind in SIMPLE:
+            return self.intern((kind, value))
+        is_quick = (kind is tuple or kind is slice) and signature(value) is not None
+        return self.value_number(value) if is_quick else None
 
     def _number_of(self, key: Key, node: Any) -> int | list[Key]:
         """The number of a task, or its inputs that have none yet."""
@@ -242,11 +255,14 @@ class Numbering:
         if is_place(task):
             return self.intern(("value", "the place of a shuffle"))
         values = specification(task, self.shuffles.ids)
+        for function in filter(callable, values):  # nobody observes it: a bag is grouped by it
+            if reason := call_impurity(function, scope=UNTRACKED, walk=self.walk(function)):
+                raise NotMerged(reason)
         numbers = (self.node_number(value, self.numbers, True) for value in values)
         return self.intern((self.value_number(task.func, True), *numbers))
 
     def _task_number(self, task: Task, numbers: Mapping[Key, int]) -> int:
-        if task.func is ProhibitReuse._identity or task.func is isolated or task.func is viewed:
+        if _passes_on(task.func):
             return self.node_number(task.args[0], numbers)
         if task.func is _execute_subgraph:
             return self._fused_number(task, numbers)
@@ -320,10 +336,19 @@ class Numbering:
 
     def function_number(self, function: Any) -> FunctionNumber:
         """The number of a function. Raises `NotMerged`."""
-        number: FunctionNumber = _once(self._functions, function, self.learn)
-        if not (number.is_checked or number.is_used_up):
+        number: FunctionNumber = _once(self._functions, function, self._learn_once)
+        if not (number.is_checked or number.is_used_up or _passes_on(function)):
             self._simple[id(function)] = number.number
         return number
+
+    def _learn_once(self, function: Any) -> FunctionNumber:
+        is_partial = type(function) is functools.partial
+        alike = partial_signature(function) if is_partial else None
+        if alike is None:
+            return self.learn(function)
+        if alike not in self._partials:
+            self._partials[alike] = self.learn(function)
+        return self._partials[alike]
 
     def learn(self, function: Any) -> FunctionNumber:
         """The number of a function that is met for the first time."""
@@ -347,12 +372,17 @@ class Numbering:
             return self.intern((kind, value))
         if kind in ATOMS:
             return self.intern(("value", encode(value)))
+        alike = signature(value)
+        if alike in self._plain:
+            return self._plain[alike]
         content, objection = _once(self._values, value, self._content)
         if objection is not None and not is_declared:
             raise objection.with_traceback(None)
         number = self.intern(("value", content))
         if _is_of_project(kind):
             self._objects[number] = value
+        if alike is not None:
+            self._plain[alike] = number
         return number
 
     def _content(self, value: Any, is_judged: bool = False) -> tuple[Key, NotMerged | None]:
@@ -405,6 +435,11 @@ def _once(cache: dict[int, tuple[Any, Any]], value: Any, learn: Callable[[Any], 
     if isinstance(learned, NotMerged):
         raise learned.with_traceback(None)
     return learned
+
+
+def _passes_on(function: Any) -> bool:
+    """Whether a task of a function has the number of its first argument."""
+    return function is ProhibitReuse._identity or function is isolated or function is viewed
 
 
 def _target(node: Any) -> Key | None:
@@ -487,36 +522,3 @@ def _bound_tasks(tasks: Mapping[Key, Any]) -> dict[Key, NotMerged]:
     nodes = [node for node in tasks.values() if type(node) in kinds] if kinds else []
     reason = NotMerged("a part of a shuffle, which belongs to one computation")
     return {key: reason for node in nodes for key in inputs_of(node)}
-
-
-def task_dict(
-    dsk: Mapping[Key, Any], keys: Sequence[Key] | None = None, seen: set[int] | None = None
-) -> dict[Key, Any]:
-    """A graph as one dict of task specifications; legacy tasks are converted.
-
-    keys: the outputs, which decide the tasks that layers need to create
-    seen: layers of other collections, by id, which are skipped
-    """
-    layers: Iterable[Any] = [dsk]
-    if isinstance(dsk, HighLevelGraph):
-        layers = dsk.layers.values()
-        if keys is not None and any(type(layer) is not MaterializedLayer for layer in layers):
-            layers = dsk.cull(set(keys)).layers.values()
-    if seen is not None:
-        layers = [layer for layer in layers if id(layer) not in seen]
-        seen.update(map(id, layers))
-    tasks: dict[Key, Any] = {}
-    for layer in layers:
-        tasks.update(layer.mapping if type(layer) is MaterializedLayer else layer)
-    found, kinds = set(map(type, tasks.values())), GraphNode | TaskRef
-    if TaskRef in found:  # it is an alias, or data on a cluster
-        refs = {key: node.key for key, node in tasks.items() if type(node) is TaskRef}
-        tasks |= {key: Alias(key, ref) for key, ref in refs.items() if ref in tasks and ref != key}
-    if all(issubclass(kind, kinds) for kind in found):
-        return tasks
-    legacy = {key: node for key, node in tasks.items() if not isinstance(node, kinds)}
-    converted = convert_legacy_graph(legacy, tasks)
-    for key in legacy.keys() - converted.keys():  # aliases of themselves
-        del tasks[key]
-    tasks.update(converted)
-    return tasks

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
+import numpy as np
 from dask.typing import Key
 
 from pipeline.identity import (
@@ -109,6 +110,7 @@ class Readings:
         self._code = _Code(versions)
         self._codes: dict[int, _Code] = {}  # of functions, by id
         self._contents: dict[int, tuple[Any, Content]] = {}
+        self._parts: dict[int, tuple[Any, Key]] = {}
 
     def walk(self, function: Any) -> Walk:
         """What a function reaches, as far as it is known."""
@@ -130,7 +132,7 @@ class Readings:
         if id(value) in code.contents:
             return code.contents[id(value)]
         if id(value) not in self._contents:
-            encoder = _ArgumentEncoder(code.known)
+            encoder = _ArgumentEncoder(code.known, self._parts)
             encoded = encoder.encode(value)
             content = Content(encoded, tuple(encoder.functions), tuple(encoder.noted))
             self._contents[id(value)] = value, content
@@ -181,6 +183,52 @@ def last_readings() -> Readings:
 
 # Constants
 
+SIMPLE = frozenset({int, bool, str, bytes, type(None)})
+"""Types whose equal values are the same, within the type."""
+
+_NAMED = frozenset({FunctionType, BuiltinFunctionType, type, np.ufunc, type(np.sum)})
+_MAX_ITEMS = 32
+"""Items of a container that has a signature; larger ones are encoded as quickly."""
+
+
+def signature(value: Any, is_part: bool = False, depth: int = 4) -> Hashable:
+    """Equal for constants of equal content, in microseconds. None for most types.
+
+    None for what somebody may write into, and may have written when it is read again.
+
+    is_part: of a `functools.partial`, which is read once; functions in it count by their ids
+    depth: of containers in it, at most
+    """
+    kind = type(value)
+    if kind in SIMPLE:
+        return kind, value
+    if kind is float and value == value:  # many bit patterns are no number
+        return kind, repr(value)
+    if is_part and kind in _NAMED:
+        return kind, id(value)
+    if isinstance(value, np.dtype):
+        return (np.dtype, value.num) if value.isbuiltin == 1 else None
+    parts: Sequence[Any] = ()
+    if kind is slice:
+        parts = value.start, value.stop, value.step
+    elif kind is tuple or (is_part and kind is list):
+        parts = value
+    elif is_part and kind is dict:
+        parts = *value, *value.values()
+    else:
+        return None
+    if not depth or len(parts) > _MAX_ITEMS:
+        return None
+    signatures = [signature(part, is_part, depth - 1) for part in parts]
+    return None if None in signatures else (kind, *signatures)
+
+
+def partial_signature(function: functools.partial[Any]) -> Hashable:
+    """Equal for what calls one function with equal constants. None if that is not known."""
+    reduced: Any = function.__reduce__()  # creates no attributes
+    inner, args, keywords, attributes = reduced[2]
+    return None if attributes else signature((inner, args, keywords), True)
+
 
 class _ArgumentEncoder(Digester):
     """A digester for arguments, which notes what in them may make a task impure, at any depth.
@@ -189,13 +237,17 @@ class _ArgumentEncoder(Digester):
 
     functions: in the argument
     noted: sources of random numbers in the argument, and in what its functions reach
+    parts: by id, objects without any of these that other arguments hold, too
     """
 
     dict_order_counts = True
 
-    def __init__(self, known: Known | None = None) -> None:
+    def __init__(
+        self, known: Known | None = None, parts: dict[int, tuple[Any, Key]] | None = None
+    ) -> None:
         super().__init__(known=known)
         self.functions: list[Any] = []
+        self.parts = {} if parts is None else parts
         self.is_seeded = False  # within an object that seeds what it holds
 
     def encode(self, value: Any) -> Key:
@@ -208,6 +260,17 @@ class _ArgumentEncoder(Digester):
                 return self.note(value, super().encode(value))
             self.noted.append(value)
         return super().encode(value)
+
+    def once(self, value: Any) -> Key:
+        if self.is_inside:
+            return super().once(value)
+        if id(value) in self.parts:
+            return self.parts[id(value)][1]
+        before = len(self.functions), len(self.noted)
+        encoded = super().once(value)
+        if before == (len(self.functions), len(self.noted)) and not self.is_seeded:
+            self.parts[id(value)] = value, encoded
+        return encoded
 
     def content(self, value: Any) -> Key:
         start = len(self.functions)

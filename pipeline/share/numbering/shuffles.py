@@ -1,13 +1,16 @@
 """Dask's shuffles: between their tasks pass more than values.
 
-On the disk, tasks write into one place, and the tasks that return partitions read from it. On a
-cluster, workers send parts to each other. In both, a barrier is between the two kinds of task.
+On the disk, tasks write into one place, and the tasks that return partitions read from it; so do
+bags that are grouped. On a cluster, workers send parts to each other. In all of them, a barrier is
+between the two kinds of task.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from functools import partial
+from types import FunctionType
 from typing import Any, NamedTuple
 
 from dask.task_spec import Task
@@ -34,12 +37,11 @@ class Shuffles(NamedTuple):
 
 def find_shuffles(tasks: Mapping[Key, Any]) -> Shuffles:
     """The shuffles of a graph, as far as Dask has not fused their tasks with others."""
-    module: Any = sys.modules.get("dask.dataframe.shuffle")
-    barriers = {key for key, node in tasks.items() if _is_barrier(node, module)}
+    barriers = {key for key, node in tasks.items() if _is_barrier(node)}
     if not barriers:
         return Shuffles()
     results = {key for key, node in tasks.items() if not barriers.isdisjoint(inputs_of(node))}
-    if not all(_is_result(tasks[key], module) for key in results):
+    if not all(_is_result(tasks[key]) for key in results):
         return Shuffles()
     before = {key for barrier in barriers for key in inputs_of(tasks[barrier])}
     used = (source for key in results for source in inputs_of(tasks[key]))
@@ -51,7 +53,9 @@ def find_shuffles(tasks: Mapping[Key, Any]) -> Shuffles:
 def is_place(node: Any) -> bool:
     """Whether a task makes the place on the disk to which others write."""
     function = getattr(node, "func", None)
-    return type(function).__module__ == "dask.dataframe.shuffle"
+    kind = function.func if isinstance(function, partial) else type(function)
+    modules = "dask.dataframe.shuffle", "partd."
+    return isinstance(kind, type) and kind.__module__.startswith(modules)
 
 
 def specification(task: Task, ids: Iterable[str]) -> list[Any]:
@@ -65,14 +69,23 @@ def _fields(spec: Any) -> list[Any]:
     return [] if spec is None else [item for name, item in vars(spec).items() if name != "meta"]
 
 
-def _is_barrier(node: Any, module: Any) -> bool:
-    is_on_disk = module is not None and getattr(node, "func", None) is module.barrier
-    return is_on_disk or (
-        isinstance(node, Task) and type(node).__module__.startswith("distributed.shuffle.")
-    )
+def _is_barrier(node: Any) -> bool:
+    is_between_workers = type(node).__module__.startswith("distributed.shuffle.")
+    return (is_between_workers and isinstance(node, Task)) or _is_on_disk(node, _BARRIERS)
 
 
-def _is_result(node: Any, module: Any) -> bool:
-    function: Any = getattr(node, "func", None)
-    is_on_disk = module is not None and function is module.collect
-    return is_on_disk or str(getattr(function, "__module__", "")).startswith("distributed.shuffle.")
+def _is_result(node: Any) -> bool:
+    function = getattr(node, "func", None)
+    is_function = isinstance(function, FunctionType)  # an object may do anything
+    is_between_workers = is_function and function.__module__.startswith("distributed.shuffle.")
+    return is_between_workers or _is_on_disk(node, _RESULTS)
+
+
+_BARRIERS = {"dask.bag.chunk": "barrier", "dask.dataframe.shuffle": "barrier"}
+_RESULTS = {"dask.bag.core": "collect", "dask.dataframe.shuffle": "collect"}
+
+
+def _is_on_disk(node: Any, names: Mapping[str, str]) -> bool:
+    function = getattr(node, "func", None)
+    modules = ((sys.modules.get(module), name) for module, name in names.items())
+    return any(module and function is getattr(module, name) for module, name in modules)
