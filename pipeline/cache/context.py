@@ -11,8 +11,9 @@ from typing import Any
 
 import dask
 import dask.base
+from dask.typing import Key
 
-from pipeline.cache.plan import make_plan
+from pipeline.cache.plan import Plan, final_key, make_plan
 from pipeline.cache.running import (
     StoreScheduler,
     as_expression,
@@ -25,6 +26,8 @@ from pipeline.cache.running import (
     remaining_tasks,
     where_tasks_run,
 )
+from pipeline.graph import function_of, inputs_of
+from pipeline.program import LoadTask
 from pipeline.store import Store
 
 _entered: list[Store] = []
@@ -105,14 +108,15 @@ def _futures(client: Any, expr: Any, keys: Any, *args: Any, **kwargs: Any) -> An
     store = _entered[-1]
     expr = expr.optimize() if hasattr(expr, "optimize") else expr
     if store.is_shared:
-        tasks, _, annotations, inner = open_graph(expr, list(keys))
+        tasks, outputs, annotations, inner = open_graph(expr, list(keys))
         process = where_tasks_run(client.get)
         plan = make_plan(
-            store, tasks, keys, is_local=False, is_final=True, process=process, inner=inner
+            store, tasks, outputs, is_local=False, is_final=True, process=process, inner=inner
         )
         count_plan(plan)
-        tasks = remaining_tasks(plan, plan.outputs, annotations)
-        expr = as_expression(tasks, plan.outputs, annotations)
+        gathering = {key: _gathering(plan, key) for key in {*keys} - {*outputs}}
+        tasks = gathering | remaining_tasks(plan, outputs, annotations)
+        expr = as_expression(tasks, list(keys), annotations)
         store.log()
     else:
         store.failures.warn_later(
@@ -123,3 +127,12 @@ def _futures(client: Any, expr: Any, keys: Any, *args: Any, **kwargs: Any) -> An
     store.failures.emit_warnings()
     with planned():
         return _graph_to_futures(client, expr, keys, *args, **kwargs)
+
+
+def _gathering(plan: Plan, key: Key) -> Any:
+    """A task that only gathers outputs: they are stored, and it is not."""
+    node = plan.tasks[key]
+    statuses = {plan.status.get(final_key(plan.tasks, source)) for source in inputs_of(node)}
+    if statuses != {"hit"}:
+        return node
+    return LoadTask(key, function_of(node), tuple(inputs_of(node)), False)

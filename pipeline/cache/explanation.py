@@ -2,45 +2,62 @@
 
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from itertools import islice
 from typing import Any, NamedTuple, get_args
 
 from dask.base import get_scheduler
 from dask.typing import Key
 
-from pipeline.cache.plan import Plan, Status, make_plan
+from pipeline.cache.explaining import (
+    NOT_STORED,
+    UNKNOWN_CHANGE,
+    Block,
+    Change,
+    Comparison,
+    Past,
+    varying_constants,
+)
+from pipeline.cache.plan import Plan, Status, final_key, make_plan
 from pipeline.cache.running import open_collections, where_tasks_run
 from pipeline.cache.saving import (
-    INPUT,
     TaskDetails,
+    short_path,
+    task_arguments,
     task_call,
     task_details,
     task_name,
 )
-from pipeline.cache.task_digests import ITSELF, CodeDescription, describe_code, task_function
-from pipeline.identity import cut, format_duration, format_number
+from pipeline.cache.task_digests import task_function
+from pipeline.graph import CallTask, inputs_of
+from pipeline.identity import format_duration, format_number
 from pipeline.store import Store
 
 MAX_ROWS = 8
-"""Rows about one function, each with another reason."""
+"""Rows about one function, each with another reason; causes that are named."""
 
 MAX_CHANGES = 3
-"""Changes of code that are named one by one."""
+"""Changes of a task that are named one by one."""
 
-MAX_CODES = 16
-"""Versions of a function's code, the latest, that a task is compared with."""
+FEW_ROWS = 4
+"""A table of so many rows has no summary above it."""
 
-WIDTH = 30
-"""Characters of an argument that are shown."""
+MAX_TASK = 36
+"""Characters of a task in the table."""
+
+WIDTH = 80
+"""Characters of a line of the table."""
 
 
 class Line(NamedTuple):
     """What happens to a task, and why.
 
+    kind: the reason, as tasks of one function share it
+    layer: the name that the blocks of a collection share; of any other task that of its function
     seconds, bytes: of the stored result; 0 if there is none
+    causes: the changes for which the task runs: its own, and those of tasks before it
+    is_listed: whether the table names it; else it counts it
     """
 
     status: Status
@@ -48,15 +65,20 @@ class Line(NamedTuple):
     why: str
     key: Key
     function: str
+    kind: str
+    layer: str
     seconds: float = 0.0
     bytes: int = 0
+    causes: tuple[str, ...] = ()
+    is_listed: bool = True
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a run would do with each task, inputs before their consumers; as text, a table.
+    """What a run would do with each task, inputs before their consumers.
 
-    Tasks of one function with one status and one reason share a row.
+    As text: the changes for which tasks run, then a table, in which tasks of one function with one
+    status and one reason share a row.
     """
 
     lines: list[Line]
@@ -70,40 +92,47 @@ class Explanation:
         """What happens to each task, by key: `hit`, `miss`, `skipped` or `culled`."""
         return {line.key: line.status for line in self.lines}
 
+    @property
+    def causes(self) -> dict[str, int]:
+        """How many tasks run for each change."""
+        return dict(Counter(cause for line in self.lines for cause in line.causes))
+
+    def summary(self) -> list[str]:
+        """A line for each change: how many tasks run for it. None above a table of few rows."""
+        if len(self.table()) <= FEW_ROWS:
+            return []
+        causes = [f"{cause} → {_tasks(number)} recomputed" for cause, number in self.causes.items()]
+        more = len(causes) - MAX_ROWS
+        return [*causes[:MAX_ROWS], f"{more:,} more changes"] if more > 1 else causes
+
     def rows(self) -> list[tuple[str, str, str]]:
-        """Status, task and reason of each row of the table."""
-        groups: dict[tuple[Status, str], dict[str, list[Line]]] = {}
-        for line in self.lines:
-            why = "" if line.why == "stored" else line.why
-            by_reason = groups.setdefault((line.status, line.function), {})
-            by_reason.setdefault(why, []).append(line)
-        rows: list[tuple[str, str, str]] = []
-        for (status, function), by_reason in groups.items():
-            reasons = list(by_reason.items())
-            for why, lines in reasons[:MAX_ROWS]:
-                task = lines[0].call if len(lines) == 1 else f"{len(lines):,} of {function}"
-                if status == "hit":
-                    size, seconds = sum(x.bytes for x in lines), sum(x.seconds for x in lines)
-                    entries = f"{format_number(size)} bytes, took {format_duration(seconds)}"
-                    why = f"{why}; {entries}" if why else entries
-                rows.append((status, task, why))
-            if number := sum(len(lines) for _, lines in reasons[MAX_ROWS:]):
-                rows.append((status, f"{number:,} more of {function}", "…"))
-        return rows
+        """Status, task and reason of all tasks."""
+        return _rows(self.lines)
+
+    def table(self) -> list[tuple[str, str, str]]:
+        """As `rows`, in 80 columns; tasks culled or skipped on purpose are only counted."""
+        rows = _rows(line for line in self.lines if line.is_listed)
+        for status in ("skipped", "culled"):
+            lines = [line for line in self.lines if line.status == status and not line.is_listed]
+            if len({line.function for line in lines}) > 1:
+                reasons = Counter(line.why for line in lines)
+                texts = [f"{number:,}: {why}" for why, number in reasons.most_common(MAX_CHANGES)]
+                why = next(iter(reasons)) if len(reasons) == 1 else "; ".join(texts)
+                rows.append((status, _tasks(len(lines)), why))
+            else:
+                rows += _rows(lines)
+        most = WIDTH - sum(_widths(rows)) - 4
+        return [(status, _fitted(task, MAX_TASK), _fitted(why, most)) for status, task, why in rows]
 
     def __str__(self) -> str:
-        rows = self.rows()
-        first, second = (
-            min(max((len(row[column]) for row in rows), default=0), 40) for column in (0, 1)
-        )
+        rows = self.table()
+        first, second = _widths(rows)
         table = [
-            textwrap.fill(
-                f"{status:{first}}  {task:{second}}  {why}", 80, replace_whitespace=False,
-                subsequent_indent=" " * (first + second + 4), break_on_hyphens=False,
-            )
+            _filled(f"{status:{first}}  {task:{second}}  {why}", first + second + 4)
             for status, task, why in rows
-        ]  # fmt: skip
-        return "\n".join([*table, self.totals])
+        ]
+        summary = [_filled(_fitted(text, WIDTH), 2) for text in self.summary()]
+        return "\n".join([*summary, *[""][: len(summary)], *table, self.totals])
 
     @property
     def totals(self) -> str:
@@ -115,115 +144,62 @@ class Explanation:
     __repr__ = __str__
 
 
-class PastResult(NamedTuple):
-    """What a store remembers of a result that was computed.
-
-    why: it was not stored; empty if it was
-    """
-
-    digest: str
-    code: str
-    arguments: list[list[str]]
-    why: str
+def _tasks(number: int) -> str:
+    return f"{number:,} task{'s' if number != 1 else ''}"
 
 
-class _Results:
-    """Past results of one function with one code, found by what they have in common with a task.
-
-    A result that differs in one argument is found for certain, and without comparing all of them.
-    """
-
-    def __init__(self) -> None:
-        self._latest: dict[Any, PastResult] = {}  # by some of its arguments
-
-    def add(self, result: PastResult) -> None:
-        """Add a result that is later than all others."""
-        self._latest.update(dict.fromkeys(_traits(result.arguments), result))
-
-    def nearest(self, arguments: list[list[str]]) -> tuple[int, PastResult]:
-        """The result with the fewest other arguments, and how many they are."""
-        traits = (trait for trait in _traits(arguments) if trait in self._latest)
-        found = {self._latest[trait].digest: self._latest[trait] for trait in traits}
-        numbers = [_differences(result.arguments, arguments) for result in found.values()]
-        number = min(numbers)
-        return number, list(found.values())[numbers.index(number)]
+def _widths(rows: Iterable[tuple[str, str, str]]) -> tuple[int, int]:
+    """Of the first two columns."""
+    columns = list(zip(*rows, strict=True))[:2] or ((), ())
+    first, second = (max(map(len, column), default=0) for column in columns)
+    return first, min(second, MAX_TASK)
 
 
-_MOST_ARGUMENTS = 12
-"""A call with more of them is found by single arguments alone."""
+def _fitted(text: str, width: int) -> str:
+    """A text in which a word that is too long, as of a path, loses its beginning."""
+    words = text.split(" ")
+    return " ".join(word if len(word) <= width else f"…{word[1 - width :]}" for word in words)
 
 
-def _traits(arguments: list[list[str]]) -> Iterator[tuple[Any, ...]]:
-    """What arguments may have in common: all but one of them, one of them, their number."""
-    digests = [digest for _, digest in arguments]
-    if len(digests) <= _MOST_ARGUMENTS:
-        for place in range(len(digests)):
-            yield ("but", place, *digests[:place], *digests[place + 1 :])
-    yield from (("one", len(digests), place, digest) for place, digest in enumerate(digests))
-    yield "number", len(digests)
-    yield ("any",)
+def _filled(text: str, indent: int) -> str:
+    return textwrap.fill(
+        text, WIDTH, replace_whitespace=False, subsequent_indent=" " * indent,
+        break_on_hyphens=False,
+    )  # fmt: skip
 
 
-def _differences(before: list[list[str]], now: list[list[str]]) -> int:
-    """How many arguments differ."""
-    pairs = zip(before, now, strict=False)
-    equal = sum(old[1] == new[1] != "" for old, new in pairs)
-    return max(len(before), len(now)) - equal
+def _rows(lines: Iterable[Line]) -> list[tuple[str, str, str]]:
+    """Rows of tasks of one function, or layer, that share a status and a reason."""
+    groups: dict[tuple[Status, str, str], dict[str, list[Line]]] = {}
+    layers: dict[str, set[str]] = {}
+    for line in lines:
+        by_kind = groups.setdefault((line.status, line.function, line.layer), {})
+        by_kind.setdefault(line.kind, []).append(line)
+        for name in (line.function, line.call):
+            layers.setdefault(name, set()).add(line.layer)
+    rows: list[tuple[str, str, str]] = []
+    for (status, function, layer), by_kind in groups.items():
+        name = _unique(function, function, layers[function], layer)
+        for lines in list(by_kind.values())[:MAX_ROWS]:
+            first = lines[0]
+            task = _unique(first.call, function, layers[first.call], layer)
+            task = task if len(lines) == 1 else f"{len(lines):,} of {name}"
+            why = first.why if len(lines) == 1 else first.kind
+            if status == "hit":
+                size, seconds = sum(x.bytes for x in lines), sum(x.seconds for x in lines)
+                entries = f"{format_number(size)} bytes, took {format_duration(seconds)}"
+                why = f"{why}; {entries}" if why != "stored" else entries
+            rows.append((status, task, why))
+        if number := sum(map(len, list(by_kind.values())[MAX_ROWS:])):
+            rows.append((status, f"{number:,} more of {name}", "…"))
+    return rows
 
 
-class _Past:
-    """What a store remembers of earlier runs, read once."""
-
-    def __init__(self, store: Store) -> None:
-        self._versions = store.versions
-        self.notes = cache(store.noted)
-        self.results = cache(
-            lambda name: {line[0]: PastResult(*line) for line in store.history(name)}
-        )
-        self._by_code = cache(self._sorted)
-        self._descriptions: dict[str, CodeDescription] = {}
-        self._changes: dict[tuple[str, str], list[str]] = {}
-
-    def _sorted(self, name: str) -> dict[str, _Results]:
-        """The results of a function by its code, the latest code first."""
-        by_code: dict[str, _Results] = {}
-        for result in self.results(name).values():
-            results = by_code.pop(result.code) if result.code in by_code else _Results()
-            results.add(result)
-            by_code[result.code] = results
-        return dict(reversed(by_code.items()))
-
-    def changes(self, details: TaskDetails, function: Any) -> list[str]:
-        """How a task differs from the nearest result of its function."""
-        by_code = self._by_code(details.function)
-        latest = list(islice(by_code, MAX_CODES))
-        nearest: tuple[int, list[str], PastResult] | None = None
-        for code in dict.fromkeys([*latest, *{details.code}.intersection(by_code)]):
-            number, result = by_code[code].nearest(details.arguments)
-            changes = self.code_changes(code, details.code, function)
-            if nearest is None or number + len(changes) < nearest[0]:
-                nearest = number + len(changes), changes, result
-        if nearest is None:
-            return []
-        _, changes, result = nearest
-        return [*first_changes(changes), *argument_changes(result.arguments, details.arguments)]
-
-    def code_changes(self, before: str, now: str, function: Any) -> list[str]:
-        """All that changed in a function, by the digests of its code."""
-        if before == now:
-            return []
-        if (before, now) not in self._changes:
-            old = next(
-                (note for note in self.notes(f"code-{before}") if isinstance(note, dict)), {}
-            )
-            if now not in self._descriptions:
-                self._descriptions[now] = (
-                    describe_code(function, self._versions) if function is not None else {}
-                )
-            new = self._descriptions[now]
-            changes = code_changes(old, new) if old and new else []
-            self._changes[before, now] = changes or [_UNKNOWN_CHANGE]
-        return self._changes[before, now]
+def _unique(call: str, function: str, layers: set[str], layer: str) -> str:
+    """A call, with the beginning of the key where other layers have one of this name."""
+    if len(layers) == 1 or not call.startswith(function):
+        return call
+    return f"{function}-{layer.rpartition('-')[2][:4]}{call.removeprefix(function)}"
 
 
 def explain(store: Store, *collections: Any) -> Explanation:
@@ -237,146 +213,187 @@ def explain(store: Store, *collections: Any) -> Explanation:
     # Without this import there is no client.
     process = where_tasks_run(get_scheduler()) if "distributed" in sys.modules else None
     tasks, outputs, _, inner = open_collections(collections)
-    plan, past = make_plan(store, tasks, outputs, process=process, inner=inner), _Past(store)
-    lines, missed = [], set()
-    for key in plan.digests.numbers:
-        if (status := plan.status.get(key)) is None:
-            continue
-        line, digest = _line(plan, key, past), plan.digests.digest(key)
-        if status == "miss" and digest in missed:
-            line = line._replace(why=_REPEATED)
-        elif status == "miss":
-            missed.add(digest)
-        lines.append(line)
+    plan = make_plan(store, tasks, outputs, process=process, inner=inner)
+    reasons = _Reasons(plan)
+    lines = [reasons.line(key) for key in plan.digests.numbers if key in plan.status]
     store.failures.emit_warnings()
     return Explanation(lines)
 
 
-_REPEATED = "equal to another task: the later of them loads the result, if it is stored"
+class _Reason(NamedTuple):
+    """Why a task runs.
 
-
-def _line(plan: Plan, key: Key, past: _Past) -> Line:
-    status, node = plan.status[key], plan.tasks[key]
-    line = Line(status, task_call(key, node), "", key, task_name(key, node))
-    match status:
-        case "hit":
-            entry, _, is_by_content = plan.found[key]
-            why = "by the content of its inputs" if is_by_content else "stored"
-            return line._replace(why=why, seconds=entry.seconds, bytes=entry.bytes)
-        case "miss":
-            return line._replace(why=_miss_reason(plan, key, past))
-        case "skipped":
-            return line._replace(why=plan.reasons[key])
-    return line._replace(why="no consumer runs")
-
-
-def _miss_reason(plan: Plan, key: Key, past: _Past) -> str:
-    """How a task differs from the nearest result of its function."""
-    node, digest = plan.tasks[key], plan.digests.digest(key)
-    if change := plan.changes.get(key):
-        return change
-    details = task_details(key, node, plan.digests)
-    results = past.results(details.function)
-    if digest in results:
-        return results[digest].why or "evicted"
-    if not results:
-        is_new = key in plan.outputs or not past.notes("runs")
-        return "never computed" if is_new else "never stored: new, or quick to compute"
-    return "; ".join(past.changes(details, task_function(node))) or _UNKNOWN_CHANGE
-
-
-_UNKNOWN_CHANGE = "its code, or what it reaches, changed"
-
-
-def code_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What changed between two descriptions of a function, for a person.
-
-    >>> code_changes({"its own": {"code": "a"}}, {"its own": {"code": "b"}})
-    ['its code changed']
+    kind: the reason as tasks of one function share it; empty if it is the same
+    causes: the changes of the task itself
     """
-    changes: list[str] = []
-    for name in sorted({**before, **now}, key=lambda name: name != ITSELF):
-        old, new = before.get(name), now.get(name)
-        if name == "libraries":
-            for library, version in (new or {}).items():
-                if (was := (old or {}).get(library, "not used")) != version:
-                    was, version = was.partition(" #")[0], version.partition(" #")[0]
-                    is_new = was != version
-                    text = f"was {was}, is {version}" if is_new else f"{version} has other code"
-                    changes.append(f"library {library} {text}")
-        elif new is None:
-            changes.append(f"{name} is no longer used")
-        elif not isinstance(old, dict):
-            changes.append(f"{name}{new.get('in', '')} is new")
+
+    why: str
+    kind: str = ""
+    causes: tuple[str, ...] = ()
+
+
+class _Reasons:
+    """Why the tasks of a plan are hits or misses, inputs before their consumers."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        digests = plan.digests
+        self.past = Past(plan.store, {digests.digest(key) for key in digests.numbers})
+        self._outputs = {final_key(plan.tasks, key) for key in plan.outputs}
+        self._causes: dict[Key, tuple[str, ...]] = {}
+        self._changed: set[Key] = set()  # their results are other ones than before
+        self._refused: set[Key] = set()  # their results are never stored
+        self._details: dict[Key, TaskDetails] = {}
+        self._layers: dict[Any, list[Key]] = {}  # the first two blocks of collections
+        for key in plan.status:
+            if isinstance(key, tuple) and len(layer := self._layers.setdefault(key[0], [])) < 2:
+                layer.append(key)
+        self._missed: set[str | None] = set()
+
+    def line(self, key: Key) -> Line:
+        plan, node = self.plan, self.plan.tasks[key]
+        status, function = plan.status[key], task_name(key, node)
+        is_block = isinstance(key, tuple) and not isinstance(node, CallTask)
+        layer = str(key[0]) if is_block and isinstance(key, tuple) else function
+        line = Line(status, task_call(key, node), "", key, function, "", layer)
+        match status:
+            case "hit":
+                entry, _, is_by_content = plan.found[key]
+                why = "by the content of its inputs" if is_by_content else "stored"
+                return line._replace(why=why, kind=why, seconds=entry.seconds, bytes=entry.bytes)
+            case "culled":
+                why = "no consumer runs"
+                return line._replace(why=why, kind=why, is_listed=False)
+        why, kind, causes = self._reason(key, is_block)
+        self._causes[key] = causes
+        return line._replace(
+            why=why, kind=kind or why, causes=causes,
+            is_listed=status == "miss" or not self._is_skipped_on_purpose(key),
+        )  # fmt: skip
+
+    def _is_skipped_on_purpose(self, key: Key) -> bool:
+        """Whether a task is skipped as it is cheap, or a part of another one."""
+        return self.plan.digests.digest(key) is not None
+
+    def _reason(self, key: Key, is_block: bool) -> _Reason:
+        """Why a task runs, with all changes for which it does."""
+        tasks = self.plan.tasks
+        sources = dict.fromkeys(final_key(tasks, source) for source in inputs_of(tasks[key]))
+        running = [source for source in sources if source in self._causes]
+        reason = self._own_reason(key, is_block, running)
+        causes = dict.fromkeys(reason.causes)
+        for source in running:
+            causes |= dict.fromkeys(self._causes[source])
+        if not self._changed.isdisjoint(running):
+            self._changed.add(key)
+        return reason._replace(causes=tuple(causes))
+
+    def _own_reason(self, key: Key, is_block: bool, running: list[Key]) -> _Reason:
+        plan, digest = self.plan, self.plan.digests.digest(key)
+        function = task_name(key, plan.tasks[key])
+        if digest is None:
+            is_root = key in plan.digests.reasons
+            return _Reason(
+                plan.reasons[key], causes=(f"`{function}` is not stored",) if is_root else ()
+            )
+        if change := plan.changes.get(key):
+            change = short_path(change)
+            self._changed.add(key)
+            reason = _Reason(change, causes=(change,))
         else:
-            changes += _part_changes(name, old, new)
-    # Another definition in the same place is a change of its own.
-    return [change for change in changes if "definition" not in change] or changes
+            reason = self._difference(key, is_block, running)
+        if plan.status[key] == "skipped":
+            return _Reason(plan.reasons[key], causes=reason.causes)
+        if digest in self._missed:
+            return _Reason(_REPEATED, causes=reason.causes)
+        self._missed.add(digest)
+        return reason
+
+    def _difference(self, key: Key, is_block: bool, running: list[Key]) -> _Reason:
+        """How a task differs from the nearest result of its function, and which inputs do."""
+        plan, node, past = self.plan, self.plan.tasks[key], self.past
+        details = task_details(key, node, plan.digests)
+        results = past.results(details.function)
+        changed = [source for source in running if source in self._changed]
+        refused = [source for source in running if source in self._refused]
+        if (known := results.get(str(plan.digests.digest(key)))) and known.why != NOT_STORED:
+            return self._unchanged(key, details.function, known.why)
+        arguments = list(task_arguments(key, node, plan.digests))
+        function = task_function(node)
+        compared: Comparison | None = None
+        own: list[Change] = []
+        inputs: list[Change] = []
+        if known is None and results:
+            block = self._block(key, details) if is_block else None
+            compared = past.compare(details, arguments, function, block)
+            own, inputs, number = compared or ([], [], [])
+            # Inputs that run as before were not stored: an older result had others.
+            inputs = number or ([] if is_block and running else inputs)
+            if changed:
+                own = [change for change in own if not change.is_derived]
+        if own:
+            self._changed.add(key)
+        causes = _causes_of(details.function, own)
+        texts = first_changes(own)
+        if inputs and not (is_block and changed):
+            self._changed.add(key)
+            roots = () if changed else _causes_of(details.function, inputs)
+            text = "; ".join(dict.fromkeys([*texts, *(change.text for change in inputs)]))
+            return _Reason(text, causes=(*causes, *roots))
+        if changed and (results or key not in self._outputs):
+            why, kind = self._followed(changed, "changed")
+            return _Reason("; ".join([*texts, why]), "; ".join([*texts, kind]), causes)
+        if texts:
+            return _Reason("; ".join(texts), causes=causes)
+        if refused:
+            self._refused.add(key)
+            return _Reason(*self._followed(refused, "is not stored"))
+        if compared is not None and not is_block:
+            return _Reason(UNKNOWN_CHANGE)
+        is_new = known is None and (key in self._outputs or not past.notes("runs"))
+        return _Reason("never computed" if is_new else NOT_STORED)
+
+    def _block(self, key: Any, details: TaskDetails) -> Block:
+        """What a block has in common with another one of its collection."""
+        other = next((other for other in self._layers[key[0]] if other != key), None)
+        if other is None:
+            return Block()
+        if other not in self._details:
+            node = self.plan.tasks[other]
+            self._details[other] = task_details(other, node, self.plan.digests)
+        varying = varying_constants(details.arguments, self._details[other].arguments)
+        return Block(varying, is_only=False)
+
+    def _unchanged(self, key: Key, function: str, why: str) -> _Reason:
+        """Why the result of a task is not there that was computed before."""
+        if not why:
+            return _Reason("evicted", causes=("evicted",))
+        if why.startswith("not stored: "):  # nor is what depends on it
+            self._refused.add(key)
+        return _Reason(why, causes=(f"`{function}` is not stored",))
+
+    def _followed(self, sources: list[Key], verb: str) -> tuple[str, str]:
+        """Why a task runs that itself is as it was, and that reason for all of its function."""
+        tasks = self.plan.tasks
+        names = list(dict.fromkeys(task_name(source, tasks[source]) for source in sources))
+        if len(sources) == 1:
+            call = task_call(sources[0], tasks[sources[0]])
+            return f"its input {call} {verb}", f"its input of `{names[0]}` {verb}"
+        text = f"its inputs of `{'`, `'.join(names[:MAX_CHANGES])}` {verb}"
+        return text, text
 
 
-def first_changes(changes: list[str]) -> list[str]:
+def first_changes(changes: list[Change]) -> list[str]:
     """The first of some changes, and how many more there are."""
-    more = len(changes) - MAX_CHANGES
-    return [*changes[:MAX_CHANGES], f"{more} more changes"] if more > 0 else changes
+    texts, more = [change.text for change in changes[:MAX_CHANGES]], len(changes) - MAX_CHANGES
+    return [*texts, f"{more} more changes"] if more > 0 else texts
 
 
-_PLAIN_PARTS = ("code", "bases", "metaclass", "defaults", "keyword defaults")
-"""Parts whose contents are too long to be shown."""
+def _causes_of(function: str, changes: list[Change]) -> tuple[str, ...]:
+    """Changes as they are named apart from their task."""
+    return tuple(
+        f"{function}: {change.text}" if change.is_of_task else change.text for change in changes
+    )
 
 
-def _part_changes(name: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
-    """The changed parts of a definition; its code covers all of them."""
-    parts = [part for part in {**old, **new} if old.get(part) != new.get(part) and part != "in"]
-    place = f"{name}{new.get('in', '')}"
-    if name != ITSELF and "code" in parts:
-        yield f"{place} changed"
-        return
-    owner = "" if name == ITSELF else f" of {place}"
-    for part in parts:
-        if part in _PLAIN_PARTS:
-            yield f"{'its' if name == ITSELF else 'the'} {part}{owner} changed"
-        elif part in old and part in new and _is_short(old[part]) and _is_short(new[part]):
-            yield f"{part}{owner} was {old[part]}, is {new[part]}"
-        else:
-            yield f"{part}{owner} changed"
-
-
-def _is_short(text: str) -> bool:
-    """Whether a text shows a value, not a hash or the name of a definition."""
-    return len(text) <= 40 and "#" not in text and "definition" not in text
-
-
-def argument_changes(before: list[list[str]], now: list[list[str]]) -> list[str]:
-    """Which arguments changed, for a person; each is a text and a digest.
-
-    >>> argument_changes([["1", "a"], ["0.1", "b"]], [["1", "a"], ["0.2", "c"]])
-    ['argument 2 was 0.1, is 0.2']
-    """
-    if len(before) != len(now):
-        return [f"it took {len(before)} arguments, takes {len(now)}"]
-    changes = []
-    for place, pair in enumerate(zip(before, now, strict=True), 1):
-        (old, old_digest), (new, new_digest) = pair
-        if old_digest == new_digest != "":
-            continue
-        name, sign, value = new.partition("=")
-        argument = f"argument {place}"
-        if sign and name.isidentifier() and old.startswith(f"{name}="):
-            argument, old, new = f"argument {name}", old.removeprefix(f"{name}="), value
-        if old != new:
-            changes.append("{} was {}, is {}".format(argument, *_contrasted(old, new)))
-        elif new_digest.startswith(INPUT) and old_digest.startswith(INPUT):
-            changes.append(f"its input {cut(new, WIDTH)} changed")
-        else:
-            changes.append(f"{argument}, {cut(new, WIDTH)}, has other content")
-    return changes
-
-
-def _contrasted(old: str, new: str) -> tuple[str, str]:
-    """Two texts, cut off so that the first difference is seen."""
-    pairs = enumerate(zip(old, new, strict=False))
-    equal = next((place for place, pair in pairs if pair[0] != pair[1]), len(old))
-    if max(len(old), len(new)) > WIDTH and equal >= WIDTH // 2:
-        start = equal - WIDTH // 3
-        old, new = f"…{old[start:]}", f"…{new[start:]}"
-    return cut(old, WIDTH), cut(new, WIDTH)
+_REPEATED = "equal to another task: the later of them loads the result, if it is stored"

@@ -15,18 +15,21 @@ from dask._task_spec import NestedContainer
 from dask.task_spec import DataNode, TaskRef
 from dask.typing import Key
 
+from pipeline.cache.explaining import TaskNotes
 from pipeline.cache.isolating import with_copies
 from pipeline.cache.records import Found, Run, content_key, fetch, find, find_all_by_content
 from pipeline.cache.saving import (
     Arguments,
+    Later,
     Load,
     Save,
     TaskDetails,
+    made_now,
     task_details,
     task_name,
     task_names,
 )
-from pipeline.cache.task_digests import CodeDescriber, TaskDigests, alias_target, task_function
+from pipeline.cache.task_digests import TaskDigests, alias_target
 from pipeline.cache.tracking import Outcome, Process, Watcher, merged
 from pipeline.graph import CallTask, function_of, inputs_of, toposort
 from pipeline.program import LoadTask
@@ -44,6 +47,10 @@ _TOGETHER = 1000
 
 _SMALL = 1 << 12
 """Bytes of a result that comes with its header, if it is distant."""
+
+
+_NO_DETAILS = made_now(TaskDetails("", "", "", []))
+_NO_ARGUMENTS = made_now(Arguments())
 
 
 @dataclass
@@ -127,7 +134,7 @@ def make_plan(
         plan.status = {key: status for key, status in plan.status.items() if key in needed}
     for key in inner & plan.status.keys():
         if plan.status[key] == "miss" and not _is_one_of(store.keep, key, tasks[key]):
-            plan.status[key], plan.reasons[key] = "skipped", "it runs inside another task"
+            plan.status[key], plan.reasons[key] = "skipped", "computed within the task behind it"
     for key in work:
         plan.status.setdefault(key, "culled")
     return plan
@@ -389,14 +396,14 @@ def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
     misses = Counter(
         plan.digests.digest(key) for key, status in plan.status.items() if status == "miss"
     )
-    details: dict[str, TaskDetails] = {}
+    details: dict[str, Later[TaskDetails]] = {}
     tasks: dict[Key, Any] = dict(plan.tasks)
     hits = {key for key, status in plan.status.items() if status == "hit"}
     order = toposort({key: node for key, node in tasks.items() if key not in hits}, outputs)
     tasks |= with_copies(order, outputs, plan.digests.reasons)
     upstream = _upstream(plan, order) if is_reachable else {}
     run = plan.run._replace(begun=time.time(), behind=behind)
-    watcher, describe = Watcher(store, plan.digests), CodeDescriber(store.versions)
+    watcher, notes = Watcher(store, plan.digests), TaskNotes(store, plan.digests)
     limit = MAX_RECOMPUTED
     for key, status in plan.status.items():
         node, digest = tasks[key], plan.digests.digest(key)
@@ -416,18 +423,16 @@ def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
                 with noting("loaded", key):
                     tasks[key] = DataNode(key, load())
         elif key in upstream and _is_watched(plan, key):
+            own, is_kept = plan.tasks[key], status == "miss"
             if digest not in details:
-                detail = details[digest] = task_details(key, plan.tasks[key], plan.digests)
-                if status == "miss" and detail.code:
-                    # Now: a run that is killed is explained, too.
-                    source = task_function(plan.tasks[key])
-                    store.note_once(f"code-{detail.code}", partial(describe, source))
+                details[digest] = Later(partial(task_details, key, own, plan.digests))
+                notes.add(key, own, digest, details[digest])
             save = Save(
-                store, digest, function_of(node), details[digest], run,
-                watcher(plan.tasks[key]), upstream[key],
-                _arguments(plan, key),
-                is_always=digest in targets or _is_one_of(store.keep, key, plan.tasks[key]),
-                is_repeated=misses[digest] > 1, is_kept=status == "miss",
+                store, digest, function_of(node), task_name(key, own),
+                details[digest] if is_kept else _NO_DETAILS, run, watcher(own), upstream[key],
+                Later(partial(_arguments, plan, key)) if is_kept else _NO_ARGUMENTS,
+                is_always=digest in targets or _is_one_of(store.keep, key, own),
+                is_repeated=misses[digest] > 1, is_kept=is_kept,
             )  # fmt: skip
             is_cheap = status != "miss" and isinstance(node, CallTask) and node.cheap
             tasks[key] = CallTask(key, save, tuple(inputs_of(node)), cheap=is_cheap)

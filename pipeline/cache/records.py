@@ -219,7 +219,7 @@ class _Walk(pickle.Pickler):
 
 def find_by_content(store: Store, key: str, checked: dict[Any, Any]) -> Found | None:
     """The result of a task with a content key, and what the task itself read."""
-    return _found_by(store, store.noted(f"content-{key}"), checked)
+    return _found_by(store, store.notes.on(f"content-{key}"), checked)
 
 
 def find_all_by_content(
@@ -228,7 +228,7 @@ def find_all_by_content(
     """The results of tasks by their content keys, requested together."""
     topics = {f"content-{key}": key for key in keys}
     with store.fetching():
-        noted = store.noted_all(topics)
+        noted = store.notes.on_all(topics)
         names = [note.digest for lines in noted.values() for note in _content_notes(lines)]
         store.fetch(store.distant(names))
         found = {key: _found_by(store, noted.get(topic, []), checked)
@@ -269,7 +269,7 @@ def note_content(store: Store, key: str, entry: Entry, inputs: Iterable[Input]) 
     inputs: what the task itself read
     """
     text = json.dumps([entry.digest, entry.checksum.hex(), list(map(list, inputs))])
-    store.note(f"content-{key}", [text, xxh3_64_hexdigest(text.encode())])
+    store.notes.add(f"content-{key}", [text, xxh3_64_hexdigest(text.encode())])
 
 
 # Outcomes of the tasks of a run
@@ -306,13 +306,13 @@ class Run(NamedTuple):
             while len(_outcomes) > _MAX_RUNS:  # a worker does not know when a run ends
                 _outcomes.popitem(last=False)
             if outcome.inputs or outcome.why:
-                store.note(f"outcome-{digest}", [self.name, *outcome])
+                store.notes.add(f"outcome-{digest}", [self.name, *outcome])
 
     def passed_on(self, store: Store, digest: str) -> Outcome:
         """The outcome of a task, in whichever process it ran."""
         known = _outcomes.get(self.name, {}).get(digest)
         if known is None and not self.is_local:
-            notes = store.noted(f"outcome-{digest}")
+            notes = store.notes.on(f"outcome-{digest}")
             rows = [
                 note[1:] for note in notes if isinstance(note, list) and note[:1] == [self.name]
             ]

@@ -105,7 +105,8 @@ class StoreScheduler:
         missing = [key for key in plan.outputs if key not in values]
         if not missing:
             return values
-        tasks: Any = remaining_tasks(plan, missing, annotations)
+        is_in_processes = self.scheduler is dask.multiprocessing.get
+        tasks: Any = remaining_tasks(plan, missing, annotations, is_in_processes)
         if self.is_client:
             tasks = as_expression(tasks, missing, annotations)
         try:
@@ -225,7 +226,9 @@ def _save_outputs(plan: Plan, values: Mapping[Key, Any], is_isolated: bool) -> N
         if not why:
             save(plan.store, digest, value, details)
         else:
-            plan.store.note_call(details.function, digest, details.code, details.arguments, why)
+            plan.store.notes.add_call(
+                details.function, digest, details.code, details.arguments, why
+            )
 
 
 class Opened(NamedTuple):
@@ -266,6 +269,7 @@ def open_graph(dsk: Any, keys: Any) -> Opened:
     tasks = task_dict(graph)
     outputs = output_keys(tasks, flatten([keys]))
     inner = inner_keys(graphs_of(dsk), [*outputs, *flatten([keys])])
+    inner -= {final_key(tasks, key) for key in outputs}
     whole = fuse_bags(with_iterators(tasks, outputs), outputs)
     return Opened(whole, outputs, annotations, inner)
 
@@ -283,16 +287,19 @@ def output_keys(tasks: Mapping[Key, Any], keys: Iterable[Key]) -> list[Key]:
     return list(outputs)
 
 
-def remaining_tasks(plan: Plan, outputs: Sequence[Key], annotations: Annotations) -> dict[Key, Any]:
+def remaining_tasks(
+    plan: Plan, outputs: Sequence[Key], annotations: Annotations, is_in_processes: bool = False
+) -> dict[Key, Any]:
     """The tasks to run for some outputs, fused as without a store: see `tasks_to_run`."""
     tasks = tasks_to_run(plan, outputs)
     if not dask.config.get("pipeline.fuse", True):
         return tasks
     # Blocks of arrays and frames: their collections were not fused, so that each can be stored.
+    # For processes Dask fuses lines of all tasks: what is between two of them need not be pickled.
     blocks = {
         key: node
         for key, node in tasks.items()
-        if isinstance(key, tuple)
+        if (isinstance(key, tuple) or is_in_processes)
         and type(plan.tasks[key]) is Task
         and type(node) is not LoadTask
         and key not in annotations

@@ -1,16 +1,13 @@
-"""The digests of the tasks of a graph, and what the digest of a function covers.
+"""The digests of the tasks of a graph.
 
 `Numbering`, by which `share` merges equal tasks, gives equal tasks of one graph one number. Here a
 number has the hash of what it was given for: equal tasks of all processes have one digest.
 """
 
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from hashlib import blake2b
-from pathlib import Path
-from types import FunctionType, MethodType, ModuleType
-from typing import Any, NamedTuple
+from types import FunctionType, MethodType
+from typing import Any
 
 from dask._expr import ProhibitReuse
 from dask.task_spec import Alias, TaskRef
@@ -19,19 +16,9 @@ from dask.typing import Key
 
 from pipeline.graph import CallTask, inputs_of
 from pipeline.identity import (
-    Digester,
-    Known,
-    UnimportedModule,
     Versions,
-    closure_values,
-    definition_parts,
-    encode,
     hash_encoded,
-    held,
     library_name,
-    module_name,
-    namespace,
-    type_part,
 )
 from pipeline.program import Named, Program, is_body
 from pipeline.share import (
@@ -47,8 +34,10 @@ from pipeline.share import (
     argument_content,
     call_impurity,
     callable_name,
+    hash_lines,
     method_impurity,
     project_objects,
+    signature_digest,
     stable_number,
 )
 from pipeline.trace import CallForm, Task, form_of
@@ -106,31 +95,8 @@ class TaskDigests(Numbering):
         number = self.signatures.get(signature)
         if number is None:
             number = self.signatures[signature] = len(self._digests)
-            self._digests.append(self._hash(signature))
+            self._digests.append(signature_digest(signature, self._digests, self.versions))
         return number
-
-    def _hash(self, signature: Any) -> str | None:
-        tag, *numbers = signature
-        if isinstance(tag, int):  # a function and its arguments
-            tag, numbers = "task", signature
-        elif isinstance(tag, type):
-            return hash_encoded((tag.__name__, encode(numbers[0])), self.versions)
-        elif tag == "value":
-            return hash_encoded(signature, self.versions)
-        elif tag in ("held", "not merged"):
-            return None
-        elif tag == "call":  # by what it does, not by its key
-            tag, numbers = "task", numbers[1:]
-        elif tag == "one object":
-            places, *numbers = numbers
-            tag = f"{tag} {places}"
-        lines = [tag]
-        for item in numbers:
-            name, number = ("", item) if isinstance(item, int) else item[1:]
-            if (digest := self._digests[number]) is None:
-                return None
-            lines.append(f"{name!r}={digest}" if name else digest)
-        return _hash_lines(lines)
 
     def node_number(self, node: Any, numbers: Mapping[Key, int], is_declared: bool = False) -> int:
         if isinstance(node, CallTask) and (target := alias_target(node)) is not None:
@@ -205,11 +171,7 @@ def call_digest(function: str, arguments: Iterable[Any], versions: Versions) -> 
     """
     heads = ((type(value).__name__ if type(value) in SIMPLE else "value",
               argument_content(value, versions)) for value in arguments)  # fmt: skip
-    return _hash_lines(["task", function, *(hash_encoded(head, versions) for head in heads)])
-
-
-def _hash_lines(lines: Sequence[str]) -> str:
-    return blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
+    return hash_lines(["task", function, *(hash_encoded(head, versions) for head in heads)])
 
 
 def alias_target(node: Any) -> Key | None:
@@ -255,128 +217,3 @@ def is_of_the_project(function: Any) -> bool:
 def _known_operands(places: Sequence[int], body: Program) -> list[Any]:
     """The operands of a step of a body: constants by value, all others as a reference."""
     return [body.constants[-place - 1] if place < 0 else TaskRef("unknown") for place in places]
-
-
-# What a digest covers
-
-CodeDescription = dict[str, dict[str, str]]
-"""For each definition that a function reaches, its parts by name: their texts, or hashes."""
-
-ITSELF = "its own"
-"""The name of the described function among the definitions."""
-
-
-def describe_code(function: Any, versions: Versions = "minor") -> CodeDescription:
-    """What the digest of a function covers, part by part, as far as it has a digest."""
-    return CodeDescriber(versions)(function)
-
-
-class _Described(NamedTuple):
-    """A definition, its parts as texts, the definitions and the libraries that they name."""
-
-    definition: Any
-    parts: dict[str, str]
-    named: list[Any]
-    libraries: dict[str, str]
-
-
-class CodeDescriber:
-    """Describes functions; what several of them reach is read once, while nothing changes it."""
-
-    def __init__(self, versions: Versions = "minor") -> None:
-        self._versions = versions
-        self._known: dict[int, _Described] = {}  # by id
-
-    def __call__(self, function: Any) -> CodeDescription:
-        """What the digest of a function covers: see `describe_code`."""
-        first = _Describer(self._versions)
-        description: CodeDescription = {}
-        with suppress(TypeError, RecursionError):
-            first.encode(held(function, "__func__", function))
-            libraries = dict(first.libraries)
-            queue, seen = list(first.definitions), set(map(id, first.definitions))
-            for definition in queue:  # which grows meanwhile
-                name = _title(definition) if description else ITSELF
-                while name in description:
-                    name += "′"
-                read = self._read(definition)
-                description[name] = {**read.parts, "in": _place(definition)}
-                libraries |= read.libraries
-                queue += [other for other in read.named if id(other) not in seen]
-                seen.update(map(id, read.named))
-            description["libraries"] = libraries
-        return description
-
-    def _read(self, definition: Any) -> _Described:
-        if id(definition) not in self._known:
-            describer = _Describer(self._versions)
-            describer.definition(definition)
-            parts = {part: str(describer.encode(value)) for part, value in _parts(definition)}
-            named = describer.definitions[1:]
-            self._known[id(definition)] = _Described(definition, parts, named, describer.libraries)
-        return self._known[id(definition)]
-
-
-class _Describer(Digester):
-    """A digester that encodes definitions by name, and keeps the versions of libraries."""
-
-    def __init__(self, versions: Versions) -> None:
-        super().__init__(known=Known(versions))
-        self.definitions: list[Any] = []
-        self.libraries: dict[str, str] = {}
-
-    def library(self, name: str, module: str) -> str:
-        text = super().library(name, module)
-        package, _, version = text.rpartition(" of ")[2].partition(" ")
-        if version:
-            self.libraries[package] = version
-        return text.partition(" #")[0]
-
-    def definition(self, value: Any) -> Key:
-        self.is_inside = True
-        if not any(value is known for known in self.definitions):
-            self.definitions.append(value)
-        return f"definition {_name(value)}"
-
-
-def _parts(definition: Any) -> Iterator[tuple[str, Any]]:
-    """The parts of a definition, by the names that a person knows them by."""
-    parts: Iterator[Any] = iter(definition_parts(definition))
-    if not isinstance(definition, FunctionType):
-        heads = ["bases", "metaclass"] if isinstance(definition, type) else []
-        heads += ["code"] if isinstance(definition, UnimportedModule) else []
-        yield from zip(heads, parts, strict=False)
-        yield from ((f"`{name}`", value) for name, value in parts)
-        return
-    closure = [f"closure value `{name}`" for name in definition.__code__.co_freevars]
-    yield from zip(("code", "defaults", "keyword defaults", *closure), parts, strict=False)
-    for name, value in parts:
-        if name not in closure_values(definition):
-            yield f"{'value' if '.' in name else 'global'} `{name}`", value
-
-
-def _name(definition: Any) -> str:
-    if isinstance(definition, ModuleType):
-        return module_name(definition)
-    if isinstance(definition, UnimportedModule):
-        return definition.name
-    is_class = isinstance(definition, type)
-    return str(type_part(definition, "__qualname__") if is_class else definition.__qualname__)
-
-
-def _title(definition: Any) -> str:
-    kinds = {ModuleType: "module", UnimportedModule: "module", FunctionType: "helper"}
-    return f"{kinds.get(type(definition), 'class')} `{_name(definition)}`"
-
-
-def _place(definition: Any) -> str:
-    """The file of a definition, as it follows its name; empty if it was not made by a file."""
-    if isinstance(definition, FunctionType):
-        path = definition.__code__.co_filename
-    elif isinstance(definition, UnimportedModule):
-        path = definition.path
-    else:
-        is_class = isinstance(definition, type)
-        module = sys.modules.get(type_part(definition, "__module__")) if is_class else definition
-        path = namespace(module).get("__file__") or ""
-    return "" if not path or path.startswith("<") else f" in {Path(path).name}"

@@ -168,6 +168,18 @@ def test_a_store_explains_within_its_context(tmp_path: Path) -> None:
         assert store.explain(graph).count("hit") == 1
 
 
+def test_a_client_stores_the_blocks_of_an_array_and_explains_them(
+    tmp_path: Path, client: Client
+) -> None:
+    x = da.arange(6, chunks=2).map_blocks(slow, dtype=int)
+    with Store(tmp_path) as store:
+        assert client.compute(x).result().tolist() == [1, 2, 3, 4, 5, 6]
+        assert (len(store), store.explain(x).count("hit")) == (3, 3)
+    with measure() as measured:
+        assert pipeline.compute(x, store=store)[0].tolist() == [1, 2, 3, 4, 5, 6]
+    assert measured.tasks == 0
+
+
 def test_a_worker_computes_what_it_cannot_load(tmp_path: Path, client: Client) -> None:
     """A future cannot be planned again: what is lost meanwhile is computed where it is missed."""
     store = Store(tmp_path)

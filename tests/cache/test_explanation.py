@@ -9,8 +9,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
-from importlib.metadata import distribution
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -23,14 +21,12 @@ import pipeline
 from pipeline import Store, measure
 from pipeline.apps.fibonacci import fib
 from pipeline.cache import Explanation
-from pipeline.cache.explanation import argument_changes, code_changes, first_changes
 from pipeline.identity import Versions
-from pipeline.identity.digests import _version
 from tests.programs.through import Outcome, through
-from tests.projects import edited
+from tests.projects import edited, installed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 MAIN = """
@@ -182,7 +178,7 @@ def test_tasks_of_one_status_share_a_row(tmp_path: Path) -> None:
         "6 miss",
     ]
     pipeline.compute(parts, store=store, scheduler="sync")
-    [culled, hit, total] = str(store.explain(parts)).splitlines()
+    [hit, culled, total] = str(store.explain(parts)).splitlines()
     assert culled == "culled  5 of slow  no consumer runs"
     assert hit.startswith("hit     sum(…)")
     assert "bytes, took" in hit
@@ -194,76 +190,7 @@ def test_without_collections_there_are_no_tasks(tmp_path: Path) -> None:
     assert Store(tmp_path).explain() == Explanation([])
 
 
-@pytest.mark.parametrize(
-    ("before", "now", "expected"),
-    [
-        ({"its own": {"code": "a"}}, {"its own": {"code": "a"}}, []),
-        ({"helper `f`": {"code": "a"}}, {"helper `f`": {"code": "b"}}, ["helper `f` changed"]),
-        ({}, {"helper `f`": {"in": " in a.py"}}, ["helper `f` in a.py is new"]),
-        ({"helper `f`": {"in": " in a.py"}}, {"helper `f`": {"in": " in b.py"}}, []),
-        ({"helper `f`": {}}, {}, ["helper `f` is no longer used"]),
-        ({"its own": {"global `x`": "1"}}, {"its own": {"global `x`": "2"}},
-         ["global `x` was 1, is 2"]),
-        ({"its own": {"global `x`": "[9]#ab"}}, {"its own": {"global `x`": "[9]#cd"}},
-         ["global `x` changed"]),
-        ({"libraries": {"numpy": "1"}}, {"libraries": {"numpy": "2"}},
-         ["library numpy was 1, is 2"]),
-        ({"libraries": {"numpy": "1 #ab"}}, {"libraries": {"numpy": "2 #cd"}},
-         ["library numpy was 1, is 2"]),
-        ({"libraries": {"numpy": "1 #ab"}}, {"libraries": {"numpy": "1 #cd"}},
-         ["library numpy 1 has other code"]),
-    ],
-)  # fmt: skip
-def test_changes_of_code_are_named(
-    before: dict[str, dict[str, str]], now: dict[str, dict[str, str]], expected: list[str]
-) -> None:
-    assert code_changes(before, now) == expected
-
-
-@pytest.mark.parametrize(
-    ("before", "now", "expected"),
-    [
-        ([["1", "a"]], [["1", "a"]], []),
-        ([["1", "a"]], [], ["it took 1 arguments, takes 0"]),
-        ([["rate=1", "a"]], [["rate=2", "b"]], ["argument rate was 1, is 2"]),
-        (
-            [["n=3, rate=0.1, offset=0.0, scale=1.5, x)", "a"]],
-            [["n=3, rate=0.1, offset=0.0, scale=2.5, x)", "b"]],
-            ["argument n was ….0, scale=1.5, x), is ….0, scale=2.5, x)"],
-        ),
-        (
-            [["Point(x=1)", "a"]],
-            [["Point(x=2)", "b"]],
-            ["argument 1 was Point(x=1), is Point(x=2)"],
-        ),
-        ([["[0.5 …]", "a"]], [["[0.5 …]", "b"]], ["argument 1, [0.5 …], has other content"]),
-        ([["load('a')", "@a"]], [["load('a')", "@b"]], ["its input load('a') changed"]),
-    ],
-)
-def test_changed_arguments_are_named_or_numbered(
-    before: list[list[str]], now: list[list[str]], expected: list[str]
-) -> None:
-    assert argument_changes(before, now) == expected
-
-
-def test_many_changes_are_counted() -> None:
-    before = {f"helper `{name}`": {"code": "1"} for name in "abcdef"}
-    now = {f"helper `{name}`": {"code": "2"} for name in "abcdef"}
-    changes = first_changes(code_changes(before, now))
-    assert changes[2:] == ["helper `c` changed", "3 more changes"]
-
-
 # Versions of libraries
-
-
-@contextmanager
-def installed(version: str) -> Iterator[None]:
-    """As another process, with this version of all libraries."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(distribution("numpy")), "version", version)
-        _version.cache_clear()
-        yield
-    _version.cache_clear()
 
 
 def norm_of(n: int) -> float:
@@ -395,14 +322,14 @@ def test_explaining_compares_a_miss_with_few_results(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The comparisons of one miss are as many in a long history as in a short one."""
-    module, compared = sys.modules["pipeline.cache.explanation"], Counter[int]()
-    differences: Any = vars(module)["_differences"]
+    module, compared = sys.modules["pipeline.cache.explaining.past"], Counter[int]()
+    distance: Any = vars(module)["_distance"]
 
     def counted(*arguments: Any) -> Any:
         compared[number] += 1
-        return differences(*arguments)
+        return distance(*arguments)
 
-    monkeypatch.setattr(module, "_differences", counted)
+    monkeypatch.setattr(module, "_distance", counted)
     for number in (10, 100):
         store = Store(tmp_path / str(number), keep=[power], durable=False)
         calls = [delayed(power)(base, 1, 0) for base in range(number)]

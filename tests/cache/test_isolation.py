@@ -249,7 +249,9 @@ def test_a_store_without_locks_has_equal_tasks_run_once_one_by_one(tmp_path: Pat
 def test_a_long_task_runs_once_though_its_function_is_quick_at_times(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Store, "cost", lambda *_: 0.0015)  # on a busy machine it may be any
+    monkeypatch.setattr(
+        "pipeline.store.costs.Costs.of", lambda *_: 0.0015
+    )  # on a busy machine it may be any
     lines = tmp_path / "lines"
     store = Store(tmp_path / "store", durable=False)
 

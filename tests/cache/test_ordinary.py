@@ -143,7 +143,10 @@ def test_the_remedy_of_an_observed_effect_works(folder: Path) -> None:
         return n
 
     through(folder / "cache", delayed(writes)(3))
-    remedy = "not stored: it wrote out.csv; declare it @pure to store it anyway"
+    remedy = (
+        "not stored: it wrote out.csv; return File(path) to store the file, too, "
+        "or declare it @pure to store it anyway"
+    )
     assert remedy in " ".join(str(explained(folder / "cache", delayed(writes)(3))).split())
     pure(writes)
     assert through(folder / "cache", delayed(writes)(3)).warnings == []

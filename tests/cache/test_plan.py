@@ -269,7 +269,9 @@ def test_a_cycle_is_an_error(tmp_path: Path) -> None:
 def test_a_trivial_task_costs_no_file_and_a_long_one_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Store, "cost", lambda *_: 0.005)  # on a busy machine it may be any
+    monkeypatch.setattr(
+        "pipeline.store.costs.Costs.of", lambda *_: 0.005
+    )  # on a busy machine it may be any
 
     @pipeline.pure
     def long(x: float) -> float:

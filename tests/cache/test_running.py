@@ -17,7 +17,9 @@ import dask.bag as db
 import numpy as np
 import pandas as pd
 import pytest
+import xarray
 from dask import delayed
+from dask.delayed import Delayed
 
 import pipeline
 from pipeline import Store, measure
@@ -278,3 +280,59 @@ def test_several_outputs_are_stored_one_by_one(tmp_path: Path) -> None:
     with measure() as measured:
         pipeline.compute(fib(12), store=store, scheduler="sync")
     assert measured.tasks == 0
+
+
+class Guarded:
+    """An object that cannot be pickled."""
+
+    def __init__(self, number: int) -> None:
+        self.lock = threading.Lock()
+        self.number = number
+
+
+def number_of(guarded: Guarded) -> int:
+    return guarded.number
+
+
+def test_in_processes_a_line_of_tasks_is_one_so_that_only_its_last_value_is_pickled(
+    tmp_path: Path, pool: Any
+) -> None:
+    graph = {"a": (Guarded, 3), "b": (number_of, "a"), "c": (slow, "b"), "d": (max, "b", "c")}
+    with dask.config.set(scheduler="processes", pool=pool):
+        assert Delayed("d", graph).compute() == 3
+        for is_first in (True, False):
+            with measure() as measured:
+                assert pipeline.compute(Delayed("d", graph), store=tmp_path) == (3,)
+            assert bool(measured.tasks) == is_first
+
+
+def test_a_sum_of_a_frame_of_a_bag_is_an_output_that_is_stored(tmp_path: Path) -> None:
+    for is_first in (True, False):
+        rows = db.from_sequence([{"a": n} for n in range(6)], npartitions=2)
+        with measure() as measured:
+            total = pipeline.compute(rows.to_dataframe(meta={"a": int}).a.sum(), store=tmp_path)
+        assert total == (15,)
+        assert bool(measured.tasks) == is_first
+
+
+def lazy(unit: str = "K", shift: int = 0, first: int = 0) -> xarray.Dataset:
+    blocks = da.arange(6, chunks=3) + shift
+    labels = range(first, first + 6)
+    return xarray.Dataset({"t": ("x", blocks, {"unit": unit})}, {"x": labels})
+
+
+def described(values: Any) -> list[Any]:
+    array = values.t if isinstance(values, xarray.Dataset) else values
+    return [int(array.max()), array.attrs["unit"], int(array.x[0])]
+
+
+@pytest.mark.parametrize("part", [lambda data: data, lambda data: data.t], ids=["set", "array"])
+def test_a_function_of_a_lazy_dataset_is_stored(part: Any, tmp_path: Path) -> None:
+    for options, expected, is_new in (
+        ({}, [5, "K", 0], True), ({}, [5, "K", 0], False), ({"unit": "C"}, [5, "C", 0], True),
+        ({"shift": 1}, [6, "K", 0], True), ({"first": 3}, [5, "K", 3], True),
+    ):  # fmt: skip
+        with measure() as measured:
+            call = delayed(described)(part(lazy(**options)))
+            assert pipeline.compute(call, store=tmp_path) == (expected,)
+        assert ("described" in measured.functions) == is_new

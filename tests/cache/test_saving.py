@@ -26,9 +26,11 @@ from pipeline import Store, StoreWarning
 from pipeline.cache.records import Run
 from pipeline.cache.running import open_collections
 from pipeline.cache.saving import (
+    Later,
     Load,
     Save,
     TaskDetails,
+    made_now,
     task_call,
     task_details,
     task_name,
@@ -49,7 +51,8 @@ DETAILS = TaskDetails("f", "f(1)", "c" * 32, [["1", "d"]])
 
 def save(store: Store, function: Callable[..., Any], is_always: bool = True) -> Save:
     run = Run(f"run-{next(RUNS)}", True, time.time())
-    return Save(store, DIGEST, function, DETAILS, run, Watched(), is_always=is_always)
+    details = made_now(DETAILS)
+    return Save(store, DIGEST, function, "f", details, run, Watched(), is_always=is_always)
 
 
 def test_a_result_is_returned_and_stored_with_its_times(tmp_path: Path) -> None:
@@ -75,7 +78,9 @@ def test_a_result_that_is_quick_to_compute_is_not_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(tmp_path)
-    monkeypatch.setattr(Store, "cost", lambda *_: 0.02)  # on a busy machine it may be any
+    monkeypatch.setattr(
+        "pipeline.store.costs.Costs.of", lambda *_: 0.02
+    )  # on a busy machine it may be any
     assert save(store, lambda: time.sleep(0.1), is_always=False)() is None
     assert DIGEST not in store  # five times as long as to store it
     assert save(store, lambda: time.sleep(0.3), is_always=False)() is None
@@ -295,3 +300,11 @@ def test_a_wait_ends_with_the_run(tmp_path: Path) -> None:
             future.result(timeout=100)
     lease.end(True)
     assert waiting() == 1
+
+
+def test_what_is_made_later_is_made_once_or_before_it_is_sent() -> None:
+    made = iter("ab")
+    later = Later(lambda: next(made))
+    sent = cloudpickle.loads(cloudpickle.dumps(later))
+    assert (sent(), later(), later()) == ("a", "a", "a")
+    assert list(made) == ["b"]

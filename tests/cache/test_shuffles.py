@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import dask.bag as db
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
@@ -13,8 +15,7 @@ from pipeline import Store, compute, measure
 from pipeline.share import find_shuffles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 
 class Method(NamedTuple):
@@ -81,3 +82,38 @@ def test_equal_shuffles_of_one_run_have_a_place_each(tmp_path: Path) -> None:
 
 def test_a_graph_without_a_barrier_has_no_shuffle() -> None:
     assert find_shuffles({"a": 1}) == (frozenset(), frozenset(), frozenset())
+
+
+def kind(number: int) -> int:
+    return number % 3
+
+
+def kind_by_file(number: int) -> int:
+    return number % len(Path("/dev/null").read_text() + "abc")
+
+
+def grouped(key: Callable[[int], int]) -> Any:
+    return db.from_sequence(range(20), npartitions=3).groupby(key, shuffle="disk").starmap(total)
+
+
+def total(key: int, numbers: list[int]) -> tuple[int, int]:
+    return key, sum(numbers)
+
+
+@pytest.mark.filterwarnings("ignore:not stored.*kind_by_file")
+@pytest.mark.parametrize(("key", "again"), [(kind, False), (kind_by_file, True)])
+def test_a_bag_that_is_grouped_on_disk_is_stored_if_nothing_else_is_read(
+    key: Callable[[int], int], again: bool, tmp_path: Path
+) -> None:
+    for is_first in (True, False):
+        with measure() as measured:
+            [groups] = compute(grouped(key), store=tmp_path, scheduler="sync")
+        assert sorted(groups) == [(0, 63), (1, 70), (2, 57)]
+        assert ("groupby-barrier" in measured.functions) == (is_first or again)
+
+
+def test_equal_groups_of_one_run_have_a_place_each(tmp_path: Path) -> None:
+    for _ in range(2):
+        groups = compute(grouped(kind), grouped(kind).count(), store=tmp_path, scheduler="threads")
+        assert sorted(groups[0]) == [(0, 63), (1, 70), (2, 57)]
+        assert groups[1] == 3

@@ -21,8 +21,9 @@ from dask.task_spec import Alias, DataNode, List, Task, TaskRef
 from hypothesis import given
 
 from pipeline import TaskGraph, recurrence, task, trace
+from pipeline.cache.explaining.descriptions import describe_code
 from pipeline.cache.running import open_collections
-from pipeline.cache.task_digests import TaskDigests, alias_target, describe_code
+from pipeline.cache.task_digests import TaskDigests, alias_target
 from pipeline.identity.digests import _PYTHON, library_version
 from tests.functions import chain, scaled
 from tests.graphs import graphs
@@ -345,6 +346,7 @@ def test_a_description_is_complete() -> None:
     assert description == {
         "its own": {
             "defaults": "(1,)", "keyword defaults": "('dict', (\"'z'\", \"'z'\"))", "in": here,
+            "title": "helper `closed_over.<locals>.outer`",
             "closure value `limit`": "3",
             "closure value `nested`": "definition closed_over.<locals>.nested",
             "global `Kind`": "definition Kind", "global `SETTINGS`": "('dict', (\"'rate'\", 2))",

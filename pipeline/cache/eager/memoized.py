@@ -11,17 +11,28 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from threading import Thread
-from typing import Any, NamedTuple, Protocol, cast, overload
+from typing import (
+    Any,
+    Concatenate,
+    NamedTuple,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeVar,
+    cast,
+    overload,
+)
 from uuid import uuid4
 
 import numpy as np
 from dask.delayed import Delayed
 from dask.task_spec import Task
 
+from pipeline.cache.explaining import CodeDescriber
 from pipeline.cache.explanation import Explanation, explain
 from pipeline.cache.records import MAX_VARIANTS, Found, Run, find, variant
-from pipeline.cache.saving import Load, Save, computing, task_details
-from pipeline.cache.task_digests import CodeDescriber, TaskDigests, call_digest
+from pipeline.cache.saving import Load, Save, computing, made_now, task_details
+from pipeline.cache.task_digests import TaskDigests, call_digest
 from pipeline.cache.tracking import Watcher, add_effect, add_inputs, changed
 from pipeline.identity import ATOMS, display_name, held
 from pipeline.share import (
@@ -42,35 +53,59 @@ _MOST_NAMES = 10_000
 """Digests of calls that a function remembers, and results that it has found."""
 
 
-class MemoizedFunction(Protocol):
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+S = TypeVar("S")
+
+
+class MemoizedFunction(Protocol[P, R_co]):
     """A function whose results a store keeps. It is called as it was before."""
 
-    __wrapped__: Callable[..., Any]
+    __name__: str
     store: Store
 
-    def __call__(self, *args: Any, **named: Any) -> Any: ...
+    @property
+    def __wrapped__(self) -> Callable[P, R_co]: ...
 
-    def call(self, *args: Any, **named: Any) -> Any:
+    def __call__(self, *args: P.args, **named: P.kwargs) -> R_co: ...
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(
+        self: MemoizedFunction[Concatenate[S, Q], R], instance: S, owner: type | None = ...
+    ) -> Callable[Q, R]: ...
+
+    def call(self, *args: P.args, **named: P.kwargs) -> R_co:
         """Compute the result, and store it in the place of what was stored."""
 
-    def is_stored(self, *args: Any, **named: Any) -> bool:
+    def is_stored(self, *args: P.args, **named: P.kwargs) -> bool:
         """Whether a call would load its result."""
 
-    def forget(self, *args: Any, **named: Any) -> bool:
+    def forget(self, *args: P.args, **named: P.kwargs) -> bool:
         """Remove the result of a call. False if none was stored."""
 
-    def explain(self, *args: Any, **named: Any) -> Explanation:
+    def explain(self, *args: P.args, **named: P.kwargs) -> Explanation:
         """What a call would do, and why: what changed since the nearest result."""
+
+
+class Memoizer(Protocol):
+    """A decorator that memoizes."""
+
+    def __call__(self, function: Callable[P, R], /) -> MemoizedFunction[P, R]: ...
 
 
 @overload
 def memoize(
-    function: Callable[..., Any],
+    function: Callable[P, R],
     *,
     store: Store | str | os.PathLike[str],
     ignore: Iterable[str] = ...,
-    version: str | None = ...,
-) -> MemoizedFunction: ...
+    version: str | int | None = ...,
+) -> MemoizedFunction[P, R]: ...
 
 
 @overload
@@ -79,8 +114,8 @@ def memoize(
     *,
     store: Store | str | os.PathLike[str],
     ignore: Iterable[str] = ...,
-    version: str | None = ...,
-) -> Callable[[Callable[..., Any]], MemoizedFunction]: ...
+    version: str | int | None = ...,
+) -> Memoizer: ...
 
 
 def memoize(function: Any = None, *, store: Any, ignore: Any = (), version: Any = None) -> Any:
@@ -146,7 +181,7 @@ def _check(function: Any) -> None:
         )
 
 
-def _wrapped(memoized: _Memoized) -> MemoizedFunction:
+def _wrapped(memoized: _Memoized) -> MemoizedFunction[..., Any]:
     """A plain function, which pickle finds by its name, and a class binds as a method."""
     function = memoized.form.function
     wrapper: Any
@@ -166,7 +201,7 @@ def _wrapped(memoized: _Memoized) -> MemoizedFunction:
     wrapper.store = memoized.store
     for method in (memoized.call, memoized.is_stored, memoized.forget, memoized.explain):
         setattr(wrapper, method.__name__, method)
-    return cast("MemoizedFunction", wrapper)
+    return cast("MemoizedFunction[..., Any]", wrapper)
 
 
 class _Name(NamedTuple):
@@ -373,14 +408,14 @@ class _Memoized:
         details = task_details(task.key, task, digests)
         if details.code:
             describe = functools.partial(CodeDescriber(store.versions), self.form.function)
-            store.note_once(f"code-{details.code}", describe)
+            store.notes.add_once(f"code-{details.code}", describe)
         plain = Task(task.key, self.form.function, *task.args, **task.kwargs)
         run = Run(uuid4().hex, True, time.time())
         is_kept = display_name(self.form.function) not in store.skip
         called = functools.partial(self._calling, digest, function, named)
         save = Save(
-            store, digest, called, details, run, Watcher(store, digests)(plain),
-            is_always=True, is_anew=is_anew, is_kept=is_kept,
+            store, digest, called, details.function, made_now(details), run,
+            Watcher(store, digests)(plain), is_always=True, is_anew=is_anew, is_kept=is_kept,
         )  # fmt: skip
         store.counts.misses += 1
         with run:

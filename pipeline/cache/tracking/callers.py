@@ -46,7 +46,7 @@ _OWN = (
 
 _ENGINE = str(_PACKAGE) + os.sep
 _APPS = str(_PACKAGE / "apps") + os.sep
-_SAVING = str(_PACKAGE / "cache" / "saving.py")
+_SAVING = str(_PACKAGE / "cache" / "saving" / "tasks.py")
 """It calls the tasks. What calls it in turn, such as the worker of a cluster, does not count."""
 
 _INSTALLED = tuple(

@@ -15,9 +15,14 @@ import random
 import struct
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from types import FunctionType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
+from dask.sizeof import sizeof
+
+from pipeline.identity import closure_values
 
 
 class States(NamedTuple):
@@ -27,10 +32,13 @@ class States(NamedTuple):
     random: object
 
 
-_BACKGROUND = ["dask.sizeof", "distributed.comm.core", "distributed.utils_comm", "tornado.ioloop"]
+_BACKGROUND = [
+    "pandas", "dask.sizeof", "distributed.comm.core", "distributed.utils_comm", "tornado.ioloop",
+]  # fmt: skip
 """Modules that draw in other threads while a task runs: a size is guessed, a connection retried."""
 
 _own_numbers = random.Random()  # noqa: S311 # no secrets
+_OWN_NUMPY = SimpleNamespace(random=np.random.RandomState(0))
 
 
 def _separate_background() -> None:
@@ -41,9 +49,21 @@ def _separate_background() -> None:
     """
     for name in tuple(_BACKGROUND):
         module = sys.modules.get(name)
-        if module is not None and getattr(module, "random", None) is random:
+        if name == "pandas" and hasattr(module, "DataFrame"):
+            _separate_sizes(module)
+        elif module is not None and getattr(module, "random", None) is random:
             module.random = _own_numbers  # type: ignore[attr-defined]
+        else:
+            continue
+        with suppress(ValueError):  # another thread did the same
             _BACKGROUND.remove(name)
+
+
+def _separate_sizes(pandas: Any) -> None:
+    """The same for the sizes of columns of objects, which Dask guesses by NumPy's generator."""
+    size_of = closure_values(sizeof.dispatch(pandas.DataFrame)).get("object_size")
+    if isinstance(size_of, FunctionType) and "np" in (names := size_of.__code__.co_freevars):
+        (size_of.__closure__ or ())[names.index("np")].cell_contents = _OWN_NUMPY
 
 
 def states() -> States:

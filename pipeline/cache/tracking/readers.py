@@ -25,6 +25,7 @@ from pipeline.identity import (
     closure_values,
     display_name,
     file_handle,
+    is_data,
     items_of,
     library_name,
     namespace,
@@ -72,10 +73,13 @@ def reads_in_c(
         string that names something on the disk counts as a path
     may_hold_files: False for a function that holds none: see `Holding`
     """
-    search = _Search(bool(readers))
     if (chunks := _chunks(function, values)) is not None:
         return Reads([Place("file", path) for path in chunks], [])
-    search.look([function, *values] if may_hold_files or readers else values)
+    parts = [function, *values] if may_hold_files or readers else values
+    if not readers and not (parts := [part for part in parts if not is_data(part)]):
+        return Reads([], [])
+    search = _Search(bool(readers))
+    search.look(parts)
     if readers and not (search.places or search.effects or search.has_file):
         search.effects[
             f"{min(readers)} reads a file that cannot be observed: pass its path as File(path), or "

@@ -1,12 +1,15 @@
 """How a task is observed: decided for its node when a run is planned, judged after it has run."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import PurePath
+from types import BuiltinFunctionType, FunctionType
 from typing import Any, NamedTuple
 
-from dask.task_spec import DataNode, Task, TaskRef
+import numpy as np
+from dask._task_spec import NestedContainer
+from dask.task_spec import Alias, DataNode, Task, TaskRef
 from dask.typing import Key
 
 from pipeline.cache.task_digests import (
@@ -22,7 +25,7 @@ from pipeline.cache.tracking.readers import Holding
 from pipeline.graph import CallTask
 from pipeline.identity import ATOMS, File, Versions
 from pipeline.program import Named, Program
-from pipeline.share import Readings, mark_of, needs_of_task
+from pipeline.share import Readings, mark_of, needs_of_task, partial_signature, signature
 from pipeline.store import Store
 
 _MAX_LOOKED_AT = 1000
@@ -72,7 +75,8 @@ class Watched(NamedTuple):
             return Outcome(inputs, "", f"{change}, and a cache of this process may have it")
         if observer.effects and not self.is_pure:
             effect = observer.effects[0]
-            return Outcome(inputs, "", effect if "@pure" in effect else f"{effect}; {_REMEDY}")
+            remedy = _FILE_REMEDY if effect.startswith("it wrote ") else _REMEDY
+            return Outcome(inputs, "", effect if "@pure" in effect else f"{effect}; {remedy}")
         for result in results:
             earlier = made.get(os.path.abspath(result.name), result)
             if earlier.content != result.content:
@@ -121,6 +125,7 @@ _kept: dict[str, dict[tuple[str, str], Input]] = {}
 """What tasks of this process read, by the functions with a cache that they call."""
 
 _REMEDY = "declare it @pure to store it anyway"
+_FILE_REMEDY = f"return File(path) to store the file, too, or {_REMEDY}"
 
 
 class Watcher:
@@ -130,24 +135,52 @@ class Watcher:
         self._store = store
         self._digests = digests
         self._holds_files = Holding()
-        self._known: dict[int, tuple[Any, Watched]] = {}  # by function, which keeps its id
+        self._known: dict[Hashable, Watched] = {}
+        self._functions: dict[int, tuple[Any, Hashable]] = {}  # by id, with the function
 
     def __call__(self, node: Any) -> Watched:
-        """How a task is observed: as any other of its function, if its arguments are plain."""
+        """How a task is observed: as any other of its functions, if its arguments are plain."""
         if getattr(node, "key", None) in self._digests.shuffles.results:
             return Watched(is_observed=False)
-        is_plain = type(node) is Task and not node.kwargs and all(map(self._is_plain, node.args))
-        if not is_plain:
+        if (functions := self._functions_of(node)) is None:
             return self._watched(node)
-        if id(node.func) not in self._known:
-            self._known[id(node.func)] = node.func, self._watched(node)
-        return self._known[id(node.func)][1]
+        if functions not in self._known:
+            self._known[functions] = self._watched(node)
+        return self._known[functions]
 
-    def _is_plain(self, value: Any) -> bool:
+    def _functions_of(self, value: Any) -> Hashable:
+        """The functions of a task, if all else in it is plain; else None."""
         if type(value) is TaskRef:
             node = self._digests.tasks.get(value.key)
             value = node.value if isinstance(node, DataNode) else None
-        return type(value) in ATOMS and not (type(value) is str and os.path.isabs(value))
+        kind = type(value)
+        if kind in ATOMS:
+            return None if kind is str and os.path.isabs(value) else ()
+        if kind is np.ndarray:
+            return None if value.dtype.hasobject else ()
+        if kind is slice:
+            return None if signature(value) is None else ()
+        if kind is Alias:
+            return ()
+        if kind is type or kind is FunctionType or kind is BuiltinFunctionType:
+            return (self._function(value),)
+        functions: tuple[Hashable, ...] = ()
+        if kind is Task:
+            functions = (self._function(value.func),)
+            parts = *value.args, *value.kwargs.values()
+        elif kind is tuple or isinstance(value, NestedContainer):
+            parts = value if kind is tuple else value.args
+        else:
+            return None
+        found = list(map(self._functions_of, parts))
+        return None if None in found else (*functions, *filter(None, found))
+
+    def _function(self, function: Any) -> Hashable:
+        if id(function) not in self._functions:
+            is_partial = type(function) is partial
+            alike = partial_signature(function) if is_partial else None
+            self._functions[id(function)] = function, alike or id(function)
+        return self._functions[id(function)][1]
 
     def _watched(self, node: Any) -> Watched:
         digests = self._digests

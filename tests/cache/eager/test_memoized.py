@@ -101,7 +101,7 @@ def test_equal_arguments_of_other_types_are_other_calls(store: Store) -> None:
 
 
 def test_a_wrong_call_is_an_error_of_the_function(store: Store) -> None:
-    function = store.memoize(scaled)
+    function: Any = store.memoize(scaled)
     with pytest.raises(TypeError, match="unexpected keyword argument 'other'"):
         function(3, other=1)
     with pytest.raises(TypeError, match="missing"):
@@ -286,7 +286,7 @@ def test_a_decorator_may_pass_more_than_it_gets(store: Store) -> None:
 
 
 def test_a_function_of_c_takes_arguments_by_name(store: Store) -> None:
-    most = store.memoize(max)
+    most: Any = store.memoize(max)
     for _ in range(2):
         assert (most([], default=1), most([], default=2), most(1, 3)) == (1, 2, 3)
 
@@ -304,7 +304,8 @@ def test_only_ordinary_functions_are_memoized(store: Store) -> None:
     for lazy in (task(shown), recurrence(shown)):
         with pytest.raises(TypeError, match="shown makes graphs: a call has no value yet"):
             store.memoize(lazy)
-    for other in (3, int):
+    others: list[Any] = [3, int]
+    for other in others:
         with pytest.raises(TypeError, match="cannot be memoized: give a function"):
             store.memoize(other)
 
@@ -346,10 +347,11 @@ def test_a_method_counts_with_its_object(store: Store) -> None:
         note(n)
         return self.factor * n
 
+    memoize: Any = store.memoize
     kind = type("Kind", (Model,), {
-        "times": store.memoize(times),
-        "fixed": store.memoize(staticmethod(lambda n: n + 1)),
-        "named": store.memoize(classmethod(lambda cls, n: cls.__name__ * n)),
+        "times": memoize(times),
+        "fixed": memoize(staticmethod(lambda n: n + 1)),
+        "named": memoize(classmethod(lambda cls, n: cls.__name__ * n)),
     })  # fmt: skip
     first: Any = kind(2)
     second: Any = kind(3)

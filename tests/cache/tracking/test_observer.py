@@ -8,6 +8,7 @@ import contextlib
 import glob
 import gzip
 import importlib.util
+import inspect
 import json
 import linecache
 import logging
@@ -36,10 +37,13 @@ import dask
 import numpy as np
 import pandas as pd
 import pytest
+from dask.sizeof import sizeof
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.cache.tracking import Input, Observer, add_inputs, changed, observing
+from pipeline.cache.saving import Save
+from pipeline.cache.tracking import Input, Observer, add_inputs, callers, changed, observing
+from pipeline.cache.tracking.draws import states
 
 OLD = 1_600_000_000_000_000_000
 
@@ -1080,3 +1084,19 @@ def test_a_context_that_is_not_found_is_an_effect() -> None:
     assert effects(lambda: None, needs=Needed(contexts=("nowhere:context",))) == [
         "it reads the ContextVar context, which is not found as nowhere:context"
     ]
+
+
+def test_the_files_of_this_engine_that_callers_are_compared_with_exist() -> None:
+    assert inspect.getsourcefile(Save) == callers._SAVING
+    assert all(os.path.exists(path) for path in callers._OWN)
+
+
+def test_dask_guesses_sizes_with_numbers_of_its_own() -> None:
+    """It draws 100 values of each column of objects, in any thread, while others are observed."""
+    frame = pd.DataFrame({"a": pd.Series(["x", "yy"] * 50, dtype=object)})
+    np.random.seed(3)
+    before = states()
+    assert sizeof(frame) > 100
+    assert sizeof(frame.a) > 100
+    assert states() == before
+    assert np.random.randint(1000) == np.random.RandomState(3).randint(1000)

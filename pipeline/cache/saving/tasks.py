@@ -1,4 +1,4 @@
-"""Tasks that load or save a result, and the details of a task that are saved with it."""
+"""Tasks that load or save a result."""
 
 import sys
 import time
@@ -6,13 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, NamedTuple
-
-from dask._task_spec import NestedContainer
-from dask.sizeof import sizeof
-from dask.task_spec import DataNode, GraphNode, Task, TaskRef
-from dask.typing import Key
 
 from pipeline.cache.isolating import is_uncopied
 from pipeline.cache.records import (
@@ -27,7 +21,7 @@ from pipeline.cache.records import (
     note_content,
     put_back,
 )
-from pipeline.cache.task_digests import TaskDigests, is_of_the_project, task_function
+from pipeline.cache.saving.details import Later, TaskDetails, made_now
 from pipeline.cache.tracking import (
     Input,
     Outcome,
@@ -39,16 +33,7 @@ from pipeline.cache.tracking import (
     passed_on,
     reads_in_c,
 )
-from pipeline.graph import (
-    CallTask,
-    display_key,
-    function_name,
-    inputs_of,
-    label,
-    short_label,
-    subproblem,
-)
-from pipeline.identity import display_name, short_repr
+from pipeline.identity import is_data
 from pipeline.schedule import noting
 from pipeline.store import (
     Entry,
@@ -59,10 +44,13 @@ from pipeline.store import (
     UnstorableError,
     checksum,
     encoded,
+    estimated_bytes,
     files_in,
     is_storable,
     nearby,
+    note_place,
     script_classes,
+    seconds_of_import,
     size,
 )
 
@@ -79,23 +67,9 @@ MIN_SECONDS = 1e-3
 WORTH = 10
 """How many times as long as to store it an inner result must take to compute.
 
+It is measured after each task. Declared by `@task(cheap=True)`, a task is not even looked up.
 So a run that stores all that is worth it takes a tenth longer at most.
 """
-
-
-@dataclass(frozen=True)
-class TaskDetails:
-    """What an entry records about a task.
-
-    function, call: the name of the function, and the call as a person writes it
-    code: the digest of the function and of all that it reaches; empty if it has none
-    arguments: a text and a digest of each argument
-    """
-
-    function: str
-    call: str
-    code: str
-    arguments: list[list[str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +97,7 @@ class Load:
             put_back(self.store, self.inputs)
             opened = self.opened or self.store.open(self.digest)
             if opened and opened[0].checksum == self.checksum:  # not another variant in its place
-                with noting("loaded"):
-                    value = self.store.value(*opened)
+                value = _value(self.store, *opened)
                 add_inputs(passed_on(self.inputs, self.digest, self.checksum.hex()))
                 return value
         add_inputs(self.inputs)
@@ -170,6 +143,8 @@ class Save:
     One process or thread computes at a time; those that waited for it load what it saved, as do
     equal tasks that run later. What is saved is the result before any consumer has it.
 
+    name: of the function
+    details, arguments: needed for what is kept alone
     upstream: the tasks that it depends on, by digest, with the outcomes of those that are loaded
     is_always: saves also results that are quicker to compute than to load
     is_repeated: whether the run has equal tasks
@@ -180,11 +155,12 @@ class Save:
     store: Store
     digest: str
     function: Callable[..., Any]
-    details: TaskDetails
+    name: str
+    details: Later[TaskDetails]
     run: Run
     watched: Watched
     upstream: Mapping[str, Outcome | None] = field(default_factory=dict)
-    arguments: Arguments = field(default_factory=Arguments)
+    arguments: Later[Arguments] = field(default_factory=lambda: made_now(Arguments()))
     is_always: bool = False
     is_repeated: bool = False
     is_kept: bool = True
@@ -192,7 +168,7 @@ class Save:
 
     def __call__(self, *values: Any) -> Any:
         store, lease, is_saved = self.store, None, False
-        is_quick = not self.is_always and self.details.function in store.quick
+        is_quick = not self.is_always and self.name in store.quick
         if self.is_kept and not is_quick:
             with store.failures.tolerating("written") as is_reachable:
                 lease = self._lease() if is_reachable else None
@@ -216,11 +192,13 @@ class Save:
             with _seceded():
                 yield self.run.is_interrupted
 
-        return self.store.lease(self.digest, waiting, self.details.call)
+        return self.store.lease(self.digest, waiting, self.details().call)
 
     def _found(self, is_looking: bool, key: str) -> tuple[Any, bool] | None:
         """The result that another task has saved."""
         store = self.store
+        if not (is_looking or key):
+            return None
         with suppress(LostError), store.failures.tolerating("read") as is_reachable:
             if not is_reachable:
                 return None
@@ -246,8 +224,7 @@ class Save:
         opened = self.store.open(found.entry.digest)
         if opened is None or opened[0].checksum != found.entry.checksum:
             raise LostError(found.entry.digest)
-        with noting("loaded"):
-            value = self.store.value(*opened)
+        value = _value(self.store, *opened)
         self.store.count_load(opened[0])
         add_inputs(found.outcome.inputs)
         return value
@@ -261,7 +238,7 @@ class Save:
                 store.link(
                     name, entry, inputs=listed(store, inputs),
                     seconds=entry.seconds, behind=entry.behind, loading=entry.loading,
-                    **vars(self.details),
+                    **vars(self.details()),
                 )  # fmt: skip
 
     def _computed(self, values: Sequence[Any], key: str) -> tuple[Any, bool]:
@@ -270,7 +247,7 @@ class Save:
         before = merged(self._upstream())
         ran = self._observed(values, before.inputs)
         own = ran.outcome
-        named = f"{self.details.function}: {own.why}" if own.why else ""
+        named = f"{self.name}: {own.why}" if own.why else ""
         outcome = merged([own._replace(why=named), before])
         has_files = any(item.kind == "result" for item in own.inputs)
         try:
@@ -281,12 +258,13 @@ class Save:
                 if entry is not None and key:
                     note_content(self.store, key, entry, own.inputs)
                 if entry is not None:
+                    note_place(self.store, entry, ran.value)
                     content = entry.checksum.hex()
                     inputs = passed_on(outcome.inputs, entry.digest, content)
                     outcome = Outcome(inputs, content)
         finally:
             if has_files and not (outcome.content or outcome.why) and self.store.is_written:
-                why = f"{self.details.function}: it returned a file that is not stored"
+                why = f"{self.name}: it returned a file that is not stored"
                 outcome = outcome._replace(why=why)
             self.run.pass_on(self.store, self.digest, outcome)
         return ran.value, bool(outcome.content)
@@ -317,7 +295,7 @@ class Save:
             finally:
                 computing.reset(outer)
             seconds = time.perf_counter() - start  # without what observing takes
-            returned = files_in(value)
+            returned = [] if is_data(value) else files_in(value)
             observer.returns([file.path for file in returned])
         return _Ran(value, watched.outcome(observer, returned, before), seconds)
 
@@ -328,16 +306,16 @@ class Save:
 
     def _refuse(self, why: str) -> None:
         """Note why the result is not stored; without a reason it is that of an input."""
-        details = self.details
         if why:
+            details = self.details()
             reason = f"not stored: {why}"
-            self.store.note_call(
+            self.store.notes.add_call(
                 details.function, self.digest, details.code, details.arguments, reason
             )
 
     def _content_key(self, values: Sequence[Any]) -> str:
         """What the task is and what its inputs are, by content. Empty if that is not known."""
-        form, digests = self.arguments
+        form, digests = self.arguments()
         if not form or len(digests) != len(values):
             return ""
         contents = []
@@ -351,19 +329,19 @@ class Save:
     def _save(
         self, value: Any, inputs: tuple[Input, ...], seconds: float, has_files: bool
     ) -> Entry | None:
-        store, details = self.store, self.details
+        store = self.store
         if not (self.is_always or has_files):  # nobody returns a file that is not to be kept
-            is_quick = seconds < max(MIN_SECONDS, WORTH * _cost(store, value))
-            (store.quick.add if is_quick else store.quick.discard)(details.function)
+            is_quick = seconds < MIN_SECONDS or seconds < WORTH * store.costs.of_value(value)
+            (store.quick.add if is_quick else store.quick.discard)(self.name)
             if is_quick:
                 return None
         behind = self.run.behind + max(time.time() - self.run.begun, seconds)
-        return save(store, self.digest, value, details, seconds, behind, inputs)
+        return save(store, self.digest, value, self.details(), seconds, behind, inputs)
 
 
 def _small_content(store: Store, value: Any) -> str:
     """The content of a value as a store would have it, if that is found quickly."""
-    if _size(value) <= _MAX_HASHED and not _seconds_of_import(value):
+    if estimated_bytes(value) <= _MAX_HASHED and not seconds_of_import(value):
         with suppress(Exception):  # a value's own methods may raise anything
             payload = encoded(value, store.pickle)
             return checksum(payload).hex() if size(payload) <= _MAX_HASHED else ""
@@ -375,7 +353,7 @@ def save(
     seconds: float = 0.0, behind: float = 0.0, inputs: tuple[Input, ...] = (),
 ) -> Entry | None:  # fmt: skip
     """Save a result. None, and a warning later, if the store cannot take it."""
-    loading = store.cost(_size(value))
+    loading = store.costs.of(estimated_bytes(value))
     with store.failures.tolerating("written") as is_reachable:
         if not is_reachable:
             return None
@@ -386,17 +364,25 @@ def save(
                     free_variant(store, digest, inputs), value, inputs=listed(store, inputs),
                     loading=loading, seconds=seconds, behind=behind, **vars(details),
                 )  # fmt: skip
-            store.note_cost(_size(value), type(value).__name__, time.perf_counter() - start)
+            store.costs.note(value, time.perf_counter() - start)
             return entry
         except (UnstorableError, StoreError) as error:
             what = getattr(error, "what", "a result that is too large")
             store.failures.warn_later(
                 f"not stored {details.function} {what}", f"{details.call} is not stored: {error}"
             )
-            store.note_call(
+            store.notes.add_call(
                 details.function, digest, details.code, details.arguments, f"not storable: {what}"
             )
     return None
+
+
+def _value(store: Store, entry: Entry, payload: memoryview) -> Any:
+    """The result in an entry. Raises `LostError`."""
+    with noting("loaded"):
+        value = store.value(entry, payload)
+    note_place(store, entry, value)
+    return value
 
 
 @contextmanager
@@ -412,136 +398,3 @@ def _seceded() -> Iterator[None]:
         yield
     finally:
         distributed.rejoin()
-
-
-def _size(value: Any) -> int:
-    with suppress(Exception):  # a value's own `__sizeof__` may raise anything
-        return int(sizeof(value))
-    return 0
-
-
-_SECONDS_OF_CONTAINER, _SECONDS_OF_ITEM = 10e-6, 0.3e-6
-"""To encode and decode a list of Python's, and an item of one; arrays and tables are bytes."""
-
-_SAMPLE = 20
-"""Items of a container that are looked at."""
-
-
-_IMPORTS = {"sklearn": ("skops.io", 3.0)}
-"""By package: what its format imports, and the seconds that this takes."""
-
-
-def _cost(store: Store, value: Any) -> float:
-    """Seconds to store and load a value once."""
-    seconds = store.cost(_size(value), type(value).__name__)
-    return seconds + _seconds_of_items(value, 4) + _seconds_of_import(value)
-
-
-def _seconds_of_import(value: Any) -> float:
-    package = type(value).__module__.partition(".")[0]
-    module, seconds = _IMPORTS.get(package, ("sys", 0.0))
-    return 0.0 if module in sys.modules else seconds
-
-
-def _seconds_of_items(value: Any, depth: int) -> float:
-    if type(value) not in (list, tuple, set, frozenset, dict) or not depth:
-        return _SECONDS_OF_ITEM
-    items = value.items() if type(value) is dict else value
-    sample = [_seconds_of_items(item, depth - 1) for item in islice(items, _SAMPLE)]
-    return _SECONDS_OF_CONTAINER + sum(sample) / max(len(sample), 1) * len(value)
-
-
-# Details
-
-WIDTH = 60
-"""Characters of an argument that are kept."""
-
-INPUT = "@"
-"""Stands before the digest of an argument that is the result of a task."""
-
-
-def task_details(key: Key, node: Any, digests: TaskDigests) -> TaskDetails:
-    """The details of a task."""
-    function = task_function(node)
-    code = digests.of_function(function) if function is not None else ""
-    arguments = list(map(list, _arguments(key, node, digests)))
-    return TaskDetails(task_name(key, node), task_call(key, node)[:200], code, arguments)
-
-
-def task_name(key: Key, node: Any) -> str:
-    """The name of a task's function; that of the key, where the function is a library's."""
-    function = task_function(node)
-    if not isinstance(node, CallTask) and is_of_the_project(function):
-        return str(function.__name__)
-    name = function_name(key)
-    # Blocks that Dask puts together are known by the function that made them.
-    is_finalizing = name.startswith("finalize") and inputs_of(node)
-    return function_name(inputs_of(node)[0]) if is_finalizing else name
-
-
-def task_names(key: Key, node: Any) -> set[str]:
-    """All names that a user may know a task by."""
-    return {function_name(key), display_name(task_function(node))}
-
-
-def task_call(key: Key, node: Any) -> str:
-    """A task as a person writes it: `fib(5)`, `load('a.csv')`."""
-    if isinstance(node, CallTask):
-        return label(key, 40)
-    if function_name(key).startswith("finalize"):
-        return task_name(key, node)
-    _, *constants = display_key(key, node, 0)
-    return short_label((task_name(key, node), *constants))
-
-
-def _arguments(key: Key, node: Any, digests: TaskDigests) -> Iterator[tuple[str, str]]:
-    """A text and a digest of each argument of a task."""
-    if isinstance(node, CallTask):
-        yield from _call_arguments(key, node, digests)
-    elif type(node) is Task:
-        yield from (_argument(value, digests) for value in node.args)
-        for name, value in node.kwargs.items():
-            text, digest = _argument(value, digests)
-            yield f"{name}={text}", digest
-
-
-def _call_arguments(key: Key, node: CallTask, digests: TaskDigests) -> Iterator[tuple[str, str]]:
-    """The arguments in the key of a call, where other calls are `f(1)@…`; then other inputs."""
-    inputs = iter(node.inputs)
-    own = subproblem(key)
-    for part in own[1:] if isinstance(own, tuple) else ():
-        is_keyword = isinstance(part, tuple) and part[:1] == ("kw",)
-        text = f"{part[1]}={part[2]}" if is_keyword else str(part)
-        call, mark, hashed = text.rpartition("@")
-        if mark and len(hashed) == 24 and (source := next(inputs, None)) is not None:
-            yield call[:WIDTH], _input_digest(source, digests)
-        else:
-            yield text[:WIDTH], text
-    for source in inputs:
-        yield label(source, 20)[:WIDTH], _input_digest(source, digests)
-
-
-def _argument(value: Any, digests: TaskDigests) -> tuple[str, str]:
-    if isinstance(value, TaskRef):
-        node = digests.tasks.get(value.key)
-        if isinstance(node, DataNode):
-            return _text(node.value), digests.digest(value.key) or ""
-        return task_call(value.key, node)[:WIDTH], _input_digest(value.key, digests)
-    if isinstance(value, NestedContainer):
-        items = [_argument(item, digests) for item in value.args]
-        text = f"[{', '.join(text for text, _ in items)}]"
-        return text[:WIDTH], " ".join(digest for _, digest in items)
-    if isinstance(value, GraphNode):
-        hashes = [_input_digest(key, digests) for key in inputs_of(value)]
-        return short_repr(value, WIDTH), " ".join(hashes) or repr(value)[:1000]
-    return _text(value), digests.of_value(value)
-
-
-def _text(value: Any) -> str:
-    text = short_repr(value, WIDTH)
-    # An address says nothing about the object.
-    return f"a {display_name(type(value))}" if " at 0x" in text else text
-
-
-def _input_digest(key: Key, digests: TaskDigests) -> str:
-    return f"{INPUT}{digests.digest(key) or ''}"
