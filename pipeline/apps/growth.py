@@ -256,12 +256,12 @@ def fibonacci_parts(points: Sequence[FibonacciGrowth], rate: float) -> list[page
         rows.append([n, counts.tree, counts.dag, counts.sharing, *predicted])
     head = (
         "n", "tasks in the tree, exact", "tasks in the DAG", "sharing factor",
-        "naive time, in Python", "time of the DAG, task by task",
+        "naive time, in plain Python", "time of the DAG, on Dask",
     )  # fmt: skip
     note = (
-        f"Times are predicted (~) from {rate:,.0f} naive calls a second and "
-        f"{page.format_duration(task_seconds)} for a task of the DAG, measured for this page. The "
-        "tasks of the tree are counted on the DAG."
+        f"Times are predicted (~). The naive calls are plain Python, {rate:,.0f} a second. The DAG "
+        f"runs on Dask, {page.format_duration(task_seconds)} a task: for a small n, memoization "
+        "costs more than it saves. The tasks of the tree are counted on the DAG."
     )
     return [
         page.Slider("How long does fib(n) take?", "n", head, rows, 40, note),
@@ -273,8 +273,8 @@ def fibonacci_parts(points: Sequence[FibonacciGrowth], rate: float) -> list[page
         line_plot(
             "Seconds of fib(n)", "n", "seconds, task by task",
             _fibonacci_lines(points, "seconds")[:2],
-            "Measured on the machine that made this page, on Dask. Time follows the tasks: all "
-            "take about as long.", text=page.format_duration,
+            "Measured on the machine that made this page; both run on Dask. Time follows the "
+            "tasks: all take about as long.", text=page.format_duration,
         ),
     ]  # fmt: skip
 

@@ -13,18 +13,22 @@ from pipeline.apps.mlp.lessons import lesson
 from pipeline.apps.mlp.networks import Network
 from pipeline.page import Page
 
-_IDEA = (
-    "Memoization stores the results of calls and returns them when the same call occurs again. "
-    "Naive Fibonacci needs it, and backpropagation is it: the chain rule, memoized."
+_IDEA = "Memoization stores the results of calls, and returns them when the same call occurs again."
+
+_WORDS = (
+    "Naive Fibonacci needs memoization, and backpropagation is it: the chain rule, memoized. A "
+    "call's key is its function and its arguments. The memo table has a row for each key. If a "
+    "call's key is there, that is a hit: its value is read. If not, that is a miss: the call is "
+    "evaluated, and its value kept."
 )
 
 _FIBONACCI = (
-    "fib(n) = fib(n - 1) + fib(n - 2). The left side evaluates every call anew, and the same calls "
+    "fib(n) = fib(n - 1) + fib(n - 2). The tree evaluates every call anew, and the same calls "
     "occur again and again: each has one colour. The work grows as 1.618ⁿ, to 331 million calls "
-    "for fib(40). The right side is the DAG (a directed graph without cycles). It evaluates each "
-    "call once, and later consumers read the memo table.",
-    "Recursion, or a loop that fills a table? The order in which the DAG runs is an order in which "
-    "such a loop can fill the table, from the bottom up. The two are one.",
+    "for fib(40). The DAG (a directed graph without cycles) evaluates each call once, and later "
+    "consumers read the memo table. Both are run by Dask, a library that runs graphs of tasks.",
+    "The recursion goes top-down, from fib(n) to fib(0). A loop goes bottom-up: it fills the table "
+    "from fib(0) on. The order in which the DAG runs is such an order: the two are one.",
 )
 
 _MEMORY = (
@@ -56,11 +60,11 @@ def fibonacci_page(
     points: of `measure_fibonacci`, which runs now if they are missing
     """
     first, *others = report(fib_call(n), rate=rate, store=store).sections
-    parts = [first.parts[0], page.Prose([_IDEA, *_FIBONACCI])]
+    parts = [first.parts[0], page.Prose([_WORDS, *_FIBONACCI])]
     evaluation = page.Section("fibonacci", "Why naive Fibonacci is slow", parts)
     grown = growth.fibonacci_parts(points or growth.measure_fibonacci(), rate)
     section = page.Section("fibonacci-growth", "How Fibonacci grows", grown)
-    return Page(f"fib({n})", [evaluation, *others, section])
+    return Page(f"fib({n})", [evaluation, *others, section], _IDEA)
 
 
 def mlp_page(
@@ -98,4 +102,4 @@ def tour(first: Page, second: Page, more: Iterable[page.Section] = ()) -> Page:
     bridge = page.Section("bridge", "From Fibonacci to backpropagation", [page.Prose(_BRIDGE)])
     later = sorted(second.sections, key=lambda section: section.name != "forward")
     sections = [*first.sections, bridge, *later, *more]
-    return Page("Why memoization works", sections)
+    return Page("Why memoization works", sections, first.lead)

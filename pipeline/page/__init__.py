@@ -9,6 +9,10 @@
 - `pages` – `Page`, and `report`, the page of any collection
 - `templates/page.html` – the frame of a page; each other template is one part of it
 - `static/` – styles and scripts; the scripts show texts, Python makes them
+
+A step of a scene: `pages.report` has `draw.compare` lay out both sides, and `scenes.scene_of` has
+`schedule.observed` run them; `schedule.frames` counts each step. `templates/scene.html` holds the
+data as JSON, `scene.js` goes to a step, and `side.js`, `memo.js`, `code.js`, `table.js` show it.
 """
 
 from pipeline.identity import format_duration, format_number, format_value

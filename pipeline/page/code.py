@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Source(NamedTuple):
-    """The lines of a function with their numbers, from `def` or `lambda` on, without its docstring.
+    """The lines of a function by number, without its docstring and arguments of decorators.
 
     statements: the first and last line of each; of a compound one, only its head
     doc: the docstring, as paragraphs
@@ -59,7 +59,7 @@ class Code:
     """The sources of the calls that a scene shows, and what each of its subproblems does in them.
 
     places: by subproblem, its source, and the first and last line of the statement that returned;
-        the `def` line alone if that is not known; None for a call without a source
+        the first line alone if that is not known; None for a call without a source
     calls: by subproblem, the line in which it makes each of the others
     sizes: by subproblem, the calls that a look-up replaces
     """
@@ -126,8 +126,9 @@ def source_of(function: Any) -> Source | None:
     if node is None or code not in _codes(whole):
         return None
     omitted = _docstring(node)
-    numbers = [line for line in range(node.lineno, _end(node) + 1) if line not in omitted]
-    head = lines[node.lineno - 1]
+    first = _shown_from(node)
+    numbers = [line for line in range(first, _end(node) + 1) if line not in omitted]
+    head = lines[first - 1]
     indent = len(head) - len(head.lstrip())
     statements = [
         (part.lineno, (part.body[0].lineno - 1 if hasattr(part, "body") else _end(part)))
@@ -135,6 +136,12 @@ def source_of(function: Any) -> Source | None:
     ]  # fmt: skip
     shown = [(line, lines[line - 1][indent:].rstrip()) for line in numbers]
     return Source(shown, statements, (getdoc(function) or "").split("\n\n"))
+
+
+def _shown_from(node: ast.FunctionDef | ast.Lambda) -> int:
+    """The line of its `def`, or of the decorator above, if that is a name as `@recurrence`."""
+    last = node.decorator_list[-1:] if isinstance(node, ast.FunctionDef) else []
+    return next((part.lineno for part in last if isinstance(part, ast.Name)), node.lineno)
 
 
 def _first_line(node: ast.FunctionDef | ast.Lambda) -> int:
@@ -194,7 +201,7 @@ def observe_lines(call: Call) -> Lines | None:
         with _watched(watch):
             body(*call.args, **call.kwargs)
     except Exception:
-        return None  # its `def` line is known
+        return None  # its first line is known
     lines: dict[Key, set[int]] = defaultdict(set)
     for inner, line in made.values():
         lines[inner.key].add(line)

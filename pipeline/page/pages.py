@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
+from itertools import chain, zip_longest
 from itertools import count as counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from pipeline.draw import MAX_NODES, PLAIN, Comparison, Style, atomic_write, compare
 from pipeline.graph import label
@@ -92,13 +93,23 @@ class Page:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("pipeline", "page/templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["with_code"] = _with_code
+    return environment
+
+
+def _with_code(text: str) -> Markup:
+    """A text whose parts in backticks are code."""
+    parts = text.split("`")
+    code = [Markup("<code>{}</code>").format(part) for part in parts[1::2]]
+    between = zip_longest(map(escape, parts[::2]), code, fillvalue=Markup(""))
+    return Markup("").join(chain.from_iterable(between))
 
 
 def _asset(name: str) -> Markup:
@@ -157,7 +168,7 @@ def _said(compared: Comparison, facts: Sequence[str]) -> list[str]:
     """What a scene shows, in words."""
     if compared.is_call:
         return [
-            "The left side evaluates every call again for each consumer, the right side evaluates "
+            "The tree evaluates every call again for each consumer, the DAG evaluates "
             "it once. One colour is one subproblem. Both sides take a step at a time, and the memo "
             "table fills."
         ]

@@ -351,7 +351,7 @@ def _rest(tasks: int, run: Observation, rate: float | None) -> dict[str, str]:
     """How long the left side takes, in words, at some paces."""
     paces = {"at a step a second": 1.0}
     if run.seconds:  # none if the store had everything
-        paces["task by task, as fast as here"] = sum(run.seconds.values()) / len(run.seconds)
+        paces["as tasks of Dask, measured here"] = sum(run.seconds.values()) / len(run.seconds)
     if rate is not None:
         paces["in Python's own recursion"] = 1 / rate
     return {

@@ -99,7 +99,7 @@ class Grid:
         if empty:
             loop += f" A loop over the full table also fills the {empty:,} hatched cells."
         if is_one:
-            run = loop = f"Filled {order}: a loop that goes bottom-up has the same."
+            run = loop = "Small numbers: the order of the run. A bottom-up loop has the same."
         if self.is_sparse:
             run += " Rows and columns without a call are left out."
         return {

@@ -33,6 +33,7 @@ STEPS = """
       stack: rows("[data-stack]"),
       looked: rows("[data-looked]"),
       head: seen.firstChild.textContent,
+      source: seen.textContent,
       lit: [...seen.querySelectorAll(".lit")].map((line) => line.textContent.trim()),
       hits: Number(scene.querySelector(".dag [data-hits]").textContent),
     });
@@ -69,7 +70,7 @@ def test_the_stack_is_that_of_the_recursion_and_the_lit_line_returns(
         assert all(re.fullmatch(r"line \d+|", line) for _, line in waiting)
         assert value.startswith("= ")
         function = stack[-1][0].rpartition("-")[0]
-        assert step["head"].startswith(f"def {function}(")
+        assert f"def {function}(" in step["source"]
         [lit] = step["lit"]
         is_base = not graph.inputs(stack[-1])
         assert lit.startswith("return")
@@ -83,12 +84,12 @@ def test_found_look_ups_are_the_hits_and_replace_the_calls_of_a_tree(opened: Ope
     for step in steps[: len(dag)]:
         *inputs, (row, how) = step["looked"]
         key, value = values.pop(row.partition("]")[0].removeprefix("memo["))
-        assert (row, how) == (f"memo[{label(key)}] ← {value}", "computed and kept")
+        assert (row, how) == (f"memo[{label(key)}] ← {value}", "miss: computed and kept")
         names = [row.partition("]")[0].removeprefix("memo[") for row, _ in inputs]
         assert names == [label(source) for source in dag.inputs(key)]
         for name, (_, how) in zip(names, inputs, strict=True):
             size = tree_size(fib(int(name[4:-1])).graph())
-            again = f"found: replaces {size} call{'s' if size > 1 else ''}"
+            again = f"hit: replaces {size} call{'s' if size > 1 else ''}"
             assert how == (again if found[name] else "first use")
             found[name] += 1
         assert step["hits"] == found.total() - len(found)

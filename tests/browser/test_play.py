@@ -24,7 +24,7 @@ def test_playing_at_full_speed_comes_to_the_end(opened: Opened) -> None:
     assert seen.root.locator('[data-do="play"]').get_attribute("aria-label") == "Pause"
     page.wait_for_function("!document.querySelector('.playing')")
     assert seen.step == "step 25"
-    assert seen.said == "Both are done: 25 evaluations on the left, 7 on the right."
+    assert seen.said == "Both are done: 25 evaluations in the tree, 7 in the DAG."
     assert seen.memo() == before
     assert seen.root.locator('[data-do="play"]').get_attribute("aria-label") == "Play"
 
@@ -135,7 +135,7 @@ def test_the_naive_side_is_told_how_long_it_would_still_take(opened: Opened) -> 
     page = opened("fib(40)")
     seen = Seen(page)
     seen.press("End")
-    assert seen.counters("dag")[:2] == ["79", "38"]
+    assert seen.counters("dag")[:2] == ["41 of 41", "38"]
     assert seen.counters("tree")[0] == f"{seen.frames} of 331,160,281"
     assert f"has {331_160_281 - seen.frames:,} of 331,160,281 calls to go" in seen.said
     assert "10 years at a step a second" in seen.said

@@ -105,6 +105,7 @@ def test_a_step_lights_one_edge_in_the_network_the_formulas_and_both_tables(
 
 def test_pointing_at_an_edge_a_factor_or_a_row_lights_it_everywhere(opened: Opened) -> None:
     page = opened("tour", viewport={"width": 1280, "height": 1000})
+    page.select_option("[data-choice] select", "w1_11")
     shown = page.locator(".steps:visible")
     for number, pair in enumerate(edges(NET, "w1_11")):
         for what in (f".edge.step-{number} path", f"mfrac.step-{number}"):
@@ -121,6 +122,7 @@ def test_pointing_at_an_edge_a_factor_or_a_row_lights_it_everywhere(opened: Open
 
 def test_a_click_on_the_label_of_a_weight_goes_to_its_step(opened: Opened) -> None:
     page = opened("tour", viewport={"width": 1280, "height": 1000})
+    page.select_option("[data-choice] select", "w1_11")
     shown = page.locator(".steps:visible")
     shown.locator(".edge text", has_text="w1_11").click()
     page.mouse.move(1, 1)
@@ -130,6 +132,7 @@ def test_a_click_on_the_label_of_a_weight_goes_to_its_step(opened: Opened) -> No
 
 def test_a_step_of_the_scene_lights_the_edges_of_its_adjoint(opened: Opened) -> None:
     page = opened("tour", viewport={"width": 1280, "height": 800})
+    page.select_option("[data-choice] select", "w1_11")
     pairs = edges(NET, "w1_11")
     for adjoint in ("ŷ", "O2_2", "O2_1", "O1_1", "w1_11"):
         page.locator('#chain [data-do="next"]:visible').click()

@@ -71,11 +71,13 @@ def test_each_input_of_a_task_has_a_line_that_calls_its_function(name: str) -> N
         assert all(file[line - 1] == lines[line] for line in range(first, last + 1))
 
 
-def test_lines_are_those_of_a_script_from_def_on_without_the_docstring(script: Path) -> None:
+def test_lines_are_those_of_a_script_from_a_plain_decorator_on_without_the_docstring(
+    script: Path,
+) -> None:
     steps = runpy.run_path(str(script))["steps"]
     source = source_of(steps.__wrapped__)
     assert source is not None
-    assert [number for number, _ in source.lines] == [9, 14, 15, 16, 17, 18, 19]
+    assert [number for number, _ in source.lines] == [8, 9, 14, 15, 16, 17, 18, 19]
     lines = SCRIPT.splitlines()
     assert all(text == lines[number - 1] for number, text in source.lines)
     _, keys, code = of_call(steps(4))
@@ -120,7 +122,7 @@ def test_a_call_in_a_helper_has_the_line_of_the_body() -> None:
     start = source.lines[0][0]
     lines = observe_lines(halved(5))
     assert lines is not None
-    assert (lines.returned, lines.made) == (start + 4, {halved(2).key: start + 4})
+    assert (lines.returned, lines.made) == (start + 5, {halved(2).key: start + 5})
 
 
 def test_a_call_that_is_made_in_two_lines_has_no_line() -> None:

@@ -155,8 +155,9 @@ def needing(net: Network, name: str) -> Needing:
 def lesson(net: Network, weights: Iterable[str] | None = None) -> list[page.Section]:
     """The sections of a page, after a run of both passes on the scheduler that Dask is set to.
 
-    weights: the first ones to offer. A network with over 24 weights and biases offers them and the
-        first of each layer; a smaller one offers all
+    weights: the first ones to offer; without them, all weights together are the first. A network
+        with over 24 weights and biases offers them and the first of each layer; a smaller one
+        offers all
 
     Raises `NetworkError` for a name that is not a weight or bias of the network.
 
@@ -169,7 +170,11 @@ def lesson(net: Network, weights: Iterable[str] | None = None) -> list[page.Sect
     if len(names) > OFFERED:
         names = list({net[name].layer: name for name in reversed(names)}.values())[::-1]
     known = facts(net)
-    return [_forward(known), _chain(known, list(dict.fromkeys([*offered, *names]))), _memory(known)]
+    return [
+        _forward(known),
+        _chain(known, list(dict.fromkeys([*offered, *names])), bool(offered)),
+        _memory(known),
+    ]
 
 
 def _forward(known: Facts) -> page.Section:
@@ -232,7 +237,7 @@ def _given(known: Facts) -> list[list[str]]:
     ]  # fmt: skip
 
 
-def _chain(known: Facts, offered: Sequence[str]) -> page.Section:
+def _chain(known: Facts, offered: Sequence[str], is_chosen: bool) -> page.Section:
     lead = (
         "An adjoint is ∂L/∂v of a variable v. A local derivative is ∂c/∂v of a consumer c, which "
         "takes v. Expanded, ∂L/∂w is a sum of one product of local derivatives for each path from "
@@ -240,15 +245,17 @@ def _chain(known: Facts, offered: Sequence[str]) -> page.Section:
     )
     text = (
         "∂L/∂v needs the adjoints of v's consumers, which are nearer to the loss. So the pass goes "
-        "backward, and finds what earlier layers share in memory. The tree on the left evaluates "
-        "an adjoint again for each consumer (dashed); the DAG on the right reads it from memory. "
-        "An edge is one product with a local derivative. One weight shares little; all weights, "
-        "the last of the list, share most of the work. In the formulas, a name's layer stands "
+        "backward, and finds what earlier layers share in memory. The tree evaluates "
+        "an adjoint again for each consumer (dashed); the DAG reads it from memory. "
+        "An edge is one product with a local derivative. All weights share most of the work, one "
+        "weight of the list little or nothing. In the formulas, a name's layer stands "
         "above it, in parentheses; factors of an earlier line are pale."
     )
     number = len(known.net.parameters)
     offer = f"Of the {number:,} weights and biases, {len(offered)} can be chosen here."
-    options = {**{name: _of_one(known, name) for name in offered}, ALL: _of_all(known)}
+    each = {name: _of_one(known, name) for name in offered}
+    every = {ALL: _of_all(known)}
+    options = {**each, **every} if is_chosen else {**every, **each}
     words = page.Prose([lead, text, offer] if len(offered) < number else [lead, text])
     parts = [page.Choice("The derivative by", options), words]
     return page.Section("chain", "The chain rule, weight by weight", parts)
@@ -314,9 +321,10 @@ def _of_all(known: Facts) -> list[page.Part]:
     net = known.net
     order = last_first(net)
     text = (
-        "The same for all weights at once, from the loss down. One colour is one layer: the one "
+        "All weights at once, from the loss back. One colour is one layer: the one "
         "that needs an adjoint first, if the last layer comes first. An adjoint in the colour of a "
-        "later layer is in memory before an earlier layer needs it."
+        "later layer is in memory before an earlier layer needs it. Dask may choose another order: "
+        "each adjoint is evaluated once all the same."
     )
     look = style(net, known.local, len(order))
     graph = backward(net, order, local=known.local)
@@ -387,11 +395,11 @@ def _memory(known: Facts) -> page.Section:
     net = known.net
     lead = (
         "Backpropagation is the chain rule and memoization, and it memoizes twice: values on the "
-        "way up, adjoints on the way down. Either table can be switched off."
+        "way to the loss, adjoints on the way back. Either table can be switched off."
     )
     text = (
         "The adjoint of a variable v is ∂L/∂v = Σ ∂L/∂c · ∂c/∂v, over the consumers c of v: a "
-        "recurrence, as Fibonacci's is, from the loss down. It needs adjoints and, for the local "
+        "recurrence, as Fibonacci's is, from the loss back. It needs adjoints and, for the local "
         "derivatives ∂c/∂v, values."
     )
     nodes = [name for name in reversed(known.adjoints) if net[name].kind == "O"]

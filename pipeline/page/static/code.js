@@ -62,10 +62,10 @@ class Code {
       if (this.of(input, right) === null) return [right.labelOf(input)];
       const isFound = right.feeds.get(input).some((other) => other !== now && right.data.boxes[other].at !== null && right.isDone(other));
       const isTwice = inputs.indexOf(input) !== inputs.lastIndexOf(input);
-      const first = right.data.boxes[input].at === null ? "from the store" : isTwice ? "first use, then found" : "first use";
-      return [memo(input, "→"), isFound ? `found: ${replaced(input)}` : first, isFound && "hit"];
+      const first = right.data.boxes[input].at === null ? "from the store" : isTwice ? "first use, then a hit" : "first use";
+      return [memo(input, "→"), isFound ? `hit: ${replaced(input)}` : first, isFound && "hit"];
     });
-    return this.of(now, right) === null ? [] : [...rows, [memo(now, "←"), "computed and kept", "now"]];
+    return this.of(now, right) === null ? [] : [...rows, [memo(now, "←"), "miss: computed and kept", "now"]];
   }
 }
 

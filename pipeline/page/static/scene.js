@@ -100,11 +100,11 @@ class Scene {
     const { loaded, ran } = this.more;
     if (loaded !== null) return `${loaded.toLocaleString("en")} loaded from the store, ${ran.toLocaleString("en")} evaluated; without store and sharing, ${left.data.total} evaluations.`;
     if (!this.isPair) return `Done: ${right.data.total} evaluations, none of them twice.`;
-    if (left.isOver()) return `Both are done: ${left.data.total} evaluation${left.data.total === "1" ? "" : "s"} on the left, ${right.data.done.toLocaleString("en")} on the right.`;
+    if (left.isOver()) return `Both are done: ${left.data.total} evaluation${left.data.total === "1" ? "" : "s"} in the tree, ${right.data.done.toLocaleString("en")} in the DAG.`;
     const { count, total } = left.data;
     const togo = count ? `${(count - left.evaluated()).toLocaleString("en")} of ${total}` : `nearly all of ${total}`;
     const times = Object.entries(this.more.rest).map(([how, long]) => `${long} ${how}`).join(", ");
-    return `The right side is done. The left one has ${togo} calls to go. All of them would take ${times}.`;
+    return `The DAG is done. The tree has ${togo} calls to go. The whole tree would take ${times}.`;
   }
 
   play() {

@@ -85,9 +85,8 @@ class Side {
   }
 
   report() {
-    const hits = this.at("hits");
-    const calls = (this.evaluated() + hits).toLocaleString("en");
-    const texts = { calls: this.memory ? calls : `${calls} of ${this.data.total}`, hits: hits.toLocaleString("en"), work: this.at("work").toLocaleString("en") };
+    const written = (number) => number.toLocaleString("en");
+    const texts = { evaluated: `${written(this.evaluated())} of ${this.data.total}`, hits: written(this.at("hits")), work: written(this.at("work")) };
     for (const [what, text] of Object.entries(texts)) find(this.element, `[data-${what}]`)?.replaceChildren(text);
     const part = this.data.count ? this.evaluated() / this.data.count : 0;
     find(this.element, ".track i").style.width = `${100 * (this.isOver() ? 1 : part)}%`;

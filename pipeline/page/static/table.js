@@ -49,7 +49,7 @@ class Table {
     });
     this.now = this.cells[last]?.[order][1] === frame - 1 ? last : null;
     this.element.classList.toggle("loop", order === "loop");
-    find(this.element.parentElement, "[data-order]").textContent = this.notes[order] + (this.isOver && this.path.length ? ` ${this.notes.path}` : "");
+    find(this.element, "[data-order]").textContent = this.notes[order] + (this.isOver && this.path.length ? ` ${this.notes.path}` : "");
     this.draw();
     this.follow(this.nodes[last]);
   }
