@@ -6,6 +6,7 @@
 - `dot` – panels written as DOT, with style, colours, labels; rendered by Graphviz
 - `pictures` – `contrast` and `visualize`: the tree beside the DAG, or any graph
 - `races` – `race`: the two evaluated step by step, as an animated SVG
+- `legends` – sizes and colours of runs over time, and their legend
 - `timelines` – `timeline`: what ran where and when, of one run or of several on one time axis
 """
 

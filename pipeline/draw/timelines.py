@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.draw.dot import GREY, PALETTE, count_tasks
 from pipeline.draw.files import Drawing
+from pipeline.draw.legends import MEMORY, OTHERS, PATH, SIZE, Entry, draw_legend, rows_of
 from pipeline.graph import function_name
 from pipeline.identity import cut, format_duration, printable
 from pipeline.schedule import Interval, Recording, Sample, Span
@@ -24,31 +25,6 @@ if TYPE_CHECKING:
 HUES = tuple(hue for hue in PALETTE if hue != "#888888")
 """Colours of the functions that take longest."""
 
-OTHERS, PATH, MEMORY = "#999999", "#e0510a", "#4477aa"
-"""Colours of all other functions, of the critical path, and of memory."""
-
-
-class Inches(NamedTuple):
-    """Sizes in the figure, in inches."""
-
-    width: float = 9.0
-    left: float = 0.95
-    right: float = 0.2
-    head: float = 0.42
-    lanes: float = 4.0
-    lane: float = 0.3
-    memory: float = 0.6
-    gap: float = 0.14
-    axis: float = 0.58
-    line: float = 0.2
-
-    @property
-    def plot(self) -> float:
-        """The width of the time axis."""
-        return self.width - self.left - self.right
-
-
-SIZE = Inches()
 PIXELS = 100 * SIZE.plot
 """On the time axis."""
 
@@ -203,7 +179,7 @@ def _figure(runs: Sequence[Recording]) -> Figure:
 
     scale, hues, limits = scale_of(runs), hues_of(runs), _limits(runs)
     lanes = [min(SIZE.lane * max(len(run.workers), 1), SIZE.lanes) for run in runs]
-    rows = _rows([*_functions(runs, hues), *_marks(runs)])
+    rows = rows_of([*_functions(runs, hues), *_marks(runs)])
     height = sum(lanes) + len(runs) * (SIZE.head + SIZE.gap + SIZE.memory) + SIZE.axis
     height += SIZE.line * len(rows)
     figure = Figure(figsize=(SIZE.width, height))
@@ -222,7 +198,7 @@ def _figure(runs: Sequence[Recording]) -> Figure:
         if run is runs[-1]:
             below.set_xlabel(scale.unit, color=GREY, fontsize=9)
     for place, row in enumerate(rows):
-        _draw_legend(figure, row, height - SIZE.line * (len(rows) - place - 0.5))
+        draw_legend(figure, row, height - SIZE.line * (len(rows) - place - 0.5))
     return figure
 
 
@@ -343,13 +319,14 @@ def _add_boxes(axes: Axes, boxes: Sequence[Box], **look: Any) -> None:
 
 
 def _write_in(axes: Axes, bar: Bar, hue: str, scale: Scale) -> None:
-    """Write into a bar what fits: the function, how many tasks were fused, who takes the value."""
+    """Write into a bar what fits: the function, how many tasks it is, who takes the value."""
     task = bar.task
     start, end = bar.start, min([bar.end, *(part.start for part in _saving(bar))])
     letters = ((end - start) / scale.end * SIZE.plot * 72 - 5) / (8 * 0.62)
     if task.is_loaded or letters < 3:
         return
     fused = f" [{task.fused}]" if task.fused > 1 else ""
+    fused += f" ×{task.replaced}" if task.replaced > task.fused else ""
     taken = f" →{task.consumers}" if task.consumers > 1 else ""
     name = _name(task)
     texts = (name + fused + taken, name + fused, name, (fused + taken).strip())
@@ -408,21 +385,7 @@ def _draw_memory(axes: Axes, run: Recording, scale: Scale, limits: tuple[int, in
     axes.text(0, 1, "memory", transform=axes.transAxes, color=GREY, fontsize=8, va="center")
 
 
-# The legend
-
-
-class Entry(NamedTuple):
-    """An entry of the legend: a mark, which looks as in the picture, and its text.
-
-    mark: a colour, or one of `path`, `loaded`, `saved`, `moved`, `planning`, or letters
-    """
-
-    mark: str
-    text: str
-
-    @property
-    def inches(self) -> float:
-        return 0.36 + len(self.text) * 0.07
+# What the legend explains
 
 
 def _functions(runs: Sequence[Recording], hues: Mapping[str, str]) -> list[Entry]:
@@ -453,54 +416,7 @@ def _marks(runs: Sequence[Recording]) -> list[Entry]:
         Entry("moved", "moved between workers"): "moved" in kinds,
         Entry("planning", "the store plans"): any(run.planning for run in runs),
         Entry("[3]", "3 tasks, fused"): any(task.fused > 1 for task in tasks),
+        Entry("×3", "for 3 tasks, merged"): any(task.replaced > task.fused for task in tasks),
         Entry("→3", "shared by 3 tasks"): any(task.consumers > 1 for task in tasks),
     }
     return [mark for mark, is_there in marks.items() if is_there]
-
-
-def _rows(entries: Iterable[Entry]) -> list[list[Entry]]:
-    """The entries in lines; the marks begin a line."""
-    rows: list[list[Entry]] = []
-    room = 0.0
-    for entry in entries:
-        if not rows or entry.inches > room or entry.mark == "path":
-            rows.append([])
-            room = SIZE.plot
-        rows[-1].append(entry)
-        room -= entry.inches
-    return rows
-
-
-def _draw_legend(figure: Figure, row: Iterable[Entry], top: float) -> None:
-    """A line of the legend, so many inches below the top."""
-    width, height = figure.get_size_inches()
-    left, y = SIZE.left, 1 - top / height
-    for entry in row:
-        _draw_mark(figure, entry.mark, left / width, y)
-        figure.text((left + 0.22) / width, y, entry.text, color=GREY, fontsize=8.5,
-                    va="center", parse_math=False)  # fmt: skip
-        left += entry.inches
-
-
-def _draw_mark(figure: Figure, mark: str, x: float, y: float) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Rectangle
-
-    width, height = figure.get_size_inches()
-    w, h = 0.16 / width, 0.11 / height
-    lines = {"path": (PATH, 2.4), "moved": (GREY, 2.0)}
-    boxes: dict[str, dict[str, Any]] = {
-        "loaded": {"facecolor": "none", "edgecolor": GREY, "lw": 1.4},
-        "planning": {"facecolor": GREY, "alpha": 0.3, "lw": 0},
-    }
-    if mark in lines:
-        hue, thick = lines[mark]
-        figure.add_artist(Line2D([x, x + w], [y, y], color=hue, lw=thick, solid_capstyle="butt"))
-    elif mark == "saved":
-        figure.add_artist(Rectangle((x, y - h / 2), w / 2, h, facecolor=GREY, lw=0))
-        figure.add_artist(Rectangle((x, y - h / 2), w, h * 0.4, facecolor=GREY, lw=0))
-    elif mark in boxes or mark.startswith("#"):
-        look = boxes.get(mark) or {"facecolor": mark, "lw": 0}
-        figure.add_artist(Rectangle((x, y - h / 2), w, h, **look))
-    else:
-        figure.text(x, y, mark, color=GREY, fontsize=8.5, va="center", parse_math=False)

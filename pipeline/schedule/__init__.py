@@ -11,7 +11,15 @@
 from pipeline.schedule.measuring import Measurement, Run, measure, task_runs
 from pipeline.schedule.memory import Tradeoff, tradeoff
 from pipeline.schedule.notes import noting
-from pipeline.schedule.recording import Interval, Recording, Sample, Span, longest_chain, record
+from pipeline.schedule.recording import (
+    Interval,
+    Recording,
+    Sample,
+    Span,
+    longest_chain,
+    note_merged,
+    record,
+)
 from pipeline.schedule.replay import Observation, frames, observed, operations, recursion
 from pipeline.schedule.schedulers import SCHEDULERS, SchedulerError, scheduler
 
@@ -29,6 +37,7 @@ __all__ = [
     "frames",
     "longest_chain",
     "measure",
+    "note_merged",
     "noting",
     "observed",
     "operations",

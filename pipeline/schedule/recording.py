@@ -59,6 +59,7 @@ class Span(NamedTuple):
     fused: how many tasks ran as this one
     consumers: how many tasks of the run took its value
     intervals: when something was loaded, saved or moved for it
+    replaced: how many tasks these were before `share` merged equal ones, during the recording
     """
 
     key: Key
@@ -69,6 +70,7 @@ class Span(NamedTuple):
     fused: int = 1
     consumers: int = 0
     intervals: tuple[Interval, ...] = ()
+    replaced: int = 1
 
     @property
     def seconds(self) -> float:
@@ -184,6 +186,7 @@ class _Ran(NamedTuple):
 
     home: the process of its worker, or its address on a cluster
     start, end: seconds since 1970
+    parts: the keys of the tasks that ran as this one
     moved: when its inputs came from elsewhere
     """
 
@@ -193,7 +196,7 @@ class _Ran(NamedTuple):
     start: float
     end: float
     inputs: tuple[Key, ...] = ()
-    fused: int = 1
+    parts: tuple[Key, ...] = ()
     moved: tuple[tuple[float, float], ...] = ()
 
     def at(self, note: Note) -> _Ran:
@@ -207,13 +210,14 @@ class _Graph(NamedTuple):
     """What the graph says of a task."""
 
     inputs: tuple[Key, ...]
-    fused: int
+    parts: tuple[Key, ...]
 
 
 class _Recorder(Callback):  # type: ignore[misc] # Dask is untyped
     """Collects what local schedulers run, and the client's cluster.
 
     workers: of the cluster, by their addresses
+    merged: how many equal tasks a task replaces
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -224,18 +228,23 @@ class _Recorder(Callback):  # type: ignore[misc] # Dask is untyped
         self.notes: list[Note] = []
         self.samples: dict[str, Samples] = {}
         self.workers: dict[str, WorkerNotes] = {}
+        self.merged: dict[Key, int] = {}
 
     def _pretask(self, key: Key, dsk: dict[Key, Any], _: Any) -> None:
         node = untimed(dsk[key])
-        self.graph[key] = _Graph(tuple(inputs_of(node)), _fused(node))
+        self.graph[key] = _Graph(tuple(inputs_of(node)), _parts(key, node))
         dsk[key] = Timed(dsk[key], self.journal)  # a copy of the graph, made for this run
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         client = current_client()
         memory = self._memory_here() if client is None else self._workers(client)
-        with self, open_journal(self.journal), memory, cluster_tasks(_ran, self.ran.append):
-            yield
+        _recorders.append(self)
+        try:
+            with self, open_journal(self.journal), memory, cluster_tasks(_ran, self.ran.append):
+                yield
+        finally:
+            _recorders.remove(self)
 
     @contextmanager
     def _memory_here(self) -> Iterator[None]:
@@ -273,8 +282,9 @@ class _Recorder(Callback):  # type: ignore[misc] # Dask is untyped
         spans = [
             Span(
                 task.key, names[task.home, task.thread], task.start - begin, task.end - begin,
-                task.inputs, task.fused, consumers[task.key],
+                task.inputs, len(task.parts), consumers[task.key],
                 parts.within(task, self._process(task.home)),
+                sum(self.merged.get(part, 1) for part in task.parts),
             )
             for task in ran
         ]  # fmt: skip
@@ -333,6 +343,15 @@ class _Recorder(Callback):  # type: ignore[misc] # Dask is untyped
         return names
 
 
+_recorders: list[_Recorder] = []  # those that record now
+
+
+def note_merged(times: Mapping[Key, int]) -> None:
+    """Note for the recordings how many equal tasks each of these replaces."""
+    for recorder in _recorders:
+        recorder.merged.update(times)
+
+
 def _ran(task: Any, details: Mapping[str, Any]) -> list[_Ran]:
     """A task of a cluster, as its scheduler knows it."""
     times = [span for span in details["startstops"] if span["action"] == "compute"]
@@ -346,16 +365,18 @@ def _ran(task: Any, details: Mapping[str, Any]) -> list[_Ran]:
     )
     inputs = tuple(source.key for source in task.dependencies)
     home, thread = str(details.get("worker")), int(details.get("thread") or 0)
-    return [_Ran(task.key, home, thread, start, end, inputs, _fused(task.run_spec), moved)]
+    return [
+        _Ran(task.key, home, thread, start, end, inputs, _parts(task.key, task.run_spec), moved)
+    ]
 
 
-def _fused(node: Any) -> int:
-    """How many tasks run as one."""
+def _parts(key: Key, node: Any) -> tuple[Key, ...]:
+    """The keys of the tasks that run as one."""
     if isinstance(node, Block):
-        return len(node.function.keys)
+        return tuple(node.function.keys)
     if isinstance(node, Task) and node.has_subgraph():
-        return sum(_fused(inner) for inner in node.args[0].values())
-    return 1
+        return tuple(part for own, inner in node.args[0].items() for part in _parts(own, inner))
+    return (key,)
 
 
 class _Parts:

@@ -29,7 +29,7 @@ def saved(start: float, end: float) -> tuple[Interval, ...]:
 FIRST = Recording("first run", 2.0, ["thread 1", "thread 2"], [
     span("load", "thread 1", 0.1, 0.5, consumers=2),
     span("load", "thread 2", 0.2, 0.9, fused=3, intervals=saved(0.8, 0.9)),
-    span("mean", "thread 1", 0.9, 1.9, inputs=(("load-0123456789ab", 0.1),)),
+    span("mean", "thread 1", 0.9, 1.9, inputs=(("load-0123456789ab", 0.1),), replaced=4),
 ], memory=[
     Sample(0.0, 100_000_000), Sample(1.0, 300_000_000), Sample(2.0, 200_000_000),
 ])  # fmt: skip
@@ -55,11 +55,14 @@ def test_two_runs_are_on_one_time_axis() -> None:
 def test_the_picture_names_what_it_shows() -> None:
     shown = texts(timeline(FIRST, SECOND).render("svg"))
     for text in ("first run", "second run", "thread 1", "main", "seconds", "load [3]", "load →2",
-                 "mean 1.1 s", "load 1.1 s", "100 MB", "300 MB"):  # fmt: skip
+                 "mean ×4", "mean 1.1 s", "load 1.1 s", "100 MB", "300 MB"):  # fmt: skip
         assert text in shown
     assert "250 ms · 8.0 times as quick · 1 loaded" in shown
     marks = " ".join(shown)
-    assert all(mark in marks for mark in ("critical path", "loaded", "saved", "3 tasks, fused"))
+    assert all(
+        mark in marks
+        for mark in ("critical path", "loaded", "saved", "3 tasks, fused", "for 3 tasks, merged")
+    )
     assert "moved" not in marks
 
 

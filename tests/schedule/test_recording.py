@@ -247,3 +247,18 @@ def test_inputs_from_another_worker_are_moved(client: Any) -> None:
     moved = [part for task in run.tasks for part in task.intervals if part.kind == "moved"]
     assert len(moved) == 1
     assert isinstance(moved[0], Interval)
+
+
+def test_a_merged_task_notes_how_many_tasks_it_replaces(scheduler: str) -> None:
+    def line() -> Any:
+        return delayed(feature)(delayed(load)(1))
+
+    with record() as run:
+        compute(line(), line(), delayed(clean)(line()), share=True)
+    # Each consumer of a merged task may have a copy of its value, which is a task of that name.
+    replaced = {(str(task.key).partition("-")[0], task.replaced) for task in run.tasks}
+    assert {("load", 3), ("feature", 3), ("clean", 1)} <= replaced
+    assert {number for _, number in replaced} == {1, 3}
+    with record() as run:
+        compute(line())
+    assert {task.replaced for task in run.tasks} == {1}
