@@ -54,10 +54,10 @@ def compute(
     if not leaves:
         return collections
     with _reading(leaves, share and store is not None):
-        if share:
-            leaves = _shared(leaves)
         named = using_scheduler(scheduler) if scheduler is not None else nullcontext()
         with named, _fusing(fuse):
+            if share:
+                leaves = _shared(leaves)
             # Group by group: Dask 2026.8 mixes up the results otherwise (see `optimizer_of`).
             groups = [_optimizer(collection) for collection in leaves]
             order = sorted(range(len(leaves)), key=lambda place: groups.index(groups[place]))
@@ -76,10 +76,10 @@ def _unpacked(collections: tuple[Any, ...]) -> tuple[list[Any], Callable[[list[A
 
 
 def _shared(collections: list[Any]) -> list[Any]:
-    from pipeline.share import share_report
+    from pipeline.share import share_for_run
 
     others = [part for part in collections if not isinstance(part, GraphCollection)]
-    shared = iter(share_report(*others).collections)
+    shared = iter(share_for_run(*others))
     return [part if isinstance(part, GraphCollection) else next(shared) for part in collections]
 
 

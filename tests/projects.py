@@ -1,17 +1,21 @@
-"""Projects of two modules, written anew with an edit, and imported from there."""
+"""Projects of two modules, written anew with an edit; libraries of other versions."""
 
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from contextlib import contextmanager
+from importlib.metadata import distribution
 from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipeline.identity.digests import _version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    import pytest
 
 
 @contextmanager
@@ -35,3 +39,20 @@ def edited(
         finally:
             for each in sources:
                 sys.modules.pop(each, None)
+
+
+@contextmanager
+def installed(version: str) -> Iterator[None]:
+    """As another process, with this version of all libraries."""
+    kind = type(distribution("numpy"))
+    read = kind.read_text
+
+    def read_other(self: Any, name: str) -> str | None:
+        text = read(self, name)
+        return text and re.sub(r"^Version: .*$", f"Version: {version}", text, flags=re.MULTILINE)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kind, "read_text", read_other)
+        _version.cache_clear()
+        yield
+    _version.cache_clear()

@@ -20,12 +20,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pipeline
-from pipeline import Call, Store, StoreWarning, TaskGraph, recurrence, share, task
+from pipeline import Call, PipelineError, Store, StoreWarning, TaskGraph, recurrence, share, task
 from tests.isolation.chains import Chain, chains
+from tests.isolation.clients import Clients, SendError
 from tests.isolation.described import mutable_parts
 from tests.isolation.pool import filled, ones, total
 from tests.isolation.programs import Input, Line, Program, programs
-from tests.isolation.reference import Reference, promised, promised_by, text_of
+from tests.isolation.reference import MANY_ORDERS, Reference, promised, promised_by, text_of
 from tests.isolation.ways import (
     Keeping,
     check,
@@ -227,6 +228,36 @@ def test_a_cluster_changes_no_value(
 ) -> None:
     with threads_of_a_cluster.as_current():
         holds_on(None, program, keeping)
+
+
+# Clients of one cluster
+
+
+def holds_for_clients(program: Program, seed: int) -> None:
+    """Several clients that share a program, or a part of it, see nothing of each other."""
+    part = program._replace(outputs=program.outputs[:1])
+    several = [program, part, program]
+    expected = [promised(each) for each in several]
+    if None in expected:
+        return
+    try:
+        values = Clients(seed).run(several)
+    except (PipelineError, SendError):
+        return
+    assert values == expected or [promised(each, MANY_ORDERS) for each in several] != expected
+
+
+@law(10)
+@given(programs(most=6), seeds)
+def test_clients_change_no_value(program: Program, seed: int) -> None:
+    holds_for_clients(program, seed)
+
+
+@pytest.mark.slow
+@law(120)
+@given(programs(), st.integers(0))
+def test_clients_change_no_value_of_many(program: Program, seed: int) -> None:
+    holds_for_clients(program, seed)
 
 
 # Outputs

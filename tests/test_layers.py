@@ -26,10 +26,11 @@ UPWARD = {
     ("graph", "compute"): "Call.compute and TaskGraph.compute",
     ("graph", "program"): "TaskGraph.compile, and what Dask calls before a run",
     ("graph", "draw"): "TaskGraph.visualize",
-    ("store", "cache"): "Store.explain, Store.verify, `with store:`",
+    ("store", "cache"): "Store.memoize, Store.explain, Store.verify, `with store:`",
     ("page", "compute"): "a page shows a run",
 }
-"""What a class of a lower room offers and a higher room does: one import within the function."""
+"""What a class of a lower room offers and a higher room does. The import stands in the function,
+or is for type checkers alone."""
 
 STRANGERS = {("draw", "store"), ("draw", "cache"), ("store", "graph"), ("store", "trace")}
 """What a room does not know, although it is below: pictures no store, the store no graphs."""
@@ -42,7 +43,7 @@ class Import(NamedTuple):
     """One name that a file imports from the package.
 
     module: of the package, without its name: `graph.keys`, or "" for the package itself
-    is_late: whether the import stands in a function
+    is_late: whether the import stands in a function, or is for type checkers alone
     """
 
     module: str
@@ -74,9 +75,10 @@ def imports(path: Path) -> list[Import]:
     found = []
     late = {
         id(inner)
-        for function in ast.walk(parsed(path))
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-        for inner in ast.walk(function)
+        for outer in ast.walk(parsed(path))
+        if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef)
+        or (isinstance(outer, ast.If) and ast.unparse(outer.test) == "TYPE_CHECKING")
+        for inner in ast.walk(outer)
     }
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):

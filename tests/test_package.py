@@ -16,9 +16,32 @@ from zipfile import ZipFile
 
 import pytest
 
+from pipeline import Store
+from tests.test_readme import README, blocks_of
+
 ROOT = Path(__file__).parent.parent
 PROGRAM = ROOT / "tests/user_program.py"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+PRINTED = """\
+55 [0, 1, 4] 6 3.5 177
+1 hit, 10 culled
+1
+backend='jax' needs the library jax: pip install 'dask-memo[jax]'
+backend='torch' needs the library torch: pip install 'dask-memo[torch]'
+s3://bucket/cache: Install s3fs to access S3
+"""
+"""What the program prints where no library is but those that the package needs."""
+
+UNREAD = """
+import warnings
+from pipeline import Store, StoreWarning
+warnings.simplefilter("error")
+try:
+    Store("frames").get("0" * 32)
+except StoreWarning as warning:
+    print(warning)
+"""
 
 SOME_TESTS = (
     "graph",
@@ -101,8 +124,18 @@ def test_an_empty_environment_needs_the_wheel_alone(python: Path, tmp_path: Path
     assert "177" in printed(python, "-m", "pipeline", "fib", "10", cwd=tmp_path)
     printed(python.parent / "pipeline", "run", cwd=tmp_path)
     assert (tmp_path / "outputs/report.html").stat().st_size > 10_000
-    expected = "55 [0, 1, 4] 6 177\n1 hit, 10 culled\n1\n"
-    assert printed(python, PROGRAM, cwd=tmp_path) == expected
+    _, code, output = blocks_of(README)[0]
+    assert printed(python, "-c", code, cwd=tmp_path) == output
+    assert printed(python, PROGRAM, cwd=tmp_path) == PRINTED
+
+
+@installs
+@pytest.mark.slow
+def test_a_stored_table_is_a_warning_where_pandas_is_missing(python: Path, tmp_path: Path) -> None:
+    pd = pytest.importorskip("pandas")
+    Store(tmp_path / "frames").put("0" * 32, pd.DataFrame({"a": [1]}))
+    assert "No module named 'pandas'" in printed(python, "-c", UNREAD, cwd=tmp_path)
+    assert len([*Store(tmp_path / "frames").digests()]) == 1
 
 
 @installs

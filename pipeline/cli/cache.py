@@ -157,9 +157,10 @@ def show(store: Store, digest: str) -> None:
 def _find_digest(store: Store, prefix: str) -> str:
     """The only digest in a store that begins so."""
     if not re.fullmatch(r"[0-9a-f]{1,32}", prefix):
+        option = f" --function {prefix}" if prefix.isidentifier() else ""
         raise StoreError(
             f"{prefix!r} is not a digest or its beginning: give digits 0-9 and a-f, as "
-            "pipeline cache ls shows them"
+            f"pipeline cache ls{option} shows them"
         )
     if len(prefix) == 32 and prefix in store:
         return prefix
@@ -188,18 +189,24 @@ def _value(store: Store, payload: memoryview) -> str:
 
 @_command
 @script_argument()
-def explain(store: Store, place: str) -> None:
+@click.option("--all", "is_all", is_flag=True, help="All tasks, also those that do not run.")
+def explain(store: Store, place: str, is_all: bool) -> None:
     """Show for each task of a script's collection whether it is stored, and if not, why.
 
-    Runs the script as `pipeline share` does; nothing is computed.
+    NAME is a collection, or a function that returns one. Runs the script as `pipeline share` does,
+    with the current folder as the root of its imports; nothing is computed.
 
     \b
     pipeline cache explain model.py:result
+    pipeline cache explain package/model.py:build --all
     """
     explanation = store.explain(load_tasks(place))
     names = ("status", "call", "why", "function", "seconds", "bytes")
     print_json([{name: getattr(line, name) for name in names} for line in explanation.lines])
-    rows = [(status, _short_call(call), why) for status, call, why in explanation.rows()]
+    for text in explanation.summary():
+        print_text(text)
+    found = explanation.rows() if is_all else explanation.table()
+    rows = [(status, _short_call(call), why) for status, call, why in found]
     print_table(("", "task", "why"), rows, left=3)
     print_text(explanation.totals)
 

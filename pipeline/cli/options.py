@@ -190,8 +190,8 @@ def _store(context: click.Context, url: str, **options: Any) -> Store:
 
 
 def script_argument(*, required: bool = True) -> Decorator:
-    """An argument `SCRIPT.py:COLLECTION`, as `place`; shells complete the names of files."""
-    metavar = "SCRIPT.py:COLLECTION" if required else "[SCRIPT.py:COLLECTION]"
+    """An argument `SCRIPT.py:NAME`, as `place`; shells complete the names of files."""
+    metavar = "SCRIPT.py:NAME" if required else "[SCRIPT.py:NAME]"
     kind = click.Path(readable=False)
     return click.argument("place", required=required, metavar=metavar, type=kind)
 
@@ -205,15 +205,26 @@ def load_value(place: str) -> Any:
         )
     if not Path(path).is_file():
         fail(f"there is no script {path}", 2)
-    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))  # as Python does
+    sys.path.insert(0, os.getcwd())  # as with `python -m`
     sys.argv = [path]
     click.get_current_context().with_resource(store_warnings_as_lines())
     with user_code(path):
-        names = runpy.run_path(path)
+        names = _run_script(Path(path))
     if name not in names:
         known = sorted(name for name, value in names.items() if _is_collection(value))
         fail(f"{path} has no {name!r}; its collections: {', '.join(known) or 'none'}", 2)
     return names[name]
+
+
+def _run_script(path: Path) -> dict[str, Any]:
+    """The names of a script; one in a package below the current folder runs as its module."""
+    parts = path.with_suffix("").parts
+    packages = () if path.is_absolute() else path.parents[:-1]
+    are_packages = all((package / "__init__.py").is_file() for package in packages)
+    if packages and are_packages and all(map(str.isidentifier, parts)):
+        return runpy.run_module(".".join(parts))
+    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))  # as Python does
+    return runpy.run_path(str(path))
 
 
 def load_collection(place: str) -> Any:
@@ -256,6 +267,9 @@ def user_code(title: str) -> Iterator[None]:
         yield
     except SystemExit as error:
         fail(f"{title} ended with exit code {error.code}", 1)
+    except ModuleNotFoundError as error:
+        remedy = "run the command in the folder from which the project imports its modules"
+        fail(f"{title} ended with ModuleNotFoundError: {error}; {remedy}", 1)
     except Exception as error:
         message = "; ".join([str(error), *getattr(error, "__notes__", [])])
         fail(f"{title} ended with {type(error).__name__}: {message}", 1)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dask import delayed
 
 import pipeline
 from pipeline import Store
@@ -143,6 +144,38 @@ def test_explain_prints_hits_and_misses_of_a_script(filled: Store, folder: Path)
     assert [entry["status"] for entry in result].count("miss") == 2
 
 
+def test_explain_lists_all_tasks_if_requested(folder: Path) -> None:
+    total = delayed(sum)([delayed(abs)(-1), delayed(max)(1, 2)])
+    pipeline.compute(total, store="cache")
+    (folder / "sums.py").write_text(
+        "from dask import delayed\ntotal = delayed(sum)([delayed(abs)(-1), delayed(max)(1, 2)])\n"
+    )
+    explain = ("cache", "explain", "sums.py:total")
+    assert re.search(r"culled +2 tasks +no consumer runs", run(*explain)[1])
+    assert re.search(r"culled +max\(1, 2\) +no consumer runs", run(*explain, "--all")[1])
+
+
+def test_a_script_in_a_package_finds_the_modules_beside_the_package(folder: Path) -> None:
+    (folder / "shop").mkdir()
+    (folder / "shop" / "__init__.py").touch()
+    (folder / "shop" / "rates.py").write_text("def rate(n):\n    return n / 2\n")
+    for line in ("from shop import rates", "from . import rates"):
+        build = "def build():\n    return delayed(rates.rate)(3)\n"
+        (folder / "shop" / "flow.py").write_text(f"from dask import delayed\n{line}\n{build}")
+        Store("cache").put(32 * "a", 1)
+        code, text, errors = run("cache", "explain", "shop/flow.py:build")
+        assert (code, errors) == (0, "")
+        assert re.search(r"miss +rate\(3\) +never computed", text)
+
+
+def test_a_module_that_is_missing_is_an_error_with_a_remedy(folder: Path) -> None:
+    Store("cache").put(32 * "a", 1)
+    (folder / "flow.py").write_text("import no_such_module_of_a_project")
+    code, _, errors = run("cache", "explain", "flow.py:build")
+    assert code == 1
+    assert "run the command in the folder from which the project imports its modules" in errors
+
+
 def test_stats_are_those_of_all_runs(filled: Store, folder: Path) -> None:
     process("model.py", cwd=folder)
     text = json.loads(run("cache", "stats", "--json")[1])
@@ -237,6 +270,7 @@ def test_gc_makes_a_store_smaller(filled: Store) -> None:
         (["show", "zz"], "'zz' is not a digest or its beginning", 2),
         (["show", ""], "'' is not a digest or its beginning", 2),
         (["show", "../../x"], "'../../x' is not a digest", 2),
+        (["show", "fit"], "as pipeline cache ls --function fit shows them", 2),
         (["show", "abcdef0123"], "no entry of cache begins with abcdef0123", 1),
         (["show", 32 * "0"], f"no entry of cache begins with {32 * '0'}", 1),
         (["show", "f"], "2 entries of cache begin with f, like ff111, ff222: give more digits", 1),

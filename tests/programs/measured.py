@@ -129,7 +129,7 @@ def not_stored(store: Store, *parts: Any) -> dict[str, str]:
     """Why results are not stored, by function; not those that depend on others of these."""
     reasons = {}
     for line in store.explain(*parts).lines:
-        whys = [call[3] for call in store.history(line.function) if call[3]]
+        whys = [call[3] for call in store.notes.history(line.function) if call[3]]
         if line.status == "skipped" and not line.why.startswith("it depends on"):
             whys.append(line.why)
         reasons.update(dict.fromkeys([line.function] if whys else [], " ".join(whys[:1])))
