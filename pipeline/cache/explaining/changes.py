@@ -1,6 +1,6 @@
 """What changed between two descriptions of a function, and between two calls, for a person."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -192,7 +192,8 @@ def number_changes(before: Recorded, now: Recorded) -> list[Change]:
 def is_empty_table(value: Any) -> bool:
     """Whether a value is an empty table of pandas, by which Dask knows columns and types."""
     kind = type(value)
-    return is_library_class(kind) and kind.__module__.startswith("pandas") and len(value) == 0
+    is_pandas = is_library_class(kind) and kind.__module__.startswith("pandas")
+    return is_pandas and isinstance(value, Sized) and not len(value)
 
 
 def _contrasted(old: str, new: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from pipeline.cache.explaining.changes import (
     code_changes,
     constant_change,
     input_changes,
+    is_empty_table,
     number_changes,
     pairs,
 )
@@ -88,3 +89,10 @@ def test_another_number_of_inputs_is_counted() -> None:
     before, now = [["[f(1), f(2)]", "@a @b"]], [["[f(1)]", "@a"]]
     assert texts(number_changes(before, now)) == ["it has 1 inputs, had 2"]
     assert number_changes(now, now) == []
+
+
+def test_only_a_table_is_an_empty_table() -> None:
+    pandas = pytest.importorskip("pandas")
+    assert is_empty_table(pandas.DataFrame({"a": []}))
+    for other in (pandas.DataFrame({"a": [1]}), pandas.CategoricalDtype(["a.json"]), []):
+        assert not is_empty_table(other)
