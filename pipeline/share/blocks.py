@@ -65,10 +65,11 @@ def fuse_inner(
     wholes: dict[Key, dict[Key, None]] = {}  # the tasks within which an inner one runs
     for key in reversed(order):
         for source in inputs_of(order[key]) if _is_fusable(order[key]) else ():
-            node = order.get(source)
-            is_alone = uses[source] == 1 or (is_repeated and _is_elementwise(node))
-            if source in inner and is_alone and _is_fusable(node):
-                wholes.setdefault(source, {}).update(wholes.get(key, {key: None}))
+            node, own = order.get(source), wholes.get(key, {key: None})
+            is_once = uses[source] == 1 and len(own) == 1
+            is_within = is_once or (is_repeated and _is_elementwise(node))
+            if source in inner and is_within and _is_fusable(node):
+                wholes.setdefault(source, {}).update(own)
     parts: dict[Key, list[Any]] = {}
     for key, node in order.items():
         for whole in wholes.get(key, (key,)):

@@ -215,7 +215,7 @@ def test_a_task_that_waits_for_an_equal_one_frees_its_thread(tmp_path: Path) -> 
 
     with (
         LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
         ) as single,
         Client(single) as client, Store(tmp_path),
     ):  # fmt: skip

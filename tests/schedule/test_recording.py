@@ -229,10 +229,8 @@ def test_idle_workers_of_a_cluster_have_a_lane(client: Any) -> None:
 def test_workers_in_this_process_note_once(tmp_path: Path) -> None:
     from distributed import Client
 
-    with (
-        Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None),
-        record() as run,
-    ):
+    options = {"processes": False, "dashboard_address": "127.0.0.1:0"}
+    with Client(n_workers=2, threads_per_worker=1, **options), record() as run:
         compute(delayed(sorted)([3, 1]), store=tmp_path)
     [task] = run.tasks
     assert [part.kind for part in task.intervals] == ["saved"]

@@ -59,6 +59,23 @@ def test_a_shared_array_program_runs_no_more_tasks(name: str) -> None:
         np.testing.assert_array_equal(value, expected)
 
 
+def negated_here(block: Any) -> Any:
+    """Runs once a block: a second time it would undo the first."""
+    block *= -1
+    return block
+
+
+@pytest.mark.parametrize("operation", [np.negative, np.sqrt, np.transpose])
+def test_a_function_before_an_operator_with_two_consumers_runs_once(operation: Any) -> None:
+    def made() -> Any:
+        return blocks().map_blocks(negated_here, dtype=float).map_blocks(operation, dtype=float)
+
+    with np.errstate(invalid="ignore"):
+        expected = dask.compute(made(), made(), scheduler="sync")
+        values = dask.compute(*share(made(), made()), scheduler="sync")
+    np.testing.assert_array_equal(values, expected)
+
+
 @pytest.mark.parametrize("is_context", [False, True])
 def test_a_chain_stores_one_result_a_block(tmp_path: Path, is_context: bool) -> None:
     if is_context:
