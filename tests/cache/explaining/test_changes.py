@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -94,5 +94,5 @@ def test_another_number_of_inputs_is_counted() -> None:
 def test_only_a_table_is_an_empty_table() -> None:
     pandas = pytest.importorskip("pandas")
     assert is_empty_table(pandas.DataFrame({"a": []}))
-    for other in (pandas.DataFrame({"a": [1]}), pandas.CategoricalDtype(["a.json"]), []):
-        assert not is_empty_table(other)
+    others: list[Any] = [pandas.DataFrame({"a": [1]}), pandas.CategoricalDtype(["a.json"]), []]
+    assert not any(map(is_empty_table, others))
