@@ -76,8 +76,9 @@ def _content(path: Path) -> str:
         before, content = _hashed.get(name, (None, ""))
         if before == signature:
             return content
+        is_racy = signature.is_racy  # before it is read, which may take longer
         content = file_digest(file, sha256).hexdigest()
-    if not signature.is_racy:
+    if not is_racy:
         _hashed[name] = signature, content
     return content
 
@@ -151,6 +152,7 @@ def file_content(path: str, signature: Signature) -> str:
     before, content = _contents.get(absolute, (None, ""))
     if before == signature:
         return content
+    is_racy = signature.is_racy  # before it is read, which may take longer
     hasher = xxh3_128()
     with open(path, "rb", buffering=0) as file:
         chunk = bytearray(min(_CHUNK, signature.size + 1))
@@ -158,7 +160,7 @@ def file_content(path: str, signature: Signature) -> str:
         while count := file.readinto(chunk):
             hasher.update(view[:count])
     content = hasher.hexdigest()
-    if not signature.is_racy:
+    if not is_racy:
         _contents[absolute] = signature, content
     return content
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -27,6 +26,7 @@ from pipeline.graph import (
     short_label,
     subproblem,
 )
+from pipeline.identity import paused_collector
 from pipeline.schedule import note_merged
 from pipeline.share.merging import Merged, OutputPlace
 from pipeline.share.purity.impurities import Impurity
@@ -69,7 +69,7 @@ def share_for_run(*collections: Any) -> tuple[Any, ...]:
 
 
 def _report(collections: Sequence[Any], keys: Any, place: OutputPlace) -> ShareReport:
-    with _without_collection():
+    with paused_collector():
         unpacked = [_unpacked(argument) for argument in collections]
         opened = open_all([part for parts, _ in unpacked for part in parts], keys)
         outputs = [key for part in opened if part.keeps_keys for key in part.keys]
@@ -89,18 +89,6 @@ def _is_on_cluster() -> bool:
         scheduler = distributed.Client.current().scheduler if distributed else None
         return scheduler is not None and not scheduler.address.startswith("inproc:")
     return False
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """No garbage collection: it would go through all tasks again and again, and find nothing."""
-    is_collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if is_collecting:
-            gc.enable()
 
 
 def _unpacked(argument: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:

@@ -25,6 +25,7 @@ from dask.utils import SerializableLock
 from xarray.backends.file_manager import CachingFileManager
 
 from pipeline import File, digest
+from pipeline.identity import file_content, files, signature_of
 
 
 def test_a_file_counts_by_its_content_not_by_its_place(tmp_path: Path) -> None:
@@ -45,6 +46,29 @@ def test_a_change_is_noticed_whenever_it_was_made(tmp_path: Path) -> None:
     assert len(digests) == 3
     os.utime(path, (1, 1))
     assert digest(File(path)) in digests
+
+
+@pytest.mark.parametrize("way", ["argument", "input"])
+def test_a_change_while_a_file_is_read_for_long_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("one")
+    signature = signature_of(os.fspath(path))
+    assert signature is not None
+
+    def content() -> str:
+        if way == "argument":
+            return File(path).__dask_tokenize__()[-1]
+        return file_content(os.fspath(path), signature)
+
+    now = iter([signature.ctime])  # it was changed just now, and reading takes a minute
+    late = signature.ctime + 60 * 10**9
+    monkeypatch.setattr(files, "time", SimpleNamespace(time_ns=lambda: next(now, late)))
+    monkeypatch.setattr(files, "_signature", lambda _: signature)  # one tick of the clock
+    before = content()
+    path.write_text("two")
+    assert content() != before
 
 
 def test_the_suffix_counts_for_readers_go_by_it(tmp_path: Path) -> None:

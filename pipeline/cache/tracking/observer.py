@@ -122,9 +122,10 @@ class Observer:
             self._check_process()
         for read in list(self._reads.values()):
             self._check_read(read)
-        self._found.update(dict.fromkeys(map(pattern_input, self._patterns)))
+        # Lists: threads that the task has left behind may still add to what they iterate over.
+        self._found.update(dict.fromkeys(map(pattern_input, list(self._patterns))))
         changes = [f"{name} changed while it ran" for name in self.changes]
-        effects = (text for text, path in self._seen if not (path and self._returns(path)))
+        effects = (text for text, path in list(self._seen) if not (path and self._returns(path)))
         self.inputs, self.effects = sorted(self._found), [*changes, *dict.fromkeys(effects)]
 
     # What the events report, and what others may add while the block runs

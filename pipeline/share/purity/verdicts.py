@@ -1,8 +1,8 @@
 """Whether a call is a function of its arguments alone; only such tasks are merged or stored.
 
 Nobody can prove that of a Python function. What the user declares is final: `pure`, `impure`. What
-remains of the verdict is the table in `impurities`, and what one walk over the code finds: see
-`inspection`. A function of the project is as impure as what it calls.
+remains of the verdict is the table in `impurities`, and what one walk over the code finds: `walk`.
+A function of the project is as impure as what it calls.
 """
 
 from __future__ import annotations

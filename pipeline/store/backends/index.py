@@ -358,7 +358,7 @@ def _prepare(db: sqlite3.Connection) -> None:
     if version != _VERSION:
         [[tables]] = db.execute("SELECT count(*) FROM sqlite_master")
         if tables:
-            raise sqlite3.DatabaseError(f"an index of version {version}")
+            raise ValueError(f"it is of version {version}")
         db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {_VERSION};")
         db.executemany("INSERT INTO shards VALUES (?, -1, 0, 0)", [(name,) for name in _SHARDS])
         db.execute("COMMIT")

@@ -803,6 +803,26 @@ def test_many_threads_see_their_own_files(folder: Path) -> None:
 # Threads, nesting, errors
 
 
+def test_a_thread_that_outlives_its_task_disturbs_no_observer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.cache.tracking import observer as module
+
+    seen = observing()
+    looked = module.pattern_input
+
+    def slow(pattern: str) -> Input:
+        seen.match(f"{pattern}x")  # as of a thread that the task has left behind
+        seen.effect(f"late {pattern}")
+        return looked(pattern)
+
+    monkeypatch.setattr(module, "pattern_input", slow)
+    with seen:
+        for name in "ab":
+            seen.match(os.fspath(tmp_path / f"{name}*"))
+    assert {item.kind for item in seen.inputs} >= {"pattern"}
+
+
 def read(name: str) -> str:
     return Path(name).read_text()
 

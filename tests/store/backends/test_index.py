@@ -17,7 +17,7 @@ import pytest
 from pipeline import Store
 from pipeline.store import Counts
 from pipeline.store.backends.disk import Disk
-from pipeline.store.backends.index import Stat, eviction_order
+from pipeline.store.backends.index import Index, Stat, eviction_order
 from pipeline.store.backends.notes import newest, parse_notes, sum_runs
 
 if TYPE_CHECKING:
@@ -298,6 +298,14 @@ def test_a_doubtful_index_is_made_again(store: Store, way: str) -> None:
     bounded.put(f"{60:032x}", bytes(1000))
     assert 0 < sum(store.sizes().values()) <= 15_000
     check(store)
+
+
+def test_an_index_of_another_version_is_named(store: Store) -> None:
+    check(store)
+    damaged(f"{store.url}/index.sqlite3", "of another version")
+    index = Index(store.url, lambda name: os.open(f"{store.url}/{name}", os.O_RDWR))
+    with open(f"{store.url}/size", "r+b") as file, pytest.raises(OSError, match="version 77"):
+        index.usage(file.fileno())
 
 
 @pytest.mark.parametrize("journal", [b"\xc1", b"\x97", 500 * b"\0", b"\x91\xa1x", os.urandom(999)],

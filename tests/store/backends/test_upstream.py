@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from contextlib import contextmanager
@@ -227,6 +228,27 @@ def test_a_fork_writes_upstream(folder: str, tmp_path: Path) -> None:
 
 
 # Settings
+
+
+def test_without_a_thread_to_write_upstream_nobody_waits_for_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    backend = Store(f"memory://{uuid4().hex}").backend
+    upstream = requests.Upstream("upstream", backend, is_readonly=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(requests.Threads, "run", fail)
+        with pytest.raises(RuntimeError, match="thread"):
+            upstream.note("runs", ["{}"], lambda *_: None)
+    flushing = threading.Thread(target=upstream.flush, daemon=True)
+    flushing.start()
+    flushing.join(5)
+    assert not flushing.is_alive()
+    upstream.note("runs", ["{}"], lambda *_: None)
+    upstream.flush()
+    assert backend.notes("runs") == ["{}", "{}"]
 
 
 def test_a_store_can_be_an_upstream_with_its_own(folder: str, tmp_path: Path) -> None:

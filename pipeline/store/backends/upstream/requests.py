@@ -104,7 +104,7 @@ class Upstream:
     ) -> T:
         """What an action gives; the default after a failure, and while there is no trying.
 
-        names, bytes: that it requests
+        names, size: how many it requests, and their bytes
         """
         if not self.is_reachable:
             return default
@@ -156,8 +156,8 @@ class Upstream:
 
     def _start(self, warn: Warn) -> None:
         if not self._is_writing:
+            self._threads.run(lambda: self._write_all(warn))  # which waits for the lock
             self._is_writing = True
-            self._threads.run(lambda: self._write_all(warn))
         self._changed.notify_all()
 
     def _write_all(self, warn: Warn) -> None:
