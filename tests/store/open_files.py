@@ -19,5 +19,7 @@ def open_files(folder: Path) -> int:
     count = 0
     for file in os.listdir("/proc/self/fd"):
         with suppress(OSError):
-            count += os.readlink(f"/proc/self/fd/{file}").startswith(str(folder))
+            path = os.readlink(f"/proc/self/fd/{file}")
+            # A flush, a second after a change, opens the folder itself.
+            count += path.startswith(str(folder)) and not os.path.isdir(path)
     return count
