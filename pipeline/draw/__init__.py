@@ -14,7 +14,7 @@ from pipeline.draw.dot import PLAIN, Heading, Picture, Style, count_tasks
 from pipeline.draw.files import FORMATS, atomic_write
 from pipeline.draw.folding import MAX_NODES, Panel, tree_panel
 from pipeline.draw.labels import Slices, slices
-from pipeline.draw.pictures import Comparison, compare, contrast, visualize
+from pipeline.draw.pictures import Comparison, Walk, compare, contrast, visualize
 from pipeline.draw.races import Race, race
 from pipeline.draw.timelines import Timeline, timeline
 
@@ -30,6 +30,7 @@ __all__ = [
     "Slices",
     "Style",
     "Timeline",
+    "Walk",
     "atomic_write",
     "compare",
     "contrast",

@@ -267,19 +267,19 @@ def _edges(dot: Any, panel: Panel, style: Style, spine: Sequence[Key], is_inline
     for consumer, source in panel.edges:
         inputs[consumer][source] += 1
     for consumer, sources in inputs.items():
-        for source, uses in sources.items():
-            (start, user), (end, used) = boxes[consumer], boxes[source]
-            is_double = uses > 1 and user.key is not None and used.key is not None
+        for source, times in sources.items():
+            (start, upper), (end, lower) = boxes[consumer], boxes[source]
+            is_double = times > 1 and upper.key is not None and lower.key is not None
             look = {"color": "#777777:invis:#777777" if is_double else "#777777"}
             if consumer in column and source in spine and column[consumer] != source:
                 look["weight"] = "0"  # it goes round the column, and does not bend it
-            if style.edge and user.key is not None and used.key is not None:
-                text = style.edge(subproblem(user.key), subproblem(used.key))
+            if style.edge and upper.key is not None and lower.key is not None:
+                text = style.edge(subproblem(upper.key), subproblem(lower.key))
                 font = f'<font point-size="10">{_escaped(f" {text} ")}</font>'
                 look |= {"label": f"<{font}>", "fontcolor": GREY}
             if is_inline:
                 look["class"] = f"from-{start} to-{end}"
-            look["style"] = "dashed" if used.number > 1 else "solid"
+            look["style"] = "dashed" if lower.number > 1 else "solid"
             dot.edge(node_id(panel, consumer), node_id(panel, source), **look)
 
 

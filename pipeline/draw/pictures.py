@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from dask.task_spec import TaskRef
@@ -45,9 +45,29 @@ from pipeline.graph import (
 )
 from pipeline.identity import format_number, format_value, short_repr
 from pipeline.program import Block, fuse
-from pipeline.schedule import recursion
+from pipeline.schedule import Frame, frames, recursion
 from pipeline.share import ShareReport, share_report
 from pipeline.trace import Call, trace
+
+
+class Walk(NamedTuple):
+    """The evaluation of one side, task by task.
+
+    order: the box of each task, and its subproblem
+    has_memory: whether a value that was read before is a hit; a tree computes it again
+    tasks: all of this side, exact
+    """
+
+    panel: Panel
+    heading: Heading
+    graph: TaskGraph
+    order: Iterable[tuple[Key, Key]]
+    has_memory: bool
+    tasks: int
+
+    def frames(self, limit: int) -> Iterator[Frame]:
+        """A frame for each of the first tasks. Once: the order may be an iterator."""
+        return frames(self.graph, self.order, self.has_memory, limit)
 
 
 @dataclass(frozen=True, repr=False)
@@ -162,7 +182,20 @@ class Comparison:
         """The colour of each subproblem, the same in both panels."""
         return colours(subproblems(self.panels, self.graph), self.style)
 
-    def evaluations(self) -> Iterator[tuple[Key, Key]]:
+    def walks(self, ran: Iterable[Key]) -> list[Walk]:
+        """The evaluation of each side.
+
+        ran: the tasks of the right side, in the order of a run
+        """
+        *left, right = self.headings
+        order = ((key, key) for key in ran)
+        return [
+            *(Walk(self.left, heading, self.graph, self._evaluations(), False, self.before)
+              for heading in left),
+            Walk(self.right, right, self.graph, order, True, len(self.graph)),
+        ]  # fmt: skip
+
+    def _evaluations(self) -> Iterator[tuple[Key, Key]]:
         """The box and the subproblem of each evaluation on the left, in order.
 
         Occurrences are numbered in this order: of a call, that of the naive recursion.

@@ -7,7 +7,7 @@ evaluated, and counts them. For readers who prefer reduced motion, the picture i
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,10 @@ from dask.typing import Key
 
 from pipeline.draw.dot import PLAIN, Heading, Picture, Style, count_tasks, node_id
 from pipeline.draw.files import atomic_write
-from pipeline.draw.folding import MAX_NODES, Panel
-from pipeline.draw.pictures import Comparison, compare
+from pipeline.draw.folding import MAX_NODES
+from pipeline.draw.pictures import Walk, compare
 from pipeline.graph import LimitError
-from pipeline.schedule import frames, observed
+from pipeline.schedule import observed
 
 LEAD, STEP, PAUSE = 0.8, 0.45, 3.5
 """Seconds before the first step, of a step, and after the last one."""
@@ -34,8 +34,8 @@ UNLIT = 0.2
 """The opacity of a task before it is evaluated."""
 
 
-class Walk(NamedTuple):
-    """One side: the ids of its nodes in the order of evaluation.
+class Runner(NamedTuple):
+    """One side of a race: the ids of its nodes in the order of evaluation.
 
     headings: before the first step, and after each one
     """
@@ -51,12 +51,12 @@ class Race:
 
     title: str
     picture: Picture
-    walks: Sequence[Walk]
+    runners: Sequence[Runner]
 
     @property
     def steps(self) -> int:
         """Of the side that has more tasks."""
-        return max(len(walk.nodes) for walk in self.walks)
+        return max(len(runner.nodes) for runner in self.runners)
 
     @property
     def step_seconds(self) -> float:
@@ -75,8 +75,8 @@ class Race:
         """The race as SVG. The same race gives the same bytes."""
         root = ElementTree.fromstring(self.picture.render("svg"))  # noqa: S314 - our own
         root.attrib |= {"role": "img", "aria-label": f"{self.title}, evaluated step by step"}
-        steps = {name: step for walk in self.walks for step, name in enumerate(walk.nodes, 1)}
-        headings = {walk.name: walk.headings for walk in self.walks}
+        steps = {node: step for side in self.runners for step, node in enumerate(side.nodes, 1)}
+        headings = {side.name: side.headings for side in self.runners}
         for group in root.iterfind(".//{*}g[@class]"):
             name = group.findtext("{*}title", "")
             if name in headings:
@@ -109,7 +109,7 @@ class Race:
             yield f".count-{step}.last {{ animation-name: last-{step} }}"
             if step:
                 lit = f"0% {{ opacity: {UNLIT} }} {now} {{ opacity: 1 }}"
-                big = f"{now} {{ transform: scale(1.22) }} {then} {{ transform: none }}"
+                big = f"{now} {{ transform: scale(1.12) }} {then} {{ transform: none }}"
                 yield f"@keyframes lit-{step} {{ {lit} }} @keyframes now-{step} {{ {big} }}"
                 yield f".step-{step} {{ animation-name: lit-{step} }}"
                 yield f".node.step-{step} {{ animation-name: lit-{step}, now-{step} }}"
@@ -175,32 +175,23 @@ def race(collections: Any, *, style: Style = PLAIN, nodes: int = MAX_NODES) -> R
         )
     with dask.config.set(scheduler="sync"):
         ran = observed(pair.graph).seconds
-    left, right = pair.headings
-    walks = [
-        _walk(pair, pair.left, pair.evaluations(), left),
-        _walk(pair, pair.right, ((key, key) for key in ran), right, has_memory=True),
-    ]
-    title = " and ".join(f"{heading.name} of {heading.text}" for heading in (left, right))
-    headings = [walk.headings[-1] for walk in walks]
+    runners = [_runner(walk) for walk in pair.walks(ran)]
+    title = " and ".join(f"{heading.name} of {heading.text}" for heading in pair.headings)
+    headings = [runner.headings[-1] for runner in runners]
     picture = pair.picture(pair.panels, {}, headings=headings, title=pair.title)
-    return Race(title, picture, walks)
+    return Race(title, picture, runners)
 
 
-def _walk(
-    pair: Comparison, panel: Panel, order: Iterable[tuple[Key, Key]], heading: Heading,
-    *, has_memory: bool = False,
-) -> Walk:  # fmt: skip
-    tasks = len(panel.boxes)
+def _runner(walk: Walk) -> Runner:
+    name = walk.heading.name
     nodes: list[str] = []
     seen: set[Key] = set()
-    headings = [Heading(heading.name, f"0 of {tasks:,} tasks", ("\N{NO-BREAK SPACE}",))]
-    for frame in frames(pair.graph, order, has_memory, tasks):
-        nodes.append(node_id(panel, frame.box))
+    headings = [Heading(name, f"0 of {walk.tasks:,} tasks", ("\N{NO-BREAK SPACE}",))]
+    for frame in walk.frames(walk.tasks):
+        nodes.append(node_id(walk.panel, frame.box))
         seen.add(frame.key)
         again = frame.evaluated - len(seen)
         values = f"{frame.hits:,} value{'s' * (frame.hits != 1)}"
-        note = f"{values} from memory" if has_memory else f"{again:,} evaluated again"
-        headings.append(
-            Heading(heading.name, f"{frame.evaluated:,} of {count_tasks(tasks)}", (note,))
-        )
-    return Walk(panel.name, nodes, headings)
+        note = f"{values} from memory" if walk.has_memory else f"{again:,} evaluated again"
+        headings.append(Heading(name, f"{frame.evaluated:,} of {count_tasks(walk.tasks)}", (note,)))
+    return Runner(walk.panel.name, nodes, headings)

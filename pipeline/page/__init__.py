@@ -11,7 +11,7 @@
 - `static/` – styles and scripts; the scripts show texts, Python makes them
 
 A step of a scene: `pages.report` has `draw.compare` lay out both sides, and `scenes.scene_of` has
-`schedule.observed` run them; `schedule.frames` counts each step. `templates/scene.html` holds the
+`schedule.observed` run them; `draw.Walk` counts each step. `templates/scene.html` holds the
 data as JSON, `scene.js` goes to a step, and `side.js`, `memo.js`, `code.js`, `table.js` show it.
 """
 

@@ -16,15 +16,15 @@ from pipeline.identity import format_duration, format_number
 from pipeline.page.code import Code, code_of
 from pipeline.page.parts import Part, svg_element
 from pipeline.page.tables import grid
-from pipeline.schedule import Observation, frames, observed, operations
+from pipeline.schedule import Observation, observed, operations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from dask.typing import Key
     from markupsafe import Markup
 
-    from pipeline.draw import Heading, Panel
+    from pipeline.draw import Heading, Walk
     from pipeline.page.tables import Grid
     from pipeline.schedule import Recording
     from pipeline.store import Counts, Store
@@ -41,11 +41,12 @@ MAX_EXACT = 2**53
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a scene. `data` has its boxes and frames."""
+    """One side of a scene. `data` has its boxes and frames, `order` is a sentence."""
 
     heading: Heading
     picture: Markup
     data: Mapping[str, Any]
+    order: str
 
 
 @dataclass(frozen=True)
@@ -71,20 +72,6 @@ class Scene(Part):
     code: Code | None = None
     runs: Sequence[Recording] = ()
     table: Grid | None = None
-
-
-class Walk(NamedTuple):
-    """The evaluation of one side: the box and the subproblem of each task, in order.
-
-    seconds: by box, of the tasks that ran
-    tasks: the number of all, also of those after the last step that is shown
-    """
-
-    panel: Panel
-    order: Iterator[tuple[Key, Key]]
-    seconds: Mapping[Key, float]
-    tasks: int
-    has_memory: bool
 
 
 def scene(
@@ -126,20 +113,15 @@ def scene_of(
     is_all = tasks + len(graph) <= MAX_WHOLE and store is None
     steps = tasks if is_all else min(tasks, len(graph) + max(len(graph) // 2, 160))
     stride = -(-steps // MAX_FRAMES)
-    walks = [
-        Walk(compared.right, ((key, key) for key in right.seconds), right.seconds, len(graph), True)
-    ]
-    if compared.has_repeats:
-        seconds = left.seconds if left else {}
-        order = compared.evaluations()
-        walks.insert(0, Walk(compared.left, order, seconds, tasks, has_memory=False))
+    walks = compared.walks(right.seconds)
     sides = [
         Side(
-            heading,
+            walk.heading,
             svg_element(compared.inline(walk.panel, right.values).render("svg").decode()),
-            _side(walk, compared, steps, stride),
+            _side(walk, run.seconds if run else {}, compared.shown, steps, stride),
+            f"Evaluated in the order {_order(walk, compared)}.",
         )
-        for heading, walk in zip(compared.headings, walks, strict=True)
+        for walk, run in zip(walks, (left, right)[-len(walks) :], strict=True)
     ]
     lines = (compared.title.title, *compared.legend)
     # Labels of a style's own are no calls of the source.
@@ -297,21 +279,26 @@ def _computation(collection: Any, store: Store) -> Callable[[], Any]:
     return lambda: compute(collection, fuse=False, store=store)[0]
 
 
-def _side(walk: Walk, compared: Comparison, steps: int, stride: int) -> dict[str, Any]:
-    """Boxes, edges and frames of a side; boxes and subproblems by their number."""
-    panel, seconds = walk.panel, walk.seconds
-    numbers = {key: number for number, key in enumerate(compared.shown)}
+def _side(
+    walk: Walk, seconds: Mapping[Key, float], shown: Sequence[Key], steps: int, stride: int
+) -> dict[str, Any]:
+    """Boxes, edges and frames of a side; boxes and subproblems by their number.
+
+    seconds: by box, of the tasks that ran
+    """
+    panel = walk.panel
+    numbers = {key: number for number, key in enumerate(shown)}
     places = {box.id: place for place, box in enumerate(panel.boxes)}
     done_at: dict[int, int] = {}
-    shown: list[tuple[int | None, int, int]] = []
+    states: list[tuple[int | None, int, int]] = []
     last = 0
-    for frame in frames(compared.graph, walk.order, walk.has_memory, steps):
+    for frame in walk.frames(steps):
         place, last = places.get(frame.box, places.get("gap")), frame.evaluated
         number = (last - 1) // stride
         # A folded box is done when its own call returns, after all calls in it.
         if frame.box in places and frame.key == subproblem(frame.box):
             done_at[places[frame.box]] = number
-        shown[number:] = [(place, frame.hits, frame.operations)]
+        states[number:] = [(place, frame.hits, frame.operations)]
     boxes = [
         {
             "of": None if box.key is None else numbers[subproblem(box.key)],
@@ -332,10 +319,16 @@ def _side(walk: Walk, compared: Comparison, steps: int, stride: int) -> dict[str
         "done": last if last >= end else None,
         "boxes": boxes,
         "edges": [[places[consumer], places[source]] for consumer, source in edges],
-        "now": [place for place, *_ in shown],
-        "hits": [hits for _, hits, _ in shown],
-        "work": [work for *_, work in shown],
+        "now": [place for place, *_ in states],
+        "hits": [hits for _, hits, _ in states],
+        "work": [work for *_, work in states],
     }
+
+
+def _order(walk: Walk, compared: Comparison) -> str:
+    if walk.has_memory:
+        return "in which Dask ran it"
+    return "of the recursion" if compared.built is None else "in which it was built"
 
 
 def _operators(graph: TaskGraph) -> str:

@@ -99,7 +99,7 @@ class Grid:
         if empty:
             loop += f" A loop over the full table also fills the {empty:,} hatched cells."
         if is_one:
-            run = loop = "Small numbers: the order of the run. A bottom-up loop has the same."
+            run = loop = "Small numbers: the order of the run, and of a bottom-up loop."
         if self.is_sparse:
             run += " Rows and columns without a call are left out."
         return {
@@ -392,9 +392,9 @@ def _path(graph: TaskGraph, numbers: Mapping[Key, int]) -> list[tuple[int, int]]
 
     Bodies run again for it, so they must be operators alone.
     """
-    steps = [step for node in graph.tasks.values() for step in _steps(node)]
-    has_choice = any(getattr(step, "__name__", "") in _CHOICES for step in steps)
-    if not has_choice or len(graph.keys) != 1 or not all(map(_is_operator, steps)):
+    functions = [one for node in graph.tasks.values() for one in _functions(node)]
+    has_choice = any(getattr(one, "__name__", "") in _CHOICES for one in functions)
+    if not has_choice or len(graph.keys) != 1 or not all(map(_is_operator, functions)):
         return []
     values: dict[Key, Any] = {}
     for key, node in graph.tasks.items():
@@ -415,19 +415,19 @@ def _path(graph: TaskGraph, numbers: Mapping[Key, int]) -> list[tuple[int, int]]
     return [*path]
 
 
-def _steps(node: Any) -> Sequence[Callable[..., Any]]:
+def _functions(node: Any) -> Sequence[Callable[..., Any]]:
     """The functions of a task; of a call of `@task`, the decorated one."""
-    function = function_of(node)
-    steps = function.functions if is_body(function) else [function]
-    owners = [getattr(step, "__self__", None) for step in steps]
-    return [owner.__wrapped__ if isinstance(owner, Task) else step
-            for step, owner in zip(steps, owners, strict=True)]  # fmt: skip
+    body = function_of(node)
+    functions = body.functions if is_body(body) else [body]
+    owners = [getattr(function, "__self__", None) for function in functions]
+    return [owner.__wrapped__ if isinstance(owner, Task) else function
+            for function, owner in zip(functions, owners, strict=True)]  # fmt: skip
 
 
-def _is_operator(step: Any) -> bool:
+def _is_operator(function: Any) -> bool:
     """Whether a function is quick, and has no side effects."""
-    is_known = isinstance(step, np.ufunc) or step in (min, max, abs)
-    return is_known or getattr(step, "__module__", "") == "_operator"
+    is_known = isinstance(function, np.ufunc) or function in (min, max, abs)
+    return is_known or getattr(function, "__module__", "") == "_operator"
 
 
 def _explaining(node: Any, value: Any, values: Mapping[Key, Any]) -> list[Key]:

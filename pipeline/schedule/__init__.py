@@ -20,11 +20,12 @@ from pipeline.schedule.recording import (
     note_merged,
     record,
 )
-from pipeline.schedule.replay import Observation, frames, observed, operations, recursion
+from pipeline.schedule.replay import Frame, Observation, frames, observed, operations, recursion
 from pipeline.schedule.schedulers import SCHEDULERS, SchedulerError, scheduler
 
 __all__ = [
     "SCHEDULERS",
+    "Frame",
     "Interval",
     "Measurement",
     "Observation",

@@ -49,6 +49,15 @@ def shape(node: ElementTree.Element) -> ElementTree.Element:
     return next(each for each in node.iter() if each.tag in (f"{SVG}ellipse", f"{SVG}polygon"))
 
 
+def test_both_sides_are_walked_task_by_task() -> None:
+    pair = compare(fib(4), PLAIN, 20)
+    left, right = pair.walks(pair.graph.tasks)
+    assert [walk.heading for walk in (left, right)] == [*pair.headings]
+    assert [frame.hits for frame in left.frames(9)] == [0] * 9
+    assert [frame.key[1] for frame in right.frames(9)] == [1, 0, 2, 3, 4]
+    assert [walk.tasks for walk in (left, right)] == [9, 5]
+
+
 def test_a_contrast_has_the_tree_and_the_dag() -> None:
     picture = contrast(fib(5))
     assert len(nodes(picture, "tree-")) == 15

@@ -12,6 +12,7 @@ class Side {
   constructor(element, data, more, memory) {
     Object.assign(this, { element, data, more, memory });
     this.svg = find(element, "svg");
+    this.start = find(element, "[data-note]").textContent;
     this.view = new View(find(element, "[data-view]"), this.svg);
     this.nodes = data.boxes.map((_, number) => find(this.svg, `.box-${number}`));
     this.nodes.forEach((node, number) => node && button(node, number));
@@ -95,7 +96,8 @@ class Side {
   // The last step in words.
   sentence() {
     const number = this.now();
-    if (!this.frame || this.isOver(this.frame - 1)) return this.isOver() ? "Done." : "";
+    if (!this.frame && !this.isOver()) return this.start;
+    if (this.isOver(this.frame - 1)) return "Done.";
     if (number === null || this.data.boxes[number].of === null) return "In what is folded away.";
     const value = this.isDone(number) ? this.valueOf(number) : null;
     const inputs = [...new Set(this.takes.get(number) ?? [])];
