@@ -20,7 +20,7 @@ from pipeline import Call, count, recurrence, task
 
 @recurrence
 def fib(n: int) -> Any:
-    """The textbook's function. Lazy: `fib(6).compute()` is 8."""
+    """The textbook's function. Each call becomes a task: `fib(6).compute()` runs them."""
     return n if n < 2 else fib(n - 1) + fib(n - 2)
 
 

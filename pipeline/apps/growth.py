@@ -261,14 +261,14 @@ def fibonacci_parts(points: Sequence[FibonacciGrowth], rate: float) -> list[page
     note = (
         f"Times are predicted (~). The naive calls are plain Python, {rate:,.0f} a second. The DAG "
         f"runs on Dask, {page.format_duration(task_seconds)} a task: for a small n, memoization "
-        "costs more than it saves. The tasks of the tree are counted on the DAG."
+        "costs more than it saves. The tasks of the tree are counted without building it."
     )
     return [
         page.Slider("How long does fib(n) take?", "n", head, rows, 40, note),
         line_plot(
             "Tasks of fib(n)", "n", "tasks", _fibonacci_lines(points, "tasks")[:3],
-            "On a logarithmic axis, exponential growth is a straight line. The DAG has n + 1 "
-            "tasks.",
+            "On a logarithmic axis, exponential growth is a straight line. The DAG has "
+            "n\xa0+\xa01 tasks.",
         ),
         line_plot(
             "Seconds of fib(n)", "n", "seconds, task by task",
@@ -319,12 +319,13 @@ def _gradient_slider(along: str, points: Iterable[GradientGrowth]) -> page.Slide
         times = [f"~{page.format_duration(work / rate)}" if rate else "–" for work in works]
         rows.append([n, paths(sizes), *works, Fraction(*works), *times])
     head = (
-        SIZES[along], "paths from a first-layer weight", "naive work, exact", "memoized work",
-        "naive ÷ memoized", "naive time, task by task", "memoized time, task by task",
+        SIZES[along], "paths", "naive work, exact", "memoized work", "naive ÷ memoized",
+        "naive time", "memoized time",
     )  # fmt: skip
     note = (
-        "Work is multiplications and additions, for all weights and one example. Naive is the "
-        "factored recursion; the expanded path sum is more work still. Times are predicted (~) "
+        "Paths lead from one weight of the first layer to the loss. Work is multiplications and "
+        "additions, for all weights and one example. Naive is the factored recursion; the "
+        "expanded path sum is more work still. Times are predicted (~) "
         f"from {speed or 'nothing measured'} on Dask, task by task, where an operation takes a "
         "thousand times as long as in a loop."
     )

@@ -52,17 +52,19 @@ def gradient_memory(hidden: int = 16, width: int = 16, examples: int = 256) -> l
         hidden + 1,
         [network.run(name, tradeoff) for name, tradeoff in kept.items()],
         start=max(range(everything.tasks), key=everything.memory.curve().__getitem__),
-        note=f"One column is one layer, the last the outputs; {examples} examples. With everything "
-        "kept, forward values pile up until the backward pass frees them, from the last layer to "
-        "the first. With nothing kept, each is computed again from the inputs when its adjoint "
-        "needs it. Weights, data, and the gradients of the weights are not shown.",
+        note="A column is a layer, the outputs last. A cell is filled while memory holds arrays of "
+        f"its layer for {examples} examples: `forward` its weighted sums or outputs, `backward` "
+        "their adjoints. With everything kept, forward values pile up until the backward pass "
+        "frees them, last layer first. With nothing kept, each is computed again from the inputs "
+        "when its adjoint needs it. Weights, data, and gradients of weights are not shown.",
     )
     note = (
         f"Forward values wait for the backward pass, so a run holds what it keeps. Keeping only "
-        f"every {root}th layer reduces the peak from {_kb(everything.peak)} to {_kb(some.peak)}, "
-        f"for {some.recomputed:,} tasks computed again; keeping none, to {_kb(nothing.peak)}, for "
-        f"{nothing.recomputed:,}. This takes the order of the recursion: Dask's own order runs "
-        "the recomputations before it needs them, and gains nothing."
+        f"every {root}th layer (k = {root}) reduces the peak from {_kb(everything.peak)} to "
+        f"{_kb(some.peak)}, for {some.recomputed:,} tasks computed again; keeping none, to "
+        f"{_kb(nothing.peak)}, for {nothing.recomputed:,}. This takes the order of the "
+        "recursion: Dask's own order runs the recomputations before it needs them, and gains "
+        "nothing."
     )
     title = f"Gradient of {hidden} hidden layers: memory against recomputed tasks"
     return [
@@ -195,21 +197,20 @@ def budget_plot(hidden: int = 32, width: int = 16, examples: int = 1024) -> page
         (100 * (full - (hidden - held) * value) / full, 1 + binomial_steps(hidden, held) / hidden)
         for held in range(1, hidden + 1)
     ]
-    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+    figure = Figure(figsize=(4.9, 3.4), layout="constrained")
     axes = figure.subplots()
-    axes.plot(*zip(*curve, strict=True), color=GREY, lw=1.2, zorder=1,
-              label="fewest possible")  # fmt: skip
+    axes.plot(*zip(*curve, strict=True), color=GREY, lw=1.2, zorder=1)
     rows = []
     for budget in (*budgets, by_hand):
         at, runs = 100 * budget.peak / full, 1 + budget.again / hidden
         is_first, is_hand = budget is budgets[0], budget is by_hand
         # A point is a line of almost no length: a page takes no markers, which are named by ids.
         axes.plot((at - 0.1, at + 0.1), (runs, runs), color=TREE if is_hand else DAG, lw=7,
-                  solid_capstyle="round", zorder=2,
-                  label="measured: memory=" if is_first else None)  # fmt: skip
+                  solid_capstyle="round", zorder=2)  # fmt: skip
+        place = (0, 16) if is_first else (-6, -13) if budget in budgets[1:3] else (7, 4)
         axes.annotate(
-            budget.name, (at, runs), (0, 16) if is_first else (7, 4), textcoords="offset points",
-            fontsize=9, ha="right" if is_first else "left",
+            budget.name, (at, runs), place, textcoords="offset points",
+            ha="left" if place == (7, 4) else "right",
         )  # fmt: skip
         held = min(hidden, max(1, round(hidden - (full - budget.peak) / value)))
         rows.append([
@@ -221,16 +222,15 @@ def budget_plot(hidden: int = 32, width: int = 16, examples: int = 1024) -> page
     axes.set_yticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
     axes.minorticks_off()
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
     head = ("budget", "MB at most", "of everything", "layers computed again", "fewest possible",
             "time ÷ everything kept")  # fmt: skip
     note = (
-        f"The gradient of {hidden} hidden layers, compiled with a budget of bytes: "
-        "`compile(inputs, memory=…)`. Values over the budget are dropped, and computed again when "
-        "they are needed. Half of the memory costs "
-        f"{budgets[1].again} more runs of a layer. By hand, every {isqrt(hidden)}th layer is kept "
-        f"(√n), for {by_hand.again} more. The curve is the fewest runs that any choice of kept "
-        "layers (checkpoints) needs: Griewank and Walther, Revolve, 2000."
+        f"Points are measured: the gradient of {hidden} hidden layers, compiled with a budget of "
+        "bytes, `compile(inputs, memory=…)`. Values over the budget are dropped, and computed "
+        f"again when they are needed. Half of the memory costs {budgets[1].again} more runs of a "
+        f"layer. By hand, every {isqrt(hidden)}th layer is kept (√n), for {by_hand.again} more. "
+        "The curve is the fewest runs that any choice of kept layers (checkpoints) needs: "
+        "Griewank and Walther, Revolve, 2000."
     )
     table = page.Table("Space and time: budgets of memory", head, rows, 1, note)
     return page.Plot(figure, table, note)
@@ -300,7 +300,7 @@ class _Deep:
             filled[row, first : last + 1] += 1
         sizes = enumerate(zip(tradeoff.memory.curve(), *filled, strict=True), 1)
         notes = [
-            f"task {n:,} of {tradeoff.tasks:,}: {_kb(size)} held; values: {forward} forward, "
+            f"task {n:,} of {tradeoff.tasks:,}: {_kb(size)} held; arrays: {forward} forward, "
             f"{backward} backward"
             for n, (size, forward, backward) in sizes
         ]

@@ -13,35 +13,40 @@ from pipeline.apps.mlp.lessons import lesson
 from pipeline.apps.mlp.networks import Network
 from pipeline.page import Page
 
-_IDEA = "Memoization stores the results of calls, and returns them when the same call occurs again."
+_IDEA = (
+    "Memoization stores the results of calls, and returns them when the same call occurs again. "
+    "The tree evaluates every call, the DAG equal calls (one subproblem) once."
+)
 
 _WORDS = (
     "Naive Fibonacci needs memoization, and backpropagation is it: the chain rule, memoized. A "
     "call's key is its function and its arguments. The memo table has a row for each key. If a "
     "call's key is there, that is a hit: its value is read. If not, that is a miss: the call is "
-    "evaluated, and its value kept."
+    "evaluated, and its value kept. Every read of a value after the first is a hit."
 )
 
 _FIBONACCI = (
     "fib(n) = fib(n - 1) + fib(n - 2). The tree evaluates every call anew, and the same calls "
     "occur again and again: each has one colour. The work grows as 1.618ⁿ, to 331 million calls "
-    "for fib(40). The DAG (a directed graph without cycles) evaluates each call once, and later "
-    "consumers read the memo table. Both are run by Dask, a library that runs graphs of tasks.",
+    "for fib(40). The DAG (a directed graph without cycles) evaluates each call once. Its "
+    "consumers, the calls that need its value, read the memo table. Dask, a library that runs "
+    "graphs, runs both. A task is one node of a graph: here, the evaluation of one call.",
     "The recursion goes top-down, from fib(n) to fib(0). A loop goes bottom-up: it fills the table "
     "from fib(0) on. The order in which the DAG runs is such an order: the two are one.",
 )
 
 _MEMORY = (
-    "Memoization spends memory to save time. A predicate on calls chooses how much: a run keeps "
-    "those for which it is true, and computes the others again for each consumer."
+    "Memoization spends memory to save time. How much is a choice: a run keeps the values of some "
+    "calls, and computes the others again for each consumer."
 )
 
 _BRIDGE = (
     "fib(n + 1) and fib(n + 2) both need fib(n). If each computes it anew, the work grows "
     "exponentially. In a network, an early weight reaches the loss along many paths, and the same "
-    "happens: the chain rule, ∂L/∂v = Σ ∂L/∂c · ∂c/∂v over the consumers c of v, is a recurrence, "
-    "too. Unfolded, it is a sum over all paths from v to the loss. Memoized, it computes each "
-    "∂L/∂c once, and that is backpropagation.",
+    "happens. The chain rule is ∂L/∂v = Σ ∂L/∂c · ∂c/∂v, over the consumers c of v, which are "
+    "computed from v. It is a recurrence, too: a derivative follows from others of its kind. "
+    "Unfolded, it is a sum over all paths from v to the loss. Memoized, it computes each ∂L/∂c "
+    "once, and that is backpropagation.",
     "For Fibonacci the base is 1.618, and the exponent n. For a network the base is the width of "
     "the layers, and the exponent their number.",
 )
@@ -90,16 +95,14 @@ def mlp_page(
     grown = growth.gradient_parts(points or growth.measure_gradients())
     sections += [
         page.Section("backpropagation-growth", "How a gradient grows", grown),
-        page.Section(
-            "backpropagation-memory", "A gradient: space and time", gradient_memory(), _MEMORY
-        ),
+        page.Section("backpropagation-memory", "Memory against time", gradient_memory(), _MEMORY),
     ]
     return Page(f"Backpropagation in {net}", sections)
 
 
 def tour(first: Page, second: Page, more: Iterable[page.Section] = ()) -> Page:
     """One page of Fibonacci's and of a network's, and of more sections."""
-    bridge = page.Section("bridge", "From Fibonacci to backpropagation", [page.Prose(_BRIDGE)])
+    bridge = page.Section("bridge", "The same in backpropagation", [page.Prose(_BRIDGE)])
     later = sorted(second.sections, key=lambda section: section.name != "forward")
     sections = [*first.sections, bridge, *later, *more]
     return Page("Why memoization works", sections, first.lead)

@@ -219,11 +219,11 @@ class Steps(Part):
 
 
 class MemoryRun(NamedTuple):
-    """What one run held in memory, step by step.
+    """What one run held in memory, task by task.
 
-    cells: (row, column, first step, last step, whether the value was computed before) for each
-    value; both steps are included
-    notes: one for each step, in words
+    cells: (row, column, first task, last task, whether the value was computed before) for each
+    value; both tasks are included
+    notes: one for each task, in words
     """
 
     name: str
@@ -233,10 +233,11 @@ class MemoryRun(NamedTuple):
 
 @dataclass(frozen=True)
 class MemoryStrip(Part):
-    """Runs side by side: rows of cells that fill and empty, one step at a time.
+    """Runs side by side: rows of cells that fill and empty, one task at a time.
 
     rows: their names; columns: the number of cells in each
-    start: the first step to show
+    start: the first task to show
+    note: what a cell is, in the first place
     """
 
     title: str
@@ -247,8 +248,8 @@ class MemoryStrip(Part):
     note: str = ""
 
     @property
-    def steps(self) -> int:
-        """The number of steps of the longest run."""
+    def tasks(self) -> int:
+        """The number of tasks of the longest run."""
         return max(len(run.notes) for run in self.runs)
 
     @property

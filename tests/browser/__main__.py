@@ -32,7 +32,7 @@ def main(folder: Path) -> None:
                 page.goto(place)
                 page.screenshot(path=folder / f"tour-{width}-{scheme}.png", full_page=True)
         page = browser.new_page(
-            viewport={"width": 1180, "height": 820}, reduced_motion="reduce"
+            viewport={"width": 1280, "height": 900}, reduced_motion="reduce"
         )  # so that nothing moves while it is measured
         shown(page, place)
         browser.close()

@@ -127,6 +127,22 @@ def test_nothing_is_cut_off_or_small_and_only_boxes_scroll(
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+# Boxes that scroll sideways, and show no shadow at the side.
+UNHINTED = """
+() => [...document.querySelectorAll("nav, .table, dd, [role=img]")]
+  .filter((box) => box.checkVisibility() && box.scrollWidth > box.clientWidth + 1)
+  .map((box) => [box.className, getComputedStyle(box).backgroundImage.split("gradient").length])
+"""
+
+
+def test_what_scrolls_sideways_says_so(opened: Opened) -> None:
+    page = opened("tour", viewport={"width": 400, "height": 800})
+    page.select_option("[data-choice] select", "w1_11")
+    boxes = page.evaluate(UNHINTED)
+    assert len(boxes) >= 3
+    assert all(parts == 5 or "pannable" in name for name, parts in boxes)
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_every_control_has_a_name(opened: Opened, name: str) -> None:
     page = opened(name)

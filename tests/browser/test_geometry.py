@@ -84,6 +84,13 @@ def test_a_page_opens_before_the_first_step_and_shows_every_step(
     assert page.evaluate(UNSEEN) == []
 
 
+def test_the_first_screen_has_the_legend(opened: Opened) -> None:
+    page = opened("tour", viewport={"width": 1280, "height": 900})
+    for what in (".legend", ".below", "[data-memo]", "header code"):
+        box = page.locator(what).first.bounding_box()
+        assert 0 <= box["y"] < box["y"] + box["height"] <= 900
+
+
 FIRST = """
 () => {
   const scene = document.querySelector("[data-scene]");

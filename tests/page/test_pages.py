@@ -74,6 +74,10 @@ def test_a_page_is_one_file_that_asks_for_nothing(tmp_path: Path) -> None:
     assert "@import" not in path.read_text()
 
 
+def test_a_page_says_how_to_make_one() -> None:
+    assert Read(report(fib(3))).text.count("pip install dask-memo") == 2  # at the top and the end
+
+
 def test_the_default_page_is_small_even_of_immense_trees() -> None:
     for call in (fib(40), fib(3000)):
         assert len(report(call).render()) < 3_000_000

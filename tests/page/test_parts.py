@@ -139,7 +139,7 @@ def test_rows_of_a_slider_fit_its_head() -> None:
 
 def test_a_strip_has_its_cells_and_its_steps() -> None:
     part = strip()
-    assert part.steps == 2
+    assert part.tasks == 2
     html = shown(part)
     assert html.count("<i></i>") == 2 * 3
     assert embedded(html)["runs"][0]["cells"] == [[0, 1, 0, 1, False], [1, 2, 1, 1, True]]

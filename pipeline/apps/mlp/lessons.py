@@ -37,12 +37,12 @@ ROWS = 30
 class Memo(NamedTuple):
     """An entry of a memo table.
 
-    uses: how often consumers ask for it where values and adjoints are kept
+    reads: by consumers, where values and adjoints are kept
     anew: how often it is evaluated where neither is kept, exact
     """
 
     value: float
-    uses: int
+    reads: int
     anew: int
 
 
@@ -163,7 +163,7 @@ def lesson(net: Network, weights: Iterable[str] | None = None) -> list[page.Sect
 
     >>> from pipeline.apps.mlp.networks import network
     >>> [section.title for section in lesson(network((1, 1)))]
-    ['The forward pass', 'The chain rule, weight by weight', 'Two memo tables']
+    ['The forward pass', 'The chain rule', 'Two memo tables']
     """
     offered = checked(net, weights or ())
     names = net.parameters
@@ -187,14 +187,15 @@ def _forward(known: Facts) -> page.Section:
     hidden = [_many(size, "node") for size in net.sizes[1:-1]]
     layers = f"{_many(len(hidden), 'hidden layer')} ({', '.join(hidden)}), " if hidden else ""
     outputs = f"and {_many(net.sizes[-1], 'output')} ŷ{', with no hidden layer' * (not hidden)}"
+    mse = "the mean squared error"
     targets = " and ".join(f"{target:g}" for target in net.y)
     is_one = len(net.y) == 1
     text = (
         f"{net} has {_many(net.sizes[0], 'input')} x, {layers}{outputs}. φ is {net.activation}, "
-        f"the outputs ŷ are linear, and the loss is {net.loss}. In this example the "
-        f"target{'s' * (not is_one)} y {'is' if is_one else 'are'} {targets}. Its loss is L = "
-        f"{loss}. w1_12 is the weight of layer 1 from input 1 to node 2, b1_2 that node's bias, "
-        "z1_2 its weighted sum, O1_2 its output."
+        f"the outputs ŷ are linear, and the loss is {mse if net.loss == 'mse' else net.loss}. "
+        f"In this example the target{'s' * (not is_one)} y {'is' if is_one else 'are'} {targets}. "
+        f"Its loss is L = {loss}. w1_12 is the weight of layer 1 from input 1 to node 2, "
+        "b1_2 that node's bias, z1_2 its weighted sum, O1_2 its output."
     )
     reuse = (
         "Each value is computed once and kept. The next layer reads it, and the local derivatives "
@@ -206,12 +207,21 @@ def _forward(known: Facts) -> page.Section:
         for layer in range(1, len(net.sizes))
         for name in net.nodes(layer)
     ]
-    head = ("node", "z", "output", "uses", "evaluated without memory")
+    head = ("node", "z", "output", "reads", "evaluations without memory")
     tables = [
         _cut(page.Table("What is given", ("", "inputs", "weights", "biases"), _given(known), 4)),
-        _cut(page.Table("The first memo table: values", head, rows)),
+        _cut(page.Table("The first memo table: values", head, rows, note=_counted(net))),
     ]
     return page.Section("forward", "The forward pass", [page.Prose([text, reuse]), *tables], lead)
+
+
+def _counted(net: Network) -> str:
+    """What the columns of a memo table count."""
+    return (
+        f"Counted for the gradient of all {len(net.parameters):,} weights and biases. Reads: by "
+        "the tasks that need it, if both tables are kept. Evaluations without memory: if neither "
+        "is kept."
+    )
 
 
 def _given(known: Facts) -> list[list[str]]:
@@ -239,9 +249,13 @@ def _given(known: Facts) -> list[list[str]]:
 
 def _chain(known: Facts, offered: Sequence[str], is_chosen: bool) -> page.Section:
     lead = (
-        "An adjoint is ∂L/∂v of a variable v. A local derivative is ∂c/∂v of a consumer c, which "
-        "takes v. Expanded, ∂L/∂w is a sum of one product of local derivatives for each path from "
-        "the weight to the loss. Factored, each adjoint on the way is computed once."
+        "An adjoint is ∂L/∂v, the derivative of the loss by a variable v. A local derivative is "
+        "∂c/∂v, of a consumer c, which is computed from v."
+    )
+    forms = (
+        "Expanded, ∂L/∂w is a sum of one product of local derivatives for each path from the "
+        "weight to the loss. Factored, products that meet are added before they are multiplied "
+        "on, as in both pictures."
     )
     text = (
         "∂L/∂v needs the adjoints of v's consumers, which are nearer to the loss. So the pass goes "
@@ -256,9 +270,9 @@ def _chain(known: Facts, offered: Sequence[str], is_chosen: bool) -> page.Sectio
     each = {name: _of_one(known, name) for name in offered}
     every = {ALL: _of_all(known)}
     options = {**each, **every} if is_chosen else {**every, **each}
-    words = page.Prose([lead, text, offer] if len(offered) < number else [lead, text])
+    words = page.Prose([forms, text, offer] if len(offered) < number else [forms, text])
     parts = [page.Choice("The derivative by", options), words]
-    return page.Section("chain", "The chain rule, weight by weight", parts)
+    return page.Section("chain", "The chain rule", parts, lead)
 
 
 def _of_one(known: Facts, weight: str) -> list[page.Part]:
@@ -323,8 +337,9 @@ def _of_all(known: Facts) -> list[page.Part]:
     text = (
         "All weights at once, from the loss back. One colour is one layer: the one "
         "that needs an adjoint first, if the last layer comes first. An adjoint in the colour of a "
-        "later layer is in memory before an earlier layer needs it. Dask may choose another order: "
-        "each adjoint is evaluated once all the same."
+        "later layer is then in memory before an earlier layer needs it. Dask runs the DAG in an "
+        "order of its own: it finishes what it has begun, so that memory is free again early. "
+        "Each adjoint is evaluated once in any order."
     )
     look = style(net, known.local, len(order))
     graph = backward(net, order, local=known.local)
@@ -332,10 +347,11 @@ def _of_all(known: Facts) -> list[page.Part]:
     ways = {"path sum": expanded, "recursion": call_tree, "backpropagation": backpropagation}
     work = page.Table(
         f"The work for all {len(order):,} weights and biases",
-        ("", "multiplications", "additions"),
-        [[name, *way(net.sizes)] for name, way in ways.items()],
-        note="Path sum: expanded, written out. Recursion: factored, an adjoint evaluated for each "
-        "consumer. Backpropagation: each adjoint once. The local derivatives are known.",
+        ("", "multiplications", "additions", "both"),
+        [[name, *(work := way(net.sizes)), work.total] for name, way in ways.items()],
+        note="Path sum: expanded, one product for each path. Recursion, the tree: factored, an "
+        "adjoint evaluated for each consumer. Backpropagation, the DAG: each adjoint once. The "
+        "counters above both pictures end at these sums. The local derivatives are known.",
     )
     return [scene, page.Prose([text]), work]
 
@@ -404,25 +420,31 @@ def _memory(known: Facts) -> page.Section:
     )
     nodes = [name for name in reversed(known.adjoints) if net[name].kind == "O"]
     rows = [[f"∂L/∂{name}", *known.adjoints[name]] for name in nodes]
-    head = ("adjoint", "value", "uses", "evaluated without memory")
-    adjoints = page.Table("The second memo table: adjoints", head, rows)
+    head = ("adjoint", "value", "reads", "evaluations without memory")
+    adjoints = page.Table("The second memo table: adjoints", head, rows, note=_counted(net))
     switches = page.Table(
         "Both tables, switched on and off",
-        ("values", "adjoints", "memoize=", "values evaluated", "adjoints evaluated", "tasks",
-         "times the work"),
+        ("values", "adjoints", "values evaluated", "adjoints evaluated", "tasks",
+         "÷ both kept"),
         [
-            [_KEPT[run.keeps_values], _KEPT[run.keeps_adjoints], run.memoize, run.values,
-             run.adjoints, run.tasks, Fraction(run.tasks, known.switched[0].tasks)]
+            [_KEPT[run.keeps_values], _KEPT[run.keeps_adjoints], run.values, run.adjoints,
+             run.tasks, Fraction(run.tasks, known.switched[0].tasks)]
             for run in known.switched
         ],
-        3,
-        f"For all {len(net.parameters):,} weights and biases, exact: gradient(net, memoize=…).",
+        2,
+        f"For all {len(net.parameters):,} weights and biases, exact. In Python, the rows are "
+        f"`gradient(net, memoize=…)` with {_listed([run.memoize for run in known.switched])}.",
     )  # fmt: skip
     parts = [page.Prose([text]), _cut(adjoints), switches]
     return page.Section("memory", "Two memo tables", parts, lead)
 
 
 _KEPT = {True: "kept", False: "anew"}
+
+
+def _listed(codes: Sequence[str]) -> str:
+    *first, last = (f"`{code}`" for code in codes)
+    return f"{', '.join(first)} and {last}"
 
 
 def _cut(table: page.Table) -> page.Table:

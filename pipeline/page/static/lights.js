@@ -10,6 +10,7 @@ class Lights {
       if (place) act(...place);
     }));
     on(["pointerover", "focusin"], (side, number) => this.show(side, number));
+    on(["focusin"], (side, number) => side.nodes.forEach((node, place) => node?.setAttribute("tabindex", place === number ? "0" : "-1")));
     on(["pointerout", "focusout"], () => this.rest());
     on(["click"], (side, number) => this.pin(side, number));
   }
@@ -97,9 +98,6 @@ class Lights {
   // The next node in the order of evaluation.
   move(node, step) {
     const [side, number] = this.placeOf(node);
-    const next = side.nodes[side.order.at(Math.min(Math.max(side.order.indexOf(number) + step, 0), side.order.length - 1))];
-    node.setAttribute("tabindex", "-1");
-    next.setAttribute("tabindex", "0");
-    next.focus();
+    side.nodes[side.order.at(Math.min(Math.max(side.order.indexOf(number) + step, 0), side.order.length - 1))].focus();
   }
 }

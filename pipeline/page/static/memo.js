@@ -21,13 +21,13 @@ class Memo {
     const read = new Set(side.takes.get(now) ?? []);
     for (const [number, row] of this.rows) {
       const done = side.isDone(number);
-      const [, value, uses] = row.children;
+      const [, value, reads] = row.children;
       const consumers = side.feeds.get(number) ?? [];
       // A task that a store has read nothing.
       const times = consumers.filter((consumer) => side.data.boxes[consumer].at !== null && side.isDone(consumer)).length;
       const least = consumers.some((consumer) => side.data.boxes[consumer].of === null) ? "≥ " : ""; // some are folded
       value.textContent = done ? side.valueOf(number) ?? "" : "";
-      uses.textContent = times ? `${least}${times}×` : "";
+      reads.textContent = times ? `${least}${times}` : "";
       row.className = number === now ? "now" : read.has(number) ? (times > 1 ? "hit" : "read") : done ? "" : "empty";
     }
     const row = this.rows.get(now);

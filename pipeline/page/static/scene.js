@@ -43,9 +43,11 @@ class Scene {
     const isBelow = this.isPair && second.top > first.bottom;
     const others = first.top - top + (isBelow ? second.top - first.bottom : 0) + 12;
     const room = Math.max((screen - above - others) / (isBelow ? 2 : 1), 150);
-    const below = isBelow ? 0 : find(this.root, ".below")?.offsetHeight ?? 0;
+    const [legend, source] = [".legend", ".below"].map((name) => (isBelow ? 0 : (find(this.root, name)?.getBoundingClientRect().bottom ?? first.bottom) - first.bottom));
+    // The legend gets room if the pictures stay whole.
+    const whole = Math.min(Math.max(...this.sides.map(({ view }) => view.height * view.least)) + 2, room - source);
     for (const side of this.sides) {
-      if (side.view.isFitted) side.view.fit(Math.max(room - below, Math.min(room, 280)));
+      if (side.view.isFitted) side.view.fit(Math.max(room - legend, whole, Math.min(room, 280)));
       side.view.follow(side.place);
     }
   }
@@ -95,7 +97,7 @@ class Scene {
   // How the race stands.
   verdict() {
     const { left, right } = this;
-    if (!this.frame) return `Nothing is evaluated yet. Each step evaluates one task${this.isPair ? " on either side" : ""}.`;
+    if (!this.frame) return `Nothing is evaluated yet. Press ▶: each step evaluates one task${this.isPair ? " on either side" : ""}.`;
     if (!right.isOver()) return "";
     const { loaded, ran } = this.more;
     if (loaded !== null) return `${loaded.toLocaleString("en")} loaded from the store, ${ran.toLocaleString("en")} evaluated; without store and sharing, ${left.data.total} evaluations.`;
@@ -163,8 +165,8 @@ const nearest = () => {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const { target } = event;
-  // A field keeps its keys, and a button its space.
-  const isFree = event.key === " " && target.matches("[data-scrub]");
+  // A field keeps its keys, and a button its space; Escape lets go from everywhere.
+  const isFree = event.key === "Escape" || (event.key === " " && target.matches("[data-scrub]"));
   if (!isFree && target.closest("input, select, textarea, summary, a, [tabindex='0']:not([data-box], .scene)")) return;
   if (event.key === " " && target.closest("button")) return;
   const scene = scenes.get(target.closest("[data-scene]")) ?? nearest();
