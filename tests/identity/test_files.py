@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
@@ -62,9 +63,18 @@ def test_a_change_while_a_file_is_read_for_long_is_noticed(
             return File(path).__dask_tokenize__()[-1]
         return file_content(os.fspath(path), signature)
 
-    now = iter([signature.ctime])  # it was changed just now, and reading takes a minute
-    late = signature.ctime + 60 * 10**9
-    monkeypatch.setattr(files, "time", SimpleNamespace(time_ns=lambda: next(now, late)))
+    def slow(read: Callable[..., Any]) -> Callable[..., Any]:
+        def reading(*args: Any) -> Any:
+            clock.time_ns = lambda: changed + 60 * 10**9
+            return read(*args)
+
+        return reading
+
+    changed = signature.ctime
+    clock = SimpleNamespace(time_ns=lambda: changed)
+    monkeypatch.setattr(files, "time", clock)
+    for name in ("file_digest", "xxh3_128"):
+        monkeypatch.setattr(files, name, slow(getattr(files, name)))
     monkeypatch.setattr(files, "_signature", lambda _: signature)  # one tick of the clock
     before = content()
     path.write_text("two")
