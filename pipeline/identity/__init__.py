@@ -1,10 +1,11 @@
 """What is the same? Values, functions and calls as content: keys for a run, digests for years.
 
 - `encoder` – the content of any value, as a part of a key
+- `states` – what an object holds, and which values have no content
+- `sessions` – `encode`; what stays fixed while a graph is traced
 - `arrays` – arrays and tables as arguments: immutable copies, and what they hold
 - `attributes` – attributes and state of values, read without running code of the project
-- `code` – what compiled code does and names, and what a function reaches
-- `modules` – libraries and modules of the project by their names, found without importing them
+- `code` – what compiled code does and names, what a function reaches, and modules by their names
 - `reach` – whether a function, and all that it reaches, is as it was when it was read
 - `digests` – `digest`: content hashes that also cover versions of Python and libraries
 - `files` – `File`: a file as an argument or a result, by its content
@@ -26,6 +27,13 @@ from pipeline.identity.attributes import (
     type_part,
 )
 from pipeline.identity.code.bytecode import CodeNames, names_in_code
+from pipeline.identity.code.modules import (
+    Library,
+    UnimportedModule,
+    is_library,
+    module_name,
+    namespace,
+)
 from pipeline.identity.code.references import (
     Reference,
     closure_values,
@@ -47,18 +55,8 @@ from pipeline.identity.encoder import (
     KEY_WIDTH,
     MAX_INT,
     MIN_INT,
-    NO_SESSION,
     Known,
-    UnkeyableError,
-    Unknown,
-    UnknownError,
     Versions,
-    current_session,
-    encode,
-    is_tracing,
-    paused_collector,
-    run_untraced,
-    session,
     short_hash,
 )
 from pipeline.identity.files import (
@@ -69,14 +67,17 @@ from pipeline.identity.files import (
     file_handle,
     signature_of,
 )
-from pipeline.identity.modules import (
-    Library,
-    UnimportedModule,
-    is_library,
-    module_name,
-    namespace,
-)
 from pipeline.identity.reach import Reach
+from pipeline.identity.sessions import (
+    NO_SESSION,
+    current_session,
+    encode,
+    is_tracing,
+    paused_collector,
+    run_untraced,
+    session,
+)
+from pipeline.identity.states import UnkeyableError, Unknown, UnknownError
 from pipeline.identity.text import (
     all_digits,
     cut,

@@ -30,7 +30,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from pipeline.identity.modules import Library, is_library, is_library_module, namespace
+from pipeline.identity.code.modules import Library, is_library, is_library_module, namespace
 
 HEAP_TYPE = 1 << 9
 """The flag of classes that a program made, as `class` does."""

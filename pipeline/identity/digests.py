@@ -26,9 +26,10 @@ import numpy as np
 from dask.typing import Key
 
 from pipeline.identity.attributes import MISSING, member_of, type_part
-from pipeline.identity.encoder import Encoder, Known, ReachedError, UnkeyableError, Versions
+from pipeline.identity.code.modules import namespace
+from pipeline.identity.encoder import Encoder, Known, ReachedError, Versions
 from pipeline.identity.files import File
-from pipeline.identity.modules import namespace
+from pipeline.identity.states import UnkeyableError
 from pipeline.identity.text import short_repr
 
 if TYPE_CHECKING:

@@ -7,49 +7,26 @@ Functions and classes are encoded by their code and all that it reaches, objects
 
 from __future__ import annotations
 
-import copyreg
-import functools
-import gc
-import pickle
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
-from types import FunctionType, MappingProxyType, MethodType, ModuleType
+from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
-from dask.base import is_dask_collection
 from dask.typing import Key
 
-from pipeline import PipelineError
-from pipeline.identity.arrays import (
-    TABLE_MODULES,
-    array_content,
-    table_content,
-    tensor_content,
-    without_blocks,
-)
-from pipeline.identity.attributes import (
-    MISSING,
-    held,
-    member_of,
-    plain_state,
-    type_part,
-)
+from pipeline.identity.arrays import array_content
+from pipeline.identity.attributes import type_part
 from pipeline.identity.code.bytecode import code_content
-from pipeline.identity.code.references import definition_parts, is_held, library_name
-from pipeline.identity.files import file_handle
-from pipeline.identity.modules import (
+from pipeline.identity.code.modules import (
     Library,
     UnimportedModule,
-    UnknownModule,
     is_library_module,
     module_name,
-    namespace,
 )
-from pipeline.identity.text import all_digits, short_repr
+from pipeline.identity.code.references import definition_parts, library_name
+from pipeline.identity.states import UnkeyableError, state_of
+from pipeline.identity.text import all_digits
 
 Memory = dict[int, tuple[Any, Key]]
 
@@ -72,33 +49,8 @@ _LONG_TEXT = 10_000
 """Characters from which on printing a text takes longer than hashing it."""
 _NUMBERS = {np.dtype(code).type for code in "?bBhHiIlLqQefdFD"}
 """NumPy's numbers that Python has numbers for."""
-_Definition = FunctionType | type | ModuleType | UnimportedModule
+Definition = FunctionType | type | ModuleType | UnimportedModule
 """Values that are encoded with all that they reach."""
-
-
-class UnkeyableError(PipelineError, TypeError):
-    """A value has no content that a key could contain."""
-
-
-class UnknownError(UnkeyableError):
-    """A value holds a call, or another Dask collection, whose value is not known yet."""
-
-
-class Unknown:
-    """Base of values that are not known yet, such as calls: they have no content."""
-
-    __slots__ = ()
-
-
-def encode(value: Any) -> Key:
-    """The content of a value: different for different values, equal in every process.
-
-    Raises `UnkeyableError` for a value without content: a lock, a generator, an open file.
-
-    >>> encode(1), encode(1.0), encode(True), encode("1"), encode((1, None))
-    (1, '1.0', 'True', "'1'", (1, 'None'))
-    """
-    return atom(value) if type(value) in ATOMS else Encoder(current_session().encoded).encode(value)
 
 
 def short_hash(encoded: Key) -> str:
@@ -112,81 +64,6 @@ def short_hash(encoded: Key) -> str:
 
 def _hash(text: str) -> str:
     return blake2b(text.encode(), digest_size=12).hexdigest()
-
-
-@dataclass(slots=True, eq=False)
-class Session:
-    """What stays fixed while a graph is traced.
-
-    prefixes: of the keys of each function. A body may change what a prefix covers, such as a list
-        that it logs to, and the keys of one graph must not change with it.
-    encoded: objects and functions by id, each with its encoding; None while no body runs
-    """
-
-    prefixes: dict[Any, str]
-    encoded: Memory | None
-
-    def verify(self) -> None:
-        """Raise `UnkeyableError` if an object changed after it was encoded."""
-        for value, encoded in list((self.encoded or {}).values()):
-            if isinstance(value, _Definition) or held(value, "__wrapped__") is not None:
-                continue  # what a function reaches may change while it runs
-            if Encoder(self.encoded).content(value) != encoded:
-                raise UnkeyableError(
-                    f"{short_repr(value)} changed while its calls were traced: a recurrence must "
-                    "leave its arguments, and the object whose method it is, as they are; fill "
-                    "caches and cached properties before"
-                )
-
-
-NO_SESSION = Session({}, None)
-_session = ContextVar("_session", default=NO_SESSION)
-current_session = _session.get
-
-
-@contextmanager
-def session() -> Iterator[Session]:
-    """Encode each object and function once meanwhile, and verify at the end that none changed.
-
-    Sessions may nest and overlap in threads; a nested one keeps the prefixes of the outer one.
-    None of the many objects of a trace is garbage, and collections would take half of its time: the
-    garbage collector pauses.
-    """
-    outer = current_session()
-    inner = Session({} if outer is NO_SESSION else outer.prefixes, {})
-    before = _session.set(inner)
-    try:
-        with paused_collector():
-            yield inner
-            inner.verify()
-    finally:
-        _session.reset(before)
-
-
-@contextmanager
-def paused_collector() -> Iterator[None]:
-    """Pause the garbage collector, while many objects are made of which none is garbage."""
-    is_collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if is_collecting:
-            gc.enable()
-
-
-def is_tracing() -> bool:
-    """Whether the body of a recurrence runs, here, in this thread."""
-    return current_session().encoded is not None
-
-
-def run_untraced(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function that is no body, such as a predicate, while a graph is traced."""
-    before = _session.set(Session(current_session().prefixes, None))
-    try:
-        return function(*args)
-    finally:
-        _session.reset(before)
 
 
 def atom(value: Any) -> Key:
@@ -469,7 +346,7 @@ class Encoder:
         return memory[id(value)][1]
 
     def content(self, value: Any) -> Key:
-        if isinstance(value, _Definition):
+        if isinstance(value, Definition):
             return self.definition(value)
         try:
             state = state_of(value, self.is_inside)
@@ -577,90 +454,3 @@ def name_of(definition: Any) -> str:
     if isinstance(definition, type):
         return str(type_part(definition, "__qualname__"))
     return definition.__qualname__ if isinstance(definition, FunctionType) else "module"
-
-
-def state_of(value: Any, is_reached: bool = False) -> Any:
-    """The content of an object: what pickle would store, or what the object itself reports.
-
-    is_reached: by a function, so that it is no argument, whose files are tracked when a task runs
-
-    Raises `UnkeyableError`, and `UnknownError` for a call or another Dask collection.
-    """
-    kind = type(value)
-    if kind is UnknownModule:
-        raise UnkeyableError(str(value))
-    # `is_dask_collection` asks for the graph, and a call would trace it.
-    if isinstance(value, Unknown) or (
-        member_of(kind, "__dask_graph__") is not MISSING and is_dask_collection(value)
-    ):
-        raise UnknownError(f"no key for {short_repr(value)}: its value is not known yet")
-    try:
-        if kind is object:
-            raise TypeError("it has no state")
-        if (handle := file_handle(value)) is not None:
-            if handle.paths and is_reached:
-                raise TypeError(f"it reads {handle.paths[0]}; pass it to the function")
-            return handle.state
-        if callable(tokenize := member_of(kind, "__dask_tokenize__")):
-            return tokenize(value)
-        is_table = f"{type_part(kind, '__module__')}.".startswith(TABLE_MODULES)
-        content = (is_table and table_content(value)) or tensor_content(value)
-        return _built_in_state(value) or content or _pickled(value)
-    except OSError as error:
-        raise UnkeyableError(f"no key for {short_repr(value)}: {error.strerror}") from error
-    except Exception as error:
-        raise UnkeyableError(
-            f"no key for a {kind.__qualname__}: {error}; pass what it is made from, or give its "
-            "class a __dask_tokenize__"
-        ) from error
-
-
-def _built_in_state(value: Any) -> tuple[Any, ...] | None:
-    """The state of an object whose pickle depends on more than its value; None for others."""
-    attributes = namespace(value)
-    match value:
-        case MethodType():
-            return (value.__func__, without_blocks(value) or value.__self__)
-        case functools.partial():  # asking for its attributes creates them
-            return (value.func, value.args, value.keywords, attributes or None)
-        case np.ma.MaskedArray():  # printing it changes its pickle
-            mask = np.ma.getmaskarray(value)
-            return (np.asarray(value.data), mask, value.fill_value, value.hardmask)
-        case np.ndarray():
-            return (np.asarray(value), attributes)
-        case set() | frozenset():
-            return (set(value) if isinstance(value, set) else frozenset(value), attributes)
-    return None
-
-
-def _pickled(value: Any) -> Any:
-    """What pickle would store, without the values of cached properties."""
-    reduce = copyreg.dispatch_table.get(type(value))
-    state = reduce(value) if reduce else plain_state(value) or value.__reduce_ex__(4)
-    if isinstance(state, str):
-        return _global(value, state)
-    # A callable, its arguments, the state, and iterators over list and dict items.
-    parts = [list(part) if isinstance(part, Iterator) else part for part in state]
-    if len(parts) > 2 and type(parts[2]) is dict:
-        parts[2] = {name: item for name, item in parts[2].items() if not _is_cached(value, name)}
-    while parts and not parts[-1]:  # an empty state says no more than none
-        parts.pop()
-    return parts
-
-
-def _is_cached(value: Any, name: str) -> bool:
-    return isinstance(member_of(type(value), name), functools.cached_property)
-
-
-def _global(value: Any, name: str) -> Any:
-    """A value that pickle stores by name: a wrapped function, or a value that its module holds."""
-    if (wrapped := held(value, "__wrapped__", MISSING)) is not MISSING:
-        return (name, wrapped)
-    module = held(value, "__module__") or type_part(type(value), "__module__")
-    if is_held(value, module, name):
-        return name
-    if isinstance(value, np.ufunc):  # which has no `__module__`
-        module = pickle.whichmodule(value, name)  # type: ignore[attr-defined] # not in typeshed
-        if module != "__main__":
-            return (name, Library(module))
-    raise TypeError(f"no module holds it under its name, {name}")

@@ -10,9 +10,9 @@ from typing import Any
 from dask.typing import Key
 
 from pipeline.identity.code.bindings import Bindings, bindings_of
+from pipeline.identity.code.modules import Library, UnimportedModule
 from pipeline.identity.code.references import definition_parts, library_name
 from pipeline.identity.encoder import ATOMS, Encoder, Known, Reading
-from pipeline.identity.modules import Library, UnimportedModule
 
 
 class Reach:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.identity.attributes import display_name, is_library_class, member_of
-from pipeline.identity.modules import is_library, namespace
+from pipeline.identity.code.modules import is_library, namespace
 
 _YEAR = 31_557_600
 _UNITS = (

@@ -389,7 +389,7 @@ def test_a_changed_global_changes_the_key_of_the_next_trace() -> None:
 def test_keys_are_equal_in_every_process() -> None:
     program = (
         "from tests.functions import *; import numpy as np\n"
-        "from pipeline.identity.encoder import encode\n"
+        "from pipeline.identity import encode\n"
         "print(fib(5).key, edit_distance('a', 'b').key, (fib(2) + square(fib(3))).graph().keys,"
         "encode({'a': {1, 2, 'x'}, 'b': np.arange(3)}), encode(frozenset('hello')))"
     )

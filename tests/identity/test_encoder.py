@@ -39,7 +39,7 @@ from pipeline.identity import (
     session,
     short_hash,
 )
-from pipeline.identity.encoder import state_of
+from pipeline.identity.states import state_of
 from tests.functions import fib
 from tests.names import shown
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from pipeline.identity.attributes import MISSING, attribute_of, type_part
 from pipeline.identity.code.bytecode import names_in_code
+from pipeline.identity.code.modules import Library, is_library_module, namespace, settled
 from pipeline.identity.code.uses import uses_in_code
-from pipeline.identity.modules import Library, is_library_module, namespace, settled
 
 
 class Lookup(NamedTuple):

@@ -28,8 +28,7 @@ from pipeline.identity.attributes import (
     type_part,
 )
 from pipeline.identity.code.bytecode import Import, code_content, names_in_code
-from pipeline.identity.code.uses import uses_in_code
-from pipeline.identity.modules import (
+from pipeline.identity.code.modules import (
     Library,
     UnimportedModule,
     UnknownModule,
@@ -41,6 +40,7 @@ from pipeline.identity.modules import (
     namespace,
     settled,
 )
+from pipeline.identity.code.uses import uses_in_code
 
 _NO_CONTENT = {
     "__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "_abc_impl",

@@ -44,6 +44,7 @@ from hypothesis import strategies as st
 from pipeline.cache.saving import Save
 from pipeline.cache.tracking import Input, Observer, add_inputs, callers, changed, observing
 from pipeline.cache.tracking.draws import states
+from pipeline.cache.tracking.inputs import pattern_input
 
 OLD = 1_600_000_000_000_000_000
 
@@ -806,17 +807,14 @@ def test_many_threads_see_their_own_files(folder: Path) -> None:
 def test_a_thread_that_outlives_its_task_disturbs_no_observer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.cache.tracking import observer as module
-
     seen = observing()
-    looked = module.pattern_input
 
     def slow(pattern: str) -> Input:
         seen.match(f"{pattern}x")  # as of a thread that the task has left behind
         seen.effect(f"late {pattern}")
-        return looked(pattern)
+        return pattern_input(pattern)
 
-    monkeypatch.setattr(module, "pattern_input", slow)
+    monkeypatch.setattr("pipeline.cache.tracking.observer.pattern_input", slow)
     with seen:
         for name in "ab":
             seen.match(os.fspath(tmp_path / f"{name}*"))

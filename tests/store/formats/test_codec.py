@@ -326,7 +326,7 @@ ROWS = bytes(unpacked(payload(pd.Series([0, 1])))[1][-1])
 READER = """
 import os, pathlib, resource, sys
 import pandas, pyarrow
-from pipeline.identity.encoder import encode
+from pipeline.identity import encode
 from pipeline.store import CodecError
 from pipeline.store.formats.codec import decoded
 

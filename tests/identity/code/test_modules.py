@@ -18,7 +18,7 @@ import pytest
 
 from pipeline import digest
 from pipeline.identity import Library, UnimportedModule, module_name
-from pipeline.identity.modules import UnknownModule, find_module, is_library_module
+from pipeline.identity.code.modules import UnknownModule, find_module, is_library_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
