@@ -23,6 +23,7 @@ from pipeline.cache.plan import Plan, Status, final_key, make_plan
 from pipeline.cache.running import open_collections, where_tasks_run
 from pipeline.cache.saving import (
     TaskDetails,
+    layer_of,
     short_path,
     task_arguments,
     task_call,
@@ -30,7 +31,7 @@ from pipeline.cache.saving import (
     task_name,
 )
 from pipeline.cache.task_digests import task_function
-from pipeline.graph import CallTask, inputs_of
+from pipeline.graph import inputs_of
 from pipeline.identity import format_duration, format_number
 from pipeline.store import Store
 
@@ -253,9 +254,8 @@ class _Reasons:
     def line(self, key: Key) -> Line:
         plan, node = self.plan, self.plan.tasks[key]
         status, function = plan.status[key], task_name(key, node)
-        is_block = isinstance(key, tuple) and not isinstance(node, CallTask)
-        layer = str(key[0]) if is_block and isinstance(key, tuple) else function
-        line = Line(status, task_call(key, node), "", key, function, "", layer)
+        layer = layer_of(key, node)
+        line = Line(status, task_call(key, node), "", key, function, "", layer or function)
         match status:
             case "hit":
                 entry, _, is_by_content = plan.found[key]
@@ -264,16 +264,11 @@ class _Reasons:
             case "culled":
                 why = "no consumer runs"
                 return line._replace(why=why, kind=why, is_listed=False)
-        why, kind, causes = self._reason(key, is_block)
+        why, kind, causes = self._reason(key, is_block=bool(layer))
         self._causes[key] = causes
-        return line._replace(
-            why=why, kind=kind or why, causes=causes,
-            is_listed=status == "miss" or not self._is_skipped_on_purpose(key),
-        )  # fmt: skip
-
-    def _is_skipped_on_purpose(self, key: Key) -> bool:
-        """Whether a task is skipped as it is cheap, or a part of another one."""
-        return self.plan.digests.digest(key) is not None
+        # One that is cheap, or a part of another task, is skipped on purpose, and has a digest.
+        is_listed = status == "miss" or plan.digests.digest(key) is None
+        return line._replace(why=why, kind=kind or why, causes=causes, is_listed=is_listed)
 
     def _reason(self, key: Key, is_block: bool) -> _Reason:
         """Why a task runs, with all changes for which it does."""

@@ -21,7 +21,7 @@ from dask.task_spec import Alias, DataNode, List, Task, TaskRef
 from hypothesis import given
 
 from pipeline import TaskGraph, recurrence, task, trace
-from pipeline.cache.explaining.descriptions import describe_code
+from pipeline.cache.explaining import CodeDescriber
 from pipeline.cache.running import open_collections
 from pipeline.cache.task_digests import TaskDigests, alias_target
 from pipeline.identity.digests import _PYTHON, library_version
@@ -174,7 +174,7 @@ def makes(offset: int) -> object:
 
 
 def test_a_description_names_all_that_a_digest_covers() -> None:
-    description = describe_code(makes(3))
+    description = CodeDescriber()(makes(3))
     assert description["its own"]["closure value `offset`"] == "3"
     assert description["its own"]["defaults"] == "(2,)"
     assert description["helper `helper`"]["global `RATE`"] == "0.5"
@@ -183,7 +183,7 @@ def test_a_description_names_all_that_a_digest_covers() -> None:
 
 
 def test_a_function_without_a_digest_is_described_in_part() -> None:
-    assert describe_code(iter([])) == {}
+    assert CodeDescriber()(iter([])) == {}
 
 
 SORTED = {"a": Task("a", sorted, [2, 1]), "b": Task("b", sorted, [2, 1])}
@@ -337,7 +337,7 @@ class Kind(Base):
 
 
 def test_a_description_is_complete() -> None:
-    description = describe_code(closed_over(3))
+    description = CodeDescriber()(closed_over(3))
     here = " in test_task_digests.py"
     kind = {"metaclass": "builtins.type of python", "in": here}
     plain = {"defaults": "None", "keyword defaults": "None", "in": here}
@@ -371,7 +371,7 @@ def test_definitions_of_one_name_are_both_described() -> None:
         return inner
 
     one, other = named(1), named(2)
-    description = describe_code(lambda: (one, other))
+    description = CodeDescriber()(lambda: (one, other))
     names = [name for name in description if "inner" in name]
     assert len(names) == 2
     assert names[1] == f"{names[0]}′"
@@ -380,13 +380,13 @@ def test_definitions_of_one_name_are_both_described() -> None:
 
 
 def test_a_method_is_described_by_its_function() -> None:
-    assert describe_code(Clock().now)["its own"] == describe_code(Clock.now)["its own"]
+    assert CodeDescriber()(Clock().now)["its own"] == CodeDescriber()(Clock.now)["its own"]
 
 
 def test_code_that_no_file_holds_is_in_no_place() -> None:
     names: dict[str, Any] = {"__name__": "__main__"}
     exec(compile("def f(): return 1", "<cell>", "exec"), names)  # noqa: S102 - as a cell is
-    assert describe_code(names["f"])["its own"]["in"] == ""
+    assert CodeDescriber()(names["f"])["its own"]["in"] == ""
 
 
 MODULE_OF_SETTINGS: Any = ModuleType("settings_of_the_project")
@@ -398,7 +398,7 @@ def settings() -> Any:
 
 
 def test_a_module_of_the_project_is_described_as_one() -> None:
-    assert describe_code(settings)["module `settings_of_the_project`"] == {
+    assert CodeDescriber()(settings)["module `settings_of_the_project`"] == {
         "`rate`": "3", "in": " in settings.py"
     }  # fmt: skip
 

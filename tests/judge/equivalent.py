@@ -14,7 +14,7 @@ class Equivalent(NamedTuple):
     reason: str
 
 
-IDENTITY = ("arrays", "attributes", "bytecode", "encoder", "references", "text")
+IDENTITY = ("arrays", "attributes", "code/bytecode", "encoder", "code/references", "text")
 ARRAYS, ATTRIBUTES, BYTECODE, ENCODER, REFERENCES, TEXT = (
     f"pipeline/identity/{name}.py" for name in IDENTITY
 )
@@ -40,12 +40,6 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as threads:  # hashing frees the GIL",
         "os.cpu_count() or 1 → 1",
         THREADS,
-    ),
-    Equivalent(
-        ARRAYS,
-        "return sha256(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data).digest()",
-        "1 → 2",
-        "NumPy takes any negative length so",
     ),
     Equivalent(
         BYTECODE,

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent.parent
 SHARES = {
-    "pipeline/identity/*.py": 0.6,
-    "pipeline/share/*.py": 0.2,
+    "pipeline/identity/**/*.py": 0.6,
+    "pipeline/share/**/*.py": 0.2,
     "pipeline/cache/task_digests.py": 0.1,
     "pipeline/store/entry.py": 0.1,
 }

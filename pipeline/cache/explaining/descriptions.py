@@ -44,11 +44,6 @@ def titled(description: CodeDescription) -> CodeDescription:
     }
 
 
-def describe_code(function: Any, versions: Versions = "minor") -> CodeDescription:
-    """What the digest of a function covers, part by part, as far as it has a digest."""
-    return CodeDescriber(versions)(function)
-
-
 class _Described(NamedTuple):
     """A definition, its parts as texts, the definitions and the libraries that they name."""
 
@@ -66,7 +61,7 @@ class CodeDescriber:
         self._known: dict[int, _Described] = {}  # by id
 
     def __call__(self, function: Any) -> CodeDescription:
-        """What the digest of a function covers: see `describe_code`."""
+        """What the digest of a function covers, part by part, as far as it has a digest."""
         first = _Describer(self._versions)
         description: CodeDescription = {}
         with suppress(TypeError, RecursionError):

@@ -31,12 +31,13 @@ from pipeline.cache.saving import (
     Part,
     TaskDetails,
     code_in,
+    layer_of,
     may_hold_code,
     short_path,
     task_name,
 )
 from pipeline.cache.task_digests import TaskDigests, is_of_the_project, task_function
-from pipeline.graph import CallTask, inputs_of
+from pipeline.graph import inputs_of
 from pipeline.identity import held, is_library
 from pipeline.store import Store
 
@@ -71,11 +72,11 @@ class TaskNotes:
         function = task_function(node)
         if function is not None and (code := self._digests.of_function(function)):
             self._notes.add_once(f"code-{code}", partial(self._describe, function))
-        is_block = isinstance(key, tuple) and not isinstance(node, CallTask)
-        layer = str(key[0]) if is_block and isinstance(key, tuple) else task_name(key, node)
-        most = MAX_SOURCES if not inputs_of(node) else 1 if is_block else MAX_CALLS
-        self._counts[layer] += 1
-        if self._counts[layer] > most:
+        layer = layer_of(key, node)
+        most = MAX_SOURCES if not inputs_of(node) else 1 if layer else MAX_CALLS
+        name = layer or task_name(key, node)
+        self._counts[name] += 1
+        if self._counts[name] > most:
             return
         for code, value in code_in(node, self._digests):
             if code:

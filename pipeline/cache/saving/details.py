@@ -136,6 +136,11 @@ def task_name(key: Key, node: Any) -> str:
     return function_name(inputs_of(node)[0]) if is_finalizing else name
 
 
+def layer_of(key: Key, node: Any) -> str:
+    """The name that the blocks of a collection share; empty for any other task."""
+    return str(key[0]) if isinstance(key, tuple) and not isinstance(node, CallTask) else ""
+
+
 def task_names(key: Key, node: Any) -> set[str]:
     """All names that a user may know a task by."""
     return {function_name(key), display_name(task_function(node))}
