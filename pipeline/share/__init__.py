@@ -36,7 +36,8 @@ from pipeline.share.numbering.readings import (
 )
 from pipeline.share.numbering.shuffles import find_shuffles
 from pipeline.share.purity.facts import Context, Needs, mark_of, number_of_declarations
-from pipeline.share.purity.impurities import USED_UP, Impurity, register_reader
+from pipeline.share.purity.impurities import USED_UP, Impurity
+from pipeline.share.purity.lookups import register_reader
 from pipeline.share.purity.verdicts import (
     DECLARED,
     MERGING,

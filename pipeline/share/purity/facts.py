@@ -32,8 +32,9 @@ from pipeline.identity import (
     type_part,
     uses_in_code,
 )
-from pipeline.share.purity import impurities
-from pipeline.share.purity.impurities import Finding, Impurity
+from pipeline.share.purity import impurities, lookups
+from pipeline.share.purity.impurities import Impurity
+from pipeline.share.purity.lookups import Finding
 
 # Marks
 
@@ -54,7 +55,7 @@ def set_mark(function: Any, is_pure: bool) -> None:
 
 def number_of_declarations() -> tuple[int, int]:
     """How many marks were set, and readers registered: each may change what a function is."""
-    return _marked[0], impurities.number_of_readers()
+    return _marked[0], lookups.number_of_readers()
 
 
 def mark_of(value: Any) -> bool | None:
@@ -165,19 +166,19 @@ def facts_of(value: Any) -> Facts:
     if mark is not None:
         reason = Reason(Impurity(display_name(value), impurities.MARKED))
         return Facts() if mark else Facts((reason,))
-    reader = impurities.reader_name(value)
+    reader = lookups.reader_name(value)
     needs = Needs(readers=frozenset({reader})) if reader else NOTHING
     if isinstance(value, FunctionType | UnimportedModule) and library_name(value) is None:
         facts = _CodeFacts(value).facts()
         return facts._replace(needs=facts.needs | needs) if reader else facts
-    impurity = impurities.in_table(value)
+    impurity = lookups.in_table(value)
     reasons = [] if impurity is None else [Reason(impurity)]
     inner = () if is_library(value) else tuple(callees(value))
     if isinstance(value, _CachedFunction):
         needs |= Needs(keepers=frozenset({_keeper(value)}))
     for callee in inner if isinstance(value, functools.partial) else ():
         for call in (callee.calls or ()) if is_library(callee.value) else ():
-            found = impurities.findings(callee.value, "", call)
+            found = lookups.findings(callee.value, "", call)
             reasons += (Reason(finding.impurity, parameter=MORE) for finding in found)
     return Facts(tuple(reasons), inner, needs)
 
@@ -339,28 +340,28 @@ class _CodeFacts:
             self.callees.append(Callee(value))
             return
         if not is_library(value):
-            if (impurity := impurities.in_table(value, name)) is not None:
+            if (impurity := lookups.in_table(value, name)) is not None:
                 self.note(Finding(impurity), place)
             sites = [*calls, CallSite((), is_open=True)] if is_passed else calls
             self.callees.append(Callee(value, tuple(sites), place))
             return
-        if reader := impurities.reader_name(value):
+        if reader := lookups.reader_name(value):
             self.readers.add(reader)
         for call in calls:
             self.seeds(value, call)
-            for finding in impurities.findings(value, name, call):
+            for finding in lookups.findings(value, name, call):
                 self.note(finding, call.place)
         if not calls and (is_passed or not is_certain):
             self.passed(value, name)
-        elif not calls and (impurity := impurities.in_table(value, name)) is not None:
+        elif not calls and (impurity := lookups.in_table(value, name)) is not None:
             self.note(Finding(impurity), place)
 
     def passed(self, value: Any, name: str) -> None:
         """A library's function that the code passes on: it may be called with anything."""
-        if (impurity := impurities.in_table(value, name)) is not None:
-            self.note(Finding(impurity, impurities.source_of(value, impurity)), 0)
-        elif impurities.seed_parameter(value) is not None and name in self.values:
-            for finding in impurities.findings(value, name, CallSite((), is_open=True)):
+        if (impurity := lookups.in_table(value, name)) is not None:
+            self.note(Finding(impurity, lookups.source_of(value, impurity)), 0)
+        elif lookups.seed_parameter(value) is not None and name in self.values:
+            for finding in lookups.findings(value, name, CallSite((), is_open=True)):
                 self.note(finding, 0)
 
     def note(self, finding: Finding, place: int) -> None:
@@ -377,7 +378,7 @@ class _CodeFacts:
         self.reasons.append(Reason(finding.impurity, place, finding.source, parameter))
 
     def seeds(self, value: Any, call: CallSite) -> None:
-        seeded = impurities.seeded_source(value, call) if call.is_certain else None
+        seeded = lookups.seeded_source(value, call) if call.is_certain else None
         if seeded is not None:
             source, seed = seeded
             is_parameter = len(seed.path) == 1 and seed.path[0] in parameters_of(self.code)
@@ -404,7 +405,7 @@ class _CodeFacts:
             owner = self.values.get(name.rpartition(".")[0], MISSING)
             if owner is MISSING and name not in self.values and head not in self.values:
                 for call in calls:
-                    if (finding := impurities.method_finding(attributes[-1], call)) is not None:
+                    if (finding := lookups.method_finding(attributes[-1], call)) is not None:
                         self.note(finding, call.place)
             elif owner is not MISSING and not isinstance(owner, type | ModuleType | FunctionType):
                 member = member_of(type(owner), attributes[-1])

@@ -33,7 +33,7 @@ from pipeline.identity import (
     namespace,
 )
 from pipeline.program import Program
-from pipeline.share.purity import impurities
+from pipeline.share.purity import impurities, lookups
 from pipeline.share.purity.facts import Needs, is_library, mark_of, method_of, set_mark
 from pipeline.share.purity.impurities import NAMED, Impurity
 from pipeline.share.purity.walk import Walk, names_paths, none_parameters
@@ -157,7 +157,7 @@ def _method_call_impurity(
     options = _options(function)
     rest, named = [*rest, *options.values()], (*named, *options)
     if isinstance(owner, GraphNode | TaskRef) or (method := attribute_of(kind, name)) is MISSING:
-        finding = impurities.method_finding(name, _call(rest, named))
+        finding = lookups.method_finding(name, _call(rest, named))
         return _first([finding.impurity] if finding else [], scope)
     if isinstance(method, FunctionType) and kind is not owner:
         return call_impurity(MethodType(method, owner), rest, named, scope, walk)
@@ -204,14 +204,14 @@ def _first(reasons: Iterable[Impurity], scope: Scope) -> Impurity | None:
 def _call_reasons(function: Any, call: CallSite, walk: Walk) -> Iterable[Impurity]:
     """Why a call with known arguments is impure."""
     if is_library(function):
-        for finding in impurities.findings(function, "", call):
+        for finding in lookups.findings(function, "", call):
             yield finding.impurity
         if isinstance(function, MethodType):
-            finding_by_name = impurities.method_finding(function.__name__, call)
+            finding_by_name = lookups.method_finding(function.__name__, call)
             yield from [finding_by_name.impurity] if finding_by_name else []
         return
-    if (seed := impurities.seed_parameter(function)) is not None:
-        argument = impurities.argument_of(call, seed[0], (seed[1],))
+    if (seed := lookups.seed_parameter(function)) is not None:
+        argument = lookups.argument_of(call, seed[0], (seed[1],))
         if argument is None or argument.is_none:
             yield Impurity(f"{callable_name(function)}({seed[1]}=None)", impurities.UNSEEDED)
     nones = none_parameters(function, call)
@@ -229,18 +229,18 @@ def judge(function: Any, scope: Scope = STORING, walk: Walk | None = None) -> Ve
         return Verdict(reason, reason.reason == impurities.FILE)
     if is_library(function):
         is_listed = isinstance(function, MethodType) and (
-            impurities.method_finding(function.__name__, None) is not None
+            lookups.method_finding(function.__name__, None) is not None
         )
-        return Verdict(None, is_listed or impurities.is_decided_by_arguments(function))
+        return Verdict(None, is_listed or lookups.is_decided_by_arguments(function))
     if isinstance(function, functools.partial):
         return judge(function.func, scope, walk)
-    is_seeded = impurities.seed_parameter(function) is not None
+    is_seeded = lookups.seed_parameter(function) is not None
     return Verdict(None, is_seeded or walk.is_decided_by_arguments(function))
 
 
 def _titled(function: Any, reasons: Iterable[Impurity]) -> Iterable[Impurity]:
     """Reasons with the name of the function, and of what it calls."""
-    direct = impurities.in_table(function)
+    direct = lookups.in_table(function)
     for reason in reasons:
         name = callable_name(function)
         is_own = reason == direct or reason.name == name
@@ -326,9 +326,7 @@ def is_used_up(function: Any) -> bool:
     while isinstance(function, functools.partial):
         function = function.func
     is_function = isinstance(function, FunctionType)
-    if impurities.returns_state(function) or (
-        is_function and inspect.isgeneratorfunction(function)
-    ):
+    if lookups.returns_state(function) or (is_function and inspect.isgeneratorfunction(function)):
         return True
     return isinstance(function, NAMED) and (
         (not is_function and function in impurities.ITERATORS)
