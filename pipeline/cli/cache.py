@@ -215,20 +215,22 @@ def explain(store: Store, place: str, is_all: bool) -> None:
 def stats(store: Store) -> None:
     """Show the size of the store, and what all runs loaded, computed and saved.
 
+    ENTRIES are what is stored now, the other rows what all runs did. LOADED results are hits; what
+    only they need does not run, and is in no row. Of COMPUTED tasks those are STORED that took
+    long, and the requested ones; entries that were removed count, too. SAVED is the time that the
+    loaded results once took, with all before them.
+
     \b
     pipeline cache stats
     pipeline cache stats --store s3://bucket/cache --json
     """
     usage, counts = store.usage(), store.stats()
     print_json({**usage._asdict(), **asdict(counts)})
-    requests = counts.hits + counts.misses
-    rate = f", {counts.hits / requests:.0%} of {requests:,}" if requests else ""
     rows = [
-        ("entries", f"{usage.entries:,}, {format_bytes(usage.bytes)}"),
-        ("hits", f"{counts.hits:,}{rate}, {format_bytes(counts.loaded_bytes)}"),
-        ("misses", f"{counts.misses:,}"),
-        ("skipped", f"{counts.skipped:,}"),
-        ("stored", f"{counts.stored:,}, {format_bytes(counts.stored_bytes)}"),
+        ("entries", f"{usage.entries:,} now, {format_bytes(usage.bytes)}"),
+        ("loaded", f"{counted(counts.hits, 'result')}, {format_bytes(counts.loaded_bytes)}"),
+        ("computed", counted(counts.misses + counts.skipped, "task")),
+        ("stored", f"{counts.stored:,} of them, {format_bytes(counts.stored_bytes)}"),
         ("saved", format_saved(counts.saved)),
     ]
     print_table(("in all runs", ""), rows, left=2)

@@ -183,7 +183,9 @@ def test_stats_are_those_of_all_runs(filled: Store, folder: Path) -> None:
     assert text["bytes"] == sum(path.stat().st_size for path in folder.glob("cache/entries/*/*"))
     assert text["saved"] > 0
     shown = run("cache", "stats")[1]
-    assert re.search(r"^hits +2, 33% of 6, ", shown, re.M)
+    assert re.search(r"^entries +4 now, ", shown, re.M)
+    assert re.search(r"^loaded +2 results, ", shown, re.M)
+    assert re.search(r"^computed +4 tasks\nstored +4 of them, ", shown, re.M)
     assert re.search(r"^saved +\d+ ms$", shown, re.M)
 
 
