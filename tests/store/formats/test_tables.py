@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from pipeline import digest
 from pipeline.store import CodecError, UnstorableError, encoded
 from pipeline.store.formats import tables
 from pipeline.store.formats.codec import decoded
@@ -363,3 +364,19 @@ def test_columns_with_heads_of_other_columns_are_refused(array: Any, head: Any) 
     with pytest.raises(CodecError) as caught:
         decoded(table(("Series", index, {}, True, None, head), streamed(array)))
     assert not isinstance(caught.value.__cause__, StopIteration | SystemError)
+
+
+def test_a_table_is_checked_although_one_like_it_was() -> None:
+    """Two types of texts of Arrow have one name in pandas."""
+    texts = [
+        pa.chunked_array([pa.array(["a", "b"], kind)]) for kind in (pa.large_string(), pa.string())
+    ]
+    frames = [pd.DataFrame({"x": pd.arrays.ArrowStringArray(column)}) for column in texts]
+    names = pd.Index(["x"], name=(1, 2.0)), pd.Index(["x"], name=(1, 2))
+    for value in [*frames, *frames[::-1], *names]:
+        assert digest(back(value)) == digest(value)
+    odd = pd.Series([1, 2], name="n")
+    odd.attrs = {"unit": "m"}
+    assert back(odd).attrs == odd.attrs
+    odd.attrs = {"unit": 1}
+    assert back(odd).attrs == odd.attrs
