@@ -16,6 +16,7 @@ import struct
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from types import FunctionType, SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -39,6 +40,19 @@ _BACKGROUND = [
 
 _own_numbers = random.Random()  # noqa: S311 # no secrets
 _OWN_NUMPY = SimpleNamespace(random=np.random.RandomState(0))
+
+
+def _import_drawing() -> None:
+    """Import what draws a number when it is imported: the format of estimators needs it.
+
+    Otherwise tasks that run meanwhile would seem to draw.
+    """
+    state = random.getstate()
+    import_module("rich.style")
+    random.setstate(state)
+
+
+_import_drawing()
 
 
 def _separate_background() -> None:

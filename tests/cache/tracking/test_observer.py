@@ -1118,3 +1118,12 @@ def test_dask_guesses_sizes_with_numbers_of_its_own() -> None:
     assert sizeof(frame.a) > 100
     assert states() == before
     assert np.random.randint(1000) == np.random.RandomState(3).randint(1000)
+
+
+def test_an_import_of_the_tracking_draws_nothing() -> None:
+    code = (
+        "import random, sys; random.seed(1); first = random.random(); random.seed(1); "
+        "import pipeline.cache; assert random.random() == first; "
+        "assert 'rich.style' in sys.modules"  # it draws, and formats import it
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

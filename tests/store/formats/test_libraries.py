@@ -239,3 +239,14 @@ def test_a_fitted_search_comes_back_as_it_was() -> None:
     search = GridSearchCV(LogisticRegression(), {"C": [1, 2]}, cv=2).fit(x, y)
     assert equal(back(search), search)
     assert back(search).predict(x).tolist() == search.predict(x).tolist()
+
+
+def test_the_format_of_estimators_imports_no_other_library() -> None:
+    """skops imports all of scikit-learn, and that PyTorch: two seconds."""
+    need("sklearn")
+    code = (
+        "import sys; from sklearn.linear_model import Ridge; from pipeline.store import encoded; "
+        "encoded(Ridge()); assert not {'torch', 'dask.array'} & {*sys.modules}; "
+        "import sklearn.externals.array_api_compat.dask"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from typing import Any
 from zipfile import ZipFile
 
@@ -53,17 +55,38 @@ _TRUSTED_IN = (
 """Modules of splitters, scorers, distances, and functions that estimators have as parameters."""
 
 
+_UNUSED = {
+    "torch": "sklearn.externals.array_api_compat.torch",
+    "cupy": "sklearn.externals.array_api_compat.cupy",
+    "dask.array": "sklearn.externals.array_api_compat.dask",
+}
+"""Packages in scikit-learn by the library that they import, which takes seconds."""
+
+
+@cache
+def _skops() -> Any:
+    """Import skops. It looks for estimators in all packages of scikit-learn, these included."""
+    modules: dict[str, Any] = sys.modules
+    skipped = [name for library, name in _UNUSED.items()
+               if library not in modules and name not in modules]  # fmt: skip
+    modules.update(dict.fromkeys(skipped))  # None: an import is an error, which is ignored
+    try:
+        return import_module("skops.io")
+    finally:
+        for name in skipped:
+            if modules.get(name, skipped) is None:
+                del modules[name]
+
+
 def _trusted(data: bytes) -> list[str]:
     """The types in a file of skops that are trusted beside those that it knows."""
-    from skops import io as skops
-
+    skops = _skops()
     unknown = skops.get_untrusted_types(data=data)
     return [name for name in unknown if name in _TRUSTED or name.startswith(_TRUSTED_IN)]
 
 
 def _dump(estimator: Any) -> Any:
-    from skops import io as skops
-
+    skops = _skops()
     try:
         data = skops.dumps(estimator)
     except Exception as error:
@@ -149,7 +172,7 @@ def _zipped(text: str, files: list[Any]) -> bytes:
 @cache
 def _protocol() -> int:
     """The version of what skops writes: its readers of older ones are not needed."""
-    from skops import io as skops
+    skops = _skops()
 
     return int(json.loads(_unzipped(skops.dumps(0))[0])["protocol"])
 
@@ -157,7 +180,8 @@ def _protocol() -> int:
 def _load(tree: Any) -> Any:
     from sklearn.base import BaseEstimator
     from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
-    from skops import io as skops
+
+    skops = _skops()
 
     text, files = parts_of(tree, str, list)
     if json.loads(text)["protocol"] != _protocol():
