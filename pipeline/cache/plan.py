@@ -402,6 +402,9 @@ def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
     order = toposort({key: node for key, node in tasks.items() if key not in hits}, outputs)
     tasks |= with_copies(order, outputs, plan.digests.reasons)
     upstream = _upstream(plan, order) if is_reachable else {}
+    consumers = Counter(
+        chain.from_iterable(upstream[key] for key in upstream if _is_watched(plan, key))
+    )
     run = plan.run._replace(begun=time.time(), behind=behind)
     watcher, notes = Watcher(store, plan.digests), TaskNotes(store, plan.digests)
     limit = MAX_RECOMPUTED
@@ -433,6 +436,7 @@ def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
                 Later(partial(_arguments, plan, key)) if is_kept else _NO_ARGUMENTS,
                 is_always=digest in targets or _is_one_of(store.keep, key, own),
                 is_repeated=misses[digest] > 1, is_kept=is_kept,
+                consumers=consumers[digest],
             )  # fmt: skip
             is_cheap = status != "miss" and isinstance(node, CallTask) and node.cheap
             tasks[key] = CallTask(key, save, tuple(inputs_of(node)), cheap=is_cheap)

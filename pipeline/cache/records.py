@@ -48,6 +48,9 @@ _MAX_LISTED = 64
 
 _MAX_RUNS = 16
 
+_NOTED_SECONDS = 0.01
+"""Seconds of work that other processes get to know: to note them takes a part of a millisecond."""
+
 
 class Found(NamedTuple):
     """A result in a store.
@@ -300,12 +303,13 @@ class Run(NamedTuple):
         """Note the outcome of a task. Equal tasks of a run pass on what any of them read."""
         known = _outcomes.setdefault(self.name, {})
         if (before := known.get(digest)) is not None and before != outcome:
-            outcome = merged([before, outcome])._replace(content=outcome.content)
+            both = merged([before, outcome])
+            outcome = both._replace(content=outcome.content, seconds=outcome.seconds)
         known[digest] = outcome
         if not self.is_local:
             while len(_outcomes) > _MAX_RUNS:  # a worker does not know when a run ends
                 _outcomes.popitem(last=False)
-            if outcome.inputs or outcome.why:
+            if outcome.inputs or outcome.why or outcome.seconds > _NOTED_SECONDS:
                 store.notes.add(f"outcome-{digest}", [self.name, *outcome])
 
     def passed_on(self, store: Store, digest: str) -> Outcome:
@@ -317,7 +321,8 @@ class Run(NamedTuple):
                 note[1:] for note in notes if isinstance(note, list) and note[:1] == [self.name]
             ]
             if rows:
-                return merged(Outcome(_as_inputs(row[0]), row[1], row[2]) for row in rows)
+                outcomes = [Outcome(_as_inputs(row[0]), *row[1:]) for row in rows]
+                return merged(outcomes)._replace(seconds=outcomes[-1].seconds)
         return known or Outcome()
 
     def is_interrupted(self) -> bool:

@@ -25,7 +25,7 @@ _SECONDS_OF_CONTAINER, _SECONDS_OF_ITEM = 10e-6, 0.3e-6
 _SAMPLE = 20
 """Items of a container that are looked at."""
 
-_IMPORTS = {"sklearn": ("skops.io", 3.0)}
+_IMPORTS = {"sklearn": ("skops.io", 1.0)}
 """By package: what its format imports, and the seconds that this takes."""
 
 
@@ -36,6 +36,7 @@ class Costs:
         self._backend, self._failures = backend, failures
         self._trials: tuple[float, float] | None = None
         self._rates: dict[str, float] = {}  # seconds for a byte, by kind
+        self._small: dict[str, float] = {}  # the least seconds of a small value, by kind
 
     def of(self, length: int, kind: str = "bytes") -> float:
         """Seconds to store and load a result of some bytes once.
@@ -48,19 +49,23 @@ class Costs:
             small, large = (min(self._trial(n) for _ in tries) for n in (64, 1 << 20))
             self._trials = small, max(large - small, 0.0) / 2**20
         small, rate = self._trials
+        small = max(small, self._small.get(kind, 0.0))
         return small + length * max(rate, self._rates.get(kind, 0.0))
 
-    def of_value(self, value: Any) -> float:
-        """Seconds to store and load a value once."""
-        seconds = self.of(estimated_bytes(value), type(value).__name__)
-        return seconds + _seconds_of_items(value, 4) + seconds_of_import(value)
+    def of_value(self, value: Any, length: int) -> float:
+        """Seconds to store and load a value of some bytes once, without imports."""
+        return self.of(length, _kind(value)) + _seconds_of_items(value, 4)
 
-    def note(self, value: Any, seconds: float) -> None:
-        """Note how long it took to store a value."""
-        length, kind = estimated_bytes(value), type(value).__name__
+    def note(self, value: Any, length: int, seconds: float) -> None:
+        """Note how long it took to store a value of some bytes."""
+        kind = _kind(value)
         if length >= _LARGE:
             before = self._rates.get(kind, seconds / length)
             self._rates[kind] = (before + seconds / length) / 2  # the machine's load may change
+        elif kind in self._small:
+            self._small[kind] = min(self._small[kind] or seconds, seconds)
+        else:
+            self._small[kind] = 0.0  # the first one may have imported its format
 
     def _trial(self, length: int) -> float:
         """Seconds to store and load some bytes."""
@@ -72,6 +77,15 @@ class Costs:
                 unpacked(view, entry.digest)
                 return time.perf_counter() - start
         return _NEVER
+
+
+def _kind(value: Any) -> str:
+    """The type of a value, with that of the first item of a container: a dict of tables, say."""
+    name = type(value).__name__
+    if type(value) in (list, tuple, dict) and value:
+        item = next(iter(value.values() if type(value) is dict else value))
+        return f"{name} of {type(item).__name__}"
+    return name
 
 
 def estimated_bytes(value: Any) -> int:

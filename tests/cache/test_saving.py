@@ -308,3 +308,45 @@ def test_what_is_made_later_is_made_once_or_before_it_is_sent() -> None:
     sent = cloudpickle.loads(cloudpickle.dumps(later))
     assert (sent(), later(), later()) == ("a", "a", "a")
     assert list(made) == ["b"]
+
+
+def test_the_seconds_of_inputs_that_are_not_stored_count_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.store.costs.Costs.of", lambda *_: 0.05)
+
+    def step(x: int) -> int:
+        time.sleep(0.2)
+        return x + 1
+
+    values = [delayed(step)(0)]
+    for _ in range(6):
+        values.append(delayed(step)(values[-1]))
+    store = Store(tmp_path)
+    assert pipeline.compute(values[-1], store=store, scheduler="sync") == (7,)
+    totals = [store.explain(value).totals for value in values]
+    stored = [place for place, text in enumerate(totals) if "miss" not in text]
+    assert stored == [2, 5, 6]  # 0.6 seconds each, and the output
+
+
+def test_the_seconds_of_an_input_are_divided_among_its_consumers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.store.costs.Costs.of", lambda *_: 0.04)
+
+    def load() -> int:
+        time.sleep(0.3)
+        return 1
+
+    def use(x: int, y: int) -> int:
+        time.sleep(0.15)
+        return x + y
+
+    loaded = delayed(load)()
+    used = [delayed(use)(loaded, place) for place in range(2)]
+    store = Store(tmp_path / "two")
+    pipeline.compute(delayed(sum)(used), store=store, scheduler="sync")
+    assert [entry.function for entry in store.entries()] == ["sum"]
+    store = Store(tmp_path / "one")
+    pipeline.compute(delayed(sum)(used[:1]), store=store, scheduler="sync")
+    assert sorted(entry.function for entry in store.entries()) == ["sum", "use"]

@@ -67,8 +67,10 @@ MIN_SECONDS = 1e-3
 WORTH = 10
 """How many times as long as to store it an inner result must take to compute.
 
-It is measured after each task. Declared by `@task(cheap=True)`, a task is not even looked up.
-So a run that stores all that is worth it takes a tenth longer at most.
+It is measured after each task, with what it took to compute its inputs since the last results that
+are stored. An input that several tasks use counts in parts. So all seconds count once, and a run
+that stores all that is worth it takes a tenth longer at most. Declared by `@task(cheap=True)`, a
+task is not even looked up.
 """
 
 
@@ -150,6 +152,7 @@ class Save:
     is_repeated: whether the run has equal tasks
     is_kept: False to observe the task and no more, for those that depend on it
     is_anew: True to compute it although it is stored
+    consumers: how many tasks use the result
     """
 
     store: Store
@@ -165,6 +168,7 @@ class Save:
     is_repeated: bool = False
     is_kept: bool = True
     is_anew: bool = False
+    consumers: int = 1
 
     def __call__(self, *values: Any) -> Any:
         store, lease, is_saved = self.store, None, False
@@ -248,13 +252,13 @@ class Save:
         ran = self._observed(values, before.inputs)
         own = ran.outcome
         named = f"{self.name}: {own.why}" if own.why else ""
-        outcome = merged([own._replace(why=named), before])
+        outcome = merged([own._replace(why=named, seconds=ran.seconds), before])
         has_files = any(item.kind == "result" for item in own.inputs)
         try:
             if self.is_kept and outcome.why:
                 self._refuse(own.why)
             elif self.is_kept and not is_uncopied.get():
-                entry = self._save(ran.value, outcome.inputs, ran.seconds, has_files)
+                entry = self._save(ran, outcome, has_files)
                 if entry is not None and key:
                     note_content(self.store, key, entry, own.inputs)
                 if entry is not None:
@@ -266,7 +270,8 @@ class Save:
             if has_files and not (outcome.content or outcome.why) and self.store.is_written:
                 why = f"{self.name}: it returned a file that is not stored"
                 outcome = outcome._replace(why=why)
-            self.run.pass_on(self.store, self.digest, outcome)
+            part = outcome.seconds / max(self.consumers, 1)
+            self.run.pass_on(self.store, self.digest, outcome._replace(seconds=part))
         return ran.value, bool(outcome.content)
 
     def _observed(self, values: Sequence[Any], before: Sequence[Input]) -> _Ran:
@@ -326,17 +331,22 @@ class Save:
             contents.append(known.content or _small_content(self.store, value))
         return content_key(form, contents, self.store.versions) if all(contents) else ""
 
-    def _save(
-        self, value: Any, inputs: tuple[Input, ...], seconds: float, has_files: bool
-    ) -> Entry | None:
-        store = self.store
+    def _save(self, ran: _Ran, outcome: Outcome, has_files: bool) -> Entry | None:
+        """Save a result if that is worth it. outcome: with all seconds that are not stored"""
+        store, length = self.store, None
         if not (self.is_always or has_files):  # nobody returns a file that is not to be kept
-            is_quick = seconds < MIN_SECONDS or seconds < WORTH * store.costs.of_value(value)
+            is_quick = outcome.seconds < max(MIN_SECONDS, WORTH * store.costs.of(0))
+            if not is_quick:
+                length = estimated_bytes(ran.value)
+                least = WORTH * store.costs.of_value(ran.value, length)
+                # Here and in a process that loads it.
+                is_quick = outcome.seconds < least + 2 * seconds_of_import(ran.value)
             (store.quick.add if is_quick else store.quick.discard)(self.name)
             if is_quick:
                 return None
-        behind = self.run.behind + max(time.time() - self.run.begun, seconds)
-        return save(store, self.digest, value, self.details(), seconds, behind, inputs)
+        behind = self.run.behind + max(time.time() - self.run.begun, ran.seconds)
+        details, seconds = self.details(), ran.seconds
+        return save(store, self.digest, ran.value, details, seconds, behind, outcome.inputs, length)
 
 
 def _small_content(store: Store, value: Any) -> str:
@@ -351,9 +361,14 @@ def _small_content(store: Store, value: Any) -> str:
 def save(
     store: Store, digest: str, value: Any, details: TaskDetails,
     seconds: float = 0.0, behind: float = 0.0, inputs: tuple[Input, ...] = (),
+    length: int | None = None,
 ) -> Entry | None:  # fmt: skip
-    """Save a result. None, and a warning later, if the store cannot take it."""
-    loading = store.costs.of(estimated_bytes(value))
+    """Save a result. None, and a warning later, if the store cannot take it.
+
+    length: its estimated bytes, if they are known
+    """
+    length = estimated_bytes(value) if length is None else length
+    loading = store.costs.of(length)
     with store.failures.tolerating("written") as is_reachable:
         if not is_reachable:
             return None
@@ -364,7 +379,7 @@ def save(
                     free_variant(store, digest, inputs), value, inputs=listed(store, inputs),
                     loading=loading, seconds=seconds, behind=behind, **vars(details),
                 )  # fmt: skip
-            store.costs.note(value, time.perf_counter() - start)
+            store.costs.note(value, length, time.perf_counter() - start)
             return entry
         except (UnstorableError, StoreError) as error:
             what = getattr(error, "what", "a result that is too large")

@@ -12,11 +12,13 @@ class Outcome(NamedTuple):
     inputs: what it and all before it read that no digest covers
     content: the checksum of its value; empty if it is not known
     why: why neither its value nor a value that depends on it is stored; empty if they may be
+    seconds: of work that is not stored; each consumer gets its part of those of its inputs
     """
 
     inputs: tuple[Input, ...] = ()
     content: str = ""
     why: str = ""
+    seconds: float = 0.0
 
 
 def passed_on(inputs: tuple[Input, ...], digest: str, checksum: str) -> tuple[Input, ...]:
@@ -37,10 +39,11 @@ def merged(outcomes: Iterable[Outcome]) -> Outcome:
     Two tasks that read one file with two contents say that it changed meanwhile.
     """
     inputs: dict[tuple[str, str], Input] = {}
-    why = ""
+    why, seconds = "", 0.0
     for outcome in outcomes:
         why = why or outcome.why
+        seconds += outcome.seconds
         for item in outcome.inputs:
             if inputs.setdefault(item[:2], item).content != item.content:
                 why = why or f"{item.name} changed during the run"
-    return Outcome(tuple(sorted(inputs.values())), "", why)
+    return Outcome(tuple(sorted(inputs.values())), "", why, seconds)
