@@ -119,13 +119,17 @@ class StoreScheduler:
 
 
 def flush(store: Store, scheduler: Any) -> None:
-    """Wait until the results of a run are on the disk, and upstream, also those of a cluster."""
+    """Wait until the results of a run are on the disk, and upstream, also those of a cluster.
+
+    Then apply the bound of the store.
+    """
     client: Any = getattr(scheduler, "__self__", None)
     is_client = hasattr(client, "scheduler_info") and not client.asynchronous
     if store.upstream is not None and is_client:
         with suppress(Exception):  # no worker, or one that has gone
             client.run(flush_all)
     store.flush()
+    store.trim()
 
 
 def note_lost_scheduler(error: BaseException | None, store: Store, scheduler: Any) -> None:

@@ -70,8 +70,7 @@ class Space:
         before = self.backend.stat(digest)
         # Never too few: after a kill the previous entry is still there.
         growth = max(length - (before.bytes if before else 0), 0)
-        total = self.backend.total() if self._is_counted else self.backend.usage().bytes
-        self._is_counted = True
+        total = self._count()
         bound = self.bound(total)
         if bound is not None and total + growth > bound:
             if self.share:
@@ -83,6 +82,23 @@ class Space:
                     f"{total:,} stored bytes cannot be removed for max_bytes={bound:,}",
                 )
         self.backend.set_total(total + growth)
+
+    def trim(self) -> int:
+        """Evict entries above `max_bytes`. Returns the bytes that are free now."""
+        self.prepare()
+        with self.backend.locked():
+            total, bound = self._count(), self.max_bytes
+            if bound is None or total <= bound:
+                return 0
+            left = self.evict(bound)
+            self.backend.set_total(left)
+        return total - left
+
+    def _count(self) -> int:
+        """The bytes of all entries; locked."""
+        total = self.backend.total() if self._is_counted else self.backend.usage().bytes
+        self._is_counted = True
+        return total
 
     def bound(self, total: int) -> int | None:
         """The most bytes that all entries may have, if they have some now."""

@@ -580,6 +580,22 @@ class Store:
         self._next_log = now + 1
         self.log()
 
+    def trim(self) -> None:
+        """Apply `max_bytes` after a run, also if it stored nothing: others may have had no bound.
+
+        In a folder alone: elsewhere all entries would be listed each time.
+        """
+        if self.space.max_bytes is None or not self.is_written or not self.backend.is_local:
+            return
+        with self.failures.tolerating("written") as is_reachable:
+            freed = self.space.trim() if is_reachable else 0
+            if freed:
+                self.failures.warn_later(
+                    "trimmed",
+                    f"{self.url}: {format_bytes(freed)} of entries are removed for "
+                    f"max_bytes={self.max_bytes!r}",
+                )
+
     def stats(self) -> Counts:
         """The counts of all runs, this one included."""
         return sum_runs(self.notes.on("runs")) + self.counts

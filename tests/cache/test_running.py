@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ import pipeline
 from pipeline import Store, measure
 from pipeline.apps.fibonacci import fib
 from pipeline.schedule import SCHEDULERS
-from pipeline.store import LostError
+from pipeline.store import LostError, StoreWarning
 from tests import store_program
 
 ROOT = Path(__file__).parents[2]
@@ -336,3 +337,14 @@ def test_a_function_of_a_lazy_dataset_is_stored(part: Any, tmp_path: Path) -> No
             call = delayed(described)(part(lazy(**options)))
             assert pipeline.compute(call, store=tmp_path) == (expected,)
         assert ("described" in measured.functions) == is_new
+
+
+def test_a_run_of_hits_applies_the_bound_and_says_so(tmp_path: Path) -> None:
+    values = [delayed(bytes)(50_000 + size) for size in range(4)]
+    pipeline.compute(*values, store=Store(tmp_path), scheduler="sync")
+    bounded = Store(tmp_path, max_bytes=160_000)
+    with pytest.warns(StoreWarning, match=r"kiB of entries are removed for max_bytes=160000"):
+        assert len(pipeline.compute(values[0], store=bounded, scheduler="sync")[0]) == 50_000
+    assert bounded.usage().bytes <= 160_000
+    with warnings.catch_warnings(action="error"):
+        pipeline.compute(values[0], store=bounded, scheduler="sync")
