@@ -38,6 +38,8 @@ from pipeline.share.numbering.shuffles import find_shuffles
 from pipeline.share.purity.facts import Context, Needs, mark_of, number_of_declarations
 from pipeline.share.purity.impurities import USED_UP, Impurity
 from pipeline.share.purity.lookups import register_reader
+from pipeline.share.purity.members import cached_function
+from pipeline.share.purity.needs import caches_of_files, needs_of, needs_of_task
 from pipeline.share.purity.verdicts import (
     DECLARED,
     MERGING,
@@ -48,8 +50,6 @@ from pipeline.share.purity.verdicts import (
     callable_name,
     impure,
     method_impurity,
-    needs_of,
-    needs_of_task,
     pure,
 )
 from pipeline.share.purity.walk import Walk
@@ -78,6 +78,8 @@ __all__ = [
     "ShareReport",
     "Walk",
     "argument_content",
+    "cached_function",
+    "caches_of_files",
     "call_impurity",
     "callable_name",
     "copied",

@@ -288,6 +288,7 @@ class Save:
         given = watched.given + absolute_paths(values) + held
         is_after_files = any(item.kind == "made" for item in before)
         with observing(given, watched, seeds=watched.seeded, versions=watched.versions) as observer:
+            watched.begin(observer)
             for file in files_in([*values]) if is_after_files else ():
                 observer.read(file.path)  # it may be read in C
             for place in reads.places:

@@ -244,6 +244,15 @@ class Observer:
         """The current folder is about to change."""
         self._folder = self._folder or os.getcwd()
 
+    def so_far(self) -> list[Input]:
+        """What the task has read until now, from another thread: a file that has changed has no
+        content."""
+        inputs = list(self._found)
+        for kind, name, path, before, *_ in list(self._reads.values()):
+            kind = "file" if kind == "file" else "folder"
+            inputs.append(path_input(kind, name, path, before) or Input(kind, name, "changed"))
+        return inputs
+
     # After the block
 
     def _read_needs(self, needs: Needs) -> None:

@@ -4,8 +4,10 @@ import os
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import PurePath
+from threading import Lock
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 import numpy as np
 from dask._task_spec import NestedContainer
@@ -25,7 +27,15 @@ from pipeline.cache.tracking.readers import Holding
 from pipeline.graph import CallTask
 from pipeline.identity import ATOMS, File, Versions
 from pipeline.program import Named, Program
-from pipeline.share import Readings, mark_of, needs_of_task, partial_signature, signature
+from pipeline.share import (
+    Readings,
+    cached_function,
+    caches_of_files,
+    mark_of,
+    needs_of_task,
+    partial_signature,
+    signature,
+)
 from pipeline.store import Store
 
 _MAX_LOOKED_AT = 1000
@@ -36,6 +46,7 @@ class Watched(NamedTuple):
     """How a task is observed while it runs.
 
     variables, contexts, readers, seeded, keepers: see `Needs`
+    caches: keepers that `functools.cache` has wrapped, and that may read files
     given: absolute paths among its arguments
     files: its arguments that count by the content of a file, with their digests
     versions: how far versions of libraries count in these digests
@@ -49,12 +60,24 @@ class Watched(NamedTuple):
     readers: frozenset[str] = frozenset()
     seeded: frozenset[str] = frozenset()
     keepers: frozenset[str] = frozenset()
+    caches: frozenset[str] = frozenset()
     given: tuple[str, ...] = ()
     files: tuple[tuple[File, str], ...] = ()
     versions: Versions = "minor"
     is_pure: bool = False
     holds_files: bool = True
     is_observed: bool = True
+
+    def begin(self, observer: Observer) -> None:
+        """Note which caches have results already that nobody has seen the files of."""
+        for name in self.caches - _kept.keys() | self.caches & _unseen:
+            function = cached_function(name)
+            is_filled = function is not None and function.cache_info().currsize
+            (_unseen.add if is_filled else _unseen.discard)(name)
+        with _lock:
+            for name in self.keepers:
+                _kept.setdefault(name, {})
+                _running.setdefault(name, WeakSet()).add(observer)
 
     def outcome(
         self, observer: Observer, returned: Iterable[File] = (), before: Iterable[Input] = ()
@@ -68,9 +91,13 @@ class Watched(NamedTuple):
         results = [item for file in returned if (item := result_input(file.path))]
         read, changes = self._read(observer, made)
         new = [item for item in results if os.path.abspath(item.name) not in made]
-        inputs = tuple(sorted({*self._with_kept(read), *new}))
+        inputs = tuple(sorted({*self._with_kept(read, observer), *new}))
         if changes:
             return Outcome(inputs, "", f"{changes[0]} changed while it ran")
+        if unseen := sorted(self.caches & _unseen):
+            name = unseen[0].rpartition(":")[2]
+            why = f"{name} was called before, outside of tasks, and may have read files"
+            return Outcome(inputs, "", f"{why}; call {name}.cache_clear() before the run")
         if self.keepers and (change := changed(inputs, {})):
             return Outcome(inputs, "", f"{change}, and a cache of this process may have it")
         if observer.effects and not self.is_pure:
@@ -107,22 +134,33 @@ class Watched(NamedTuple):
     def _digest(self, file: File) -> str:
         return TaskDigests({}, readings=Readings(self.versions)).of_value(file)
 
-    def _with_kept(self, inputs: tuple[Input, ...]) -> tuple[Input, ...]:
-        """The inputs, and what earlier tasks of this process read for a cache that this one has.
+    def _with_kept(self, inputs: tuple[Input, ...], observer: Observer) -> tuple[Input, ...]:
+        """The inputs, and what other tasks of this process read for a cache that this one has.
 
         Nobody knows which of them it took from the cache.
         """
+        if not self.keepers:
+            return inputs
         found = {item[:2]: item for item in inputs}
-        for keeper in self.keepers:
-            kept = _kept.setdefault(keeper, {})
-            kept.update(found)
-        for keeper in self.keepers:
-            found = {**_kept[keeper], **found}
-        return tuple(sorted(found.values()))
+        with _lock:
+            others = {other for name in self.keepers for other in _running[name]} - {observer}
+            for name in self.keepers:
+                _kept[name].update(found)
+            kept = [item for name in self.keepers for item in _kept[name].values()]
+        kept += [item for other in others for item in other.so_far()]
+        return tuple(sorted(({item[:2]: item for item in kept} | found).values()))
 
 
 _kept: dict[str, dict[tuple[str, str], Input]] = {}
 """What tasks of this process read, by the functions with a cache that they call."""
+
+_running: dict[str, WeakSet[Observer]] = {}
+"""The observers of tasks that run now, by these functions: what they have read is in the cache."""
+
+_lock = Lock()
+
+_unseen: set[str] = set()
+"""Caches that had results before their first task in this process."""
 
 _REMEDY = "declare it @pure to store it anyway"
 _FILE_REMEDY = f"return File(path) to store the file, too, or {_REMEDY}"
@@ -190,8 +228,9 @@ class Watcher:
         is_pure = self._store.purity == "declared" or _is_declared(node, constants)
         return Watched(
             needs.variables, tuple(context.name for context in needs.contexts), needs.readers,
-            needs.seeded, needs.keepers, absolute_paths(constants), tuple(files),
-            self._store.versions, is_pure, self._holds_files([node, *constants]),
+            needs.seeded, needs.keepers, caches_of_files(needs, digests.walk),
+            absolute_paths(constants), tuple(files), self._store.versions, is_pure,
+            self._holds_files([node, *constants]),
         )  # fmt: skip
 
 

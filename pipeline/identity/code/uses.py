@@ -78,6 +78,8 @@ class Uses(NamedTuple):
     passed: what it uses in other ways, too: passes, returns, iterates
     caches: variables outside of the code that it fills by item assignment, after a look
     changed: a variable outside that its own code changes by `+=` and the like; "" for none
+    touched: what it sets attributes or items of, or calls a method of that may change it: paths
+        that begin with a parameter or a variable of an enclosing function; empty for a global
     """
 
     calls: tuple[CallSite, ...]
@@ -85,6 +87,7 @@ class Uses(NamedTuple):
     passed: frozenset[tuple[str, ...]]
     caches: frozenset[str]
     changed: str
+    touched: frozenset[tuple[str, ...]]
 
 
 _FIRST_IN_PLACE, _LAST_IN_PLACE = 13, 25
@@ -100,6 +103,11 @@ _CLASS_TESTS = {("isinstance",), ("issubclass",)}
 _JUMP_CODES = {*dis.hasjrel, *dis.hasjabs}
 _LOOKS = {"get", "setdefault", "__contains__"}
 """Methods of a dict that a cache may have called."""
+_CHANGES = {
+    "add", "append", "appendleft", "clear", "extend", "insert", "pop", "popitem", "remove",
+    "setdefault", "update", "__setattr__", "__setitem__",
+}  # fmt: skip
+"""Methods that change what they are called on."""
 _STOPS = {
     "JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "RAISE_VARARGS", "RERAISE",
     "RETURN_CONST", "RETURN_VALUE",
@@ -122,14 +130,19 @@ def uses_in_code(code: CodeType) -> Uses:
     outside = {*code.co_names, *code.co_freevars}
     caches = machine.caches()
     calls, items, passed = list(machine.calls), list(machine.items), machine.passed()
-    for place, uses in inner:
+    for (place, uses), (_, constant) in zip(inner, machine.inner, strict=True):
         calls += (call._replace(place=place, is_certain=False) for call in uses.calls)
         items += uses.items
         passed |= uses.passed
         caches |= uses.caches & outside
+        kept = {*code.co_freevars, *machine.parameters}.intersection(constant.co_freevars)
+        machine.touched |= {path for path in uses.touched if not path or path[0] in kept}
     calls.sort(key=lambda call: call.place)
     caches -= {path[0] for path in passed}
-    return Uses(tuple(calls), tuple(items), frozenset(passed), frozenset(caches), machine.changed)
+    return Uses(
+        tuple(calls), tuple(items), frozenset(passed), frozenset(caches), machine.changed,
+        frozenset(machine.touched),
+    )  # fmt: skip
 
 
 class _Instruction(NamedTuple):
@@ -157,6 +170,7 @@ class _Machine:
         self.changed = ""
         self.counts: Counter[tuple[str, ...]] = Counter()  # uses of each path that are not known
         self.stored: dict[str, bool] = {}  # variables with new items; whether they may be caches
+        self.touched: set[tuple[str, ...]] = set()
         self.looked: set[str] = set()  # variables in which the code looks for an item
         self.latest: dict[str, str] = {}  # for a variable, the one whose part it is
         self.made_from: dict[str, frozenset[str]] = {}
@@ -167,8 +181,8 @@ class _Machine:
         stores = Counter(
             value for step in self.steps for name, value in parts(step, code) if name in STORES
         )
-        parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        self.once = {name for name, count in stores.items() if count == 1} - {*parameters}
+        self.parameters = {*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]}
+        self.once = {name for name, count in stores.items() if count == 1} - self.parameters
 
     def run(self) -> None:
         stacks: dict[int, list[Term]] = {}  # by offset, where a jump leads
@@ -262,7 +276,11 @@ class _Machine:
         self.note(CallSite(function.path, positional, named, place=step.offset), function)
         is_look = function.path[-1:] and function.path[-1] in _LOOKS
         looked = function._replace(made_from=frozenset(function.path[:1] if is_look else ()))
-        stack.append(_made([function, looked, *arguments]))
+        made = _made([function, looked, *arguments])
+        if function.path in (("type",), ("vars",)) and len(arguments) == 1:
+            is_class = function.path == ("type",)
+            made = made._replace(owner=f"{_GLOBAL}type" if is_class else arguments[0].owner)
+        stack.append(made)
 
     def call_spread(self, step: _Instruction) -> None:
         """A call with `*` or `**`."""
@@ -297,6 +315,10 @@ class _Machine:
         self.count(function, -1)
         self.calls.append(call._replace(is_certain=self.target <= call.place))
         first = call.arguments[:1]
+        if call.path[-1] in _CHANGES and len(call.path) > 1:
+            self.touch(function._replace(path=call.path[:-1]))
+        elif call.path in (("setattr",), ("delattr",)) and first:
+            self.touch(first[0])
         if call.path in _CLASS_TESTS:
             for term in call.arguments:
                 self.count(term, -1)
@@ -361,9 +383,23 @@ class _Machine:
     def store_item(self, _: _Instruction) -> None:
         value, container, _key = self.stack[-3:]
         del self.stack[-3:]
+        self.touch(container)
         if len(container.path) == 1:
             self.count(container, -1)
             self.fill(container.path[0], (value,))
+
+    def store_attribute(self, _: _Instruction) -> None:
+        self.touch(self.stack.pop())
+        self.stack.pop()
+
+    def touch(self, term: Term) -> None:
+        """Note a change of what may outlive the call. A new object does not: nobody has it yet."""
+        owner = self.latest.get(term.owner) or term.owner
+        if owner.startswith(_GLOBAL):
+            self.touched.add(())
+        elif owner in self.parameters or owner in self.code.co_freevars:
+            is_known = term.path[:1] == (owner,)
+            self.touched.add(term.path if is_known else (owner, ""))
 
     def fill(self, name: str, values: Sequence[Term]) -> None:
         """Note an item assignment: in a cache, a new item is not made from others."""
@@ -423,6 +459,7 @@ _DO: dict[Container[str], Callable[[_Machine, _Instruction], None]] = {
     ("BINARY_OP",): _Machine.operate,
     ("BINARY_SUBSCR", "CONTAINS_OP"): _Machine.read_item,
     ("STORE_SUBSCR",): _Machine.store_item,
+    ("STORE_ATTR",): _Machine.store_attribute,
     ("BINARY_SLICE", "STORE_SLICE"): _Machine.use_slice,
     ("LOAD_SUPER_ATTR",): _Machine.load_super_attribute,
     ("FOR_ITER", "GET_ITER"): _Machine.iterate,

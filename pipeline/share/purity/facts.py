@@ -35,6 +35,16 @@ from pipeline.identity import (
 from pipeline.share.purity import impurities, lookups
 from pipeline.share.purity.impurities import Impurity
 from pipeline.share.purity.lookups import Finding
+from pipeline.share.purity.members import (
+    CachedFunction,
+    class_functions,
+    is_run_unnamed,
+    keeper,
+    keeps,
+    keeps_in_owner,
+    methods_of,
+    unnamed_methods,
+)
 
 # Marks
 
@@ -156,8 +166,7 @@ class Facts(NamedTuple):
 
 # What is called
 
-_RUN = ("__init__", "__new__", "__post_init__", "__call__", "__enter__", "__iter__", "__next__")
-"""Methods that run without being named."""
+_MAKING = ("__init__", "__new__", "__post_init__")
 
 
 def facts_of(value: Any) -> Facts:
@@ -174,20 +183,15 @@ def facts_of(value: Any) -> Facts:
     impurity = lookups.in_table(value)
     reasons = [] if impurity is None else [Reason(impurity)]
     inner = () if is_library(value) else tuple(callees(value))
-    if isinstance(value, _CachedFunction):
-        needs |= Needs(keepers=frozenset({_keeper(value)}))
+    if isinstance(value, CachedFunction) or (
+        isinstance(value, MethodType) and keeps_in_owner(value)
+    ):
+        needs |= Needs(keepers=frozenset({keeper(value)}))
     for callee in inner if isinstance(value, functools.partial) else ():
         for call in (callee.calls or ()) if is_library(callee.value) else ():
             found = lookups.findings(callee.value, "", call)
             reasons += (Reason(finding.impurity, parameter=MORE) for finding in found)
     return Facts(tuple(reasons), inner, needs)
-
-
-_CachedFunction = type(functools.lru_cache(len))
-
-
-def _keeper(function: Any) -> str:
-    return f"{held(function, '__module__')}:{held(function, '__qualname__')}"
 
 
 MORE = "*"
@@ -219,16 +223,13 @@ def callees(value: Any) -> Iterator[Callee]:
     elif (wrapped := held(value, "__wrapped__")) is not None:
         yield Callee(wrapped, None)
     elif not isinstance(value, BuiltinFunctionType | ModuleType):
-        call = member_of(type(value), "__call__")
-        inner = [MethodType(call, value)] if isinstance(call, FunctionType) else []
-        inner += filter(callable, namespace(value).values())
+        inner = [*unnamed_methods(value), *filter(callable, namespace(value).values())]
     yield from map(Callee, inner)
 
 
 def _class_callees(kind: type) -> Iterator[Callee]:
-    for name, member in type_part(kind, "__dict__").items():
-        function = function_in(member)
-        if function is not None and (name[:2] != "__" or name in _RUN):
+    for name, function in class_functions(kind):
+        if name[:2] != "__" or name in _MAKING or is_run_unnamed(name):
             yield Callee(function, None if name in ("__init__", "__new__") else ())
     yield from (Callee(base, None) for base in type_part(kind, "__bases__"))
 
@@ -282,7 +283,7 @@ class _CodeFacts:
             self.callees += map(Callee, held_values)
         seeded = frozenset(source for source, *_ in self.seeded)
         contexts = tuple(self.contexts.values())
-        keepers = frozenset({_keeper(self.function)} if self.uses.caches else ())
+        keepers = frozenset({keeper(self.function)} if keeps(self.function) else ())
         needs = Needs(frozenset(self.variables), contexts, frozenset(self.readers), seeded, keepers)
         needs = NOTHING if needs == NOTHING else needs
         return Facts(tuple(self.reasons), tuple(self.callees), needs, tuple(self.seeded))
@@ -461,27 +462,12 @@ def _methods(code: CodeType, heads: Mapping[str, Any]) -> Iterator[tuple[str, An
         owner, name = heads.get(head), head
         for attribute in attributes:
             name = f"{name}.{attribute}"
-            if (method := method_of(owner, attribute)) is not None:
+            for method in methods_of(owner, attribute):
                 yield name, method
             is_object = not isinstance(owner, ModuleType | type | FunctionType)
             owner = namespace(owner).get(attribute)
             if is_object and callable(owner):
                 yield name, owner
-
-
-def method_of(owner: Any, name: str) -> MethodType | None:
-    """A method of an object, or of a class; no code of the object runs."""
-    if owner is None or isinstance(owner, ModuleType | FunctionType):
-        return None
-    kind = owner if isinstance(owner, type) else type(owner)
-    function = function_in(member_of(kind, name))
-    return MethodType(function, owner) if function else None
-
-
-def function_in(member: Any) -> FunctionType | None:
-    """The function of a method, static method, class method or property."""
-    inner = held(member, "fget") or held(member, "__func__", member)
-    return inner if isinstance(inner, FunctionType) else None
 
 
 def inner_codes(code: CodeType) -> Iterator[CodeType]:

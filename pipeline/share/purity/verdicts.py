@@ -15,13 +15,10 @@ from collections.abc import Callable, Iterable, Sequence
 from types import FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple, TypeVar
 
-from dask._task_spec import NestedContainer
-from dask.task_spec import DataNode, GraphNode, Task, TaskRef
+from dask.task_spec import GraphNode, TaskRef
 from dask.utils import methodcaller
 
-from pipeline.graph import CallTask
 from pipeline.identity import (
-    ATOMS,
     MISSING,
     CallSite,
     File,
@@ -29,13 +26,12 @@ from pipeline.identity import (
     attribute_of,
     display_name,
     held,
-    items_of,
     namespace,
 )
-from pipeline.program import Program
 from pipeline.share.purity import impurities, lookups
-from pipeline.share.purity.facts import Needs, is_library, mark_of, method_of, set_mark
+from pipeline.share.purity.facts import is_library, mark_of, set_mark
 from pipeline.share.purity.impurities import NAMED, Impurity
+from pipeline.share.purity.members import methods_of
 from pipeline.share.purity.walk import Walk, names_paths, none_parameters
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -255,8 +251,8 @@ def method_impurity(
     if mark_of(function) is True:
         return None
     for name in sorted({*walk.attributes(function), *_UNNAMED}):
-        method = method_of(owner, name)
-        reason = judge(method, scope, walk).impurity if method is not None else None
+        verdicts = (judge(method, scope, walk).impurity for method in methods_of(owner, name))
+        reason = next(filter(None, verdicts), None)
         if reason is not None and not (reason.reason == impurities.FILE and _has_file(owner)):
             name = f"{callable_name(function)}, by {type(owner).__name__}.{reason.name}"
             return Impurity(name, reason.reason)
@@ -277,48 +273,6 @@ def _are_files(arguments: Sequence[Any]) -> bool:
     others = [os.fspath(path) for path in paths if not isinstance(path, File)]
     is_any_other = any("://" in path or os.path.exists(path) for path in others)
     return len(others) < len(paths) and not is_any_other
-
-
-# Needs
-
-
-def needs_of(function: Any, walk: Walk | None = None) -> Needs:
-    """What a function reads besides its arguments, and Python does not report.
-
-    >>> import os
-    >>> sorted(needs_of(lambda: os.environ["HOME"] + os.getenv("SHELL", "")).variables)
-    ['HOME', 'SHELL']
-    """
-    return (walk or Walk()).reached(function).needs
-
-
-def needs_of_task(node: Any, walk_of: Callable[[Any], Walk]) -> Needs:
-    """What the functions of a task need: those that it calls, and those that it passes.
-
-    walk_of: what is known of a function
-    """
-    needs = Needs()
-    stack, seen = [node], set[int]()
-    while stack:
-        value = stack.pop()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        if isinstance(value, Task):
-            stack += [value.func, *value.args, *value.kwargs.values()]
-        elif isinstance(value, NestedContainer):
-            stack += value.args
-        elif isinstance(value, DataNode):
-            stack.append(value.value)
-        elif isinstance(value, CallTask):
-            stack.append(value.function)
-        elif isinstance(value, Program):
-            stack += (*value.constants, *value.functions)
-        elif isinstance(value, (*NAMED, functools.partial)):
-            needs |= walk_of(value).reached(value).needs
-        elif not ATOMS.issuperset(map(type, items := items_of(value))):  # long lists of numbers
-            stack += items
-    return needs
 
 
 def is_used_up(function: Any) -> bool:

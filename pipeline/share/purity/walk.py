@@ -38,11 +38,11 @@ from pipeline.share.purity.facts import (
     Needs,
     Reason,
     facts_of,
-    function_in,
     mark_of,
     parameters_of,
 )
 from pipeline.share.purity.impurities import Impurity
+from pipeline.share.purity.members import BEGINNING, functions_in
 
 # What is reached
 
@@ -349,9 +349,9 @@ def may_change(function: Any, owner: Any, walk: Walk) -> bool:
     """
     if isinstance(owner, enum.Enum | tuple) or IMMUTABLE.issuperset(map(type, _parts(owner))):
         classes = (type_part(kind, "__dict__") for kind in type_part(type(owner), "__mro__"))
-        members = (function_in(member) for held_by_class in classes
-                   for name, member in held_by_class.items() if name not in _BEGINNING)  # fmt: skip
-        reached = (walk.codes(member) for member in (function, *filter(None, members)))
+        members = (inner for held_by_class in classes for name, member in held_by_class.items()
+                   if name not in BEGINNING for inner in functions_in(member))  # fmt: skip
+        reached = (walk.codes(member) for member in (function, *members))
         return any(_sets_attributes(code) for codes in reached for code in codes)
     return True
 
@@ -363,9 +363,6 @@ def _parts(owner: Any) -> Iterable[Any]:
         return [owner]
     attributes, slots = state[2] if isinstance(state[2], tuple) else (state[2], None)
     return [*(attributes or {}).values(), *(slots or {}).values()]
-
-
-_BEGINNING = ("__init__", "__new__", "__post_init__", "__setattr__", "__delattr__", "__setstate__")
 
 
 @functools.lru_cache(4096)
