@@ -35,7 +35,7 @@ from pipeline.share.numbering.readings import (
     signature,
 )
 from pipeline.share.numbering.shuffles import find_shuffles
-from pipeline.share.purity.facts import Context, Needs, mark_of, number_of_declarations
+from pipeline.share.purity.facts import ZONE, Context, Needs, mark_of, number_of_declarations
 from pipeline.share.purity.impurities import USED_UP, Impurity
 from pipeline.share.purity.lookups import register_reader
 from pipeline.share.purity.members import cached_function
@@ -63,6 +63,7 @@ __all__ = [
     "STORING",
     "UNTRACKED",
     "USED_UP",
+    "ZONE",
     "Again",
     "Blocks",
     "Context",

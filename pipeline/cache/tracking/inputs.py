@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 from xxhash import xxh3_128_hexdigest
 
 from pipeline.identity import Signature, Versions, digest_under, file_content, signature_of
+from pipeline.share import ZONE
 
 
 class Input(NamedTuple):
@@ -118,6 +120,8 @@ def link_input(name: str, root: str = "") -> Input:
 def variable_input(name: str) -> Input:
     """A variable of the environment, as it is now."""
     value = os.environ.get(name)
+    if name == ZONE:  # of a machine, where the variable is not set
+        value = repr((value, time.tzname, time.timezone, time.altzone))
     if value is None:
         return Input("variable", name, "")
     return Input("variable", name, _text_content(f"{name}={value}"))
@@ -165,7 +169,7 @@ class Process(NamedTuple):
 
 def this_process() -> Process:
     """This process, for another one."""
-    contents = {name: variable_input(name).content for name in list(os.environ)}
+    contents = {name: variable_input(name).content for name in [*os.environ, ZONE]}
     return Process(os.getcwd(), contents)
 
 

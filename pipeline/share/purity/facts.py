@@ -88,10 +88,14 @@ class Context(NamedTuple):
     variable: ContextVar[Any]
 
 
+ZONE = "TZ"
+"""The variable by which the local time zone counts, also if it is not set."""
+
+
 class Needs(NamedTuple):
     """What a function reads besides its arguments, and Python does not report.
 
-    variables: names of environment variables, which its code has as constants
+    variables: names of environment variables, which its code has as constants; `ZONE`
     contexts: variables of the context, sorted by name
     readers: functions that read files without Python's `open`
     seeded: sources of random numbers that it seeds before it draws: "numpy", "random"
@@ -183,6 +187,8 @@ def facts_of(value: Any) -> Facts:
     impurity = lookups.in_table(value)
     reasons = [] if impurity is None else [Reason(impurity)]
     inner = () if is_library(value) else tuple(callees(value))
+    if is_library(value) and held(value, "__name__") in impurities.LOCAL_TIMES:
+        needs |= Needs(frozenset({ZONE}))
     if isinstance(value, CachedFunction) or (
         isinstance(value, MethodType) and keeps_in_owner(value)
     ):
@@ -260,6 +266,8 @@ class _CodeFacts:
                                                           for code in codes)]), None)  # fmt: skip
         for name in [*names.changed[:1], *filter(None, [changed])]:
             self.reasons.append(Reason(Impurity(name, impurities.OUTSIDE)))
+        for name in sorted(impurities.IN_SOURCE.intersection(names.others)):
+            self.reasons.append(Reason(Impurity(name, impurities.WORLD)))
         heads = {}
         for reference in self.references:
             self.reference(reference)
@@ -276,6 +284,7 @@ class _CodeFacts:
             self.value(method, name, is_certain=False)
         self.unknown_methods()
         self.environment()
+        self.local_time()
         if isinstance(self.function, FunctionType):
             held_values = [*closure_values(self.function).values()]
             held_values += self.function.__defaults__ or ()
@@ -437,6 +446,14 @@ class _CodeFacts:
                 is_other = True
         if is_other:
             self.reasons.append(Reason(Impurity("os.environ", impurities.ENVIRONMENT)))
+
+    def local_time(self) -> None:
+        """Whether the code may depend on the local time zone."""
+        names = names_in_code(self.code)
+        paths = {chain.path for chain in names.chains}
+        if not impurities.LOCAL_TIMES.isdisjoint(names.others) or ("time", "timezone") in paths:
+            self.variables.add(ZONE)
+            self.reasons.append(Reason(Impurity(ZONE, impurities.VARIABLE)))
 
 
 def parameters_of(code: CodeType) -> tuple[str, ...]:

@@ -64,7 +64,8 @@ TABLE = {
         pathlib.Path.is_file pathlib.Path.is_dir pathlib.Path.stat psutil os.readlink
         os.path.lexists os.path.islink os.path.samefile os.statvfs os.getlogin os.uname
         pathlib.Path.lstat pathlib.Path.is_symlink pathlib.Path.readlink pathlib.Path.samefile
-        shutil.disk_usage
+        shutil.disk_usage inspect.getsource inspect.getsourcelines inspect.getdoc
+        typing.get_type_hints inspect.get_annotations
     """,
     NETWORK: """
         socket ssl urllib.request http.client ftplib smtplib imaplib poplib xmlrpc.client requests
@@ -151,6 +152,15 @@ METHODS = {
     FILE: "read_text read_bytes open iterdir rglob",
 }
 """Reason → names of methods of unknown objects. Those with an effect write files without Python."""
+
+IN_SOURCE = frozenset({"__doc__", "__annotations__", "co_firstlineno", "f_lineno"})
+"""Attributes of code that no digest covers: an edit of a comment would change a result."""
+
+LOCAL_TIMES = frozenset({
+    "altzone", "astimezone", "ctime", "fromtimestamp", "get_localzone", "localtime", "mktime",
+    "strftime", "timestamp", "tzlocal", "tzname",
+})  # fmt: skip
+"""Functions and attributes that depend on the local time zone, if their owner says no other."""
 
 IMPURE_ALONE = {"print", "tempfile"}
 """Impure as a task; a function that calls it is pure."""

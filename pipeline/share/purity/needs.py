@@ -13,8 +13,8 @@ from dask.task_spec import DataNode, Task
 from pipeline.graph import CallTask
 from pipeline.identity import ATOMS, items_of, library_name, type_part
 from pipeline.program import Program
-from pipeline.share.purity.facts import Needs, is_library
-from pipeline.share.purity.impurities import FILE, NAMED
+from pipeline.share.purity.facts import ZONE, Needs, is_library
+from pipeline.share.purity.impurities import FILE, LOCAL_TIMES, NAMED
 from pipeline.share.purity.members import (
     BEGINNING,
     cached_function,
@@ -23,6 +23,7 @@ from pipeline.share.purity.members import (
     keeper,
     keeps_in_owner,
 )
+from pipeline.share.purity.verdicts import method_name
 from pipeline.share.purity.walk import Walk
 
 _WalkOf = Callable[[Any], Walk]
@@ -46,6 +47,8 @@ def needs_of_task(node: Any, walk_of: _WalkOf) -> Needs:
     for value in _values(node, functions):
         if isinstance(value, (*NAMED, functools.partial)):
             needs |= walk_of(value).reached(value).needs
+        elif method_name(value) in LOCAL_TIMES:
+            needs |= Needs(frozenset({ZONE}))
         elif library_name(type(value)) is None:
             objects.append(value)
     named = _named_methods(functions, walk_of) if objects else None

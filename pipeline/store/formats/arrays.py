@@ -25,6 +25,7 @@ _MAX_HEADER = 10_000  # characters: NumPy's own limit
 _MAX_EMPTY = 1000  # elements without bytes, in addition to 8 for each byte: little memory
 _START = npy.magic(2, 0)
 _NUMBERS = frozenset("biufcmM")
+_OF_MASKED = frozenset(vars(np.ma.array([0])))
 
 
 def array_parts(array: Array) -> tuple[Any, ...]:
@@ -199,6 +200,9 @@ def mask_parts(array: np.ma.MaskedArray[Any, Any]) -> tuple[Any, ...]:
         raise UnstorableError(
             "a masked array", f"no format for {type(elements).__qualname__}; mask a plain array"
         )
+    if own := sorted(vars(array).keys() - _OF_MASKED - {"_optinfo"}) or vars(array)["_optinfo"]:
+        why = f"no format for its attributes {', '.join(own)}; return them beside it"
+        raise UnstorableError("a masked array", why)
     mask = None if array.mask is np.ma.nomask else array.mask
     # The public fill_value does not show whether it has been set.
     fill = getattr(array, "_fill_value")  # noqa: B009 - no part of NumPy's types

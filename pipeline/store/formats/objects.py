@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from enum import Enum
+from enum import Enum, Flag
+from functools import reduce
 from importlib import import_module
+from operator import or_
 from types import MemberDescriptorType
 from typing import Any, TypeVar
 
@@ -96,21 +98,26 @@ def object_parts(value: Any) -> list[Any]:
     kind = type(value)
     if issubclass(kind, Enum):
         return [path_of(kind), *_member_parts(value)]
-    names, attributes = [*field_names(kind)], getattr(value, "__dict__", {})
+    names = [*field_names(kind)]
+    attributes = object.__getattribute__(value, _ATTRIBUTES) if kind.__dictoffset__ else {}
     if issubclass(kind, tuple):
         if len(value) != len(names):
             raise UnstorableError(noun(value), f"it has {len(value)} items for {len(names)} fields")
         beside = [dict(attributes)] if attributes else []
         return [path_of(kind), " ".join([*names, *[_ATTRIBUTES][: len(beside)]]), *value, *beside]
+    kept = {}
     for name in sorted(attributes.keys() - {*names, "__orig_class__"}):
-        # A cached property is computed from the fields again.
         if not hasattr(inspect.getattr_static(kind, name, None), "__set_name__"):
             why = f"its attribute {name} is no field; declare it as one, field(init=False)"
             raise UnstorableError(noun(value), why)
-    for name in names:
-        if not hasattr(value, name):
-            raise UnstorableError(noun(value), f"its field {name} is not set; set it, to None say")
-    return [path_of(kind), " ".join(names), *(getattr(value, name) for name in names)]
+        kept[name] = attributes[name]  # a cached property: its fields may have changed since
+    try:
+        fields = [object.__getattribute__(value, name) for name in names]
+    except AttributeError as error:
+        why = f"its field {error.name} is not set; set it, to None say"
+        raise UnstorableError(noun(value), why) from error
+    beside = [kept] if kept else []
+    return [path_of(kind), " ".join([*names, *[_ATTRIBUTES][: len(beside)]]), *fields, *beside]
 
 
 def build_object(path: Any, fields: Any, *values: Any) -> Any:
@@ -129,12 +136,12 @@ def build_object(path: Any, fields: Any, *values: Any) -> Any:
         )
     if not issubclass(kind, tuple):
         made: Any = object.__new__(kind)
-        for name, value in zip(names, values, strict=True):
+        for name, value in zip(names, values, strict=False):
             object.__setattr__(made, name, value)
-        return made
-    made = tuple.__new__(kind, values[: len(names)])
+    else:
+        made = tuple.__new__(kind, values[: len(names)])
     for attributes in values[len(names) :]:
-        vars(made).update(attributes)
+        object.__getattribute__(made, _ATTRIBUTES).update(attributes)
     return made
 
 
@@ -154,14 +161,28 @@ def _kind_at(path: str) -> Any:
 
 
 def _member_parts(member: Enum) -> list[str]:
-    """The name of a member of an enum, and the hash of its value, which may change."""
-    if type(member).__members__.get(str(member.name)) is not member:
+    """The name of a member of an enum, and the hash of its value, which may change.
+
+    Of flags that are several in one, their names.
+    """
+    name = "|".join(str(flag.name) for flag in member) if isinstance(member, Flag) else member.name
+    if _member_of(type(member), name) is not member:
         raise UnstorableError(noun(member), f"{member} is no member by name; return its value")
-    return [str(member.name), short_hash(encode(member.value))]
+    return [str(name), short_hash(encode(member.value))]
+
+
+def _member_of(kind: type[Enum], name: Any) -> Enum | None:
+    """The member of a name; of flags with several, or without any."""
+    if type(name) is not str:
+        return None
+    if not issubclass(kind, Flag):
+        return kind.__members__.get(name)
+    flags = [kind.__members__.get(part) for part in name.split("|")] if name else []
+    return None if None in flags else reduce(or_, filter(None, flags), kind(0))
 
 
 def _build_member(kind: type[Enum], name: Any, values: tuple[Any, ...]) -> Enum:
-    member = kind.__members__.get(name) if type(name) is str else None
+    member = _member_of(kind, name)
     if member is None or [name, *values] != _member_parts(member):
         raise CodecError(f"{kind.__qualname__} has no such member now: compute it again")
     return member

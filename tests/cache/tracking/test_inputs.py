@@ -209,6 +209,16 @@ def test_a_variable_counts_by_its_value(monkeypatch: pytest.MonkeyPatch) -> None
     assert difference(empty) == "PLACE changed"
 
 
+def test_the_time_zone_counts_also_where_no_variable_says_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("TZ", raising=False)
+    unset = variable_input("TZ")
+    assert unset.content
+    monkeypatch.setattr(time, "timezone", time.timezone + 3600)
+    assert difference(unset) == "TZ changed"
+
+
 def test_equal_values_of_two_variables_have_different_contents(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -9,6 +9,7 @@ import datetime
 import functools
 import gzip
 import importlib
+import inspect
 import itertools
 import logging
 import operator
@@ -20,6 +21,7 @@ import sys
 import textwrap
 import time
 import types
+import typing
 import urllib.request
 import uuid
 import warnings
@@ -385,6 +387,35 @@ def test_a_class_is_as_impure_as_its_bases() -> None:
     base = in_class("def __init__(self): time.time()")
     assert call_impurity(type("B", (base,), {})) is not None
     assert call_impurity(type("B", (), {})) is None
+
+
+def helped() -> int:
+    """A comment that a task reads."""
+    return 1
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda: helped.__doc__, lambda: inspect.getsource(helped),
+     lambda: typing.get_type_hints(helped), lambda: sys._getframe().f_lineno],
+    ids=range(4),
+)  # fmt: skip
+def test_what_reads_its_own_source_is_impure(function: Any) -> None:
+    found = call_impurity(function)
+    assert found is not None
+    assert found.reason == WORLD
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda t: time.localtime(t), lambda t: datetime.datetime.fromtimestamp(t),
+     lambda t: t.astimezone(), lambda t: t.timestamp(), lambda t: time.strftime("%H", t),
+     lambda t: time.timezone, time.mktime, datetime.date.fromtimestamp],
+    ids=range(8),
+)  # fmt: skip
+def test_the_local_time_zone_counts(function: Any) -> None:
+    assert needs_of(function).variables == {"TZ"}
+    assert needs_of(lambda t: datetime.UTC).variables == frozenset()
 
 
 @pytest.mark.parametrize("name", ["__repr__", "__del__", "__reduce__", "__format__"])

@@ -170,6 +170,13 @@ def test_a_masked_array_keeps_mask_and_fill_value_or_their_absence(array: Any) -
     assert repr(back) == repr(array)
 
 
+def test_a_masked_array_with_attributes_is_refused() -> None:
+    named: Any = np.ma.array([1.0])
+    named.unit = "m"
+    with pytest.raises(UnstorableError, match="no format for its attributes unit"):
+        arrays.mask_parts(named)
+
+
 def test_masks_that_do_not_fit_are_refused() -> None:
     with pytest.raises(CodecError, match="with a mask"):
         arrays.build_masked(np.arange(3), np.array([True]), None, False)
