@@ -37,6 +37,8 @@ def is_run_unnamed(name: str) -> bool:
 
 def functions_in(member: Any) -> Iterator[Callable[..., Any]]:
     """The functions of a method, a property, or any other member of a class. No code runs."""
+    if member is MISSING:  # most often
+        return
     if isinstance(member, FunctionType | CachedFunction):
         yield member
     elif isinstance(member, property):
