@@ -301,6 +301,8 @@ class Run(NamedTuple):
 
     def pass_on(self, store: Store, digest: str, outcome: Outcome) -> None:
         """Note the outcome of a task. Equal tasks of a run pass on what any of them read."""
+        if self.is_local and self.is_interrupted():  # nobody would forget what its threads note
+            return
         known = _outcomes.setdefault(self.name, {})
         if (before := known.get(digest)) is not None and before != outcome:
             both = merged([before, outcome])

@@ -183,3 +183,11 @@ def test_another_process_finds_in_the_store_what_a_task_passed_on(store: Store) 
 def test_the_first_variant_has_the_digest_of_the_task() -> None:
     assert variant(DIGEST, 0) == DIGEST
     assert len({variant(DIGEST, place) for place in range(MAX_VARIANTS)}) == MAX_VARIANTS
+
+
+def test_a_thread_that_outlives_a_failed_run_leaves_nothing_behind(store: Store) -> None:
+    run = Run(next(NAMES), True, time.time())
+    with pytest.raises(ValueError, match="a task"), run:
+        raise ValueError("a task")
+    run.pass_on(store, DIGEST, Outcome((), "content"))
+    assert run.passed_on(store, DIGEST) == Outcome()
