@@ -6,7 +6,7 @@ import copyreg
 import functools
 import pickle
 from collections.abc import Iterator
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,7 @@ def state_of(value: Any, is_reached: bool = False) -> Any:
                 raise TypeError(f"it reads {handle.paths[0]}; pass it to the function")
             return handle.state
         if callable(tokenize := member_of(kind, "__dask_tokenize__")):
-            return tokenize(value)
+            return _wrapping(value) or tokenize(value)
         is_table = f"{type_part(kind, '__module__')}.".startswith(TABLE_MODULES)
         content = (is_table and table_content(value)) or tensor_content(value)
         return _built_in_state(value) or content or _pickled(value)
@@ -69,6 +69,18 @@ def state_of(value: Any, is_reached: bool = False) -> Any:
             f"no key for a {kind.__qualname__}: {error}; pass what it is made from, or give its "
             "class a __dask_tokenize__"
         ) from error
+
+
+def _wrapping(value: Any) -> Any:
+    """What an object of Dask wraps a function with; None for others. Its token has only a name."""
+    module = type_part(type(value), "__module__")
+    if not f"{module}.".startswith("dask.") or "__reduce__" not in type_part(
+        type(value), "__dict__"
+    ):
+        return None
+    parts = value.__reduce__()
+    is_wrapping = type(parts) is tuple and any(isinstance(part, FunctionType) for part in parts[1])
+    return parts if is_wrapping else None
 
 
 def _built_in_state(value: Any) -> tuple[Any, ...] | None:
