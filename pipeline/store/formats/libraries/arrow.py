@@ -45,11 +45,10 @@ def _dump_array(array: Any) -> Any:
     return _dump(batch.schema, [batch])
 
 
-def _load_array(tree: Any) -> Any:
-    batch = _load_batch(tree)
-    if batch.num_columns != 1:
+def _column(table: Any) -> Any:
+    if table.num_columns != 1:
         raise CodecError("a column of Arrow that is several")
-    return batch.column(0)
+    return table.column(0)
 
 
 def _dump_chunks(array: Any) -> Any:
@@ -58,21 +57,14 @@ def _dump_chunks(array: Any) -> Any:
     return dump_table(pyarrow.table([array], [""]))
 
 
-def _load_chunks(tree: Any) -> Any:
-    table = load_table(tree)
-    if table.num_columns != 1:
-        raise CodecError("a column of Arrow that is several")
-    return table.column(0)
-
-
-def _load_schema(tree: Any) -> Any:
-    return load_table(tree).schema
-
-
 FORMATS = {
     "pyarrow.Table": LibraryFormat(dump_table, load_table),
     "pyarrow.RecordBatch": LibraryFormat(lambda batch: _dump(batch.schema, [batch]), _load_batch),
-    "pyarrow.ChunkedArray": LibraryFormat(_dump_chunks, _load_chunks),
-    "pyarrow.Array": LibraryFormat(_dump_array, _load_array, is_family=True),
-    "pyarrow.Schema": LibraryFormat(lambda schema: _dump(schema, []), _load_schema),
+    "pyarrow.ChunkedArray": LibraryFormat(_dump_chunks, lambda tree: _column(load_table(tree))),
+    "pyarrow.Array": LibraryFormat(
+        _dump_array, lambda tree: _column(_load_batch(tree)), is_family=True
+    ),
+    "pyarrow.Schema": LibraryFormat(
+        lambda schema: _dump(schema, []), lambda tree: load_table(tree).schema
+    ),
 }

@@ -13,14 +13,6 @@ if TYPE_CHECKING:
     import polars
 
 
-def _dump_frame(frame: polars.DataFrame) -> Any:
-    return _dump(frame, frame)
-
-
-def _dump_series(series: polars.Series) -> Any:
-    return _dump(series, series.to_frame())
-
-
 def _dump(value: Any, frame: polars.DataFrame) -> Any:
     import pyarrow
 
@@ -64,7 +56,7 @@ def _load_series(tree: Any) -> polars.Series:
 
 
 FORMATS = {
-    "polars.DataFrame": LibraryFormat(_dump_frame, _load_frame),
-    "polars.Series": LibraryFormat(_dump_series, _load_series),
+    "polars.DataFrame": LibraryFormat(lambda frame: _dump(frame, frame), _load_frame),
+    "polars.Series": LibraryFormat(lambda series: _dump(series, series.to_frame()), _load_series),
     "polars.LazyFrame": refused("it is a plan, not its result; return frame.collect()"),
 }

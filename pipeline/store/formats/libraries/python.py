@@ -14,6 +14,7 @@ import types
 import uuid
 from collections.abc import Callable
 from importlib import import_module
+from operator import attrgetter
 from random import Random
 from typing import Any
 
@@ -145,10 +146,6 @@ def _load_random(tree: Any) -> Random:
 _BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 
 
-def _dump_bits(bits: Any) -> Any:
-    return bits.state, bits.seed_seq
-
-
 def _load_bits(tree: Any) -> Any:
     _check_state(tree)
     state, seed = parts_of(tree, dict, (np.random.SeedSequence, types.NoneType))
@@ -206,12 +203,9 @@ def _viewed(kind: type) -> LibraryFormat:
     return LibraryFormat(dump, load)
 
 
-def _dump_polynomial(value: Any) -> Any:
-    return value.coef, value.domain, value.window, value.symbol
-
-
 def _polynomial(kind: Any) -> LibraryFormat:
-    return LibraryFormat(_dump_polynomial, _made_of(kind, np.ndarray, np.ndarray, np.ndarray, str))
+    parts = attrgetter("coef", "domain", "window", "symbol")
+    return LibraryFormat(parts, _made_of(kind, np.ndarray, np.ndarray, np.ndarray, str))
 
 
 def _dump_objects(array: np.ndarray[Any, Any]) -> Any:
@@ -312,7 +306,10 @@ FORMATS = {
         f"numpy.polynomial.{name}": _polynomial(getattr(np.polynomial, name))
         for name in _POLYNOMIALS
     },
-    **{f"numpy.random.{name}": LibraryFormat(_dump_bits, _load_bits) for name in _BIT_GENERATORS},
+    **dict.fromkeys(
+        [f"numpy.random.{name}" for name in _BIT_GENERATORS],
+        LibraryFormat(lambda bits: (bits.state, bits.seed_seq), _load_bits),
+    ),
     "io.BytesIO": refused("it has a place to read from; return its getvalue()"),
     "io.StringIO": refused("it has a place to read from; return its getvalue()"),
     "_collections_abc.dict_items": LibraryFormat(
@@ -371,8 +368,5 @@ FORMATS = {
         lambda value: (dict(vars(value)),),
         lambda tree: types.SimpleNamespace(**parts_of(tree, dict)[0]),
     ),
-    "uuid.UUID": LibraryFormat(
-        lambda value: (value.int, value.is_safe.value),
-        _load_uuid,
-    ),
+    "uuid.UUID": LibraryFormat(lambda value: (value.int, value.is_safe.value), _load_uuid),
 }

@@ -280,10 +280,6 @@ def _check_places(
         raise CodecError("a tree of neighbours with places outside")
 
 
-def _dump_bunch(value: Any) -> Any:
-    return dict(value), dict(vars(value))
-
-
 def _load_bunch(tree: Any) -> Any:
     from sklearn.utils import Bunch
 
@@ -301,5 +297,7 @@ FORMATS = {
     "sklearn.base.BaseEstimator": _ESTIMATOR,
     "sklearn.model_selection.BaseCrossValidator": _ESTIMATOR,
     "sklearn.model_selection.BaseShuffleSplit": _ESTIMATOR,
-    "sklearn.utils.Bunch": LibraryFormat(_dump_bunch, _load_bunch),
+    "sklearn.utils.Bunch": LibraryFormat(
+        lambda value: (dict(value), dict(vars(value))), _load_bunch
+    ),
 }

@@ -165,10 +165,6 @@ def _load_codec(tree: Any) -> Any:
     return kind.from_dict(settings)
 
 
-def _dump_filter(codec: Any) -> Any:
-    return (codec.get_config(),)
-
-
 def _load_filter(tree: Any) -> Any:
     from numcodecs import registry  # type: ignore[import-untyped]
 
@@ -192,7 +188,9 @@ def _load_adapter(tree: Any) -> Any:
 
 
 FORMATS = {
-    "numcodecs.abc.Codec": LibraryFormat(_dump_filter, _load_filter, is_family=True),
+    "numcodecs.abc.Codec": LibraryFormat(
+        lambda codec: (codec.get_config(),), _load_filter, is_family=True
+    ),
     "xarray.core.indexing.PandasIndexingAdapter": LibraryFormat(_dump_adapter, _load_adapter),
     "zarr.abc.codec.BaseCodec": LibraryFormat(_dump_codec, _load_codec, is_family=True),
     "xarray.Variable": LibraryFormat(_dump_variable, _load_variable),
