@@ -6,7 +6,7 @@ others use, too.
 """
 
 from collections import Counter
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Container, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -17,7 +17,7 @@ from dask.typing import Key
 from pipeline.cache.task_digests import alias_target
 from pipeline.graph import inputs_of
 from pipeline.identity import short_hash
-from pipeline.share import Again, IsolationError, is_reading, is_trusted, isolated
+from pipeline.share import Again, IsolationError, Trust, isolated
 
 is_uncopied: ContextVar[bool] = ContextVar("is_uncopied", default=False)
 """Whether a task has an input that others use, and that cannot be copied."""
@@ -60,24 +60,29 @@ def with_copies(
     unmerged: tasks that may give another value when they run again
     """
     origins: dict[Key, Key] = {}
-    uses: Counter[Key] = Counter()
-    literals: Counter[int] = Counter()
+    inputs: dict[Key, Sequence[Key]] = {}
+    used: list[Key] = []
+    held: list[int] = []
     for key, node in tasks.items():
         if (target := alias_target(node)) is not None:
             origins[key] = origins.get(target, target)
             continue
-        uses.update({origins.get(source, source) for source in inputs_of(node)})
-        literals.update(set(_literals(node)))
-    uses.update({origins.get(key, key) for key in outputs})
-    shared = {key for key, times in uses.items() if times > 1}
+        inputs[key] = inputs_of(node)
+        used += {origins.get(source, source) for source in inputs[key]}
+        held += set(_literals(node))
+    used += {origins.get(key, key) for key in outputs}
+    literals = Counter(held)
+    shared = {key for key, times in Counter(used).items() if times > 1}
     changed: dict[Key, Any] = {}
-    for key, node in tasks.items():
-        sources = [source for source in inputs_of(node) if origins.get(source, source) in shared]
-        has_literals = any(literals[place] > 1 for place in _literals(node))
-        if key in origins or not (sources or has_literals):
+    trust = Trust()
+    for key, own_inputs in inputs.items():
+        node = tasks[key]
+        sources = [source for source in own_inputs if origins.get(source, source) in shared]
+        if not sources and all(literals[place] < 2 for place in _literals(node)):
             continue
-        if is_trusted(node):
-            if not is_reading(node):
+        is_trusted, is_reading = trust(node)
+        if is_trusted:
+            if not is_reading:
                 shared.add(key)  # it may return a part of them
             continue
         handles: dict[Key, Any] = {}

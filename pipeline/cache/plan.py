@@ -32,6 +32,7 @@ from pipeline.cache.saving import (
 from pipeline.cache.task_digests import TaskDigests, alias_target
 from pipeline.cache.tracking import Outcome, Process, Watcher, merged
 from pipeline.graph import CallTask, function_of, inputs_of, toposort
+from pipeline.identity import paused_collector
 from pipeline.program import LoadTask
 from pipeline.schedule import noting
 from pipeline.share import DECLARED, STORING, UNTRACKED, Impurity, Readings, is_arithmetic
@@ -85,6 +86,7 @@ class Plan:
 
 
 @noting("planned")
+@paused_collector()
 def make_plan(
     store: Store,
     tasks: Mapping[Key, Any],

@@ -24,7 +24,8 @@ from pipeline.cache.plan import Plan, final_key, make_plan, refusals, tasks_to_r
 from pipeline.cache.saving import save, task_details
 from pipeline.cache.tracking import Process, add_inputs, this_process
 from pipeline.graph import fill_outputs, inputs_of, toposort
-from pipeline.program import LoadTask, fuse_tasks
+from pipeline.identity import paused_collector
+from pipeline.program import LoadTask, fuse_tasks, in_order
 from pipeline.schedule import noting
 from pipeline.share import (
     Readings,
@@ -261,6 +262,7 @@ def open_collections(collections: Sequence[Any]) -> Opened:
     return opened[-1]
 
 
+@paused_collector()
 def open_graph(dsk: Any, keys: Any) -> Opened:
     """What a scheduler gets as an expression, or as a graph, and keys in nested lists."""
     graph = dsk.__dask_graph__() if hasattr(dsk, "__dask_graph__") else dsk
@@ -291,6 +293,7 @@ def output_keys(tasks: Mapping[Key, Any], keys: Iterable[Key]) -> list[Key]:
     return list(outputs)
 
 
+@paused_collector()
 def remaining_tasks(
     plan: Plan, outputs: Sequence[Key], annotations: Annotations, is_in_processes: bool = False
 ) -> dict[Key, Any]:
@@ -315,7 +318,7 @@ def remaining_tasks(
         others = [node for key, node in tasks.items() if key not in blocks]
         needed = {key for node in others for key in inputs_of(node)}
         tasks = toposort({**tasks, **fuse_lines(blocks, {*outputs, *needed})}, outputs)
-    return fuse_tasks(tasks, [outputs])
+    return in_order(fuse_tasks(tasks, [outputs]))
 
 
 def as_expression(

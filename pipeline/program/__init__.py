@@ -3,6 +3,7 @@
 - `operators` – the operators of Python, their functions and symbols, and what `where` does
 - `program` – steps on a tape, and a program that is lowered from them
 - `fusing` – which cheap tasks run together as a block: `fuse`, and what Dask calls before a run
+- `ordered` – what Dask has fused, without the time that it takes to order it
 - `compiling` – a graph as a function: its program as Python source
 - `backends` – the same program on the arrays of JAX or PyTorch
 - `flow` – the values that pass between the steps of a program
@@ -23,6 +24,7 @@ from pipeline.program.fusing import (
     runnable_tasks,
 )
 from pipeline.program.operators import BINARY, COMPARISONS, SYMBOLS, UNARY, choose
+from pipeline.program.ordered import in_order
 from pipeline.program.program import Named, Program, Tape, Traced, is_body
 from pipeline.program.rematerialization import BudgetError
 
@@ -44,6 +46,7 @@ __all__ = [
     "choose",
     "fuse",
     "fuse_tasks",
+    "in_order",
     "is_body",
     "is_fusing",
     "optimizer_of",

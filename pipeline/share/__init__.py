@@ -15,7 +15,7 @@
 from pipeline.share.blocks import fuse_bags, fuse_inner, graphs_of, inner_keys
 from pipeline.share.copying import Again, IsolationError, copied, isolated
 from pipeline.share.digest_keys import hash_lines, signature_digest
-from pipeline.share.isolation import is_arithmetic, is_reading, is_trusted
+from pipeline.share.isolation import Trust, is_arithmetic
 from pipeline.share.numbering.numbering import (
     FunctionNumber,
     NotMerged,
@@ -77,6 +77,7 @@ __all__ = [
     "Readings",
     "Scope",
     "ShareReport",
+    "Trust",
     "Walk",
     "argument_content",
     "cached_function",
@@ -93,8 +94,6 @@ __all__ = [
     "impure",
     "inner_keys",
     "is_arithmetic",
-    "is_reading",
-    "is_trusted",
     "isolated",
     "kept_function",
     "last_readings",

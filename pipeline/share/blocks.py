@@ -10,7 +10,7 @@ from types import MethodDescriptorType
 from typing import Any
 
 import numpy as np
-from dask._expr import HLGExpr
+from dask._expr import Expr, HLGExpr
 from dask.blockwise import Blockwise
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import Alias, Task, TaskRef
@@ -28,8 +28,14 @@ def graphs_of(dsk: Any) -> list[HighLevelGraph]:
     """The high-level graphs in what a scheduler gets."""
     if isinstance(dsk, HighLevelGraph):
         return [dsk]
-    nodes = dsk.walk() if hasattr(dsk, "walk") else ()
-    return [node.hlg for node in nodes if isinstance(node, HLGExpr)]
+    graphs, stack = [], [dsk] if isinstance(dsk, Expr) else []
+    while stack:
+        node = stack.pop()
+        if isinstance(node, HLGExpr):
+            graphs.append(node.hlg)  # with those that it depends on
+        else:
+            stack += node.dependencies()
+    return graphs
 
 
 def inner_keys(graphs: Iterable[HighLevelGraph], outputs: Collection[Key]) -> set[Key]:

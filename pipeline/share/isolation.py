@@ -20,7 +20,7 @@ from dask.typing import Key
 from dask.utils import methodcaller
 
 from pipeline.graph import CallTask, inputs_of
-from pipeline.identity import library_name
+from pipeline.identity import ATOMS, library_name
 from pipeline.program import Program
 from pipeline.share.copying import IMMUTABLE, Again, isolated, viewed
 
@@ -280,8 +280,33 @@ def is_trusted(node: Any) -> bool:
     return is_dasks and all(map(_is_harmless, values))
 
 
+class Trust:
+    """`is_trusted` and `is_reading` for the tasks of a graph: most are calls of few functions.
+
+    Valid while nobody changes a library: for one pass.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], tuple[Any, bool, bool]] = {}  # with the function
+
+    def __call__(self, node: Any) -> tuple[bool, bool]:
+        """Whether a task is trusted, and whether it is reading."""
+        if type(node) is not Task or node.kwargs or not _PLAIN.issuperset(map(type, node.args)):
+            return is_trusted(node), is_reading(node)
+        alike = id(node.func), len(node.args)
+        if alike not in self._known:
+            self._known[alike] = node.func, is_trusted(node), is_reading(node)
+        return self._known[alike][1:]
+
+
+_PLAIN = {*ATOMS, TaskRef, tuple, slice, np.ndarray}
+"""Types of arguments that call nothing."""
+
+
 def _is_harmless(value: Any) -> bool:
     """Whether an argument calls nothing that may write."""
+    if type(value) in _PLAIN:
+        return True
     if isinstance(value, NestedContainer):
         return all(map(_is_harmless, value.args))
     if isinstance(value, GraphNode):

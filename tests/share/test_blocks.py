@@ -107,6 +107,22 @@ def test_operations_with_two_inputs_are_one_task(tmp_path: Path) -> None:
     assert len(Store(tmp_path)) == 4
 
 
+def test_the_optimizer_of_dask_runs_once_for_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs = []
+
+    def optimize(graph: Any, *arguments: Any) -> Any:
+        graphs.append(graph)
+        return original(graph, *arguments)
+
+    original = da.optimization.optimize
+    monkeypatch.setattr(da.optimization, "optimize", optimize)
+    data = xr.DataArray(chain(blocks()))
+    for collections, expected in (([data.sum()], 1), ([data], 1), ([blocks() + 1, data], 2)):
+        graphs.clear()
+        assert open_collections(collections).inner
+        assert len(graphs) <= expected
+
+
 def test_keep_overrules(tmp_path: Path) -> None:
     compute(chain(blocks(), 3), store=Store(tmp_path, keep=["sin"]), scheduler="sync")
     assert len(Store(tmp_path)) == 16

@@ -12,7 +12,7 @@ import pytest
 from dask.task_spec import Alias, DataNode, List, Task, TaskRef
 from dask.utils import methodcaller
 
-from pipeline.share.isolation import is_arithmetic, is_reading
+from pipeline.share.isolation import Trust, is_arithmetic, is_reading, is_trusted
 from pipeline.share.merging import Merged
 from tests.functions import fib, square
 from tests.names import shown
@@ -91,6 +91,21 @@ def test_a_method_that_only_reads_gets_a_view(name: str) -> None:
 )  # fmt: skip
 def test_who_only_reads(consumer: Any, is_it: bool) -> None:
     assert is_reading(consumer) is is_it
+
+
+def test_what_is_known_of_one_task_holds_for_others_of_its_function() -> None:
+    trust = Trust()
+    consumers = [
+        node(np.sum, TaskRef("a")), node(np.sum, TaskRef("a"), 0, None), node(np.sum, 1),
+        node(np.sin, TaskRef("a")), node(np.sin, TaskRef("a"), TaskRef("b")),
+        node(np.sum, TaskRef("a"), out=1), node(operator.getitem, TaskRef("a"), (slice(1),)),
+        node(map, lambda x: x, TaskRef("a")), node(operator.getitem, TaskRef("a"), 0),
+        node(np.apply_along_axis, np.sum, 0, TaskRef("a")),
+        node(np.apply_along_axis, np.sort, 0, TaskRef("a")),
+        node(np.ravel, node(np.sum, TaskRef("a"))), DataNode("x", 1), Alias("x", "a"),
+    ]  # fmt: skip
+    for consumer in consumers * 2:
+        assert trust(consumer) == (is_trusted(consumer), is_reading(consumer))
 
 
 OPERATORS = (

@@ -67,11 +67,14 @@ class TaskNotes:
         self._notes, self._digests = store.notes, digests
         self._describe = CodeDescriber(store.versions)
         self._counts = Counter[str]()
+        self._functions: dict[int, Any] = {}  # by id, those whose code is noted
 
     def add(self, key: Key, node: Any, digest: str, details: Later[TaskDetails]) -> None:
         function = task_function(node)
-        if function is not None and (code := self._digests.of_function(function)):
-            self._notes.add_once(f"code-{code}", partial(self._describe, function))
+        if function is not None and id(function) not in self._functions:
+            self._functions[id(function)] = function
+            if code := self._digests.of_function(function):
+                self._notes.add_once(f"code-{code}", partial(self._describe, function))
         layer = layer_of(key, node)
         most = MAX_SOURCES if not inputs_of(node) else 1 if layer else MAX_CALLS
         name = layer or task_name(key, node)

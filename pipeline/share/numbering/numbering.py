@@ -176,8 +176,11 @@ class Numbering:
         kind = type(value)
         if kind in SIMPLE:
             return self.intern((kind, value))
-        is_quick = (kind is tuple or kind is slice) and signature(value) is not None
-        return self.value_number(value) if is_quick else None
+        alike = signature(value) if kind is tuple or kind is slice else None
+        if alike is None:
+            return None
+        known = self._plain.get(alike)
+        return self.value_number(value) if known is None else known
 
     def _number_of(self, key: Key, node: Any) -> int | list[Key]:
         """The number of a task, or its inputs that have none yet."""

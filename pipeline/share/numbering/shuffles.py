@@ -37,7 +37,10 @@ class Shuffles(NamedTuple):
 
 def find_shuffles(tasks: Mapping[Key, Any]) -> Shuffles:
     """The shuffles of a graph, as far as Dask has not fused their tasks with others."""
-    barriers = {key for key, node in tasks.items() if _is_barrier(node)}
+    kinds = {kind for kind in set(map(type, tasks.values())) if _is_between_workers(kind)}
+    functions = set(map(id, _functions(_BARRIERS)))
+    barriers = {key for key, node in tasks.items()
+                if type(node) in kinds or id(getattr(node, "func", None)) in functions}  # fmt: skip
     if not barriers:
         return Shuffles()
     results = {key for key, node in tasks.items() if not barriers.isdisjoint(inputs_of(node))}
@@ -69,23 +72,23 @@ def _fields(spec: Any) -> list[Any]:
     return [] if spec is None else [item for name, item in vars(spec).items() if name != "meta"]
 
 
-def _is_barrier(node: Any) -> bool:
-    is_between_workers = type(node).__module__.startswith("distributed.shuffle.")
-    return (is_between_workers and isinstance(node, Task)) or _is_on_disk(node, _BARRIERS)
+def _is_between_workers(kind: type) -> bool:
+    """Whether tasks of a class are barriers between workers."""
+    return issubclass(kind, Task) and kind.__module__.startswith("distributed.shuffle.")
 
 
 def _is_result(node: Any) -> bool:
     function = getattr(node, "func", None)
     is_function = isinstance(function, FunctionType)  # an object may do anything
     is_between_workers = is_function and function.__module__.startswith("distributed.shuffle.")
-    return is_between_workers or _is_on_disk(node, _RESULTS)
+    return is_between_workers or any(function is other for other in _functions(_RESULTS))
 
 
 _BARRIERS = {"dask.bag.chunk": "barrier", "dask.dataframe.shuffle": "barrier"}
 _RESULTS = {"dask.bag.core": "collect", "dask.dataframe.shuffle": "collect"}
 
 
-def _is_on_disk(node: Any, names: Mapping[str, str]) -> bool:
-    function = getattr(node, "func", None)
+def _functions(names: Mapping[str, str]) -> list[Any]:
+    """The functions of shuffles on the disk, of modules that are imported."""
     modules = ((sys.modules.get(module), name) for module, name in names.items())
-    return any(module and function is getattr(module, name) for module, name in modules)
+    return [getattr(module, name) for module, name in modules if module]
