@@ -36,6 +36,7 @@ class Cold:
     """A program in a process with an empty store. Times are in seconds.
 
     build: to make the collections, which the other times do not contain
+    optimize: to optimize the collections, and the shared ones, which Dask does in each run
     tasks: before and after sharing, as Dask runs them
     unfused: the same, before Dask fuses them
     share: to share; shared: to share and to compute
@@ -44,6 +45,7 @@ class Cold:
 
     build: float = 0.0
     plain: float = 0.0
+    optimize: tuple[float, float] = (0.0, 0.0)
     tasks: tuple[int, int] = (0, 0)
     unfused: tuple[int, int] = (0, 0)
     share: float = 0.0
@@ -95,12 +97,17 @@ def cold(name: str, data: Path, place: Path, options: dict[str, Any]) -> Cold:
         values = dask.compute(*parts, **options)
     row.build, row.plain = build.seconds, plain.seconds
     parts = collections(name, data)
+    with _Clock() as optimize:
+        tasks = tasks_run(parts)
+    parts = collections(name, data)
     with _Clock() as share:
         report = share_report(*parts)
     with _Clock() as shared:
         shared_values = dask.compute(*report.collections, **options)
     row.share, row.shared = share.seconds, share.seconds + shared.seconds
-    row.tasks = tasks_run(parts), tasks_run(report.collections)
+    with _Clock() as again:
+        row.tasks = tasks, tasks_run(report.collections)
+    row.optimize = optimize.seconds, again.seconds
     row.unfused = report.before, report.after
     parts, store = collections(name, data), Store(place / "store")
     with warnings.catch_warnings(), _Clock() as through:
