@@ -68,4 +68,6 @@ def optimized(collection: Any, expression: Any) -> Any:
     """A dataframe that Dask does not optimize again. expression: what it has made of it"""
     frame = collection.expr
     frame = frame.frame if isinstance(frame, Optimized) else frame
+    if expression._name == frame._name:  # nothing to optimize
+        return collection
     return new_collection(Optimized(frame, _Result(expression, get_default_shuffle_method())))
