@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -348,30 +349,31 @@ def test_an_error_stays_with_the_collection_it_is_of(client: Any) -> None:
 
 
 @task
-def spanned(x: Any) -> tuple[float, float]:
-    """When a task started and ended: long enough for another to start."""
-    start = time.time()
-    time.sleep(0.5)
-    return start, time.time()
+def together(name: Any, folder: str) -> int:
+    """How many tasks are in a folder, once two are there: each waits for the other."""
+    Path(folder, str(name)).touch()
+    end = time.monotonic() + 30
+    while len(os.listdir(folder)) < 2 and time.monotonic() < end:
+        time.sleep(0.01)
+    return len(os.listdir(folder))
 
 
 @pytest.mark.parametrize("name", ["threads", "distributed"])
 def test_heavy_branches_of_one_graph_run_at_the_same_time(
-    name: str, request: pytest.FixtureRequest
+    name: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     if name == "distributed":
         request.getfixturevalue("client")
+    left, right = together(1, str(tmp_path)), together(2, str(tmp_path))
     with dask.config.set(scheduler=name, num_workers=2):
-        (left, right), _ = trace([(spanned(1), spanned(2)), (spanned(1) + spanned(2))]).compute()
-    assert max(left[0], right[0]) < min(left[1], right[1])
+        assert trace([(left, right), left + right]).compute() == [(2, 2), 4]
 
 
-def test_heavy_branches_that_take_from_one_block_run_at_the_same_time() -> None:
+def test_heavy_branches_that_take_from_one_block_run_at_the_same_time(tmp_path: Path) -> None:
     """On a cluster both may be put where the block's values are: that is Dask's to choose."""
-    graph = trace([spanned(fib(10)), spanned(fib(9))])
+    graph = trace([together(fib(10), str(tmp_path)), together(fib(9), str(tmp_path))])
     with dask.config.set(scheduler="threads", num_workers=2):
-        left, right = graph.compute()
-    assert max(left[0], right[0]) < min(left[1], right[1])
+        assert graph.compute() == [2, 2]
 
 
 def test_progress_moves_during_a_long_program() -> None:

@@ -498,6 +498,7 @@ def test_a_socket_that_is_bound_is_an_effect() -> None:
         ]
 
 
+@pytest.mark.filterwarnings("ignore:os.fork")  # of JAX, if another test has imported it
 def test_a_fork_is_an_effect() -> None:
     def task() -> None:
         child = os.fork()
