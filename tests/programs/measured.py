@@ -22,6 +22,7 @@ from dask.base import collections_to_expr, unpack_collections
 
 import pipeline
 from pipeline import Store, StoreWarning, measure, share_report
+from pipeline.cache.explaining.past import NOT_STORED
 from tests.judge.comparing import difference
 from tests.programs.twenty import PROGRAMS
 
@@ -133,10 +134,11 @@ def warm(name: str, data: Path, place: Path, options: dict[str, Any]) -> Warm:
 
 
 def not_stored(store: Store, *parts: Any) -> dict[str, str]:
-    """Why results are not stored, by function; not those that depend on others of these."""
+    """Why results are refused, by function; not those that depend on others of these."""
     reasons = {}
     for line in store.explain(*parts).lines:
-        whys = [call[3] for call in store.notes.history(line.function) if call[3]]
+        past = (call[3] for call in store.notes.history(line.function))
+        whys = [why for why in past if why and why != NOT_STORED]
         if line.status == "skipped" and not line.why.startswith("it depends on"):
             whys.append(line.why)
         reasons.update(dict.fromkeys([line.function] if whys else [], " ".join(whys[:1])))
