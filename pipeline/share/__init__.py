@@ -7,7 +7,6 @@
 - `merging` – a graph with one task per number
 - `digest_keys` – keys by which a cluster runs equal programs of several clients once
 - `blocks` – what Dask would run as one task of an array
-- `frames` – dataframes that Dask does not optimize again
 - `rebuilding` – the tasks of any collection (array, dataframe, bag, delayed, dict), and the
   collection rebuilt from merged tasks
 - `report` – `share`, `share_report`, and what they did

@@ -121,8 +121,6 @@ def _open_frames(collections: Sequence[Any]) -> list[Opened]:
 def _open_frame(collection: Any, expression: Any) -> Opened:
     from dask.dataframe.dask_expr import from_graph
 
-    from pipeline.share.frames import optimized
-
     keys = list(flatten([expression.__dask_keys__()]))
     name = keys[0][0].rpartition("-")[0]
 
@@ -131,7 +129,7 @@ def _open_frame(collection: Any, expression: Any) -> Opened:
         return from_graph(layer, expression._meta, expression.divisions, keys, name)
 
     tasks = task_dict(expression.__dask_graph__(), keys)
-    return Opened(optimized(collection, expression), tasks, keys, rebuild)
+    return Opened(collection, tasks, keys, rebuild)
 
 
 class _Layer(dict[Key, Any]):

@@ -49,7 +49,7 @@ class Row(NamedTuple):
         """Of Dask's optimizing, sharing beyond it, a shared run, a cold run and a warm run."""
         times: list[Callable[[Cold, Warm], float]] = [
             lambda cold, _: cold.optimize[0],
-            # To share frames, Dask has to optimize them; then it does not do so again.
+            # Dask optimizes what sharing has optimized once more: only what is new counts.
             lambda cold, _: cold.share + cold.optimize[1] - cold.optimize[0],
             lambda cold, _: cold.shared, lambda cold, _: cold.cold, lambda _, warm: warm.warm,
         ]  # fmt: skip

@@ -157,3 +157,12 @@ def test_frames_of_equal_keys_and_other_tasks_stay_apart() -> None:
 
     one, two = share(frame(2)), share(frame(3))  # at the same time
     assert [list(part.compute(scheduler="sync").a) for part in (one, two)] == [[4, 8], [9, 18]]
+
+
+def test_a_sorted_frame_keeps_the_place_of_its_nulls() -> None:
+    frame = pd.DataFrame({"a": [*range(50), *[None] * 50, *range(50, 100)], "b": range(150)})
+    ordered = dd.from_pandas(frame, npartitions=5).sort_values(
+        "a", ascending=False, na_position="first"
+    )
+    shared = share(ordered)
+    pd.testing.assert_frame_equal(*dask.compute(shared, ordered, scheduler="sync"))
