@@ -29,7 +29,7 @@ UPWARD = {
     ("store", "cache"): "Store.memoize, Store.explain, Store.verify, `with store:`",
     ("page", "compute"): "a page shows a run",
 }
-"""What a class of a lower room offers and a higher room does. The import stands in the function,
+"""What a class of a lower room offers and a higher room does. The import is within the function,
 or is for type checkers alone."""
 
 STRANGERS = {("draw", "store"), ("draw", "cache"), ("store", "graph"), ("store", "trace")}
@@ -43,7 +43,7 @@ class Import(NamedTuple):
     """One name that a file imports from the package.
 
     module: of the package, without its name: `graph.keys`, or "" for the package itself
-    is_late: whether the import stands in a function, or is for type checkers alone
+    is_late: whether the import is within a function, or is for type checkers alone
     """
 
     module: str

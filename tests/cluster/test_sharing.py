@@ -44,8 +44,8 @@ def runs(dask_scheduler: Any) -> list[str]:
 
 def waiting_clients(dask_scheduler: Any) -> int:
     """How many clients wait for a value."""
-    wanted = [task.who_wants or () for task in dask_scheduler.tasks.values()]
-    return len({client.client_key for clients in wanted for client in clients})
+    owners = [task.who_wants or () for task in dask_scheduler.tasks.values()]
+    return len({client.client_key for clients in owners for client in clients})
 
 
 def test_two_clients_at_once_run_each_task_once(client: Any, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What is noted beside the entries."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,6 @@ def test_a_note_omits_a_million_arguments(store: Store) -> None:
 
 def test_the_first_description_of_a_topic_is_kept(store: Store) -> None:
     for text in ("one", "two"):
-        store.notes.add_once("code-1", lambda text=text: text)  # type: ignore[misc]
-        Store(store.url).notes.add_once("code-1", lambda text=text: text)  # type: ignore[misc]
+        store.notes.add_once("code-1", partial(str, text))
+        Store(store.url).notes.add_once("code-1", partial(str, text))
     assert store.notes.on("code-1") == ["one"]

@@ -166,7 +166,7 @@ class Upstream:
             entries, notes = batch
             size = sum(map(len, entries.values()))
             count = len(entries) + len(notes)
-            self.ask(lambda at, batch=batch: batch.write(at), None, warn, count, size)  # type: ignore[misc]
+            self.ask(batch.write, None, warn, count, size)
             with self._changed:
                 self._bytes -= size
                 self._changed.notify_all()
