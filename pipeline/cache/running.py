@@ -1,5 +1,6 @@
 """Run a graph through a store: load what is stored, compute the rest, store its results."""
 
+import asyncio
 import sys
 import time
 from collections import Counter, defaultdict
@@ -89,6 +90,7 @@ class StoreScheduler:
                 except LostError:  # an entry has gone since the plan was made
                     if not is_loading:
                         raise
+                    self._await_release()
             if not (self.is_local or self.store.is_shared):
                 _save_outputs(plan, values, self.scheduler is dask.multiprocessing.get)
         finally:
@@ -99,6 +101,14 @@ class StoreScheduler:
             if key not in values:  # it gathers outputs
                 values[key] = tasks[key](values)
         return dask.local.nested_get(keys, values)
+
+    def _await_release(self) -> None:
+        """Wait until the client has released the keys of a run that failed.
+
+        It does so later, in its event loop. Until then it raises the same error for these keys.
+        """
+        if self.is_client and not self.scheduler.__self__.asynchronous:
+            self.scheduler.__self__.sync(asyncio.sleep, 0)
 
     def _run(self, plan: Plan, annotations: Annotations, options: dict[str, Any]) -> dict[Key, Any]:
         """The values of the outputs, by key."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,16 @@ def spoiled(values: Any, folder: str) -> int:
 
 
 @pure
+def freed(length: int) -> int:
+    """The length, when nothing of the worker holds a spilled value: it would not be loaded."""
+    for _ in range(3000):
+        if not get_worker().data.slow.cache:
+            return length
+        time.sleep(0.01)
+    raise TimeoutError("a value is held for 30 s")
+
+
+@pure
 def total(values: Any, length: int) -> int:
     return int(values[:length].sum())
 
@@ -61,7 +72,7 @@ def total(values: Any, length: int) -> int:
 def test_what_is_spoiled_while_it_is_spilled_is_computed_again(tmp_path: Path) -> None:
     log, store = tmp_path / "log", Store(tmp_path / "store", keep=["items"])
     values = delayed(items)(str(log))
-    length = delayed(spoiled)(values, store.url)
+    length = delayed(freed)(delayed(spoiled)(values, store.url))
     with (
         LocalCluster(
             n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0",
