@@ -2,56 +2,34 @@
 
 import math
 import time
-from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 from itertools import chain, islice
 from typing import Any, Literal
 from uuid import uuid4
 
-import dask.local
 from dask._task_spec import NestedContainer
 from dask.task_spec import DataNode, TaskRef
 from dask.typing import Key
 
-from pipeline.cache.explaining import TaskNotes
-from pipeline.cache.isolating import with_copies
 from pipeline.cache.records import Found, Run, content_key, fetch, find, find_all_by_content
-from pipeline.cache.saving import (
-    Arguments,
-    Later,
-    Load,
-    Save,
-    TaskDetails,
-    made_now,
-    task_details,
-    task_name,
-    task_names,
-)
+from pipeline.cache.saving import task_name, task_names
 from pipeline.cache.task_digests import TaskDigests, alias_target
-from pipeline.cache.tracking import Outcome, Process, Watcher, merged
-from pipeline.graph import CallTask, function_of, inputs_of, toposort
+from pipeline.cache.tracking import Outcome, Process, merged
+from pipeline.graph import CallTask, inputs_of, toposort
 from pipeline.identity import paused_collector
-from pipeline.program import LoadTask
 from pipeline.schedule import noting
-from pipeline.share import DECLARED, STORING, UNTRACKED, Impurity, Readings, is_arithmetic
+from pipeline.share import DECLARED, STORING, UNTRACKED, Impurity, Readings
 from pipeline.store import Entry, Store
 
 Status = Literal["hit", "miss", "skipped", "culled"]
-
-MAX_RECOMPUTED = 20_000
-"""Tasks that all loads of a run carry along, to compute results that cannot be loaded."""
 
 _TOGETHER = 1000
 """Results that are requested together: so many headers are in memory at the same time."""
 
 _SMALL = 1 << 12
 """Bytes of a result that comes with its header, if it is distant."""
-
-
-_NO_DETAILS = made_now(TaskDetails("", "", "", []))
-_NO_ARGUMENTS = made_now(Arguments())
 
 
 @dataclass
@@ -135,7 +113,7 @@ def make_plan(
         needed = set(chain.from_iterable(_needed_work(plan, work)))
         plan.status = {key: status for key, status in plan.status.items() if key in needed}
     for key in inner & plan.status.keys():
-        if plan.status[key] == "miss" and not _is_one_of(store.keep, key, tasks[key]):
+        if plan.status[key] == "miss" and not is_one_of(store.keep, key, tasks[key]):
             plan.status[key], plan.reasons[key] = "skipped", "computed within the task behind it"
     for key in work:
         plan.status.setdefault(key, "culled")
@@ -272,7 +250,7 @@ def _find_by_content(plan: Plan, checked: dict[Any, Any]) -> bool:
                 found = find_all_by_content(store, names.values(), checked)
         for key, name in names.items():
             if (result := found.get(name)) is not None:
-                inputs = [_known_outcome(plan, source) for source in inputs_of(plan.tasks[key])]
+                inputs = [known_outcome(plan, source) for source in inputs_of(plan.tasks[key])]
                 passed = merged([Outcome(result.inputs), *filter(None, inputs)])
                 plan.found[key] = result._replace(inputs=passed.inputs)
                 plan.status[key] = "hit"
@@ -293,14 +271,14 @@ def _levels(plan: Plan) -> list[list[Key]]:
 
 def _content_key(plan: Plan, key: Key) -> str:
     """The content key of a task. Empty if the content of its inputs is not known."""
-    outcomes = [_known_outcome(plan, source) for source in inputs_of(plan.tasks[key])]
+    outcomes = [known_outcome(plan, source) for source in inputs_of(plan.tasks[key])]
     if not outcomes or not all(outcome and outcome.content for outcome in outcomes):
         return ""
     contents = [outcome.content for outcome in outcomes if outcome]
     return content_key(plan.digests.form(key), contents, plan.store.versions)
 
 
-def _known_outcome(plan: Plan, key: Key) -> Outcome | None:
+def known_outcome(plan: Plan, key: Key) -> Outcome | None:
     """The outcome of a hit, or of a constant. None if the task runs."""
     key = final_key(plan.tasks, key)
     if key in plan.found:
@@ -327,12 +305,12 @@ def _skip_reason(plan: Plan, key: Key, is_output: bool) -> str:
     node, store = plan.tasks[key], plan.store
     if plan.digests.digest(key) is None:
         return _no_digest_reason(plan, key)
-    if _is_one_of(store.skip, key, node):
+    if is_one_of(store.skip, key, node):
         return "it is one of skip="
     if key in plan.digests.shuffles.steps:
         return "a step of a shuffle, of which all run or none"
     is_cheap = isinstance(node, NestedContainer) or (isinstance(node, CallTask) and node.cheap)
-    if is_cheap and not is_output and not _is_one_of(store.keep, key, node):
+    if is_cheap and not is_output and not is_one_of(store.keep, key, node):
         return "it is cheap, and not an output"
     return ""
 
@@ -342,7 +320,7 @@ def refusals(plan: Plan) -> dict[str, str]:
     reasons: dict[str, str] = {}
     requested = {final_key(plan.tasks, key) for key in plan.outputs}
     if keep := plan.store.keep:
-        requested |= {key for key in plan.status if _is_one_of(keep, key, plan.tasks[key])}
+        requested |= {key for key in plan.status if is_one_of(keep, key, plan.tasks[key])}
     for key in sorted(requested, key=str):
         status, digest = plan.status.get(key), plan.digests.digest(key)
         if status == "miss" and (why := plan.run.passed_on(plan.store, str(digest)).why):
@@ -368,7 +346,8 @@ def _roots(plan: Plan, output: Key) -> dict[str, str]:
     return reasons
 
 
-def _is_one_of(names: frozenset[str], key: Key, node: Any) -> bool:
+def is_one_of(names: frozenset[str], key: Key, node: Any) -> bool:
+    """Whether a task has one of these names."""
     return bool(names) and not names.isdisjoint(task_names(key, node))
 
 
@@ -383,122 +362,3 @@ def _no_digest_reason(plan: Plan, key: Key) -> str:
                 return "it depends on data of a cluster, whose content is unknown"
             return f"it depends on {task_name(source, node)}, which is not stored"
     return "its content cannot be hashed"
-
-
-def tasks_to_run(plan: Plan, outputs: Sequence[Key]) -> dict[Key, Any]:
-    """The tasks to run for some outputs: hits load their results, misses save theirs.
-
-    Equal tasks stay apart, for a consumer may write into its input. Nothing orders them: with more
-    dependencies Dask would hold results for longer. Their leases have one compute at a time.
-    """
-    store = plan.store
-    behind = max((found.entry.behind for found in plan.found.values()), default=0.0)
-    targets = {plan.digests.digest(final_key(plan.tasks, key)) for key in plan.outputs}
-    is_reachable = plan.run.is_local or store.is_shared  # for those that run the tasks
-    misses = Counter(
-        plan.digests.digest(key) for key, status in plan.status.items() if status == "miss"
-    )
-    details: dict[str, Later[TaskDetails]] = {}
-    tasks: dict[Key, Any] = dict(plan.tasks)
-    hits = {key for key, status in plan.status.items() if status == "hit"}
-    order = toposort({key: node for key, node in tasks.items() if key not in hits}, outputs)
-    tasks |= with_copies(order, outputs, plan.digests.reasons)
-    upstream = _upstream(plan, order) if is_reachable else {}
-    consumers = Counter(
-        chain.from_iterable(upstream[key] for key in upstream if _is_watched(plan, key))
-    )
-    run = plan.run._replace(begun=time.time(), behind=behind)
-    watcher, notes = Watcher(store, plan.digests), TaskNotes(store, plan.digests)
-    limit = MAX_RECOMPUTED
-    for key, status in plan.status.items():
-        node, digest = tasks[key], plan.digests.digest(key)
-        if digest is None:
-            continue
-        if status == "hit":
-            needed = _needed(plan, key, limit) if plan.is_final else {}
-            limit -= len(needed)
-            recompute = partial(dask.local.get_sync, needed, key) if needed else None
-            entry, inputs, _ = plan.found[key]
-            load = Load(
-                store, entry.digest, entry.checksum, plan.opened.get(key), recompute, inputs
-            )
-            if is_reachable:
-                tasks[key] = LoadTask(key, load, (), False)
-            else:  # workers get the value
-                with noting("loaded", key):
-                    tasks[key] = DataNode(key, load())
-        elif key in upstream and _is_watched(plan, key):
-            own, is_kept = plan.tasks[key], status == "miss"
-            if digest not in details:
-                details[digest] = Later(partial(task_details, key, own, plan.digests))
-                notes.add(key, own, digest, details[digest])
-            save = Save(
-                store, digest, function_of(node), task_name(key, own),
-                details[digest] if is_kept else _NO_DETAILS, run, watcher(own), upstream[key],
-                Later(partial(_arguments, plan, key)) if is_kept else _NO_ARGUMENTS,
-                is_always=digest in targets or _is_one_of(store.keep, key, own),
-                is_repeated=misses[digest] > 1, is_kept=is_kept,
-                consumers=consumers[digest],
-            )  # fmt: skip
-            is_cheap = status != "miss" and isinstance(node, CallTask) and node.cheap
-            tasks[key] = CallTask(key, save, tuple(inputs_of(node)), cheap=is_cheap)
-    return toposort(tasks, outputs)
-
-
-def _is_watched(plan: Plan, key: Key) -> bool:
-    """Whether a task that runs may read what no digest covers: not the operators of a call."""
-    node, status = plan.tasks.get(key), plan.status.get(key)
-    if plan.digests.digest(key) is None or status not in ("miss", "skipped"):
-        return False
-    if key in plan.digests.shuffles.steps:
-        return False
-    if status == "miss":
-        return True
-    is_call = isinstance(node, CallTask) and node.cheap
-    return not (isinstance(node, NestedContainer) or (is_call and is_arithmetic(node)))
-
-
-def _upstream(plan: Plan, order: Iterable[Key]) -> dict[Key, dict[str, Outcome | None]]:
-    """The nearest tasks before each task that are loaded or watched, by digest.
-
-    Those that are loaded have a known outcome, and so have constants.
-    """
-    nothing: dict[str, Outcome | None] = {}
-    seen: dict[Key, dict[str, Outcome | None]] = {}  # what a consumer of a task depends on
-    before: dict[Key, dict[str, Outcome | None]] = {}
-    for key in order:
-        node, own = plan.tasks.get(key), nothing
-        for source in inputs_of(node):
-            if source not in seen:
-                known = _known_outcome(plan, source)
-                digest = plan.digests.digest(source)
-                seen[source] = {digest: known} if known and digest else nothing
-            own = {**own, **seen[source]} if own and seen[source] else own or seen[source]
-        before[key] = own
-        if isinstance(node, DataNode):
-            seen[key] = {str(plan.digests.digest(key)): _known_outcome(plan, key)}
-        else:
-            seen[key] = {str(plan.digests.digest(key)): None} if _is_watched(plan, key) else own
-    return before
-
-
-def _arguments(plan: Plan, key: Key) -> Arguments:
-    """How a task is found by the content of its inputs; not at all if it has none."""
-    digests = [plan.digests.digest(source) or "" for source in inputs_of(plan.tasks[key])]
-    return Arguments(plan.digests.form(key), tuple(digests)) if digests else Arguments()
-
-
-def _needed(plan: Plan, key: Key, limit: int) -> dict[Key, Any]:
-    """The tasks that compute a result; none if they are too many, or not all of them are known."""
-    needed: dict[Key, Any] = {}
-    stack = [key]
-    while stack:
-        current = stack.pop()
-        if current in needed:
-            continue
-        node = needed[current] = plan.tasks.get(current)
-        is_bound = current in plan.digests.shuffles.steps
-        if node is None or isinstance(node, TaskRef) or is_bound or len(needed) > limit:
-            return {}
-        stack += inputs_of(node)
-    return needed

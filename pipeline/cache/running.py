@@ -21,7 +21,8 @@ from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.task_spec import Task
 from dask.typing import Key
 
-from pipeline.cache.plan import Plan, final_key, make_plan, refusals, tasks_to_run
+from pipeline.cache.plan import Plan, final_key, make_plan, refusals
+from pipeline.cache.replacing import tasks_to_run
 from pipeline.cache.saving import save, task_details
 from pipeline.cache.tracking import Process, add_inputs, this_process
 from pipeline.graph import fill_outputs, inputs_of, toposort

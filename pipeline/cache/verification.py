@@ -15,8 +15,9 @@ import numpy as np
 from dask.task_spec import TaskRef
 from dask.typing import Key
 
-from pipeline.cache.plan import Plan, Status, make_plan, tasks_to_run
+from pipeline.cache.plan import Plan, Status, make_plan
 from pipeline.cache.records import Found, find
+from pipeline.cache.replacing import tasks_to_run
 from pipeline.cache.running import open_collections, planned
 from pipeline.cache.saving import task_call, task_name
 from pipeline.graph import CallTask, TaskGraph, function_of, inputs_of, toposort

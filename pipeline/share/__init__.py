@@ -20,9 +20,9 @@ from pipeline.share.numbering.numbering import (
     FunctionNumber,
     NotMerged,
     Numbering,
-    project_objects,
     stable_number,
 )
+from pipeline.share.numbering.objects import project_objects
 from pipeline.share.numbering.readings import (
     SIMPLE,
     KeptFunction,

@@ -21,7 +21,8 @@ from dask.task_spec import Task, TaskRef
 import pipeline
 from pipeline import Store, StoreWarning, measure
 from pipeline.cache.isolating import with_copies
-from pipeline.cache.plan import make_plan, tasks_to_run
+from pipeline.cache.plan import make_plan
+from pipeline.cache.replacing import tasks_to_run
 from pipeline.graph import inputs_of
 from tests.store_workers import logged
 

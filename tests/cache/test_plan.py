@@ -14,7 +14,8 @@ from dask.task_spec import Alias, DataNode, Task, TaskRef
 
 import pipeline
 from pipeline import GraphError, Store, measure, recurrence, task
-from pipeline.cache.plan import make_plan, tasks_to_run
+from pipeline.cache.plan import make_plan
+from pipeline.cache.replacing import tasks_to_run
 from tests.projects import edited
 
 if TYPE_CHECKING:

@@ -11,23 +11,21 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import numpy as np
 from dask._expr import ProhibitReuse
 from dask._task_spec import NestedContainer, _execute_subgraph
 from dask.task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 from dask.typing import Key
 
 from pipeline.graph import CallTask, inputs_of, subproblem, toposort
-from pipeline.identity import (
-    ATOMS,
-    encode,
-    held,
-    items_of,
-    library_name,
-    module_name,
-)
-from pipeline.share.copying import IMMUTABLE, isolated, viewed
+from pipeline.identity import ATOMS, encode, held, module_name
+from pipeline.share.copying import isolated, viewed
 from pipeline.share.isolation import is_arithmetic
+from pipeline.share.numbering.objects import (
+    is_of_project,
+    is_writable,
+    objects_of,
+    project_objects,
+)
 from pipeline.share.numbering.readings import SIMPLE, Readings, partial_signature, signature
 from pipeline.share.numbering.shuffles import find_shuffles, is_place, specification
 from pipeline.share.purity import impurities
@@ -45,9 +43,6 @@ from pipeline.share.purity.verdicts import (
     method_name,
 )
 from pipeline.share.purity.walk import may_change
-
-_WRITABLE = frozenset({list, dict, set, bytearray, np.ndarray})
-"""The most frequent of the types that others may write into."""
 
 
 class NotMerged(Exception):  # noqa: N818 - no error: the task is computed as it is
@@ -214,7 +209,7 @@ class Numbering:
         sources = inputs_of(node)
         if len({numbers[source] for source in sources}) == len(sources):
             return number
-        return self._with_objects(number, list(_objects_of(node, origins)))
+        return self._with_objects(number, list(objects_of(node, origins)))
 
     def _with_objects(self, number: int, objects: Sequence[Any]) -> int:
         """The number of a task, and which of its arguments are one object.
@@ -293,7 +288,7 @@ class Numbering:
         # In their order: a function that takes any keywords sees it.
         named = [("by name", name, number_of(value)) for name, value in task.kwargs.items()]
         number = self.intern((function.number, *args, *named))
-        if len(objects := [id(value) for value in values if _is_writable(value)]) > 1:
+        if len(objects := [id(value) for value in values if is_writable(value)]) > 1:
             number = self._with_objects(number, objects)
         for owner in owners:
             self._note_state(number, task.func, owner)
@@ -313,7 +308,7 @@ class Numbering:
         for value in values:
             kind: Any = type(value)
             if kind is not TaskRef:
-                if (is_object := _is_of_project(kind)) is None:
+                if (is_object := is_of_project(kind)) is None:
                     if id(value) not in self._held:  # the graph keeps it alive
                         self._held[id(value)] = project_objects(value)
                     yield from self._held[id(value)]
@@ -382,7 +377,7 @@ class Numbering:
         if objection is not None and not is_declared:
             raise objection.with_traceback(None)
         number = self.intern(("value", content))
-        if _is_of_project(kind):
+        if is_of_project(kind):
             self._objects[number] = value
         if alike is not None:
             self._plain[alike] = number
@@ -457,62 +452,11 @@ def _target(node: Any) -> Key | None:
     return None
 
 
-def _objects_of(node: Any, origins: Mapping[Key, Key]) -> Iterator[Any]:
-    """Of each input of a task, which object it is: a handle is another one each time."""
-    if not isinstance(node, Task):
-        yield from (origins.get(source, source) for source in inputs_of(node))
-        return
-    for value in (*node.args, *node.kwargs.values()):
-        if isinstance(value, TaskRef):
-            yield origins.get(value.key, value.key)
-        elif type(value) is Task and value.func in (isolated, viewed):
-            yield "handle", id(value)
-        elif isinstance(value, GraphNode):
-            yield from _objects_of(value, origins)
-
-
-def _is_writable(value: Any) -> bool:
-    """Whether others may write into a constant, if they have it, too."""
-    kind = type(value)
-    return kind in _WRITABLE or not (
-        kind in IMMUTABLE or isinstance(value, (GraphNode, TaskRef, tuple, frozenset, *NAMED))
-    )
-
-
 def stable_number(number: int) -> int:
     """The number of an input. Raises `NotMerged` if its value changes as it is used."""
     if number < 0:
         raise NotMerged(Impurity("an input", "it changes as it is used"))
     return number
-
-
-def project_objects(value: Any, depth: int = 3) -> list[Any]:
-    """The objects of the project's classes in an argument, also inside containers."""
-    kind: Any = type(value)
-    is_object = _is_of_project(kind)
-    if is_object is not None or not depth:
-        return [value] if is_object and depth else []
-    if isinstance(value, DataNode):
-        return project_objects(value.value, depth)
-    if isinstance(value, NestedContainer):
-        value = value.args
-    items = items_of(value)
-    if all(_is_of_project(kind) is False for kind in set(map(type, items))):
-        return []  # long lists of numbers
-    return [found for item in items for found in project_objects(item, depth - 1)]
-
-
-@functools.lru_cache(4096)
-def _is_of_project(kind: Any) -> bool | None:
-    """Whether a class is of the project. None for a container, whose items decide."""
-    if kind in ATOMS or issubclass(kind, (np.ndarray, ModuleType, TaskRef, *NAMED)):
-        return False
-    if issubclass(kind, (DataNode, NestedContainer, list, tuple, set, frozenset, dict)):
-        return None
-    return library_name(kind) is None
-
-
-# Graphs
 
 
 def _bound_tasks(tasks: Mapping[Key, Any]) -> dict[Key, NotMerged]:
