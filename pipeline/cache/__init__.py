@@ -2,6 +2,7 @@
 
 - `task_digests` – the digest of each task, by which its result is found
 - `plan` – what a run does with each task: hit, miss, skipped or culled, and why it is skipped
+- `replacing` – what runs in the place of each task: it loads a result, or computes and saves it
 - `isolating` – copies for consumers that may write into what others use
 - `records` – variants of a result, results by the content of inputs, what a run's tasks pass on
 - `tracking` – what a task reads and does while it runs, and whether that is still the same
