@@ -198,7 +198,7 @@ def brings_code(value: Any) -> bool:
 
     A task may call their methods, which the content of the value does not cover.
     """
-    if type(value) in ATOMS or (type(value) is np.ndarray and not value.dtype.hasobject):
+    if type(value) in ATOMS or _is_plain_array(value):
         return False
     if type(value) in (list, tuple) and ATOMS.issuperset(map(type, value)):
         return False
@@ -213,11 +213,17 @@ class _Walk(pickle.Pickler):
     """Looks at all objects that a value holds. Raises `LookupError` for one of the project."""
 
     def reducer_override(self, value: Any) -> Any:
+        if _is_plain_array(value):
+            return int, ()  # else a part of a table would be copied
         kind = value if isinstance(value, type) else type(value)
         is_own = type(value) is FunctionType and library_name(value) is None
         if is_own or not (kind is File or is_library_class(kind)):
             raise LookupError(kind)
         return NotImplemented
+
+
+def _is_plain_array(value: Any) -> bool:
+    return type(value) is np.ndarray and not value.dtype.hasobject
 
 
 def find_by_content(store: Store, key: str, checked: dict[Any, Any]) -> Found | None:

@@ -8,6 +8,7 @@ are taken (1); BENCH_PROGRAMS and BENCH_SCHEDULERS, the names of some.
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pipeline
 from tests.programs.data import make
 from tests.programs.measured import SCHEDULERS, Cold, Warm
 from tests.programs.twenty import PROGRAMS
@@ -92,6 +94,8 @@ def _line(*arguments: str) -> Any:
 
 def main() -> None:
     settings = os.environ
+    # As pip does. Else each process compiles what it imports, where nothing may be written.
+    compileall.compile_dir(str(Path(pipeline.__file__).parent), quiet=1)
     names = settings.get("BENCH_PROGRAMS", " ".join(PROGRAMS)).split()
     with tempfile.TemporaryDirectory(dir=settings.get("BENCH_DIR")) as folder:
         data = make(Path(folder) / "data", float(settings.get("BENCH_MB", "100")))
