@@ -190,8 +190,7 @@ class _Search:
 
     def _add_handle(self, value: Any) -> bool:
         """Add the files that an object opens. False if it opens none itself."""
-        bases = map(_name, type_part(type(value), "__mro__"))
-        opened = next((_OPENED[name] for name in bases if name in _OPENED), None)
+        opened = _files_of(type(value))  # type: ignore[arg-type] # classes are hashable
         try:
             handle = None if opened else file_handle(value)
             paths = opened(value) if opened else handle.paths if handle else ()
@@ -238,6 +237,13 @@ _OPENED: dict[str, Callable[[Any], Iterable[str]]] = {
     "pyarrow._dataset.FileSystemDataset": lambda value: value.files,
 }
 """The files of objects that have no content as arguments, by the names of their classes."""
+
+
+@functools.lru_cache(4096)
+def _files_of(kind: type) -> Callable[[Any], Iterable[str]] | None:
+    """What lists the files of the objects of a class. None if its name is not known."""
+    names = map(_name, type_part(kind, "__mro__"))
+    return next((_OPENED[name] for name in names if name in _OPENED), None)
 
 
 def _name(kind: type) -> str:
