@@ -28,7 +28,7 @@ from dask import delayed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import File, Store
+from pipeline import File, Store, compute
 from tests.programs.through import Outcome, explained, plain, through
 
 if TYPE_CHECKING:
@@ -736,6 +736,18 @@ def test_one_changed_file_reruns_one_partition(
     assert run() == (second, 0)
     write_frame(frame_of(2), names.format(2), kind == "parquet")
     assert run() == (first, 0)
+
+
+def test_a_frame_is_found_whatever_else_is_computed(folder: Path) -> None:
+    os.makedirs("parts")
+    write_frame(frame_of(1).assign(z=1), "parts/a.parquet", True)
+
+    def total(column: str) -> Any:
+        return dd.read_parquet("parts")[column].sum()
+
+    store = Store(folder / "cache")
+    compute(total("x"), total("z"), store=store, scheduler="sync")
+    assert not {"miss", "skipped"} & {line.status for line in store.explain(total("x")).lines}
 
 
 ARROW = """
