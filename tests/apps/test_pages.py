@@ -42,6 +42,7 @@ def test_fibonacci_has_its_evaluation_its_store_and_its_growth(tmp_path: Path) -
     assert [section.name for section in page.sections] == names
 
 
+@pytest.mark.slow
 def test_a_network_has_a_lesson_growth_and_memory(
     points: list[GradientGrowth], tmp_path: Path
 ) -> None:

@@ -88,6 +88,7 @@ class Network:
         return program
 
 
+@pytest.mark.slow
 def test_first_and_later_runs_of_a_gradient_keep_to_each_budget() -> None:
     network = Network(hidden=6, width=16, rows=20_000)  # values outweigh Python's objects
     expected = network.compile(None)(*network.arguments)
