@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from pipeline.identity import (
     MISSING,
+    CallSite,
     UnimportedModule,
     held,
     library_name,
     member_of,
     namespace,
+    references_of,
     type_part,
     uses_in_code,
 )
@@ -115,6 +117,44 @@ def keeps(function: FunctionType | UnimportedModule) -> bool:
     return not heads.isdisjoint(code.co_freevars) or (
         isinstance(function, FunctionType) and not heads.isdisjoint(_kept_defaults(function))
     )
+
+
+def changed_variables(
+    calls: Iterable[CallSite],
+    values: Mapping[str, Any],
+    known: dict[FunctionType, set[str]] | None = None,
+) -> Iterator[tuple[str, ...]]:
+    """The variables that calls pass to functions of the project which may change their values.
+
+    values: what the code names
+    known: the parameters that functions may change; those that are met are added
+    """
+    known = {} if known is None else known
+    for call in calls:
+        terms = [*call.arguments, *(term for _, term in call.named)]
+        if not (call.path and any(term.path for term in terms)):
+            continue
+        owner, name = ".".join(call.path[:-1]), ".".join(call.path)
+        is_named = name in values
+        for value in [values[name]] if is_named else methods_of(values.get(owner), call.path[-1]):
+            function, is_bound = held(value, "__func__", value), isinstance(value, MethodType)
+            if isinstance(function, FunctionType) and library_name(function) is None:
+                changed = _changed_parameters(function, known)
+                names = function.__code__.co_varnames[is_bound : function.__code__.co_argcount]
+                passed = (*zip(names, call.arguments, strict=False), *call.named)
+                yield from (term.path for name, term in passed if name in changed and term.path)
+
+
+def _changed_parameters(function: FunctionType, known: dict[FunctionType, set[str]]) -> set[str]:
+    """The parameters whose values a function may change, itself or by functions that it calls."""
+    if function not in known:
+        uses, code = uses_in_code(function.__code__), function.__code__
+        own = {*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]}
+        known[function] = own.intersection(path[0] for path in uses.touched if path)
+        values = {reference.name: reference.value for reference in references_of(function)}
+        passed = changed_variables(uses.calls, values, known) if own else ()
+        known[function] |= own.intersection(path[0] for path in passed)
+    return known[function]
 
 
 def _kept_defaults(function: FunctionType) -> Iterator[str]:

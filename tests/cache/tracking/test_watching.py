@@ -145,6 +145,69 @@ def rate(found={}):
     if not found: found.update(rate=read())
     return found["rate"]
 """,
+    "argument": """
+FOUND = {}
+def fill(found):
+    if "rate" not in found: found["rate"] = read()
+def rate():
+    fill(FOUND)
+    return FOUND["rate"]
+""",
+    "argument, two calls away": """
+FOUND = []
+def add(value, into): into.append(value)
+def fill(found, value=None):
+    if not found: add(read(), into=found)
+def rate():
+    fill(FOUND)
+    return FOUND[0]
+""",
+    "object as an argument": """
+class Settings: found = None
+SETTINGS = Settings()
+def fill(settings):
+    if settings.found is None: settings.found = read()
+def rate():
+    fill(SETTINGS)
+    return SETTINGS.found
+""",
+    "variable of a closure as an argument": """
+def fill(found):
+    if not found: found.append(read())
+def make():
+    found = []
+    def rate():
+        fill(found)
+        return found[0]
+    return rate
+rate = make()
+""",
+    "returned argument": """
+FOUND = {}
+def filled(found):
+    if not found: found.update(rate=read())
+    return found
+def rate(): return filled(FOUND)["rate"]
+""",
+    "method of another object": """
+FOUND = {}
+class Filler:
+    def fill(self, found):
+        if not found: found["rate"] = read()
+FILLER = Filler()
+def rate():
+    FILLER.fill(FOUND)
+    return FOUND["rate"]
+""",
+    "alias": """
+FOUND = {}
+def fill(found):
+    if not found: found["rate"] = read()
+def rate():
+    mine = FOUND
+    fill(mine)
+    return mine["rate"]
+""",
     "cached method": """
 class Settings:
     @classmethod
