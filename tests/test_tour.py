@@ -101,6 +101,7 @@ def test_the_file_tells_nothing_of_machine_and_moment_but_in_what_cells_show() -
     assert len(TEXT.encode()) < 400_000
 
 
+@pytest.mark.slow
 def test_cells_show_without_jupyter_what_stands_in_the_notebook() -> None:
     scope: dict[str, Any] = {"__name__": "tour"}
     for cell, source in zip(CODE, SOURCES, strict=True):

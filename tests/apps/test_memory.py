@@ -29,6 +29,7 @@ def plot(place: int) -> page.Plot:
     return part
 
 
+@pytest.mark.slow
 def test_the_gradient_trades_memory_for_work() -> None:
     curve = plot(2)
     names = ["all", "k = 2", "k = 3", "k = 4", "k = 5", "k = 6", "k = 8", "none"]

@@ -149,6 +149,7 @@ def test_gradients_as_json(folder: Path) -> None:
     assert result["files"] == ["net.dot"]
 
 
+@pytest.mark.slow
 def test_training_as_json(folder: Path) -> None:
     train = ("train", "--layers", "64-10", "--out", "out")
     result = json_of(*train, "--epochs", "2")

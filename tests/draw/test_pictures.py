@@ -196,6 +196,7 @@ def test_pictures_of_any_size_stay_small_and_tell_what_they_leave_out(n: int) ->
     assert int(gaps[1].replace(",", "")) == n + 1 - len(nodes(picture, "dag-"))
 
 
+@pytest.mark.slow
 def test_a_graph_of_too_many_edges_is_folded_too() -> None:
     graph = catalan(60).graph()
     picture = contrast(graph)

@@ -84,6 +84,7 @@ def test_several_outputs_count_together() -> None:
     assert count(trace([fib(5), fib(5)])).tree == 30
 
 
+@pytest.mark.slow
 def test_memory_stays_small_over_large_counts() -> None:
     import tracemalloc
 

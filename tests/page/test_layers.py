@@ -55,6 +55,7 @@ def test_layers_that_take_each_others_values_are_one() -> None:
     assert (layer.before, layer.after, layer.inputs) == (3, 3, [])
 
 
+@pytest.mark.slow
 def test_a_large_collection_has_layers_and_seconds_but_no_steps() -> None:
     page = report(large())
     parts = page.sections[0].parts

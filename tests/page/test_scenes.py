@@ -222,6 +222,7 @@ def test_a_picture_has_no_ids_titles_or_references() -> None:
             assert forbidden not in side.picture
 
 
+@pytest.mark.slow
 def test_the_limits_are_those_that_are_told() -> None:
     assert (MAX_WHOLE, MAX_FRAMES) == (2000, 1000)
     assert len(scene(fib(14)).sides[0].data["boxes"]) == 1219

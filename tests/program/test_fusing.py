@@ -178,6 +178,7 @@ def test_a_heavy_branch_does_not_wait_for_another() -> None:
     assert square(1).key not in reached[square(loads[1] * 2).key]
 
 
+@pytest.mark.slow
 def test_more_heavy_tasks_than_are_distinguished() -> None:
     @recurrence
     def chain(n: int) -> Any:
@@ -400,6 +401,7 @@ chain(LAST).graph().compute(scheduler=sys.argv[1])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sync", "threads"])
 def test_a_long_program_can_be_interrupted(name: str) -> None:
     process = subprocess.Popen(

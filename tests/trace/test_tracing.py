@@ -238,6 +238,7 @@ def test_the_predicate_sees_function_and_arguments() -> None:
     assert seen == [(fib, (n,), {}) for n in (2, 1, 0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [lambda: fib(100_000), lambda: binomial(600, 300)])
 def test_depth_and_breadth_are_no_limit(make: Any) -> None:
     graph = make().graph().check()

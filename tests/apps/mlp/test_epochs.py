@@ -50,6 +50,7 @@ def test_a_longer_run_contains_a_shorter_one() -> None:
     assert training(Plan(SMALL), digits(1))(2).key != state(2).key
 
 
+@pytest.mark.slow
 def test_a_sweep_with_a_store_runs_what_is_new_in_it(tmp_path: Path) -> None:
     store = Store(tmp_path, keep=["epoch", "start", "data"])
 

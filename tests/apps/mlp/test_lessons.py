@@ -147,6 +147,7 @@ def kind_of_steps(parts: Iterable[Part]) -> Steps:
     return next(part for part in parts if isinstance(part, Steps))
 
 
+@pytest.mark.slow
 def test_of_many_edges_the_first_have_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.apps.mlp.lessons.EDGES", 2)
     steps = kind_of_steps(options(lesson(NET))["w1_11"])

@@ -124,6 +124,7 @@ def linear(colour: Any) -> list[float]:
     ]
 
 
+@pytest.mark.slow
 def test_figures_show_their_labels_and_are_the_same_twice(tmp_path: Path) -> None:
     history = [Epoch(n, 1 / n, 0.9) for n in (1, 2, 3)]
     labels, predicted = np.array([3, 1]), np.array([3, 7])
