@@ -40,9 +40,11 @@ def observed(
     run: what computes a collection, or a graph through a store
     name: of the run, to record it over time, too
 
+    >>> import dask
     >>> from pipeline.apps.fibonacci import fib
     >>> graph = fib(4).graph()
-    >>> seen = observed(graph, graph.tasks)
+    >>> with dask.config.set(scheduler="sync"):
+    ...     seen = observed(graph, graph.tasks)
     >>> [(key[1], seen.values[key]) for key in seen.seconds]
     [(0, '0'), (1, '1'), (2, '1'), (3, '2'), (4, '3')]
     """
