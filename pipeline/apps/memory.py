@@ -155,7 +155,7 @@ class DeepGradient:
     def cost(self, name: str, run: Callable[[], object], rounds: int = 5) -> Budget:
         """What a run costs."""
         peaks, seconds = [], []
-        for _round in range(3):  # other threads may allocate, too
+        for _round in range(6):  # other threads may allocate, too
             self.layers = 0
             tracemalloc.start()
             before, _ = tracemalloc.get_traced_memory()

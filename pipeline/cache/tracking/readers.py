@@ -190,7 +190,8 @@ class _Search:
 
     def _add_handle(self, value: Any) -> bool:
         """Add the files that an object opens. False if it opens none itself."""
-        opened = _files_of(type(value))  # type: ignore[arg-type] # classes are hashable
+        kind: Any = type(value)
+        opened = _files_of(kind)
         try:
             handle = None if opened else file_handle(value)
             paths = opened(value) if opened else handle.paths if handle else ()

@@ -38,7 +38,6 @@ from pipeline.share.purity.impurities import Impurity
 from pipeline.share.purity.lookups import Finding
 from pipeline.share.purity.members import (
     CachedFunction,
-    changed_variables,
     class_functions,
     is_run_unnamed,
     keeper,
@@ -294,22 +293,11 @@ class _CodeFacts:
             self.callees += map(Callee, held_values)
         seeded = frozenset(source for source, *_ in self.seeded)
         contexts = tuple(self.contexts.values())
-        keepers = frozenset({keeper(self.function)} if self.keeps() else ())
+        is_keeper = keeps(self.function, chain.from_iterable(self.calls.values()), self.values)
+        keepers = frozenset({keeper(self.function)} if is_keeper else ())
         needs = Needs(frozenset(self.variables), contexts, frozenset(self.readers), seeded, keepers)
         needs = NOTHING if needs == NOTHING else needs
         return Facts(tuple(self.reasons), tuple(self.callees), needs, tuple(self.seeded))
-
-    def keeps(self) -> bool:
-        """Whether the function may keep something outside of its call, or has another one do so."""
-        if keeps(self.function):
-            return True
-        outside = self.values
-        if isinstance(self.function, FunctionType):
-            outside = {**closure_values(self.function), **outside}
-        changed = changed_variables(chain.from_iterable(self.calls.values()), outside)
-        values = (outside.get(".".join(path), outside.get(path[0], 0)) for path in changed)
-        immutable = (*ATOMS, *impurities.NAMED, ModuleType)
-        return any(not isinstance(value, immutable) for value in values)
 
     def _resolved(self, call: CallSite) -> CallSite:
         """A call, with the values of the global variables that it passes."""

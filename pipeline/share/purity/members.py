@@ -9,9 +9,11 @@ from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from pipeline.identity import (
+    ATOMS,
     MISSING,
     CallSite,
     UnimportedModule,
+    closure_values,
     held,
     library_name,
     member_of,
@@ -20,6 +22,7 @@ from pipeline.identity import (
     type_part,
     uses_in_code,
 )
+from pipeline.share.purity.impurities import NAMED
 
 CachedFunction = type(functools.lru_cache(len))
 BEGINNING = ("__init__", "__new__", "__post_init__", "__setattr__", "__delattr__", "__setstate__")
@@ -106,30 +109,42 @@ def cached_function(name: str) -> Any:
     return next(found, None)
 
 
-def keeps(function: FunctionType | UnimportedModule) -> bool:
-    """Whether a function may keep something outside of its call: a cache, a list of all calls."""
+def keeps(
+    function: FunctionType | UnimportedModule, calls: Iterable[CallSite], values: Mapping[str, Any]
+) -> bool:
+    """Whether a function may keep something outside of its call: a cache, a list of all calls.
+
+    calls: in its code, which may have another function keep it
+    values: what its code names
+    """
     uses, code = uses_in_code(function.__code__), function.__code__
     if uses.caches or () in uses.touched:
         return True
     heads = {path[0] for path in uses.touched if path}
-    if not heads:
-        return False
-    return not heads.isdisjoint(code.co_freevars) or (
-        isinstance(function, FunctionType) and not heads.isdisjoint(_kept_defaults(function))
+    if isinstance(function, FunctionType):
+        if not heads.isdisjoint(_kept_defaults(function)):
+            return True
+        values = {**closure_values(function), **values}
+    changed = (
+        values.get(".".join(path), values.get(path[0]))
+        for path in _changed_variables(calls, values, {})
     )
+    is_outside = any(not isinstance(value, _NOT_KEPT) for value in changed)
+    return is_outside or not heads.isdisjoint(code.co_freevars)
 
 
-def changed_variables(
-    calls: Iterable[CallSite],
-    values: Mapping[str, Any],
-    known: dict[FunctionType, set[str]] | None = None,
+_NOT_KEPT = (*ATOMS, *NAMED, ModuleType)
+"""Types of values that nothing is kept in."""
+
+
+def _changed_variables(
+    calls: Iterable[CallSite], values: Mapping[str, Any], known: dict[FunctionType, set[str]]
 ) -> Iterator[tuple[str, ...]]:
     """The variables that calls pass to functions of the project which may change their values.
 
     values: what the code names
     known: the parameters that functions may change; those that are met are added
     """
-    known = {} if known is None else known
     for call in calls:
         terms = [*call.arguments, *(term for _, term in call.named)]
         if not (call.path and any(term.path for term in terms)):
@@ -152,7 +167,7 @@ def _changed_parameters(function: FunctionType, known: dict[FunctionType, set[st
         own = {*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]}
         known[function] = own.intersection(path[0] for path in uses.touched if path)
         values = {reference.name: reference.value for reference in references_of(function)}
-        passed = changed_variables(uses.calls, values, known) if own else ()
+        passed = _changed_variables(uses.calls, values, known) if own else ()
         known[function] |= own.intersection(path[0] for path in passed)
     return known[function]
 

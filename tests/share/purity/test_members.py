@@ -44,12 +44,12 @@ def made(source: str, name: str = "f") -> Any:
 )  # fmt: skip
 def test_what_a_call_changes_outside_of_it_is_kept(body: str, is_kept: bool) -> None:
     function = made(f"def f(a, d={{}}, e=None):\n{textwrap.indent(body, '    ')}")
-    assert keeps(function) is is_kept
+    assert keeps(function, (), {}) is is_kept
 
 
 def test_a_variable_of_an_enclosing_function_is_kept() -> None:
     source = "def g():\n    c = {}\n    def inner(a): c[a] = 1\n    return inner\nf = g()"
-    assert keeps(made(source))
+    assert keeps(made(source), (), {})
 
 
 CLASS = """
